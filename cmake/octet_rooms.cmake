@@ -1,0 +1,52 @@
+# One function per kind of thing that is built, so that flags live in one place.
+
+find_package(Threads REQUIRED)
+
+add_library(octet_flags INTERFACE)
+target_compile_options(octet_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror
+  -ffp-contract=off)  # the arithmetic contract: a fused multiply-add happens only where the source says fma
+target_include_directories(octet_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_link_libraries(octet_flags INTERFACE Threads::Threads)
+if(OCTET_SANITIZE)
+  target_compile_options(octet_flags INTERFACE -fsanitize=${OCTET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(octet_flags INTERFACE -fsanitize=${OCTET_SANITIZE})
+endif()
+
+# octet_room(quant SOURCES a.cpp b.cpp USES base tensor LINK lib): a folder of src as a static library octet_quant.
+function(octet_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINK" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(octet_${name} STATIC ${ARG_SOURCES})
+    set(scope PUBLIC)
+  else()
+    add_library(octet_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_link_libraries(octet_${name} ${scope} octet_flags ${ARG_LINK})
+  foreach(use IN LISTS ARG_USES)
+    target_link_libraries(octet_${name} ${scope} octet_${use})
+  endforeach()
+endfunction()
+
+# octet_kernel_isa(conv_u8s8 avx2 -mavx2 -mfma): adds src/kernels/conv_u8s8/avx2.cpp to octet_kernels with these flags and nothing else.
+function(octet_kernel_isa family isa)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_sources(octet_kernels PRIVATE ${family}/${isa}.cpp)
+    set_source_files_properties(${family}/${isa}.cpp PROPERTIES COMPILE_OPTIONS "${ARGN}")
+  endif()
+endfunction()
+
+# octet_test(onnx reader_test.cpp USES onnx): tests/<name>/*.cpp as one program octet_<name>_test.
+function(octet_test name)
+  cmake_parse_arguments(ARG "" "" "USES" ${ARGN})
+  if(NOT ARG_UNPARSED_ARGUMENTS)
+    return()
+  endif()
+  add_executable(octet_${name}_test ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(octet_${name}_test PRIVATE GTest::gtest_main GTest::gmock)
+  foreach(use IN LISTS ARG_USES)
+    target_link_libraries(octet_${name}_test PRIVATE octet_${use})
+  endforeach()
+  target_include_directories(octet_${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  add_test(NAME ${name} COMMAND octet_${name}_test)
+endfunction()

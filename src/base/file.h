@@ -1,0 +1,35 @@
+#pragma once
+// Files: mapped for reading, written to a temporary name, synced and renamed.
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace octet {
+
+/// A read-only mapping of a whole file. Shared, because every tensor that views it keeps it alive.
+class MappedFile {
+ public:
+  static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  const std::byte* data_;
+  size_t size_;
+};
+
+Result<std::string> read_text_file(const std::string& path);
+
+/// Replaces path by these bytes: temporary file beside it, fsync, rename. On failure the old file is untouched.
+Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
+Result<Done> write_file_atomically(const std::string& path, std::string_view text);
+
+}  // namespace octet

@@ -1,0 +1,73 @@
+#include "base/isa.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+namespace octet {
+namespace {
+
+constexpr std::array<std::pair<Isa, std::string_view>, 5> k_names = {{{Isa::scalar, "scalar"},
+                                                                      {Isa::avx2, "avx2"},
+                                                                      {Isa::avx_vnni, "avx_vnni"},
+                                                                      {Isa::avx512_vnni, "avx512_vnni"},
+                                                                      {Isa::amx, "amx"}}};
+
+bool runs(Isa isa) {
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  switch (isa) {
+    case Isa::scalar: return true;
+    case Isa::avx2: return avx2;
+    case Isa::avx_vnni: {
+      // CPUID.(EAX=7,ECX=1):EAX bit 4; gcc 12's cpu_supports does not know the word.
+      unsigned a = 7, b = 0, c = 1, d = 0;
+      __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+      return avx2 && (a & (1u << 4)) != 0;
+    }
+    case Isa::avx512_vnni:
+      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vnni");
+    case Isa::amx: return false;  // no AMX kernels yet; their place is kept in the enum
+  }
+#endif
+  return isa == Isa::scalar;
+}
+
+}  // namespace
+
+std::string_view name(Isa isa) { return k_names[static_cast<size_t>(isa)].second; }
+
+std::optional<Isa> isa_from_name(std::string_view word) {
+  for (const auto& [isa, text] : k_names)
+    if (text == word) return isa;
+  return std::nullopt;
+}
+
+std::vector<Isa> available_isas() {
+  std::vector<Isa> isas;
+  for (const auto& [isa, text] : k_names)
+    if (runs(isa)) isas.push_back(isa);
+  return isas;
+}
+
+Result<Isa> chosen_isa() {
+  const std::vector<Isa> isas = available_isas();
+  const char* wish = std::getenv("OCTET_ISA");
+  if (!wish || !*wish) return isas.back();
+  const std::optional<Isa> isa = isa_from_name(wish);
+  if (!isa)
+    return Error{ErrorCode::bad_argument,
+                 "OCTET_ISA=" + std::string(wish) + ": unknown; use scalar, avx2, avx_vnni, avx512_vnni or amx"};
+  if (std::find(isas.begin(), isas.end(), *isa) == isas.end()) {
+    std::string have;
+    for (const Isa i : isas) have += (have.empty() ? "" : ", ") + std::string(name(i));
+    return Error{ErrorCode::device, "OCTET_ISA=" + std::string(wish) + ": not available here; this machine has " + have};
+  }
+  return *isa;
+}
+
+}  // namespace octet

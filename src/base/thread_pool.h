@@ -1,0 +1,44 @@
+#pragma once
+// octet's only thread pool. The caller is worker 0; chunks are taken dynamically from one atomic counter;
+// workers spin for a short while, then sleep, so that a busy neighbour costs a wake-up and not the machine.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace octet {
+
+/// CPUs this process may use: affinity mask and cgroup quota, OCTET_THREADS when set; at least 1.
+int usable_threads();
+
+class ThreadPool {
+ public:
+  /// threads >= 1, the caller included; 0 = usable_threads().
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return threads_; }
+
+  /// Calls body(context, chunk, worker) for every chunk in [0, chunks), each exactly once, on any worker
+  /// (0 .. threads()-1), and returns when all are done. One caller at a time; the body may not call parallel_for.
+  using Body = void (*)(void* context, int64_t chunk, int worker);
+  void parallel_for(int64_t chunks, Body body, void* context);
+
+  /// The same for a callable void(int64_t chunk, int worker).
+  template <class F>
+  void parallel_for(int64_t chunks, F&& body) {
+    parallel_for(
+        chunks, [](void* f, int64_t chunk, int worker) { (*static_cast<std::remove_reference_t<F>*>(f))(chunk, worker); },
+        const_cast<void*>(static_cast<const void*>(&body)));
+  }
+
+ private:
+  struct State;
+  int threads_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace octet

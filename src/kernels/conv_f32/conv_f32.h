@@ -1,0 +1,39 @@
+#pragma once
+// FP32 convolution and fully connected layers, implicit GEMM on NHWC; same shape of interface as conv_u8s8.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/isa.h"
+#include "kernels/conventions.h"
+
+namespace octet {
+
+struct ConvF32Desc {
+  WindowGeometry geometry;
+  std::span<const float> weights;  // [oc, ic/groups, kh, kw]
+  std::span<const float> bias;     // [oc], or empty = 0
+  bool has_residual = false;       // added before the activation
+  ActivationParams activation;
+};
+
+struct ConvF32Args {
+  int64_t batch = 1;
+  const float* x = nullptr;         // NHWC, x_pitch
+  const float* residual = nullptr;  // NHWC, residual_pitch
+  float* y = nullptr;               // NHWC, y_pitch
+};
+
+class ConvF32 {
+ public:
+  static std::unique_ptr<const ConvF32> make(const ConvF32Desc& desc, Isa isa);
+  virtual ~ConvF32() = default;
+  virtual const char* kernel_name() const = 0;
+  virtual size_t packed_bytes() const = 0;
+  virtual int64_t chunks(int64_t batch, int threads) const = 0;
+  virtual size_t scratch_bytes() const = 0;
+  virtual void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
+};
+
+}  // namespace octet

@@ -1,0 +1,54 @@
+#pragma once
+// Integer convolution and fully connected layers: u8 codes x s8 weights -> u8 codes or f32, implicit GEMM on NHWC.
+// A fully connected layer is a 1x1 convolution on 1x1 images (ih = iw = oh = ow = 1, ic = K, oc = N).
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/isa.h"
+#include "kernels/conventions.h"
+
+namespace octet {
+
+struct ConvU8S8Desc {
+  WindowGeometry geometry;
+  std::span<const int8_t> weights;   // [oc, ic/groups, kh, kw]
+  std::span<const int32_t> bias;     // [oc], or empty = 0; without zero-point terms (pack() folds them)
+  std::span<const float> multiplier; // m[oc] of docs/numerics.md: with or without 1/y_scale, as the form asks
+  int32_t x_zero_point = 0;          // u8 domain; also the value of padding
+  bool has_residual = false;
+  int32_t residual_zero_point = 0;   // u8 domain
+  float residual_multiplier = 0.0f;  // mr (form 2) or residual_scale (form 3)
+  bool f32_output = false;           // form 3 with `to` = f32
+  // Form 2 (activation.kind none, or relu/clip already expressed in lo and hi) and form 3 to a code:
+  int32_t y_zero_point = 0;
+  int32_t lo = 0, hi = 255;
+  ActivationParams activation;       // form 3; for f32 output relu and clip too
+  float inverse_y_scale = 0.0f;      // form 3 to a code
+};
+
+struct ConvU8S8Args {
+  int64_t batch = 1;
+  const uint8_t* x = nullptr;         // NHWC, x_pitch
+  const uint8_t* residual = nullptr;  // NHWC, residual_pitch
+  void* y = nullptr;                  // u8 NHWC with y_pitch, or f32 NHWC with y_pitch
+};
+
+/// One packed layer. Immutable after make(); run_chunk may be called from many threads at once.
+class ConvU8S8 {
+ public:
+  /// Packs the weights for isa. The descriptor's spans need not outlive the call.
+  static std::unique_ptr<const ConvU8S8> make(const ConvU8S8Desc& desc, Isa isa);
+  virtual ~ConvU8S8() = default;
+  /// The ISA whose inner function runs, e.g. "avx512_vnni 6x64".
+  virtual const char* kernel_name() const = 0;
+  virtual size_t packed_bytes() const = 0;
+  /// Number of independent chunks for this batch, chosen for `threads` workers.
+  virtual int64_t chunks(int64_t batch, int threads) const = 0;
+  /// Scratch bytes per worker that run_chunk needs (64-byte aligned).
+  virtual size_t scratch_bytes() const = 0;
+  virtual void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
+};
+
+}  // namespace octet

@@ -1,0 +1,44 @@
+#pragma once
+// Engine: a plan prepared on a back end, shared. Context: one run at a time over its own arena.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/aligned.h"
+#include "plan/backend.h"
+
+namespace octet {
+
+class Engine {
+ public:
+  /// graph: fused, all shapes known (passes/bind_shapes). The engine shares the back end with its contexts.
+  static Result<std::shared_ptr<const Engine>> build(Graph graph, std::shared_ptr<Backend> backend);
+  const Plan& plan() const { return *plan_; }
+  const Program& program() const { return *program_; }
+  Backend& backend() const { return *backend_; }
+  /// Inputs and outputs in graph order.
+  const Value& input(size_t i) const { return plan_->graph.value(plan_->graph.inputs[i]); }
+  const Value& output(size_t i) const { return plan_->graph.value(plan_->graph.outputs[i]); }
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<Backend> backend_;
+  std::unique_ptr<const Program> program_;
+};
+
+/// Belongs to one thread at a time; many contexts of one engine run side by side.
+class Context {
+ public:
+  static Result<Context> make(std::shared_ptr<const Engine> engine);
+  /// Dense buffers of the engine's dtypes and dims; an Error names the one that does not fit.
+  Result<Done> run(const Bindings& io, const RunHooks& hooks = {});
+  const Engine& engine() const { return *engine_; }
+
+ private:
+  std::shared_ptr<const Engine> engine_;
+  AlignedBytes arena_;
+};
+
+}  // namespace octet
