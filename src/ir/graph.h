@@ -80,7 +80,8 @@ struct Uses {
 };
 
 /// Makes every reader of from (nodes and graph outputs) read to. A graph output keeps its name: when from is a graph
-/// output, to takes over the name and from gets a spare one.
+/// output, to takes over the name and from gets a spare one; but when to is itself a graph input or output, whose name
+/// must stay, the graph output from is left as it is and only nodes are rewired.
 void replace_uses(Graph& graph, ValueId from, ValueId to);
 /// Removes the marked nodes (mask by NodeId) keeping order.
 void remove_nodes(Graph& graph, const std::vector<bool>& marked);

@@ -43,14 +43,14 @@ using ReferenceFn = Result<std::vector<Tensor>> (*)(const NodeContext&, std::spa
 
 /// How placement treats an op (src/passes/insert_qdq.cpp reads this, docs/ops.md prints it).
 enum class QuantRole {
-  none,         // stays float
-  weighted,     // Conv, Gemm, MatMul with constant weight: activation input and weight quantized, int32 bias
-  add,          // element-wise Add: quantized inputs, identity branch only when a convolution feeds the other side
-  mul,          // element-wise Mul: both inputs quantized
-  pool_average, // integer sum and one requantize: input quantized, output has a range of its own
-  same_scale,   // output codes are input codes (max-pool, reshape, transpose, slice, flatten): one scale in and out
-  shared_scale, // Concat: all inputs and the output share one scale
-  activation,   // unary function of one value: fused into its producer, or a 256-entry table
+  none,          // stays float
+  weighted,      // Conv, Gemm, MatMul with constant weight: activation input and weight quantized, int32 bias
+  add,           // element-wise Add: quantized inputs, identity branch only when a convolution feeds the other side
+  mul,           // element-wise Mul: both inputs quantized
+  pool_average,  // integer sum and one requantize: input quantized, output has a range of its own
+  same_scale,    // output codes are input codes (max-pool, reshape, transpose, slice, flatten): one scale in and out
+  shared_scale,  // Concat: all inputs and the output share one scale
+  activation,    // unary function of one value: fused into its producer, or a 256-entry table
 };
 
 struct QuantRule {
@@ -61,16 +61,16 @@ struct QuantRule {
 };
 
 struct OpDef {
-  std::string_view name;    // "Conv"; octet's own ops are listed in src/ir/ops/README.md
+  std::string_view name;  // "Conv"; octet's own ops are listed in src/ir/ops/README.md
   int min_inputs = 1;
-  int max_inputs = 1;       // -1 = any number
+  int max_inputs = 1;  // -1 = any number
   int outputs_min = 1;
   int outputs_max = 1;
   std::span<const std::string_view> attributes = {};  // the names it knows; another name is refused by verify()
   InferFn infer = nullptr;
   ReferenceFn reference = nullptr;
   QuantRule quant = {};
-  bool is_onnx = true;      // false: octet's own (the writer expands or refuses it)
+  bool is_onnx = true;  // false: octet's own (the writer expands or refuses it)
 };
 
 /// Null for an unknown name.
@@ -79,7 +79,12 @@ const OpDef* find_op(std::string_view name);
 std::span<const OpDef* const> all_ops();
 inline bool is_op(const Node& node, std::string_view name) { return node.op->name == name; }
 
-/// Infers every value's dtype and shape in order; an Error names the node.
+/// Schema check (ids must be in range) and inference of one node: one type per output, each with a dtype; an extent is
+/// never negative and the known extents never exceed k_max_elements together. An Error names the node.
+Result<std::vector<ValueType>> infer_node(const Graph& graph, const Node& node);
+
+/// Infers every value's dtype and shape in order; where inference cannot know an extent, the stored one stays. Ids must
+/// be in range and nodes in order. An Error names the node.
 Result<Done> infer_shapes(Graph& graph);
 
 /// Structure, schema and agreement of stored dtypes and shapes with inference; an Error names node and value.

@@ -1,0 +1,92 @@
+#include "ir/op.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ir/ops/common.h"
+#include "ir/schema.h"
+
+namespace octet {
+namespace {
+
+constexpr std::array k_ops = {
+#define OCTET_OP(op) &op,
+#include "ir/ops/ops.def"
+#undef OCTET_OP
+};
+
+/// What inference promises: no extent below zero, no tensor larger than k_max_elements even before unknowns are bound.
+Result<Done> check_type(const NodeContext& context, const ValueType& type, size_t output) {
+  const std::string place = "output " + std::to_string(output);
+  if (type.dtype == DType::undefined) return context.error(place + " has no dtype: is the dtype of its inputs known?");
+  if (!type.shape) return Done{};
+  Dims known;
+  for (const Dim& d : *type.shape) {
+    if (d.value < -1) return context.error(place + " would have the extent " + std::to_string(d.value));
+    if (d.known()) known.push_back(d.value);
+  }
+  if (element_count(known)) return Done{};
+  return context.error(place + " of shape " + to_string(*type.shape) + " is too large: more than 2^36 elements");
+}
+
+/// The inferred shape, with what the stored one says in addition (a file may know more than inference can).
+std::optional<Shape> merged(const std::optional<Shape>& stored, std::optional<Shape> inferred) {
+  if (!inferred) return stored;
+  if (!stored || stored->size() != inferred->size()) return inferred;
+  for (size_t i = 0; i < inferred->size(); ++i) {
+    Dim& d = (*inferred)[i];
+    if (!d.known() && d.symbol.empty()) d = (*stored)[i];
+  }
+  return inferred;
+}
+
+}  // namespace
+
+Error NodeContext::error(std::string text, ErrorCode code) const {
+  std::string place = "node '" + node.name + "'";
+  if (node.name.empty()) {
+    const bool named =
+        !node.outputs.empty() && node.outputs[0] >= 0 && static_cast<size_t>(node.outputs[0]) < graph.values.size();
+    place = named ? "node of '" + graph.value(node.outputs[0]).name + "'" : std::string("a node");
+  }
+  return Error{code, place + " (" + (node.op ? std::string(node.op->name) : "no op") + "): " + std::move(text)};
+}
+
+const OpDef* find_op(std::string_view name) {
+  const auto found = std::find_if(k_ops.begin(), k_ops.end(), [&](const OpDef* op) { return op->name == name; });
+  return found == k_ops.end() ? nullptr : *found;
+}
+
+std::span<const OpDef* const> all_ops() { return k_ops; }
+
+Result<std::vector<ValueType>> infer_node(const Graph& graph, const Node& node) {
+  if (Result<Done> schema = check_schema(graph, node); !schema) return schema.error();
+  const NodeContext context{graph, node};
+  Result<std::vector<ValueType>> types = node.op->infer(context);
+  if (!types) return types;
+  if (types->size() < node.outputs.size())
+    return context.error("has " + std::to_string(node.outputs.size()) + " outputs, but makes only " +
+                         std::to_string(types->size()));
+  types->resize(node.outputs.size());
+  for (size_t i = 0; i < types->size(); ++i) {
+    if (node.outputs[i] == k_absent) continue;
+    if (Result<Done> ok = check_type(context, (*types)[i], i); !ok) return ok.error();
+  }
+  return types;
+}
+
+Result<Done> infer_shapes(Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    Result<std::vector<ValueType>> types = infer_node(graph, node);
+    if (!types) return types.error();
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == k_absent) continue;
+      Value& value = graph.value(node.outputs[i]);
+      value.dtype = (*types)[i].dtype;
+      value.shape = merged(value.shape, std::move((*types)[i].shape));
+    }
+  }
+  return Done{};
+}
+
+}  // namespace octet

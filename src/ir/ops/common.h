@@ -1,0 +1,160 @@
+#pragma once
+// What several op files need: axes, broadcasting, loops over strided elements, dispatch over dtypes.
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <limits>
+#include <type_traits>
+
+#include "ir/op.h"
+#include "tensor/half.h"
+
+namespace octet {
+
+#define OCTET_OP(op) extern const OpDef op;
+#include "ir/ops/ops.def"
+#undef OCTET_OP
+
+using ValueTypes = std::vector<ValueType>;
+using Tensors = std::vector<Tensor>;
+
+// ---- inference ----
+
+/// One output of input 0's dtype and shape.
+Result<ValueTypes> infer_same(const NodeContext& context);
+/// The same for ops of real numbers; an Error when input 0 is not f32, f64, f16 or bf16.
+Result<ValueTypes> infer_same_float(const NodeContext& context);
+/// Inputs 0 and 1 (and any more) of one dtype, broadcast as NumPy does.
+Result<ValueTypes> infer_broadcast(const NodeContext& context);
+
+/// "input 1 is s64, expected f32" when the dtypes of the two inputs differ.
+Result<Done> require_same_dtype(const NodeContext& context, size_t a, size_t b);
+Result<Done> require_float(const NodeContext& context, size_t input);
+/// An Error when the rank of an input is known and not the one wanted.
+Result<Done> require_rank(const NodeContext& context, size_t input, size_t rank);
+
+/// axis in [-rank, rank) as [0, rank); an Error that names the axis and the rank.
+Result<size_t> normalized_axis(const NodeContext& context, int64_t axis, size_t rank);
+/// The same for a list; a repeated axis is an Error.
+Result<std::vector<size_t>> normalized_axes(const NodeContext& context, std::span<const int64_t> axes, size_t rank);
+
+/// The integers of a constant input; nothing when the input is absent or not constant.
+Result<std::optional<std::vector<int64_t>>> constant_ints(const NodeContext& context, size_t input);
+
+/// The extent of a and b broadcast together; nothing when they contradict each other.
+std::optional<Dim> broadcast_dim(const Dim& a, const Dim& b);
+Result<Shape> broadcast_shapes(const NodeContext& context, const Shape& a, const Shape& b);
+/// The product of extents: the known product, the lone symbol when all others are 1, else unknown.
+/// Errors: more than k_max_elements.
+Result<Dim> product(const NodeContext& context, std::span<const Dim> dims);
+
+// ---- reference kernels ----
+
+Result<Dims> broadcast_dims(const NodeContext& context, const Dims& a, const Dims& b);
+/// Strides (in elements) that read a dense tensor of these dims as if it were broadcast to out.
+std::vector<int64_t> broadcast_strides(std::span<const int64_t> dims, std::span<const int64_t> out);
+/// y[index] = x[base + sum index*stride] for all indices of out, for any dtype. Every address must lie inside x.
+Result<Tensor> gather_strided(const Tensor& x, const Dims& out, std::span<const int64_t> strides, int64_t base = 0);
+/// The one tensor as a reference kernel's answer.
+inline Result<Tensors> single(Result<Tensor> tensor) {
+  if (!tensor) return tensor.error();
+  return Tensors{std::move(*tensor)};
+}
+/// Elements as float (f32, f16, bf16: exact; f64: rounded); an Error for other dtypes.
+Result<Tensor> to_f32(const NodeContext& context, const Tensor& x);
+
+/// Calls body(i, offsets) for i = 0, 1, ... over dims in row-major order; offsets[k] is the element offset by
+/// strides[k].
+template <size_t K, class F>
+void for_each_index(std::span<const int64_t> dims, const std::array<std::vector<int64_t>, K>& strides, F body) {
+  const std::optional<int64_t> count = element_count(dims);
+  assert(count && "dims were checked by whoever made the tensors");
+  std::vector<int64_t> index(dims.size(), 0);
+  std::array<int64_t, K> offsets{};
+  for (int64_t i = 0; i < *count; ++i) {
+    body(i, offsets);
+    for (size_t d = dims.size(); d-- > 0;) {
+      if (++index[d] < dims[d]) {
+        for (size_t k = 0; k < K; ++k) offsets[k] += strides[k][d];
+        break;
+      }
+      for (size_t k = 0; k < K; ++k) offsets[k] -= strides[k][d] * (dims[d] - 1);
+      index[d] = 0;
+    }
+  }
+}
+
+/// f16 and bf16 elements that compute as float and round once when stored.
+struct Half {
+  uint16_t bits = 0;
+  Half() = default;
+  explicit Half(float x) : bits(float_to_half(x)) {}
+  operator float() const { return half_to_float(bits); }
+};
+struct BFloat16 {
+  uint16_t bits = 0;
+  BFloat16() = default;
+  explicit BFloat16(float x) : bits(float_to_bfloat16(x)) {}
+  operator float() const { return bfloat16_to_float(bits); }
+};
+template <class T>
+inline constexpr bool k_is_short_float = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
+/// The type to compute in: float for f16 and bf16, else the element's own.
+template <class T>
+using Wide = std::conditional_t<k_is_short_float<T>, float, T>;
+
+/// Calls f(T{}) with the C++ element type of a float dtype; an Error for another one. f returns Result<R>.
+template <class F>
+auto with_float_type(const NodeContext& context, DType dtype, F f) -> decltype(f(float{})) {
+  switch (dtype) {
+    case DType::f32: return f(float{});
+    case DType::f64: return f(double{});
+    case DType::f16: return f(Half{});
+    case DType::bf16: return f(BFloat16{});
+    default: return context.error("is not defined for " + std::string(name(dtype)), ErrorCode::unsupported);
+  }
+}
+/// The same for all numbers; boolean is refused.
+template <class F>
+auto with_number_type(const NodeContext& context, DType dtype, F f) -> decltype(f(float{})) {
+  switch (dtype) {
+    case DType::s8: return f(int8_t{});
+    case DType::u8: return f(uint8_t{});
+    case DType::s16: return f(int16_t{});
+    case DType::u16: return f(uint16_t{});
+    case DType::s32: return f(int32_t{});
+    case DType::u32: return f(uint32_t{});
+    case DType::s64: return f(int64_t{});
+    case DType::u64: return f(uint64_t{});
+    default: return with_float_type(context, dtype, f);
+  }
+}
+
+/// y[i] = f(x[i]); f maps Wide<T> to Wide<T>.
+template <class T, class F>
+Result<Tensor> map_elements(const Tensor& x, F f) {
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(x.dtype(), x.dims());
+  if (!made) return made.error();
+  T* y = reinterpret_cast<T*>(made->second);
+  for (const T& v : x.as<T>()) *y++ = static_cast<T>(f(static_cast<Wide<T>>(v)));
+  return std::move(made->first);
+}
+/// y = f(a, b), broadcast; f maps two Wide<T> to something that Out is made from.
+template <class T, class Out, class F>
+Result<Tensor> map_pairs(const NodeContext& context, const Tensor& a, const Tensor& b, DType out, F f) {
+  Result<Dims> dims = broadcast_dims(context, a.dims(), b.dims());
+  if (!dims) return dims.error();
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(out, *dims);
+  if (!made) return made.error();
+  Out* y = reinterpret_cast<Out*>(made->second);
+  const std::array strides = {broadcast_strides(a.dims(), *dims), broadcast_strides(b.dims(), *dims)};
+  const std::span<const T> x0 = a.as<T>(), x1 = b.as<T>();
+  for_each_index<2>(*dims, strides, [&](int64_t i, const std::array<int64_t, 2>& at) {
+    y[i] = static_cast<Out>(
+        f(static_cast<Wide<T>>(x0[static_cast<size_t>(at[0])]), static_cast<Wide<T>>(x1[static_cast<size_t>(at[1])])));
+  });
+  return std::move(made->first);
+}
+
+}  // namespace octet
