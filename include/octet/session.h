@@ -1,0 +1,76 @@
+#pragma once
+// A network made ready to run: engine in memory plus one context.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "octet/model.h"
+#include "report/inspection.h"
+
+namespace octet {
+
+struct SessionSpec {
+  std::string precision = "fp32";  // fp32 | int8; a Q/DQ file always runs as it is written
+  std::string device = "cpu";      // cpu | ref
+  int threads = 1;                 // 0 = all usable
+  int64_t batch = 0;               // for a free leading dimension; 0 = 1
+  std::map<std::string, Dims> shapes;
+  // int8 of a float model: one of these two
+  std::string ranges;              // file
+  CalibrateSpec calibration;       // calibration.data.path
+  QuantizeSpec quantization;
+  std::set<std::string> skip_passes;
+};
+
+struct SessionTimes {
+  double calibrate_s = 0, build_s = 0;
+};
+
+/// One input or output as bound.
+struct Port {
+  std::string name;
+  Dims dims;
+  std::string dtype;  // "float32"
+  size_t bytes = 0;
+};
+
+class Session {
+ public:
+  static Result<Session> build(const Model& model, const SessionSpec& spec);
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  const std::vector<Port>& inputs() const;
+  const std::vector<Port>& outputs() const;
+  int64_t batch() const;            // leading extent of the first input
+  std::string description() const;  // "cpu avx512_vnni, 1 thread"
+  std::string isa() const;          // "avx512_vnni"; "none" for ref
+  int threads() const;
+  std::string precision() const;    // "fp32" | "int8"
+  size_t packed_bytes() const;      // weights as packed for the device
+  size_t arena_bytes() const;
+  std::vector<LayerInfo> layers() const;
+  const SessionTimes& times() const;
+  const std::vector<std::string>& notes() const;
+  const std::string& calibration_preprocess() const;  // empty when not calibrated here
+
+  /// Dense buffers in port order, used in place; an Error names the one that does not fit. One thread at a time.
+  Result<Done> run(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs);
+  /// The same, adding seconds per layer.
+  Result<Done> run_profiled(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs,
+                            std::vector<double>& layer_seconds);
+
+ private:
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace octet

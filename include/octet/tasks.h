@@ -1,0 +1,88 @@
+#pragma once
+// What the commands do with sessions: inspect, evaluate, bench, classify, run on files.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "octet/model.h"
+#include "octet/session.h"
+#include "report/evaluation.h"
+#include "report/inspection.h"
+#include "report/performance.h"
+
+namespace octet {
+
+/// What the file holds and where each step would run.
+Result<Inspection> inspect(const Model& model, const SessionSpec& spec);
+
+/// One or two sessions over the same labelled data (two also without labels). Sessions may have different batches.
+struct EvaluateSpec {
+  DataOptions data;
+  Progress progress;
+};
+Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second, const std::string& second_name,
+                                  const EvaluateSpec& spec);
+
+struct BenchSpec {
+  int64_t iterations = 10;   // at least
+  double duration_s = 3;     // at least, after the warm-up
+  double warmup_ms = 200;
+  bool profile = false;      // a second run with per-layer times
+};
+/// trtexec's loop: warm-up, then both minima. Inputs are random numbers in [-1, 1] from a fixed seed.
+Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec);
+/// Two sessions alternating query by query in one run, so that the machine's mood hits both.
+Result<std::pair<PerformanceReport, PerformanceReport>> bench_paired(Session& a, const std::string& a_name, Session& b,
+                                                                     const std::string& b_name, const BenchSpec& spec);
+
+struct ClassLine {
+  std::string name;
+  int64_t index = 0;
+  double confidence = 0;  // percent
+};
+struct Classification {
+  std::string image;
+  std::vector<ClassLine> lines;  // above 10 %, best first
+};
+struct ClassifySpec {
+  DataOptions data;
+  std::string classes_file;  // one name per line; empty = the index is the name
+  int64_t iterations = 0;    // > 0: average latency over that many runs of the first image
+  int64_t warmup = 5;
+};
+struct ClassifyReport {
+  std::vector<Classification> images;
+  double average_latency_ms = 0;  // with iterations
+};
+/// Softmax over the first output unless the network ends in one.
+Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec);
+std::string to_text(const ClassifyReport& report);
+std::string to_json(const ClassifyReport& report);
+
+/// Runs every sample of the data (or one named .npy per input) and keeps the outputs.
+struct RunSpec {
+  DataOptions data;                           // for a single-input network
+  std::map<std::string, std::string> inputs;  // name -> .npy file; the batch is the file's
+  std::string output;                         // .npy file, or a folder when there are several outputs; empty = only the summary
+};
+struct RunReport {
+  struct Output {
+    std::string name, shape, file;
+    double min = 0, max = 0, mean = 0;
+  };
+  int64_t samples = 0;
+  std::vector<Output> outputs;
+};
+Result<RunReport> run_files(Session& session, const RunSpec& spec);
+std::string to_text(const RunReport& report);
+std::string to_json(const RunReport& report);
+
+/// "octet 0.1.0 (commit), isas ..., back ends ..."
+std::string version_text();
+
+/// Names of the passes in running order, for --skip-pass.
+std::vector<std::string> pass_names();
+
+}  // namespace octet
