@@ -20,24 +20,20 @@ Result<Done> check_type(const NodeContext& context, const ValueType& type, size_
   const std::string place = "output " + std::to_string(output);
   if (type.dtype == DType::undefined) return context.error(place + " has no dtype: is the dtype of its inputs known?");
   if (!type.shape) return Done{};
-  Dims known;
-  for (const Dim& d : *type.shape) {
-    if (d.value < -1) return context.error(place + " would have the extent " + std::to_string(d.value));
-    if (d.known()) known.push_back(d.value);
-  }
-  if (element_count(known)) return Done{};
-  return context.error(place + " of shape " + to_string(*type.shape) + " is too large: more than 2^36 elements");
+  if (is_bounded(*type.shape)) return Done{};
+  return context.error(place + " of shape " + to_string(*type.shape) + " is negative or has more than 2^36 elements");
 }
 
 /// The inferred shape, with what the stored one says in addition (a file may know more than inference can).
 std::optional<Shape> merged(const std::optional<Shape>& stored, std::optional<Shape> inferred) {
-  if (!inferred) return stored;
+  if (!inferred) return stored && is_bounded(*stored) ? stored : std::nullopt;
   if (!stored || stored->size() != inferred->size()) return inferred;
+  const std::optional<Shape> bare = inferred;
   for (size_t i = 0; i < inferred->size(); ++i) {
     Dim& d = (*inferred)[i];
     if (!d.known() && d.symbol.empty()) d = (*stored)[i];
   }
-  return inferred;
+  return is_bounded(*inferred) ? inferred : bare;
 }
 
 }  // namespace
@@ -76,6 +72,12 @@ Result<std::vector<ValueType>> infer_node(const Graph& graph, const Node& node) 
 }
 
 Result<Done> infer_shapes(Graph& graph) {
+  for (const ValueId v : graph.inputs) {
+    const Value& input = graph.value(v);
+    if (input.shape && !is_bounded(*input.shape))
+      return Error{ErrorCode::bad_model, "graph input '" + input.name + "': the shape " + to_string(*input.shape) +
+                                             " is negative or has more than 2^36 elements"};
+  }
   for (const Node& node : graph.nodes) {
     Result<std::vector<ValueType>> types = infer_node(graph, node);
     if (!types) return types.error();

@@ -123,4 +123,21 @@ Result<Done> check_schema(const Graph& graph, const Node& node) {
   return Done{};
 }
 
+bool shapes_agree(const std::optional<Shape>& a, const std::optional<Shape>& b) {
+  if (!a || !b) return true;
+  if (a->size() != b->size()) return false;
+  for (size_t i = 0; i < a->size(); ++i)
+    if ((*a)[i].known() && (*b)[i].known() && (*a)[i].value != (*b)[i].value) return false;
+  return true;
+}
+
+bool is_bounded(const Shape& shape) {
+  Dims known;
+  for (const Dim& d : shape) {
+    if (d.value < -1) return false;
+    if (d.known()) known.push_back(d.value);
+  }
+  return element_count(known).has_value();
+}
+
 }  // namespace octet

@@ -9,9 +9,10 @@
 //   }
 // "_" is an absent input or output; @name is the node's name (optional, quoted when not a plain word); the type after
 // ':' is optional when parsing (it is inferred) and always printed. Names that are not plain words
-// ([A-Za-z_./:][A-Za-z0-9_./:-]*) are printed in double quotes with \" and \\ escapes.
-// Attribute values: 3 (int), 3.0 or 1e-5 (float: has '.', 'e', 'inf' or 'nan'), "text", [1,2] (ints), [1.0,2.0]
-// (floats),
+// ([A-Za-z_./][A-Za-z0-9_./:-]*, not ending in ':', not "_" or "const") are printed in double quotes with \", \\ and
+// \xHH escapes. "f32" without extents is a type of unknown rank; "?" is an unknown extent without a name. "#" begins a
+// comment. A NaN that is not the canonical quiet one prints as nan(0x7fc00001), its bits. Attribute values: 3
+// (int), 3.0 or 1e-5 (float: has '.', 'e', 'inf' or 'nan'), "text", [1,2] (ints), [1.0,2.0] (floats),
 // ["a","b"] (strings), tensor(f32[2], {1,2}) (tensor); empty lists print as ints[], floats[], strings[].
 
 #include <string>

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "ir/op.h"
+#include "ir/schema.h"
 
 namespace octet {
 namespace {
@@ -23,6 +24,8 @@ Result<Done> check_ids(const Graph& graph, const std::vector<ValueId>& ids, cons
 
 Result<Done> check_value(const Value& value) {
   const std::string place = "value '" + value.name + "'";
+  if (value.shape && !is_bounded(*value.shape))
+    return bad(place + ": the shape " + to_string(*value.shape) + " is negative or has more than 2^36 elements");
   if (!value.constant) return Done{};
   if (value.constant->dtype() != value.dtype || value.dtype == DType::undefined)
     return bad(place + ": stored dtype " + std::string(name(value.dtype)) + ", but its constant is " +
@@ -87,18 +90,6 @@ Result<Done> check_order(const Graph& graph) {
   return Done{};
 }
 
-/// Known extents must be equal; an unknown one agrees with everything, whatever its symbol.
-bool agrees(const std::optional<Shape>& stored, const std::optional<Shape>& inferred) {
-  if (!stored || !inferred) return true;
-  if (stored->size() != inferred->size()) return false;
-  for (size_t i = 0; i < stored->size(); ++i) {
-    const Dim& a = (*stored)[i];
-    const Dim& b = (*inferred)[i];
-    if (a.known() && b.known() && a.value != b.value) return false;
-  }
-  return true;
-}
-
 Result<Done> check_types(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     Result<std::vector<ValueType>> types = infer_node(graph, node);
@@ -111,7 +102,7 @@ Result<Done> check_types(const Graph& graph) {
       if (value.dtype != type.dtype)
         return context.error("output '" + value.name + "' is stored as " + std::string(name(value.dtype)) +
                              ", but inference says " + std::string(name(type.dtype)));
-      if (!agrees(value.shape, type.shape))
+      if (!shapes_agree(value.shape, type.shape))
         return context.error("output '" + value.name + "' is stored as " + to_string(*value.shape) +
                              ", but inference says " + to_string(*type.shape));
     }
