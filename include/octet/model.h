@@ -72,6 +72,8 @@ struct CalibrateSpec {
 struct Ranges {
   std::shared_ptr<const CalibrationTable> table;
   std::string json() const;
+  const std::string& preprocess() const;  // canonical spec of the calibration data
+  int64_t samples() const;
   std::string text() const;  // a table: tensor, seen min and max, each method's range
   Result<Done> save(const std::string& path) const;
   static Result<Ranges> load(const std::string& path);
@@ -91,5 +93,8 @@ struct Quantized {
 };
 /// Errors: a quantized model, ranges of another model (both hashes named), an unknown method.
 Result<Quantized> quantize(const Model& model, const Ranges& ranges, const QuantizeSpec& spec);
+/// Node, op and decision as a table.
+std::string rows_text(const Quantized& quantized);
+std::string to_json(const Quantized& quantized, const std::string& output_file);
 
 }  // namespace octet

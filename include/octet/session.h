@@ -42,6 +42,7 @@ struct Port {
 
 class Session {
  public:
+  struct State;
   static Result<Session> build(const Model& model, const SessionSpec& spec);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
@@ -60,6 +61,7 @@ class Session {
   const SessionTimes& times() const;
   const std::vector<std::string>& notes() const;
   const std::string& calibration_preprocess() const;  // empty when not calibrated here
+  bool ends_in_softmax() const;     // output 0 is a Softmax already
 
   /// Dense buffers in port order, used in place; an Error names the one that does not fit. One thread at a time.
   Result<Done> run(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs);
@@ -68,7 +70,6 @@ class Session {
                             std::vector<double>& layer_seconds);
 
  private:
-  struct State;
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -144,4 +144,11 @@ std::string profile_text(const PerformanceReport& report) {
   return "=== Profile (" + std::to_string(report.queries.size()) + " iterations ) ===\n" + text_table(rows);
 }
 
+std::string speedup_text(const PerformanceReport& first, const PerformanceReport& second) {
+  const LatencySummary a = summarize_latency(column(first, latency_of), {});
+  const LatencySummary b = summarize_latency(column(second, latency_of), {});
+  return "speed-up " + fixed(b.median > 0 ? a.median / b.median : 0, 2) + " (median " + short_number(a.median) + " ms -> " +
+         short_number(b.median) + " ms, " + std::to_string(first.queries.size()) + " queries each in turns)\n";
+}
+
 }  // namespace octet

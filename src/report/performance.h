@@ -45,4 +45,7 @@ std::string to_json(const PerformanceReport& report);
 /// The profile table of trtexec's --dumpProfile.
 std::string profile_text(const PerformanceReport& report);
 
+/// "speed-up 3.12 (median 4.10 ms -> 1.31 ms)" of two paired reports.
+std::string speedup_text(const PerformanceReport& first, const PerformanceReport& second);
+
 }  // namespace octet

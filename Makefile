@@ -1,0 +1,36 @@
+# make demo | test | build | bench | format | check | fuzz | sanitize. Each does its own set-up (tools/setup.sh).
+
+JOBS ?= $(shell nproc)
+
+.PHONY: demo test build bench format check fuzz sanitize setup clean
+
+setup:
+	@tools/setup.sh
+
+build: setup
+	@cmake --preset release > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }; mkdir -p build && mv build-configure.log build/configure.log
+	@cmake --build --preset release -j $(JOBS) -- --quiet
+
+demo: build
+	@build/octet_demo
+
+test: build
+	@tools/run_tests.py build
+
+bench: build
+	@bench/peers/run.sh
+
+format: setup
+	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
+
+check: build
+	@tools/check.sh
+
+fuzz: setup
+	@tools/fuzz.sh $(or $(SECONDS_EACH),60)
+
+sanitize: setup
+	@tools/sanitize.sh
+
+clean:
+	rm -rf build

@@ -1,0 +1,38 @@
+#include "api/state.h"
+#include "octet/tasks.h"
+#include "passes/passes.h"
+
+namespace octet {
+
+Result<Inspection> inspect(const Model& model, const SessionSpec& spec) {
+  const Model::State& state = model.state();
+  Inspection in;
+  in.path = state.path;
+  in.producer = state.info.producer;
+  in.ir_version = state.info.ir_version;
+  in.opset = state.info.opset;
+  in.file_bytes = state.file_bytes;
+  in.inputs = model.inputs();
+  in.outputs = model.outputs();
+  in.ops = state.file_ops;
+  in.findings = state.notes;
+  for (const Value& value : state.graph.values)
+    if (value.constant) in.parameters += value.constant->size();
+  Result<Session> session = Session::build(model, spec);
+  if (session) {
+    in.layers = session->layers();
+    for (const std::string& note : session->notes()) in.findings.push_back(note);
+  } else {
+    // A file that cannot run is still worth looking at: the reason becomes a finding.
+    in.findings.push_back("cannot run on " + spec.device + ": " + session.error().message);
+  }
+  return in;
+}
+
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const Pass& pass : all_passes()) names.emplace_back(pass.name);
+  return names;
+}
+
+}  // namespace octet

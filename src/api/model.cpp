@@ -1,0 +1,205 @@
+#include "octet/model.h"
+
+#include "api/state.h"
+#include "backends/open.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "calibrate/calibrate.h"
+#include "data/dataset.h"
+#include "ir/op.h"
+#include "ir/text.h"
+#include "passes/passes.h"
+#include "quant/ranges.h"
+#include "report/text_table.h"
+
+namespace octet {
+namespace {
+
+TensorInfo tensor_info(const Value& value) {
+  TensorInfo info;
+  info.name = value.name;
+  info.shape = value.shape ? to_string(*value.shape) : "?";
+  info.dtype = numpy_name(value.dtype);
+  return info;
+}
+
+void add_notes(std::vector<std::string>& notes, const std::vector<PassReport>& reports) {
+  for (const PassReport& report : reports) {
+    if (report.changed.count > 0)
+      notes.push_back("pass " + report.name + ": " + std::to_string(report.changed.count) + " changed");
+    for (const std::string& note : report.changed.notes) notes.push_back(report.name + ": " + note);
+  }
+}
+
+}  // namespace
+
+std::string numpy_name(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return "float32";
+    case DType::f64: return "float64";
+    case DType::f16: return "float16";
+    case DType::bf16: return "bfloat16";
+    case DType::s8: return "int8";
+    case DType::u8: return "uint8";
+    case DType::s16: return "int16";
+    case DType::u16: return "uint16";
+    case DType::s32: return "int32";
+    case DType::u32: return "uint32";
+    case DType::s64: return "int64";
+    case DType::u64: return "uint64";
+    case DType::boolean: return "bool";
+    case DType::undefined: break;
+  }
+  return "undefined";
+}
+
+bool holds_quantization(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear")) return true;
+  return false;
+}
+
+Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip) {
+  Graph graph = clean;
+  if (const Result<Done> bound = bind_shapes(graph, binding); !bound) return bound.error();
+  // Known shapes let the clean stage fold what a symbolic batch had kept alive.
+  if (const auto cleaned = run_stage(graph, Stage::clean, skip); !cleaned) return cleaned.error();
+  if (const auto fused = run_stage(graph, Stage::fuse, skip); !fused) return fused.error();
+  return graph;
+}
+
+Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
+  Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  if (!file) return file.error();
+  Result<OnnxModel> read = read_onnx((*file)->bytes(), *file);
+  if (!read) return within(path, read.error());
+  auto state = std::make_shared<State>();
+  state->path = path;
+  state->file_bytes = static_cast<int64_t>((*file)->bytes().size());
+  state->info = std::move(read->info);
+  state->graph = std::move(read->graph);
+  state->notes = state->info.notes;
+  state->skip_passes = options.skip_passes;
+  for (const Node& node : state->graph.nodes) ++state->file_ops[std::string(node.op->name)];
+  const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, options.skip_passes);
+  if (!cleaned) return within(path, cleaned.error());
+  add_notes(state->notes, *cleaned);
+  state->quantized = holds_quantization(state->graph);
+  state->hash = to_hex(hash_graph(state->graph));
+  return Model(std::move(state));
+}
+
+const std::string& Model::path() const { return state_->path; }
+bool Model::is_quantized() const { return state_->quantized; }
+const std::vector<std::string>& Model::notes() const { return state_->notes; }
+const std::string& Model::hash() const { return state_->hash; }
+
+std::vector<TensorInfo> Model::inputs() const {
+  std::vector<TensorInfo> infos;
+  for (const ValueId id : state_->graph.inputs) infos.push_back(tensor_info(state_->graph.value(id)));
+  return infos;
+}
+
+std::vector<TensorInfo> Model::outputs() const {
+  std::vector<TensorInfo> infos;
+  for (const ValueId id : state_->graph.outputs) infos.push_back(tensor_info(state_->graph.value(id)));
+  return infos;
+}
+
+std::string Model::text(bool elided) const { return print(state_->graph, {.elide_constants = elided}); }
+
+Result<Done> Model::save(const std::string& path, int64_t opset) const {
+  return write_onnx_file(path, state_->graph, {.opset = opset});
+}
+
+const std::string& Ranges::preprocess() const { return table->preprocess; }
+int64_t Ranges::samples() const { return table->samples; }
+
+std::string Ranges::json() const { return to_json(*table); }
+
+Result<Done> Ranges::save(const std::string& path) const { return write_file_atomically(path, to_json(*table)); }
+
+Result<Ranges> Ranges::load(const std::string& path) {
+  const Result<std::string> text = read_text_file(path);
+  if (!text) return text.error();
+  Result<CalibrationTable> table = ranges_from_json(*text);
+  if (!table) return within(path, table.error());
+  return Ranges{std::make_shared<const CalibrationTable>(std::move(*table))};
+}
+
+std::string Ranges::text() const {
+  std::vector<std::vector<std::string>> rows = {{"Tensor", "Min", "Max", "max", "entropy", "percentile", "mse"}};
+  for (const TensorRange& t : table->tensors) {
+    std::vector<std::string> row = {t.name, short_number(t.min), short_number(t.max)};
+    for (const CalibrationMethod m : k_calibration_methods) {
+      const ChosenRange& r = t.range(m);
+      row.push_back(short_number(r.lo) + " .. " + short_number(r.hi));
+    }
+    rows.push_back(std::move(row));
+  }
+  return text_table(rows);
+}
+
+Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec) {
+  const std::optional<CalibrationMethod> method = calibration_method_from_name(spec.method);
+  if (!method)
+    return Error{ErrorCode::bad_argument,
+                 "--method " + spec.method + ": unknown; use max, entropy, percentile or mse"};
+  if (model.is_quantized())
+    return Error{ErrorCode::bad_argument, model.path() + " is quantized already (it holds Q/DQ nodes): calibrate the float model"};
+  DatasetOptions data_options{.preprocess = spec.data.preprocess, .limit = spec.data.limit, .shuffle = {}};
+  if (spec.data.shuffle_seed >= 0) data_options.shuffle = static_cast<uint64_t>(spec.data.shuffle_seed);
+  const Result<std::unique_ptr<Dataset>> data = open_dataset(spec.data.path, data_options);
+  if (!data) return data.error();
+  const Result<Preprocess> preprocess = parse_preprocess(spec.data.preprocess);
+  if (!preprocess) return preprocess.error();
+
+  const Graph& clean = model.state().graph;
+  Result<Graph> lowered = lower(clean, {.batch = spec.batch, .shapes = {}}, model.state().skip_passes);
+  if (!lowered) return within(model.path(), lowered.error());
+  const Result<std::shared_ptr<Backend>> backend = open_backend("cpu", {.threads = spec.threads});
+  if (!backend) return backend.error();
+  const Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*lowered), *backend);
+  if (!engine) return within(model.path(), engine.error());
+  CalibrateOptions options{.points = calibration_points(clean), .percentile = spec.percentile, .progress = spec.progress};
+  Result<CalibrationTable> table = calibrate(*engine, **data, options);
+  if (!table) return within(model.path(), table.error());
+  table->model_hash = model.hash();
+  table->data = spec.data.path;
+  table->data_hash = (*data)->hash();
+  table->preprocess = to_string(*preprocess);
+  table->method = *method;
+  return Ranges{std::make_shared<const CalibrationTable>(std::move(*table))};
+}
+
+Result<Quantized> quantize(const Model& model, const Ranges& ranges, const QuantizeSpec& spec) {
+  if (model.is_quantized())
+    return Error{ErrorCode::bad_argument, model.path() + " is quantized already (it holds Q/DQ nodes)"};
+  const CalibrationTable& table = *ranges.table;
+  if (table.model_hash != model.hash())
+    return Error{ErrorCode::bad_argument, "the ranges were made for model " + table.model_hash + ", but " + model.path() +
+                                              " is " + model.hash() + "; calibrate this model again"};
+  QuantizeOptions options;
+  options.method = table.method;
+  if (!spec.method.empty()) {
+    const std::optional<CalibrationMethod> method = calibration_method_from_name(spec.method);
+    if (!method)
+      return Error{ErrorCode::bad_argument, "--method " + spec.method + ": unknown; use max, entropy, percentile or mse"};
+    options.method = *method;
+  }
+  if (spec.target != "octet" && spec.target != "tensorrt")
+    return Error{ErrorCode::bad_argument, "--target " + spec.target + ": unknown; use octet or tensorrt"};
+  options.target = spec.target == "tensorrt" ? Target::tensorrt : Target::octet;
+  options.keep_float = spec.keep_float;
+
+  auto state = std::make_shared<Model::State>(model.state());
+  const Result<QuantizeReport> report = octet::quantize(state->graph, table, options);
+  if (!report) return within(model.path(), report.error());
+  state->quantized = true;
+  state->hash = to_hex(hash_graph(state->graph));
+  Quantized made{Model(std::move(state)), report->notes, {}, report->quantized, report->total};
+  for (const PlacementRow& row : report->rows) made.rows.push_back({row.node, row.op, row.decision});
+  return made;
+}
+
+}  // namespace octet

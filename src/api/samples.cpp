@@ -1,0 +1,83 @@
+#include "api/samples.h"
+
+#include <cstring>
+
+namespace octet {
+
+Result<std::unique_ptr<Dataset>> open_data(const DataOptions& options) {
+  if (options.path.empty()) return Error{ErrorCode::bad_argument, "no data given: use --data PATH"};
+  DatasetOptions d{.preprocess = options.preprocess, .limit = options.limit, .shuffle = {}};
+  if (options.shuffle_seed >= 0) d.shuffle = static_cast<uint64_t>(options.shuffle_seed);
+  Result<std::unique_ptr<Dataset>> data = open_dataset(options.path, d);
+  if (data && (*data)->size() == 0) return Error{ErrorCode::bad_argument, options.path + ": holds no samples"};
+  return data;
+}
+
+Result<SampleBuffers> SampleBuffers::make(const Session& session) {
+  SampleBuffers b;
+  b.input_ports_ = session.inputs();
+  b.output_ports_ = session.outputs();
+  if (b.input_ports_.size() != 1)
+    return Error{ErrorCode::bad_argument, "the network has " + std::to_string(b.input_ports_.size()) +
+                                              " inputs; image data can feed only networks with one"};
+  const Port& in = b.input_ports_[0];
+  if (in.dtype != "float32" || in.dims.size() < 2)
+    return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + in.dtype + to_string(in.dims) +
+                                              "; data sets feed float32 inputs with a leading batch"};
+  if (b.output_ports_[0].dtype != "float32")
+    return Error{ErrorCode::bad_argument, "output '" + b.output_ports_[0].name + "' is " + b.output_ports_[0].dtype +
+                                              "; float32 expected"};
+  b.batch_ = in.dims[0];
+  for (const Port& p : b.input_ports_) {
+    b.inputs_.push_back(allocate_aligned(p.bytes));
+    if (b.inputs_.back()) std::memset(b.inputs_.back().get(), 0, p.bytes);
+  }
+  for (const Port& p : b.output_ports_) b.outputs_.push_back(allocate_aligned(p.bytes));
+  for (const auto* buffers : {&b.inputs_, &b.outputs_})
+    for (const AlignedBytes& bytes : *buffers)
+      if (!bytes) return Error{ErrorCode::out_of_memory, "no memory for the network's inputs and outputs"};
+  return b;
+}
+
+Result<Done> SampleBuffers::fill(const Dataset& data, int64_t begin, int64_t count) {
+  const Port& in = input_ports_[0];
+  const Dims sample_dims(in.dims.begin() + 1, in.dims.end());
+  const size_t each = in.bytes / sizeof(float) / static_cast<size_t>(batch_);
+  auto* base = reinterpret_cast<float*>(inputs_[0].get());
+  for (int64_t i = 0; i < count; ++i) {
+    const Result<Done> read = data.read(begin + i, sample_dims, {base + static_cast<size_t>(i) * each, each});
+    if (!read) return read.error();
+  }
+  std::memset(base + static_cast<size_t>(count) * each, 0, static_cast<size_t>(batch_ - count) * each * sizeof(float));
+  return Done{};
+}
+
+Result<Done> SampleBuffers::run(Session& session) {
+  std::vector<const std::byte*> in;
+  std::vector<std::byte*> out;
+  for (const AlignedBytes& b : inputs_) in.push_back(b.get());
+  for (const AlignedBytes& b : outputs_) out.push_back(b.get());
+  return session.run(in, out);
+}
+
+std::span<const float> SampleBuffers::output(size_t port) const {
+  return {reinterpret_cast<const float*>(outputs_[port].get()), output_ports_[port].bytes / sizeof(float)};
+}
+
+std::span<const float> SampleBuffers::row(int64_t i) const {
+  const std::span<const float> all = output(0);
+  // Some exports drop a batch of one: the whole output is then the row.
+  const Dims& dims = output_ports_[0].dims;
+  const size_t rows = !dims.empty() && dims[0] == batch_ ? static_cast<size_t>(batch_) : 1;
+  const size_t each = all.size() / rows;
+  return all.subspan(rows == 1 ? 0 : static_cast<size_t>(i) * each, each);
+}
+
+int64_t arg_max(std::span<const float> row) {
+  size_t best = 0;
+  for (size_t i = 1; i < row.size(); ++i)
+    if (row[i] > row[best] || row[best] != row[best]) best = i;
+  return static_cast<int64_t>(best);
+}
+
+}  // namespace octet

@@ -1,0 +1,177 @@
+#include "octet/session.h"
+
+#include <chrono>
+
+#include "api/state.h"
+#include "backends/open.h"
+#include "base/isa.h"
+#include "ir/op.h"
+#include "passes/passes.h"
+
+namespace octet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+Port port_of(const Value& value) {
+  Port port{value.name, *known_dims(*value.shape), numpy_name(value.dtype), 0};
+  port.bytes = static_cast<size_t>(*element_count(port.dims)) * size_of(value.dtype);
+  return port;
+}
+
+/// The model to run: the float one as it is, or its Q/DQ form.
+Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session::State& state);
+
+/// Multiply-accumulates of one step in millions.
+double mmac_of(const Graph& graph, const Node& node) {
+  const bool conv = is_op(node, "FusedConv") || is_op(node, "QuantConv") || is_op(node, "Conv");
+  const bool gemm = is_op(node, "FusedGemm") || is_op(node, "QuantGemm") || is_op(node, "Gemm") || is_op(node, "MatMul");
+  if (!conv && !gemm) return 0;
+  const std::optional<Shape>& w = graph.value(node.inputs[1]).shape;
+  const std::optional<Shape>& y = graph.value(node.outputs[0]).shape;
+  const std::optional<Dims> wd = w ? known_dims(*w) : std::nullopt;
+  const std::optional<Dims> yd = y ? known_dims(*y) : std::nullopt;
+  if (!wd || !yd || wd->empty() || (*wd)[0] == 0) return 0;
+  const auto outputs = static_cast<double>(element_count(*yd).value_or(0));
+  const auto weights = static_cast<double>(element_count(*wd).value_or(0));
+  if (conv) return outputs * weights / static_cast<double>((*wd)[0]) / 1e6;
+  const bool transposed = !is_op(node, "MatMul") && (is_op(node, "FusedGemm") || is_op(node, "QuantGemm") ||
+                                                     int_attribute(node, "transB", 0) != 0);
+  const auto k = static_cast<double>(transposed ? wd->back() : (*wd)[wd->size() - 2 < wd->size() ? wd->size() - 2 : 0]);
+  return outputs * k / 1e6;
+}
+
+}  // namespace
+
+Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span<std::byte* const> out,
+                                 const RunHooks& hooks) {
+  if (in.size() != inputs.size() || out.size() != outputs.size())
+    return Error{ErrorCode::bad_argument, "the network has " + std::to_string(inputs.size()) + " inputs and " +
+                                              std::to_string(outputs.size()) + " outputs, given were " +
+                                              std::to_string(in.size()) + " and " + std::to_string(out.size())};
+  Bindings io;
+  const Graph& graph = engine->plan().graph;
+  for (size_t i = 0; i < in.size(); ++i)
+    io.inputs.push_back(TensorView::dense(graph.value(graph.inputs[i]).dtype, inputs[i].dims, const_cast<std::byte*>(in[i])));
+  for (size_t i = 0; i < out.size(); ++i)
+    io.outputs.push_back(TensorView::dense(graph.value(graph.outputs[i]).dtype, outputs[i].dims, out[i]));
+  return context->run(io, hooks);
+}
+
+namespace {
+
+Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session::State& state) {
+  state.precision = "fp32";
+  if (model.is_quantized()) {
+    state.precision = "int8";
+    if (spec.precision != "int8")
+      state.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
+    return model;
+  }
+  if (spec.precision == "fp32") return model;
+  if (spec.precision != "int8")
+    return Error{ErrorCode::bad_argument, "--precision " + spec.precision + ": this build has fp32 and int8"};
+  state.precision = "int8";
+  const auto start = Clock::now();
+  Result<Ranges> ranges = Error{ErrorCode::internal, ""};
+  if (!spec.ranges.empty()) {
+    ranges = Ranges::load(spec.ranges);
+  } else if (!spec.calibration.data.path.empty()) {
+    ranges = calibrate(model, spec.calibration);
+  } else {
+    return Error{ErrorCode::bad_argument, "--precision int8 on the float model " + model.path() +
+                                              " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
+  }
+  if (!ranges) return ranges.error();
+  Result<Quantized> quantized = quantize(model, *ranges, spec.quantization);
+  if (!quantized) return quantized.error();
+  state.times.calibrate_s = seconds_since(start);
+  for (const std::string& note : quantized->notes) state.notes.push_back(note);
+  state.calibration_preprocess = ranges->preprocess();
+  return quantized->model;
+}
+
+}  // namespace
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
+  auto state = std::make_unique<State>();
+  const Result<Model> chosen = model_to_run(model, spec, *state);
+  if (!chosen) return chosen.error();
+  const auto start = Clock::now();
+  const Result<std::shared_ptr<Backend>> backend = open_backend(spec.device, {.threads = spec.threads});
+  if (!backend) return backend.error();
+  std::set<std::string> skip = spec.skip_passes;
+  skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
+  Result<Graph> graph = lower(chosen->state().graph, {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes}, skip);
+  if (!graph) return within(model.path(), graph.error());
+  for (const Node& node : graph->nodes)
+    state->ends_in_softmax |= is_op(node, "Softmax") && node.outputs[0] == graph->outputs[0];
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*graph), *backend);
+  if (!engine) return within(model.path(), engine.error());
+  state->engine = *engine;
+  Result<Context> context = Context::make(state->engine);
+  if (!context) return context.error();
+  state->context = std::make_unique<Context>(std::move(*context));
+  const Graph& planned = state->engine->plan().graph;
+  for (const ValueId id : planned.inputs) state->inputs.push_back(port_of(planned.value(id)));
+  for (const ValueId id : planned.outputs) state->outputs.push_back(port_of(planned.value(id)));
+  state->threads = spec.threads;
+  state->times.build_s = seconds_since(start);
+  return Session(std::move(state));
+}
+
+const std::vector<Port>& Session::inputs() const { return state_->inputs; }
+const std::vector<Port>& Session::outputs() const { return state_->outputs; }
+
+int64_t Session::batch() const {
+  return state_->inputs.empty() || state_->inputs[0].dims.empty() ? 1 : state_->inputs[0].dims[0];
+}
+
+std::string Session::description() const { return state_->engine->backend().description(); }
+
+std::string Session::isa() const {
+  if (state_->engine->backend().name() != "cpu") return "none";
+  const Result<Isa> isa = chosen_isa();
+  return isa ? std::string(name(*isa)) : "none";
+}
+
+int Session::threads() const { return state_->threads; }
+std::string Session::precision() const { return state_->precision; }
+size_t Session::packed_bytes() const { return state_->engine->program().packed_bytes(); }
+size_t Session::arena_bytes() const { return state_->engine->plan().arena_bytes; }
+const SessionTimes& Session::times() const { return state_->times; }
+const std::vector<std::string>& Session::notes() const { return state_->notes; }
+const std::string& Session::calibration_preprocess() const { return state_->calibration_preprocess; }
+bool Session::ends_in_softmax() const { return state_->ends_in_softmax; }
+
+std::vector<LayerInfo> Session::layers() const {
+  std::vector<LayerInfo> layers;
+  const Plan& plan = state_->engine->plan();
+  for (const Step& step : plan.steps) {
+    const Node& node = plan.graph.node(step.node);
+    const Value& y = plan.graph.value(node.outputs[0]);
+    layers.push_back({node.name.empty() ? y.name : node.name, std::string(node.op->name), y.name,
+                      y.shape ? to_string(*y.shape) : "?", std::string(name(y.dtype)), step.tactic, mmac_of(plan.graph, node)});
+  }
+  return layers;
+}
+
+Result<Done> Session::run(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs) {
+  return state_->run(inputs, outputs, {});
+}
+
+Result<Done> Session::run_profiled(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs,
+                                   std::vector<double>& layer_seconds) {
+  RunHooks hooks;
+  hooks.step_seconds = &layer_seconds;
+  return state_->run(inputs, outputs, hooks);
+}
+
+}  // namespace octet

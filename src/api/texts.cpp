@@ -1,0 +1,34 @@
+// Texts of public values that need more than one room to say.
+
+#include <nlohmann/json.hpp>
+
+#include "base/isa.h"
+#include "octet/model.h"
+#include "octet/tasks.h"
+#include "octet/version.h"
+#include "report/text_table.h"
+
+namespace octet {
+
+std::string rows_text(const Quantized& quantized) {
+  std::vector<std::vector<std::string>> rows = {{"Node", "Op", "Decision"}};
+  rows.insert(rows.end(), quantized.rows.begin(), quantized.rows.end());
+  return text_table(rows);
+}
+
+std::string to_json(const Quantized& quantized, const std::string& output_file) {
+  nlohmann::ordered_json j = {{"output", output_file}, {"quantized", quantized.quantized}, {"total", quantized.total}};
+  j["layers"] = nlohmann::ordered_json::array();
+  for (const std::vector<std::string>& row : quantized.rows)
+    j["layers"].push_back({{"name", row[0]}, {"op", row[1]}, {"decision", row[2]}});
+  j["notes"] = quantized.notes;
+  return j.dump(2);
+}
+
+std::string version_text() {
+  std::string isas;
+  for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(name(isa));
+  return std::string("octet ") + k_version + " (" + k_commit + "), ISAs " + isas + "; back ends cpu, ref";
+}
+
+}  // namespace octet

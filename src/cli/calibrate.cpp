@@ -1,0 +1,66 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/options.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  std::string model, output_file = "ranges.json", preprocess = "none", method = "entropy";
+  DataOptions data;
+  double percentile = 99.99;
+  int threads = 1;
+  int64_t batch = 8;
+  std::vector<std::string> skip_passes;
+  OutputFlags output;
+};
+
+int calibrate_model(const Flags& f) {
+  const Result<Model> model = load(f.model, f.skip_passes);
+  if (!model) return fail(model.error());
+  CalibrateSpec spec{.data = f.data,
+                     .method = f.method,
+                     .percentile = f.percentile,
+                     .threads = f.threads,
+                     .batch = f.batch,
+                     .progress = progress_bar("calibrating", f.output)};
+  const Result<Ranges> ranges = calibrate(*model, spec);
+  if (!ranges) return fail(ranges.error());
+  if (const Result<Done> saved = ranges->save(f.output_file); !saved) return fail(saved.error());
+  if (f.output.json) {
+    std::printf("%s\n", ranges->json().c_str());
+  } else {
+    if (!f.output.quiet) std::fputs(ranges->text().c_str(), stdout);
+    std::printf("calibrated %lld samples, ranges of all methods in %s, method %s\n", static_cast<long long>(ranges->samples()),
+                f.output_file.c_str(), f.method.c_str());
+  }
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("MODEL", f->model, "float ONNX file")->required();
+  sub.add_option("--calib-data", f->data.path, "sample images: folder, CIFAR-10 .bin, .npy, shapes-train:N, ...")->required();
+  sub.add_option("--preprocess", f->data.preprocess, "as for 'eval'")->capture_default_str();
+  f->data.limit = 512;
+  sub.add_option("--limit", f->data.limit, "samples used (0 = all)")->capture_default_str();
+  sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset with this seed");
+  sub.add_option("--method", f->method, "the method 'quantize' uses by default: max, entropy, percentile or mse")->capture_default_str();
+  sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str();
+  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str();
+  sub.add_option("--batch", f->batch, "images per run (does not change the result)")->capture_default_str();
+  sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
+  sub.add_option("-o,--output", f->output_file, "ranges file to write")->capture_default_str();
+  f->output.add(sub);
+  return [f] { return calibrate_model(*f); };
+}
+
+}  // namespace
+
+extern const Command calibrate_command;
+const Command calibrate_command = {"calibrate", "ranges of all activations from sample data, all methods in one pass",
+                                   "octet calibrate m.onnx --calib-data train/ --preprocess imagenet -o ranges.json", add};
+
+}  // namespace octet::cli

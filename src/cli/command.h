@@ -1,0 +1,26 @@
+#pragma once
+// A command is one file and one line in commands.def.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "octet/result.h"
+
+namespace octet::cli {
+
+/// How a command ended: 0 done, 1 bad input or failed check.
+using Action = std::function<int()>;
+
+/// Adds the command's flags to sub and returns what to do once they are parsed.
+struct Command {
+  const char* name;
+  const char* summary;
+  const char* example;
+  Action (*add)(CLI::App& sub);
+};
+
+/// Prints "octet COMMAND: error[code] message" to stderr and returns the exit status for it: 1.
+int fail(const Error& error);
+
+}  // namespace octet::cli

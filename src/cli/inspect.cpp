@@ -1,0 +1,58 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "octet/tasks.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  std::string model;
+  bool text = false, full_text = false, passes = false;
+  SessionFlags session;
+  OutputFlags output;
+};
+
+int inspect_model(const Flags& f) {
+  if (f.passes) {
+    for (const std::string& name : pass_names()) std::printf("%s\n", name.c_str());
+    return 0;
+  }
+  const Result<Model> model = load(f.model, f.session.skip_passes);
+  if (!model) return fail(model.error());
+  if (f.text || f.full_text) {
+    std::fputs(model->text(!f.full_text).c_str(), stdout);
+    return 0;
+  }
+  OutputFlags quiet = f.output;
+  quiet.quiet = true;
+  const Result<SessionSpec> spec = f.session.spec("none", quiet);
+  if (!spec) return fail(spec.error());
+  const Result<Inspection> inspection = inspect(*model, *spec);
+  if (!inspection) return fail(inspection.error());
+  std::printf("%s\n", (f.output.json ? to_json(*inspection) : to_text(*inspection)).c_str());
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("MODEL", f->model, "ONNX file");
+  sub.add_flag("--text", f->text, "the clean graph's text form, large constants as '...'");
+  sub.add_flag("--full-text", f->full_text, "the text form with all constants; parses back to the same graph");
+  sub.add_flag("--passes", f->passes, "the names of all passes in running order");
+  f->session.add(sub, "fp32");
+  f->output.add(sub);
+  return [f] {
+    if (f->model.empty() && !f->passes) return fail({ErrorCode::bad_argument, "inspect: MODEL is missing"}), 2;
+    return inspect_model(*f);
+  };
+}
+
+}  // namespace
+
+extern const Command inspect_command;
+const Command inspect_command = {"inspect", "what a file holds and where each layer runs", "octet inspect resnet18.onnx", add};
+
+}  // namespace octet::cli

@@ -1,0 +1,68 @@
+// octet COMMAND MODEL [options]. Exit status: 0 done, 1 bad input or failed check, 2 bad usage.
+
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "cli/command.h"
+#include "octet/tasks.h"
+
+namespace octet::cli {
+
+#define OCTET_COMMAND(name) extern const Command name##_command;
+#include "cli/commands.def"
+#undef OCTET_COMMAND
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "error[%s] %s\n", std::string(name(error.code)).c_str(), error.message.c_str());
+  return 1;
+}
+
+namespace {
+
+const std::vector<const Command*>& commands() {
+  static const std::vector<const Command*> list = {
+#define OCTET_COMMAND(name) &name##_command,
+#include "cli/commands.def"
+#undef OCTET_COMMAND
+  };
+  return list;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("octet: small and fast 8-bit neural networks, with proof.\nReads an ONNX file, finds the ranges of its activations, writes "
+               "Q/DQ ONNX, runs it in INT8 and shows that the answers are still right.",
+               "octet");
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "this text");
+  app.set_version_flag("--version", version_text());
+  app.footer("octet COMMAND --help shows the options of a command, with an example.\n"
+             "Exit status: 0 done, 1 bad input or failed check, 2 bad usage.");
+  int status = 0;
+  for (const Command* command : commands()) {
+    CLI::App* sub = app.add_subcommand(command->name, command->summary);
+    sub->set_help_flag("-h,--help", "this text");
+    sub->footer(std::string("Example:\n  ") + command->example);
+    Action action = command->add(*sub);
+    sub->callback([action = std::move(action), &status] { status = action(); });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    // CLI11 reports by exception; help and version come this way too, with exit code 0.
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace octet::cli
+
+int main(int argc, char** argv) {
+  try {
+    return octet::cli::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "error[internal] %s\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,139 @@
+#include "cli/options.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+namespace octet::cli {
+
+void OutputFlags::add(CLI::App& sub) {
+  sub.add_flag("--json", json, "one JSON object on stdout");
+  sub.add_flag("--quiet", quiet, "no progress, no notes");
+  sub.add_flag("--verbose", verbose, "all notes of reader, passes and placement");
+}
+
+void OutputFlags::print_notes(const std::vector<std::string>& notes) const {
+  if (quiet) return;
+  constexpr size_t k_shown = 5;
+  const size_t shown = verbose ? notes.size() : std::min(notes.size(), k_shown);
+  for (size_t i = 0; i < shown; ++i) std::fprintf(stderr, "note: %s\n", notes[i].c_str());
+  if (shown < notes.size()) std::fprintf(stderr, "note: %zu more (--verbose shows them)\n", notes.size() - shown);
+}
+
+void DataFlags::add(CLI::App& sub, bool required) {
+  auto* path = sub.add_option("--data", data.path,
+                              "image, folder of images, CIFAR-10 .bin, .npy, .npz, shapes:N or synthetic:N");
+  if (required) path->required();
+  sub.add_option("--preprocess", data.preprocess,
+                 "imagenet, cifar10, opencv224, none, or a spec like resize=256,crop=224,rgb,norm=imagenet")
+      ->capture_default_str();
+  sub.add_option("--limit", data.limit, "only the first N samples in order of name")->check(CLI::NonNegativeNumber);
+  sub.add_option("--shuffle", data.shuffle_seed, "take a random subset with this seed instead of the first N");
+}
+
+void CalibrationFlags::add(CLI::App& sub) {
+  sub.add_option("--calib-data", data.path, "sample images from which INT8 ranges are found");
+  sub.add_option("--calib-limit", data.limit, "samples used for calibration (0 = all)")->capture_default_str();
+  sub.add_option("--method", method, "max, entropy, percentile or mse")->capture_default_str();
+  sub.add_option("--percentile", percentile, "for --method percentile")->capture_default_str();
+  sub.add_option("--ranges", ranges, "ranges file from 'octet calibrate' instead of --calib-data");
+  sub.add_option("--target", target, "octet, or tensorrt (s8 symmetric activations only)")->capture_default_str();
+  sub.add_option("--keep-float", keep_float, "names of nodes that stay float");
+}
+
+void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
+  precision = default_precision;
+  sub.add_option("--precision", precision, "fp32 or int8")->capture_default_str();
+  sub.add_option("--device", device, "cpu, or ref (slow, plain reference kernels)")->capture_default_str();
+  sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(CLI::NonNegativeNumber);
+  sub.add_option("--batch", batch, "batch of a network whose leading dimension is free")->check(CLI::NonNegativeNumber);
+  sub.add_option("--shapes", shapes, "input shapes, e.g. input:1x3x224x224");
+  sub.add_option("--skip-pass", skip_passes, "leave a pass out (names: octet inspect --passes)");
+  calibration.data.limit = 512;
+  calibration.add(sub);
+}
+
+namespace {
+
+/// "name:1x3x224x224", split at the last colon as trtexec does.
+Result<std::pair<std::string, Dims>> parse_shape(const std::string& text) {
+  const Error error{ErrorCode::bad_argument, "--shapes " + text + ": expected NAME:1x3x224x224"};
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return error;
+  Dims dims;
+  size_t at = colon + 1;
+  while (at < text.size()) {
+    size_t used = 0;
+    try {
+      dims.push_back(std::stoll(text.substr(at), &used));
+    } catch (const std::exception&) {
+      return error;
+    }
+    if (used == 0 || dims.back() < 0) return error;
+    at += used;
+    if (at < text.size() && text[at++] != 'x') return error;
+  }
+  return std::pair(text.substr(0, colon), dims);
+}
+
+}  // namespace
+
+Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const OutputFlags& output) const {
+  SessionSpec spec;
+  spec.precision = precision;
+  spec.device = device;
+  spec.threads = threads;
+  spec.batch = batch;
+  for (const std::string& text : shapes) {
+    Result<std::pair<std::string, Dims>> shape = parse_shape(text);
+    if (!shape) return shape.error();
+    spec.shapes.insert(*shape);
+  }
+  spec.ranges = calibration.ranges;
+  spec.calibration.data = calibration.data;
+  spec.calibration.data.preprocess = preprocess;
+  spec.calibration.method = calibration.method;
+  spec.calibration.percentile = calibration.percentile;
+  spec.calibration.threads = threads;
+  spec.calibration.progress = progress_bar("calibrating", output);
+  // A ranges file carries its method; the flag's default must not override it.
+  spec.quantization.method = calibration.ranges.empty() ? calibration.method : "";
+  spec.quantization.target = calibration.target;
+  spec.quantization.keep_float = {calibration.keep_float.begin(), calibration.keep_float.end()};
+  spec.skip_passes = {skip_passes.begin(), skip_passes.end()};
+  return spec;
+}
+
+Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes) {
+  return Model::load(path, {.skip_passes = {skip_passes.begin(), skip_passes.end()}});
+}
+
+Progress progress_bar(std::string title, const OutputFlags& output) {
+  if (output.quiet) return {};
+  struct State {
+    std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+    int64_t shown = -1;
+  };
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  return [title = std::move(title), terminal, state = std::make_shared<State>()](int64_t done, int64_t total) {
+    const int64_t step = terminal ? 100 : 10;
+    const int64_t now = total > 0 ? done * step / total : done / 100;
+    if (now == state->shown) return;
+    state->shown = now;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - state->start).count();
+    const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+    if (terminal) {
+      const auto filled = static_cast<size_t>(total > 0 ? done * 30 / total : 0);
+      const std::string bar = std::string(filled, '#') + std::string(30 - filled, '.');
+      std::fprintf(stderr, "\r%s [%s] %lld/%lld, %.0f/s ", title.c_str(), bar.c_str(), static_cast<long long>(done),
+                   static_cast<long long>(total), rate);
+      if (done == total) std::fprintf(stderr, "\n");
+    } else {
+      std::fprintf(stderr, "%s %lld/%lld, %.0f/s\n", title.c_str(), static_cast<long long>(done), static_cast<long long>(total), rate);
+    }
+  };
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,53 @@
+#pragma once
+// Flags that several commands share, spelled the same everywhere (docs/cli.md).
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "octet/model.h"
+#include "octet/session.h"
+
+namespace octet::cli {
+
+/// --json, --quiet, --verbose.
+struct OutputFlags {
+  bool json = false, quiet = false, verbose = false;
+  void add(CLI::App& sub);
+  /// Notes go to stderr: all with --verbose, none with --quiet, else the first few and how many more.
+  void print_notes(const std::vector<std::string>& notes) const;
+};
+
+/// --data, --preprocess, --limit, --shuffle.
+struct DataFlags {
+  DataOptions data;
+  void add(CLI::App& sub, bool required);
+};
+
+/// --calib-data, --calib-limit, --method, --percentile, --ranges, --target, --keep-float.
+struct CalibrationFlags {
+  DataOptions data;
+  std::string method = "entropy", ranges, target = "octet";
+  double percentile = 99.99;
+  std::vector<std::string> keep_float;
+  void add(CLI::App& sub);
+};
+
+/// --precision, --device, --threads, --batch, --shapes, --skip-pass with the calibration flags.
+struct SessionFlags {
+  std::string precision, device = "cpu";
+  int threads = 1;
+  int64_t batch = 0;
+  std::vector<std::string> shapes, skip_passes;
+  CalibrationFlags calibration;
+  void add(CLI::App& sub, const std::string& default_precision);
+  /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.
+  Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
+};
+
+Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes);
+
+/// A bar on a terminal, plain lines every ten percent otherwise, nothing with --quiet.
+Progress progress_bar(std::string title, const OutputFlags& output);
+
+}  // namespace octet::cli

@@ -1,0 +1,77 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "octet/tasks.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  std::string model, output_file, preprocess = "none", method;
+  int64_t opset = 0;
+  int threads = 1;
+  std::vector<std::string> skip_passes;
+  CalibrationFlags calibration;
+  OutputFlags output;
+};
+
+Result<Ranges> ranges_for(const Model& model, const Flags& f) {
+  if (!f.calibration.ranges.empty()) return Ranges::load(f.calibration.ranges);
+  if (f.calibration.data.path.empty())
+    return Error{ErrorCode::bad_argument, "quantize needs ranges: give --ranges FILE (from 'octet calibrate') or --calib-data PATH"};
+  CalibrateSpec spec{.data = f.calibration.data,
+                     .method = f.calibration.method,
+                     .percentile = f.calibration.percentile,
+                     .threads = f.threads,
+                     .batch = 8,
+                     .progress = progress_bar("calibrating", f.output)};
+  spec.data.preprocess = f.preprocess;
+  return calibrate(model, spec);
+}
+
+int quantize_model(const Flags& f, bool method_given) {
+  const Result<Model> model = load(f.model, f.skip_passes);
+  if (!model) return fail(model.error());
+  const Result<Ranges> ranges = ranges_for(*model, f);
+  if (!ranges) return fail(ranges.error());
+  QuantizeSpec spec{.method = method_given ? f.calibration.method : "",
+                    .target = f.calibration.target,
+                    .keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()}};
+  const Result<Quantized> quantized = quantize(*model, *ranges, spec);
+  if (!quantized) return fail(quantized.error());
+  if (const Result<Done> saved = quantized->model.save(f.output_file, f.opset); !saved) return fail(saved.error());
+  f.output.print_notes(quantized->notes);
+  if (f.output.json) {
+    std::printf("%s\n", to_json(*quantized, f.output_file).c_str());
+    return 0;
+  }
+  if (f.output.verbose) std::fputs(rows_text(*quantized).c_str(), stdout);
+  std::printf("quantized %lld of %lld ops, wrote %s\n", static_cast<long long>(quantized->quantized),
+              static_cast<long long>(quantized->total), f.output_file.c_str());
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("MODEL", f->model, "float ONNX file")->required();
+  f->calibration.data.limit = 512;
+  f->calibration.add(sub);
+  sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'")->capture_default_str();
+  sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)");
+  sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")->capture_default_str();
+  sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
+  sub.add_option("-o,--output", f->output_file, "Q/DQ ONNX file to write")->required();
+  f->output.add(sub);
+  const CLI::Option* method = sub.get_option("--method");
+  return [f, method] { return quantize_model(*f, method->count() > 0); };
+}
+
+}  // namespace
+
+extern const Command quantize_command;
+const Command quantize_command = {"quantize", "writes the Q/DQ ONNX form of a float network",
+                                  "octet quantize m.onnx --ranges ranges.json -o m_int8.onnx", add};
+
+}  // namespace octet::cli

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Formatting, layers, header sizes, clang-tidy. `make check`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+status=0
+git ls-files '*.cpp' '*.h' | xargs clang-format --dry-run --Werror || status=1
+tools/check_layers.py || status=1
+
+# The house's sizes: headers 150 lines, sources 800.
+while read -r lines file; do
+  case "$file" in
+    total) ;;
+    *.h) [ "$lines" -le 150 ] || { echo "$file: $lines lines, a header has at most 150"; status=1; } ;;
+    *) [ "$lines" -le 800 ] || { echo "$file: $lines lines, a source has at most 800"; status=1; } ;;
+  esac
+done < <(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' | xargs wc -l)
+
+# Every header compiles alone.
+while read -r header; do
+  g++ -std=c++20 -fsyntax-only -Isrc -Iinclude -Ibuild/generated -x c++ -include "$header" /dev/null || { echo "$header does not compile alone"; status=1; }
+done < <(git ls-files 'src/*.h' 'include/*.h')
+
+# ISA files are left out: clang-tidy 14 does not know all intrinsics that gcc compiles them with.
+git ls-files 'src/*.cpp' | grep -vE 'src/kernels/.*(avx|amx)' |
+  xargs -P "$(nproc)" -n 4 clang-tidy -p build --quiet 2>/dev/null || status=1
+[ $status -eq 0 ] && echo "check: clean"
+exit $status
