@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "api/samples.h"
+#include "base/file.h"
+#include "octet/tasks.h"
+#include "report/text_table.h"
+
+namespace octet {
+namespace {
+
+/// The .npy form, version 1.0, of dense row-major values. Source: NumPy's numpy.lib.format.
+std::string npy_bytes(const std::string& dtype, const Dims& dims, std::span<const std::byte> data) {
+  const std::pair<const char*, const char*> codes[] = {{"float32", "<f4"}, {"float64", "<f8"}, {"float16", "<f2"}, {"int8", "|i1"},
+                                                       {"uint8", "|u1"},   {"int16", "<i2"},   {"int32", "<i4"},   {"int64", "<i8"},
+                                                       {"bool", "|b1"}};
+  std::string code = "|u1";
+  for (const auto& [name, letters] : codes)
+    if (dtype == name) code = letters;
+  std::string shape;
+  for (const int64_t d : dims) shape += std::to_string(d) + ",";
+  std::string head = "{'descr': '" + code + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+  const size_t unpadded = 10 + head.size() + 1;
+  head += std::string((64 - unpadded % 64) % 64, ' ') + "\n";
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(head.size() & 255);
+  bytes += static_cast<char>(head.size() >> 8);
+  return bytes + head + std::string(reinterpret_cast<const char*>(data.data()), data.size());
+}
+
+/// What the samples gave, output by output.
+struct Collected {
+  std::vector<std::string> bytes;  // by output port
+  int64_t samples = 0;
+};
+
+void append(Collected& collected, const Session& session, std::span<const std::vector<std::byte>> outputs, int64_t count) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Dims& dims = session.outputs()[i].dims;
+    const bool batched = !dims.empty() && dims[0] == session.batch();
+    const size_t bytes = batched ? outputs[i].size() / static_cast<size_t>(session.batch()) * static_cast<size_t>(count) : outputs[i].size();
+    collected.bytes[i].append(reinterpret_cast<const char*>(outputs[i].data()), bytes);
+  }
+  collected.samples += count;
+}
+
+Result<Done> run_once(Session& session, const std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
+  std::vector<const std::byte*> in;
+  std::vector<std::byte*> out;
+  for (const auto& bytes : inputs) in.push_back(bytes.data());
+  for (auto& bytes : outputs) out.push_back(bytes.data());
+  return session.run(in, out);
+}
+
+/// Named files, one per input: .npy by dataset reader (a batch of samples), anything else raw bytes of exactly the input's size.
+Result<Done> read_input(const Port& port, const std::string& path, std::vector<std::byte>& bytes) {
+  if (path.ends_with(".npy") && port.dtype == "float32" && port.dims.size() > 1) {
+    const Result<std::unique_ptr<Dataset>> data = open_dataset(path, {});
+    if (!data) return data.error();
+    if ((*data)->size() != port.dims[0])
+      return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string((*data)->size()) + " samples, input '" + port.name + "' has a batch of " +
+                                                std::to_string(port.dims[0]) + "; use --batch"};
+    const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(port.dims[0]);
+    for (int64_t i = 0; i < port.dims[0]; ++i) {
+      auto* at = reinterpret_cast<float*>(bytes.data()) + static_cast<size_t>(i) * each;
+      const Result<Done> read = (*data)->read(i, Dims(port.dims.begin() + 1, port.dims.end()), {at, each});
+      if (!read) return read.error();
+    }
+    return Done{};
+  }
+  const Result<std::string> text = read_text_file(path);
+  if (!text) return text.error();
+  if (text->size() != port.bytes)
+    return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string(text->size()) + " bytes, input '" + port.name + "' " + port.dtype +
+                                              to_string(port.dims) + " needs " + std::to_string(port.bytes)};
+  std::memcpy(bytes.data(), text->data(), text->size());
+  return Done{};
+}
+
+Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collected, std::vector<std::vector<std::byte>>& inputs,
+                       std::vector<std::vector<std::byte>>& outputs) {
+  for (const auto& [name, path] : spec.inputs) {
+    const auto port = std::find_if(session.inputs().begin(), session.inputs().end(), [&](const Port& p) { return p.name == name; });
+    if (port == session.inputs().end()) {
+      std::string known;
+      for (const Port& p : session.inputs()) known += (known.empty() ? "" : ", ") + p.name;
+      return Error{ErrorCode::bad_argument, "the network has no input '" + name + "'; it has " + known};
+    }
+    const auto i = static_cast<size_t>(port - session.inputs().begin());
+    if (const Result<Done> read = read_input(*port, path, inputs[i]); !read) return read.error();
+  }
+  for (const Port& p : session.inputs())
+    if (!spec.inputs.count(p.name)) return Error{ErrorCode::bad_argument, "no file for input '" + p.name + "'; add --loadInputs " + p.name + ":FILE"};
+  if (const Result<Done> ran = run_once(session, inputs, outputs); !ran) return ran.error();
+  append(collected, session, outputs, session.batch());
+  return Done{};
+}
+
+Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collected, std::vector<std::vector<std::byte>>& inputs,
+                      std::vector<std::vector<std::byte>>& outputs) {
+  const Result<std::unique_ptr<Dataset>> data = open_data(spec.data);
+  if (!data) return data.error();
+  if (const Result<SampleBuffers> fits = SampleBuffers::make(session); !fits) return fits.error();
+  const Port& port = session.inputs()[0];
+  const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(session.batch());
+  for (int64_t begin = 0; begin < (*data)->size(); begin += session.batch()) {
+    const int64_t count = std::min(session.batch(), (*data)->size() - begin);
+    std::fill(inputs[0].begin(), inputs[0].end(), std::byte{0});
+    for (int64_t i = 0; i < count; ++i) {
+      auto* at = reinterpret_cast<float*>(inputs[0].data()) + static_cast<size_t>(i) * each;
+      const Result<Done> read = (*data)->read(begin + i, Dims(port.dims.begin() + 1, port.dims.end()), {at, each});
+      if (!read) return read.error();
+    }
+    if (const Result<Done> ran = run_once(session, inputs, outputs); !ran) return ran.error();
+    append(collected, session, outputs, count);
+  }
+  return Done{};
+}
+
+RunReport::Output summary_of(const Port& port, const Dims& dims, const std::string& bytes) {
+  RunReport::Output out{port.name, port.dtype + to_string(dims), "", 0, 0, 0};
+  if (port.dtype != "float32" || bytes.empty()) return out;
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  out.min = *std::min_element(values.begin(), values.end());
+  out.max = *std::max_element(values.begin(), values.end());
+  for (const float v : values) out.mean += v / static_cast<double>(values.size());
+  return out;
+}
+
+}  // namespace
+
+Result<RunReport> run_files(Session& session, const RunSpec& spec) {
+  std::vector<std::vector<std::byte>> inputs, outputs;
+  for (const Port& p : session.inputs()) inputs.emplace_back(p.bytes);
+  for (const Port& p : session.outputs()) outputs.emplace_back(p.bytes);
+  Collected collected{std::vector<std::string>(outputs.size()), 0};
+  const Result<Done> ran = spec.inputs.empty() ? run_data(session, spec, collected, inputs, outputs)
+                                               : run_named(session, spec, collected, inputs, outputs);
+  if (!ran) return ran.error();
+  RunReport report{collected.samples, {}};
+  const bool folder = outputs.size() > 1 || !spec.output.ends_with(".npy");
+  if (!spec.output.empty() && folder) {
+    std::error_code error;
+    std::filesystem::create_directories(spec.output, error);
+    if (error) return Error{ErrorCode::io, spec.output + ": " + error.message()};
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Port& port = session.outputs()[i];
+    Dims dims = port.dims;
+    if (!dims.empty() && dims[0] == session.batch()) dims[0] = collected.samples;
+    else dims.insert(dims.begin(), static_cast<int64_t>(collected.bytes[i].size() / std::max<size_t>(port.bytes, 1)));
+    report.outputs.push_back(summary_of(port, dims, collected.bytes[i]));
+    if (spec.output.empty()) continue;
+    std::string file_name = port.name;
+    std::replace(file_name.begin(), file_name.end(), '/', '_');
+    report.outputs.back().file = folder ? spec.output + "/" + file_name + ".npy" : spec.output;
+    const std::string npy = npy_bytes(port.dtype, dims, std::as_bytes(std::span(collected.bytes[i].data(), collected.bytes[i].size())));
+    if (const Result<Done> written = write_file_atomically(report.outputs.back().file, npy); !written) return written.error();
+  }
+  return report;
+}
+
+std::string to_text(const RunReport& report) {
+  std::vector<std::vector<std::string>> rows = {{"Output", "Shape", "Min", "Max", "Mean", "File"}};
+  for (const RunReport::Output& o : report.outputs)
+    rows.push_back({o.name, o.shape, short_number(o.min), short_number(o.max), short_number(o.mean), o.file});
+  return std::to_string(report.samples) + " samples\n" + text_table(rows);
+}
+
+std::string to_json(const RunReport& report) {
+  nlohmann::ordered_json j = {{"samples", report.samples}};
+  j["outputs"] = nlohmann::ordered_json::array();
+  for (const RunReport::Output& o : report.outputs)
+    j["outputs"].push_back({{"name", o.name}, {"shape", o.shape}, {"min", o.min}, {"max", o.max}, {"mean", o.mean}, {"file", o.file}});
+  return j.dump(2);
+}
+
+}  // namespace octet
