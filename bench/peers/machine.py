@@ -1,0 +1,39 @@
+"""What a figure must say of the machine: CPU model, ISA, clocks, versions."""
+import datetime
+import importlib.metadata
+import subprocess
+
+
+def cpu_model():
+    name, flags, mhz = "unknown CPU", "", ""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            if key.strip() == "flags":
+                flags = value
+            if key.strip() == "cpu MHz":
+                mhz = value.strip()
+            if not line.strip():
+                break
+    family = subprocess.run(["lscpu"], capture_output=True, text=True, check=True).stdout
+    fields = dict(line.split(":", 1) for line in family.splitlines() if ":" in line)
+    number = f'family {fields["CPU family"].strip()} model {fields["Model"].strip()}'
+    isas = [word for word in ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16") if f" {word}" in flags]
+    return f"{name} ({number}), {mhz} MHz nominal, {' '.join(isas)}"
+
+
+def versions():
+    names = ("onnxruntime", "openvino", "onnx", "numpy")
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return ", ".join(found)
+
+
+def today():
+    return datetime.date.today().isoformat()
