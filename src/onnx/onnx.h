@@ -1,6 +1,6 @@
 #pragma once
-// ONNX files <-> Graph. The reader works on the protobuf wire format directly: weights stay views of the mapped file, nothing is
-// copied that lies aligned, and every length is checked before it is used.
+// ONNX files <-> Graph. The reader works on the protobuf wire format directly: weights stay views of the mapped file,
+// nothing is copied that lies aligned, and every length is checked before it is used.
 
 #include <memory>
 #include <set>
@@ -26,7 +26,8 @@ struct OnnxModel {
   OnnxInfo info;
 };
 
-/// Opset 7 to 23. Errors name the file's part: unknown op, domain or dtype in use, cycles, missing inputs, overflowing shapes, truncation.
+/// Opset 7 to 23. Errors name the file's part: unknown op, domain or dtype in use, cycles, missing inputs, overflowing
+/// shapes, truncation.
 Result<OnnxModel> read_onnx(const std::string& path);
 /// The same from memory that keep_alive owns.
 Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive);
@@ -34,8 +35,8 @@ Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<co
 struct OnnxWriteOptions {
   int64_t opset = 0;  // 0 = the lowest that expresses the graph, at least 13
 };
-/// Serialized ModelProto. octet's own float ops are expanded (Silu -> Sigmoid, Mul; FusedConv -> Conv, Add, activation);
-/// integer ops are refused by name: write the Q/DQ form instead.
+/// Serialized ModelProto. octet's own float ops are expanded (Silu -> Sigmoid, Mul; FusedConv -> Conv, Add,
+/// activation); integer ops are refused by name: write the Q/DQ form instead.
 Result<std::vector<std::byte>> write_onnx(const Graph& graph, const OnnxWriteOptions& options = {});
 Result<Done> write_onnx_file(const std::string& path, const Graph& graph, const OnnxWriteOptions& options = {});
 

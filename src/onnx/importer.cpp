@@ -1,0 +1,321 @@
+#include "onnx/importer.h"
+
+#include <algorithm>
+
+#include "onnx/oddity.h"
+#include "onnx/schema.h"
+
+namespace octet {
+namespace {
+
+Error bad(std::string text) { return Error{ErrorCode::bad_model, std::move(text)}; }
+
+std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
+
+/// True when the op means the same without this attribute (neutral.def).
+bool is_neutral(const std::string& key, const Attribute& attribute) {
+#define OCTET_NEUTRAL_INT(name, value) \
+  if (key == #name) return attribute == Attribute(int64_t{value});
+#define OCTET_NEUTRAL_STRING(name, value) \
+  if (key == #name) return attribute == Attribute(std::string(value));
+#define OCTET_NEUTRAL_ONES(name)                                                              \
+  if (key == #name) {                                                                         \
+    const auto* list = std::get_if<std::vector<int64_t>>(&attribute);                         \
+    return list && std::all_of(list->begin(), list->end(), [](int64_t v) { return v == 1; }); \
+  }
+#define OCTET_NEUTRAL_ANY(name) \
+  if (key == #name) return true;
+#include "onnx/neutral.def"
+#undef OCTET_NEUTRAL_INT
+#undef OCTET_NEUTRAL_STRING
+#undef OCTET_NEUTRAL_ONES
+#undef OCTET_NEUTRAL_ANY
+  return false;
+}
+
+std::string value_text(const Attribute& attribute) {
+  if (const auto* i = std::get_if<int64_t>(&attribute)) return " = " + std::to_string(*i);
+  if (const auto* f = std::get_if<float>(&attribute)) return " = " + std::to_string(*f);
+  if (const auto* s = std::get_if<std::string>(&attribute)) return " = \"" + *s + "\"";
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&attribute)) return " = " + to_string(*list);
+  return {};
+}
+
+/// The inferred shape, completed by what the file says. contradicts: both know something and differ.
+std::optional<Shape> merged(const std::optional<Shape>& stored, std::optional<Shape> inferred, bool& contradicts) {
+  if (!stored) return inferred;
+  if (!inferred) return stored;
+  if (stored->size() != inferred->size()) {
+    contradicts = true;
+    return inferred;
+  }
+  for (size_t i = 0; i < inferred->size(); ++i) {
+    const Dim& said = (*stored)[i];
+    Dim& known = (*inferred)[i];
+    if (known.known() && said.known() && known.value != said.value) contradicts = true;
+    if (!known.known() && (known.symbol.empty() || said.known())) known = said;
+  }
+  return inferred;
+}
+
+std::string type_text(DType dtype, const std::optional<Shape>& shape) {
+  return std::string(name(dtype)) + (shape ? to_string(*shape) : " of unknown rank");
+}
+
+}  // namespace
+
+const Shape* Importer::shape(const ForeignNode& node, size_t i) const {
+  if (!has_input(node, i)) return nullptr;
+  const std::optional<Shape>& known = value(node.inputs[i]).shape;
+  return known ? &*known : nullptr;
+}
+
+std::string Importer::derived_name(const ForeignNode& node, std::string_view suffix) const {
+  std::string base = node.op;
+  for (const ValueId v : node.outputs) {
+    if (v == k_absent) continue;
+    base = value(v).name;
+    break;
+  }
+  const std::string wish = base + "_" + std::string(suffix);
+  std::string candidate = wish;
+  for (int64_t i = 1; ids_.contains(candidate); ++i) candidate = wish + "_" + std::to_string(i);
+  return candidate;
+}
+
+ValueId Importer::add_value(const ForeignNode& node, std::string_view suffix) {
+  const std::string unique = derived_name(node, suffix);
+  const ValueId id = graph_.add_value(unique);
+  ids_[unique] = id;
+  used_.insert(id);
+  return id;
+}
+
+ValueId Importer::add_constant(const ForeignNode& node, std::string_view suffix, Tensor tensor) {
+  const ValueId id = add_value(node, suffix);
+  Value& made = graph_.value(id);
+  made.dtype = tensor.dtype();
+  made.shape = to_shape(tensor.dims());
+  made.constant = std::move(tensor);
+  return id;
+}
+
+Error Importer::error(const ForeignNode& node, std::string text, ErrorCode code) const {
+  std::string place = "node " + quoted(node.name);
+  if (node.name.empty() && !node.outputs.empty() && node.outputs[0] != k_absent)
+    place = "node of " + quoted(value(node.outputs[0]).name);
+  return Error{code, place + " (" + node.op + "): " + std::move(text)};
+}
+
+Result<ValueId> Importer::define(std::string_view value_name, const std::string& place) {
+  const ValueId id = graph_.add_value(std::string(value_name));
+  if (!ids_.emplace(std::string(value_name), id).second)
+    return bad(place + " makes " + quoted(value_name) + ", which exists already; expected names to be unique");
+  if (read_names_.contains(value_name)) used_.insert(id);
+  return id;
+}
+
+Result<Done> Importer::read_initializers() {
+  if (model_.graph.sparse_initializers > 0)
+    return Error{ErrorCode::unsupported,
+                 "the file holds sparse initializers, which octet does not read; store them dense"};
+  for (const ByteSpan message : model_.graph.initializers) {
+    Result<std::pair<std::string, Tensor>> read = tensors_.read(message);
+    if (!read) return within("initializer", read.error());
+    if (read->first.empty()) return bad("an initializer has no name");
+    const Result<ValueId> id = define(read->first, "an initializer");
+    if (!id) return id.error();
+    Value& made = graph_.value(*id);
+    made.dtype = read->second.dtype();
+    made.shape = to_shape(read->second.dims());
+    made.constant = std::move(read->second);
+  }
+  return Done{};
+}
+
+Result<Done> Importer::read_inputs() {
+  std::unordered_set<std::string_view> seen;
+  for (const ProtoValue& input : model_.graph.inputs) {
+    const std::string place = "graph input " + quoted(input.name);
+    if (input.name.empty()) return bad("a graph input has no name");
+    if (!seen.insert(input.name).second) return bad(place + " is listed twice");
+    if (ids_.contains(std::string(input.name))) {  // before IR version 4 initializers had to be inputs too
+      if (model_.ir_version >= 4) note(place + " has a default value and is taken as a constant");
+      continue;
+    }
+    if (!input.is_tensor)
+      return Error{ErrorCode::unsupported,
+                   place + (input.has_type ? " is not a dense tensor" : " has no type") + "; expected a tensor type"};
+    const DType dtype = dtype_of_onnx(input.element_type);
+    if (dtype == DType::undefined)
+      return Error{ErrorCode::unsupported,
+                   place + " is of " + onnx_type_name(input.element_type) + ", which octet has not"};
+    Dims known;
+    for (const Dim& d : input.shape)
+      if (d.known()) known.push_back(d.value);
+    if (!element_count(known))
+      return bad(place + " of shape " + to_string(input.shape) + " is too large: more than 2^36 elements");
+    const Result<ValueId> id = define(input.name, place);
+    if (!id) return id.error();
+    graph_.value(*id).dtype = dtype;
+    if (input.has_shape) graph_.value(*id).shape = input.shape;
+    graph_.inputs.push_back(*id);
+  }
+  return Done{};
+}
+
+void Importer::read_stored_types() {
+  for (const ProtoValue& v : model_.graph.value_info)
+    if (v.is_tensor) stored_types_.emplace(v.name, &v);
+  for (const ProtoValue& v : model_.graph.outputs)
+    if (v.is_tensor) stored_types_.insert_or_assign(v.name, &v);
+}
+
+Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
+  ForeignNode node;
+  node.op = proto.op_type;
+  node.name = proto.name;
+  node.opset = info_.opset;
+  if (!node.name.empty() && !node_names_.insert(node.name).second) {
+    const std::string taken = node.name;
+    for (int64_t i = 1; !node_names_.insert(node.name).second; ++i) node.name = taken + "_" + std::to_string(i);
+    note("two nodes are called " + quoted(taken) + "; one is renamed to " + quoted(node.name));
+  }
+  const std::string place = place_of(proto);
+  for (const std::string_view input : proto.inputs) {
+    const auto found = input.empty() ? ids_.end() : ids_.find(std::string(input));
+    if (!input.empty() && found == ids_.end())
+      return bad(place + ": input " + quoted(input) + " is made by no node, initializer or graph input");
+    node.inputs.push_back(input.empty() ? k_absent : found->second);
+  }
+  for (const std::string_view output : proto.outputs) {
+    const auto found = output.empty() ? ids_.end() : ids_.find(std::string(output));
+    node.outputs.push_back(output.empty() ? k_absent : found->second);
+  }
+  for (const ByteSpan message : proto.attributes) {
+    Result<std::pair<std::string, Attribute>> read = read_attribute(message, tensors_);
+    if (!read) return within(place, read.error());
+    if (!node.attributes.emplace(read->first, std::move(read->second)).second)
+      return bad(place + ": attribute " + quoted(read->first) + " is given twice");
+  }
+  return node;
+}
+
+Result<Done> Importer::read_nodes() {
+  const Result<std::vector<size_t>> order = topological_order(model_.graph);
+  if (!order) return order.error();
+  if (!std::is_sorted(order->begin(), order->end())) note("the nodes were not in topological order; sorted");
+  for (const size_t n : *order) {
+    const ProtoNode& proto = model_.graph.nodes[n];
+    for (const std::string_view output : proto.outputs) {
+      if (output.empty()) continue;
+      const Result<ValueId> id = define(output, place_of(proto));
+      if (!id) return id.error();
+    }
+  }
+  for (const size_t n : *order) {
+    const ProtoNode& proto = model_.graph.nodes[n];
+    Result<ForeignNode> node = foreign_node(proto);
+    if (!node) return node.error();
+    Oddity oddity = find_foreign_oddity(proto.domain, proto.op_type);
+    if (!oddity) oddity = find_oddity(proto.op_type);
+    const Result<Done> done = oddity ? oddity(*this, std::move(*node)) : emit(std::move(*node));
+    if (!done) return done;
+  }
+  return Done{};
+}
+
+Result<Done> Importer::read_outputs() {
+  std::unordered_set<std::string_view> seen;
+  for (const ProtoValue& output : model_.graph.outputs) {
+    const std::string place = "graph output " + quoted(output.name);
+    if (!seen.insert(output.name).second) return bad(place + " is listed twice");
+    const auto found = ids_.find(std::string(output.name));
+    if (found == ids_.end()) return bad(place + " is made by no node");
+    graph_.outputs.push_back(found->second);
+  }
+  if (graph_.outputs.empty()) return bad("the graph has no outputs; expected at least one");
+  return Done{};
+}
+
+Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) const {
+  for (auto it = node.attributes.begin(); it != node.attributes.end();) {
+    if (std::find(op.attributes.begin(), op.attributes.end(), it->first) != op.attributes.end()) {
+      ++it;
+    } else if (is_neutral(it->first, it->second)) {
+      it = node.attributes.erase(it);
+    } else {
+      return error(node, "attribute " + quoted(it->first) + value_text(it->second) + " is not supported");
+    }
+  }
+  return Done{};
+}
+
+Result<Done> Importer::drop_extra_outputs(ForeignNode& node, const OpDef& op) const {
+  const size_t most = op.outputs_max < 0 ? node.outputs.size() : static_cast<size_t>(op.outputs_max);
+  while (node.outputs.size() > most) {
+    const ValueId last = node.outputs.back();
+    if (last != k_absent && is_used(last))
+      return error(node, "output " + std::to_string(node.outputs.size() - 1) + " " + quoted(value(last).name) +
+                             " is used, but octet computes only the first " + std::to_string(most));
+    node.outputs.pop_back();
+  }
+  while (node.outputs.size() > static_cast<size_t>(op.outputs_min) && node.outputs.back() == k_absent)
+    node.outputs.pop_back();
+  return Done{};
+}
+
+Result<Done> Importer::store_types(const Node& node) {
+  Result<std::vector<ValueType>> types = infer_node(graph_, node);
+  if (!types) return types.error();
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i] == k_absent) continue;
+    Value& made = graph_.value(node.outputs[i]);
+    made.dtype = (*types)[i].dtype;
+    made.shape = (*types)[i].shape;
+    const auto found = stored_types_.find(made.name);
+    if (found == stored_types_.end()) continue;
+    const ProtoValue& stored = *found->second;
+    std::optional<Shape> said;
+    if (stored.has_shape) said = stored.shape;
+    bool contradicts = stored.element_type != 0 && dtype_of_onnx(stored.element_type) != made.dtype;
+    made.shape = merged(said, std::move(made.shape), contradicts);
+    if (contradicts)
+      note("value " + quoted(made.name) + " is stored as " + type_text(dtype_of_onnx(stored.element_type), said) +
+           ", but is " + type_text(made.dtype, made.shape) + "; the stored type is ignored");
+  }
+  return Done{};
+}
+
+Result<Done> Importer::emit(ForeignNode node) {
+  const OpDef* op = find_op(node.op);
+  if (!op) return error(node, "octet has no such op");
+  if (Result<Done> ok = filter_attributes(node, *op); !ok) return ok;
+  if (Result<Done> ok = drop_extra_outputs(node, *op); !ok) return ok;
+  while (node.inputs.size() > static_cast<size_t>(op->min_inputs) && node.inputs.back() == k_absent)
+    node.inputs.pop_back();
+  graph_.nodes.push_back(
+      {op, std::move(node.name), std::move(node.inputs), std::move(node.outputs), std::move(node.attributes)});
+  return store_types(graph_.nodes.back());
+}
+
+Result<OnnxModel> Importer::run() {
+  const Result<int64_t> opset = default_opset(model_);
+  if (!opset) return opset.error();
+  info_.ir_version = model_.ir_version;
+  info_.opset = *opset;
+  info_.producer = model_.producer;
+  if (Result<Done> ok = refuse_unknown(model_, *opset); !ok) return ok.error();
+  graph_.name = model_.graph.name;
+  for (const ProtoNode& node : model_.graph.nodes) read_names_.insert(node.inputs.begin(), node.inputs.end());
+  for (const ProtoValue& output : model_.graph.outputs) read_names_.insert(output.name);
+  read_stored_types();
+  if (Result<Done> ok = read_initializers(); !ok) return ok.error();
+  if (Result<Done> ok = read_inputs(); !ok) return ok.error();
+  if (Result<Done> ok = read_nodes(); !ok) return ok.error();
+  if (Result<Done> ok = read_outputs(); !ok) return ok.error();
+  compact(graph_);
+  return OnnxModel{std::move(graph_), std::move(info_)};
+}
+
+}  // namespace octet

@@ -1,0 +1,97 @@
+#pragma once
+// ProtoModel -> Graph. What a file says differently from the IR (older opsets, other spellings) is converted by one
+// function per oddity (map.def); everything else goes straight to Importer::emit.
+
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/op.h"
+#include "onnx/onnx.h"
+#include "onnx/proto.h"
+#include "onnx/tensor_proto.h"
+
+namespace octet {
+
+/// A node as the file has it: ONNX's op name, attributes and inputs of the model's opset.
+struct ForeignNode {
+  std::string op;
+  std::string name;
+  int64_t opset = 0;
+  std::vector<ValueId> inputs, outputs;
+  Attributes attributes;
+};
+
+class Importer {
+ public:
+  Importer(const ProtoModel& model, TensorReader tensors) : model_(model), tensors_(std::move(tensors)) {}
+  /// Everything but verify().
+  Result<OnnxModel> run();
+
+  // For the oddities. Nodes come in topological order, so the types of a node's inputs are known as far as inference
+  // and the file's own value_info can tell.
+  Graph& graph() { return graph_; }
+  const Value& value(ValueId id) const { return graph_.value(id); }
+  bool has_input(const ForeignNode& node, size_t i) const {
+    return i < node.inputs.size() && node.inputs[i] != k_absent;
+  }
+  /// The input's initializer, else null.
+  const Tensor* constant(const ForeignNode& node, size_t i) const {
+    return has_input(node, i) ? graph_.constant(node.inputs[i]) : nullptr;
+  }
+  /// The input's shape; null when it is unknown or the input absent.
+  const Shape* shape(const ForeignNode& node, size_t i) const;
+  /// Read by a node or a graph output.
+  bool is_used(ValueId id) const { return used_.contains(id); }
+  /// "<name of the node's first output>_<suffix>", made unique.
+  std::string derived_name(const ForeignNode& node, std::string_view suffix) const;
+  ValueId add_constant(const ForeignNode& node, std::string_view suffix, Tensor tensor);
+  ValueId add_value(const ForeignNode& node, std::string_view suffix);
+  /// Appends the node: its op's attributes only, outputs that octet does not compute dropped when nobody reads them,
+  /// types inferred.
+  Result<Done> emit(ForeignNode node);
+  void note(std::string text) { info_.notes.push_back(std::move(text)); }
+  /// "node 'n' (Op): " + text.
+  Error error(const ForeignNode& node, std::string text, ErrorCode code = ErrorCode::unsupported) const;
+
+ private:
+  Result<Done> read_initializers();
+  Result<Done> read_inputs();
+  void read_stored_types();
+  Result<Done> read_nodes();
+  Result<Done> read_outputs();
+  Result<ForeignNode> foreign_node(const ProtoNode& proto);
+  Result<ValueId> define(std::string_view value_name, const std::string& place);
+  Result<Done> filter_attributes(ForeignNode& node, const OpDef& op) const;
+  Result<Done> drop_extra_outputs(ForeignNode& node, const OpDef& op) const;
+  Result<Done> store_types(const Node& node);
+
+  const ProtoModel& model_;
+  TensorReader tensors_;
+  Graph graph_;
+  OnnxInfo info_;
+  std::unordered_map<std::string, ValueId> ids_;                          // only looked up, never iterated
+  std::unordered_map<std::string_view, const ProtoValue*> stored_types_;  // value_info and graph outputs
+  std::unordered_set<std::string> node_names_;
+  std::unordered_set<std::string_view> read_names_;  // read by a node or a graph output
+  std::unordered_set<ValueId> used_;
+};
+
+/// The opset of ai.onnx; an Error when it is missing or outside 7..23.
+Result<int64_t> default_opset(const ProtoModel& model);
+/// One Error for all nodes that octet cannot read: unknown ops, foreign domains, local functions.
+Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset);
+/// Indices of graph.nodes, each after the makers of its inputs, otherwise in the file's order; an Error names a node on
+/// a cycle.
+Result<std::vector<size_t>> topological_order(const ProtoGraph& graph);
+/// A whole file: bytes -> graph, not yet verified. read_onnx() is this and verify().
+Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
+                              std::optional<std::string> folder = {});
+/// Name and value of an AttributeProto. Errors: subgraphs, lists of tensors, references (they occur in functions only).
+Result<std::pair<std::string, Attribute>> read_attribute(ByteSpan message, TensorReader& tensors);
+/// "node 'n' (Op)", or "node of 'output' (Op)" when it has no name.
+std::string place_of(const ProtoNode& node);
+
+}  // namespace octet

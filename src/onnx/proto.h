@@ -1,0 +1,57 @@
+#pragma once
+// The parts of a ModelProto that octet reads, as views into the file. Field numbers: schema.h.
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/shape.h"
+
+namespace octet {
+
+using ByteSpan = std::span<const std::byte>;
+
+struct ProtoNode {
+  std::vector<std::string_view> inputs, outputs;  // "" = absent
+  std::string_view name, op_type, domain;
+  std::vector<ByteSpan> attributes;  // AttributeProto each
+};
+
+/// Name and tensor type of a graph input, output or intermediate value.
+struct ProtoValue {
+  std::string_view name;
+  bool has_type = false;     // false: the file says nothing
+  bool is_tensor = false;    // false with has_type: a sequence, map, optional or sparse tensor
+  int64_t element_type = 0;  // TensorProto.DataType
+  bool has_shape = false;
+  Shape shape;  // a negative extent is refused while parsing
+};
+
+struct ProtoGraph {
+  std::string_view name;
+  std::vector<ProtoNode> nodes;
+  std::vector<ByteSpan> initializers;  // TensorProto each
+  std::vector<ProtoValue> inputs, outputs, value_info;
+  size_t sparse_initializers = 0;
+};
+
+struct ProtoFunction {
+  std::string_view domain, name;
+};
+
+struct ProtoModel {
+  int64_t ir_version = 0;
+  std::string_view producer;
+  std::vector<std::pair<std::string_view, int64_t>> opsets;  // domain, version
+  std::vector<ProtoFunction> functions;
+  ProtoGraph graph;
+};
+
+/// All views point into file. Errors: the wire format broken, no graph, an extent below zero, all with the byte's
+/// offset.
+Result<ProtoModel> parse_model(ByteSpan file);
+
+}  // namespace octet

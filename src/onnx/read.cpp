@@ -1,0 +1,39 @@
+#include <filesystem>
+
+#include "ir/op.h"
+#include "onnx/importer.h"
+
+namespace octet {
+namespace {
+
+Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
+                                  std::optional<std::string> folder) {
+  Result<OnnxModel> model = import_onnx(bytes, std::move(keep_alive), std::move(folder));
+  if (!model) return model;
+  if (Result<Done> ok = verify(model->graph); !ok) return ok.error();
+  return model;
+}
+
+}  // namespace
+
+Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
+                              std::optional<std::string> folder) {
+  const Result<ProtoModel> proto = parse_model(bytes);
+  if (!proto) return proto.error();
+  return Importer(*proto, TensorReader(bytes, std::move(keep_alive), std::move(folder))).run();
+}
+
+Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive) {
+  return read_and_verify(bytes, std::move(keep_alive), {});
+}
+
+Result<OnnxModel> read_onnx(const std::string& path) {
+  Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  if (!file) return file.error();
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  Result<OnnxModel> model = read_and_verify((*file)->bytes(), *file, folder.empty() ? "." : folder);
+  if (!model) return within(path, model.error());
+  return model;
+}
+
+}  // namespace octet
