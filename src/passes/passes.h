@@ -35,16 +35,19 @@ struct Pass {
 /// All passes of pipeline.def in running order.
 std::span<const Pass> all_passes();
 
+/// Runs one pass, then infers shapes, drops unused values and verifies. An Error names the pass.
+Result<Changed> run_pass(Graph& graph, const Pass& pass);
+
 struct PassReport {
   std::string name;
   Changed changed;
 };
-/// Runs the passes of a stage in order, repeating the list until nothing changes (clean) or once (fuse), verifying after each pass;
-/// skip holds names to leave out (an unknown name is an error). An Error names the pass.
+/// Runs the passes of a stage in order, repeating the list until nothing changes (clean) or once (fuse), verifying
+/// after each pass; skip holds names to leave out (an unknown name is an error). An Error names the pass.
 Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::set<std::string>& skip = {});
 
-/// Replaces symbolic extents by numbers: every symbol in `symbols`, and the leading extent of inputs when batch > 0 and it is
-/// unknown; `shapes` gives whole shapes by input name. Then infers shapes again. An Error says what does not fit.
+/// Replaces symbolic extents by numbers: every symbol in `symbols`, and the leading extent of inputs when batch > 0 and
+/// it is unknown; `shapes` gives whole shapes by input name. Then infers shapes again. An Error says what does not fit.
 struct Binding {
   int64_t batch = 0;
   std::map<std::string, Dims> shapes;
@@ -67,12 +70,13 @@ struct QuantizeReport {
   std::vector<std::string> notes;  // weak channels, shared scales, ...
   int64_t quantized = 0, total = 0;
 };
-/// Inserts Q/DQ into a clean float graph by the rule table (QuantRule of each op): weights become s8 initializers behind
-/// DequantizeLinear, biases s32 on the grid s_x*s_w behind DequantizeLinear, activations QuantizeLinear/DequantizeLinear pairs.
+/// Inserts Q/DQ into a clean float graph by the rule table (QuantRule of each op): weights become s8 initializers
+/// behind DequantizeLinear, biases s32 on the grid s_x*s_w behind DequantizeLinear, activations
+/// QuantizeLinear/DequantizeLinear pairs.
 Result<QuantizeReport> quantize(Graph& graph, const CalibrationTable& ranges, const QuantizeOptions& options);
 
-/// Names of the values whose ranges quantize() may ask for, in graph order: what calibration must tap. A value that fusion swallows
-/// (before an activation or a residual add) is not among them.
+/// Names of the values whose ranges quantize() may ask for, in graph order: what calibration must tap. A value that
+/// fusion swallows (before an activation or a residual add) is not among them.
 std::vector<std::string> calibration_points(const Graph& clean);
 
 /// Content hash of names, ops, attributes, shapes and constants.

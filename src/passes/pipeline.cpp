@@ -1,0 +1,72 @@
+// The list of passes and its two ways of running: repeated (clean) and once (fuse).
+
+#include <algorithm>
+#include <array>
+
+#include "ir/op.h"
+#include "passes/passes.h"
+
+namespace octet {
+
+#define OCTET_PASS(pass, stage) Result<Changed> pass(Graph& graph);
+#include "passes/pipeline.def"
+#undef OCTET_PASS
+
+namespace {
+
+constexpr std::array k_passes = {
+#define OCTET_PASS(pass, stage) Pass{#pass, Stage::stage, pass},
+#include "passes/pipeline.def"
+#undef OCTET_PASS
+};
+
+// Every clean pass shrinks the graph or moves it to a form that no pass leaves again, so a few rounds end it. A list
+// that still changes after so many rounds holds two passes that undo each other.
+constexpr int k_max_rounds = 50;
+
+Error in_pass(const Pass& pass, Error error) { return within("pass " + std::string(pass.name), std::move(error)); }
+
+}  // namespace
+
+std::span<const Pass> all_passes() { return k_passes; }
+
+Result<Changed> run_pass(Graph& graph, const Pass& pass) {
+  Result<Changed> changed = pass.run(graph);
+  if (!changed) return in_pass(pass, changed.error());
+  if (changed->count == 0) return changed;
+  if (Result<Done> ok = infer_shapes(graph); !ok) return in_pass(pass, ok.error());
+  compact(graph);
+  if (Result<Done> ok = verify(graph); !ok) return in_pass(pass, ok.error());
+  return changed;
+}
+
+Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::set<std::string>& skip) {
+  for (const std::string& name : skip) {
+    const auto known = [&](const Pass& pass) { return pass.name == name; };
+    if (std::none_of(k_passes.begin(), k_passes.end(), known))
+      return Error{ErrorCode::bad_argument,
+                   "there is no pass called '" + name + "'; see docs/passes.md for their names"};
+  }
+  std::vector<PassReport> reports;
+  for (const Pass& pass : k_passes)
+    if (pass.stage == stage) reports.push_back({std::string(pass.name), {}});
+  for (int round = 0; round < (stage == Stage::clean ? k_max_rounds : 1); ++round) {
+    int64_t edits = 0;
+    size_t row = 0;
+    for (const Pass& pass : k_passes) {
+      if (pass.stage != stage) continue;
+      Changed& total = reports[row++].changed;
+      if (skip.contains(std::string(pass.name))) continue;
+      Result<Changed> changed = run_pass(graph, pass);
+      if (!changed) return changed.error();
+      edits += changed->count;
+      total.count += changed->count;
+      total.notes.insert(total.notes.end(), changed->notes.begin(), changed->notes.end());
+    }
+    if (edits == 0 || stage != Stage::clean) return reports;
+  }
+  return Error{ErrorCode::internal, "the clean passes still change the graph after " + std::to_string(k_max_rounds) +
+                                        " rounds; name one of them in skip and report the model"};
+}
+
+}  // namespace octet
