@@ -21,25 +21,26 @@ std::optional<CalibrationMethod> calibration_method_from_name(std::string_view w
 /// One method's answer for one tensor, in the tensor's own unit.
 struct ChosenRange {
   float amax = 0;  // symmetric s8: codes -127..127 span -amax..amax
-  float lo = 0;    // u8 with zero point: codes 0..255 span lo..hi, lo <= 0 <= hi; lo = 0 where the tensor was never negative
+  float lo =
+      0;  // u8 with zero point: codes 0..255 span lo..hi, lo <= 0 <= hi; lo = 0 where the tensor was never negative
   float hi = 0;
   bool operator==(const ChosenRange&) const = default;
 };
 
 struct TensorRange {
   std::string name;
-  float min = 0, max = 0;    // seen, finite
-  uint64_t count = 0;        // elements
+  float min = 0, max = 0;                // seen, finite
+  uint64_t count = 0;                    // elements
   std::array<ChosenRange, 4> by_method;  // in the order of k_calibration_methods
   const ChosenRange& range(CalibrationMethod m) const { return by_method[static_cast<size_t>(m)]; }
   bool operator==(const TensorRange&) const = default;
 };
 
 struct CalibrationTable {
-  std::string model_hash;    // content hash of the float graph (names, ops, attributes, weights)
-  std::string data;          // what the samples were, as the user gave it
+  std::string model_hash;  // content hash of the float graph (names, ops, attributes, weights)
+  std::string data;        // what the samples were, as the user gave it
   std::string data_hash;
-  std::string preprocess;    // canonical spec
+  std::string preprocess;  // canonical spec
   int64_t samples = 0;
   CalibrationMethod method = CalibrationMethod::entropy;  // the one that quantize uses unless told otherwise
   double percentile = 99.99;

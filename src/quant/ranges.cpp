@@ -1,0 +1,249 @@
+#include "quant/ranges.h"
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+namespace octet {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view k_format = "octet-ranges";
+constexpr int k_version = 1;
+
+// ---- writing
+
+std::string json_string(std::string_view text) {
+  // Bytes that are not UTF-8 (a tensor name may hold any) are replaced rather than refused.
+  return Json(std::string(text)).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+template <class T>
+std::string shortest(T value) {
+  char buffer[64];
+  const std::to_chars_result end = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return std::string(buffer, end.ptr);
+}
+
+std::string bits_of(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  std::string text = "\"";
+  for (int shift = 28; shift >= 0; shift -= 4) text += "0123456789abcdef"[(bits >> shift) & 15];
+  return text + "\"";
+}
+
+void append_tensor(std::string& out, const TensorRange& tensor) {
+  out += "    {\"name\": " + json_string(tensor.name) + ", \"count\": " + std::to_string(tensor.count);
+  out += ", \"min\": " + shortest(tensor.min) + ", \"max\": " + shortest(tensor.max);
+  out += ", \"bits\": [" + bits_of(tensor.min) + ", " + bits_of(tensor.max) + "],\n     \"methods\": {";
+  bool first = true;
+  for (const CalibrationMethod method : k_calibration_methods) {
+    const ChosenRange& r = tensor.range(method);
+    out += std::string(first ? "" : ",") + "\n       \"" + std::string(name(method)) +
+           "\": {\"amax\": " + shortest(r.amax) + ", \"lo\": " + shortest(r.lo) + ", \"hi\": " + shortest(r.hi) +
+           ", \"bits\": [" + bits_of(r.amax) + ", " + bits_of(r.lo) + ", " + bits_of(r.hi) + "]}";
+    first = false;
+  }
+  out += "}}";
+}
+
+// ---- reading: the first mistake is kept, later reads give zeros
+
+class Reader {
+ public:
+  bool failed() const { return !message_.empty(); }
+  Error error() const { return {ErrorCode::bad_argument, message_}; }
+  void fail(const std::string& what) {
+    if (message_.empty()) message_ = "ranges table: " + what;
+  }
+
+  const Json* member(const Json& object, const char* key, const std::string& where) {
+    if (failed()) return nullptr;
+    if (!object.is_object()) {
+      fail(where + " must be an object, it is " + object.type_name());
+      return nullptr;
+    }
+    const auto found = object.find(key);
+    if (found != object.end()) return &*found;
+    fail(where + ": key '" + key + "' is missing");
+    return nullptr;
+  }
+
+  std::string text(const Json& object, const char* key, const std::string& where) {
+    const Json* value = member(object, key, where);
+    if (!value) return {};
+    if (value->is_string()) return value->get<std::string>();
+    wrong_kind(*value, key, where, "a string");
+    return {};
+  }
+
+  double number(const Json& object, const char* key, const std::string& where) {
+    const Json* value = member(object, key, where);
+    if (!value) return 0;
+    if (!value->is_number()) {
+      wrong_kind(*value, key, where, "a number");
+      return 0;
+    }
+    const auto number = value->get<double>();
+    if (!std::isfinite(number)) fail(where + ": '" + key + "' is not finite");
+    return number;
+  }
+
+  uint64_t count(const Json& object, const char* key, const std::string& where) {
+    const Json* value = member(object, key, where);
+    if (!value) return 0;
+    if (value->is_number_unsigned()) return value->get<uint64_t>();
+    wrong_kind(*value, key, where, "a whole number >= 0");
+    return 0;
+  }
+
+  /// The float under key; bits[index], where there are bits, is the authority, and the decimal must say the same.
+  float value(const Json& object, const char* key, size_t index, size_t of, const std::string& where) {
+    const double decimal = number(object, key, where);
+    if (failed()) return 0;
+    const float rounded = static_cast<float>(decimal);
+    if (!std::isfinite(rounded)) {
+      fail(where + ": '" + key + "' does not fit a float");
+      return 0;
+    }
+    const auto bits = object.find("bits");
+    if (bits == object.end()) return rounded;
+    if (!bits->is_array() || bits->size() != of || !(*bits)[index].is_string()) {
+      fail(where + ": 'bits' must be an array of " + std::to_string(of) + " strings of 8 hex digits");
+      return 0;
+    }
+    return checked_bits((*bits)[index].get<std::string>(), rounded, key, where);
+  }
+
+ private:
+  void wrong_kind(const Json& value, const char* key, const std::string& where, const char* wanted) {
+    fail(where + ": '" + key + "' must be " + wanted + ", it is " +
+         value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+
+  float checked_bits(const std::string& hex, float decimal, const char* key, const std::string& where) {
+    uint32_t bits = 0;
+    const std::from_chars_result end = std::from_chars(hex.data(), hex.data() + hex.size(), bits, 16);
+    if (hex.size() != 8 || end.ec != std::errc() || end.ptr != hex.data() + hex.size()) {
+      fail(where + ": bits '" + hex + "' of '" + key + "' are not 8 hex digits");
+      return 0;
+    }
+    const auto exact = std::bit_cast<float>(bits);
+    // Going through double may round a shortest decimal to the neighbour; anything further is an edited number.
+    constexpr float k_infinity = std::numeric_limits<float>::infinity();
+    const bool agree = exact == decimal || std::nextafter(exact, k_infinity) == decimal ||
+                       std::nextafter(exact, -k_infinity) == decimal;
+    if (!agree) {
+      fail(where + ": '" + key + "' is " + shortest(decimal) + ", but its bits '" + hex +
+           "' say otherwise; to edit a range by hand remove 'bits'");
+      return 0;
+    }
+    return exact;
+  }
+
+  std::string message_;
+};
+
+ChosenRange read_range(Reader& reader, const Json& object, const std::string& where) {
+  ChosenRange range;
+  range.amax = reader.value(object, "amax", 0, 3, where);
+  range.lo = reader.value(object, "lo", 1, 3, where);
+  range.hi = reader.value(object, "hi", 2, 3, where);
+  if (range.amax < 0) reader.fail(where + ": 'amax' is negative");
+  if (range.lo > 0 || range.hi < 0) reader.fail(where + ": 'lo' <= 0 <= 'hi' must hold, so that zero has a code");
+  return range;
+}
+
+TensorRange read_tensor(Reader& reader, const Json& object, size_t index) {
+  TensorRange tensor;
+  std::string where = "tensors[" + std::to_string(index) + "]";
+  tensor.name = reader.text(object, "name", where);
+  if (!reader.failed()) where += " '" + tensor.name + "'";
+  tensor.count = reader.count(object, "count", where);
+  tensor.min = reader.value(object, "min", 0, 2, where);
+  tensor.max = reader.value(object, "max", 1, 2, where);
+  if (tensor.min > tensor.max) reader.fail(where + ": 'min' is above 'max'");
+  const Json* methods = reader.member(object, "methods", where);
+  if (!methods) return tensor;
+  for (const CalibrationMethod method : k_calibration_methods) {
+    const std::string word(name(method));
+    const Json* range = reader.member(*methods, word.c_str(), where + " methods");
+    if (range)
+      tensor.by_method[static_cast<size_t>(method)] = read_range(reader, *range, where + " method '" + word + "'");
+  }
+  return tensor;
+}
+
+void read_header(Reader& reader, const Json& root, CalibrationTable& table) {
+  const std::string where = "top level";
+  const std::string format = reader.text(root, "format", where);
+  if (format != k_format) reader.fail("'format' is '" + format + "', expected '" + std::string(k_format) + "'");
+  const uint64_t version = reader.count(root, "version", where);
+  if (version != k_version)
+    reader.fail("version " + std::to_string(version) + " is not known; this octet reads version " +
+                std::to_string(k_version));
+  table.model_hash = reader.text(root, "model_hash", where);
+  table.data = reader.text(root, "data", where);
+  table.data_hash = reader.text(root, "data_hash", where);
+  table.preprocess = reader.text(root, "preprocess", where);
+  const uint64_t samples = reader.count(root, "samples", where);
+  if (samples > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) reader.fail("'samples' is too large");
+  table.samples = static_cast<int64_t>(samples);
+  const std::string word = reader.text(root, "method", where);
+  const std::optional<CalibrationMethod> method = calibration_method_from_name(word);
+  if (!method) reader.fail("method '" + word + "' is not known; known are max, entropy, percentile, mse");
+  table.method = method.value_or(CalibrationMethod::entropy);
+  table.percentile = reader.number(root, "percentile", where);
+  if (!(table.percentile >= 0 && table.percentile <= 100)) reader.fail("'percentile' must lie in [0, 100]");
+}
+
+}  // namespace
+
+const TensorRange* CalibrationTable::find(std::string_view tensor_name) const {
+  for (const TensorRange& tensor : tensors) {
+    if (tensor.name == tensor_name) return &tensor;
+  }
+  return nullptr;
+}
+
+std::string to_json(const CalibrationTable& table) {
+  std::string out = "{\n  \"format\": " + json_string(k_format) + ",\n  \"version\": " + std::to_string(k_version);
+  out += ",\n  \"model_hash\": " + json_string(table.model_hash) + ",\n  \"data\": " + json_string(table.data);
+  out +=
+      ",\n  \"data_hash\": " + json_string(table.data_hash) + ",\n  \"preprocess\": " + json_string(table.preprocess);
+  out += ",\n  \"samples\": " + std::to_string(table.samples) + ",\n  \"method\": " + json_string(name(table.method));
+  out += ",\n  \"percentile\": " + shortest(table.percentile) + ",\n  \"tensors\": [";
+  for (size_t i = 0; i < table.tensors.size(); ++i) {
+    out += i ? ",\n" : "\n";
+    append_tensor(out, table.tensors[i]);
+  }
+  return out + (table.tensors.empty() ? "]\n}\n" : "\n  ]\n}\n");
+}
+
+Result<CalibrationTable> ranges_from_json(std::string_view text) {
+  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Reader reader;
+  CalibrationTable table;
+  if (root.is_discarded()) {
+    reader.fail("not JSON; expected the file that 'octet calibrate -o' writes");
+    return reader.error();
+  }
+  read_header(reader, root, table);
+  const Json* tensors = reader.member(root, "tensors", "top level");
+  if (tensors && !tensors->is_array()) reader.fail("'tensors' must be an array");
+  if (reader.failed()) return reader.error();
+  std::unordered_set<std::string> names;
+  for (size_t i = 0; i < tensors->size() && !reader.failed(); ++i) {
+    table.tensors.push_back(read_tensor(reader, (*tensors)[i], i));
+    const std::string& tensor_name = table.tensors.back().name;
+    if (!names.insert(tensor_name).second) reader.fail("tensor '" + tensor_name + "' occurs twice");
+  }
+  if (reader.failed()) return reader.error();
+  return table;
+}
+
+}  // namespace octet
