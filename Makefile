@@ -2,7 +2,7 @@
 
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test build bench format check fuzz sanitize setup clean
+.PHONY: demo test build bench accuracy format check fuzz sanitize setup clean
 
 setup:
 	@tools/setup.sh
@@ -19,6 +19,9 @@ test: build
 
 bench: build
 	@bench/peers/run.sh
+
+accuracy: build
+	@bench/accuracy/run.sh
 
 format: setup
 	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
