@@ -11,9 +11,10 @@
 // ':' is optional when parsing (it is inferred) and always printed. Names that are not plain words
 // ([A-Za-z_./][A-Za-z0-9_./:-]*, not ending in ':', not "_" or "const") are printed in double quotes with \", \\ and
 // \xHH escapes. "f32" without extents is a type of unknown rank; "?" is an unknown extent without a name. "#" begins a
-// comment. A NaN that is not the canonical quiet one prints as nan(0x7fc00001), its bits. Attribute values: 3
-// (int), 3.0 or 1e-5 (float: has '.', 'e', 'inf' or 'nan'), "text", [1,2] (ints), [1.0,2.0] (floats),
-// ["a","b"] (strings), tensor(f32[2], {1,2}) (tensor); empty lists print as ints[], floats[], strings[].
+// comment; a space follows the ':' of a type, since x:f32 is one word. A NaN that is not the canonical quiet one prints
+// as nan(0x7fc00001), its bits. Attribute values: 3 (int), 3.0 or 1e-5 (float: has '.', 'e', 'inf' or 'nan'), "text",
+// [1,2] (ints), [1.0,2.0] (floats), ["a","b"] (strings), tensor(f32[2], {1,2}) (tensor); empty lists print as ints[],
+// floats[], strings[].
 
 #include <string>
 #include <string_view>

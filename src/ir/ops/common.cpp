@@ -72,6 +72,12 @@ Result<std::optional<std::vector<int64_t>>> constant_ints(const NodeContext& con
   return std::optional(std::move(*values));
 }
 
+std::optional<Dim> unified_dim(const Dim& a, const Dim& b) {
+  if (a.known() && b.known()) return a.value == b.value ? std::optional(a) : std::nullopt;
+  if (a.known()) return a;
+  return b.known() || a.symbol.empty() ? b : a;
+}
+
 std::optional<Dim> broadcast_dim(const Dim& a, const Dim& b) {
   if (a.known() && b.known()) {
     if (a.value == b.value || b.value == 1) return a;
@@ -115,6 +121,13 @@ Result<Dim> product(const NodeContext& context, std::span<const Dim> dims) {
     return context.error("the product of " + to_string(Shape(dims.begin(), dims.end())) + " is more than 2^36");
   if (unknowns == 0 || *count == 0) return Dim(*count);
   return unknowns == 1 && *count == 1 ? unknown : Dim();
+}
+
+Result<std::vector<int64_t>> ints_of(const NodeContext& context, std::span<const Tensor> inputs, size_t i) {
+  if (!is_present(inputs, i)) return context.error("input " + std::to_string(i) + " is missing, but it is required");
+  Result<std::vector<int64_t>> values = to_int64s(inputs[i]);
+  if (!values) return context.error("input " + std::to_string(i) + ": " + values.error().message);
+  return values;
 }
 
 Result<Dims> broadcast_dims(const NodeContext& context, const Dims& a, const Dims& b) {

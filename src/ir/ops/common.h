@@ -16,6 +16,9 @@ namespace octet {
 #include "ir/ops/ops.def"
 #undef OCTET_OP
 
+/// Tensors of a higher rank exist only in hostile files.
+inline constexpr int64_t k_max_rank = 64;
+
 using ValueTypes = std::vector<ValueType>;
 using Tensors = std::vector<Tensor>;
 
@@ -42,6 +45,12 @@ Result<std::vector<size_t>> normalized_axes(const NodeContext& context, std::spa
 /// The integers of a constant input; nothing when the input is absent or not constant.
 Result<std::optional<std::vector<int64_t>>> constant_ints(const NodeContext& context, size_t input);
 
+/// Input 0's dtype with these extents, or of unknown shape.
+inline ValueTypes typed(const NodeContext& context, std::optional<Shape> shape = {}) {
+  return {{context.dtype(0), std::move(shape)}};
+}
+/// Extents that must be equal, as one that says what either says; nothing when they contradict each other.
+std::optional<Dim> unified_dim(const Dim& a, const Dim& b);
 /// The extent of a and b broadcast together; nothing when they contradict each other.
 std::optional<Dim> broadcast_dim(const Dim& a, const Dim& b);
 Result<Shape> broadcast_shapes(const NodeContext& context, const Shape& a, const Shape& b);
@@ -50,6 +59,12 @@ Result<Shape> broadcast_shapes(const NodeContext& context, const Shape& a, const
 Result<Dim> product(const NodeContext& context, std::span<const Dim> dims);
 
 // ---- reference kernels ----
+
+inline bool is_present(std::span<const Tensor> inputs, size_t i) {
+  return i < inputs.size() && inputs[i].dtype() != DType::undefined;
+}
+/// The integers of an input that is present.
+Result<std::vector<int64_t>> ints_of(const NodeContext& context, std::span<const Tensor> inputs, size_t i);
 
 Result<Dims> broadcast_dims(const NodeContext& context, const Dims& a, const Dims& b);
 /// Strides (in elements) that read a dense tensor of these dims as if it were broadcast to out.

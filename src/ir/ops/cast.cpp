@@ -1,0 +1,74 @@
+// Cast: elements converted to the dtype named by the attribute to ("f32", "s64", "bool", ...). Source: ONNX operator
+// Cast, opset 19. Float to integer truncates; where ONNX leaves the result open, octet saturates and makes NaN 0.
+#include "ir/ops/common.h"
+
+namespace octet {
+namespace {
+
+constexpr std::string_view k_attributes[] = {"to", "saturate"};
+
+Result<DType> target(const NodeContext& context) {
+  const std::string word = string_attribute(context.node, "to", "");
+  const std::optional<DType> dtype = dtype_from_name(word);
+  if (dtype && *dtype != DType::undefined) return *dtype;
+  return context.error("attribute 'to' is '" + word + "', expected the word of a dtype such as f32 or s64");
+}
+
+template <class To, class From>
+To converted(From x) {
+  if constexpr (k_is_short_float<To>) {
+    return To(static_cast<float>(x));
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    // 2^digits is exact in double, the largest integer itself may not be.
+    const double limit = std::ldexp(1.0, std::numeric_limits<To>::digits);
+    if (std::isnan(x)) return To{0};
+    if (x >= limit) return std::numeric_limits<To>::max();
+    if (x <= static_cast<double>(std::numeric_limits<To>::lowest())) return std::numeric_limits<To>::lowest();
+    return static_cast<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <class From>
+Result<Tensor> cast_all(const NodeContext& context, std::span<const From> x, const Dims& dims, DType to) {
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(to, dims);
+  if (!made) return made.error();
+  if (to == DType::boolean) {
+    auto* y = reinterpret_cast<uint8_t*>(made->second);
+    for (const From v : x) *y++ = v != From{0} ? 1 : 0;
+    return std::move(made->first);
+  }
+  return with_number_type(context, to, [&]<class To>(To) -> Result<Tensor> {
+    To* y = reinterpret_cast<To*>(made->second);
+    for (const From v : x) *y++ = converted<To>(v);
+    return std::move(made->first);
+  });
+}
+
+Result<ValueTypes> infer(const NodeContext& context) {
+  Result<DType> to = target(context);
+  if (!to) return to.error();
+  return ValueTypes{{*to, context.shape(0)}};
+}
+
+Result<Tensors> cast(const NodeContext& context, std::span<const Tensor> inputs) {
+  const Tensor& x = inputs[0];
+  Result<DType> to = target(context);
+  if (!to) return to.error();
+  if (x.dtype() == *to) return Tensors{x};
+  if (x.dtype() == DType::u64) return single(cast_all(context, x.as<uint64_t>(), x.dims(), *to));
+  if (is_float(x.dtype())) {
+    const std::vector<double> values = to_doubles(x);  // exact
+    return single(cast_all(context, std::span(values), x.dims(), *to));
+  }
+  Result<std::vector<int64_t>> values = to_int64s(x);
+  if (!values) return context.error(values.error().message);
+  return single(cast_all(context, std::span<const int64_t>(*values), x.dims(), *to));
+}
+
+}  // namespace
+
+const OpDef cast_op = {.name = "Cast", .attributes = k_attributes, .infer = infer, .reference = cast};
+
+}  // namespace octet
