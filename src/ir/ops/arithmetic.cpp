@@ -1,0 +1,118 @@
+// Add, Sub, Mul, Div, Pow: two inputs of one dtype, broadcast as NumPy does. Source: ONNX operators Add, Sub, Mul and
+// Div, opset 14, and Pow, opset 15. Integers wrap around; their Div truncates. Pow's exponent may be of another dtype.
+#include "ir/ops/common.h"
+
+namespace octet {
+namespace {
+
+/// Integers compute modulo 2^64, which gives the wrapped result of every width without signed overflow.
+template <class T>
+using Modular = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+
+template <class F>
+Result<Tensors> each_pair(const NodeContext& context, std::span<const Tensor> inputs, F f) {
+  return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) {
+    return single(map_pairs<T, T>(context, inputs[0], inputs[1], inputs[0].dtype(), [&](Wide<T> a, Wide<T> b) {
+      using M = Modular<Wide<T>>;
+      return static_cast<Wide<T>>(f(static_cast<M>(a), static_cast<M>(b)));
+    }));
+  });
+}
+
+Result<Tensors> add(const NodeContext& context, std::span<const Tensor> inputs) {
+  return each_pair(context, inputs, [](auto a, auto b) { return a + b; });
+}
+Result<Tensors> sub(const NodeContext& context, std::span<const Tensor> inputs) {
+  return each_pair(context, inputs, [](auto a, auto b) { return a - b; });
+}
+Result<Tensors> mul(const NodeContext& context, std::span<const Tensor> inputs) {
+  return each_pair(context, inputs, [](auto a, auto b) { return a * b; });
+}
+
+template <class T>
+T quotient(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == T{0}) return T{0};  // the caller has refused it
+    if constexpr (std::is_signed_v<T>)
+      if (b == T{-1}) return static_cast<T>(uint64_t{0} - static_cast<uint64_t>(a));  // the lowest / -1 wraps
+    return static_cast<T>(a / b);
+  } else {
+    return a / b;
+  }
+}
+
+Result<Tensors> div(const NodeContext& context, std::span<const Tensor> inputs) {
+  return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) -> Result<Tensors> {
+    if constexpr (std::is_integral_v<T>)
+      for (const T b : inputs[1].as<T>())
+        if (b == T{0}) return context.error("divides an integer by zero");
+    return single(map_pairs<T, T>(context, inputs[0], inputs[1], inputs[0].dtype(), quotient<Wide<T>>));
+  });
+}
+
+Result<ValueTypes> infer_pow(const NodeContext& context) {
+  if (!context.shape(0) || !context.shape(1)) return typed(context);
+  Result<Shape> shape = broadcast_shapes(context, *context.shape(0), *context.shape(1));
+  if (!shape) return shape.error();
+  return typed(context, std::move(*shape));
+}
+
+/// Powers in double, rounded or truncated once to the base's dtype; what does not fit an integer saturates.
+template <class T>
+T power(Wide<T> base, double exponent) {
+  const double y = std::pow(static_cast<double>(base), exponent);
+  if constexpr (std::is_integral_v<T>) {
+    if (std::isnan(y)) return T{0};
+    if (y >= std::ldexp(1.0, std::numeric_limits<T>::digits)) return std::numeric_limits<T>::max();
+    if (y <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
+    return static_cast<T>(y);
+  } else {
+    return static_cast<T>(static_cast<Wide<T>>(y));
+  }
+}
+
+Result<Tensors> pow_of(const NodeContext& context, std::span<const Tensor> inputs) {
+  const Tensor &base = inputs[0], &exponent = inputs[1];
+  Result<Dims> dims = broadcast_dims(context, base.dims(), exponent.dims());
+  if (!dims) return dims.error();
+  const std::vector<double> exponents = to_doubles(exponent);
+  const std::array strides = {broadcast_strides(base.dims(), *dims), broadcast_strides(exponent.dims(), *dims)};
+  return with_number_type(context, base.dtype(), [&]<class T>(T) -> Result<Tensors> {
+    Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(base.dtype(), *dims);
+    if (!made) return made.error();
+    T* y = reinterpret_cast<T*>(made->second);
+    const std::span<const T> x = base.as<T>();
+    for_each_index<2>(*dims, strides, [&](int64_t i, const std::array<int64_t, 2>& at) {
+      y[i] = power<T>(static_cast<Wide<T>>(x[static_cast<size_t>(at[0])]), exponents[static_cast<size_t>(at[1])]);
+    });
+    return Tensors{std::move(made->first)};
+  });
+}
+
+}  // namespace
+
+const OpDef add_op = {
+    .name = "Add",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer_broadcast,
+    .reference = add,
+    .quant = {.role = QuantRole::add},
+};
+
+const OpDef sub_op = {.name = "Sub", .min_inputs = 2, .max_inputs = 2, .infer = infer_broadcast, .reference = sub};
+
+const OpDef mul_op = {
+    .name = "Mul",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer_broadcast,
+    .reference = mul,
+    .quant = {.role = QuantRole::mul},
+};
+
+const OpDef div_op = {.name = "Div", .min_inputs = 2, .max_inputs = 2, .infer = infer_broadcast, .reference = div};
+
+const OpDef pow_op = {.name = "Pow", .min_inputs = 2, .max_inputs = 2, .infer = infer_pow, .reference = pow_of};
+
+}  // namespace octet
