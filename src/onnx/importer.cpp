@@ -12,24 +12,40 @@ Error bad(std::string text) { return Error{ErrorCode::bad_model, std::move(text)
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
 
-/// True when the op means the same without this attribute (neutral.def).
-bool is_neutral(const std::string& key, const Attribute& attribute) {
-#define OCTET_NEUTRAL_INT(name, value) \
+/// The value that the attribute's absence means (neutral.def).
+bool is_default(const std::string& key, const Attribute& attribute) {
+#define OCTET_DEFAULT_INT(name, value) \
   if (key == #name) return attribute == Attribute(int64_t{value});
-#define OCTET_NEUTRAL_STRING(name, value) \
+#define OCTET_DEFAULT_STRING(name, value) \
   if (key == #name) return attribute == Attribute(std::string(value));
-#define OCTET_NEUTRAL_ONES(name)                                                              \
-  if (key == #name) {                                                                         \
-    const auto* list = std::get_if<std::vector<int64_t>>(&attribute);                         \
-    return list && std::all_of(list->begin(), list->end(), [](int64_t v) { return v == 1; }); \
-  }
-#define OCTET_NEUTRAL_ANY(name) \
+#define OCTET_HARMLESS_ONES(name)
+#define OCTET_HARMLESS_ANY(name)
+#include "onnx/neutral.def"
+#undef OCTET_DEFAULT_INT
+#undef OCTET_DEFAULT_STRING
+#undef OCTET_HARMLESS_ONES
+#undef OCTET_HARMLESS_ANY
+  return false;
+}
+
+bool is_ones(const Attribute& attribute) {
+  const auto* list = std::get_if<std::vector<int64_t>>(&attribute);
+  return list && std::all_of(list->begin(), list->end(), [](int64_t v) { return v == 1; });
+}
+
+/// An op that does not know the attribute loses nothing (neutral.def).
+bool is_harmless(const std::string& key, const Attribute& attribute) {
+#define OCTET_DEFAULT_INT(name, value)
+#define OCTET_DEFAULT_STRING(name, value)
+#define OCTET_HARMLESS_ONES(name) \
+  if (key == #name) return is_ones(attribute);
+#define OCTET_HARMLESS_ANY(name) \
   if (key == #name) return true;
 #include "onnx/neutral.def"
-#undef OCTET_NEUTRAL_INT
-#undef OCTET_NEUTRAL_STRING
-#undef OCTET_NEUTRAL_ONES
-#undef OCTET_NEUTRAL_ANY
+#undef OCTET_DEFAULT_INT
+#undef OCTET_DEFAULT_STRING
+#undef OCTET_HARMLESS_ONES
+#undef OCTET_HARMLESS_ANY
   return false;
 }
 
@@ -240,10 +256,11 @@ Result<Done> Importer::read_outputs() {
 
 Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) const {
   for (auto it = node.attributes.begin(); it != node.attributes.end();) {
-    if (std::find(op.attributes.begin(), op.attributes.end(), it->first) != op.attributes.end()) {
-      ++it;
-    } else if (is_neutral(it->first, it->second)) {
+    const bool known = std::find(op.attributes.begin(), op.attributes.end(), it->first) != op.attributes.end();
+    if (is_default(it->first, it->second) || (!known && is_harmless(it->first, it->second))) {
       it = node.attributes.erase(it);
+    } else if (known) {
+      ++it;
     } else {
       return error(node, "attribute " + quoted(it->first) + value_text(it->second) + " is not supported");
     }

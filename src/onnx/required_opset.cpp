@@ -1,0 +1,108 @@
+// The lowest opset that has a node as it stands. Source: "since_version" of the ONNX operator schemas, opsets 13 to 23.
+
+#include <algorithm>
+
+#include "onnx/lowering.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t k_lowest = 13;  // per-channel Q/DQ; octet writes nothing older
+
+struct Since {
+  std::string_view op;
+  int64_t opset;
+};
+// Ops that are younger than opset 13.
+constexpr Since k_ops[] = {
+    {"Gelu", 20},
+    {"GridSample", 16},
+    {"GroupNormalization", 21},
+    {"HardSwish", 14},
+    {"LayerNormalization", 17},
+    {"Mish", 18},
+    {"RMSNormalization", 23},
+    {"Trilu", 14},
+};
+
+/// Attributes that came later than their ops. The value `harmless` (and any value of another kind) needs nothing.
+struct SinceAttribute {
+  std::string_view op;  // "Reduce*": all of them but ReduceSum
+  std::string_view attribute;
+  int64_t harmless;
+  int64_t opset;
+};
+constexpr SinceAttribute k_attributes[] = {
+    {"BatchNormalization", "training_mode", 0, 14},
+    {"Cast", "saturate", 1, 19},
+    {"DequantizeLinear", "block_size", 0, 21},
+    {"QuantizeLinear", "block_size", 0, 21},
+    {"QuantizeLinear", "saturate", 1, 19},
+    {"Reduce*", "noop_with_empty_axes", 0, 18},
+    {"Reshape", "allowzero", 0, 14},
+    {"Resize", "antialias", 0, 18},
+    {"Shape", "start", 0, 15},
+};
+
+bool has_input(const Node& node, size_t i) { return i < node.inputs.size() && node.inputs[i] != k_absent; }
+
+bool is_younger_reduction(const Node& node) { return node.op->name.starts_with("Reduce") && !is_op(node, "ReduceSum"); }
+
+bool belongs_to(const SinceAttribute& row, const Node& node) {
+  return row.op == node.op->name || (row.op == "Reduce*" && is_younger_reduction(node));
+}
+
+bool is_dilated(const Node& node) {
+  const std::vector<int64_t> dilations = ints_attribute(node, "dilations", {});
+  return std::any_of(dilations.begin(), dilations.end(), [](int64_t d) { return d != 1; });
+}
+
+bool is_quantizer(const Node& node) { return is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear"); }
+
+bool is_arithmetic(const Node& node) {
+  return is_op(node, "Add") || is_op(node, "Sub") || is_op(node, "Mul") || is_op(node, "Div");
+}
+
+int64_t opset_of_forms(const Node& node) {
+  if (is_younger_reduction(node) && has_input(node, 1)) return 18;
+  if (is_op(node, "Pad") && has_input(node, 3)) return 18;
+  if (is_op(node, "Pad") && string_attribute(node, "mode", "") == "wrap") return 19;
+  if (is_op(node, "Resize") && has_attribute(node, "axes")) return 18;
+  if (is_op(node, "Shape") && has_attribute(node, "end")) return 15;
+  if (is_op(node, "AveragePool") && is_dilated(node)) return 19;
+  return k_lowest;
+}
+
+int64_t opset_of_dtypes(const Graph& graph, const Node& node) {
+  int64_t opset = k_lowest;
+  for (const ValueId v : node.inputs) {
+    if (v == k_absent) continue;
+    const DType dtype = graph.value(v).dtype;
+    if (dtype == DType::bf16) opset = std::max<int64_t>(opset, 22);  // Conv and the pools take it since then
+    if (is_quantizer(node) && dtype == DType::f16) opset = std::max<int64_t>(opset, 19);
+    if (is_quantizer(node) && (dtype == DType::s16 || dtype == DType::u16)) opset = std::max<int64_t>(opset, 21);
+    if ((is_arithmetic(node) || is_op(node, "Relu")) && !is_float(dtype) && size_of(dtype) < 4)
+      opset = std::max<int64_t>(opset, 14);
+  }
+  return opset;
+}
+
+}  // namespace
+
+int64_t required_opset(const Graph& graph, const Node& node) {
+  int64_t opset = std::max(opset_of_forms(node), opset_of_dtypes(graph, node));
+  for (const Since& row : k_ops)
+    if (row.op == node.op->name) opset = std::max(opset, row.opset);
+  for (const SinceAttribute& row : k_attributes)
+    if (belongs_to(row, node) && int_attribute(node, std::string(row.attribute), row.harmless) != row.harmless)
+      opset = std::max(opset, row.opset);
+  return opset;
+}
+
+void drop_younger_attributes(const Node& node, int64_t opset, Attributes& attributes) {
+  for (const SinceAttribute& row : k_attributes)
+    if (opset < row.opset && belongs_to(row, node)) attributes.erase(std::string(row.attribute));
+  if (opset < 19 && is_op(node, "AveragePool")) attributes.erase("dilations");
+}
+
+}  // namespace octet
