@@ -1,0 +1,54 @@
+// src/passes/fuse_quant_conv.cpp: DequantizeLinear(x), DequantizeLinear(w) -> Conv [-> Add of
+// DequantizeLinear(residual)]
+// [-> activation] [-> QuantizeLinear] becomes QuantConv, which accumulates in int32 and rounds once. Without a
+// QuantizeLinear at the end the result is float. What the graph quantizes in between is executed as written.
+// Arithmetic: src/ir/ops/README.md.
+
+#include "passes/epilogue.h"
+#include "passes/passes.h"
+#include "passes/quant_layer.h"
+
+namespace octet {
+namespace {
+
+Node quant_conv(Editor& editor, const Node& conv, const Codes& x, const QuantLayer& layer, const Epilogue& epilogue) {
+  const std::string base = label(editor.graph(), conv);
+  Node fused = make_node("QuantConv", conv.name, {x.value}, {}, conv.attributes);
+  fused.inputs.push_back(editor.add_constant(base + "_w", layer.weight));
+  fused.inputs.push_back(
+      editor.add_constant(base + "_w_scale", f32_tensor({static_cast<int64_t>(layer.w_scale.size())}, layer.w_scale)));
+  fused.inputs.push_back(layer.bias ? editor.add_constant(base + "_bias", *layer.bias) : k_absent);
+  if (epilogue.residual_params) {
+    fused.inputs.push_back(epilogue.residual);
+    set_params(fused, "residual", *epilogue.residual_params);
+  }
+  while (fused.inputs.back() == k_absent) fused.inputs.pop_back();
+  set_params(fused, "x", x.params);
+  set_activation(fused, epilogue.activation);
+  set_result(fused, epilogue);
+  return fused;
+}
+
+}  // namespace
+
+Result<Changed> fuse_quant_conv(Graph& graph) {
+  Editor editor(graph);
+  Changed changed;
+  for (NodeId id = 0; id < editor.node_count(); ++id) {
+    if (editor.gone(id) || !is_op(editor.node(id), "Conv")) continue;
+    const Node conv = editor.node(id);
+    const Value& w = graph.value(conv.inputs[1]);
+    const std::optional<Codes> x = codes_behind(editor, conv.inputs[0]);
+    if (!x || graph.constant(x->value) || !w.shape || w.shape->size() != 4) continue;
+    const QuantLayerMatch match = match_quant_layer(editor, conv, x->params.scale, 0);
+    if (!match.note.empty()) changed.notes.push_back(match.note);
+    if (!match.layer) continue;
+    const Epilogue epilogue = match_epilogue(editor, id, Residual::codes, true, true);
+    Node fused = quant_conv(editor, conv, *x, *match.layer, epilogue);
+    write_fused(editor, epilogue, std::move(fused));
+    ++changed.count;
+  }
+  return changed;
+}
+
+}  // namespace octet

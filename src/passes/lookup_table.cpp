@@ -1,0 +1,39 @@
+#include "passes/lookup_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "tensor/activation.h"
+
+namespace octet {
+namespace {
+
+int32_t quantized(float y, const CodeParams& to) {
+  const float lo = to.dtype == DType::s8 ? -128.0f : 0.0f, hi = to.dtype == DType::s8 ? 127.0f : 255.0f;
+  const float steps = std::nearbyint(y / to.scale);
+  if (std::isnan(steps)) return to.zero_point;
+  // Both bounds are integers, so clamping in float before the zero point is added loses nothing.
+  const auto zero = static_cast<float>(to.zero_point);
+  return static_cast<int32_t>(std::clamp(steps, lo - zero, hi - zero)) + to.zero_point;
+}
+
+}  // namespace
+
+Result<Tensor> lookup_table(const CodeParams& from, const std::optional<ActivationCall>& call, const CodeParams& to) {
+  Result<Activation> activation = activation_from_name(call ? call->name : "");
+  if (!activation) return activation.error();
+  std::array<uint8_t, 256> table{};
+  for (int32_t byte = 0; byte < 256; ++byte) {
+    const int32_t code = from.dtype == DType::s8 && byte >= 128 ? byte - 256 : byte;
+    const float x = static_cast<float>(code - from.zero_point) * from.scale;
+    const float y = call ? activate(*activation, call->params, x) : x;
+    table[static_cast<size_t>(byte)] = static_cast<uint8_t>(quantized(y, to));
+  }
+  if (to.dtype == DType::u8) return Tensor::from<uint8_t>(DType::u8, {256}, table);
+  std::array<int8_t, 256> codes{};
+  std::copy(table.begin(), table.end(), codes.begin());
+  return Tensor::from<int8_t>(DType::s8, {256}, codes);
+}
+
+}  // namespace octet

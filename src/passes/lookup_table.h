@@ -1,0 +1,17 @@
+#pragma once
+// The 256 answers of QuantizeLinear(activation(DequantizeLinear(code))).
+
+#include <optional>
+
+#include "base/result.h"
+#include "passes/match.h"
+
+namespace octet {
+
+/// Entry i is the code of `to` for the code of `from` whose byte is i. Without an activation the table requantizes.
+///   x = (code - zero_point) * scale, y = act(x), q = sat(rne(y / scale') + zero_point'); NaN gives zero_point'.
+/// Every step rounds as DequantizeLinear, src/tensor/activation.h and QuantizeLinear do.
+/// Errors: an activation name that octet does not know.
+Result<Tensor> lookup_table(const CodeParams& from, const std::optional<ActivationCall>& call, const CodeParams& to);
+
+}  // namespace octet
