@@ -45,6 +45,12 @@ Result<Done> require_rank(const NodeContext& context, size_t input, size_t rank)
                        std::to_string(rank));
 }
 
+std::string list_text(std::span<const int64_t> values) {
+  std::string text = "[";
+  for (size_t i = 0; i < values.size(); ++i) text += (i ? "," : "") + std::to_string(values[i]);
+  return text + "]";
+}
+
 Result<size_t> normalized_axis(const NodeContext& context, int64_t axis, size_t rank) {
   const auto r = static_cast<int64_t>(rank);
   if (axis >= -r && axis < r) return static_cast<size_t>(axis < 0 ? axis + r : axis);

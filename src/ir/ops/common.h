@@ -37,6 +37,8 @@ Result<Done> require_float(const NodeContext& context, size_t input);
 /// An Error when the rank of an input is known and not the one wanted.
 Result<Done> require_rank(const NodeContext& context, size_t input, size_t rank);
 
+/// "[-1,3]": integers for a message, negative ones too.
+std::string list_text(std::span<const int64_t> values);
 /// axis in [-rank, rank) as [0, rank); an Error that names the axis and the rank.
 Result<size_t> normalized_axis(const NodeContext& context, int64_t axis, size_t rank);
 /// The same for a list; a repeated axis is an Error.

@@ -27,7 +27,7 @@ Result<ValueTypes> infer(const NodeContext& context) {
     if (!length || !(*length)[0].known() || (*length)[0].value > k_max_rank) return ValueTypes{{value->dtype(), {}}};
     return ValueTypes{{value->dtype(), Shape(static_cast<size_t>((*length)[0].value))}};
   }
-  if (!element_count(**dims)) return context.error("shape " + to_string(**dims) + " is negative or too large");
+  if (!element_count(**dims)) return context.error("shape " + list_text(**dims) + " is negative or too large");
   return ValueTypes{{value->dtype(), to_shape(**dims)}};
 }
 
@@ -36,7 +36,7 @@ Result<Tensors> constant_of_shape(const NodeContext& context, std::span<const Te
   if (!value) return value.error();
   Result<Dims> dims = ints_of(context, inputs, 0);
   if (!dims) return dims.error();
-  if (!element_count(*dims)) return context.error("shape " + to_string(*dims) + " is negative or too large");
+  if (!element_count(*dims)) return context.error("shape " + list_text(*dims) + " is negative or too large");
   return single(gather_strided(*value, *dims, std::vector<int64_t>(dims->size(), 0)));
 }
 

@@ -10,7 +10,7 @@ Result<ValueTypes> infer(const NodeContext& context) {
   if (!target) return target.error();
   if (!context.shape(0) || !*target) return typed(context);
   for (const int64_t t : **target)
-    if (t < 0) return context.error("shape " + to_string(**target) + " has a negative extent");
+    if (t < 0) return context.error("shape " + list_text(**target) + " has a negative extent");
   Result<Shape> shape = broadcast_shapes(context, *context.shape(0), to_shape(**target));
   if (!shape) return shape.error();
   return typed(context, std::move(*shape));
@@ -20,7 +20,7 @@ Result<Tensors> expand(const NodeContext& context, std::span<const Tensor> input
   Result<std::vector<int64_t>> target = ints_of(context, inputs, 1);
   if (!target) return target.error();
   for (const int64_t t : *target)
-    if (t < 0) return context.error("shape " + to_string(*target) + " has a negative extent");
+    if (t < 0) return context.error("shape " + list_text(*target) + " has a negative extent");
   Result<Dims> dims = broadcast_dims(context, inputs[0].dims(), *target);
   if (!dims) return dims.error();
   return single(gather_strided(inputs[0], *dims, broadcast_strides(inputs[0].dims(), *dims)));

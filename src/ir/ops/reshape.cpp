@@ -10,7 +10,7 @@ constexpr std::string_view k_attributes[] = {"allowzero"};
 Result<Done> check_target(const NodeContext& context, std::span<const int64_t> target, bool allow_zero) {
   size_t free = 0, zeros = 0;
   for (const int64_t t : target) {
-    if (t < -1) return context.error("target " + to_string(target) + " has an extent below -1");
+    if (t < -1) return context.error("target " + list_text(target) + " has an extent below -1");
     free += t == -1;
     zeros += t == 0;
   }
@@ -20,10 +20,11 @@ Result<Done> check_target(const NodeContext& context, std::span<const int64_t> t
   return Done{};
 }
 
-/// What the elements that are neither copied by a 0 nor counted by a number leave for the -1.
+/// What the elements that are neither copied by a 0 nor counted by a number leave for the -1; nothing when nothing
+/// fits.
 ///   d = (known extents of x that are not copied) * (unknown ones) / (numbers in the target)
 /// A lone unknown extent keeps its name when the known parts cancel.
-Result<Dim> remaining_extent(const NodeContext& context, std::span<const Dim> left, std::span<const int64_t> numbers) {
+std::optional<Dim> remaining_extent(std::span<const Dim> left, std::span<const int64_t> numbers) {
   Dims known;
   Shape unknown;
   for (const Dim& d : left) {
@@ -34,13 +35,9 @@ Result<Dim> remaining_extent(const NodeContext& context, std::span<const Dim> le
     }
   }
   const std::optional<int64_t> have = element_count(known), want = element_count(numbers);
-  if (!have || !want) return context.error("the shape is too large: more than 2^36 elements");
-  if (!unknown.empty()) {
-    if (unknown.size() == 1 && *have == *want && *have > 0) return unknown[0];
-    return Dim();
-  }
-  if (*want == 0 || *have % *want != 0)
-    return context.error("cannot place " + std::to_string(*have) + " elements in rows of " + std::to_string(*want));
+  if (!have || !want) return std::nullopt;
+  if (!unknown.empty()) return unknown.size() == 1 && *have == *want && *have > 0 ? unknown[0] : Dim();
+  if (*want == 0 || *have % *want != 0) return std::nullopt;
   return Dim(*have / *want);
 }
 
@@ -57,7 +54,7 @@ Result<Shape> reshaped(const NodeContext& context, const std::optional<Shape>& x
       out.emplace_back();
     } else if (target[i] == 0 && !allow_zero) {
       if (x && i >= x->size())
-        return context.error("target " + to_string(target) + " copies extent " + std::to_string(i) +
+        return context.error("target " + list_text(target) + " copies extent " + std::to_string(i) +
                              ", but the input is " + to_string(*x));
       if (x) copied[i] = true;
       out.push_back(x ? (*x)[i] : Dim());
@@ -71,13 +68,14 @@ Result<Shape> reshaped(const NodeContext& context, const std::optional<Shape>& x
     Shape left;
     for (size_t i = 0; i < x->size(); ++i)
       if (!copied[i]) left.push_back((*x)[i]);
-    Result<Dim> d = remaining_extent(context, left, numbers);
-    if (!d) return within("reshape of " + to_string(*x) + " to " + to_string(target), d.error());
+    std::optional<Dim> d = remaining_extent(left, numbers);
+    if (!d)
+      return context.error("cannot reshape " + to_string(*x) + " to " + list_text(target) + ": no extent fits the -1");
     out[*free] = std::move(*d);
   }
   const std::optional<Dims> from = known_dims(*x), to = known_dims(out);
   if (from && to && element_count(*from) != element_count(*to))
-    return context.error("cannot reshape " + to_string(*x) + " to " + to_string(target) +
+    return context.error("cannot reshape " + to_string(*x) + " to " + list_text(target) +
                          ": the numbers of elements differ");
   return out;
 }

@@ -37,7 +37,7 @@ Result<Done> check_sizes(const NodeContext& context, std::span<const int64_t> si
     sum += s;
   }
   if (extent.known() && sum != extent.value)
-    return context.error("sizes " + to_string(sizes) + " add up to " + std::to_string(sum) + ", expected " +
+    return context.error("sizes " + list_text(sizes) + " add up to " + std::to_string(sum) + ", expected " +
                          std::to_string(extent.value));
   return Done{};
 }

@@ -10,7 +10,7 @@ Result<Shape> tiled(const NodeContext& context, const Shape& x, std::span<const 
   Shape out;
   for (size_t i = 0; i < x.size(); ++i) {
     if (repeats[i] < 0 || repeats[i] > k_max_elements)
-      return context.error("repeats " + to_string(repeats) + " has an impossible number");
+      return context.error("repeats " + list_text(repeats) + " has an impossible number");
     const Dim pair[] = {x[i], Dim(repeats[i])};
     Result<Dim> d = product(context, pair);
     if (!d) return d.error();

@@ -15,10 +15,10 @@ Result<std::vector<size_t>> permutation(const NodeContext& context, size_t rank)
   }
   const std::vector<int64_t> perm = ints_attribute(context.node, "perm", {});
   if (perm.size() != rank)
-    return context.error("perm " + to_string(perm) + " has " + std::to_string(perm.size()) +
+    return context.error("perm " + list_text(perm) + " has " + std::to_string(perm.size()) +
                          " axes, but the input has rank " + std::to_string(rank));
   for (const int64_t p : perm)
-    if (p < 0) return context.error("perm " + to_string(perm) + " has a negative axis");
+    if (p < 0) return context.error("perm " + list_text(perm) + " has a negative axis");
   return normalized_axes(context, perm, rank);
 }
 
