@@ -1,0 +1,88 @@
+#include "report/performance.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "report/text_table.h"
+
+namespace octet {
+namespace {
+
+std::vector<float> one_to(int n) {
+  std::vector<float> ms(static_cast<size_t>(n));
+  std::iota(ms.begin(), ms.end(), 0.0f);
+  return ms;
+}
+
+struct PercentileCase {
+  int n;
+  float percent;
+  int index;
+};
+
+// The indices of spec trtexec 2.3, taken from trtexec's own float32 arithmetic: p99 of 100 samples is the maximum.
+class Percentile : public testing::TestWithParam<PercentileCase> {};
+
+TEST_P(Percentile, takes_the_sample_that_trtexec_takes) {
+  const PercentileCase& c = GetParam();
+  const LatencySummary s = summarize_latency(one_to(c.n), std::vector<float>{c.percent});
+  EXPECT_EQ(s.percentiles[0], static_cast<float>(c.index));
+}
+
+INSTANTIATE_TEST_SUITE_P(Trtexec, Percentile,
+                         testing::Values(PercentileCase{100, 99, 99}, PercentileCase{100, 90, 89}, PercentileCase{100, 95, 94},
+                                         PercentileCase{10, 50, 4}, PercentileCase{10, 90, 8}, PercentileCase{10, 95, 9},
+                                         PercentileCase{10, 99, 9}, PercentileCase{20, 90, 17}, PercentileCase{20, 95, 18},
+                                         PercentileCase{50, 90, 44}, PercentileCase{50, 95, 47}, PercentileCase{200, 99, 198},
+                                         PercentileCase{1000, 99, 990}, PercentileCase{1000, 99.9f, 999},
+                                         PercentileCase{15574, 50, 7786}, PercentileCase{15574, 90, 14016},
+                                         PercentileCase{15574, 99, 15418}, PercentileCase{7, 100, 6}, PercentileCase{7, 0, 0}));
+
+TEST(LatencySummary, median_of_an_even_count_is_the_mean_of_the_middle_two) {
+  EXPECT_EQ(summarize_latency(std::vector<float>{4, 1, 3, 2}, {}).median, 2.5f);
+  EXPECT_EQ(summarize_latency(std::vector<float>{9, 1, 3}, {}).median, 3.0f);
+}
+
+TEST(LatencySummary, of_nothing_is_zero_and_does_not_crash) {
+  const LatencySummary s = summarize_latency({}, std::vector<float>{99});
+  EXPECT_EQ(s.max, 0.0f);
+  EXPECT_EQ(s.percentiles.size(), 1u);
+}
+
+PerformanceReport two_queries() {
+  PerformanceReport report;
+  report.queries = {{0, 0, 1.0f, 0}, {0, 0, 3.0f, 0}};
+  report.walltime_s = 0.004;
+  report.warmup_queries = 5;
+  report.warmup_ms = 200;
+  return report;
+}
+
+TEST(PerformanceReport, prints_the_lines_that_scripts_look_for) {
+  const std::string text = to_text(two_queries(), false);
+  EXPECT_NE(text.find("Warmup completed 5 queries over 200 ms\nTiming trace has 2 queries over 0.004 s\n"), std::string::npos);
+  EXPECT_NE(text.find("=== Performance summary ===\nThroughput: 500 qps\nLatency: min = 1 ms, max = 3 ms, mean = 2 ms, median = 2 ms, "
+                      "percentile(90%) = 3 ms, percentile(95%) = 3 ms, percentile(99%) = 3 ms\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("H2D Latency: min = 0 ms"), std::string::npos);
+  EXPECT_NE(text.find("GPU Compute Time: min = 1 ms"), std::string::npos);
+  EXPECT_NE(text.find("Total Host Walltime: 0.004 s\nTotal GPU Compute Time: 0.004 s\n"), std::string::npos);
+}
+
+TEST(PerformanceReport, warns_of_unstable_times) {
+  EXPECT_NE(to_text(two_queries(), false).find("coefficient of variance = 50%"), std::string::npos);
+}
+
+TEST(TextTable, aligns_numbers_to_the_right_and_words_to_the_left) {
+  EXPECT_EQ(text_table({{"name", "ms"}, {"a", "1.5"}, {"long", "10.25"}}), "name     ms\na       1.5\nlong  10.25\n");
+}
+
+TEST(ShortNumber, has_six_significant_digits_as_trtexec) {
+  EXPECT_EQ(short_number(0.1921394), "0.192139");
+  EXPECT_EQ(short_number(5190.48), "5190.48");
+  EXPECT_EQ(short_number(3.0), "3");
+}
+
+}  // namespace
+}  // namespace octet
