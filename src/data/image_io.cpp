@@ -1,0 +1,56 @@
+#include "data/image_io.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <filesystem>
+#include <new>
+
+#include "base/file.h"
+
+namespace octet {
+namespace {
+
+Result<Image> decode(std::span<const std::byte> bytes) {
+#define OCTET_IMAGE_FORMAT(word) \
+  if (claims_##word(bytes)) return decode_##word(bytes);
+#include "data/image_formats.def"
+#undef OCTET_IMAGE_FORMAT
+  return Error{ErrorCode::bad_argument, "not a picture that octet reads (JPEG, PNG, BMP, binary PPM or PGM)"};
+}
+
+}  // namespace
+
+Result<Image> decode_image(std::span<const std::byte> bytes) {
+  try {
+    return decode(bytes);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::out_of_memory, "no memory for the pixels of the picture"};
+  }
+}
+
+Result<Image> read_image(const std::string& path) {
+  const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  if (!file) return file.error();
+  Result<Image> image = decode_image((*file)->bytes());
+  if (!image) return within(path, image.error());
+  return image;
+}
+
+bool is_image_name(const std::string& path) {
+  static constexpr std::array<std::string_view, 6> k_extensions = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm"};
+  std::string extension = std::filesystem::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::find(k_extensions.begin(), k_extensions.end(), extension) != k_extensions.end();
+}
+
+Result<Done> check_image_size(int64_t width, int64_t height) {
+  const bool fits = width >= 1 && height >= 1 && width <= k_max_image_side && height <= k_max_image_side &&
+                    width * height <= k_max_pixels;
+  if (fits) return Done{};
+  return Error{ErrorCode::bad_argument, "picture of " + std::to_string(width) + "x" + std::to_string(height) +
+                                            " pixels; octet takes sides of 1 to " + std::to_string(k_max_image_side) +
+                                            " and at most " + std::to_string(k_max_pixels) + " pixels"};
+}
+
+}  // namespace octet
