@@ -218,17 +218,16 @@ Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
 }
 
 Result<Done> Importer::read_nodes() {
-  const Result<std::vector<size_t>> order = topological_order(model_.graph);
-  if (!order) return order.error();
-  if (!std::is_sorted(order->begin(), order->end())) note("the nodes were not in topological order; sorted");
-  for (const size_t n : *order) {
-    const ProtoNode& proto = model_.graph.nodes[n];
+  for (const ProtoNode& proto : model_.graph.nodes) {
     for (const std::string_view output : proto.outputs) {
       if (output.empty()) continue;
       const Result<ValueId> id = define(output, place_of(proto));
       if (!id) return id.error();
     }
   }
+  const Result<std::vector<size_t>> order = topological_order(model_.graph);
+  if (!order) return order.error();
+  if (!std::is_sorted(order->begin(), order->end())) note("the nodes were not in topological order; sorted");
   for (const size_t n : *order) {
     const ProtoNode& proto = model_.graph.nodes[n];
     Result<ForeignNode> node = foreign_node(proto);

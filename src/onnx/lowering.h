@@ -54,6 +54,8 @@ using LowerFn = Result<Done> (*)(Lowering& lowering, const Node& node);
 #include "onnx/lower.def"
 #undef OCTET_ONNX_LOWER
 
+/// The extent that a Split cuts, when it is known.
+std::optional<int64_t> split_extent(const Graph& graph, const Node& node);
 /// The lowest opset, at least 13, that has this node with these attributes, inputs and dtypes.
 int64_t required_opset(const Graph& graph, const Node& node);
 /// Takes out attributes that this opset does not have yet; required_opset() has seen that they say nothing.

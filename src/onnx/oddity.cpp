@@ -5,20 +5,35 @@ namespace octet {
 Oddity find_oddity(std::string_view op_type) {
 #define OCTET_ONNX_ODDITY(op, function) \
   if (op_type == #op) return function;
+#define OCTET_ONNX_REPLACED(op, by, function) OCTET_ONNX_ODDITY(op, function)
 #define OCTET_ONNX_FOREIGN(domain, op, function)
 #include "onnx/map.def"
 #undef OCTET_ONNX_ODDITY
+#undef OCTET_ONNX_REPLACED
 #undef OCTET_ONNX_FOREIGN
   return nullptr;
 }
 
-Oddity find_foreign_oddity(std::string_view wanted_domain, std::string_view op_type) {
-  if (wanted_domain.empty() || op_type.empty()) return nullptr;
+std::string_view ir_op_of(std::string_view op_type) {
 #define OCTET_ONNX_ODDITY(op, function)
+#define OCTET_ONNX_REPLACED(op, by, function) \
+  if (op_type == #op) return by;
+#define OCTET_ONNX_FOREIGN(domain, op, function)
+#include "onnx/map.def"
+#undef OCTET_ONNX_ODDITY
+#undef OCTET_ONNX_REPLACED
+#undef OCTET_ONNX_FOREIGN
+  return op_type;
+}
+
+Oddity find_foreign_oddity([[maybe_unused]] std::string_view wanted_domain, [[maybe_unused]] std::string_view op_type) {
+#define OCTET_ONNX_ODDITY(op, function)
+#define OCTET_ONNX_REPLACED(op, by, function)
 #define OCTET_ONNX_FOREIGN(domain, op, function) \
   if (wanted_domain == domain && op_type == #op) return function;
 #include "onnx/map.def"
 #undef OCTET_ONNX_ODDITY
+#undef OCTET_ONNX_REPLACED
 #undef OCTET_ONNX_FOREIGN
   return nullptr;
 }

@@ -13,13 +13,17 @@ using Oddity = Result<Done> (*)(Importer& importer, ForeignNode node);
 
 /// Of ai.onnx; null when the op is read as it stands.
 Oddity find_oddity(std::string_view op_type);
+/// The IR op that stands for an ONNX op: itself, another one, or "" for an op that leaves no node.
+std::string_view ir_op_of(std::string_view op_type);
 /// Of another domain; null when octet does not read the op.
 Oddity find_foreign_oddity(std::string_view domain, std::string_view op_type);
 
 #define OCTET_ONNX_ODDITY(op_type, function) Result<Done> function(Importer& importer, ForeignNode node);
+#define OCTET_ONNX_REPLACED(op_type, by, function) Result<Done> function(Importer& importer, ForeignNode node);
 #define OCTET_ONNX_FOREIGN(domain, op_type, function) Result<Done> function(Importer& importer, ForeignNode node);
 #include "onnx/map.def"
 #undef OCTET_ONNX_ODDITY
+#undef OCTET_ONNX_REPLACED
 #undef OCTET_ONNX_FOREIGN
 
 // What several oddities need.

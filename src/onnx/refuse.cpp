@@ -1,5 +1,7 @@
 // What octet cannot read, said before anything else is tried: all unknown nodes in one message.
 
+#include <map>
+
 #include "onnx/importer.h"
 #include "onnx/oddity.h"
 
@@ -7,7 +9,14 @@ namespace octet {
 namespace {
 
 constexpr int64_t k_first_opset = 7, k_last_opset = 23;
-constexpr size_t k_listed_nodes = 12;  // a message stays readable
+constexpr size_t k_listed_ops = 20, k_listed_nodes = 3;  // a message stays readable
+
+/// The nodes that cannot be read for the same reason.
+struct Refused {
+  std::string op, reason;  // "com.microsoft:QLinearAdd"
+  int64_t opset = 0;
+  std::vector<std::string> nodes;
+};
 
 bool is_default_domain(std::string_view domain) { return domain.empty() || domain == "ai.onnx"; }
 
@@ -17,32 +26,49 @@ bool is_function(const ProtoModel& model, const ProtoNode& node) {
   return false;
 }
 
+std::string name_of(const ProtoNode& node) {
+  if (!node.name.empty()) return "node '" + std::string(node.name) + "'";
+  for (const std::string_view output : node.outputs)
+    if (!output.empty()) return "node of '" + std::string(output) + "'";
+  return "a node";
+}
+
 bool is_known(std::string_view op_type) {
-  if (find_oddity(op_type)) return true;
-  const OpDef* op = find_op(op_type);
+  const std::string_view ir_op = ir_op_of(op_type);
+  if (ir_op.empty()) return !op_type.empty();
+  const OpDef* op = find_op(ir_op);
   return op && op->is_onnx;
 }
 
 /// Why this node cannot be read; empty when it can.
 std::string reason_against(const ProtoModel& model, const ProtoNode& node) {
-  if (is_function(model, node)) return "calls a function of the file; inline the functions first";
+  if (is_function(model, node)) return "calls a function of the file, inline the functions first";
   if (!is_default_domain(node.domain) && !find_foreign_oddity(node.domain, node.op_type))
     return "domain '" + std::string(node.domain) + "' is not supported";
   if (node.op_type == "If" || node.op_type == "Loop" || node.op_type == "Scan")
-    return "holds a subgraph; control flow is not supported";
+    return "holds a subgraph, control flow is not supported";
   if (is_default_domain(node.domain) && !is_known(node.op_type)) return "octet has no such op";
   return {};
 }
 
+int64_t opset_of(const ProtoModel& model, std::string_view domain, int64_t default_version) {
+  for (const auto& [imported, version] : model.opsets)
+    if (imported == domain && !is_default_domain(domain)) return version;
+  return is_default_domain(domain) ? default_version : 0;
+}
+
+/// "Foo (opset 13): octet has no such op: node 'a', node 'b' and 5 more".
+std::string text_of(const Refused& group) {
+  std::string text = group.op + " (opset " + std::to_string(group.opset) + "): " + group.reason + ": ";
+  for (size_t i = 0; i < group.nodes.size() && i < k_listed_nodes; ++i) text += (i ? ", " : "") + group.nodes[i];
+  if (group.nodes.size() > k_listed_nodes)
+    text += " and " + std::to_string(group.nodes.size() - k_listed_nodes) + " more";
+  return text;
+}
+
 }  // namespace
 
-std::string place_of(const ProtoNode& node) {
-  const std::string op = " (" + std::string(node.op_type) + ")";
-  if (!node.name.empty()) return "node '" + std::string(node.name) + "'" + op;
-  for (const std::string_view output : node.outputs)
-    if (!output.empty()) return "node of '" + std::string(output) + "'" + op;
-  return "a node" + op;
-}
+std::string place_of(const ProtoNode& node) { return name_of(node) + " (" + std::string(node.op_type) + ")"; }
 
 Result<int64_t> default_opset(const ProtoModel& model) {
   int64_t version = 0;
@@ -63,19 +89,25 @@ Result<int64_t> default_opset(const ProtoModel& model) {
 }
 
 Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset) {
-  std::string listed;
+  std::vector<Refused> groups;
+  std::map<std::pair<std::string, std::string>, size_t> index;  // op and reason
   size_t count = 0;
   for (const ProtoNode& node : model.graph.nodes) {
     const std::string reason = reason_against(model, node);
     if (reason.empty()) continue;
-    if (++count > k_listed_nodes) continue;
-    listed += (count == 1 ? "" : "; ") + place_of(node) + ", opset " + std::to_string(opset) + ": " + reason;
+    ++count;
+    const std::string op = is_default_domain(node.domain) ? std::string(node.op_type)
+                                                          : std::string(node.domain) + ":" + std::string(node.op_type);
+    const auto [at, is_new] = index.emplace(std::pair(op, reason), groups.size());
+    if (is_new) groups.push_back({op, reason, opset_of(model, node.domain, opset), {}});
+    groups[at->second].nodes.push_back(name_of(node));
   }
   if (count == 0) return Done{};
-  if (count > k_listed_nodes) listed += "; and " + std::to_string(count - k_listed_nodes) + " more";
-  return Error{ErrorCode::unsupported, std::to_string(count) + (count == 1 ? " node" : " nodes") +
-                                           " cannot be read: " + listed +
-                                           ". Export the model with the plain ai.onnx operators that octet lists"};
+  std::string listed;
+  for (size_t i = 0; i < groups.size() && i < k_listed_ops; ++i) listed += (i ? "; " : "") + text_of(groups[i]);
+  if (groups.size() > k_listed_ops) listed += "; and " + std::to_string(groups.size() - k_listed_ops) + " ops more";
+  return Error{ErrorCode::unsupported, std::to_string(count) + (count == 1 ? " node" : " nodes") + " cannot be read. " +
+                                           listed + ". Export the model with plain ai.onnx operators"};
 }
 
 }  // namespace octet

@@ -63,7 +63,15 @@ bool is_arithmetic(const Node& node) {
   return is_op(node, "Add") || is_op(node, "Sub") || is_op(node, "Mul") || is_op(node, "Div");
 }
 
-int64_t opset_of_forms(const Node& node) {
+/// Parts of unequal or unknown size, and none given.
+bool is_uneven_split(const Graph& graph, const Node& node) {
+  if (!is_op(node, "Split") || has_input(node, 1)) return false;
+  const std::optional<int64_t> extent = split_extent(graph, node);
+  return !extent || *extent % static_cast<int64_t>(node.outputs.size()) != 0;
+}
+
+int64_t opset_of_forms(const Graph& graph, const Node& node) {
+  if (is_uneven_split(graph, node)) return 18;
   if (is_younger_reduction(node) && has_input(node, 1)) return 18;
   if (is_op(node, "Pad") && has_input(node, 3)) return 18;
   if (is_op(node, "Pad") && string_attribute(node, "mode", "") == "wrap") return 19;
@@ -90,7 +98,7 @@ int64_t opset_of_dtypes(const Graph& graph, const Node& node) {
 }  // namespace
 
 int64_t required_opset(const Graph& graph, const Node& node) {
-  int64_t opset = std::max(opset_of_forms(node), opset_of_dtypes(graph, node));
+  int64_t opset = std::max(opset_of_forms(graph, node), opset_of_dtypes(graph, node));
   for (const Since& row : k_ops)
     if (row.op == node.op->name) opset = std::max(opset, row.opset);
   for (const SinceAttribute& row : k_attributes)
@@ -102,6 +110,7 @@ int64_t required_opset(const Graph& graph, const Node& node) {
 void drop_younger_attributes(const Node& node, int64_t opset, Attributes& attributes) {
   for (const SinceAttribute& row : k_attributes)
     if (opset < row.opset && belongs_to(row, node)) attributes.erase(std::string(row.attribute));
+  if (opset < 18 && is_op(node, "Split")) attributes.erase("num_outputs");
   if (opset < 19 && is_op(node, "AveragePool")) attributes.erase("dilations");
 }
 

@@ -29,7 +29,6 @@ Result<Done> emit_resize(Importer& importer, ForeignNode node) {
 }  // namespace
 
 Result<Done> convert_upsample(Importer& importer, ForeignNode node) {
-  if (!find_op("Resize")) return importer.error(node, "octet has no such op");
   const Result<const std::vector<float>*> scales = attribute_of_kind<std::vector<float>>(importer, node, "scales");
   if (!scales) return scales.error();
   ValueId factors = importer.has_input(node, 1) ? node.inputs[1] : k_absent;
@@ -47,7 +46,6 @@ Result<Done> convert_upsample(Importer& importer, ForeignNode node) {
 }
 
 Result<Done> convert_resize(Importer& importer, ForeignNode node) {
-  if (!find_op("Resize")) return importer.error(node, "octet has no such op");
   if (node.opset >= 11) return emit_resize(importer, std::move(node));
   if (node.inputs.size() != 2) return importer.error(node, "expected two inputs", ErrorCode::bad_model);
   const ValueId scales = node.inputs[1];

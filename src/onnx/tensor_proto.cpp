@@ -29,6 +29,13 @@ Error bad(std::string text) { return Error{ErrorCode::bad_model, std::move(text)
 
 std::string described(DType dtype, const Dims& dims) { return std::string(name(dtype)) + " " + to_string(dims); }
 
+/// Like to_string, also for extents below zero.
+std::string extents_text(const Dims& dims) {
+  std::string text;
+  for (const int64_t d : dims) text += (text.empty() ? "[" : ",") + std::to_string(d);
+  return text + "]";
+}
+
 Error wrong_count(DType dtype, const Dims& dims, size_t found, size_t expected, const char* unit) {
   return bad("holds " + std::to_string(found) + " " + unit + ", but " + described(dtype, dims) + " needs " +
              std::to_string(expected) + "; the file is damaged");
@@ -198,7 +205,7 @@ Result<std::pair<std::string, Tensor>> TensorReader::read(ByteSpan message) {
                  place + " is of " + onnx_type_name(fields.element_type) +
                      ", which octet has not; expected a real, integer or bool type of 8 to 64 bits"};
   if (!element_count(fields.dims))
-    return within(place, bad("shape " + to_string(fields.dims) +
+    return within(place, bad("shape " + extents_text(fields.dims) +
                              " has a negative extent or more than 2^36 elements; the file is damaged"));
   if (fields.is_segment) return within(place, bad("is stored in segments, which octet does not read"));
   Result<Tensor> tensor = fields.is_external ? from_external(dtype, fields)

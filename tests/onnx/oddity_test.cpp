@@ -1,0 +1,259 @@
+// Each op that older opsets spell differently, read into the one form that the IR has (src/ir/ops/README.md).
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "onnx/reading.h"
+
+namespace octet::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+/// x: f32[2,4,6,8] -> one node -> y.
+ModelBuilder one_node(int64_t opset, NodeSpec spec, const Extents& shape = {2, 4, 6, 8}) {
+  ModelBuilder model(opset);
+  model.input("x", shape);
+  if (spec.inputs.empty()) spec.inputs = {"x"};
+  if (spec.outputs.empty()) spec.outputs = {"y"};
+  spec.name = "n";
+  return model.node(spec).output("y");
+}
+
+TEST(Constant, becomes_an_initializer_named_like_its_output) {
+  const auto constant = [](const WireWriter& attribute) {
+    return outcome(ModelBuilder(13)
+                       .input("x", {2})
+                       .node({"Constant", {}, {"c"}, {attribute}})
+                       .node({"Identity", {"c"}, {"y"}})
+                       .output("y"));
+  };
+  EXPECT_THAT(constant(tensor_attribute_proto("value", f32s({2}, {1, 2}))), HasSubstr("const c: f32[2] = {1, 2}"));
+  EXPECT_THAT(constant(float_attribute_proto("value_float", 2.5f)), HasSubstr("const c: f32[] = {2.5}"));
+  EXPECT_THAT(constant(int_attribute_proto("value_int", 7)), HasSubstr("const c: s64[] = {7}"));
+  EXPECT_THAT(constant(floats_attribute_proto("value_floats", {1, 2})), HasSubstr("const c: f32[2] = {1, 2}"));
+  EXPECT_THAT(constant(ints_attribute_proto("value_ints", {3, 4})), HasSubstr("const c: s64[2] = {3, 4}"));
+  EXPECT_THAT(constant(string_attribute_proto("value_string", "a")),
+              HasSubstr("node of 'c' (Constant): attribute 'value_string' is not supported"));
+}
+
+TEST(Dropout, is_the_identity) {
+  EXPECT_THAT(outcome(one_node(7, {"Dropout", {}, {"y", "mask"}, {float_attribute_proto("ratio", 0.3f)}})),
+              HasSubstr("y = Identity(x) @n"));
+  EXPECT_THAT(outcome(one_node(13, {"Dropout", {"x", "r"}}).initializer("r", scalar_f32(0.5f))),
+              HasSubstr("y = Identity(x) @n"));
+}
+
+TEST(Dropout, is_refused_when_its_mask_is_read_or_it_trains) {
+  EXPECT_THAT(message_of(one_node(13, {"Dropout", {}, {"y", "mask"}}).output("mask")),
+              HasSubstr("node 'n' (Dropout): output mask 'mask' is used"));
+  const uint8_t yes = 1, no = 0;
+  const auto with = [](const uint8_t& flag) {
+    return one_node(13, {"Dropout", {"x", "", "t"}})
+        .initializer("t", Tensor::from<uint8_t>(DType::boolean, {}, std::span(&flag, 1)));
+  };
+  EXPECT_THAT(message_of(with(yes)), HasSubstr("input training_mode may be true"));
+  EXPECT_THAT(outcome(with(no)), HasSubstr("Identity"));
+}
+
+TEST(Clip, bounds_of_opset_6_become_inputs) {
+  EXPECT_THAT(
+      outcome(one_node(7, {"Clip", {}, {}, {float_attribute_proto("min", 0), float_attribute_proto("max", 6)}})),
+      AllOf(HasSubstr("const y_min: f32[] = {0}"), HasSubstr("const y_max: f32[] = {6}"),
+            HasSubstr("y = Clip(x, y_min, y_max)")));
+  EXPECT_THAT(outcome(one_node(7, {"Clip", {}, {}, {float_attribute_proto("max", 6)}})),
+              HasSubstr("y = Clip(x, _, y_max)"));
+  EXPECT_THAT(outcome(one_node(7, {"Clip"})), HasSubstr("y = Clip(x)"));
+}
+
+TEST(Clip, bounds_of_opset_6_take_the_dtype_of_the_input) {
+  ModelBuilder model(7);
+  model.input("x", {2}, DType::f16).node({"Clip", {"x"}, {"y"}, {float_attribute_proto("max", 6)}}).output("y");
+  EXPECT_THAT(outcome(model), HasSubstr("const y_max: f16[] = {6}"));
+}
+
+TEST(Slice, bounds_of_opset_1_become_inputs) {
+  EXPECT_THAT(outcome(one_node(9, {"Slice",
+                                   {},
+                                   {},
+                                   {ints_attribute_proto("starts", {1}), ints_attribute_proto("ends", {3}),
+                                    ints_attribute_proto("axes", {2})}})),
+              AllOf(HasSubstr("const y_starts: s64[1] = {1}"), HasSubstr("y = Slice(x, y_starts, y_ends, y_axes)"),
+                    HasSubstr("f32[2,4,2,8]")));
+}
+
+TEST(Pad, widths_of_opset_2_become_inputs) {
+  const std::vector<WireWriter> widths = {ints_attribute_proto("pads", {0, 0, 1, 1, 0, 0, 1, 1})};
+  EXPECT_THAT(outcome(one_node(9, {"Pad", {}, {}, widths})),
+              AllOf(HasSubstr("y = Pad(x, y_pads)"), HasSubstr("f32[2,4,8,10]")));
+  std::vector<WireWriter> filled = widths;
+  filled.push_back(float_attribute_proto("value", -1));
+  EXPECT_THAT(outcome(one_node(9, {"Pad", {}, {}, filled})), HasSubstr("y = Pad(x, y_pads, y_value)"));
+}
+
+TEST(Split, sizes_of_opset_2_become_an_input) {
+  EXPECT_THAT(
+      outcome(one_node(
+          11, {"Split", {}, {"y", "z"}, {int_attribute_proto("axis", 1), ints_attribute_proto("split", {1, 3})}})),
+      AllOf(HasSubstr("const y_split: s64[2] = {1, 3}"), HasSubstr("y, z = Split(x, y_split, axis=1)")));
+}
+
+TEST(Split, without_sizes_has_num_outputs_in_every_opset) {
+  const NodeSpec spec = {"Split", {}, {"y", "b"}, {int_attribute_proto("axis", 1)}};
+  EXPECT_THAT(outcome(one_node(11, spec)), HasSubstr("y, b = Split(x, axis=1, num_outputs=2)"));
+  EXPECT_THAT(outcome(one_node(13, spec)), HasSubstr("y, b = Split(x, axis=1, num_outputs=2)"));
+  NodeSpec uneven = {"Split", {}, {"y", "b", "c"}};
+  uneven.attributes = {int_attribute_proto("axis", 3), int_attribute_proto("num_outputs", 3)};
+  EXPECT_THAT(outcome(one_node(18, uneven)), HasSubstr("num_outputs=3) @n : f32[2,4,6,3], f32[2,4,6,3], f32[2,4,6,2]"));
+}
+
+TEST(Squeeze, axes_of_opset_1_become_an_input) {
+  EXPECT_THAT(outcome(one_node(12, {"Squeeze", {}, {}, {ints_attribute_proto("axes", {0})}}, {1, 3})),
+              AllOf(HasSubstr("y = Squeeze(x, y_axes)"), HasSubstr("f32[3]")));
+  EXPECT_THAT(outcome(one_node(12, {"Unsqueeze", {}, {}, {ints_attribute_proto("axes", {0, 3})}}, {2, 3})),
+              AllOf(HasSubstr("y = Unsqueeze(x, y_axes)"), HasSubstr("f32[1,2,3,1]")));
+}
+
+TEST(Reduce, axes_of_opset_13_become_an_input) {
+  EXPECT_THAT(
+      outcome(one_node(
+          17, {"ReduceMean", {}, {}, {ints_attribute_proto("axes", {2, 3}), int_attribute_proto("keepdims", 0)}})),
+      AllOf(HasSubstr("const y_axes: s64[2] = {2, 3}"), HasSubstr("ReduceMean(x, y_axes, keepdims=0)"),
+            HasSubstr("f32[2,4]")));
+  EXPECT_THAT(outcome(one_node(12, {"ReduceSum", {}, {}, {ints_attribute_proto("axes", {1})}})),
+              HasSubstr("y = ReduceSum(x, y_axes)"));
+  EXPECT_THAT(outcome(one_node(17, {"ReduceMax"})), HasSubstr("y = ReduceMax(x)"));
+  EXPECT_THAT(outcome(one_node(18, {"ReduceMean", {"x", "a"}}).initializer("a", s64s({-1}))),
+              HasSubstr("y = ReduceMean(x, a)"));
+}
+
+TEST(Softmax, of_opset_13_keeps_its_axis) {
+  EXPECT_THAT(outcome(one_node(13, {"Softmax"})), HasSubstr("y = Softmax(x) @n"));
+  EXPECT_THAT(outcome(one_node(13, {"Softmax", {}, {}, {int_attribute_proto("axis", 1)}})),
+              HasSubstr("y = Softmax(x, axis=1)"));
+}
+
+TEST(Softmax, of_opset_11_normalizes_rows_of_a_matrix) {
+  EXPECT_THAT(
+      outcome(one_node(11, {"Softmax"})),
+      AllOf(HasSubstr("y_rows = Flatten(x, axis=1)"), HasSubstr("y_normalized = Softmax(y_rows, axis=1) @n"),
+            HasSubstr("const y_shape: s64[4] = {2, 4, 6, 8}"), HasSubstr("y = Reshape(y_normalized, y_shape)")));
+}
+
+TEST(Softmax, of_opset_11_is_the_new_one_where_only_one_axis_is_left) {
+  EXPECT_THAT(outcome(one_node(11, {"Softmax"}, {2, 10})), HasSubstr("y = Softmax(x, axis=1) @n"));
+  EXPECT_THAT(outcome(one_node(11, {"Softmax"}, {2, 10, 1, 1})), HasSubstr("y = Softmax(x, axis=1) @n"));
+  EXPECT_THAT(outcome(one_node(11, {"LogSoftmax", {}, {}, {int_attribute_proto("axis", -1)}})),
+              HasSubstr("y = LogSoftmax(x, axis=3) @n"));
+}
+
+TEST(Softmax, of_opset_11_goes_back_to_symbolic_shapes) {
+  const Dim n(std::string("N")), h(std::string("H"));
+  EXPECT_THAT(outcome(one_node(11, {"Softmax"}, {n, 4, 8})), HasSubstr("const y_shape: s64[3] = {-1, 4, 8}"));
+  EXPECT_THAT(outcome(one_node(11, {"Softmax"}, {n, 4, h})), HasSubstr("y_shape = Shape(x)"));
+}
+
+TEST(BatchNormalization, drops_what_only_training_reads) {
+  const auto model = [](int64_t opset, std::vector<std::string> outputs, std::vector<WireWriter> attributes) {
+    ModelBuilder builder =
+        one_node(opset, {"BatchNormalization", {"x", "s", "b", "m", "v"}, std::move(outputs), std::move(attributes)});
+    for (const char* name : {"s", "b", "m", "v"}) builder.initializer(name, f32s({4}, {1, 2, 3, 4}));
+    return builder;
+  };
+  EXPECT_THAT(outcome(model(7, {"y", "mean", "var", "sm", "sv"},
+                            {float_attribute_proto("momentum", 0.9f), int_attribute_proto("spatial", 1)})),
+              AllOf(HasSubstr("y = BatchNormalization(x, s, b, m, v)"), Not(HasSubstr("momentum"))));
+  EXPECT_THAT(message_of(model(7, {"y", "mean"}, {}).output("mean")),
+              HasSubstr("node 'n' (BatchNormalization): output 1 'mean' is used"));
+  EXPECT_THAT(message_of(model(14, {"y"}, {int_attribute_proto("training_mode", 1)})),
+              HasSubstr("training_mode is 1; octet runs inference only"));
+  EXPECT_THAT(message_of(model(7, {"y"}, {int_attribute_proto("spatial", 0)})), HasSubstr("spatial = 0"));
+}
+
+TEST(Cast, names_its_dtype_by_octets_word) {
+  EXPECT_THAT(outcome(one_node(13, {"Cast", {}, {}, {int_attribute_proto("to", 3)}})), HasSubstr("Cast(x, to=\"s8\")"));
+  EXPECT_THAT(
+      outcome(one_node(19, {"Cast", {}, {}, {int_attribute_proto("to", 10), int_attribute_proto("saturate", 1)}})),
+      HasSubstr("Cast(x, to=\"f16\")"));
+  EXPECT_THAT(message_of(one_node(13, {"Cast", {}, {}, {int_attribute_proto("to", 8)}})),
+              HasSubstr("node 'n' (Cast): casts to STRING, which octet has not"));
+  EXPECT_THAT(message_of(one_node(13, {"Cast"})), HasSubstr("attribute 'to' is missing"));
+}
+
+TEST(CastLike, becomes_a_cast_to_the_dtype_of_its_second_input) {
+  EXPECT_THAT(outcome(one_node(15, {"CastLike", {"x", "like"}}).initializer("like", s64s({1}))),
+              HasSubstr("y = Cast(x, to=\"s64\")"));
+}
+
+TEST(QuantizeLinear, counts_its_axis_from_the_front) {
+  const std::vector<WireWriter> axis = {int_attribute_proto("axis", -3)};
+  EXPECT_THAT(outcome(one_node(13, {"QuantizeLinear", {"x", "s"}, {}, axis}).initializer("s", f32s({4}, {1, 2, 3, 4}))),
+              HasSubstr("y = QuantizeLinear(x, s, axis=1)"));
+  EXPECT_THAT(outcome(one_node(10, {"QuantizeLinear", {"x", "s"}, {}, axis}).initializer("s", scalar_f32(1))),
+              HasSubstr("y = QuantizeLinear(x, s) @n"));
+}
+
+TEST(QuantizeLinear, reads_output_dtype_as_a_zero_point) {
+  const auto model = [](int64_t type) {
+    return one_node(21, {"QuantizeLinear", {"x", "s"}, {}, {int_attribute_proto("output_dtype", type)}})
+        .initializer("s", scalar_f32(1));
+  };
+  EXPECT_THAT(outcome(model(3)),
+              AllOf(HasSubstr("const y_zero_point: s8[] = {0}"), HasSubstr("y = QuantizeLinear(x, s, y_zero_point)")));
+  EXPECT_THAT(outcome(model(2)), HasSubstr("y = QuantizeLinear(x, s) @n"));
+  EXPECT_THAT(message_of(model(22)), HasSubstr("output_dtype is INT4"));
+}
+
+TEST(AutoPad, becomes_pads_where_the_extents_are_known) {
+  const auto pool = [](const std::string& mode, const Extents& shape, int64_t stride) {
+    return outcome(one_node(13,
+                            {"MaxPool",
+                             {},
+                             {},
+                             {string_attribute_proto("auto_pad", mode), ints_attribute_proto("kernel_shape", {3, 2}),
+                              ints_attribute_proto("strides", {stride, stride})}},
+                            shape));
+  };
+  // in 7, kernel 3, stride 2: out 4, total 3 * 2 + 3 - 7 = 2; in 8, kernel 2: out 4, total 0; in 5, kernel 2: total 1.
+  EXPECT_THAT(pool("SAME_UPPER", {1, 1, 7, 8}, 2), AllOf(HasSubstr("pads=[1,0,1,0]"), HasSubstr("f32[1,1,4,4]")));
+  EXPECT_THAT(pool("SAME_UPPER", {1, 1, 8, 5}, 2), AllOf(HasSubstr("pads=[0,0,1,1]"), HasSubstr("f32[1,1,4,3]")));
+  EXPECT_THAT(pool("SAME_LOWER", {1, 1, 8, 5}, 2), AllOf(HasSubstr("pads=[1,1,0,0]"), HasSubstr("f32[1,1,4,3]")));
+  EXPECT_THAT(pool("VALID", {1, 1, 7, 8}, 2), AllOf(Not(HasSubstr("pad")), HasSubstr("f32[1,1,3,4]")));
+  EXPECT_THAT(pool("NOTSET", {1, 1, 7, 8}, 2), Not(HasSubstr("pad")));
+  const Dim h(std::string("H")), w(std::string("W"));
+  EXPECT_THAT(pool("SAME_UPPER", {1, 1, h, w}, 1), HasSubstr("pads=[1,0,1,1]"));  // stride 1 needs no extent
+  EXPECT_THAT(pool("SAME_UPPER", {1, 1, h, w}, 2), HasSubstr("auto_pad=\"SAME_UPPER\""));
+  EXPECT_THAT(pool("SAME", {1, 1, 7, 8}, 1), HasSubstr("auto_pad 'SAME' is not one of"));
+}
+
+TEST(AutoPad, of_a_convolution_reads_the_kernel_from_the_weight) {
+  EXPECT_THAT(outcome(one_node(13, {"Conv",
+                                    {"x", "w"},
+                                    {},
+                                    {string_attribute_proto("auto_pad", "SAME_UPPER"),
+                                     ints_attribute_proto("dilations", {2, 1})}})
+                          .initializer("w", f32s({1, 4, 3, 3}, std::vector<float>(36, 1)))),
+              AllOf(HasSubstr("pads=[2,1,2,1]"), HasSubstr("f32[2,1,6,8]")));
+}
+
+TEST(MaxPool, is_refused_where_its_indices_are_read_or_stored_by_columns) {
+  const std::vector<WireWriter> kernel = {ints_attribute_proto("kernel_shape", {2, 2})};
+  EXPECT_THAT(message_of(one_node(13, {"MaxPool", {}, {"y", "i"}, kernel}).output("i")),
+              HasSubstr("output 1 'i' is used"));
+  EXPECT_THAT(outcome(one_node(13, {"MaxPool", {}, {"y", "i"}, kernel})),
+              HasSubstr("y = MaxPool(x, kernel_shape=[2,2])"));
+  std::vector<WireWriter> by_columns = kernel;
+  by_columns.push_back(int_attribute_proto("storage_order", 1));
+  EXPECT_THAT(message_of(one_node(13, {"MaxPool", {}, {}, by_columns})), HasSubstr("attribute 'storage_order'"));
+}
+
+TEST(Attributes, that_say_what_their_absence_says_are_dropped) {
+  EXPECT_THAT(outcome(one_node(14, {"Reshape", {"x", "s"}, {}, {int_attribute_proto("allowzero", 0)}})
+                          .initializer("s", s64s({2, -1}))),
+              HasSubstr("y = Reshape(x, s) @n"));
+}
+
+}  // namespace
+}  // namespace octet::test
