@@ -211,6 +211,15 @@ def exact_cases():
         yield case(op, [z], {"axis": 1, "keepdims": 0, "select_last_index": 1})
     yield case("ArgMax", [ints(5, -7, 9, 2, 4, 6, dtype=np.int32).reshape(2, 3)], {"axis": 1})
 
+    image = count(1, 2, 3, 4) + floats(1, 2, 3, 4).round(1)
+    for coordinates in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"):
+        for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+            yield case("Resize", [image[:, :1], None, None, ints(1, 1, 7, 3)],
+                       {"coordinate_transformation_mode": coordinates, "nearest_mode": nearest}, opset=19)
+    yield case("Resize", [image, None, np.array([1, 1, 2, 2], np.float32)],
+               {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
+    yield case("Resize", [image.astype(np.uint8), None, np.array([1, 1, 2.6, 0.6], np.float32)], {"mode": "nearest"})
+
 
 def close_cases():
     x = np.concatenate([floats(20) * 3, np.array([0, 1, -1, 1e-3, 5, -5], np.float32)])
@@ -224,6 +233,17 @@ def close_cases():
     yield case("Reciprocal", [np.array([0, -0.0, np.inf, 4], np.float32)])
     yield case("Pow", [np.abs(x[:8]), np.array(1.7, np.float32)])
     yield case("Mean", [floats(2, 3), floats(3), floats(2, 1)])
+    wave = np.abs(floats(1, 2, 3, 4)) + 1
+    for coordinates in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric"):
+        yield case("Resize", [wave, None, np.array([1, 1, 1.7, 2.4], np.float32)],
+                   {"mode": "linear", "coordinate_transformation_mode": coordinates}, opset=19)
+        yield case("Resize", [wave, None, None, ints(1, 2, 1, 3)],
+                   {"mode": "linear", "coordinate_transformation_mode": coordinates}, opset=19)
+    for axis in (-1, 1):
+        y = floats(2, 3, 4)
+        yield case("LayerNormalization", [y, np.abs(floats(*y.shape[axis:])), np.abs(floats(*y.shape[axis:])) + 8],
+                   {"axis": axis, "epsilon": 0.001})
+    yield case("LayerNormalization", [floats(3, 5) + np.arange(5, dtype=np.float32), floats(5)])
     for axis in (0, 1, 2, -1):
         yield case("Softmax", [floats(2, 3, 4) * 5], {"axis": axis})
         yield case("LogSoftmax", [floats(2, 3, 4).astype(np.float64) * 5], {"axis": axis})
