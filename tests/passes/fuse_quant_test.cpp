@@ -1,0 +1,214 @@
+// The fuse stage on Q/DQ graphs: the integer ops.
+#include "passes/pass_test.h"
+
+namespace octet {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string fused(const std::string& text) { return shown(after_stage(Stage::fuse, parsed(text))); }
+
+// x codes (u8, 0.5, zp 3), weight codes with scales per channel, bias on the grid.
+const std::string k_layer = R"(
+  const xs: f32[] = {0.5}; const xz: u8[] = {3}; const ys: f32[] = {0.25}; const yz: s8[] = {0}
+  const w: s8[2,2,1,1] = {1, -2, 127, 4}; const ws: f32[2] = {0.5, 2}; const b: s32[2] = {10, -20}; const bs: f32[2] = {0.25, 1}
+  dx = DequantizeLinear(x, xs, xz); dw = DequantizeLinear(w, ws, axis=0); db = DequantizeLinear(b, bs, axis=0)
+)";
+const std::string k_head = "graph (x: u8[N,2,4,4], r: s8[N,2,4,4]) -> (y) {";
+const std::string k_constants =
+    "const conv_bias: s32[2] = {10, -20}; const conv_w: s8[2,2,1,1] = {1, -2, 127, 4}; const conv_w_scale: f32[2] = "
+    "{0.5, 2}\n";
+
+TEST(FuseQuantConv, conv_activation_and_quantize_become_one_op) {
+  EXPECT_EQ(fused(k_head + k_layer + "c = Conv(dx, dw, db) @conv; a = Relu(c); y = QuantizeLinear(a, ys, yz) }"),
+            shown(parsed(k_head + k_constants +
+                         R"(y = QuantConv(x, conv_w, conv_w_scale, conv_bias, activation="Relu", to="s8", x_scale=0.5,
+                         x_zero_point=3, y_scale=0.25, y_zero_point=0) @conv })")));
+}
+TEST(FuseQuantConv, a_dequantized_operand_of_the_add_is_its_residual) {
+  EXPECT_EQ(
+      fused(k_head + k_layer + R"(const rs: f32[] = {0.125}; const rz: s8[] = {-7}; dr = DequantizeLinear(r, rs, rz)
+                  c = Conv(dx, dw, db) @conv; s = Add(dr, c); y = QuantizeLinear(s, ys, yz) })"),
+      shown(parsed(k_head + k_constants +
+                   R"(y = QuantConv(x, conv_w, conv_w_scale, conv_bias, r, residual_scale=0.125,
+                         residual_zero_point=-7, to="s8", x_scale=0.5, x_zero_point=3, y_scale=0.25, y_zero_point=0) @conv })")));
+}
+TEST(FuseQuantConv, without_a_quantize_the_result_is_float) {
+  EXPECT_THAT(fused(k_head + k_layer + "c = Conv(dx, dw, db) @conv; y = Sigmoid(c) }"),
+              HasSubstr("y = QuantConv(x, conv_w, conv_w_scale, conv_bias, activation=\"Sigmoid\", to=\"f32\""));
+}
+TEST(FuseQuantConv, a_result_that_others_read_stays_float) {
+  const std::string text = fused("graph (x: u8[N,2,4,4]) -> (y, z) {" + k_layer +
+                                 "c = Conv(dx, dw, db) @conv; y = QuantizeLinear(c, ys, yz); z = Softmax(c) }");
+  EXPECT_THAT(text, HasSubstr("c = QuantConv("));
+  EXPECT_THAT(text, HasSubstr("to=\"f32\""));
+  EXPECT_THAT(text, HasSubstr("y = QuantizeLinear(c, ys, yz)"));
+}
+TEST(FuseQuantConv, a_quantize_between_conv_and_add_is_executed_as_written) {
+  const std::string text =
+      fused(k_head + k_layer + R"(const rs: f32[] = {0.125}; dr = DequantizeLinear(r, rs); c = Conv(dx, dw, db) @conv
+            q = QuantizeLinear(c, ys, yz); d = DequantizeLinear(q, ys, yz); s = Add(d, dr) @add; y = QuantizeLinear(s, ys, yz) })");
+  EXPECT_THAT(text, HasSubstr("q = QuantConv("));
+  EXPECT_THAT(text,
+              HasSubstr("y = QuantAdd(q, r, a_scale=0.25, a_zero_point=0, b_scale=0.125, b_zero_point=0, to=\"s8\", "
+                        "y_scale=0.25, y_zero_point=0) @add"));
+}
+TEST(FuseQuantConv, scales_per_tensor_are_broadcast_and_zero_points_subtracted) {
+  const std::string text = fused(R"(graph (x: u8[N,2,4,4]) -> (y) { const xs: f32[] = {0.5}; const xz: u8[] = {3}
+      const w: u8[2,2,1,1] = {129, 126, 255, 132}; const ws: f32[] = {0.5}; const wz: u8[] = {128}
+      dx = DequantizeLinear(x, xs, xz); dw = DequantizeLinear(w, ws, wz); y = Conv(dx, dw) @conv })");
+  EXPECT_THAT(text, HasSubstr("const conv_w: s8[2,2,1,1] = {1, -2, 127, 4}"));
+  EXPECT_THAT(text, HasSubstr("const conv_w_scale: f32[2] = {0.5, 0.5}"));
+}
+TEST(FuseQuantConv, a_foreign_float_bias_is_rounded_once_and_reported) {
+  Graph graph = parsed("graph (x: u8[N,2,4,4]) -> (y) { const fb: f32[2] = {2.6, -20}" + k_layer +
+                       "y = Conv(dx, dw, fb) @conv }");
+  Result<std::vector<PassReport>> reports = run_stage(graph, Stage::fuse);
+  ASSERT_TRUE(reports) << reports.error().message;
+  // 2.6 / 0.25 = 10.4 -> 10; the change is 0.1
+  EXPECT_THAT(print(graph), HasSubstr("conv_bias: s32[2] = {10, -20}"));
+  std::vector<std::string> notes;
+  for (const PassReport& report : *reports)
+    notes.insert(notes.end(), report.changed.notes.begin(), report.changed.notes.end());
+  EXPECT_THAT(notes, ::testing::ElementsAre("conv: bias rounded once to the grid x_scale * w_scale, by up to 0.1"));
+}
+TEST(FuseQuantConv, a_sum_that_could_overflow_stays_float) {
+  // 255 * 127 + 2^31 - 1000 > 2^31
+  Graph graph = parsed(R"(graph (x: u8[N,1,4,4]) -> (y) { const xs: f32[] = {1}; const w: s8[1,1,1,1] = {127}
+      const ws: f32[1] = {1}; const b: s32[1] = {2147482648}; const bs: f32[1] = {1}; dx = DequantizeLinear(x, xs)
+      dw = DequantizeLinear(w, ws, axis=0); db = DequantizeLinear(b, bs, axis=0); y = Conv(dx, dw, db) @conv })");
+  Result<std::vector<PassReport>> reports = run_stage(graph, Stage::fuse);
+  ASSERT_TRUE(reports) << reports.error().message;
+  EXPECT_THAT(print(graph), HasSubstr("y = FusedConv("));
+  std::vector<std::string> notes;
+  for (const PassReport& report : *reports)
+    notes.insert(notes.end(), report.changed.notes.begin(), report.changed.notes.end());
+  EXPECT_THAT(notes, ::testing::ElementsAre(HasSubstr("conv: float: 255 * sum|w| + |bias| reaches 2^31")));
+}
+TEST(FuseQuantConv, scales_along_the_input_channels_stay_float) {
+  EXPECT_THAT(fused(R"(graph (x: u8[N,2,4,4]) -> (y) { const xs: f32[] = {0.5}; const w: s8[2,2,1,1] = {1, -2, 127, 4}
+      const ws: f32[2] = {0.5, 2}; dx = DequantizeLinear(x, xs); dw = DequantizeLinear(w, ws, axis=1); y = Conv(dx, dw) })"),
+              HasSubstr("FusedConv"));
+}
+
+TEST(FuseQuantGemm, both_layouts_of_the_weight_give_rows_by_output) {
+  const std::string head = "graph (x: u8[N,2]) -> (y) { const xs: f32[] = {0.5}; dx = DequantizeLinear(x, xs)\n";
+  const std::string expected = "const fc_w: s8[3,2] = {1, 4, 2, 5, 3, 6}";
+  EXPECT_THAT(fused(head + "const w: s8[2,3] = {1,2,3,4,5,6}; const ws: f32[3] = {1,2,3}\n"
+                           "dw = DequantizeLinear(w, ws, axis=1); y = Gemm(dx, dw) @fc }"),
+              HasSubstr(expected));
+  EXPECT_THAT(fused(head + "const w: s8[3,2] = {1,4,2,5,3,6}; const ws: f32[3] = {1,2,3}\n"
+                           "dw = DequantizeLinear(w, ws, axis=0); y = Gemm(dx, dw, transB=1) @fc }"),
+              HasSubstr(expected));
+}
+
+const std::string k_two =
+    R"(graph (a: u8[N,2,4,4], b: u8[N,2,1,1]) -> (y) { const as: f32[] = {0.5}; const az: u8[] = {128}
+  const bs: f32[] = {0.25}; const ys: f32[] = {0.125}; const yz: u8[] = {7}
+  da = DequantizeLinear(a, as, az); db = DequantizeLinear(b, bs)
+)";
+TEST(FuseQuantElementwise, a_gate_is_the_second_operand_of_the_product) {
+  EXPECT_THAT(fused(k_two + "m = Mul(db, da) @gate; y = QuantizeLinear(m, ys, yz) }"),
+              HasSubstr("y = QuantMul(a, b, a_scale=0.5, a_zero_point=128, b_scale=0.25, b_zero_point=0, to=\"u8\", "
+                        "y_scale=0.125, y_zero_point=7) @gate"));
+}
+TEST(FuseQuantElementwise, a_broadcast_sum_stays_float) {
+  EXPECT_THAT(fused(k_two + "m = Add(db, da); y = QuantizeLinear(m, ys, yz) }"), HasSubstr("FusedAdd(db, da)"));
+}
+
+const std::string k_image = R"(graph (x: u8[N,2,4,4]) -> (y) { const s: f32[] = {0.5}; const z: u8[] = {128}
+  const t: f32[] = {0.25}; d = DequantizeLinear(x, s, z)
+)";
+TEST(FuseQuantPool, pools_sum_codes) {
+  EXPECT_THAT(fused(k_image + "p = GlobalAveragePool(d) @pool; y = QuantizeLinear(p, t, z) }"),
+              HasSubstr("y = QuantGlobalAveragePool(x, to=\"u8\", x_scale=0.5, x_zero_point=128, y_scale=0.25, "
+                        "y_zero_point=128) @pool"));
+  EXPECT_THAT(fused(k_image + "y = AveragePool(d, kernel_shape=[2,2], count_include_pad=1) }"),
+              HasSubstr("y = QuantAveragePool(x, count_include_pad=1, kernel_shape=[2,2], to=\"f32\""));
+}
+
+TEST(FuseQuantMoves, a_max_pool_between_equal_parameters_runs_on_codes) {
+  EXPECT_EQ(fused(k_image + "p = MaxPool(d, kernel_shape=[2,2]) @pool; y = QuantizeLinear(p, s, z) }"),
+            shown(parsed("graph (x: u8[N,2,4,4]) -> (y) { y = MaxPool(x, kernel_shape=[2,2]) @pool }")));
+}
+TEST(FuseQuantMoves, other_parameters_behind_it_are_a_table) {
+  const std::string text = fused(k_image + "p = MaxPool(d, kernel_shape=[2,2]); y = QuantizeLinear(p, t, z) }");
+  EXPECT_THAT(text, HasSubstr("p_codes = MaxPool(x, kernel_shape=[2,2]) : u8"));
+  EXPECT_THAT(text, HasSubstr("y = QuantLookup(p_codes, y_table)"));
+}
+TEST(FuseQuantMoves, a_reader_in_float_gets_the_dequantized_result) {
+  EXPECT_EQ(
+      fused(k_image + "p = Transpose(d, perm=[0,2,3,1]); y = Softmax(p) }"),
+      shown(parsed("graph (x: u8[N,2,4,4]) -> (y) { const s: f32[] = {0.5}; const z: u8[] = {128}\n"
+                   "p_codes = Transpose(x, perm=[0,2,3,1]); p = DequantizeLinear(p_codes, s, z); y = Softmax(p) }")));
+}
+TEST(FuseQuantMoves, a_quantize_behind_moves_climbs_to_the_layer_before) {
+  const std::string text =
+      fused(k_head + k_layer + R"(c = Conv(dx, dw, db) @conv; a = Relu(c); p = MaxPool(a, kernel_shape=[2,2])
+      t = Transpose(p, perm=[0,2,3,1]); y = QuantizeLinear(t, ys, yz) })");
+  EXPECT_THAT(text, HasSubstr("= QuantConv(x, conv_w, conv_w_scale, conv_bias, activation=\"Relu\", to=\"s8\""));
+  EXPECT_THAT(text, HasSubstr("y = Transpose("));
+  EXPECT_THAT(text, Not(HasSubstr("QuantizeLinear")));
+}
+TEST(FuseQuantMoves, padding_with_zeros_is_padding_with_the_zero_point) {
+  const std::string text =
+      fused(k_image + R"(const p: s64[8] = {0,0,1,1,0,0,1,1}; h = Pad(d, p) @pad; y = QuantizeLinear(h, s, z) })");
+  EXPECT_THAT(text, HasSubstr("const pad_zero: u8[] = {128}"));
+  EXPECT_THAT(text, HasSubstr("y = Pad(x, p, pad_zero) @pad"));
+}
+TEST(FuseQuantMoves, inputs_of_a_concat_are_requantized_to_its_scale) {
+  const std::string text =
+      fused(R"(graph (a: u8[N,2,4,4], b: u8[N,3,4,4]) -> (y) { const s: f32[] = {0.5}; const t: f32[] = {0.25}
+      const z: u8[] = {0}; da = DequantizeLinear(a, s, z); db = DequantizeLinear(b, t, z); c = Concat(da, db, axis=1) @cat
+      y = QuantizeLinear(c, s, z) })");
+  EXPECT_THAT(text, HasSubstr("b_requantized = QuantLookup(b, b_requantized_table)"));
+  EXPECT_THAT(text, HasSubstr("y = Concat(a, b_requantized, axis=1) @cat : u8[N,5,4,4]"));
+}
+
+TEST(FuseQuantLookup, an_activation_between_codes_is_a_table) {
+  const Graph graph = after_stage(
+      Stage::fuse,
+      parsed(R"(graph (x: s8[N,4]) -> (y) { const s: f32[] = {0.5}; const z: s8[] = {1}; const t: f32[] = {0.25}
+      const tz: u8[] = {10}; d = DequantizeLinear(x, s, z); r = Relu(d) @act; y = QuantizeLinear(r, t, tz) })"));
+  EXPECT_THAT(print(graph, {.elide_constants = true}), HasSubstr("y = QuantLookup(x, y_table) @act : u8[N,4]"));
+  const Tensor& table = *graph.constant(*graph.find_value("y_table"));
+  ASSERT_EQ(table.dtype(), DType::u8);
+  EXPECT_EQ(table.at<uint8_t>(1), 10);     // code 1 is real 0
+  EXPECT_EQ(table.at<uint8_t>(3), 14);     // (3 - 1) * 0.5 / 0.25 + 10
+  EXPECT_EQ(table.at<uint8_t>(127), 255);  // 126 * 0.5 / 0.25 + 10 = 262 saturates
+  EXPECT_EQ(table.at<uint8_t>(128), 10);   // code -128 is negative
+}
+TEST(FuseQuantLookup, ties_round_to_even_and_signs_are_kept) {
+  const Graph graph = after_stage(
+      Stage::fuse,
+      parsed(R"(graph (x: s8[N,4]) -> (y) { const s: f32[] = {0.5}; const t: f32[] = {1}; const z: s8[] = {0}
+      d = DequantizeLinear(x, s, z); y = QuantizeLinear(d, t, z) })"));
+  const Tensor& table = *graph.constant(*graph.find_value("y_table"));
+  EXPECT_EQ(table.at<int8_t>(1), 0);     // 0.5
+  EXPECT_EQ(table.at<int8_t>(3), 2);     // 1.5
+  EXPECT_EQ(table.at<int8_t>(5), 2);     // 2.5
+  EXPECT_EQ(table.at<int8_t>(255), 0);   // -0.5
+  EXPECT_EQ(table.at<int8_t>(253), -2);  // -1.5
+  EXPECT_EQ(table.at<int8_t>(128), -64);
+}
+TEST(FuseQuantLookup, equal_parameters_on_both_sides_are_nothing) {
+  EXPECT_EQ(fused(k_image + "q = QuantizeLinear(d, s, z); e = DequantizeLinear(q, t, z); y = Softmax(e) }"),
+            shown(parsed(R"(graph (x: u8[N,2,4,4]) -> (y) { const t: f32[] = {0.25}; const z: u8[] = {128}
+                         e = DequantizeLinear(x, t, z); y = Softmax(e) })")));
+}
+
+TEST(ClipBeforeQuantize, a_relu_between_equal_pairs_goes_to_the_layer_before) {
+  EXPECT_THAT(fused(k_head + k_layer + R"(c = Conv(dx, dw, db) @conv; q = QuantizeLinear(c, ys, yz)
+      d = DequantizeLinear(q, ys, yz); a = Relu(d); y = QuantizeLinear(a, ys, yz) })"),
+              HasSubstr("y = QuantConv(x, conv_w, conv_w_scale, conv_bias, activation=\"Relu\", to=\"s8\""));
+}
+TEST(ClipBeforeQuantize, another_scale_behind_the_relu_is_executed_as_written) {
+  const std::string text = fused(k_head + k_layer + R"(c = Conv(dx, dw, db) @conv; q = QuantizeLinear(c, ys, yz)
+      d = DequantizeLinear(q, ys, yz); a = Relu(d); y = QuantizeLinear(a, xs, xz) })");
+  EXPECT_THAT(text, HasSubstr("q = QuantConv("));
+  EXPECT_THAT(text, HasSubstr("y = QuantLookup(q, y_table)"));
+}
+
+}  // namespace
+}  // namespace octet

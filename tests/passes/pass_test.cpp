@@ -1,0 +1,98 @@
+#include "passes/pass_test.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <sstream>
+
+namespace octet {
+
+Graph parsed(std::string_view text) {
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), ';', ' ');
+  Result<Graph> graph = parse_graph(spaced);
+  EXPECT_TRUE(graph) << graph.error().message;
+  return graph ? std::move(*graph) : Graph{};
+}
+
+std::string shown(const Graph& graph) {
+  std::istringstream lines(print(graph));
+  std::vector<std::string> constants, others;
+  for (std::string line; std::getline(lines, line);)
+    (line.starts_with("  const ") ? constants : others).push_back(line);
+  std::sort(constants.begin(), constants.end());
+  std::string text;
+  for (const std::string& line : constants) text += line + "\n";
+  for (const std::string& line : others) text += line + "\n";
+  return text;
+}
+
+Graph after_pass(std::string_view pass, Graph graph) {
+  for (const Pass& each : all_passes()) {
+    if (each.name != pass) continue;
+    Result<Changed> changed = run_pass(graph, each);
+    EXPECT_TRUE(changed) << changed.error().message;
+    return graph;
+  }
+  ADD_FAILURE() << "there is no pass " << pass;
+  return graph;
+}
+
+Graph after_stage(Stage stage, Graph graph, const std::set<std::string>& skip) {
+  Result<std::vector<PassReport>> reports = run_stage(graph, stage, skip);
+  EXPECT_TRUE(reports) << reports.error().message;
+  return graph;
+}
+
+void expect_rewrite(std::string_view pass, std::string_view before, std::string_view after) {
+  EXPECT_EQ(shown(after_pass(pass, parsed(before))), shown(parsed(after)));
+}
+
+void expect_untouched(std::string_view pass, std::string_view text) { expect_rewrite(pass, text, text); }
+
+std::vector<Tensor> evaluate(const Graph& graph, const std::map<std::string, Tensor>& inputs) {
+  std::vector<Tensor> values(graph.values.size());
+  for (size_t v = 0; v < values.size(); ++v) {
+    if (graph.values[v].constant) values[v] = *graph.values[v].constant;
+    if (const auto at = inputs.find(graph.values[v].name); at != inputs.end()) values[v] = at->second;
+  }
+  for (const Node& node : graph.nodes) {
+    std::vector<Tensor> arguments;
+    for (const ValueId v : node.inputs) arguments.push_back(v == k_absent ? Tensor() : values[static_cast<size_t>(v)]);
+    Result<std::vector<Tensor>> results = node.op->reference(NodeContext{graph, node}, arguments);
+    if (!results) {
+      ADD_FAILURE() << results.error().message;
+      return {};
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      if (node.outputs[i] != k_absent) values[static_cast<size_t>(node.outputs[i])] = (*results)[i];
+  }
+  std::vector<Tensor> outputs;
+  for (const ValueId v : graph.outputs) outputs.push_back(values[static_cast<size_t>(v)]);
+  return outputs;
+}
+
+std::vector<float> random_floats(size_t count, uint32_t seed, float lo, float hi) {
+  std::mt19937 random(seed);
+  std::vector<float> values(count);
+  // Scaled by hand: the standard's distributions differ between libraries.
+  for (float& x : values) x = lo + (hi - lo) * static_cast<float>(random() >> 8) * 0x1p-24f;
+  return values;
+}
+
+Tensor random_tensor(Dims dims, uint32_t seed, float lo, float hi) {
+  const auto count = static_cast<size_t>(*element_count(dims));
+  return f32_tensor(std::move(dims), random_floats(count, seed, lo, hi));
+}
+
+double relative_difference(const Tensor& a, const Tensor& b) {
+  EXPECT_EQ(a.dims(), b.dims());
+  double difference = 0.0, largest = 1e-30;
+  for (int64_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference = std::max(difference, std::abs(double{a.at<float>(i)} - double{b.at<float>(i)}));
+    largest = std::max(largest, std::abs(double{b.at<float>(i)}));
+  }
+  return difference / largest;
+}
+
+}  // namespace octet
