@@ -4,17 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace octet {
 
-/// CPUs this process may use: affinity mask and cgroup quota, OCTET_THREADS when set; at least 1.
+/// Threads to use by default: OCTET_THREADS when it is a number from 1 to 1024, else allowed_cpus() of base/cpus.h.
 int usable_threads();
 
 class ThreadPool {
  public:
-  /// threads >= 1, the caller included; 0 = usable_threads().
+  /// threads >= 1, the caller included; 0 = usable_threads(). When the system refuses a thread, the pool has fewer.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -23,7 +23,9 @@ class ThreadPool {
   int threads() const { return threads_; }
 
   /// Calls body(context, chunk, worker) for every chunk in [0, chunks), each exactly once, on any worker
-  /// (0 .. threads()-1), and returns when all are done. One caller at a time; the body may not call parallel_for.
+  /// (0 .. threads()-1), and returns when all are done. Several threads may call it at once: one of them gets the
+  /// workers, the others run their own chunks alone as worker 0, so scratch memory per worker must belong to the call
+  /// and not to the pool. The body may not call parallel_for of the same pool.
   using Body = void (*)(void* context, int64_t chunk, int worker);
   void parallel_for(int64_t chunks, Body body, void* context);
 
@@ -31,7 +33,8 @@ class ThreadPool {
   template <class F>
   void parallel_for(int64_t chunks, F&& body) {
     parallel_for(
-        chunks, [](void* f, int64_t chunk, int worker) { (*static_cast<std::remove_reference_t<F>*>(f))(chunk, worker); },
+        chunks,
+        [](void* f, int64_t chunk, int worker) { (*static_cast<std::remove_reference_t<F>*>(f))(chunk, worker); },
         const_cast<void*>(static_cast<const void*>(&body)));
   }
 

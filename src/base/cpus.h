@@ -1,0 +1,18 @@
+#pragma once
+// How many CPUs this process may keep busy: affinity mask and cgroup quota.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace octet {
+
+/// CPUs in the affinity mask of this process, cut down to the cgroup quota; at least 1. OCTET_THREADS has no say here.
+int allowed_cpus();
+
+/// The tightest CPU quota, in CPUs, that binds a process whose /proc/self/cgroup reads `memberships`, under the cgroup
+/// mount at `root` ("/sys/fs/cgroup"). Understands v2 (cpu.max) and v1 (cpu.cfs_quota_us); walks up to the root,
+/// because an outer group binds too. Nothing when there is no quota.
+std::optional<double> cgroup_cpu_quota(const std::string& root, std::string_view memberships);
+
+}  // namespace octet

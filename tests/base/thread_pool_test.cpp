@@ -1,0 +1,145 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <cfenv>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/cpus.h"
+
+namespace octet {
+namespace {
+
+/// How often each chunk ran.
+std::vector<int> runs_per_chunk(ThreadPool& pool, int64_t chunks) {
+  std::vector<std::atomic<int>> counts(static_cast<size_t>(chunks));
+  pool.parallel_for(chunks, [&](int64_t chunk, int worker) {
+    EXPECT_GE(worker, 0);
+    EXPECT_LT(worker, pool.threads());
+    counts[static_cast<size_t>(chunk)].fetch_add(1);
+  });
+  return {counts.begin(), counts.end()};
+}
+
+TEST(ThreadPool, runs_every_chunk_exactly_once) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    for (const int64_t chunks : {0, 1, 2, 7, 64, 1000}) {
+      EXPECT_EQ(runs_per_chunk(pool, chunks), std::vector<int>(static_cast<size_t>(chunks), 1))
+          << threads << " threads, " << chunks << " chunks";
+    }
+  }
+}
+
+TEST(ThreadPool, hands_what_the_workers_wrote_to_the_caller) {
+  ThreadPool pool(4);
+  // Plain, unsynchronized memory: the thread sanitizer sees a race if parallel_for did not order it.
+  std::vector<int64_t> squares(257, -1);
+  for (int64_t round = 0; round < 200; ++round) {
+    pool.parallel_for(257, [&](int64_t i, int) { squares[static_cast<size_t>(i)] = i * i + round; });
+    for (int64_t i = 0; i < 257; ++i) ASSERT_EQ(squares[static_cast<size_t>(i)], i * i + round);
+  }
+}
+
+TEST(ThreadPool, keeps_short_jobs_apart_however_late_a_worker_is) {
+  ThreadPool pool(8);  // more threads than this machine may have CPUs: workers are late all the time
+  for (int round = 0; round < 20000; ++round) {
+    int64_t sums[3] = {};
+    const int64_t chunks = 1 + round % 3;
+    pool.parallel_for(chunks, [&](int64_t i, int) { sums[i] = round + i; });
+    for (int64_t i = 0; i < 3; ++i) ASSERT_EQ(sums[i], i < chunks ? round + i : 0) << "round " << round;
+  }
+}
+
+TEST(ThreadPool, lets_its_workers_run_side_by_side_also_after_they_slept) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 300; ++round) {
+    // Each of the three chunks waits for the other two: one thread alone would never return.
+    std::atomic<int> arrived{0};
+    std::atomic<int> workers{0};
+    pool.parallel_for(3, [&](int64_t, int worker) {
+      workers.fetch_or(1 << worker);
+      arrived.fetch_add(1);
+      while (arrived.load() < 3) std::this_thread::yield();
+    });
+    ASSERT_EQ(workers.load(), 0b111);
+  }
+}
+
+TEST(ThreadPool, serves_several_callers_at_once) {
+  ThreadPool pool(3);
+  std::vector<std::thread> callers;
+  std::atomic<int64_t> total{0};
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&pool, &total] {
+      for (int round = 0; round < 500; ++round) {
+        std::atomic<int64_t> mine{0};
+        pool.parallel_for(17, [&](int64_t i, int) { mine.fetch_add(i); });
+        ASSERT_EQ(mine.load(), 16 * 17 / 2);
+        total.fetch_add(1);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(total.load(), 2000);
+}
+
+TEST(ThreadPool, lives_beside_other_pools) {
+  ThreadPool a(2), b(3);
+  std::thread other([&b] {
+    for (int round = 0; round < 300; ++round) {
+      EXPECT_EQ(runs_per_chunk(b, 5), std::vector<int>(5, 1));
+    }
+  });
+  for (int round = 0; round < 300; ++round) EXPECT_EQ(runs_per_chunk(a, 9), std::vector<int>(9, 1));
+  other.join();
+}
+
+TEST(ThreadPool, comes_and_goes_without_having_worked) {
+  for (int round = 0; round < 50; ++round) ThreadPool pool(4);
+}
+
+TEST(ThreadPool, works_with_rounding_to_nearest_whatever_the_creator_set) {
+  std::fesetround(FE_UPWARD);
+  std::optional<ThreadPool> pool(std::in_place, 4);
+  std::fesetround(FE_TONEAREST);
+  std::atomic<int> wrong{0};
+  for (int round = 0; round < 100; ++round) {
+    pool->parallel_for(64, [&](int64_t, int worker) {
+      if (worker > 0 && std::fegetround() != FE_TONEAREST) wrong.fetch_add(1);
+    });
+  }
+  EXPECT_EQ(wrong.load(), 0);
+}
+
+class UsableThreads : public testing::Test {
+ protected:
+  UsableThreads() {
+    if (const char* old = getenv("OCTET_THREADS")) old_ = old;
+  }
+  ~UsableThreads() override { old_ ? setenv("OCTET_THREADS", old_->c_str(), 1) : unsetenv("OCTET_THREADS"); }
+
+ private:
+  std::optional<std::string> old_;
+};
+
+TEST_F(UsableThreads, follow_octet_threads) {
+  setenv("OCTET_THREADS", "3", 1);
+  EXPECT_EQ(usable_threads(), 3);
+  EXPECT_EQ(ThreadPool().threads(), 3);
+}
+
+TEST_F(UsableThreads, fall_back_to_the_allowed_cpus_when_octet_threads_is_no_sensible_number) {
+  for (const char* nonsense : {"", "0", "-2", "many", "4x", "100000"}) {
+    setenv("OCTET_THREADS", nonsense, 1);
+    EXPECT_EQ(usable_threads(), allowed_cpus()) << "'" << nonsense << "'";
+  }
+}
+
+}  // namespace
+}  // namespace octet
