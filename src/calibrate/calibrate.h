@@ -1,5 +1,6 @@
 #pragma once
-// Drives a float engine over data and fills the ranges table; all methods in one streaming pass, memory independent of the data's size.
+// Drives a float engine over data and fills the ranges table; all methods in one streaming pass, memory independent of
+// the data's size.
 
 #include <functional>
 #include <string>
@@ -15,10 +16,15 @@ namespace octet {
 struct CalibrateOptions {
   std::vector<std::string> points;  // value names to observe (passes/calibration_points)
   double percentile = 99.99;
+  int threads = 1;  // for reading samples and choosing ranges; the engine runs on its back end's own
   std::function<void(int64_t done, int64_t total)> progress;
 };
-/// engine: FP32, any batch; a last partial batch is used. Errors: no samples, a tensor never reached, a non-finite value (names tensor and sample).
-/// Fills samples, percentile and tensors; the caller adds hashes and spec.
-Result<CalibrationTable> calibrate(const std::shared_ptr<const Engine>& engine, const Dataset& data, const CalibrateOptions& options);
+/// engine: FP32, one f32 input whose dimension 0 is the batch; a last partial batch is used, and counted for its real
+/// samples only, so the table does not depend on the batch. Fills samples, percentile and tensors (in the order of
+/// points, duplicates once); the caller adds hashes, spec and method. An all-zero tensor is fine: its ranges are 0.
+/// Errors: no samples, a sample that cannot be read, a tensor never reached, a non-finite value (names tensor and
+/// sample).
+Result<CalibrationTable> calibrate(const std::shared_ptr<const Engine>& engine, const Dataset& data,
+                                   const CalibrateOptions& options);
 
 }  // namespace octet
