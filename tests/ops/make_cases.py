@@ -144,6 +144,11 @@ def movement_cases():
     yield case("Pad", [y, ints(1, 2), None, ints(-1)])
     yield case("Pad", [count(2, 2, dtype=np.uint8), ints(1, 0, 0, 1), np.array(128, np.uint8)])
     yield case("Pad", [y, ints(3, 1, 2, 4), None], {"mode": "wrap"}, opset=19)
+    for mode in ("DCR", "CRD"):
+        yield case("DepthToSpace", [count(1, 8, 2, 3)], {"blocksize": 2, "mode": mode})
+    yield case("DepthToSpace", [count(2, 9, 1, 2)], {"blocksize": 3})
+    yield case("SpaceToDepth", [count(1, 2, 4, 6)], {"blocksize": 2})
+    yield case("SpaceToDepth", [count(2, 1, 3, 6)], {"blocksize": 3})
     yield case("ConstantOfShape", [ints(2, 3)])
     yield case("ConstantOfShape", [ints(2, 0)], {"value": np.array([7], np.int64)})
     yield case("ConstantOfShape", [ints()], {"value": np.array([3], np.uint8)})
@@ -194,7 +199,7 @@ def exact_cases():
     yield case("Where", [np.array([True, False]), count(3, 1, dtype=np.int64), count(2, 1, 1, dtype=np.int64)])
     yield case("Where", [np.array(False), count(2, dtype=np.uint8), count(2, dtype=np.uint8) + 1])
     x = count(2, 3, 4)
-    for op in ("ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd"):
+    for op in ("ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd", "ReduceL1", "ReduceSumSquare"):
         yield case(op, [x, ints(1)])
         yield case(op, [x, ints(0, -1)], {"keepdims": 0})
         yield case(op, [x[:, :2, :2].copy()], {"keepdims": 0})
@@ -252,6 +257,8 @@ def close_cases():
     yield case("ReduceMean", [np.abs(floats(2, 3, 4)), ints(-1, 1)])  # of one sign: sums in float do not cancel
     yield case("ReduceSum", [np.abs(floats(2, 3, 7)), ints(2)])
     yield case("ReduceProd", [floats(3, 5), ints(0)])
+    yield case("ReduceL2", [floats(3, 5), ints(0)])
+    yield case("ReduceL2", [floats(3, 5)], {"keepdims": 0})
 
 
 if __name__ == "__main__":

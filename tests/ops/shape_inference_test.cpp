@@ -95,6 +95,8 @@ TEST(InferMovement, extents_that_are_not_touched_keep_their_names) {
   EXPECT_EQ(of("f32[N,8]", "ReduceMean", {"1"}, "keepdims=0"), "f32[N]");
   EXPECT_EQ(of("f32[N,8]", "ArgMax", {}, "axis=1, keepdims=0"), "s64[N]");
   EXPECT_EQ(of("f32[N,8]", "Cast", {}, "to=\"f16\""), "f16[N,8]");
+  EXPECT_EQ(of("f32[N,8,2,W]", "DepthToSpace", {}, "blocksize=2"), "f32[N,2,4,?]");
+  EXPECT_EQ(of("f32[N,8,2,W]", "SpaceToDepth", {}, "blocksize=1"), "f32[N,8,2,W]");
 }
 
 TEST(InferConcat, known_extents_win_over_unknown_ones) {
@@ -163,6 +165,14 @@ TEST(InferMovement, hostile_numbers_are_refused_with_a_reason) {
   EXPECT_EQ(of("f32[2,3]", "Cast", {}, "to=\"float\""),
             "attribute 'to' is 'float', expected the word of a dtype such as f32 or s64");
   EXPECT_EQ(of("f32[2,3]", "Softmax", {}, "axis=2"), "axis 2 is out of range for rank 2, expected -2 to 1");
+  EXPECT_EQ(of("f32[1,6,2,2]", "DepthToSpace", {}, "blocksize=2"), "extent 6 is not a multiple of 4");
+  EXPECT_EQ(of("f32[1,6,2,2]", "DepthToSpace", {}, "blocksize=4294967296"),
+            "blocksize is 4294967296, expected 1 to 65536");
+  EXPECT_EQ(of("f32[1,6,2,2]", "Resize"), "needs scales or sizes with 4 numbers, one for each axis");
+  EXPECT_EQ(of("f32[1,6,2,2]", "Resize", {"_", "_", "1,1,99999999999,1"}),
+            "size 99999999999 of axis 2 is not possible");
+  EXPECT_EQ(of("f32[1,6,2,2]", "Resize", {"_", "_", "1,6,4,4"}, "mode=\"cubic\""), "mode 'cubic' is not supported");
+  EXPECT_EQ(of("f32[2,3]", "LayerNormalization", {"1,1"}), "input 1 is s64, expected f32 as input 0");
   EXPECT_EQ(of("s64[2,3]", "Sqrt"), "input 0 is s64, expected a float dtype");
   EXPECT_EQ(of("f32[2,0]", "ArgMax", {}, "axis=1"), "has no element to choose on axis 1");
   EXPECT_EQ(inferred("graph () -> (y) { const s: s64[1] = {-1} y = ConstantOfShape(s) @n }"),

@@ -1,8 +1,8 @@
-// ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd(x, axes?): over the given axes, or all of them without axes
-// (none with noop_with_empty_axes). keepdims (default 1) leaves extents of 1. Source: ONNX operators of the same names,
-// opset 18. Floats accumulate in double and round once; integers wrap, and their mean truncates. Max and Min give NaN
-// where one is. Over no element at all: sum 0, product 1, mean NaN (integers: 0), max the lowest and min the largest
-// value (floats: infinities).
+// ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare(x, axes?): over the
+// given axes, or all of them without axes (none with noop_with_empty_axes). keepdims (default 1) leaves extents of 1.
+// Source: ONNX operators of the same names, opset 18. Floats accumulate in double and round once; integers wrap, and
+// their mean truncates. Max and Min give NaN where one is. Over no element at all: sum 0, product 1, mean NaN
+// (integers: 0), max the lowest and min the largest value (floats: infinities).
 #include <algorithm>
 
 #include "ir/ops/common.h"
@@ -76,6 +76,21 @@ struct ProductRule {
     return a * b;
   }
   static S finish(S a, int64_t) { return a; }
+};
+template <class T>
+struct SumSquareRule : SumRule<T> {
+  using S = Sum<T>;
+  static S join(S a, S b) { return SumRule<T>::join(a, ProductRule<T>::join(b, b)); }
+};
+template <class T>
+struct L1Rule : SumRule<T> {
+  using S = Sum<T>;
+  static S join(S a, S b) { return SumRule<T>::join(a, b < 0 ? ProductRule<T>::join(b, static_cast<S>(-1)) : b); }
+};
+template <class T>
+struct L2Rule : SumSquareRule<T> {
+  using S = Sum<T>;
+  static S finish(S a, int64_t) { return static_cast<S>(std::sqrt(static_cast<double>(a))); }
 };
 template <class T>
 struct MaxRule {
@@ -153,5 +168,8 @@ const OpDef reduce_sum_op = reduction("ReduceSum", reduce<SumRule>);
 const OpDef reduce_max_op = reduction("ReduceMax", reduce<MaxRule>);
 const OpDef reduce_min_op = reduction("ReduceMin", reduce<MinRule>);
 const OpDef reduce_prod_op = reduction("ReduceProd", reduce<ProductRule>);
+const OpDef reduce_l1_op = reduction("ReduceL1", reduce<L1Rule>);
+const OpDef reduce_l2_op = reduction("ReduceL2", reduce<L2Rule>);
+const OpDef reduce_sum_square_op = reduction("ReduceSumSquare", reduce<SumSquareRule>);
 
 }  // namespace octet
