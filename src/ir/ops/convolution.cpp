@@ -50,8 +50,8 @@ Result<std::optional<Shape>> conv_shape(const NodeContext& context, const std::o
 Result<Done> require_channels(const NodeContext& context, size_t i, const std::optional<Shape>& shape,
                               const Dim& channels) {
   if (!shape) return Done{};
-  const bool differs = shape->size() != 1 ||
-                       ((*shape)[0].known() && channels.known() && (*shape)[0].value != channels.value);
+  const bool differs =
+      shape->size() != 1 || ((*shape)[0].known() && channels.known() && (*shape)[0].value != channels.value);
   if (!differs) return Done{};
   return context.error("input " + std::to_string(i) + " is " + to_string(*shape) +
                        ", expected one value per output channel: " + to_string(Shape{channels}));

@@ -18,8 +18,8 @@ struct ConvGeometry {
   int64_t taps() const { return axes[0].kernel * axes[1].kernel * axes[2].kernel; }
 };
 
-inline constexpr std::string_view k_conv_attributes[] = {"auto_pad", "dilations", "group", "kernel_shape",
-                                                         "pads",     "strides"};
+inline constexpr std::string_view k_conv_attributes[] = {"auto_pad",     "dilations", "group",
+                                                         "kernel_shape", "pads",      "strides"};
 
 /// Shape of y for x [N,C,...] and w [OC,C/group,...]; nothing while a rank is unknown. Errors name the contradiction.
 Result<std::optional<Shape>> conv_shape(const NodeContext& context, const std::optional<Shape>& x,

@@ -85,10 +85,8 @@ Result<WindowAxis> window_axis(const NodeContext& context, const WindowAttribute
   if (kernel < 1 || kernel > k_largest)
     return context.error("the kernel's extent on spatial axis " + std::to_string(axis) + " is " +
                          std::to_string(kernel) + ", expected 1 to " + std::to_string(k_largest));
-  WindowAxis made{.in = in,
-                  .kernel = kernel,
-                  .stride = attributes.strides[axis],
-                  .dilation = attributes.dilations[axis]};
+  WindowAxis made{
+      .in = in, .kernel = kernel, .stride = attributes.strides[axis], .dilation = attributes.dilations[axis]};
   const int64_t effective = (kernel - 1) * made.dilation + 1;
   if (attributes.auto_pad == AutoPad::same_upper || attributes.auto_pad == AutoPad::same_lower) {
     resolve_same(made, effective, attributes.auto_pad == AutoPad::same_upper);
@@ -108,8 +106,8 @@ Result<WindowAxis> window_axis(const NodeContext& context, const WindowAttribute
   return made;
 }
 
-Result<Dim> window_extent(const NodeContext& context, const WindowAttributes& attributes, size_t axis, const Dim& kernel,
-                          const Dim& in) {
+Result<Dim> window_extent(const NodeContext& context, const WindowAttributes& attributes, size_t axis,
+                          const Dim& kernel, const Dim& in) {
   if (in.known() && kernel.known()) {
     Result<WindowAxis> made = window_axis(context, attributes, axis, kernel.value, in.value);
     if (!made) return made.error();
@@ -117,8 +115,9 @@ Result<Dim> window_extent(const NodeContext& context, const WindowAttributes& at
   }
   if (attributes.strides[axis] != 1) return Dim();
   if (attributes.auto_pad == AutoPad::same_upper || attributes.auto_pad == AutoPad::same_lower) return in;
-  if (!kernel.known()) return Dim();
-  const int64_t pads = attributes.auto_pad == AutoPad::valid ? 0 : attributes.pads_begin[axis] + attributes.pads_end[axis];
+  if (!kernel.known() || kernel.value > k_largest) return Dim();
+  const int64_t pads =
+      attributes.auto_pad == AutoPad::valid ? 0 : attributes.pads_begin[axis] + attributes.pads_end[axis];
   return pads == (kernel.value - 1) * attributes.dilations[axis] ? in : Dim();
 }
 

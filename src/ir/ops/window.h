@@ -1,7 +1,8 @@
 #pragma once
 // Sliding windows of convolutions and pools: attributes, output extents, which taps of a window lie inside the input.
 //   out = floor((in + pad_begin + pad_end - ((kernel - 1) * dilation + 1)) / stride) + 1      (ceil_mode: ceil)
-// Output o reads input o * stride - pad_begin + k * dilation for k in [0, kernel). Source: ONNX Conv-11, MaxPool-12, AveragePool-19.
+// Output o reads input o * stride - pad_begin + k * dilation for k in [0, kernel). Source: ONNX Conv-11, MaxPool-12,
+// AveragePool-19.
 
 #include <array>
 
@@ -32,16 +33,17 @@ struct TapRange {
 
 /// Rank of x minus 2. Errors: rank below 3, or more than 3 spatial axes.
 Result<size_t> spatial_rank(const NodeContext& context, size_t rank);
-/// Reads the attributes. Errors: wrong length, zero or negative strides or dilations, negative pads, values of 2^31 and more.
+/// Reads the attributes. Errors: wrong length, zero or negative strides or dilations, negative pads, values of 2^31 and
+/// more.
 Result<WindowAttributes> window_attributes(const NodeContext& context, size_t spatial);
 /// kernel_shape. Errors: wrong length, extents outside 1..2^31-1.
 Result<std::vector<int64_t>> kernel_shape(const NodeContext& context, size_t spatial);
 /// The axis for input extent `in`. Errors: a window larger than the padded input.
-Result<WindowAxis> window_axis(const NodeContext& context, const WindowAttributes& attributes, size_t axis, int64_t kernel,
-                               int64_t in);
+Result<WindowAxis> window_axis(const NodeContext& context, const WindowAttributes& attributes, size_t axis,
+                               int64_t kernel, int64_t in);
 /// The output extent, symbolic where the input's is: "same" windows of stride 1 keep a symbol.
-Result<Dim> window_extent(const NodeContext& context, const WindowAttributes& attributes, size_t axis, const Dim& kernel,
-                          const Dim& in);
+Result<Dim> window_extent(const NodeContext& context, const WindowAttributes& attributes, size_t axis,
+                          const Dim& kernel, const Dim& in);
 
 /// Outputs [first, second) whose tap k lies inside the input.
 std::pair<int64_t, int64_t> outputs_of_tap(const WindowAxis& axis, int64_t k);
