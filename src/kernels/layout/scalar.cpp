@@ -1,0 +1,31 @@
+// The judge of the layout family.
+
+#include "kernels/layout/layout_isa.h"
+#include "kernels/scalar_inline.h"
+
+namespace octet {
+namespace {
+
+void nchw_to_nhwc_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, int64_t pitch, float* y) {
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int64_t k = 0; k < pitch; ++k) y[p * pitch + k] = k < c ? x[k * plane + p] : 0.0f;
+}
+
+void nchw_to_nhwc_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, int64_t pitch, float scale,
+                           int32_t zero_point, int32_t lo, int32_t hi, uint8_t* y) {
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int64_t k = 0; k < pitch; ++k)
+      y[p * pitch + k] =
+          k < c ? code_from_f32(x[k * plane + p] / scale, zero_point, lo, hi) : static_cast<uint8_t>(zero_point);
+}
+
+void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
+  for (int64_t k = 0; k < c; ++k)
+    for (int64_t p = 0; p < pixels; ++p) y[k * plane + p] = x[p * pitch + k];
+}
+
+}  // namespace
+
+const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, nhwc_to_nchw_f32, "scalar"};
+
+}  // namespace octet
