@@ -1,0 +1,90 @@
+#include "backends/ref/ref.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "ir/op.h"
+
+namespace octet {
+namespace {
+
+class RefProgram : public Program {
+ public:
+  explicit RefProgram(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  size_t packed_bytes() const override { return 0; }
+  const Plan& plan() const { return *plan_; }
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+};
+
+/// Reference kernels make tensors of their own, so values need no arena; the rule against allocation is for fast back
+/// ends.
+class RefBackend : public Backend {
+ public:
+  std::string_view name() const override { return "ref"; }
+  std::string description() const override { return "ref, reference kernels"; }
+  std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
+    const bool runs = graph.node(node).op->reference != nullptr;
+    return {{"reference", runs ? "" : "the op has no reference kernel", 0}};
+  }
+  size_t storage_bytes(const Graph&, ValueId) const override { return 0; }
+  ValueId shares_storage(const Graph&, NodeId) const override { return k_absent; }
+  Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
+    return std::unique_ptr<const Program>(std::make_unique<RefProgram>(std::move(plan)));
+  }
+  Result<Done> run(const Program& program, std::byte* arena, const Bindings& io, const RunHooks& hooks) override;
+};
+
+/// Calls the tap with the node's f32 outputs.
+void show_outputs(const Graph& graph, const Node& node, std::span<const Tensor> values, const RunHooks& hooks) {
+  for (const ValueId id : node.outputs) {
+    if (id == k_absent || values[static_cast<size_t>(id)].dtype() != DType::f32) continue;
+    const Tensor& t = values[static_cast<size_t>(id)];
+    // The view is for reading; TensorView has one pointer type for both uses.
+    hooks.tap(graph.value(id).name, TensorView::dense(t.dtype(), t.dims(), const_cast<std::byte*>(t.bytes().data())));
+  }
+}
+
+Result<Done> run_node(const Graph& graph, const Node& node, std::vector<Tensor>& values) {
+  std::vector<Tensor> inputs;
+  for (const ValueId id : node.inputs) inputs.push_back(id == k_absent ? Tensor() : values[static_cast<size_t>(id)]);
+  Result<std::vector<Tensor>> outputs = node.op->reference({graph, node}, inputs);
+  if (!outputs) return outputs.error();
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (node.outputs[i] != k_absent) values[static_cast<size_t>(node.outputs[i])] = std::move((*outputs)[i]);
+  return Done{};
+}
+
+Result<Done> RefBackend::run(const Program& program, std::byte*, const Bindings& io, const RunHooks& hooks) {
+  const Plan& plan = static_cast<const RefProgram&>(program).plan();
+  const Graph& graph = plan.graph;
+  std::vector<Tensor> values(graph.values.size());
+  for (size_t v = 0; v < values.size(); ++v)
+    if (graph.values[v].constant) values[v] = *graph.values[v].constant;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    Result<Tensor> copy = dense_copy(io.inputs[i]);
+    if (!copy) return copy.error();
+    values[static_cast<size_t>(graph.inputs[i])] = std::move(*copy);
+  }
+  if (hooks.step_seconds) hooks.step_seconds->resize(plan.steps.size());
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    const Node& node = graph.node(plan.steps[s].node);
+    const auto start = std::chrono::steady_clock::now();
+    if (const Result<Done> ran = run_node(graph, node, values); !ran) return ran.error();
+    if (hooks.step_seconds)
+      (*hooks.step_seconds)[s] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (hooks.tap) show_outputs(graph, node, values, hooks);
+  }
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    const Tensor& y = values[static_cast<size_t>(graph.outputs[i])];
+    std::memcpy(io.outputs[i].data, y.bytes().data(), y.size_bytes());
+  }
+  return Done{};
+}
+
+}  // namespace
+
+std::shared_ptr<Backend> make_ref_backend() { return std::make_shared<RefBackend>(); }
+
+}  // namespace octet
