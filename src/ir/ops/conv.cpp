@@ -19,6 +19,9 @@ Result<ValueTypes> infer(const NodeContext& context) {
   Result<std::optional<Shape>> y = conv_shape(context, context.shape(0), context.shape(1));
   if (!y) return y.error();
   if (!*y) return typed(context);
+  for (const size_t i : {size_t{2}, size_t{3}})
+    if (context.has_input(i))
+      if (Result<Done> ok = require_same_dtype(context, 0, i); !ok) return ok.error();
   if (context.has_input(2))
     if (Result<Done> ok = require_channels(context, 2, context.shape(2), (**y)[1]); !ok) return ok.error();
   if (context.has_input(3))

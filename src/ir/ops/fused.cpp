@@ -92,10 +92,15 @@ Result<Requantize> requantize_of(const NodeContext& context) {
       return std::clamp(round_half_even(real / y->scale) + y->zero_point, code_range(*dtype).first,
                         code_range(*dtype).second);
     };
-    made.lo = bound(made.act.params[0]);
-    made.hi = std::max(made.lo, bound(made.act.params[1]));
+    made.hi = bound(made.act.params[1]);
+    made.lo = std::min(bound(made.act.params[0]), made.hi);  // the maximum wins where the bounds cross, as in clip()
   }
   return made;
+}
+
+Result<int32_t> accumulator(const NodeContext& context, int64_t acc) {
+  if (acc == static_cast<int32_t>(acc)) return static_cast<int32_t>(acc);
+  return context.error("an accumulator is " + std::to_string(acc) + ", more than int32 holds", ErrorCode::unsupported);
 }
 
 std::vector<int32_t> code_values(const Tensor& codes) {

@@ -45,6 +45,9 @@ struct Requantize {
 /// From `to`, y_scale, y_zero_point, activation.
 Result<Requantize> requantize_of(const NodeContext& context);
 
+/// An exact sum as the int32 that the integer layers accumulate in; an Error where it does not fit.
+Result<int32_t> accumulator(const NodeContext& context, int64_t acc);
+
 /// Codes of a u8 or s8 tensor as integers.
 std::vector<int32_t> code_values(const Tensor& codes);
 /// A tensor of y's dtype: codes in [-128, 255] are narrowed, or floats are kept.

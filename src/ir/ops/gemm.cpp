@@ -2,6 +2,7 @@
 // FusedGemm: y = act(x [M,K] * w [N,K]^T + b [N]). QuantGemm: the same on codes, README.md forms 1 to 3.
 // The judge of accuracy: sums in double, one rounding.
 #include "ir/ops/common.h"
+#include "ir/ops/convolution.h"
 #include "ir/ops/fused.h"
 
 namespace octet {
@@ -35,7 +36,7 @@ Result<ValueTypes> infer_gemm(const NodeContext& context) {
   if (*y && context.has_input(2) && context.shape(2)) {
     Result<Shape> sum = broadcast_shapes(context, **y, *context.shape(2));
     if (!sum) return sum.error();
-    if (!(sum->size() == 2))
+    if (sum->size() != 2 || (known_dims(**y) && *sum != **y))
       return context.error("input C " + to_string(*context.shape(2)) + " does not broadcast to " + to_string(**y));
   }
   return typed(context, std::move(*y));
@@ -87,9 +88,14 @@ Result<Tensors> gemm(const NodeContext& context, std::span<const Tensor> inputs)
 
 Result<ValueTypes> infer_fused(const NodeContext& context) {
   if (Result<Done> ok = require_float(context, 0); !ok) return ok.error();
+  for (size_t i = 1; i < context.input_count(); ++i)
+    if (context.has_input(i))
+      if (Result<Done> ok = require_same_dtype(context, 0, i); !ok) return ok.error();
   if (Result<FusedActivation> act = fused_activation(context); !act) return act.error();
   Result<std::optional<Shape>> y = product_shape(context, false, true);
   if (!y) return y.error();
+  if (*y && context.has_input(2))
+    if (Result<Done> ok = require_channels(context, 2, context.shape(2), (**y)[1]); !ok) return ok.error();
   return typed(context, std::move(*y));
 }
 
@@ -100,6 +106,7 @@ Result<Tensors> fused_gemm(const NodeContext& context, std::span<const Tensor> i
   if (xd.size() != 2 || wd.size() != 2 || xd[1] != wd[1])
     return context.error("cannot multiply " + to_string(xd) + " and " + to_string(wd) + " transposed");
   const int64_t m = xd[0], n = wd[0], k = xd[1];
+  if (!element_count(Dims{m, n})) return context.error("the product " + to_string(Dims{m, n}) + " is too large");
   Result<std::vector<float>> bias = channel_values(context, inputs, 2, n);
   if (!bias) return bias.error();
   const std::vector<double> x = to_doubles(inputs[0]), w = to_doubles(inputs[1]);
@@ -117,12 +124,18 @@ Result<Tensors> fused_gemm(const NodeContext& context, std::span<const Tensor> i
 Result<ValueTypes> infer_quant(const NodeContext& context) {
   if (Result<Done> ok = require_codes(context, 0); !ok) return ok.error();
   if (context.dtype(1) != DType::s8 || context.dtype(2) != DType::f32)
-    return context.error("the weight must be s8 and w_scale f32");
+    return context.error("the weight is " + std::string(name(context.dtype(1))) + " and w_scale " +
+                         std::string(name(context.dtype(2))) + ", expected s8 and f32");
+  if (context.has_input(3) && context.dtype(3) != DType::s32)
+    return context.error("the bias is " + std::string(name(context.dtype(3))) + ", expected s32");
   if (Result<QuantParams> x = quant_params(context, "x", context.dtype(0)); !x) return x.error();
   Result<Requantize> requantize = requantize_of(context);
   if (!requantize) return requantize.error();
   Result<std::optional<Shape>> y = product_shape(context, false, true);
   if (!y) return y.error();
+  for (const size_t i : {size_t{2}, size_t{3}})
+    if (*y && context.has_input(i))
+      if (Result<Done> ok = require_channels(context, i, context.shape(i), (**y)[1]); !ok) return ok.error();
   return ValueTypes{{requantize->y.dtype, std::move(*y)}};
 }
 
@@ -135,8 +148,11 @@ Result<Tensors> quant_gemm(const NodeContext& context, std::span<const Tensor> i
   if (xd.size() != 2 || wd.size() != 2 || xd[1] != wd[1])
     return context.error("cannot multiply " + to_string(xd) + " and " + to_string(wd) + " transposed");
   const int64_t m = xd[0], n = wd[0], k = xd[1];
+  if (!element_count(Dims{m, n})) return context.error("the product " + to_string(Dims{m, n}) + " is too large");
   Result<std::vector<float>> w_scale = channel_values(context, inputs, 2, n);
   if (!w_scale) return w_scale.error();
+  if (is_present(inputs, 3) && inputs[3].dims() != Dims{n})
+    return context.error("the bias is " + to_string(inputs[3].dims()) + ", expected [" + std::to_string(n) + "]");
   const std::vector<int32_t> x = code_values(inputs[0]);
   const std::span<const int8_t> w = inputs[1].as<int8_t>();
   const bool on_values = requantize->on_values(), codes = is_code(requantize->y.dtype);
@@ -148,11 +164,11 @@ Result<Tensors> quant_gemm(const NodeContext& context, std::span<const Tensor> i
       int64_t acc = is_present(inputs, 3) ? inputs[3].at<int32_t>(j) : 0;
       for (int64_t l = 0; l < k; ++l)
         acc += int64_t{x[static_cast<size_t>(i * k + l)] - xq->zero_point} * w[static_cast<size_t>(j * k + l)];
-      if (acc != static_cast<int32_t>(acc))
-        return context.error("an accumulator exceeds int32", ErrorCode::unsupported);
+      Result<int32_t> exact = accumulator(context, acc);
+      if (!exact) return exact.error();
       const float multiplier =
           static_cast<float>(static_cast<double>(xq->scale) * (*w_scale)[static_cast<size_t>(j)] / y_scale);
-      const float v = static_cast<float>(static_cast<int32_t>(acc)) * multiplier;
+      const float v = static_cast<float>(*exact) * multiplier;
       if (codes)
         y_codes.push_back(on_values ? requantize->code_of_value(v) : requantize->code(v));
       else

@@ -79,9 +79,11 @@ Result<Tensors> quant_reference(const NodeContext& context, std::span<const Tens
   std::vector<int32_t> y_codes;
   std::vector<float> y_values;
   for (size_t at = 0; at < x.size(); at += pixels) {
-    int32_t sum = 0;
+    int64_t sum = 0;
     for (size_t i = at; i < at + pixels; ++i) sum += x[i] - xq->zero_point;
-    const float v = static_cast<float>(sum) * m;
+    Result<int32_t> acc = accumulator(context, sum);
+    if (!acc) return acc.error();
+    const float v = static_cast<float>(*acc) * m;
     if (codes)
       y_codes.push_back(requantize->code(v));
     else

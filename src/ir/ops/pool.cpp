@@ -37,6 +37,12 @@ Result<std::optional<Shape>> pool_shape(const NodeContext& context, const std::o
     Result<Dim> extent = window_extent(context, *attributes, i, Dim((*kernel)[i]), (*x)[i + 2]);
     if (!extent) return extent.error();
     y.push_back(std::move(*extent));
+    const int64_t covered = ((*kernel)[i] - 1) * attributes->dilations[i] + 1;
+    if (attributes->pads_begin[i] >= covered || attributes->pads_end[i] >= covered)
+      return context.error("pads " + std::to_string(attributes->pads_begin[i]) + " and " +
+                           std::to_string(attributes->pads_end[i]) + " on spatial axis " + std::to_string(i) +
+                           " must be smaller than the window of " + std::to_string(covered) +
+                           ": a window may not lie in the padding alone");
   }
   return std::optional<Shape>(std::move(y));
 }
@@ -45,6 +51,7 @@ Result<PoolGeometry> pool_geometry(const NodeContext& context, const Dims& x) {
   Result<std::optional<Shape>> y = pool_shape(context, to_shape(x));
   if (!y) return y.error();
   PoolGeometry g{known_dims(**y).value(), {}};
+  if (!element_count(g.y_dims)) return context.error("output " + to_string(g.y_dims) + " is too large");
   const size_t spatial = x.size() - 2;
   Result<WindowAttributes> attributes = window_attributes(context, spatial);
   if (!attributes) return attributes.error();
@@ -58,8 +65,8 @@ Result<PoolGeometry> pool_geometry(const NodeContext& context, const Dims& x) {
   return g;
 }
 
-/// Calls finish(sum or maximum parts...) : visit(x index) for each tap inside the input, then done(count inside, count
-/// padded).
+/// For each output in row-major order: visit(index into x) for each tap inside the input, then finish(taps inside the
+/// input, taps inside the padded input).
 template <class Visit, class Finish>
 void for_each_window(const PoolGeometry& g, int64_t planes, Visit visit, Finish finish) {
   const auto& [d, h, w] = g.axes;
@@ -103,18 +110,19 @@ Result<Tensors> max_pool(const NodeContext& context, std::span<const Tensor> inp
     if (!made) return made.error();
     T* y = reinterpret_cast<T*>(made->second);
     const std::span<const T> x = inputs[0].as<T>();
-    // A window without a tap inside the input (it can only be all padding) gives the lowest number, as ONNX Runtime
-    // does.
-    Wide<T> best = std::numeric_limits<Wide<T>>::lowest();
+    // What a dilated window gives whose taps all miss the input.
+    Wide<T> lowest = std::numeric_limits<Wide<T>>::lowest();
+    if constexpr (std::is_floating_point_v<Wide<T>>) lowest = -std::numeric_limits<Wide<T>>::infinity();
+    Wide<T> best = lowest;
     for_each_window(
         *g, planes,
         [&](int64_t i) {
           const auto v = static_cast<Wide<T>>(x[static_cast<size_t>(i)]);
-          if (v > best || v != v) best = v;
+          if (v > best || v != v) best = v;  // a NaN stays
         },
         [&](int64_t, int64_t) {
           *y++ = static_cast<T>(best);
-          best = std::numeric_limits<Wide<T>>::lowest();
+          best = lowest;
         });
     return Tensors{std::move(made->first)};
   });
@@ -166,21 +174,26 @@ Result<Tensors> quant_average_pool(const NodeContext& context, std::span<const T
   const std::vector<int32_t> x = code_values(inputs[0]);
   std::vector<int32_t> y_codes;
   std::vector<float> y_values;
-  int32_t sum = 0;
+  int64_t sum = 0;
+  Result<int32_t> acc = 0;
   for_each_window(
       *g, inputs[0].dims()[0] * inputs[0].dims()[1],
       [&](int64_t i) { sum += x[static_cast<size_t>(i)] - xq->zero_point; },
       [&](int64_t inside, int64_t padded) {
+        if (!acc) return;
+        acc = accumulator(context, sum);
+        sum = 0;
+        if (!acc) return;
         const auto count = static_cast<double>(std::max<int64_t>(include_pad ? padded : inside, 1));
         const double y_scale = codes ? static_cast<double>(requantize->y.scale) : 1.0;
         const float v =
-            static_cast<float>(sum) * static_cast<float>(static_cast<double>(xq->scale) / (y_scale * count));
+            static_cast<float>(*acc) * static_cast<float>(static_cast<double>(xq->scale) / (y_scale * count));
         if (codes)
           y_codes.push_back(requantize->code(v));
         else
           y_values.push_back(v);
-        sum = 0;
       });
+  if (!acc) return acc.error();
   if (codes) return codes_tensor(requantize->y.dtype, g->y_dims, y_codes);
   return Tensors{f32_tensor(g->y_dims, y_values)};
 }

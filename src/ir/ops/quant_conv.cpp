@@ -53,6 +53,8 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
   const ConvGeometry& g = *geometry;
   Result<std::vector<float>> w_scale = channel_values(context, inputs, 2, g.oc);
   if (!w_scale) return w_scale.error();
+  if (is_present(inputs, 3) && inputs[3].dims() != Dims{g.oc})
+    return context.error("the bias is " + to_string(inputs[3].dims()) + ", expected [" + std::to_string(g.oc) + "]");
   std::vector<int32_t> x = code_values(inputs[0]);
   for (int32_t& code : x) code -= xq->zero_point;  // padding then adds nothing
   const std::span<const int8_t> w = inputs[1].as<int8_t>();
@@ -84,9 +86,9 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
       const float m =
           static_cast<float>(static_cast<double>(xq->scale) * (*w_scale)[static_cast<size_t>(oc)] / y_scale);
       for (const int64_t acc : plane) {
-        if (acc != static_cast<int32_t>(acc))
-          return context.error("an accumulator exceeds int32", ErrorCode::unsupported);
-        const auto a = static_cast<float>(static_cast<int32_t>(acc));
+        Result<int32_t> exact = accumulator(context, acc);
+        if (!exact) return exact.error();
+        const auto a = static_cast<float>(*exact);
         const float v = has_residual ? std::fma(a, m, static_cast<float>(r[at] - rq.zero_point) * mr) : a * m;
         if (codes) {
           y_codes[at] = on_values ? requantize->code_of_value(v) : requantize->code(v);
