@@ -32,7 +32,7 @@ void advance(Epilogue& epilogue, NodeId to) {
 
 }  // namespace
 
-Epilogue match_epilogue(const Editor& editor, NodeId layer, Residual residual, bool activation, bool quantize) {
+Epilogue match_epilogue(const Editor& editor, NodeId layer, Residual residual, Activations activations, bool quantize) {
   const Graph& graph = editor.graph();
   Epilogue epilogue;
   epilogue.last = layer;
@@ -40,7 +40,11 @@ Epilogue match_epilogue(const Editor& editor, NodeId layer, Residual residual, b
   const auto reader = [&] { return editor.only_reader(result()); };
   if (const NodeId add = reader(); residual != Residual::none && add >= 0 && is_op(editor.node(add), "Add"))
     if (take_residual(editor, add, result(), residual, epilogue)) advance(epilogue, add);
-  if (const NodeId next = reader(); activation && next >= 0 && editor.node(next).inputs[0] == result()) {
+  const auto may_take = [&](const Node& next) {
+    return activations == Activations::all || (activations == Activations::clamps && is_clamp(next));
+  };
+  if (const NodeId next = reader();
+      next >= 0 && may_take(editor.node(next)) && editor.node(next).inputs[0] == result()) {
     epilogue.activation = match_activation(graph, editor.node(next));
     if (epilogue.activation) advance(epilogue, next);
   }
@@ -56,6 +60,8 @@ void write_fused(Editor& editor, const Epilogue& epilogue, Node fused) {
   for (const NodeId id : epilogue.swallowed) editor.remove(id);
   editor.replace(epilogue.last, std::move(fused));
 }
+
+bool is_clamp(const Node& node) { return is_any(node, {"Relu", "Clip"}); }
 
 void set_params(Node& node, const std::string& prefix, const CodeParams& params) {
   node.attributes[prefix + "_scale"] = params.scale;

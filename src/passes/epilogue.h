@@ -20,9 +20,12 @@ struct Epilogue {
 /// Whether a residual Add may be taken, and from which operand.
 enum class Residual { none, floats, codes };
 
+/// Which activations may be taken: QuantAdd and QuantMul know Relu and Clip only.
+enum class Activations { none, clamps, all };
+
 /// Follows the float result of `layer`. With Residual::codes the other operand of the Add comes from a
 /// DequantizeLinear. quantize: take a QuantizeLinear at the end.
-Epilogue match_epilogue(const Editor& editor, NodeId layer, Residual residual, bool activation, bool quantize);
+Epilogue match_epilogue(const Editor& editor, NodeId layer, Residual residual, Activations activations, bool quantize);
 
 /// Puts the fused node in the place of epilogue.last and removes the rest.
 void write_fused(Editor& editor, const Epilogue& epilogue, Node fused);
@@ -31,6 +34,9 @@ void write_fused(Editor& editor, const Epilogue& epilogue, Node fused);
 void set_result(Node& node, const Epilogue& epilogue);
 /// Attributes prefix + "_scale" and prefix + "_zero_point".
 void set_params(Node& node, const std::string& prefix, const CodeParams& params);
+
+/// Relu or Clip.
+bool is_clamp(const Node& node);
 
 /// A value behind a DequantizeLinear with constant per-tensor parameters.
 struct Codes {

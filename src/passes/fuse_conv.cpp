@@ -14,7 +14,7 @@ Result<Changed> fuse_conv(Graph& graph) {
     const Node conv = editor.node(id);
     const Tensor* w = constant_of(graph, conv.inputs[1], DType::f32);
     if (!w || w->rank() != 4) continue;
-    const Epilogue epilogue = match_epilogue(editor, id, Residual::floats, true, false);
+    const Epilogue epilogue = match_epilogue(editor, id, Residual::floats, Activations::all, false);
     Node fused = make_node("FusedConv", conv.name, conv.inputs, {}, conv.attributes);
     if (epilogue.residual != k_absent) {
       fused.inputs.resize(4, k_absent);

@@ -36,7 +36,7 @@ Result<Changed> fuse_gemm(Graph& graph) {
     if (!w || w->rank() != 2 || !is_plain(graph, gemm, w->dims()[by_output ? 0 : 1])) continue;
     Node fused = make_node("FusedGemm", gemm.name, gemm.inputs, {});
     if (!by_output) fused.inputs[1] = editor.add_constant(graph.value(gemm.inputs[1]).name + "_nk", transposed(*w));
-    const Epilogue epilogue = match_epilogue(editor, id, Residual::none, true, false);
+    const Epilogue epilogue = match_epilogue(editor, id, Residual::none, Activations::all, false);
     set_activation(fused, epilogue.activation);
     write_fused(editor, epilogue, std::move(fused));
     ++changed.count;

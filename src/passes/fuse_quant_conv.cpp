@@ -43,7 +43,7 @@ Result<Changed> fuse_quant_conv(Graph& graph) {
     const QuantLayerMatch match = match_quant_layer(editor, conv, x->params.scale, 0);
     if (!match.note.empty()) changed.notes.push_back(match.note);
     if (!match.layer) continue;
-    const Epilogue epilogue = match_epilogue(editor, id, Residual::codes, true, true);
+    const Epilogue epilogue = match_epilogue(editor, id, Residual::codes, Activations::all, true);
     Node fused = quant_conv(editor, conv, *x, *match.layer, epilogue);
     write_fused(editor, epilogue, std::move(fused));
     ++changed.count;

@@ -31,7 +31,8 @@ Result<Changed> fuse_quant_elementwise(Graph& graph) {
       if (add || !(is_per_channel(vb, va) || is_per_channel(va, vb))) continue;
       if (is_per_channel(va, vb)) std::swap(a, b);
     }
-    const Epilogue epilogue = match_epilogue(editor, id, Residual::none, true, true);
+    const Epilogue epilogue = match_epilogue(editor, id, Residual::none, Activations::clamps, true);
+    if (!epilogue.quantize) continue;
     Node fused = make_node(add ? "QuantAdd" : "QuantMul", node.name, {a->value, b->value}, {});
     set_params(fused, "a", a->params);
     set_params(fused, "b", b->params);

@@ -35,7 +35,7 @@ Result<Changed> fuse_quant_gemm(Graph& graph) {
     fused.inputs.push_back(editor.add_constant(
         base + "_w_scale", f32_tensor({static_cast<int64_t>(layer.w_scale.size())}, layer.w_scale)));
     if (layer.bias) fused.inputs.push_back(editor.add_constant(base + "_bias", *layer.bias));
-    const Epilogue epilogue = match_epilogue(editor, id, Residual::none, true, true);
+    const Epilogue epilogue = match_epilogue(editor, id, Residual::none, Activations::all, true);
     set_params(fused, "x", x->params);
     set_activation(fused, epilogue.activation);
     set_result(fused, epilogue);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "passes/epilogue.h"
+
 namespace octet {
 namespace {
 
@@ -108,12 +110,15 @@ class Placer {
     placement_.decision[at(id)] = "int8";
   }
 
-  /// The value behind the activation that the node's epilogue takes, else its own output.
+  /// The value behind the activation that the node's epilogue takes, else its own output. A convolution's epilogue
+  /// takes any, QuantAdd and QuantMul take Relu and Clip.
   ValueId result(NodeId id) const {
     const ValueId y = graph_.node(id).outputs[0];
     const NodeId next = editor_.only_reader(y);
+    const bool any = role(id) == QuantRole::weighted || host_[at(id)] >= 0;
     const bool fused = next >= 0 && role(next) == QuantRole::activation && !kept(next) &&
-                       graph_.node(next).inputs[0] == y && match_activation(graph_, graph_.node(next));
+                       graph_.node(next).inputs[0] == y && (any || is_clamp(graph_.node(next))) &&
+                       match_activation(graph_, graph_.node(next));
     return fused ? graph_.node(next).outputs[0] : y;
   }
 

@@ -52,6 +52,20 @@ bool pad_with_zero_point(Editor& editor, Node& pad, const CodeParams& params) {
   return true;
 }
 
+/// The QuantizeLinear with these parameters that alone reads v, or -1.
+NodeId same_quantize(const Editor& editor, ValueId v, const CodeParams& params) {
+  const NodeId reader = editor.only_reader(v);
+  if (reader < 0 || !is_op(editor.node(reader), "QuantizeLinear")) return -1;
+  return code_params(editor.graph(), editor.node(reader)) == params ? reader : -1;
+}
+
+/// The op hands its codes to the readers of the QuantizeLinear behind it.
+void take_quantize(Editor& editor, NodeId id, Node mover, NodeId quantize) {
+  mover.outputs = editor.node(quantize).outputs;
+  editor.remove(quantize);
+  editor.replace(id, std::move(mover));
+}
+
 bool push_through(Editor& editor, NodeId id) {
   Graph& graph = editor.graph();
   Node mover = editor.node(id);
@@ -62,7 +76,11 @@ bool push_through(Editor& editor, NodeId id) {
   const Node dequantize = *editor.producer(mover.inputs[0], "DequantizeLinear");
   if (is_op(mover, "Pad") && !pad_with_zero_point(editor, mover, x->params)) return false;
   mover.inputs[0] = x->value;
-  run_on_codes(editor, id, std::move(mover), dequantize);
+  const NodeId quantize = mover.outputs.size() == 1 ? same_quantize(editor, mover.outputs[0], x->params) : -1;
+  if (quantize >= 0)
+    take_quantize(editor, id, std::move(mover), quantize);
+  else
+    run_on_codes(editor, id, std::move(mover), dequantize);
   return true;
 }
 
@@ -115,11 +133,8 @@ Result<bool> push_through_concat(Editor& editor, NodeId id) {
     if (!codes) return codes.error();
     concat.inputs[i] = *codes;
   }
-  const NodeId reader = editor.only_reader(concat.outputs[0]);
-  if (reader >= 0 && is_op(editor.node(reader), "QuantizeLinear") && code_params(graph, editor.node(reader)) == *to) {
-    concat.outputs = editor.node(reader).outputs;
-    editor.remove(reader);
-    editor.replace(id, std::move(concat));
+  if (const NodeId quantize = same_quantize(editor, concat.outputs[0], *to); quantize >= 0) {
+    take_quantize(editor, id, std::move(concat), quantize);
     return true;
   }
   Node dequantize = dequantize_with(editor, graph.value(concat.outputs[0]).name, *to);

@@ -57,10 +57,11 @@ TEST(FuseGemm, takes_its_activation_and_stores_the_weight_by_output) {
       "graph (x: f32[N,2]) -> (y) { const w_nk: f32[3,2] = {1,4,2,5,3,6}; const b: f32[3] = {1,2,3}\n"
       "y = FusedGemm(x, w_nk, b, activation=\"Silu\") @fc }");
 }
-TEST(FuseAdd, takes_its_activation) {
-  expect_fused("graph (x: f32[N,2], z: f32[N,2]) -> (y) { s = Add(x, z) @add; y = LeakyRelu(s, alpha=0.25) }",
-               "graph (x: f32[N,2], z: f32[N,2]) -> (y) {\n"
-               "y = FusedAdd(x, z, activation=\"LeakyRelu\", activation_params=[0.25]) @add }");
+TEST(FuseAdd, takes_a_clamp_and_leaves_a_curve_apart) {
+  expect_fused("graph (x: f32[N,2], z: f32[N,2]) -> (y) { s = Add(x, z) @add; y = Relu(s) }",
+               "graph (x: f32[N,2], z: f32[N,2]) -> (y) { y = FusedAdd(x, z, activation=\"Relu\") @add }");
+  expect_fused("graph (x: f32[N,2], z: f32[N,2]) -> (y) { s = Add(x, z); y = Tanh(s) }",
+               "graph (x: f32[N,2], z: f32[N,2]) -> (y) { s = FusedAdd(x, z); y = Tanh(s) }");
 }
 TEST(FuseFloat, a_dequantized_weight_of_a_float_layer_is_computed_once) {
   expect_fused(

@@ -120,6 +120,14 @@ TEST(FuseQuantElementwise, a_broadcast_sum_stays_float) {
 const std::string k_image = R"(graph (x: u8[N,2,4,4]) -> (y) { const s: f32[] = {0.5}; const z: u8[] = {128}
   const t: f32[] = {0.25}; d = DequantizeLinear(x, s, z)
 )";
+TEST(FuseQuantElementwise, a_sum_without_a_quantize_or_with_a_curved_activation_stays_float) {
+  const std::string equal = R"(graph (a: u8[N,4], b: u8[N,4]) -> (y) { const s: f32[] = {0.5}; const z: u8[] = {0}
+      da = DequantizeLinear(a, s, z); db = DequantizeLinear(b, s, z); m = Add(da, db))";
+  EXPECT_THAT(fused(equal + "y = Relu(m) }"), HasSubstr("y = FusedAdd(da, db, activation=\"Relu\")"));
+  EXPECT_THAT(fused(equal + "t = Tanh(m); y = QuantizeLinear(t, s, z) }"), HasSubstr("m = FusedAdd(da, db)"));
+  EXPECT_THAT(fused(equal + "t = Relu(m); y = QuantizeLinear(t, s, z) }"), HasSubstr("y = QuantAdd(a, b, a_scale=0.5"));
+}
+
 TEST(FuseQuantPool, pools_sum_codes) {
   EXPECT_THAT(fused(k_image + "p = GlobalAveragePool(d) @pool; y = QuantizeLinear(p, t, z) }"),
               HasSubstr("y = QuantGlobalAveragePool(x, to=\"u8\", x_scale=0.5, x_zero_point=128, y_scale=0.25, "
@@ -162,8 +170,8 @@ TEST(FuseQuantMoves, inputs_of_a_concat_are_requantized_to_its_scale) {
       fused(R"(graph (a: u8[N,2,4,4], b: u8[N,3,4,4]) -> (y) { const s: f32[] = {0.5}; const t: f32[] = {0.25}
       const z: u8[] = {0}; da = DequantizeLinear(a, s, z); db = DequantizeLinear(b, t, z); c = Concat(da, db, axis=1) @cat
       y = QuantizeLinear(c, s, z) })");
-  EXPECT_THAT(text, HasSubstr("b_requantized = QuantLookup(b, b_requantized_table)"));
-  EXPECT_THAT(text, HasSubstr("y = Concat(a, b_requantized, axis=1) @cat : u8[N,5,4,4]"));
+  EXPECT_THAT(text, HasSubstr("db_quantized = QuantLookup(b, db_quantized_table)"));
+  EXPECT_THAT(text, HasSubstr("y = Concat(a, db_quantized, axis=1) @cat : u8[N,5,4,4]"));
 }
 
 TEST(FuseQuantLookup, an_activation_between_codes_is_a_table) {

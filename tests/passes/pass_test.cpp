@@ -50,26 +50,22 @@ void expect_rewrite(std::string_view pass, std::string_view before, std::string_
 
 void expect_untouched(std::string_view pass, std::string_view text) { expect_rewrite(pass, text, text); }
 
-std::vector<Tensor> evaluate(const Graph& graph, const std::map<std::string, Tensor>& inputs) {
-  std::vector<Tensor> values(graph.values.size());
-  for (size_t v = 0; v < values.size(); ++v) {
-    if (graph.values[v].constant) values[v] = *graph.values[v].constant;
-    if (const auto at = inputs.find(graph.values[v].name); at != inputs.end()) values[v] = at->second;
-  }
+std::map<std::string, Tensor> evaluate(const Graph& graph, const std::map<std::string, Tensor>& inputs) {
+  std::map<std::string, Tensor> values = inputs;
+  for (const Value& value : graph.values)
+    if (value.constant) values[value.name] = *value.constant;
   for (const Node& node : graph.nodes) {
     std::vector<Tensor> arguments;
-    for (const ValueId v : node.inputs) arguments.push_back(v == k_absent ? Tensor() : values[static_cast<size_t>(v)]);
+    for (const ValueId v : node.inputs) arguments.push_back(v == k_absent ? Tensor() : values[graph.value(v).name]);
     Result<std::vector<Tensor>> results = node.op->reference(NodeContext{graph, node}, arguments);
     if (!results) {
       ADD_FAILURE() << results.error().message;
       return {};
     }
     for (size_t i = 0; i < node.outputs.size(); ++i)
-      if (node.outputs[i] != k_absent) values[static_cast<size_t>(node.outputs[i])] = (*results)[i];
+      if (node.outputs[i] != k_absent) values[graph.value(node.outputs[i]).name] = (*results)[i];
   }
-  std::vector<Tensor> outputs;
-  for (const ValueId v : graph.outputs) outputs.push_back(values[static_cast<size_t>(v)]);
-  return outputs;
+  return values;
 }
 
 std::vector<float> random_floats(size_t count, uint32_t seed, float lo, float hi) {

@@ -28,8 +28,8 @@ Graph after_stage(Stage stage, Graph graph, const std::set<std::string>& skip = 
 void expect_rewrite(std::string_view pass, std::string_view before, std::string_view after);
 void expect_untouched(std::string_view pass, std::string_view text);
 
-/// Values of all graph outputs for f32 inputs by name.
-std::vector<Tensor> evaluate(const Graph& graph, const std::map<std::string, Tensor>& inputs);
+/// All values, constants included, by name, for inputs by name.
+std::map<std::string, Tensor> evaluate(const Graph& graph, const std::map<std::string, Tensor>& inputs);
 
 /// Repeatable numbers in [lo, hi).
 std::vector<float> random_floats(size_t count, uint32_t seed, float lo = -1.0f, float hi = 1.0f);

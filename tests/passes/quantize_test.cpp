@@ -166,12 +166,31 @@ TEST(Quantize, a_missing_range_leaves_the_op_float_with_the_reason) {
 TEST(Quantize, a_node_kept_float_is_left_alone_and_an_unknown_name_is_an_error) {
   const Quantized q = quantized(k_residual, nullptr, {.keep_float = {"conv2"}});
   EXPECT_EQ(q.decision("conv2"), "float: asked for");
-  EXPECT_THAT(q.text(), HasSubstr("d = Conv(c_dequantized, w2)"));  // conv1 ends in codes
+  EXPECT_THAT(q.text(), HasSubstr("d = Conv(c, w2)"));
+  EXPECT_EQ(q.decision("add"), "float: an operand has no codes");
   Graph graph = parsed(k_residual);
   Result<QuantizeReport> report = quantize(graph, full_table(graph), {.keep_float = {"conv9"}});
   ASSERT_FALSE(report);
   EXPECT_THAT(report.error().message,
               HasSubstr("cannot keep node 'conv9' in float: the graph has no node of this name"));
+}
+TEST(Quantize, a_float_reader_of_a_layer_that_ends_in_codes_reads_the_codes) {
+  const Quantized q = quantized(
+      k_block + "a = Conv(x, w, b); c = Relu(a); d = Conv(c, w2); e = Softmax(c); y = Concat(d, e, axis=1) }");
+  EXPECT_THAT(q.text(), HasSubstr("e = Softmax(c_dequantized)"));
+  const Quantized output =
+      quantized("graph (x: f32[N,2,4,4]) -> (y, c) {" + k_w + k_w2 +
+                "a = Conv(x, w, b); c = Relu(a); d = Conv(c, w2); e = Softmax(c); y = Concat(d, e, axis=1) }");
+  EXPECT_THAT(output.text(), HasSubstr("e = Softmax(c)"));  // c is made in float anyway
+}
+TEST(Quantize, an_activation_that_an_integer_product_cannot_take_is_a_table_behind_it) {
+  const Quantized q =
+      quantized(k_block + R"(a = Conv(x, w, b); p = GlobalAveragePool(a); m = Mul(a, p) @gate; s = Silu(m) @act
+      y = Conv(s, w2) })");
+  EXPECT_THAT(q.text(), HasSubstr("s = Silu(m_dequantized)"));
+  EXPECT_EQ(q.decision("act"), "int8");
+  EXPECT_THAT(print(after_stage(Stage::fuse, q.graph), {.elide_constants = true}),
+              HasSubstr("s_quantized = QuantLookup(m_quantized, s_quantized_table) @act"));
 }
 TEST(Quantize, a_sum_that_could_overflow_stays_float) {
   Graph graph = parsed("graph (x: f32[N,34000]) -> (y) { const w: f32[1] = {1}; y = Relu(x) }");

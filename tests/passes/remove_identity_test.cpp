@@ -53,9 +53,9 @@ TEST(RemoveIdentity, one_divided_by_x_is_not_x_divided_by_one) {
                    "graph (x: f32[N,3]) -> (y) { const c: f32[] = {1}; h = Div(c, x); y = Relu(h) }");
 }
 TEST(RemoveIdentity, a_cast_to_the_same_type_goes) {
-  expect_rewrite("remove_identity", "graph (x: f32[N,3]) -> (y) { h = Cast(x, to=1); y = Relu(h) }",
+  expect_rewrite("remove_identity", "graph (x: f32[N,3]) -> (y) { h = Cast(x, to=\"f32\"); y = Relu(h) }",
                  "graph (x: f32[N,3]) -> (y) { y = Relu(x) }");
-  expect_untouched("remove_identity", "graph (x: s32[N,3]) -> (y) { h = Cast(x, to=1); y = Relu(h) }");
+  expect_untouched("remove_identity", "graph (x: s32[N,3]) -> (y) { h = Cast(x, to=\"f32\"); y = Relu(h) }");
 }
 TEST(RemoveIdentity, a_quantize_dequantize_pair_stays) {
   expect_untouched("remove_identity",
