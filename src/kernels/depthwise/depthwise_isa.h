@@ -1,0 +1,87 @@
+#pragma once
+// What the depthwise door hands to an ISA file, and the packed layout both agree on. C headers only.
+//
+// Tap interleave. NHWC gives a depthwise convolution no sum over channels, so the dot product instructions are fed taps
+// instead: four neighbouring pixels of one channel form a dword (a "quad"), made by two levels of byte and word
+// unpacks. The same quad serves every output of a tile whose window touches it, each with its own weight dword:
+//   3x3, stride 1: quad (p0 p1 p2 p3);  output 0 takes (w0 w1 w2 0), output 1 takes (0 w0 w1 w2).
+// Unpacking works within 128-bit lanes of 16 channels: vector j, lane L, element i holds channel 16 L + 4 j + i of its
+// block. Packing 32 to 16 to 8 bits undoes exactly this order, so bias and multiplier are stored in it as well.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/conventions.h"
+
+namespace octet {
+
+/// A tile of tw x th outputs: the quads of one input row begin at columns 0, quad_step, 2 * quad_step, ... of its
+/// window.
+struct DepthwiseTile {
+  int kh, kw, stride;  // stride in both directions; the tile of all other windows has stride 0 and tw = th = 1
+  int tw, th;
+  int quads, quad_step;
+  bool own_quad;  // output j reads quad j alone, else every quad
+  constexpr bool uses(int j, int q) const { return !own_quad || j == q; }
+  constexpr int columns() const { return (quads - 1) * quad_step + 4; }
+  constexpr int rows() const { return (th - 1) * stride + kh; }
+};
+
+/// One call: output rows [oy_begin, oy_end) of one image, channel blocks [block_begin, block_end).
+struct DepthwiseU8S8Call {
+  const WindowGeometry* geometry;
+  const int8_t* weights;    // packed: [block][kh][quad][output that uses it][vector][lane]; scalar: [c][kh][kw]
+  const int32_t* bias;      // packed order; bias - x_zero_point * sum w
+  const float* multiplier;  // packed order
+  const uint8_t* x;         // the image
+  const uint8_t* residual;  // the image, or null
+  uint8_t* y;               // the image's codes, or null
+  float* v;                 // when y is null: form 3 before its activation; row oy_begin, first channel of block_begin
+  int64_t v_row, v_pitch;   // floats from row to row and from pixel to pixel of v
+  const uint8_t* zero;      // columns() pixels of x_pitch bytes + 64, all x_zero_point
+  unsigned char* scratch;   // depthwise_u8s8_scratch bytes
+  int64_t oy_begin, oy_end, block_begin, block_end;
+  int32_t x_zero_point, residual_zero_point, y_zero_point, lo, hi;
+  float residual_multiplier;
+};
+
+struct DepthwiseU8S8Kernel {
+  DepthwiseTile tile;
+  void (*run)(const DepthwiseU8S8Call& call);
+};
+
+struct DepthwiseU8S8Kernels {
+  int block;                           // channels per block
+  int dword_bytes;                     // bytes of one packed quad of weights: 4 (s8), or 8: s16 taps 0 2, then 1 3
+  const DepthwiseU8S8Kernel* kernels;  // special tiles first, the one for all other windows last
+  int count;
+  const char* name;
+};
+
+struct DepthwiseF32Call {
+  const WindowGeometry* geometry;
+  const float* weights;   // [kh][kw][c rounded up to 16]
+  const float* bias;      // [c rounded up to 16]
+  const float* x;         // the image
+  const float* residual;  // the image, or null
+  float* y;               // the image
+  int64_t oy_begin, oy_end, c_begin, c_end;
+};
+
+struct DepthwiseF32Kernels {
+  /// y = (bias + taps inside the image, one fma each, in the order kh, kw) + residual.
+  void (*run)(const DepthwiseF32Call& call);
+  const char* name;
+};
+
+struct DepthwiseKernels {
+  DepthwiseU8S8Kernels u8s8;
+  DepthwiseF32Kernels f32;
+};
+
+extern const DepthwiseKernels depthwise_scalar;
+extern const DepthwiseKernels depthwise_avx2;
+extern const DepthwiseKernels depthwise_avx_vnni;
+extern const DepthwiseKernels depthwise_avx512_vnni;
+
+}  // namespace octet

@@ -1,0 +1,315 @@
+// Integer depthwise layers: packing, chunks, and form 3 (activation) behind the inner function.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/aligned.h"
+#include "kernels/activation/activation.h"
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/depthwise/door.h"
+
+namespace octet {
+namespace {
+
+size_t round_up_64(size_t n) { return (n + 63) / 64 * 64; }
+
+/// The special tile for this window, or the last entry, which runs every window.
+const DepthwiseU8S8Kernel& choose(const DepthwiseU8S8Kernels& kernels, const WindowGeometry& g) {
+  for (int i = 0; i + 1 < kernels.count; ++i) {
+    const DepthwiseTile& tile = kernels.kernels[i].tile;
+    if (g.kh == tile.kh && g.kw == tile.kw && g.stride_h == tile.stride && g.stride_w == tile.stride &&
+        g.dilation_h == 1 && g.dilation_w == 1)
+      return kernels.kernels[i];
+  }
+  return kernels.kernels[kernels.count - 1];
+}
+
+/// Whether every result of form 2 stays inside +-2^29, so that a kernel may convert to int32 without a clamp.
+bool fits_int32(const ConvU8S8Desc& desc) {
+  const int64_t taps = desc.geometry.kh * desc.geometry.kw;
+  for (int64_t c = 0; c < desc.geometry.ic; ++c) {
+    double acc = desc.bias.empty() ? 0.0 : std::fabs(static_cast<double>(desc.bias[static_cast<size_t>(c)]));
+    for (int64_t tap = 0; tap < taps; ++tap) acc += 255.0 * std::abs(desc.weights[static_cast<size_t>(c * taps + tap)]);
+    const double v = acc * std::fabs(desc.multiplier[static_cast<size_t>(c)]) +
+                     (desc.has_residual ? 255.0 * std::fabs(desc.residual_multiplier) : 0.0);
+    if (!(v < 0x1p29)) return false;
+  }
+  return true;
+}
+
+/// Whether the sum passes through an f32 activation. Relu and Clip in front of codes are lo and hi (form 2).
+bool is_form_3(const ConvU8S8Desc& desc) {
+  const ActivationKind kind = desc.activation.kind;
+  return desc.f32_output ||
+         (kind != ActivationKind::none && kind != ActivationKind::relu && kind != ActivationKind::clip);
+}
+
+/// Lays weights and per-channel values out as depthwise_isa.h describes.
+struct Packer {
+  const ConvU8S8Desc& desc;
+  DepthwiseTile tile;
+  int block, dword_bytes;
+
+  int64_t blocks() const { return (desc.geometry.ic + block - 1) / block; }
+  int64_t lanes() const { return block / 16; }
+
+  /// Channel of slot (vector j, lane, element i) in a block, or -1 for padding. A last block that is at most half full
+  /// holds its channels twice: the halves of a vector then work on neighbouring tiles.
+  int64_t channel(int64_t b, int64_t j, int64_t lane, int64_t i) const {
+    int64_t slot = 16 * lane + 4 * j + i;
+    const int64_t left = desc.geometry.ic - b * block;
+    if (2 * left <= block) slot %= block / 2;
+    return slot < left ? b * block + slot : -1;
+  }
+
+  /// Weight of kernel row r that pixel `position` of quad q has for output j. The quads that one output reads do not
+  /// overlap, so no tap is counted twice.
+  int8_t weight(int64_t c, int64_t r, int q, int j, int position) const {
+    const int64_t kw = desc.geometry.kw;
+    const int column = q * tile.quad_step + position;
+    const int64_t k = column - static_cast<int64_t>(j) * tile.stride;
+    if (c < 0 || k < 0 || k >= kw) return 0;
+    return desc.weights[static_cast<size_t>((c * desc.geometry.kh + r) * kw + k)];
+  }
+
+  size_t bytes() const {
+    size_t used = 0;
+    for (int q = 0; q < tile.quads; ++q)
+      for (int j = 0; j < tile.tw; ++j) used += tile.uses(j, q);
+    return static_cast<size_t>(blocks() * desc.geometry.kh) * used * static_cast<size_t>(block * dword_bytes);
+  }
+
+  void pack_quad(int64_t b, int64_t r, int q, int j, int8_t* out) const {
+    for (int64_t v = 0; v < 4; ++v) {
+      for (int64_t lane = 0; lane < lanes(); ++lane) {
+        for (int64_t i = 0; i < 4; ++i) {
+          const int64_t c = channel(b, v, lane, i);
+          int8_t* vector = out + v * block * (dword_bytes / 4);
+          for (int position = 0; position < 4; ++position) {
+            const int8_t w = weight(c, r, q, j, position);
+            if (dword_bytes == 4) {
+              vector[16 * lane + 4 * i + position] = w;
+            } else {
+              const int16_t wide = w;  // taps 0 and 2 are s16 pairs of the first vector, 1 and 3 of the second
+              std::memcpy(vector + (position % 2) * block + 16 * lane + 4 * i + (position / 2) * 2, &wide, 2);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  void pack(int8_t* out) const {
+    for (int64_t b = 0; b < blocks(); ++b)
+      for (int64_t r = 0; r < desc.geometry.kh; ++r)
+        for (int q = 0; q < tile.quads; ++q)
+          for (int j = 0; j < tile.tw; ++j) {
+            if (!tile.uses(j, q)) continue;
+            pack_quad(b, r, q, j, out);
+            out += block * dword_bytes;
+          }
+  }
+
+  template <class T>
+  void pack_channels(const std::vector<T>& natural, T* out) const {
+    for (int64_t b = 0; b < blocks(); ++b)
+      for (int64_t j = 0; j < 4; ++j)
+        for (int64_t lane = 0; lane < lanes(); ++lane)
+          for (int64_t i = 0; i < 4; ++i) {
+            const int64_t c = channel(b, j, lane, i);
+            *out++ = c < 0 ? T{} : natural[static_cast<size_t>(c)];
+          }
+  }
+};
+
+class DepthwiseU8S8 final : public ConvU8S8 {
+ public:
+  DepthwiseU8S8(const ConvU8S8Desc& desc, const DepthwiseU8S8Kernels& kernels, Isa isa)
+      : desc_(desc),
+        kernel_(choose(kernels, desc.geometry)),
+        block_(kernels.block),
+        name_(kernels.name),
+        activation_kernels_(activation_kernels(isa)) {
+    const WindowGeometry& g = desc_.geometry;
+    if (kernel_.tile.stride == 0) kernel_.tile.quads = static_cast<int>((g.kw + 3) / 4);
+    pack(kernels);
+    const int64_t columns = std::max<int64_t>(kernel_.tile.columns(), g.kw);
+    zero_.assign(static_cast<size_t>(2 * columns * g.x_pitch) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point));
+    desc_.weights = {};
+    desc_.bias = {};
+    desc_.multiplier = {};
+  }
+
+  const char* kernel_name() const override { return name_; }
+  size_t packed_bytes() const override {
+    return packed_bytes_ + bias_.size() * sizeof(int32_t) + multiplier_.size() * sizeof(float) + zero_.size();
+  }
+  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks(); }
+
+  size_t scratch_bytes() const override { return kernel_scratch_bytes() + values_bytes(); }
+
+  void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
+    const WindowGeometry& g = desc_.geometry;
+    const DepthwiseSplit cut = split(args.batch, threads);
+    const int64_t units = args.batch * row_units();
+    const int64_t row_chunk = chunk / cut.channel_chunks, channel_chunk = chunk % cut.channel_chunks;
+    const int64_t unit_end = part_begin(units, row_chunk + 1, cut.row_chunks);
+    // Groups, not blocks, are dealt out: several one-channel blocks of the scalar kernel make one group.
+    const int64_t block_begin = part_begin(groups(), channel_chunk, cut.channel_chunks) * blocks_per_group();
+    const int64_t block_end =
+        std::min(blocks(), part_begin(groups(), channel_chunk + 1, cut.channel_chunks) * blocks_per_group());
+    for (int64_t unit = part_begin(units, row_chunk, cut.row_chunks); unit < unit_end;) {
+      const int64_t n = unit / row_units(), first = unit % row_units();
+      const int64_t last = std::min(row_units(), first + unit_end - unit);
+      DepthwiseU8S8Call call = image_call(args, n, scratch);
+      call.block_begin = block_begin;
+      call.block_end = block_end;
+      call.oy_begin = first * kernel_.tile.th;
+      call.oy_end = std::min(g.oh, last * kernel_.tile.th);
+      run_rows(args, n, call, scratch);
+      unit += last - first;
+    }
+  }
+
+ private:
+  static constexpr int64_t k_channel_group = 64;  // codes of one cache line: no line has two writers
+
+  int64_t blocks() const { return (desc_.geometry.ic + block_ - 1) / block_; }
+  int64_t blocks_per_group() const { return std::max<int64_t>(k_channel_group / block_, 1); }
+  int64_t groups() const { return (blocks() + blocks_per_group() - 1) / blocks_per_group(); }
+  int64_t row_units() const { return (desc_.geometry.oh + kernel_.tile.th - 1) / kernel_.tile.th; }
+  DepthwiseSplit split(int64_t batch, int threads) const {
+    return DepthwiseSplit::make(batch * row_units(), groups(), threads);
+  }
+
+  /// Border tiles are copied here (two tiles of one block), or the window's pixel addresses for the last kernel.
+  size_t kernel_scratch_bytes() const {
+    const WindowGeometry& g = desc_.geometry;
+    const size_t patch =
+        static_cast<size_t>(kernel_.tile.rows()) * static_cast<size_t>(kernel_.tile.columns() * 2) * 64;
+    const size_t pointers = static_cast<size_t>(g.kh * 4 * kernel_.tile.quads) * 2 * sizeof(void*);
+    return round_up_64(kernel_.tile.stride == 0 ? pointers : patch);
+  }
+  /// Form 3 to codes: the floats of th output rows.
+  size_t values_bytes() const {
+    if (!is_form_3(desc_) || desc_.f32_output) return 0;
+    return static_cast<size_t>(kernel_.tile.th * desc_.geometry.ow * desc_.geometry.ic) * sizeof(float);
+  }
+
+  void pack(const DepthwiseU8S8Kernels& kernels) {
+    const WindowGeometry& g = desc_.geometry;
+    const int64_t taps = g.kh * g.kw;
+    std::vector<int32_t> bias(static_cast<size_t>(g.ic));
+    std::vector<float> multiplier(desc_.multiplier.begin(), desc_.multiplier.end());
+    for (int64_t c = 0; c < g.ic; ++c) {
+      int32_t sum = 0;
+      for (int64_t tap = 0; tap < taps; ++tap) sum += desc_.weights[static_cast<size_t>(c * taps + tap)];
+      bias[static_cast<size_t>(c)] =
+          (desc_.bias.empty() ? 0 : desc_.bias[static_cast<size_t>(c)]) - desc_.x_zero_point * sum;
+    }
+    if (block_ == 1) {
+      packed_bytes_ = desc_.weights.size();
+      weights_ = allocate_aligned(packed_bytes_);
+      std::memcpy(weights_.get(), desc_.weights.data(), packed_bytes_);
+      bias_ = std::move(bias);
+      multiplier_ = std::move(multiplier);
+      return;
+    }
+    const Packer packer{desc_, kernel_.tile, block_, kernels.dword_bytes};
+    packed_bytes_ = packer.bytes();
+    weights_ = allocate_aligned(packed_bytes_);
+    packer.pack(reinterpret_cast<int8_t*>(weights_.get()));
+    bias_.resize(static_cast<size_t>(blocks() * block_));
+    multiplier_.resize(bias_.size());
+    packer.pack_channels(bias, bias_.data());
+    packer.pack_channels(multiplier, multiplier_.data());
+  }
+
+  DepthwiseU8S8Call image_call(const ConvU8S8Args& args, int64_t n, std::byte* scratch) const {
+    const WindowGeometry& g = desc_.geometry;
+    DepthwiseU8S8Call call = {};
+    call.geometry = &g;
+    call.weights = reinterpret_cast<const int8_t*>(weights_.get());
+    call.bias = bias_.data();
+    call.multiplier = multiplier_.data();
+    call.x = args.x + n * g.ih * g.iw * g.x_pitch;
+    if (desc_.has_residual) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
+    call.zero = zero_.data();
+    call.scratch = reinterpret_cast<unsigned char*>(scratch);
+    call.x_zero_point = desc_.x_zero_point;
+    call.residual_zero_point = desc_.residual_zero_point;
+    call.residual_multiplier = desc_.residual_multiplier;
+    call.y_zero_point = desc_.y_zero_point;
+    call.lo = desc_.lo;
+    call.hi = desc_.hi;
+    return call;
+  }
+
+  void run_rows(const ConvU8S8Args& args, int64_t n, DepthwiseU8S8Call& call, std::byte* scratch) const {
+    const WindowGeometry& g = desc_.geometry;
+    const int64_t image = n * g.oh * g.ow * g.y_pitch;
+    if (!is_form_3(desc_)) {
+      call.y = static_cast<uint8_t*>(args.y) + image;
+      kernel_.run(call);
+      return;
+    }
+    const int64_t c_begin = call.block_begin * block_;
+    const int64_t channels = std::min(g.ic, call.block_end * block_) - c_begin;
+    const int64_t oy_end = call.oy_end;
+    for (int64_t oy = call.oy_begin; oy < oy_end; oy += kernel_.tile.th) {
+      call.oy_begin = oy;
+      call.oy_end = std::min(oy_end, oy + kernel_.tile.th);
+      const int64_t first = image + oy * g.ow * g.y_pitch + c_begin;
+      call.v_pitch = desc_.f32_output ? g.y_pitch : channels;
+      call.v_row = g.ow * call.v_pitch;
+      call.v = desc_.f32_output ? static_cast<float*>(args.y) + first
+                                : reinterpret_cast<float*>(scratch + kernel_scratch_bytes());
+      kernel_.run(call);
+      finish(call, channels, desc_.f32_output ? nullptr : static_cast<uint8_t*>(args.y) + first);
+    }
+  }
+
+  /// Activation in place, then codes where y is given.
+  void finish(const DepthwiseU8S8Call& call, int64_t channels, uint8_t* y) const {
+    const int64_t pixels = (call.oy_end - call.oy_begin) * desc_.geometry.ow;
+    const int64_t y_pitch = desc_.geometry.y_pitch;
+    const bool dense = call.v_pitch == channels;
+    const size_t run = static_cast<size_t>(dense ? pixels * channels : channels);
+    if (desc_.activation.kind != ActivationKind::none)
+      for (int64_t p = 0; p < (dense ? 1 : pixels); ++p)
+        activation_kernels_.activate(call.v + p * call.v_pitch, run, desc_.activation);
+    if (!y) return;
+    const bool dense_codes = y_pitch == channels;
+    for (int64_t p = 0; p < (dense_codes ? 1 : pixels); ++p)
+      activation_kernels_.quantize(call.v + p * channels, dense_codes ? run : static_cast<size_t>(channels),
+                                   desc_.inverse_y_scale, desc_.y_zero_point, desc_.lo, desc_.hi, y + p * y_pitch);
+  }
+
+  ConvU8S8Desc desc_;
+  DepthwiseU8S8Kernel kernel_;
+  int block_;
+  const char* name_;
+  ActivationKernels activation_kernels_;
+  AlignedBytes weights_;
+  size_t packed_bytes_ = 0;
+  std::vector<int32_t> bias_;
+  std::vector<float> multiplier_;
+  std::vector<uint8_t> zero_;
+};
+
+}  // namespace
+
+std::unique_ptr<const ConvU8S8> make_depthwise_u8s8(const ConvU8S8Desc& desc, Isa isa) {
+  if (!is_depthwise(desc.geometry)) return nullptr;
+  // Scales so far apart that an accumulator times its multiplier leaves int32 do not occur in trained networks; the
+  // scalar kernel, which clamps before it rounds, takes them.
+  const bool fits = is_form_3(desc) || fits_int32(desc);
+  const DepthwiseKernels& kernels = fits ? depthwise_kernels(isa) : depthwise_scalar;
+  return std::make_unique<DepthwiseU8S8>(desc, kernels.u8s8, isa);
+}
+
+}  // namespace octet

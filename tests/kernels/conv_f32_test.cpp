@@ -1,0 +1,195 @@
+#include "kernels/conv_f32/conv_f32.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "base/aligned.h"
+#include "kernels/conv_cases.h"
+
+namespace octet {
+namespace {
+
+constexpr float k_nan = std::numeric_limits<float>::quiet_NaN();
+
+struct Layer {
+  explicit Layer(const ConvCase& conv_case, uint32_t seed = 1) : shape(conv_case), random(seed) {
+    const WindowGeometry g = shape.geometry();
+    desc.geometry = g;
+    // The channels between C and the pitch are NaN: they must count for nothing.
+    x.assign(buffer_elements<float>(shape.batch, g.ih, g.iw, g.x_pitch), k_nan);
+    residual.assign(buffer_elements<float>(shape.batch, g.oh, g.ow, g.residual_pitch), k_nan);
+    for (int64_t p = 0; p < shape.batch * g.ih * g.iw; ++p)
+      for (int64_t c = 0; c < g.ic; ++c) x[static_cast<size_t>(p * g.x_pitch + c)] = number();
+    for (int64_t p = 0; p < shape.batch * g.oh * g.ow; ++p)
+      for (int64_t c = 0; c < g.oc; ++c) residual[static_cast<size_t>(p * g.residual_pitch + c)] = number();
+    weights.resize(static_cast<size_t>(shape.weight_count()));
+    bias.resize(static_cast<size_t>(g.oc));
+    for (float& w : weights) w = number();
+    for (float& b : bias) b = number();
+  }
+
+  float number() { return std::normal_distribution<float>()(random); }
+
+  std::unique_ptr<const ConvF32> make(Isa isa) {
+    desc.weights = weights;
+    desc.bias = bias;
+    return ConvF32::make(desc, isa);
+  }
+
+  /// All chunks for `threads` workers, one after the other; y starts as 90 everywhere and comes back with its pitch.
+  std::vector<float> run(Isa isa, int threads) {
+    const WindowGeometry& g = desc.geometry;
+    std::vector<float> y(buffer_elements<float>(shape.batch, g.oh, g.ow, g.y_pitch), 90.0f);
+    const std::unique_ptr<const ConvF32> layer = make(isa);
+    const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
+    const ConvF32Args args = {shape.batch, x.data(), residual.data(), y.data()};
+    const int64_t chunks = layer->chunks(shape.batch, threads);
+    for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
+    return y;
+  }
+
+  ConvCase shape;
+  std::mt19937 random;
+  ConvF32Desc desc;
+  std::vector<float> x, residual, weights, bias;
+};
+
+/// Exact, not within a tolerance: every ISA does the same fma in the same order. Elements outside the layer's channels must
+/// be as they were.
+void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
+  const std::vector<float> want = layer.run(Isa::scalar, 1);
+  for (const Isa isa : fast_isas())
+    for (const int workers : threads) {
+      const std::vector<float> got = layer.run(isa, workers);
+      const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin(), [](float p, float q) {
+        return p == q || (std::isnan(p) && std::isnan(q));
+      });
+      const int64_t index = a - want.begin(), pitch = layer.desc.geometry.y_pitch;
+      ASSERT_TRUE(a == want.end()) << name(isa) << ", " << workers << " threads, " << layer.shape << ": pixel "
+                                   << index / pitch << " channel " << index % pitch << " is " << *b << ", want " << *a;
+    }
+}
+
+TEST(ConvF32, every_isa_has_the_judges_bits_on_every_geometry_and_thread_count) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed);
+    layer.desc.has_residual = seed++ % 3 == 0;
+    expect_judged(layer, {1, 2, 3, 7});
+  }
+}
+
+TEST(ConvF32, an_image_gives_the_same_bits_alone_and_in_a_batch) {
+  for (const Isa isa : available_isas())
+    for (const int64_t size : {1, 5}) {
+      Layer batch(square(size, 33, 70, 3, 1, 1, 1, 1, 5));
+      const std::vector<float> all = batch.run(isa, 2);
+      const WindowGeometry& g = batch.desc.geometry;
+      for (int64_t image = 0; image < 5; ++image) {
+        Layer alone = batch;
+        alone.shape.batch = 1;
+        alone.x.erase(alone.x.begin(), alone.x.begin() + image * g.ih * g.iw * g.x_pitch);
+        const std::vector<float> y = alone.run(isa, 1);
+        for (int64_t i = 0; i < g.oh * g.ow * g.y_pitch; ++i)
+          ASSERT_EQ(y[static_cast<size_t>(i)], all[static_cast<size_t>(image * g.oh * g.ow * g.y_pitch + i)])
+              << name(isa) << " image " << image;
+      }
+    }
+}
+
+TEST(ConvF32, is_near_a_sum_in_double_precision) {
+  for (const ConvCase& c : {square(6, 40, 20, 3, 1, 1), square(9, 3, 20, 7, 2, 3), square(4, 24, 36, 3, 2, 1, 1, 3)}) {
+    Layer layer(c);
+    const WindowGeometry& g = layer.desc.geometry;
+    const std::vector<float> y = layer.run(available_isas().back(), 1);
+    const int64_t channels = g.ic / g.groups;
+    for (int64_t oy = 0; oy < g.oh; ++oy)
+      for (int64_t ox = 0; ox < g.ow; ++ox)
+        for (int64_t oc = 0; oc < g.oc; ++oc) {
+          double sum = layer.bias[static_cast<size_t>(oc)], size = std::abs(sum);
+          for (int64_t ic = 0; ic < channels; ++ic)
+            for (int64_t ky = 0; ky < g.kh; ++ky)
+              for (int64_t kx = 0; kx < g.kw; ++kx) {
+                const int64_t iy = oy * g.stride_h - g.pad_top + ky, ix = ox * g.stride_w - g.pad_left + kx;
+                if (iy < 0 || ix < 0 || iy >= g.ih || ix >= g.iw) continue;
+                const int64_t in = oc / (g.oc / g.groups) * channels + ic;
+                const double term =
+                    static_cast<double>(layer.x[static_cast<size_t>((iy * g.iw + ix) * g.x_pitch + in)]) *
+                    layer.weights[static_cast<size_t>(((oc * channels + ic) * g.kh + ky) * g.kw + kx)];
+                sum += term;
+                size += std::abs(term);
+              }
+          // A chain of k roundings of partial sums no larger than `size`: far below k * 2^-24 * size.
+          EXPECT_NEAR(y[static_cast<size_t>((oy * g.ow + ox) * g.y_pitch + oc)], sum, 1e-5 * size);
+        }
+  }
+}
+
+TEST(ConvF32, every_activation_equals_the_judge) {
+  const ActivationParams activations[] = {
+      {ActivationKind::relu, 0, 0},       {ActivationKind::clip, 0, 6},
+      {ActivationKind::clip, -1, 0.5f},   {ActivationKind::leaky_relu, 0.1f, 0},
+      {ActivationKind::sigmoid, 0, 0},    {ActivationKind::hard_sigmoid, 0.2f, 0.5f},
+      {ActivationKind::hard_swish, 0, 0}, {ActivationKind::silu, 0, 0},
+      {ActivationKind::tanh_, 0, 0}};
+  for (const ActivationParams& activation : activations)
+    for (const int64_t oc : {5, 64, 90})
+      for (const bool has_residual : {false, true}) {
+        Layer layer(square(6, 19, oc, 3, 1, 1, 1, 1, 2));
+        layer.desc.activation = activation;
+        layer.desc.has_residual = has_residual;
+        expect_judged(layer, {1, 3});
+      }
+}
+
+TEST(ConvF32, a_clamp_waits_for_the_whole_reduction) {
+  Layer layer(square(3, 700, 16, 3, 1, 1));  // several blocks
+  layer.desc.activation = {ActivationKind::clip, -3, 3};
+  layer.desc.has_residual = true;
+  expect_judged(layer);
+}
+
+TEST(ConvF32, nan_and_infinity_pass_through) {
+  for (const Isa isa : available_isas()) {
+    Layer layer(square(3, 4, 20, 1));
+    layer.desc.activation = {ActivationKind::relu, 0, 0};
+    layer.x[0] = k_nan;
+    layer.x[16] = std::numeric_limits<float>::infinity();
+    const std::vector<float> y = layer.run(isa, 1);
+    for (size_t c = 0; c < 20; ++c) {
+      EXPECT_TRUE(std::isnan(y[c])) << name(isa) << " channel " << c;
+      EXPECT_EQ(y[32 + c], layer.weights[4 * c] > 0 ? std::numeric_limits<float>::infinity() : 0.0f) << name(isa);
+      EXPECT_FALSE(std::isnan(y[64 + c])) << name(isa) << " channel " << c;
+    }
+  }
+}
+
+TEST(ConvF32, layers_without_bias_start_at_zero) {
+  Layer layer(square(4, 20, 40, 3, 1, 1));
+  layer.bias.clear();
+  expect_judged(layer);
+}
+
+TEST(ConvF32, a_channel_slice_of_a_wider_buffer_is_written_without_touching_its_neighbours) {
+  for (const int64_t oc : {5, 16, 70}) {
+    Layer layer(square(6, 19, oc, 3, 1, 1, 1, 1, 2));
+    layer.desc.geometry.y_pitch = 96;
+    expect_judged(layer);
+  }
+}
+
+TEST(ConvF32, the_isa_asked_for_is_the_one_that_runs) {
+  // FP32 has no use for the integer dot product of avx_vnni: that machine runs avx2's function.
+  Layer layer(square(3, 8, 8, 1));
+  for (const Isa isa : available_isas()) {
+    const std::string_view want = isa == Isa::avx_vnni ? "avx2" : name(isa);
+    EXPECT_EQ(std::string(layer.make(isa)->kernel_name()).substr(0, want.size()), want);
+  }
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,255 @@
+#include "kernels/conv_u8s8/conv_u8s8.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include "base/aligned.h"
+#include "kernels/conv_cases.h"
+
+namespace octet {
+namespace {
+
+/// A layer and its data. Fill the fields, then run on any ISA.
+struct Layer {
+  explicit Layer(const ConvCase& conv_case, uint32_t seed = 1) : shape(conv_case), random(seed) {
+    const WindowGeometry g = shape.geometry();
+    desc.geometry = g;
+    x.resize(buffer_elements<uint8_t>(shape.batch, g.ih, g.iw, g.x_pitch));
+    residual.resize(buffer_elements<uint8_t>(shape.batch, g.oh, g.ow, g.residual_pitch));
+    weights.resize(static_cast<size_t>(shape.weight_count()));
+    bias.resize(static_cast<size_t>(g.oc));
+    multiplier.resize(static_cast<size_t>(g.oc));
+    // The channels between C and the pitch get codes too: they must count for nothing.
+    for (uint8_t& code : x) code = static_cast<uint8_t>(between(0, 255));
+    for (uint8_t& code : residual) code = static_cast<uint8_t>(between(0, 255));
+    for (int8_t& code : weights) code = static_cast<int8_t>(between(-127, 127));
+    for (int32_t& b : bias) b = between(-20000, 20000);
+    const float depth = static_cast<float>(weights.size()) / static_cast<float>(g.oc);
+    for (float& m : multiplier) m = static_cast<float>(between(50, 200)) / (5000.0f * std::sqrt(depth) * 100.0f);
+    desc.x_zero_point = 97;
+    desc.y_zero_point = 121;
+  }
+
+  int between(int lo, int hi) { return std::uniform_int_distribution<int>(lo, hi)(random); }
+
+  void with_residual(int zero_point, float m) {
+    desc.has_residual = true;
+    desc.residual_zero_point = zero_point;
+    desc.residual_multiplier = m;
+  }
+
+  std::unique_ptr<const ConvU8S8> make(Isa isa) {
+    desc.weights = weights;
+    desc.bias = bias;
+    desc.multiplier = multiplier;
+    return ConvU8S8::make(desc, isa);
+  }
+
+  /// All chunks for `threads` workers, one after the other; y starts as 0x5a everywhere and comes back with its pitch.
+  template <class T>
+  std::vector<T> run(Isa isa, int threads) {
+    const WindowGeometry& g = desc.geometry;
+    std::vector<T> y(buffer_elements<T>(shape.batch, g.oh, g.ow, g.y_pitch), static_cast<T>(0x5a));
+    const std::unique_ptr<const ConvU8S8> layer = make(isa);
+    const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
+    const ConvU8S8Args args = {shape.batch, x.data(), residual.data(), y.data()};
+    const int64_t chunks = layer->chunks(shape.batch, threads);
+    for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
+    return y;
+  }
+
+  ConvCase shape;
+  std::mt19937 random;
+  ConvU8S8Desc desc;
+  std::vector<uint8_t> x, residual;
+  std::vector<int8_t> weights;
+  std::vector<int32_t> bias;
+  std::vector<float> multiplier;
+};
+
+/// The whole buffers are compared: bytes outside the layer's channels must be as they were.
+template <class T>
+void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
+  const std::vector<T> want = layer.run<T>(Isa::scalar, 1);
+  for (const Isa isa : fast_isas())
+    for (const int workers : threads) {
+      const std::vector<T> got = layer.run<T>(isa, workers);
+      const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin());
+      const int64_t index = a - want.begin(), pitch = layer.desc.geometry.y_pitch;
+      ASSERT_TRUE(a == want.end()) << name(isa) << ", " << workers << " threads, " << layer.shape << ": pixel "
+                                   << index / pitch << " channel " << index % pitch << " is " << +*b << ", want " << +*a;
+    }
+}
+
+TEST(ConvU8S8, every_isa_equals_the_judge_on_every_geometry) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed++);
+    expect_judged<uint8_t>(layer, {1, 2, 3, 7});
+  }
+}
+
+TEST(ConvU8S8, the_residual_form_equals_the_judge_on_every_geometry) {
+  uint32_t seed = 1000;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed++);
+    layer.with_residual(131, 0.37f);
+    expect_judged<uint8_t>(layer);
+  }
+}
+
+TEST(ConvU8S8, f32_output_has_the_judges_bits_on_every_geometry) {
+  uint32_t seed = 2000;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed);
+    if (seed++ % 2) layer.with_residual(3, 0.011f);
+    layer.desc.f32_output = true;
+    expect_judged<float>(layer);
+  }
+}
+
+TEST(ConvU8S8, layers_without_bias_start_at_zero) {
+  Layer layer(square(4, 20, 40, 3, 1, 1));
+  layer.bias.clear();
+  expect_judged<uint8_t>(layer);
+}
+
+TEST(ConvU8S8, extreme_codes_and_weights_do_not_saturate_on_the_way) {
+  for (const int x_code : {0, 255})
+    for (const int w_code : {-128, -127, 127})
+      for (const int zero_point : {0, 128, 255}) {
+        Layer layer(square(3, 70, 66, 3, 1, 1));
+        std::fill(layer.x.begin(), layer.x.end(), static_cast<uint8_t>(x_code));
+        std::fill(layer.weights.begin(), layer.weights.end(), static_cast<int8_t>(w_code));
+        layer.desc.x_zero_point = zero_point;
+        layer.desc.f32_output = true;  // shows the accumulator itself
+        std::fill(layer.multiplier.begin(), layer.multiplier.end(), 1.0f);
+        expect_judged<float>(layer);
+        layer.desc.f32_output = false;
+        std::fill(layer.multiplier.begin(), layer.multiplier.end(), 1e-5f);
+        expect_judged<uint8_t>(layer);
+      }
+}
+
+TEST(ConvU8S8, values_beyond_int32_saturate_to_the_bound_of_their_sign) {
+  for (const float m : {1e4f, 1e12f, 1e30f})
+    for (const bool with_residual : {false, true}) {
+      Layer layer(square(5, 30, 80, 3, 1, 1));
+      std::fill(layer.multiplier.begin(), layer.multiplier.end(), m);
+      if (with_residual) layer.with_residual(128, 1e9f);
+      expect_judged<uint8_t>(layer);
+    }
+}
+
+TEST(ConvU8S8, lo_and_hi_bound_every_code_for_every_zero_point) {
+  for (const int zero_point : {0, 1, 128, 254, 255})
+    for (const auto& [lo, hi] : {std::pair{0, 255}, {0, 0}, {255, 255}, {128, 255}, {10, 200}, {3, 127}}) {
+      for (const int64_t oc : {70, 16, 24}) {
+        Layer layer(square(4, 12, oc, 3, 1, 1));
+        layer.desc.y_zero_point = zero_point;
+        layer.desc.lo = lo;
+        layer.desc.hi = hi;
+        expect_judged<uint8_t>(layer);
+        layer.with_residual(zero_point, 0.8f);
+        expect_judged<uint8_t>(layer);
+      }
+    }
+}
+
+TEST(ConvU8S8, ties_round_to_the_even_code) {
+  // One channel, weight 1: acc = x, m = 0.5, so odd x are ties: 1 -> 0, 3 -> 2, 5 -> 2, 7 -> 4.
+  for (const Isa isa : available_isas()) {
+    Layer layer(square(4, 1, 1, 1));
+    layer.weights = {1};
+    layer.bias = {0};
+    layer.multiplier = {0.5f};
+    layer.desc.x_zero_point = 0;
+    layer.desc.y_zero_point = 10;
+    for (int i = 0; i < 16; ++i) layer.x[static_cast<size_t>(16 * i)] = static_cast<uint8_t>(i);
+    const std::vector<uint8_t> y = layer.run<uint8_t>(isa, 1);
+    const int want[16] = {0, 0, 1, 2, 2, 2, 3, 4, 4, 4, 5, 6, 6, 6, 7, 8};
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(y[static_cast<size_t>(16 * i)], 10 + want[i]) << name(isa) << " x = " << i;
+  }
+}
+
+TEST(ConvU8S8, activations_between_accumulator_and_code_equal_the_judge) {
+  const ActivationParams activations[] = {
+      {ActivationKind::leaky_relu, 0.1f, 0},  {ActivationKind::sigmoid, 0, 0}, {ActivationKind::hard_sigmoid, 0.2f, 0.5f},
+      {ActivationKind::hard_swish, 0, 0},     {ActivationKind::silu, 0, 0},    {ActivationKind::tanh_, 0, 0}};
+  for (const ActivationParams& activation : activations)
+    for (const int64_t oc : {5, 64, 90})
+      for (const bool with_residual : {false, true}) {
+        Layer layer(square(6, 19, oc, 3, 1, 1, 1, 1, 2));
+        if (with_residual) layer.with_residual(60, 0.01f);
+        for (float& m : layer.multiplier) m *= 0.05f;  // about -6..6
+        layer.desc.activation = activation;
+        layer.desc.inverse_y_scale = 30.0f;
+        layer.desc.y_zero_point = 40;
+        expect_judged<uint8_t>(layer, {1, 3});
+      }
+}
+
+TEST(ConvU8S8, f32_output_may_carry_an_activation) {
+  for (const ActivationParams& activation :
+       {ActivationParams{ActivationKind::relu, 0, 0}, ActivationParams{ActivationKind::clip, -0.5f, 1.5f},
+        ActivationParams{ActivationKind::silu, 0, 0}}) {
+    Layer layer(square(6, 19, 90, 3, 1, 1, 1, 1, 2));
+    for (float& m : layer.multiplier) m *= 0.05f;
+    layer.desc.activation = activation;
+    layer.desc.f32_output = true;
+    expect_judged<float>(layer);
+  }
+}
+
+TEST(ConvU8S8, a_channel_slice_of_a_wider_buffer_is_written_without_touching_its_neighbours) {
+  for (const int64_t oc : {5, 16, 70}) {
+    Layer layer(square(6, 19, oc, 3, 1, 1, 1, 1, 2));
+    layer.desc.geometry.y_pitch = 96;
+    expect_judged<uint8_t>(layer);
+  }
+}
+
+TEST(ConvU8S8, equals_numbers_computed_with_numpy) {
+  // numpy 2: rng = np.random.RandomState(7); see the arrays below. acc by explicit int64 loops with x - zx and zero outside;
+  // float32 arithmetic of form 2 with residual, fma emulated exactly in float64 (products and sums of these sizes fit).
+#include "kernels/conv_golden.inc"
+  for (const Isa isa : available_isas()) {
+    Layer layer({1, 4, 5, 3, 4, 3, 2, 2, 1, 1, 1, 1, 0, 1, 1, 1});
+    const WindowGeometry& g = layer.desc.geometry;
+    layer.weights.assign(std::begin(k_weights), std::end(k_weights));
+    layer.bias.assign(std::begin(k_bias), std::end(k_bias));
+    layer.multiplier.assign(std::begin(k_multiplier), std::end(k_multiplier));
+    layer.desc.x_zero_point = 120;
+    layer.desc.y_zero_point = 100;
+    layer.desc.lo = 60;
+    layer.desc.hi = 140;
+    layer.with_residual(77, 0.25f);
+    for (int64_t i = 0; i < g.ih * g.iw * g.ic; ++i) layer.x[static_cast<size_t>(i / 3 * g.x_pitch + i % 3)] = k_x[i];
+    for (int64_t i = 0; i < g.oh * g.ow * g.oc; ++i)
+      layer.residual[static_cast<size_t>(i / 4 * g.residual_pitch + i % 4)] = k_residual[i];
+    const std::vector<uint8_t> y = layer.run<uint8_t>(isa, 1);
+    for (int64_t i = 0; i < g.oh * g.ow * g.oc; ++i)
+      EXPECT_EQ(y[static_cast<size_t>(i / 4 * g.y_pitch + i % 4)], k_y[i]) << name(isa) << " element " << i;
+  }
+}
+
+TEST(ConvU8S8, the_isa_asked_for_is_the_one_that_runs) {
+  Layer layer(square(3, 8, 8, 1));
+  for (const Isa isa : available_isas())
+    EXPECT_EQ(std::string(layer.make(isa)->kernel_name()).substr(0, name(isa).size()), name(isa));
+}
+
+TEST(ConvU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
+  Layer many_pixels(square(56, 16, 16, 1)), many_channels(square(1, 64, 4096, 1));
+  for (const Isa isa : fast_isas())
+    for (const int threads : {1, 2, 4, 8}) {
+      EXPECT_GE(many_pixels.make(isa)->chunks(1, threads), threads);
+      EXPECT_GE(many_channels.make(isa)->chunks(1, threads), threads);
+    }
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,268 @@
+#include "kernels/depthwise/depthwise.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/aligned.h"
+#include "kernels/random_rows.h"
+
+namespace octet {
+namespace {
+
+using test::Buffer;
+using test::Random;
+
+enum class Form { plain, residual, silu_codes, floats, floats_residual };
+
+WindowGeometry geometry(int64_t c, int64_t k, int64_t stride, int64_t ih, int64_t iw, int64_t dilation = 1) {
+  WindowGeometry g;
+  g.ic = g.oc = g.groups = c;
+  g.ih = ih, g.iw = iw, g.kh = g.kw = k;
+  g.stride_h = g.stride_w = stride;
+  g.dilation_h = g.dilation_w = dilation;
+  g.pad_top = g.pad_left = (k - 1) / 2 * dilation;
+  g.oh = (ih + 2 * g.pad_top - dilation * (k - 1) - 1) / stride + 1;
+  g.ow = (iw + 2 * g.pad_left - dilation * (k - 1) - 1) / stride + 1;
+  g.x_pitch = g.y_pitch = g.residual_pitch = channel_pitch(c);
+  return g;
+}
+
+struct Layer {
+  WindowGeometry g;
+  int64_t batch;
+  ConvU8S8Desc desc;
+  std::vector<int8_t> weights;
+  std::vector<int32_t> bias;
+  std::vector<float> multiplier;
+  Buffer<uint8_t> x, residual;
+
+  Layer(const WindowGeometry& geometry, int64_t n, Form form, Random& random, float scale = 1.0f)
+      : g(geometry),
+        batch(n),
+        weights(static_cast<size_t>(g.ic * g.kh * g.kw)),
+        bias(static_cast<size_t>(g.ic)),
+        multiplier(static_cast<size_t>(g.ic)),
+        x(static_cast<size_t>(n * g.ih * g.iw * g.x_pitch)),
+        residual(static_cast<size_t>(n * g.oh * g.ow * g.residual_pitch)) {
+    for (int8_t& w : weights) w = random.weight();
+    for (int32_t& b : bias) b = static_cast<int32_t>(random.integer(-20000, 20000));
+    for (float& m : multiplier) m = scale * random.real(0.0005f, 0.02f);
+    random.fill(x.data(), x.size());
+    random.fill(residual.data(), residual.size());
+    desc.geometry = g;
+    desc.weights = weights;
+    desc.bias = bias;
+    desc.multiplier = multiplier;
+    desc.x_zero_point = static_cast<int32_t>(random.integer(0, 255));
+    desc.y_zero_point = static_cast<int32_t>(random.integer(0, 255));
+    desc.lo = static_cast<int32_t>(random.integer(0, 1)) * desc.y_zero_point;
+    desc.hi = static_cast<int32_t>(random.integer(desc.lo, 255));
+    desc.has_residual = form == Form::residual || form == Form::floats_residual;
+    desc.residual_zero_point = static_cast<int32_t>(random.integer(0, 255));
+    desc.residual_multiplier = random.real(0.1f, 2.0f);
+    desc.f32_output = form == Form::floats || form == Form::floats_residual;
+    if (form == Form::silu_codes) desc.activation.kind = ActivationKind::silu;
+    if (form == Form::floats_residual) desc.activation.kind = ActivationKind::relu;
+    desc.inverse_y_scale = 17.3f;
+  }
+
+  size_t outputs() const { return static_cast<size_t>(batch * g.oh * g.ow * g.y_pitch); }
+
+  /// The bytes of y, those between C and the pitch left out; the test fails where a kernel wrote them.
+  template <class T>
+  std::vector<T> run(Isa isa, int threads) const {
+    const auto conv = make_depthwise_u8s8(desc, isa);
+    Buffer<T> y(outputs(), T{77});
+    const AlignedBytes scratch = allocate_aligned(conv->scratch_bytes());
+    const ConvU8S8Args args = {batch, x.data(), residual.data(), y.data()};
+    for (int64_t chunk = conv->chunks(batch, threads) - 1; chunk >= 0; --chunk)
+      conv->run_chunk(args, chunk, threads, scratch.get());
+    EXPECT_TRUE(y.is_guard_intact());
+    std::vector<T> values;
+    for (size_t i = 0; i < y.size(); ++i) {
+      const bool is_channel = static_cast<int64_t>(i) % g.y_pitch < g.ic;
+      if (is_channel) values.push_back(y[i]);
+      EXPECT_TRUE(is_channel || y[i] == T{77}) << "padding channel written";
+    }
+    return values;
+  }
+};
+
+std::string describe(const WindowGeometry& g, Isa isa, Form form, int threads) {
+  return std::string(name(isa)) + " c" + std::to_string(g.ic) + " k" + std::to_string(g.kh) + "x" +
+         std::to_string(g.kw) + " s" + std::to_string(g.stride_h) + " d" + std::to_string(g.dilation_h) + " " +
+         std::to_string(g.ih) + "x" + std::to_string(g.iw) + " form " + std::to_string(static_cast<int>(form)) +
+         " threads " + std::to_string(threads);
+}
+
+void expect_every_isa_agrees(const WindowGeometry& g, int64_t batch, Form form, Random& random) {
+  const Layer layer(g, batch, form, random);
+  for (const Isa isa : available_isas()) {
+    for (const int threads : {1, 3}) {
+      SCOPED_TRACE(describe(g, isa, form, threads));
+      if (layer.desc.f32_output)
+        ASSERT_EQ(test::bits(layer.run<float>(isa, threads)), test::bits(layer.run<float>(Isa::scalar, 1)));
+      else
+        ASSERT_EQ(layer.run<uint8_t>(isa, threads), layer.run<uint8_t>(Isa::scalar, 1));
+    }
+  }
+}
+
+constexpr Form k_forms[] = {Form::plain, Form::residual, Form::silu_codes, Form::floats, Form::floats_residual};
+
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_every_tile_and_channel_tail) {
+  Random random(1);
+  for (const int64_t k : {3, 5})
+    for (const int64_t stride : {1, 2})
+      for (const int64_t c : {1, 16, 17, 31, 32, 33, 48, 63, 64, 65, 96, 100, 128, 144})
+        expect_every_isa_agrees(geometry(c, k, stride, 9, 13), 1, k_forms[random.integer(0, 4)], random);
+}
+
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_every_form_and_image_size) {
+  Random random(2);
+  for (const Form form : k_forms)
+    for (const auto& [ih, iw] : {std::pair{1, 1}, {2, 3}, {4, 4}, {7, 7}, {8, 5}, {3, 16}, {14, 14}})
+      for (const int64_t k : {3, 5})
+        for (const int64_t stride : {1, 2}) expect_every_isa_agrees(geometry(40, k, stride, ih, iw), 2, form, random);
+}
+
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_windows_without_a_tile_of_their_own) {
+  Random random(3);
+  for (const int64_t k : {1, 2, 3, 4, 7, 9})
+    for (const int64_t stride : {1, 3})
+      for (const int64_t dilation : {1, 2})
+        expect_every_isa_agrees(geometry(70, k, stride, 19, 18, dilation), 1, k_forms[random.integer(0, 4)], random);
+  WindowGeometry g = geometry(80, 3, 1, 6, 9);
+  g.kh = 1, g.pad_top = 0;
+  expect_every_isa_agrees(g, 1, Form::plain, random);
+}
+
+TEST(DepthwiseU8S8, pads_may_be_absent_or_wider_than_the_window) {
+  Random random(4);
+  for (const int64_t pad : {0, 4}) {
+    WindowGeometry g = geometry(36, 3, 1, 8, 8);
+    g.pad_top = g.pad_left = pad;
+    g.oh = g.ow = 8 + 2 * pad - 2;
+    expect_every_isa_agrees(g, 1, Form::plain, random);
+  }
+}
+
+TEST(DepthwiseU8S8, multipliers_that_leave_int32_saturate_on_every_isa) {
+  Random random(5);
+  const Layer layer(geometry(33, 3, 1, 5, 5), 1, Form::plain, random, 1e7f);
+  for (const Isa isa : available_isas()) EXPECT_EQ(layer.run<uint8_t>(isa, 1), layer.run<uint8_t>(Isa::scalar, 1));
+}
+
+// By hand: x = 1 2 3 4 (zero point 1), w = 1 -2 3, bias 5, m = 0.5, zy = 10. Sums of (x - 1) w with zero padding:
+//   5 + 0 - 0 + 3 = 8;  5 + 0 - 2 + 6 = 9;  5 + 1 - 4 + 9 = 11;  5 + 2 - 6 = 1
+// and halves 4, 4.5, 5.5, 0.5 round to 4, 4, 6, 0: ties to even.
+TEST(DepthwiseU8S8, rounds_ties_to_even_and_pads_with_the_zero_point) {
+  WindowGeometry g = geometry(1, 3, 1, 1, 4);
+  g.kh = 1, g.pad_top = 0, g.oh = 1;
+  Buffer<uint8_t> x(4 * 16);
+  for (size_t i = 0; i < 4; ++i) x[i * 16] = static_cast<uint8_t>(i + 1);
+  const std::vector<int8_t> w = {1, -2, 3};
+  const std::vector<int32_t> bias = {5};
+  const std::vector<float> m = {0.5f};
+  for (const Isa isa : available_isas()) {
+    Buffer<uint8_t> y(4 * 16);
+    ConvU8S8Desc desc;
+    desc.geometry = g, desc.weights = w, desc.bias = bias, desc.multiplier = m;
+    desc.x_zero_point = 1, desc.y_zero_point = 10;
+    const auto conv = make_depthwise_u8s8(desc, isa);
+    const AlignedBytes scratch = allocate_aligned(conv->scratch_bytes());
+    conv->run_chunk({1, x.data(), nullptr, y.data()}, 0, 1, scratch.get());
+    EXPECT_EQ((std::vector<int>{y[0], y[16], y[32], y[48]}), (std::vector<int>{14, 14, 16, 10})) << name(isa);
+  }
+}
+
+TEST(DepthwiseU8S8, the_named_isa_is_the_one_that_runs) {
+  Random random(6);
+  const Layer layer(geometry(16, 3, 1, 4, 4), 1, Form::plain, random);
+  for (const Isa isa : available_isas())
+    EXPECT_EQ(std::string(make_depthwise_u8s8(layer.desc, isa)->kernel_name()), std::string(name(isa)));
+}
+
+TEST(DepthwiseU8S8, refuses_a_dense_convolution) {
+  Random random(7);
+  Layer layer(geometry(16, 3, 1, 4, 4), 1, Form::plain, random);
+  layer.desc.geometry.groups = 1;
+  EXPECT_EQ(make_depthwise_u8s8(layer.desc, Isa::scalar), nullptr);
+}
+
+struct LayerF32 {
+  ConvF32Desc desc;
+  std::vector<float> weights, bias;
+  Buffer<float> x, residual;
+  int64_t batch;
+
+  LayerF32(const WindowGeometry& g, int64_t n, bool with_residual, Random& random)
+      : weights(static_cast<size_t>(g.ic * g.kh * g.kw)),
+        bias(static_cast<size_t>(g.ic)),
+        x(static_cast<size_t>(n * g.ih * g.iw * g.x_pitch)),
+        residual(static_cast<size_t>(n * g.oh * g.ow * g.residual_pitch)),
+        batch(n) {
+    random.fill(weights.data(), weights.size());
+    random.fill(bias.data(), bias.size());
+    random.fill(x.data(), x.size());
+    random.fill(residual.data(), residual.size());
+    desc = {.geometry = g, .weights = weights, .bias = bias, .has_residual = with_residual, .activation = {}};
+    if (with_residual) desc.activation.kind = ActivationKind::hard_swish;
+  }
+
+  std::vector<uint32_t> run(Isa isa, int threads) const {
+    const WindowGeometry& g = desc.geometry;
+    const auto conv = make_depthwise_f32(desc, isa);
+    Buffer<float> y(static_cast<size_t>(batch * g.oh * g.ow * g.y_pitch), 77.0f);
+    for (int64_t chunk = 0; chunk < conv->chunks(batch, threads); ++chunk)
+      conv->run_chunk({batch, x.data(), residual.data(), y.data()}, chunk, threads, nullptr);
+    EXPECT_TRUE(y.is_guard_intact());
+    for (size_t i = 0; i < y.size(); ++i)
+      EXPECT_TRUE(static_cast<int64_t>(i) % g.y_pitch < g.ic || y[i] == 77.0f) << "padding channel written";
+    return test::bits(y.values());
+  }
+};
+
+TEST(DepthwiseF32, every_isa_gives_the_scalar_bits) {
+  Random random(8);
+  for (const int64_t c : {1, 8, 15, 16, 17, 40, 72})
+    for (const int64_t k : {1, 3, 5, 7})
+      for (const int64_t stride : {1, 2}) {
+        const LayerF32 layer(geometry(c, k, stride, 10, 21, k == 3 ? 2 : 1), 2, c % 2 == 0, random);
+        for (const Isa isa : available_isas())
+          for (const int threads : {1, 3})
+            ASSERT_EQ(layer.run(isa, threads), layer.run(Isa::scalar, 1)) << name(isa) << " c" << c << " k" << k;
+      }
+}
+
+// Taps outside the image are left out, so an infinite weight there does no harm.
+TEST(DepthwiseF32, the_scalar_judge_gives_sums_made_by_hand) {
+  WindowGeometry g = geometry(1, 3, 1, 1, 3);
+  g.kh = 1, g.pad_top = 0, g.oh = 1;
+  Buffer<float> x(3 * 16);
+  x[0] = 1.0f, x[16] = 2.0f, x[32] = 4.0f;
+  const std::vector<float> w = {0.5f, 10.0f, -1.0f}, bias = {0.25f};
+  for (const Isa isa : available_isas()) {
+    Buffer<float> y(3 * 16);
+    const auto conv =
+        make_depthwise_f32({.geometry = g, .weights = w, .bias = bias, .has_residual = false, .activation = {}}, isa);
+    conv->run_chunk({1, x.data(), nullptr, y.data()}, 0, 1, nullptr);
+    EXPECT_EQ((std::vector<float>{y[0], y[16], y[32]}), (std::vector<float>{8.25f, 16.75f, 41.25f})) << name(isa);
+  }
+}
+
+TEST(DepthwiseF32, the_named_isa_is_the_one_that_runs) {
+  Random random(9);
+  const LayerF32 layer(geometry(16, 3, 1, 4, 4), 1, false, random);
+  for (const Isa isa : available_isas()) {
+    const std::string ran = make_depthwise_f32(layer.desc, isa)->kernel_name();
+    EXPECT_EQ(ran, isa == Isa::avx_vnni ? "avx2" : std::string(name(isa)));
+  }
+}
+
+}  // namespace
+}  // namespace octet
