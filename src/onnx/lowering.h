@@ -54,8 +54,10 @@ using LowerFn = Result<Done> (*)(Lowering& lowering, const Node& node);
 #include "onnx/lower.def"
 #undef OCTET_ONNX_LOWER
 
-/// The extent that a Split cuts, when it is known.
-std::optional<int64_t> split_extent(const Graph& graph, const Node& node);
+/// The extent of an axis (negative: from the back) when both are known.
+std::optional<int64_t> extent_of(const Shape& shape, int64_t axis);
+/// A Split whose num_outputs may leave a shorter last part.
+bool may_be_uneven(const Graph& graph, const Node& node);
 /// The lowest opset, at least 13, that has this node with these attributes, inputs and dtypes.
 int64_t required_opset(const Graph& graph, const Node& node);
 /// Takes out attributes that this opset does not have yet; required_opset() has seen that they say nothing.

@@ -63,15 +63,8 @@ bool is_arithmetic(const Node& node) {
   return is_op(node, "Add") || is_op(node, "Sub") || is_op(node, "Mul") || is_op(node, "Div");
 }
 
-/// Parts of unequal or unknown size, and none given.
-bool is_uneven_split(const Graph& graph, const Node& node) {
-  if (!is_op(node, "Split") || has_input(node, 1)) return false;
-  const std::optional<int64_t> extent = split_extent(graph, node);
-  return !extent || *extent % static_cast<int64_t>(node.outputs.size()) != 0;
-}
-
 int64_t opset_of_forms(const Graph& graph, const Node& node) {
-  if (is_uneven_split(graph, node)) return 18;
+  if (is_op(node, "Split") && may_be_uneven(graph, node)) return 18;
   if (is_younger_reduction(node) && has_input(node, 1)) return 18;
   if (is_op(node, "Pad") && has_input(node, 3)) return 18;
   if (is_op(node, "Pad") && string_attribute(node, "mode", "") == "wrap") return 19;

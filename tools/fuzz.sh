@@ -1,0 +1,27 @@
+#!/bin/sh
+# Fuzzes the ONNX reader: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
+# Builds the target with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD), starts
+# from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the verifier.
+# Exit 0: no finding. A finding stays as crash-*, oom-* or timeout-* in the build folder.
+set -eu
+if [ $# -lt 1 ]; then
+  echo "usage: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]" >&2
+  exit 2
+fi
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=${OCTET_FUZZ_BUILD:-$root/build/fuzz}
+seconds=$1
+corpus=${2:-$build/corpus}
+shift
+if [ $# -gt 0 ]; then shift; fi
+mkdir -p "$build"
+cmake -S "$root" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DOCTET_FUZZ=ON -DOCTET_TESTS=OFF -DOCTET_SANITIZE=address,undefined > "$build/configure.log" 2>&1 ||
+  { cat "$build/configure.log" >&2; exit 1; }
+cmake --build "$build" -j "${JOBS:-$(nproc)}" --target octet_fuzz_onnx_reader octet_onnx_seeds
+mkdir -p "$corpus" "$build/seeds"
+"$build/fuzz/octet_onnx_seeds" "$build/seeds"
+cd "$build"
+# rss: a reader of small files has no reason for more; a tensor that claims more than it holds must not be allocated.
+exec "$build/fuzz/octet_fuzz_onnx_reader" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
+  -print_final_stats=1 "$@" "$corpus" "$build/seeds"
