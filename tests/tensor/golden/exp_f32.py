@@ -34,7 +34,8 @@ def exp_f32(x):
     return int(np.float32(float(y)).view(np.uint32)) + (n << 23)
 
 
-for text in ("-87", "-86.5", "-50.25", "-10.1", "-1.7", "-0.34657359", "-1e-3", "0x1p-30", "0.1", "0.3465736", "0.5",
-             "1", "2.71828", "9.99", "31.4159", "64", "87.3", "88"):
-    x = np.float32(float.fromhex(text) if "0x" in text else float(text))
-    print(f"      {{{float(x).hex()}f, 0x{exp_f32(x):08x}u}},")
+if __name__ == "__main__":
+    for text in ("-87", "-86.5", "-50.25", "-10.1", "-1.7", "-0.34657359", "-1e-3", "0x1p-30", "0.1", "0.3465736", "0.5",
+                 "1", "2.71828", "9.99", "31.4159", "64", "87.3", "88"):
+        x = np.float32(float.fromhex(text) if "0x" in text else float(text))
+        print(f"      {{{float(x).hex()}f, 0x{exp_f32(x):08x}u}},")

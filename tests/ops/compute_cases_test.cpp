@@ -1,0 +1,24 @@
+// Convolutions, products, pools, activations, Q/DQ and the integer ops against ONNX Runtime and numpy. The .inc files
+// are made by make_compute_cases.py.
+#include "evaluate.h"
+
+namespace octet::testing {
+namespace {
+
+constexpr const char* k_compute[] = {
+#include "compute_cases.inc"
+};
+constexpr const char* k_integer[] = {
+#include "integer_cases.inc"
+};
+
+TEST(ComputeCases, float_ops_on_small_integers_give_exactly_the_numbers_of_onnx_runtime) {
+  for (const char* text : k_compute) expect_pairs_equal(text);
+}
+
+TEST(ComputeCases, integer_ops_give_the_codes_of_an_evaluation_of_the_readme_in_numpy) {
+  for (const char* text : k_integer) expect_pairs_equal(text);
+}
+
+}  // namespace
+}  // namespace octet::testing
