@@ -32,10 +32,10 @@ struct ConvCase {
 };
 
 inline std::ostream& operator<<(std::ostream& os, const ConvCase& c) {
-  return os << "batch " << c.batch << ", input " << c.ih << "x" << c.iw << "x" << c.ic << ", " << c.oc << " channels, kernel "
-            << c.kh << "x" << c.kw << ", stride " << c.stride_h << "x" << c.stride_w << ", dilation " << c.dilation_h << "x"
-            << c.dilation_w << ", pads " << c.top << " " << c.left << " " << c.bottom << " " << c.right << ", groups "
-            << c.groups;
+  return os << "batch " << c.batch << ", input " << c.ih << "x" << c.iw << "x" << c.ic << ", " << c.oc
+            << " channels, kernel " << c.kh << "x" << c.kw << ", stride " << c.stride_h << "x" << c.stride_w
+            << ", dilation " << c.dilation_h << "x" << c.dilation_w << ", pads " << c.top << " " << c.left << " "
+            << c.bottom << " " << c.right << ", groups " << c.groups;
 }
 
 /// Square kernels, strides, pads and dilations in one line.
@@ -44,7 +44,8 @@ inline ConvCase square(int64_t size, int64_t ic, int64_t oc, int64_t kernel, int
   return {batch, size, size, ic, oc, kernel, kernel, stride, stride, dilation, dilation, pad, pad, pad, pad, groups};
 }
 
-/// Every kernel form, stride, dilation, padding, group count, channel tail, tiny image and batch that the kernels tell apart.
+/// Every kernel form, stride, dilation, padding, group count, channel tail, tiny image and batch that the kernels tell
+/// apart.
 inline std::vector<ConvCase> conv_cases() {
   std::vector<ConvCase> cases;
   for (const int64_t ic : {1, 3, 4, 5, 16, 17, 64, 100})
@@ -76,10 +77,10 @@ inline std::vector<ConvCase> conv_cases() {
   cases.push_back(square(3, 160, 160, 3, 1, 1, 1, 2));
   cases.push_back(square(3, 32, 32, 3, 1, 1, 1, 32));  // depthwise, though another family is made for it
   cases.push_back(square(3, 30, 90, 3, 1, 1, 1, 15, 2));
-  cases.push_back(square(1, 515, 70, 1, 1, 0, 1, 1, 5));    // fully connected
-  cases.push_back(square(3, 700, 16, 3, 1, 1));             // a reduction of several blocks
-  cases.push_back(square(2, 2100, 65, 1, 1, 0, 1, 1, 2));   // one that is cut inside a tap
-  cases.push_back(square(40, 16, 16, 3, 1, 1));             // several blocks of pixels
+  cases.push_back(square(1, 515, 70, 1, 1, 0, 1, 1, 5));   // fully connected
+  cases.push_back(square(3, 700, 16, 3, 1, 1));            // a reduction of several blocks
+  cases.push_back(square(2, 2100, 65, 1, 1, 0, 1, 1, 2));  // one that is cut inside a tap
+  cases.push_back(square(40, 16, 16, 3, 1, 1));            // several blocks of pixels
   return cases;
 }
 

@@ -58,16 +58,15 @@ struct Layer {
   std::vector<float> x, residual, weights, bias;
 };
 
-/// Exact, not within a tolerance: every ISA does the same fma in the same order. Elements outside the layer's channels must
-/// be as they were.
+/// Exact, not within a tolerance: every ISA does the same fma in the same order. Elements outside the layer's channels
+/// must be as they were.
 void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
   const std::vector<float> want = layer.run(Isa::scalar, 1);
   for (const Isa isa : fast_isas())
     for (const int workers : threads) {
       const std::vector<float> got = layer.run(isa, workers);
-      const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin(), [](float p, float q) {
-        return p == q || (std::isnan(p) && std::isnan(q));
-      });
+      const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin(),
+                                        [](float p, float q) { return p == q || (std::isnan(p) && std::isnan(q)); });
       const int64_t index = a - want.begin(), pitch = layer.desc.geometry.y_pitch;
       ASSERT_TRUE(a == want.end()) << name(isa) << ", " << workers << " threads, " << layer.shape << ": pixel "
                                    << index / pitch << " channel " << index % pitch << " is " << *b << ", want " << *a;

@@ -13,10 +13,10 @@ namespace octet {
 
 struct ConvU8S8Desc {
   WindowGeometry geometry;
-  std::span<const int8_t> weights;   // [oc, ic/groups, kh, kw]
-  std::span<const int32_t> bias;     // [oc], or empty = 0; without zero-point terms (pack() folds them)
-  std::span<const float> multiplier; // m[oc] of docs/numerics.md: with or without 1/y_scale, as the form asks
-  int32_t x_zero_point = 0;          // u8 domain; also the value of padding
+  std::span<const int8_t> weights;    // [oc, ic/groups, kh, kw]
+  std::span<const int32_t> bias;      // [oc], or empty = 0; without zero-point terms (pack() folds them)
+  std::span<const float> multiplier;  // m[oc] of docs/numerics.md: with or without 1/y_scale, as the form asks
+  int32_t x_zero_point = 0;           // u8 domain; also the value of padding
   bool has_residual = false;
   int32_t residual_zero_point = 0;   // u8 domain
   float residual_multiplier = 0.0f;  // mr (form 2) or residual_scale (form 3)
@@ -24,8 +24,8 @@ struct ConvU8S8Desc {
   // Form 2 (activation.kind none, or relu/clip already expressed in lo and hi) and form 3 to a code:
   int32_t y_zero_point = 0;
   int32_t lo = 0, hi = 255;
-  ActivationParams activation;       // form 3; for f32 output relu and clip too
-  float inverse_y_scale = 0.0f;      // form 3 to a code
+  ActivationParams activation;   // form 3; for f32 output relu and clip too
+  float inverse_y_scale = 0.0f;  // form 3 to a code
 };
 
 struct ConvU8S8Args {

@@ -1,0 +1,77 @@
+// FP32 convolution for AVX512: tiles of up to 6 pixels x 64 channels in 24 accumulators. A position takes 4 weight
+// vectors and 6 broadcasts for 24 fma, so the loads are hidden.
+
+#include <immintrin.h>
+
+#include "kernels/conv_f32/conv_f32_isa.h"
+
+namespace octet {
+namespace {
+
+__mmask16 lane_mask(int32_t channels, int vector) {
+  const int32_t left = channels - 16 * vector;
+  return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+}
+
+template <int R, int C>
+void run_tile(const ConvF32Tile& tile) {
+  __m512 acc[R][C];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < C; ++v)
+      acc[r][v] = _mm512_maskz_loadu_ps(lane_mask(tile.channels, v), tile.start + r * tile.start_step + 16 * v);
+  const float* weights = tile.weights;
+  const char* prefetch = tile.prefetch;
+  const int64_t positions = tile.positions, prefetch_step = tile.prefetch_step;
+  for (int64_t s = 0; s < tile.segments; ++s) {
+    const float* row[R];
+    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_f32_tile_rows + r] + tile.first_position;
+    for (int64_t k = 0; k < positions; ++k) {
+      _mm_prefetch(prefetch, _MM_HINT_T1);
+      prefetch += prefetch_step;
+      __m512 w[C];
+      for (int v = 0; v < C; ++v) w[v] = _mm512_load_ps(weights + 16 * v);
+      weights += 16 * C;
+      for (int r = 0; r < R; ++r) {
+        const __m512 x = _mm512_set1_ps(row[r][k]);
+        for (int v = 0; v < C; ++v) acc[r][v] = _mm512_fmadd_ps(x, w[v], acc[r][v]);
+      }
+    }
+  }
+  // max and min return their second operand when one is NaN: that keeps the NaN of a value.
+  const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < C; ++v) {
+      const __mmask16 mask = lane_mask(tile.channels, v);
+      __m512 f = acc[r][v];
+      if (tile.residual)
+        f = _mm512_add_ps(f, _mm512_maskz_loadu_ps(mask, tile.residual + r * tile.residual_step + 16 * v));
+      _mm512_mask_storeu_ps(tile.y + r * tile.y_step + 16 * v, mask, _mm512_min_ps(hi, _mm512_max_ps(lo, f)));
+    }
+}
+
+template <int C>
+void run_rows(const ConvF32Tile& tile) {
+  switch (tile.row_count) {
+    case 1: return run_tile<1, C>(tile);
+    case 2: return run_tile<2, C>(tile);
+    case 3: return run_tile<3, C>(tile);
+    case 4: return run_tile<4, C>(tile);
+    case 5: return run_tile<5, C>(tile);
+    default: return run_tile<6, C>(tile);
+  }
+}
+
+void run(const ConvF32Tile& tile) {
+  switch ((tile.channels + 15) / 16) {
+    case 1: return run_rows<1>(tile);
+    case 2: return run_rows<2>(tile);
+    case 3: return run_rows<3>(tile);
+    default: return run_rows<4>(tile);
+  }
+}
+
+}  // namespace
+
+const ConvF32Kernel conv_f32_avx512_vnni = {run, 16, 4, "avx512_vnni 6x64"};
+
+}  // namespace octet

@@ -1,0 +1,193 @@
+#include "kernels/conv_f32/conv_f32.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <limits>
+
+#include "base/aligned.h"
+#include "kernels/activation/activation.h"
+#include "kernels/conv_f32/conv_f32_isa.h"
+#include "kernels/conv_f32/packing.h"
+#include "kernels/conv_f32/scalar.h"
+#include "kernels/implicit_gemm/split.h"
+#include "kernels/implicit_gemm/tap_table.h"
+
+namespace octet {
+namespace {
+
+const ConvF32Kernel* pick_kernel(Isa isa) {
+#define OCTET_KERNEL(entry, kernel) \
+  if (isa >= Isa::entry) return &kernel;
+#include "kernels/conv_f32/kernels.def"
+#undef OCTET_KERNEL
+  return nullptr;
+}
+
+constexpr float k_infinity = std::numeric_limits<float>::infinity();
+
+size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
+
+/// One packed layer for one inner function. Scratch of a worker: [tap table][compact input].
+class ConvF32Packed final : public ConvF32 {
+ public:
+  ConvF32Packed(const ConvF32Desc& desc, const ConvF32Kernel& kernel, Isa isa)
+      : desc_(desc),
+        kernel_(kernel),
+        taps_(desc.geometry, sizeof(float)),
+        activation_(activation_kernels(isa)),
+        packed_(pack_conv_f32(desc, taps_, kernel)),
+        pad_(allocate_aligned(sizeof(float) * static_cast<size_t>(taps_.pad_elements()))),
+        block_pixels_(conv_block_pixels(work(1))) {
+    std::memset(pad_.get(), 0, sizeof(float) * static_cast<size_t>(taps_.pad_elements()));
+    if (taps_.is_compact()) block_pixels_ = std::min(block_pixels_, compact_block_pixels());
+    const ActivationParams& activation = desc.activation;
+    if (activation.kind == ActivationKind::relu) lo_ = 0.0f;
+    if (activation.kind == ActivationKind::clip) lo_ = activation.p0, hi_ = activation.p1;
+    is_clamp_ = activation.kind == ActivationKind::none || activation.kind == ActivationKind::relu ||
+                activation.kind == ActivationKind::clip;
+  }
+
+  const char* kernel_name() const override { return kernel_.name; }
+  size_t packed_bytes() const override { return packed_.weights_bytes + 4 * packed_.bias.size(); }
+
+  int64_t chunks(int64_t batch, int threads) const override {
+    const ConvGrid grid = conv_grid(work(batch), threads);
+    return grid.pixel_parts * grid.panel_parts;
+  }
+
+  size_t scratch_bytes() const override { return table_bytes() + taps_.compact_bytes(block_pixels_); }
+
+  void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
+    const WindowGeometry& g = desc_.geometry;
+    const ConvWork all = work(args.batch);
+    const ConvGrid grid = conv_grid(all, threads);
+    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, k_tile_rows);
+    const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
+    for (int64_t first = pixels.begin; first < pixels.end;) {
+      int64_t count = std::min(block_pixels_, pixels.end - first);
+      if (taps_.is_compact())
+        count = std::min(count, g.oh * g.ow - first % (g.oh * g.ow));  // the copy serves one image
+      run_block(args, {first, first + count}, panels, scratch);
+      first += count;
+    }
+  }
+
+ private:
+  /// Rows of a block's compact copy should stay in L1 or near: at most about 32 KB of input.
+  int64_t compact_block_pixels() const {
+    const WindowGeometry& g = desc_.geometry;
+    int64_t rows = 1;
+    while (rows < g.oh && taps_.compact_bytes((rows + 1) * g.ow) <= (32u << 10)) ++rows;
+    return rows * g.ow;
+  }
+
+  ConvWork work(int64_t batch) const {
+    const WindowGeometry& g = desc_.geometry;
+    const int64_t panels = static_cast<int64_t>(packed_.panels.size());
+    const int64_t panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels;
+    const int64_t pixel_elements = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw);
+    return {.pixels = batch * g.oh * g.ow,
+            .panels = panels,
+            .panel_bytes = panel_bytes,
+            .pixel_bytes = static_cast<int64_t>(sizeof(float)) * pixel_elements,
+            .segments = taps_.segments()};
+  }
+
+  int64_t block_tiles(int64_t pixels) const { return (pixels + k_tile_rows - 1) / k_tile_rows; }
+  int64_t table_stride() const { return taps_.segments() * k_tile_rows; }
+  size_t table_bytes() const {
+    return round_up(static_cast<size_t>(block_tiles(block_pixels_) * table_stride()) * sizeof(std::byte*));
+  }
+
+  void run_block(const ConvF32Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
+    const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
+    std::byte* const compact = scratch + table_bytes();
+    const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
+    const int64_t count = pixels.end - pixels.begin, tiles = block_tiles(count);
+    if (taps_.is_compact()) taps_.copy_compact(x, pad_.get(), pixels.begin, count, compact);
+    int64_t group = -1;
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const ConvF32Panel& panel = packed_.panels[static_cast<size_t>(p)];
+      if (panel.group != group) {
+        group = panel.group;
+        fill_tables(x, compact, pixels, group, table);
+      }
+      for (const ConvF32Block& block : packed_.blocks)
+        for (int64_t t = 0; t < tiles; ++t) {
+          const IndexRange part = part_of(count, tiles, t);
+          run_tile(args, panel, block, {pixels.begin + part.begin, pixels.begin + part.end},
+                   table + t * table_stride());
+        }
+    }
+  }
+
+  void fill_tables(const std::byte* x, const std::byte* compact, IndexRange pixels, int64_t group,
+                   const std::byte** table) const {
+    const WindowGeometry& g = desc_.geometry;
+    const int64_t count = pixels.end - pixels.begin, tiles = block_tiles(count);
+    for (int64_t t = 0; t < tiles; ++t) {
+      const IndexRange part = part_of(count, tiles, t);
+      const int64_t first = pixels.begin + part.begin, rows = part.end - part.begin;
+      const std::byte** tile_table = table + t * table_stride();
+      if (taps_.is_compact())
+        taps_.fill_compact(compact, pixels.begin, first, rows, tile_table);
+      else
+        taps_.fill(x, pad_.get(), first, rows, group * (g.ic / g.groups), tile_table);
+    }
+  }
+
+  void run_tile(const ConvF32Args& args, const ConvF32Panel& panel, const ConvF32Block& block, IndexRange pixels,
+                const std::byte** table) const {
+    const WindowGeometry& g = desc_.geometry;
+    const bool is_first = &block == &packed_.blocks.front(), is_last = &block == &packed_.blocks.back();
+    const int64_t lanes_used = (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
+    const int64_t depth_before = block.first_segment * taps_.segment_elements() + block.first_position;
+    ConvF32Tile tile;
+    tile.rows = reinterpret_cast<const float* const*>(table) + block.first_segment * k_tile_rows;
+    tile.segments = block.segments;
+    tile.first_position = block.first_position;
+    tile.positions = block.positions;
+    tile.weights = reinterpret_cast<const float*>(packed_.weights.get()) + panel.weights_offset +
+                   static_cast<size_t>(depth_before * lanes_used);
+    tile.y = args.y + pixels.begin * g.y_pitch + panel.first_channel;
+    tile.y_step = g.y_pitch;
+    tile.start = is_first ? packed_.bias.data() + panel.bias_offset : tile.y;
+    tile.start_step = is_first ? 0 : g.y_pitch;
+    if (desc_.has_residual && is_last)
+      tile.residual = args.residual + pixels.begin * g.residual_pitch + panel.first_channel;
+    tile.residual_step = g.residual_pitch;
+    tile.lo = is_last ? lo_ : -k_infinity;
+    tile.hi = is_last ? hi_ : k_infinity;
+    tile.prefetch = reinterpret_cast<const char*>(tile.weights);
+    tile.row_count = static_cast<int32_t>(pixels.end - pixels.begin);
+    tile.channels = static_cast<int32_t>(panel.channels);
+    kernel_.run(tile);
+    if (is_last && !is_clamp_)
+      for (int64_t r = 0; r < tile.row_count; ++r)
+        activation_.activate(tile.y + r * tile.y_step, static_cast<size_t>(panel.channels), desc_.activation);
+  }
+
+  ConvF32Desc desc_;  // its spans are not used after construction
+  const ConvF32Kernel& kernel_;
+  TapTable taps_;
+  ActivationKernels activation_;
+  PackedConvF32 packed_;
+  AlignedBytes pad_;  // a pixel of zeros
+  int64_t block_pixels_;
+  float lo_ = -k_infinity, hi_ = k_infinity;
+  bool is_clamp_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<const ConvF32> ConvF32::make(const ConvF32Desc& desc, Isa isa) {
+  const WindowGeometry& g = desc.geometry;
+  assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
+  assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
+  const ConvF32Kernel* kernel = pick_kernel(isa);
+  if (!kernel) return make_conv_f32_scalar(desc);
+  return std::make_unique<ConvF32Packed>(desc, *kernel, isa);
+}
+
+}  // namespace octet

@@ -1,0 +1,40 @@
+#pragma once
+// Packs a layer's weights and bias into the order that an inner function reads (conv_f32_isa.h), cut into blocks of the
+// reduction whose weights stay in L2.
+
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned.h"
+#include "kernels/conv_f32/conv_f32.h"
+#include "kernels/conv_f32/conv_f32_isa.h"
+#include "kernels/implicit_gemm/tap_table.h"
+
+namespace octet {
+
+/// One panel: up to lanes * vectors output channels of one group.
+struct ConvF32Panel {
+  int64_t group = 0;
+  int64_t first_channel = 0;  // among all output channels
+  int64_t channels = 0;
+  size_t weights_offset = 0;  // floats
+  size_t bias_offset = 0;     // floats
+};
+
+/// A block of the reduction: whole segments, or a part of one segment.
+struct ConvF32Block {
+  int64_t first_segment = 0, segments = 0;
+  int64_t first_position = 0, positions = 0;
+};
+
+struct PackedConvF32 {
+  std::vector<ConvF32Panel> panels;
+  std::vector<ConvF32Block> blocks;  // in increasing k order, the same for every panel
+  AlignedBytes weights;
+  size_t weights_bytes = 0;
+  std::vector<float> bias;
+};
+
+PackedConvF32 pack_conv_f32(const ConvF32Desc& desc, const TapTable& taps, const ConvF32Kernel& kernel);
+
+}  // namespace octet

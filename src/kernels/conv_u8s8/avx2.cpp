@@ -1,0 +1,42 @@
+// u8 x s8 convolution for AVX2, exact. vpmaddubsw would add two u8 * s8 products in 16 saturating bits (255 * 127 * 2 >
+// 32767), so weights are s16 here and each dword of 4 codes is split into two vectors of s16 pairs by an and and a
+// shift; vpmaddwd then adds pairs of products in 32 bits. 6 pixels x 16 channels.
+
+#include "kernels/conv_u8s8/ymm_isa.h"
+
+namespace octet {
+namespace {
+
+template <int R, int C>
+struct WideTile {
+  static void run(const ConvU8S8Tile& tile) {
+    __m256i acc[R][C];
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));
+    const __m256i* weights = static_cast<const __m256i*>(tile.weights);
+    const __m256i low_bytes = _mm256_set1_epi16(0xff);
+    const int64_t dwords = tile.dwords;
+    for (int64_t s = 0; s < tile.segments; ++s) {
+      const uint8_t* row[R];
+      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_tile_rows + r];
+      for (int64_t d = 0; d < dwords; ++d) {
+        for (int r = 0; r < R; ++r) {
+          const __m256i x = broadcast_4(row[r] + 4 * d);
+          const __m256i even = _mm256_and_si256(x, low_bytes), odd = _mm256_srli_epi16(x, 8);
+          for (int v = 0; v < C; ++v) {
+            acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(even, _mm256_load_si256(weights + 2 * v)));
+            acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(odd, _mm256_load_si256(weights + 2 * v + 1)));
+          }
+        }
+        weights += 2 * C;
+      }
+    }
+    finish<R, C>(tile, acc);
+  }
+};
+
+}  // namespace
+
+const ConvU8S8Kernel conv_u8s8_avx2 = {run_any<WideTile>, 8, 2, true, "avx2 6x16"};
+
+}  // namespace octet

@@ -1,0 +1,37 @@
+// u8 x s8 convolution for AVX-VNNI: 6 pixels x 16 channels; a step of 4 positions is 2 weight vectors, 6 broadcasts and
+// 12 vpdpbusd.
+
+#include "kernels/conv_u8s8/ymm_isa.h"
+
+namespace octet {
+namespace {
+
+template <int R, int C>
+struct VnniTile {
+  static void run(const ConvU8S8Tile& tile) {
+    __m256i acc[R][C];
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));
+    const __m256i* weights = static_cast<const __m256i*>(tile.weights);
+    const int64_t dwords = tile.dwords;
+    for (int64_t s = 0; s < tile.segments; ++s) {
+      const uint8_t* row[R];
+      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_tile_rows + r];
+      for (int64_t d = 0; d < dwords; ++d) {
+        __m256i w[C];
+        for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);
+        for (int r = 0; r < R; ++r) {
+          const __m256i x = broadcast_4(row[r] + 4 * d);
+          for (int v = 0; v < C; ++v) acc[r][v] = _mm256_dpbusd_avx_epi32(acc[r][v], x, w[v]);
+        }
+      }
+    }
+    finish<R, C>(tile, acc);
+  }
+};
+
+}  // namespace
+
+const ConvU8S8Kernel conv_u8s8_avx_vnni = {run_any<VnniTile>, 8, 2, false, "avx_vnni 6x16"};
+
+}  // namespace octet

@@ -1,0 +1,39 @@
+#pragma once
+// Packs a layer's weights, bias and multipliers into the order that an inner function reads (conv_u8s8_isa.h).
+
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned.h"
+#include "kernels/conv_u8s8/conv_u8s8.h"
+#include "kernels/conv_u8s8/conv_u8s8_isa.h"
+#include "kernels/implicit_gemm/tap_table.h"
+
+namespace octet {
+
+/// One panel: up to lanes * vectors output channels of one group.
+struct ConvU8S8Panel {
+  int64_t group = 0;
+  int64_t first_channel = 0;  // among all output channels
+  int64_t channels = 0;
+  size_t weights_offset = 0;  // bytes
+  size_t lane_offset = 0;     // elements of bias and multiplier
+};
+
+struct PackedConvU8S8 {
+  std::vector<ConvU8S8Panel> panels;
+  AlignedBytes weights;
+  size_t weights_bytes = 0;
+  std::vector<int32_t> bias;  // bias - x_zero_point * sum of weights
+  std::vector<float> multiplier;
+};
+
+/// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
+/// the vector work never grows, since a vector's lanes were idle anyway.
+int64_t merged_groups(const WindowGeometry& geometry, int lanes);
+
+/// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output.
+PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
+                              const ConvU8S8Kernel& kernel, bool natural_order);
+
+}  // namespace octet

@@ -1,0 +1,100 @@
+#pragma once
+// What the two 256-bit kernels share: tiles of up to 6 pixels x 16 channels in 12 accumulators (of 16 registers), and
+// what follows the accumulation. Everything is in an unnamed namespace: each ISA file has its own copy with its own
+// flags.
+
+#include <immintrin.h>
+
+#include "kernels/conv_u8s8/conv_u8s8_isa.h"
+
+namespace octet {
+namespace {
+
+__m256i broadcast_4(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
+
+/// 8 residual codes of vector v, widened. Packed order (C = 2, u8): see conv_u8s8_channel.
+template <int C, bool f32>
+inline __m256i residual_codes(const uint8_t* p, int v) {
+  if (C == 1 || f32) return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8 * v)));
+  const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m128i order = v == 0 ? _mm_setr_epi8(0, 1, 2, 3, 8, 9, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1)
+                               : _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1);
+  return _mm256_cvtepu8_epi32(_mm_shuffle_epi8(codes, order));
+}
+
+/// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr).
+template <int C, bool f32>
+inline __m256 scaled(const ConvU8S8Tile& tile, __m256i acc, int r, int v) {
+  const __m256 m = _mm256_loadu_ps(tile.multiplier + 8 * v);
+  const __m256 f = _mm256_cvtepi32_ps(acc);
+  if (!tile.residual) return _mm256_mul_ps(f, m);
+  const __m256i codes = residual_codes<C, f32>(tile.residual + r * tile.residual_step, v);
+  const __m256i centred = _mm256_sub_epi32(codes, _mm256_set1_epi32(tile.residual_zero_point));
+  const __m256 scaled_residual = _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(tile.residual_multiplier));
+  return _mm256_fmadd_ps(f, m, scaled_residual);
+}
+
+template <int C>
+inline void store_codes(const ConvU8S8Tile& tile, const __m256i (&acc)[C], int r) {
+  // Clamping from above before rounding equals clamping after it (the bound is an integer). From below nothing is
+  // needed: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
+  const __m256 upper = _mm256_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
+  const __m256i q0 = _mm256_cvtps_epi32(_mm256_min_ps(scaled<C, false>(tile, acc[0], r, 0), upper));
+  const __m256i q1 =
+      C == 1 ? q0 : _mm256_cvtps_epi32(_mm256_min_ps(scaled<C, false>(tile, acc[C - 1], r, C - 1), upper));
+  __m256i words = _mm256_packs_epi32(q0, q1);  // C = 2: natural order thanks to the packing
+  if (C == 1) words = _mm256_permute4x64_epi64(words, 0x08);
+  words = _mm256_adds_epi16(words, _mm256_set1_epi16(static_cast<int16_t>(tile.y_zero_point)));
+  __m128i codes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  codes = _mm_max_epu8(codes, _mm_set1_epi8(static_cast<char>(tile.lo)));
+  uint8_t* const y = static_cast<uint8_t*>(tile.y) + r * tile.y_step;
+  if (tile.channels == 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y), codes);
+    return;
+  }
+  uint8_t row[16];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(row), codes);
+  __builtin_memcpy(y, row, static_cast<size_t>(tile.channels));
+}
+
+template <int C>
+inline void store_floats(const ConvU8S8Tile& tile, const __m256i (&acc)[C], int r) {
+  float row[16];
+  for (int v = 0; v < C; ++v) _mm256_storeu_ps(row + 8 * v, scaled<C, true>(tile, acc[v], r, v));
+  __builtin_memcpy(static_cast<float*>(tile.y) + r * tile.y_step, row, 4 * static_cast<size_t>(tile.channels));
+}
+
+template <int R, int C>
+inline void finish(const ConvU8S8Tile& tile, const __m256i (&acc)[R][C]) {
+  for (int r = 0; r < R; ++r) {
+    if (tile.f32_output)
+      store_floats<C>(tile, acc[r], r);
+    else
+      store_codes<C>(tile, acc[r], r);
+  }
+}
+
+/// Calls Tile<rows, vectors>::run for the tile's size.
+template <template <int, int> class Tile, int C>
+void run_rows(const ConvU8S8Tile& tile) {
+  switch (tile.row_count) {
+    case 1: return Tile<1, C>::run(tile);
+    case 2: return Tile<2, C>::run(tile);
+    case 3: return Tile<3, C>::run(tile);
+    case 4: return Tile<4, C>::run(tile);
+    case 5: return Tile<5, C>::run(tile);
+    default: return Tile<6, C>::run(tile);
+  }
+}
+
+template <template <int, int> class Tile>
+void run_any(const ConvU8S8Tile& tile) {
+  return tile.channels <= 8 ? run_rows<Tile, 1>(tile) : run_rows<Tile, 2>(tile);
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,38 @@
+#pragma once
+// How the work of a convolution is cut: into chunks for the threads, and within a chunk into blocks for the caches.
+
+#include <cstdint>
+
+namespace octet {
+
+/// A convolution seen as pixels x panels of output channels.
+struct ConvWork {
+  int64_t pixels = 0;       // of the whole batch
+  int64_t panels = 0;       // over all groups
+  int64_t panel_bytes = 0;  // packed weights of one panel
+  int64_t pixel_bytes = 0;  // input bytes that one more output pixel brings in
+  int64_t segments = 1;     // pointers per pixel in the tap table
+};
+
+/// Chunks form a grid of pixel ranges x panel ranges.
+struct ConvGrid {
+  int64_t pixel_parts = 1;
+  int64_t panel_parts = 1;
+};
+
+struct IndexRange {
+  int64_t begin = 0, end = 0;
+};
+
+/// Few pixels or large weights: panels are split, so that each worker streams its own share of the weights. Otherwise
+/// pixels, into two parts per worker.
+ConvGrid conv_grid(const ConvWork& work, int threads);
+
+/// Pixels of a block: all panels meet one block before the next one begins. Small weights stay in L2 by themselves, and
+/// then a block is what fits L1; large weights are streamed once per block, which therefore takes up to half of L2.
+int64_t conv_block_pixels(const ConvWork& work);
+
+/// The index-th of `parts` nearly equal parts of [0, n), cut at multiples of `multiple`.
+IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple = 1);
+
+}  // namespace octet

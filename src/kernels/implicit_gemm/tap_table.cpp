@@ -1,0 +1,121 @@
+#include "kernels/implicit_gemm/tap_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace octet {
+namespace {
+
+/// Up to 16 bytes are written and read per pixel of the compact copy, whatever its channels.
+constexpr size_t k_compact_slack = 64;
+
+bool wants_compact(const WindowGeometry& g) { return g.groups == 1 && g.ic <= 4 && g.kw > 1 && g.dilation_w == 1; }
+
+/// Copies `pixels` pixels of bytes_per_pixel (<= 16) from a larger pitch, in increasing order: what is written past a
+/// pixel's end is overwritten by the next one. A fixed size makes the copy one move.
+std::byte* squeeze(const std::byte* from, int64_t pitch_bytes, int64_t pixels, int64_t bytes_per_pixel, std::byte* to) {
+  if (bytes_per_pixel <= 4) {
+    for (int64_t i = 0; i < pixels; ++i, from += pitch_bytes, to += bytes_per_pixel) std::memcpy(to, from, 4);
+  } else {
+    for (int64_t i = 0; i < pixels; ++i, from += pitch_bytes, to += bytes_per_pixel) std::memcpy(to, from, 16);
+  }
+  return to;
+}
+
+}  // namespace
+
+TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes)
+    : geometry_(geometry), element_bytes_(static_cast<int64_t>(element_bytes)), compact_(wants_compact(geometry)) {
+  const WindowGeometry& g = geometry_;
+  const int64_t channels = g.ic / g.groups;
+  segments_ = compact_ ? g.kh : g.kh * g.kw;
+  segment_elements_ = compact_ ? g.kw * channels : channels;
+  if (compact_) compact_row_bytes_ = ((g.ow - 1) * g.stride_w + g.kw) * g.ic * element_bytes_;
+  for (int64_t ky = 0; ky < g.kh; ++ky)
+    for (int64_t kx = 0; kx < g.kw; ++kx)
+      offsets_.push_back((ky * g.dilation_h * g.iw + kx * g.dilation_w) * g.x_pitch * element_bytes_);
+}
+
+int64_t TapTable::weight_index(int64_t s, int64_t k) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t channels = g.ic / g.groups;
+  const int64_t channel = compact_ ? k % channels : k;
+  const int64_t tap = compact_ ? s * g.kw + k / channels : s;
+  return channel * g.kh * g.kw + tap;
+}
+
+size_t TapTable::compact_bytes(int64_t pixels) const {
+  if (!compact_) return 0;
+  const WindowGeometry& g = geometry_;
+  const int64_t output_rows = std::min(g.oh, (pixels + g.ow - 2) / g.ow + 1);
+  const int64_t rows = (output_rows - 1) * g.stride_h + (g.kh - 1) * g.dilation_h + 1;
+  return static_cast<size_t>(rows * compact_row_bytes_) + k_compact_slack;
+}
+
+void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels,
+                            std::byte* copy) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t image = first / (g.oh * g.ow);
+  const int64_t oy_first = first / g.ow % g.oh;
+  const int64_t oy_last = (first + pixels - 1) / g.ow % g.oh;
+  const int64_t pitch_bytes = g.x_pitch * element_bytes_, pixel_bytes = g.ic * element_bytes_;
+  const int64_t width = (g.ow - 1) * g.stride_w + g.kw;
+  const int64_t left = std::min(width, g.pad_left);
+  const int64_t inside = std::clamp<int64_t>(width - left, 0, g.iw);
+  const int64_t iy_end = oy_last * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h;
+  for (int64_t iy = oy_first * g.stride_h - g.pad_top; iy <= iy_end; ++iy) {
+    std::byte* to = copy;
+    if (iy < 0 || iy >= g.ih) {
+      squeeze(pad, 0, width, pixel_bytes, to);
+    } else {
+      to = squeeze(pad, 0, left, pixel_bytes, to);
+      to = squeeze(x + (image * g.ih + iy) * g.iw * pitch_bytes, pitch_bytes, inside, pixel_bytes, to);
+      squeeze(pad, 0, width - left - inside, pixel_bytes, to);
+    }
+    copy += compact_row_bytes_;
+  }
+}
+
+void TapTable::fill_compact(const std::byte* copy, int64_t copy_first, int64_t first, int64_t rows,
+                            const std::byte** table) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t oy_first = copy_first / g.ow % g.oh;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t oy = (first + r) / g.ow % g.oh, ox = (first + r) % g.ow;
+    const std::byte* pixel =
+        copy + (oy - oy_first) * g.stride_h * compact_row_bytes_ + ox * g.stride_w * g.ic * element_bytes_;
+    for (int64_t s = 0; s < segments_; ++s) table[s * k_tile_rows + r] = pixel + s * g.dilation_h * compact_row_bytes_;
+  }
+}
+
+void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, int64_t rows, int64_t first_channel,
+                    const std::byte** table) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t pitch_bytes = g.x_pitch * element_bytes_;
+  x += first_channel * element_bytes_;
+  pad += first_channel * element_bytes_;
+  int64_t ox = first % g.ow, oy = first / g.ow % g.oh, image = first / (g.ow * g.oh);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t iy = oy * g.stride_h - g.pad_top, ix = ox * g.stride_w - g.pad_left;
+    const int64_t origin = ((image * g.ih + iy) * g.iw + ix) * pitch_bytes;  // may lie outside
+    const bool inside =
+        iy >= 0 && ix >= 0 && iy + (g.kh - 1) * g.dilation_h < g.ih && ix + (g.kw - 1) * g.dilation_w < g.iw;
+    if (inside) {
+      for (int64_t s = 0; s < segments_; ++s) table[s * k_tile_rows + r] = x + (origin + offsets_[s]);
+    } else {
+      int64_t s = 0;
+      for (int64_t ky = 0; ky < g.kh; ++ky)
+        for (int64_t kx = 0; kx < g.kw; ++kx, ++s) {
+          const int64_t y_in = iy + ky * g.dilation_h, x_in = ix + kx * g.dilation_w;
+          const bool real = y_in >= 0 && y_in < g.ih && x_in >= 0 && x_in < g.iw;
+          table[s * k_tile_rows + r] = real ? x + (origin + offsets_[s]) : pad;
+        }
+    }
+    if (++ox == g.ow) {
+      ox = 0;
+      if (++oy == g.oh) oy = 0, ++image;
+    }
+  }
+}
+
+}  // namespace octet

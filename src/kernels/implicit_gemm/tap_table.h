@@ -1,0 +1,59 @@
+#pragma once
+// Implicit GEMM on NHWC: where the input of an output pixel lies, without an im2col copy.
+//
+// The reduction of one output runs over segments: runs of input elements that lie contiguously for every pixel. Usually
+// a segment is one tap (kh, kw) with its channels. A table of pointers [segment][row of the tile] leads the inner
+// function there; taps in the padding point to one row filled with the padding value, so borders need no code of their
+// own.
+//
+// Few channels (a stem's 3 of a pitch of 16) would waste most of a 4-position dot product and a pointer per tap. There
+// the input rows of a block are first copied to a compact, padded form (pitch = channels); then all taps of a kernel
+// row are one segment of kw * channels elements.
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/conventions.h"
+
+namespace octet {
+
+/// Most pixels of a tile, and the stride of the pointer table.
+inline constexpr int64_t k_tile_rows = 6;
+
+class TapTable {
+ public:
+  /// element_bytes: 1 (u8 codes) or 4 (f32).
+  TapTable(const WindowGeometry& geometry, size_t element_bytes);
+
+  bool is_compact() const { return compact_; }
+  int64_t segments() const { return segments_; }
+  int64_t segment_elements() const { return segment_elements_; }
+  /// Index into one output channel's weights [ic/groups][kh][kw] of position k of segment s.
+  int64_t weight_index(int64_t s, int64_t k) const;
+
+  /// Elements that a padding row must hold: every read through the table stays inside.
+  int64_t pad_elements() const { return geometry_.x_pitch + 64; }
+
+  /// Bytes of the compact copy that serves `pixels` consecutive output pixels of one image; 0 when not compact.
+  size_t compact_bytes(int64_t pixels) const;
+  /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
+  void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy) const;
+
+  /// Fills table[s * k_tile_rows + r] for the `rows` output pixels from `first` on, counted over the whole batch, for
+  /// channels from first_channel on. Compact: `copy` must hold these pixels' rows, whose first pixel was copy_first.
+  void fill(const std::byte* x, const std::byte* pad, int64_t first, int64_t rows, int64_t first_channel,
+            const std::byte** table) const;
+  void fill_compact(const std::byte* copy, int64_t copy_first, int64_t first, int64_t rows,
+                    const std::byte** table) const;
+
+ private:
+  WindowGeometry geometry_;
+  int64_t element_bytes_;
+  bool compact_;
+  int64_t segments_, segment_elements_;
+  int64_t compact_row_bytes_ = 0;
+  std::vector<int64_t> offsets_;  // bytes from the first tap's pixel to each tap's
+};
+
+}  // namespace octet
