@@ -9,7 +9,9 @@ namespace {
 
 constexpr const char* k_graphs[] = {
 #include "close_cases.inc"
+#include "compute_cases.inc"
 #include "exact_cases.inc"
+#include "integer_cases.inc"
 #include "movement_cases.inc"
 };
 constexpr std::string_view k_pieces[] = {"-",
