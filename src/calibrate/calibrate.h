@@ -1,6 +1,6 @@
 #pragma once
-// Drives a float engine over data and fills the ranges table; all methods in one streaming pass, memory independent of
-// the data's size.
+// Drives a float engine over data and fills the ranges table: all methods in one streaming pass, in memory that does
+// not depend on the size of the data.
 
 #include <functional>
 #include <string>
@@ -22,8 +22,7 @@ struct CalibrateOptions {
 /// engine: FP32, one f32 input whose dimension 0 is the batch; a last partial batch is used, and counted for its real
 /// samples only, so the table does not depend on the batch. Fills samples, percentile and tensors (in the order of
 /// points, duplicates once); the caller adds hashes, spec and method. An all-zero tensor is fine: its ranges are 0.
-/// Errors: no samples, a sample that cannot be read, a tensor never reached, a non-finite value (names tensor and
-/// sample).
+/// Errors: no samples, an unreadable sample, a tensor never reached, a non-finite value (names tensor and sample).
 Result<CalibrationTable> calibrate(const std::shared_ptr<const Engine>& engine, const Dataset& data,
                                    const CalibrateOptions& options);
 

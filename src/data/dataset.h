@@ -23,8 +23,8 @@ class Dataset {
   virtual std::vector<int64_t> labels(int64_t i) const = 0;
   /// A name for messages: file name or index.
   virtual std::string sample_name(int64_t i) const = 0;
-  /// Writes sample i, preprocessed, into out (element count of dims, e.g. {3, 32, 32}). An Error names the sample and
-  /// what does not fit.
+  /// Writes sample i, preprocessed, into out (element count of dims, e.g. {3, 32, 32}).
+  /// An Error names the sample and what does not fit.
   virtual Result<Done> read(int64_t i, const Dims& dims, std::span<float> out) const = 0;
   /// Content hash of the samples (their names and bytes), 16 hex digits, for caches. Reads every sample's file.
   virtual std::string hash() const = 0;
@@ -32,20 +32,19 @@ class Dataset {
 
 struct DatasetOptions {
   std::string preprocess = "none";
-  int64_t limit = 0;                // first N samples in name order; 0 = all
-  std::optional<uint64_t> shuffle;  // a random subset of `limit` with this seed, still in name order
-  std::string labels = "";          // a label file to use instead of the ones found beside the data
-  std::string input = "";           // .npz: the array to read; may be left out where there is only one
-  Dims sample_dims = {};            // raw files: dims of one sample; empty = the whole file is one sample
+  int64_t limit = 0;                     // first N samples in name order; 0 = all
+  std::optional<uint64_t> shuffle = {};  // a random subset of `limit` with this seed, still in name order
+  std::string labels = "";               // a label file to use instead of the ones found beside the data
+  std::string input = "";                // .npz: the array to read; may be left out where there is only one
+  Dims sample_dims = {};                 // raw files: dims of one sample; empty = the whole file is one sample
 };
 
 /// What PATH may be (docs/data.md has the details):
 ///   a picture; a folder of pictures: sub-folder names sorted = classes, or labels.txt / labels.csv /
 ///   FOLDER_labels.csv; CIFAR-10 binary (*.bin of 3073-byte records); .npy ([N,...], floats, or u8 pixels [N,3,h,w])
-///   with PATH.labels.npy or STEM_labels.csv; .npz (options.input, "labels"); "synthetic:N" (noise, no labels);
-///   "shapes:N" and "shapes-train:N" (octet's generated pictures of ten classes, two disjoint splits); any other file,
-///   or "raw:PATH": dense f32, as trtexec's
-///   --loadInputs.
+///   with PATH.labels.npy or STEM_labels.csv; .npz (input name, "labels"); "synthetic:N" (noise, no labels); "shapes:N"
+///   and "shapes-train:N" (generated pictures of ten classes, two splits); any other file, or "raw:PATH": dense f32, as
+///   trtexec's --loadInputs.
 /// Errors: nothing there, no samples, damage, labels that do not fit, a preprocess spec that does not parse.
 Result<std::unique_ptr<Dataset>> open_dataset(const std::string& path, const DatasetOptions& options);
 

@@ -1,5 +1,5 @@
 // Binary PGM (P5) and PPM (P6): "P6 width height maxval", whitespace and #-comments between, one whitespace, samples of
-// 1 byte (2, high byte first, when maxval > 255). Samples become round(v * 255 / maxval). Source: netpbm's ppm(5),
+// 1 byte (2, high byte first, when maxval > 255). Samples become round(v * 255 / maxval). Source: netpbm, ppm(5),
 // pgm(5).
 #include <cctype>
 #include <optional>

@@ -1,11 +1,9 @@
-// Label files. A line names a sample and its accepted classes: "file,class[ class...]". Classes are separated by
-// spaces, '|' or ';'.
-//   * With a header line (its class column is no number): the sample is the column "file", "name", "image" or "index",
-//   the classes
-//     are the column "accepted_classes", "classes", "class" or "label"; other columns are passed over.
+// Label files. A line names a sample and its accepted classes: "file,class[ class...]"; spaces, '|' or ';' separate
+// classes.
+//   * With a header line: the classes are the column "accepted_classes", "classes", "class" or "label"; the sample is
+//     the column "file", "name" or "image", for arrays "index", or else the line itself, counted from 0.
 //   * Without: the first field is the sample, all others are classes; the fields are separated by ',' or, in a line
-//   without
-//     one, by spaces. A line that is one number alone labels the sample of that line, counted from 0.
+//     without one, by spaces. A line that is one number alone labels the sample of that line, counted from 0.
 // Empty lines and lines that begin with '#' are passed over.
 #include <algorithm>
 #include <array>
@@ -19,7 +17,8 @@ namespace {
 
 using Fields = std::vector<std::string>;
 
-constexpr std::array<std::string_view, 4> k_sample_columns = {"file", "name", "image", "index"};
+constexpr std::array<std::string_view, 3> k_file_columns = {"file", "name", "image"};
+constexpr std::array<std::string_view, 1> k_index_columns = {"index"};
 constexpr std::array<std::string_view, 4> k_class_columns = {"accepted_classes", "classes", "class", "label"};
 
 std::string trimmed(std::string_view text) {
@@ -62,7 +61,7 @@ std::optional<size_t> column(const Fields& header, const std::array<std::string_
 
 class LabelReader {
  public:
-  explicit LabelReader(std::string path) : path_(std::move(path)) {}
+  LabelReader(std::string path, LabelKey key) : path_(std::move(path)), key_(key) {}
 
   Result<LabelTable> read(std::string_view text) {
     while (!text.empty()) {
@@ -91,19 +90,20 @@ class LabelReader {
     const Fields fields = commas ? split(line, ",") : without_empty(split(line, " \t"));
     if (first_) {
       first_ = false;
-      sample_column_ = column(fields, k_sample_columns);
       class_column_ = column(fields, k_class_columns);
-      if (sample_column_ && class_column_) return Done{};
-      sample_column_ = class_column_ = std::nullopt;
+      sample_column_ = key_ == LabelKey::file ? column(fields, k_file_columns) : column(fields, k_index_columns);
+      if (class_column_) return Done{};
     }
-    if (sample_column_) return read_columns(fields);
+    if (class_column_) return read_columns(fields);
     if (fields.size() == 1) return add(std::to_string(table_.size()), fields);
     return add(fields[0], Fields(fields.begin() + 1, fields.end()));
   }
 
   Result<Done> read_columns(const Fields& fields) {
-    if (fields.size() <= std::max(*sample_column_, *class_column_)) return wrong("has fewer columns than the header");
-    return add(fields[*sample_column_], {fields[*class_column_]});
+    if (fields.size() <= std::max(sample_column_.value_or(0), *class_column_)) {
+      return wrong("has fewer columns than the header");
+    }
+    return add(sample_column_ ? fields[*sample_column_] : std::to_string(table_.size()), {fields[*class_column_]});
   }
 
   Result<Done> add(const std::string& sample, const Fields& fields) {
@@ -121,6 +121,7 @@ class LabelReader {
   }
 
   std::string path_;
+  LabelKey key_;
   int64_t line_ = 0;
   bool first_ = true;
   std::optional<size_t> sample_column_, class_column_;
@@ -129,10 +130,10 @@ class LabelReader {
 
 }  // namespace
 
-Result<LabelTable> read_labels(const std::string& path) {
+Result<LabelTable> read_labels(const std::string& path, LabelKey key) {
   const Result<std::string> text = read_text_file(path);
   if (!text) return text.error();
-  return LabelReader(path).read(*text);
+  return LabelReader(path, key).read(*text);
 }
 
 const std::vector<int64_t>* find_labels(const LabelTable& table, const std::string& name) {

@@ -2,7 +2,9 @@
 //   scale = in/out, reach = max(scale, 1), centre = (i + 1/2) * scale, taps from int(centre - reach + 1/2) to
 //   int(centre + reach + 1/2), weight of tap x = max(0, 1 - |x + 1/2 - centre| / reach), divided by their sum.
 // Pillow (src/libImaging/Resample.c) then rounds 8-bit weights to 22 = 32 - 8 - 2 fractional bits, half away from zero,
-// sums in int starting from one half, and shifts; each pass gives 8-bit pixels.
+// sums in int starting from one half, and shifts; each pass gives 8-bit pixels. Rows come first, as in every Pillow up
+// to 12; Pillow 13 takes columns first where the height shrinks by more than twice as many pixels as the width, and may
+// differ there by one.
 #include "data/resize.h"
 
 #include <algorithm>
@@ -13,8 +15,7 @@ namespace {
 
 constexpr int k_precision_bits = 32 - 8 - 2;
 
-/// Weights of the inputs of each output position: inputs first[i] .. first[i] + count[i] - 1, weights from i * stride
-/// on.
+/// Output i reads inputs first[i] .. first[i] + count[i] - 1 with the weights from i * stride on.
 struct Taps {
   int64_t stride = 0;
   std::vector<int64_t> first, count;

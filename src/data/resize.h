@@ -12,12 +12,11 @@ namespace octet {
 /// Pillow's Image.resize((width, height), BILINEAR) on RGB: antialiased when shrinking, 8-bit result of each pass.
 Image resize_pillow(const Image& image, int64_t width, int64_t height);
 
-/// Dense planes [count, in_h, in_w] -> [count, out_h, out_w], antialiased when shrinking or plain two-tap bilinear.
-/// Source: torch.nn.functional.interpolate(mode="bilinear", align_corners=False, antialias=...); rounding differs by
-/// ulps.
 struct PlaneSize {
   int64_t width = 0, height = 0;
 };
+/// Dense planes [count, in.height, in.width] -> [count, out.height, out.width], antialiased when shrinking, or plain
+/// two-tap bilinear. As torch's interpolate(mode="bilinear", align_corners=False, antialias=...) up to rounding.
 std::vector<float> resize_planes(std::span<const float> planes, int64_t count, PlaneSize in, PlaneSize out,
                                  bool antialias);
 

@@ -42,7 +42,8 @@ std::optional<Result<int64_t>> count_after(const std::string& path, std::string_
 
 /// labels by sample name; see labels.cpp for the forms of a label file.
 using LabelTable = std::vector<std::pair<std::string, std::vector<int64_t>>>;  // sorted by name
-Result<LabelTable> read_labels(const std::string& path);
+enum class LabelKey { file, index };                                           // what names a sample
+Result<LabelTable> read_labels(const std::string& path, LabelKey key);
 /// The classes of a name, or null.
 const std::vector<int64_t>* find_labels(const LabelTable& table, const std::string& name);
 

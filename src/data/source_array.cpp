@@ -143,7 +143,7 @@ Result<LabelRows> rows_from_file(const std::string& path, int64_t samples) {
     if (!tensor) return tensor.error();
     return rows_from_tensor(path, *tensor, samples);
   }
-  const Result<LabelTable> table = read_labels(path);
+  const Result<LabelTable> table = read_labels(path, LabelKey::index);
   if (!table) return table.error();
   LabelRows rows;
   for (int64_t i = 0; i < samples; ++i) {

@@ -1,6 +1,6 @@
 // A folder of pictures. Classes come from a label file (the option, labels.txt or labels.csv inside, or
-// FOLDER_labels.csv beside it), or else from sub-folders: their names, sorted, are classes 0, 1, ... Names that begin
-// with a dot are passed over.
+// FOLDER_labels.csv beside it), or else from sub-folders: their names, sorted, are classes 0, 1, ... Dot files are
+// passed over.
 #include <algorithm>
 #include <filesystem>
 
@@ -57,7 +57,7 @@ void collect(const fs::path& folder, const std::string& prefix, const std::vecto
 }
 
 Result<Done> label(std::vector<PictureFile>& files, const std::string& label_file) {
-  const Result<LabelTable> labels = read_labels(label_file);
+  const Result<LabelTable> labels = read_labels(label_file, LabelKey::file);
   if (!labels) return labels.error();
   for (PictureFile& file : files) {
     const std::vector<int64_t>* classes = find_labels(*labels, file.name);

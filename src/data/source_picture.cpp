@@ -47,7 +47,7 @@ SourceResult open_picture(const std::string& path, const SourceOptions& options)
   const std::string name = std::filesystem::path(path).filename().string();
   PictureFile picture{name, path, {}};
   if (!options.labels.empty()) {
-    const Result<LabelTable> labels = read_labels(options.labels);
+    const Result<LabelTable> labels = read_labels(options.labels, LabelKey::file);
     if (!labels) return labels.error();
     const std::vector<int64_t>* classes = find_labels(*labels, name);
     if (!classes) return Error{ErrorCode::bad_argument, options.labels + ": has no line for '" + name + "'"};

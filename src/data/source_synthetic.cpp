@@ -1,6 +1,5 @@
 // synthetic:N, noise without labels: for measuring speed, never accuracy. Without a norm, values close to a standard
-// normal (the sum of 12 uniform 16-bit numbers, centred); with one, uniform pixels of the input's size through that
-// norm.
+// normal (the sum of 12 uniform 16-bit numbers, centred); with one, uniform pixels of the input's size through it.
 #include "data/random.h"
 #include "data/source.h"
 

@@ -31,8 +31,7 @@ inline constexpr int k_bins_per_level = 32;  // D28: fewer leave the search noth
 double percentile_threshold(const Bins& bins, double percentile);
 /// Kullback-Leibler search; candidates keep start, start+1, ... bins. Fewer bins than start: the maximum.
 double entropy_threshold(const Bins& bins, int levels, int start);
-/// Smallest expected squared error with codes 0..levels-1; candidates keep start+1, ... bins, the last one is the
-/// maximum.
+/// Smallest expected squared error with codes 0..levels-1; candidates keep start+1, start+2, ... bins, and the maximum.
 double mse_threshold(const Bins& bins, int levels, int start);
 
 /// The prices that entropy_threshold compares: D(i) for i = start .. n; infinite where no distribution is kept.

@@ -3,12 +3,14 @@
 //
 // h[0..n-1]: counts, h[0] := h[1] (so zeros do not rule). Candidate i keeps i bins; c = h[i] + .. + h[n-1] is clipped
 // into bin i-1; level l of L covers bins ceil(l*i/L) .. ceil((l+1)*i/L)-1, S and C are the level's mass and number of
-// non-empty bins. With prefix sums H of h, Z of (h != 0), X of h ln h, Q_n = H[i], t = h[i-1] + c, z = the level of bin
+// non-empty bins. With prefix sums H of h, Z of (h != 0), X of h ln h, Q = H[i], t = h[i-1] + c, z the level of bin
 // i-1:
 //
-//   D(i) = ( X[i-1] + t ln t - sum over S>0 of S ln(S/C) - c ln(S_z/C_z) )/N + ln(Q_n/N)              closed form (D45)
-//   D(i) = ( X[i-1] + c ln c - sum over S>0 of S ln(S/C) - c ln(1/2) )/N + ln((Q_n + 1/2)/N)          h[i-1] = 0, c > 0
-//   (D42)
+//   D(i) = ( X[i-1] + t ln t - sum over S>0 of S ln(S/C) - c ln(S_z/C_z) )/N + ln(Q/N)           closed form (D45)
+//
+// or, where c > 0 meets an empty last bin, h[i-1] = 0, that bin counts as half an element (D42):
+//
+//   D(i) = ( X[i-1] + c ln c - sum over S>0 of S ln(S/C) - c ln(1/2) )/N + ln((Q + 1/2)/N)
 //
 // Smallest D, the largest i on a tie; sums in double are good to about 1e-14, so prices closer than 1e-12 are a tie.
 // A candidate that clips and keeps elements in its last bin only, or none (a tensor that stays away from zero), would

@@ -1,16 +1,15 @@
-// mse: the range with the smallest expected squared error after quantization and clipping (D30: upper edges and the
-// maximum).
+// mse: the range with the smallest expected squared error after quantization and clipping (D30: upper edges, maximum).
 //
-// Bin centres stand for the elements. In half bins (y = 2k+1 for bin k) a code q of step s covers y in ((q-1/2)s,
-// (q+1/2)s], the outermost codes everything beyond. With prefix sums S0, S1, S2 of c, c*y, c*y^2 one code costs S2 -
-// 2(qs)S1 + (qs)^2 S0 over its bins, so a candidate costs as many steps as there are codes, not bins. The sums are
-// exact integers in double for 3e7 elements and more, and good to 1e-5 of the answer beyond.
+// Bin centres stand for the elements. In half bins (y = 2k+1 for bin k) a code q of step s covers y in
+// ((q-1/2)s, (q+1/2)s], the outermost codes everything beyond. With prefix sums S0, S1, S2 of c, c*y, c*y^2 one code
+// costs S2 - 2(qs)S1 + (qs)^2 S0 over its bins, so a candidate costs as many steps as there are codes, not bins. The
+// sums are exact integers in double for 3e7 elements and more, and good to 1e-5 of the answer beyond.
 //
 // One side (signed by magnitude with codes 0..127, unsigned with 0..255): every edge is tried from the largest
 // downwards until the clipping error alone exceeds the best price; it only grows from there on. Zero point and both
 // signs: scale = (hi-lo)/255, zero_point = round(-lo/scale), codes 0..255; the edges of both ends are tried on a coarse
 // grid of 33 x 33, then around the best at ever finer steps down to single bins. The price is smooth along both axes up
-// to the cell borders' ripple, which is far below what the choice is worth; the full range is always tried.
+// to a ripple of the cell borders, which is far below what the choice is worth; the full range is always tried.
 #include <algorithm>
 #include <cmath>
 #include <limits>

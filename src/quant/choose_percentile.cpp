@@ -1,6 +1,7 @@
 // percentile: never more than (100 - p) % of the elements are clipped, and p = 100 is the maximum exactly (D32).
 //
-//   t = ceil(p * N / 100) in integers, p in units of 1e-6;  i = smallest with h[0] + .. + h[i] >= t;  min((i+1)*w, max)
+//   t = ceil(p * N / 100) in integers, p in units of 1e-6
+//   i = smallest with h[0] + .. + h[i] >= t;  threshold = min((i+1)*w, max)
 //
 // With a zero point and elements on both sides, each tail may hold half of what may be clipped, (100 - p)/2 % of all
 // elements; a side whose tail holds all its elements ends at 0. Sides are counted outwards from zero.

@@ -1,7 +1,6 @@
-// The collector's hot path works on blocks that fit L1 in three plain loops: smallest and largest element by integer
-// order (vectorized), bin indices (vectorized: |x| / w is a multiplication by a power of two, exact in float), and
-// counting. Zeros, half of every ReLU output, are squeezed out before counting, since increments of one address wait
-// for each other.
+// The collector's hot path works on blocks that fit L1 in plain loops: smallest and largest element by integer order
+// (vectorized), bin indices (vectorized: |x| / w is a multiplication by a power of two, exact in float), and counting.
+// Zeros, half of every ReLU output, are squeezed out before counting: increments of one address wait for each other.
 #include "quant/histogram.h"
 
 #include <algorithm>

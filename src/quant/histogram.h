@@ -1,7 +1,7 @@
 #pragma once
 // Magnitudes of one tensor, counted in fixed memory; the result does not depend on batches, order or threads.
 //
-// Bins are open below and closed above: a magnitude a lies in bin i when i*w < a <= (i+1)*w, so i = max(ceil(a/w) - 1,
+// Bins are open below and closed above: a magnitude a lies in bin i when i*w < a <= (i+1)*w, so i = max(ceil(a/w)-1,
 // 0). The range T is the smallest power of two >= the largest magnitude seen, the width w = T / bins is a power of two
 // too, so every quotient and every edge is exact. When a larger magnitude arrives, bins 2j and 2j+1 are added into bin
 // j and T doubles: the same counts as if T had been known at first. Positive and negative elements have bins of their

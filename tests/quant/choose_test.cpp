@@ -180,8 +180,7 @@ TEST(Entropy, closed_form_equals_the_direct_one) {
 }
 
 TEST(Entropy, takes_the_largest_of_equal_candidates) {
-  // With one level per bin and nothing behind, every flat cut costs what it clips; a histogram of one mass costs
-  // nothing.
+  // As many levels as bins, nothing clipped: free. One mass in one level: free at every cut.
   EXPECT_EQ(entropy_threshold(bins_of({1, 1, 1, 1}), 4, 4), 4);
   EXPECT_EQ(entropy_threshold(bins_of({5, 5}), 1, 1), 2);
 }
@@ -283,8 +282,7 @@ double affine_error(const std::vector<float>& values, double lo, double hi) {
 }
 
 TEST(Mse, with_a_zero_point_is_close_to_the_best_of_all_pairs) {
-  // Few bins, so that all pairs of edges can be tried. Values are bin centres: the error of the bins is the error of
-  // the values.
+  // Few bins, so that all pairs of edges can be tried; values are bin centres, so bins and values have the same error.
   std::mt19937 random(21);
   for (int round = 0; round < 5; ++round) {
     std::normal_distribution<double> normal(0.0, 1.0);
