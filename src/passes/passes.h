@@ -46,8 +46,9 @@ struct PassReport {
 /// after each pass; skip holds names to leave out (an unknown name is an error). An Error names the pass.
 Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::set<std::string>& skip = {});
 
-/// Replaces symbolic extents by numbers: every symbol in `symbols`, and the leading extent of inputs when batch > 0 and
-/// it is unknown; `shapes` gives whole shapes by input name. Then infers shapes again. An Error says what does not fit.
+/// Replaces symbolic extents by numbers: `shapes` gives whole shapes by input name, and batch > 0 is the leading extent
+/// of inputs where that is unknown (a leading extent that the file fixed stays). A symbol is one number in the whole
+/// graph. Then infers shapes again. An Error says what does not fit.
 struct Binding {
   int64_t batch = 0;
   std::map<std::string, Dims> shapes;

@@ -26,6 +26,17 @@ constexpr int k_max_rounds = 50;
 
 Error in_pass(const Pass& pass, Error error) { return within("pass " + std::string(pass.name), std::move(error)); }
 
+Result<Done> check_names(const std::set<std::string>& skip) {
+  for (const std::string& name : skip) {
+    const auto named = [&](const Pass& pass) { return pass.name == name; };
+    if (std::any_of(k_passes.begin(), k_passes.end(), named)) continue;
+    std::string known;
+    for (const Pass& pass : k_passes) known += (known.empty() ? "" : ", ") + std::string(pass.name);
+    return Error{ErrorCode::bad_argument, "there is no pass called '" + name + "'; the passes are " + known};
+  }
+  return Done{};
+}
+
 }  // namespace
 
 std::span<const Pass> all_passes() { return k_passes; }
@@ -41,12 +52,7 @@ Result<Changed> run_pass(Graph& graph, const Pass& pass) {
 }
 
 Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::set<std::string>& skip) {
-  for (const std::string& name : skip) {
-    const auto known = [&](const Pass& pass) { return pass.name == name; };
-    if (std::none_of(k_passes.begin(), k_passes.end(), known))
-      return Error{ErrorCode::bad_argument,
-                   "there is no pass called '" + name + "'; see docs/passes.md for their names"};
-  }
+  if (Result<Done> ok = check_names(skip); !ok) return ok.error();
   std::vector<PassReport> reports;
   for (const Pass& pass : k_passes)
     if (pass.stage == stage) reports.push_back({std::string(pass.name), {}});

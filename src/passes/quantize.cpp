@@ -15,6 +15,9 @@
 namespace octet {
 namespace {
 
+// A shared scale that costs a value less than a tenth of a bit is not worth a line.
+constexpr double k_notable_ratio = 1.05;
+
 std::string decimal(double x) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3g", x);
@@ -124,6 +127,7 @@ class Quantizer {
       if (own && !is_dead(*own))
         worst = std::max(worst, double{params.scale} / double{choose_codes(*own, options_.target).scale});
     }
+    if (worst < k_notable_ratio) return;
     report_.notes.push_back("one scale for " + names + ": steps up to " + decimal(worst) + " times a value's own");
   }
 
