@@ -1,0 +1,174 @@
+// The program as a user runs it: exit status, streams, fixed names of --json.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+/// A folder of this test run's own, removed at the end.
+const std::string& scratch() {
+  struct Folder {
+    std::string path = std::filesystem::temp_directory_path() / ("octet_cli_" + std::to_string(::getpid()));
+    Folder() { std::filesystem::create_directories(path); }
+    ~Folder() { std::filesystem::remove_all(path); }
+  };
+  static const Folder folder;
+  return folder.path;
+}
+
+std::string read(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Ran octet(const std::string& arguments, const std::string& environment = "") {
+  const std::string err = scratch() + "/stderr";
+  const std::string line = environment + " " + OCTET_PROGRAM + " " + arguments + " 2>" + err;
+  Ran ran;
+  FILE* pipe = ::popen(line.c_str(), "r");
+  std::array<char, 4096> buffer;
+  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
+  const int status = ::pclose(pipe);
+  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  ran.err = read(err);
+  return ran;
+}
+
+const std::string k_model = OCTET_DEMO_MODEL;
+
+TEST(Cli, help_names_every_command_and_ends_with_0) {
+  const Ran ran = octet("--help");
+  EXPECT_EQ(ran.status, 0);
+  for (const char* command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench"})
+    EXPECT_THAT(ran.out, HasSubstr(command));
+}
+
+TEST(Cli, each_command_has_help_with_an_example) {
+  for (const std::string command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench"}) {
+    const Ran ran = octet(command + " --help");
+    EXPECT_EQ(ran.status, 0) << command;
+    EXPECT_THAT(ran.out, HasSubstr("Example:\n  octet " + command)) << command;
+  }
+}
+
+TEST(Cli, bad_usage_ends_with_2_and_says_so_on_stderr) {
+  for (const char* arguments :
+       {"", "polish m.onnx", "eval", "bench --no-such-flag m.onnx", "eval m.onnx --data x --limit many"}) {
+    const Ran ran = octet(arguments);
+    EXPECT_EQ(ran.status, 2) << arguments;
+    EXPECT_EQ(ran.out, "") << arguments;
+    EXPECT_NE(ran.err, "") << arguments;
+  }
+}
+
+TEST(Cli, a_missing_file_ends_with_1_and_names_it) {
+  const Ran ran = octet("inspect no_such_file.onnx");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("error[io] no_such_file.onnx"));
+}
+
+TEST(Cli, a_file_that_is_not_onnx_ends_with_1_and_one_error) {
+  const std::string path = scratch() + "/noise.onnx";
+  std::ofstream(path) << "this is not a network";
+  const Ran ran = octet("inspect " + path);
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("error[bad_model] " + path));
+}
+
+TEST(Cli, int8_of_a_float_model_without_data_names_the_options) {
+  const Ran ran = octet("bench " + k_model + " --precision int8");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("--calib-data"));
+  EXPECT_THAT(ran.err, HasSubstr("--ranges"));
+}
+
+TEST(Cli, an_unknown_isa_is_refused_by_name) {
+  const Ran ran = octet("eval " + k_model + " --data shapes:10 --preprocess rgb,norm=half", "OCTET_ISA=mmx");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("OCTET_ISA=mmx"));
+}
+
+TEST(Cli, the_whole_way_from_float_to_a_proven_int8_file) {
+  const std::string ranges = scratch() + "/ranges.json", int8 = scratch() + "/int8.onnx";
+  const Ran calibrated = octet("calibrate " + k_model +
+                               " --calib-data shapes-train:100 --preprocess rgb,norm=half -o " + ranges + " --quiet");
+  ASSERT_EQ(calibrated.status, 0) << calibrated.err;
+  const Ran quantized = octet("quantize " + k_model + " --ranges " + ranges + " -o " + int8 + " --json --quiet");
+  ASSERT_EQ(quantized.status, 0) << quantized.err;
+  EXPECT_THAT(quantized.out, HasSubstr("\"quantized\""));
+  const Ran evaluated =
+      octet("eval " + k_model + " " + int8 + " --data shapes:500 --preprocess rgb,norm=half --json --quiet");
+  ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+  for (const char* key : {"\"first\"", "\"second\"", "\"top1_right\"", "\"agreement\"", "\"difference_ci95\""})
+    EXPECT_THAT(evaluated.out, HasSubstr(key));
+  const Ran bench = octet("bench " + int8 + " --precision int8 --iterations 5 --duration 0 --warm-up 0 --json --quiet");
+  ASSERT_EQ(bench.status, 0) << bench.err;
+  for (const char* key :
+       {"\"throughput_qps\"", "\"latency_ms\"", "\"p99\"", "\"isa\"", "\"threads\": 1", "\"batch\": 1"})
+    EXPECT_THAT(bench.out, HasSubstr(key));
+}
+
+TEST(Cli, ranges_of_another_model_are_refused_with_both_hashes) {
+  const std::string ranges = scratch() + "/foreign.json";
+  ASSERT_EQ(octet("calibrate " + k_model + " --calib-data shapes-train:10 --preprocess rgb,norm=half -o " + ranges +
+                  " --quiet")
+                .status,
+            0);
+  std::string text = read(ranges);
+  const size_t at = text.find("\"model_hash\": \"") + 15;
+  text.replace(at, 4, "beef");
+  std::ofstream(ranges) << text;
+  const Ran ran = octet("quantize " + k_model + " --ranges " + ranges + " -o " + scratch() + "/x.onnx");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("beef"));
+  EXPECT_THAT(ran.err, HasSubstr("calibrate this model again"));
+}
+
+TEST(Cli, eval_first_prints_inputs_and_outputs_as_the_eager_mode_example_does) {
+  const Ran ran = octet("eval " + k_model + " --data shapes:20 --preprocess rgb,norm=half --batch 1 --quiet");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out,
+              HasSubstr("Input Tensor:\nTensor Name: input Shape: [1,3,32,32] Data Type: float32 Data Format: LINEAR"));
+  EXPECT_THAT(ran.out, HasSubstr("Output Tensor:\nTensor Name: logits Shape: [1,10] Data Type: float32"));
+  EXPECT_THAT(ran.out, HasSubstr("Evaluation Accuracy: 0."));
+}
+
+TEST(Cli, the_ref_device_gives_the_same_answers) {
+  const Ran ran = octet("eval " + k_model + " --data shapes:8 --preprocess rgb,norm=half --device ref --json --quiet");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const Ran fast = octet("eval " + k_model + " --data shapes:8 --preprocess rgb,norm=half --json --quiet");
+  const auto right = [](const std::string& json) { return json.substr(json.find("top1_right"), 16); };
+  EXPECT_EQ(right(ran.out), right(fast.out));
+}
+
+TEST(Cli, run_writes_an_npy_file_of_all_samples) {
+  const std::string path = scratch() + "/logits.npy";
+  const Ran ran = octet("run " + k_model + " --data shapes:7 --preprocess rgb,norm=half --batch 4 -o " + path);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const std::string npy = read(path);
+  EXPECT_THAT(npy.substr(0, 128), HasSubstr("'descr': '<f4'"));
+  EXPECT_THAT(npy.substr(0, 128), HasSubstr("'shape': (7,10,)"));
+  EXPECT_EQ(npy.size() % 64, (7 * 10 * 4) % 64u);
+}
+
+TEST(Cli, inspect_text_parses_as_a_graph_and_elides_only_on_request) {
+  EXPECT_THAT(octet("inspect " + k_model + " --text").out, HasSubstr("..."));
+  EXPECT_THAT(octet("inspect " + k_model + " --full-text").out, Not(HasSubstr("...")));
+}
+
+}  // namespace
