@@ -251,6 +251,15 @@ TEST(MaxPool, is_refused_where_its_indices_are_read_or_stored_by_columns) {
   EXPECT_THAT(message_of(one_node(13, {"MaxPool", {}, {}, by_columns})), HasSubstr("storage_order"));
 }
 
+TEST(Reshape, keeps_allowzero_only_where_the_target_may_hold_a_zero) {
+  const auto reshape = [](std::vector<int64_t> target, const Extents& shape) {
+    return outcome(one_node(14, {"Reshape", {"x", "s"}, {}, {int_attribute_proto("allowzero", 1)}}, shape)
+                       .initializer("s", s64s(std::move(target))));
+  };
+  EXPECT_THAT(reshape({2, -1}, {2, 6}), HasSubstr("y = Reshape(x, s) @n"));
+  EXPECT_THAT(reshape({0, 6}, {0, 6}), HasSubstr("y = Reshape(x, s, allowzero=1)"));
+}
+
 TEST(Attributes, that_say_what_their_absence_says_are_dropped) {
   EXPECT_THAT(outcome(one_node(14, {"Reshape", {"x", "s"}, {}, {int_attribute_proto("allowzero", 0)}})
                           .initializer("s", s64s({2, -1}))),
