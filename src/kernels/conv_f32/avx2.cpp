@@ -12,8 +12,10 @@ __m256i lane_mask(int32_t channels, int vector) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(channels - 8 * vector), lane);
 }
 
+// Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
+// inner loop has none to spare.
 template <int R, int C>
-void run_tile(const ConvF32Tile& tile) {
+__attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   __m256 acc[R][C];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v)
@@ -44,22 +46,34 @@ void run_tile(const ConvF32Tile& tile) {
     }
 }
 
-template <int C>
-void run_rows(const ConvF32Tile& tile) {
-  switch (tile.row_count) {
-    case 1: return run_tile<1, C>(tile);
-    case 2: return run_tile<2, C>(tile);
-    case 3: return run_tile<3, C>(tile);
-    case 4: return run_tile<4, C>(tile);
-    case 5: return run_tile<5, C>(tile);
-    default: return run_tile<6, C>(tile);
+template <int R, int C>
+void run_tiles(const ConvF32Run& run) {
+  ConvF32Run tile = run;
+  for (int32_t t = 0; t < run.tiles; ++t) {
+    run_tile<R, C>(tile);
+    tile.rows += tile.table_segments * k_conv_f32_tile_rows;
+    tile.start += R * tile.start_step;
+    if (tile.residual) tile.residual += R * tile.residual_step;
+    tile.y += R * tile.y_step;
   }
 }
 
-void run(const ConvF32Tile& tile) { return tile.channels <= 8 ? run_rows<1>(tile) : run_rows<2>(tile); }
+template <int C>
+void run_rows(const ConvF32Run& run) {
+  switch (run.row_count) {
+    case 1: return run_tiles<1, C>(run);
+    case 2: return run_tiles<2, C>(run);
+    case 3: return run_tiles<3, C>(run);
+    case 4: return run_tiles<4, C>(run);
+    case 5: return run_tiles<5, C>(run);
+    default: return run_tiles<6, C>(run);
+  }
+}
+
+void run_any(const ConvF32Run& run) { return run.channels <= 8 ? run_rows<1>(run) : run_rows<2>(run); }
 
 }  // namespace
 
-const ConvF32Kernel conv_f32_avx2 = {run, 8, 2, "avx2 6x16"};
+const ConvF32Kernel conv_f32_avx2 = {run_any, 8, 2, "avx2 6x16"};
 
 }  // namespace octet

@@ -38,7 +38,8 @@ class ConvF32Packed final : public ConvF32 {
         activation_(activation_kernels(isa)),
         packed_(pack_conv_f32(desc, taps_, kernel)),
         pad_(allocate_aligned(sizeof(float) * static_cast<size_t>(taps_.pad_elements()))),
-        block_pixels_(conv_block_pixels(work(1))) {
+        block_pixels_(conv_block_pixels(work(1))),
+        streams_weights_(packed_.weights_bytes > k_resident_weight_bytes) {
     std::memset(pad_.get(), 0, sizeof(float) * static_cast<size_t>(taps_.pad_elements()));
     if (taps_.is_compact()) block_pixels_ = std::min(block_pixels_, compact_block_pixels());
     const ActivationParams& activation = desc.activation;
@@ -104,68 +105,86 @@ class ConvF32Packed final : public ConvF32 {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
     std::byte* const compact = scratch + table_bytes();
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
-    const int64_t count = pixels.end - pixels.begin, tiles = block_tiles(count);
-    if (taps_.is_compact()) taps_.copy_compact(x, pad_.get(), pixels.begin, count, compact);
+    const TileRuns runs = tile_runs(pixels.end - pixels.begin);
+    if (taps_.is_compact()) {
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, compact);
+      taps_.fill_compact(compact, pixels.begin, runs, table);
+    }
     int64_t group = -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvF32Panel& panel = packed_.panels[static_cast<size_t>(p)];
-      if (panel.group != group) {
+      if (panel.group != group && !taps_.is_compact()) {
         group = panel.group;
-        fill_tables(x, compact, pixels, group, table);
+        const int64_t first_channel = group * (desc_.geometry.ic / desc_.geometry.groups);
+        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, table);
       }
-      for (const ConvF32Block& block : packed_.blocks)
-        for (int64_t t = 0; t < tiles; ++t) {
-          const IndexRange part = part_of(count, tiles, t);
-          run_tile(args, panel, block, {pixels.begin + part.begin, pixels.begin + part.end},
-                   table + t * table_stride());
-        }
+      for (size_t b = 0; b < packed_.blocks.size(); ++b) {
+        ConvF32Run run = block_run(args, panel, b, pixels.begin);
+        run.rows = reinterpret_cast<const float* const*>(table) + packed_.blocks[b].first_segment * k_tile_rows;
+        if (streams_weights_) prefetch(panel, b, p + 1 < panels.end, run);
+        run_tiles(run, runs.rows + 1, runs.tall);
+        run_tiles(run, runs.rows, runs.low);
+      }
+      if (!is_clamp_) activate(args.y, panel, pixels);
     }
   }
 
-  void fill_tables(const std::byte* x, const std::byte* compact, IndexRange pixels, int64_t group,
-                   const std::byte** table) const {
-    const WindowGeometry& g = desc_.geometry;
-    const int64_t count = pixels.end - pixels.begin, tiles = block_tiles(count);
-    for (int64_t t = 0; t < tiles; ++t) {
-      const IndexRange part = part_of(count, tiles, t);
-      const int64_t first = pixels.begin + part.begin, rows = part.end - part.begin;
-      const std::byte** tile_table = table + t * table_stride();
-      if (taps_.is_compact())
-        taps_.fill_compact(compact, pixels.begin, first, rows, tile_table);
-      else
-        taps_.fill(x, pad_.get(), first, rows, group * (g.ic / g.groups), tile_table);
-    }
+  int64_t lanes_used(const ConvF32Panel& panel) const {
+    return (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
   }
 
-  void run_tile(const ConvF32Args& args, const ConvF32Panel& panel, const ConvF32Block& block, IndexRange pixels,
-                const std::byte** table) const {
+  /// What all tiles of one panel and block of the reduction have in common; they begin at pixel `first`.
+  ConvF32Run block_run(const ConvF32Args& args, const ConvF32Panel& panel, size_t b, int64_t first) const {
     const WindowGeometry& g = desc_.geometry;
-    const bool is_first = &block == &packed_.blocks.front(), is_last = &block == &packed_.blocks.back();
-    const int64_t lanes_used = (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
+    const ConvF32Block& block = packed_.blocks[b];
+    const bool is_first = b == 0, is_last = b + 1 == packed_.blocks.size();
     const int64_t depth_before = block.first_segment * taps_.segment_elements() + block.first_position;
-    ConvF32Tile tile;
-    tile.rows = reinterpret_cast<const float* const*>(table) + block.first_segment * k_tile_rows;
-    tile.segments = block.segments;
-    tile.first_position = block.first_position;
-    tile.positions = block.positions;
-    tile.weights = reinterpret_cast<const float*>(packed_.weights.get()) + panel.weights_offset +
-                   static_cast<size_t>(depth_before * lanes_used);
-    tile.y = args.y + pixels.begin * g.y_pitch + panel.first_channel;
-    tile.y_step = g.y_pitch;
-    tile.start = is_first ? packed_.bias.data() + panel.bias_offset : tile.y;
-    tile.start_step = is_first ? 0 : g.y_pitch;
-    if (desc_.has_residual && is_last)
-      tile.residual = args.residual + pixels.begin * g.residual_pitch + panel.first_channel;
-    tile.residual_step = g.residual_pitch;
-    tile.lo = is_last ? lo_ : -k_infinity;
-    tile.hi = is_last ? hi_ : k_infinity;
-    tile.prefetch = reinterpret_cast<const char*>(tile.weights);
-    tile.row_count = static_cast<int32_t>(pixels.end - pixels.begin);
-    tile.channels = static_cast<int32_t>(panel.channels);
-    kernel_.run(tile);
-    if (is_last && !is_clamp_)
-      for (int64_t r = 0; r < tile.row_count; ++r)
-        activation_.activate(tile.y + r * tile.y_step, static_cast<size_t>(panel.channels), desc_.activation);
+    ConvF32Run run;
+    run.table_segments = taps_.segments();
+    run.segments = block.segments;
+    run.first_position = block.first_position;
+    run.positions = block.positions;
+    run.weights = reinterpret_cast<const float*>(packed_.weights.get()) + panel.weights_offset +
+                  static_cast<size_t>(depth_before * lanes_used(panel));
+    run.y = args.y + first * g.y_pitch + panel.first_channel;
+    run.y_step = g.y_pitch;
+    run.start = is_first ? packed_.bias.data() + panel.bias_offset : run.y;
+    run.start_step = is_first ? 0 : g.y_pitch;
+    if (desc_.has_residual && is_last) run.residual = args.residual + first * g.residual_pitch + panel.first_channel;
+    run.residual_step = g.residual_pitch;
+    run.lo = is_last ? lo_ : -k_infinity;
+    run.hi = is_last ? hi_ : k_infinity;
+    run.prefetch = run.prefetch_end = reinterpret_cast<const char*>(run.weights);
+    run.channels = static_cast<int32_t>(panel.channels);
+    return run;
+  }
+
+  /// The weights behind this block's are the next ones, be it of this panel or of the next.
+  void prefetch(const ConvF32Panel& panel, size_t b, bool has_next_panel, ConvF32Run& run) const {
+    if (b + 1 == packed_.blocks.size() && !has_next_panel) return;
+    const int64_t bytes = run.segments * run.positions * lanes_used(panel) * static_cast<int64_t>(sizeof(float));
+    run.prefetch = reinterpret_cast<const char*>(run.weights) + bytes;
+    run.prefetch_end = run.prefetch + bytes;
+  }
+
+  /// Runs `tiles` tiles of `rows` pixels and moves `run` behind them.
+  void run_tiles(ConvF32Run& run, int64_t rows, int64_t tiles) const {
+    if (tiles == 0) return;
+    run.row_count = static_cast<int32_t>(rows);
+    run.tiles = static_cast<int32_t>(tiles);
+    kernel_.run(run);
+    const int64_t pixels = tiles * rows;
+    run.rows += tiles * table_stride();
+    run.start += pixels * run.start_step;
+    if (run.residual) run.residual += pixels * run.residual_step;
+    run.y += pixels * run.y_step;
+    run.prefetch += tiles * run.segments * run.positions * 64;
+  }
+
+  void activate(float* y, const ConvF32Panel& panel, IndexRange pixels) const {
+    for (int64_t pixel = pixels.begin; pixel < pixels.end; ++pixel)
+      activation_.activate(y + pixel * desc_.geometry.y_pitch + panel.first_channel,
+                           static_cast<size_t>(panel.channels), desc_.activation);
   }
 
   ConvF32Desc desc_;  // its spans are not used after construction
@@ -175,6 +194,7 @@ class ConvF32Packed final : public ConvF32 {
   PackedConvF32 packed_;
   AlignedBytes pad_;  // a pixel of zeros
   int64_t block_pixels_;
+  bool streams_weights_;  // all weights together do not stay in L2
   float lo_ = -k_infinity, hi_ = k_infinity;
   bool is_clamp_ = true;
 };

@@ -16,8 +16,9 @@ namespace octet {
 inline constexpr int k_conv_f32_tile_rows = 6;
 
 /// Packed weights: [segment][position][vector][lane], zero where a channel does not exist.
-struct ConvF32Tile {
-  const float* const* rows = nullptr;  // [segments][k_conv_f32_tile_rows]
+struct ConvF32Run {
+  const float* const* rows = nullptr;  // [tiles][table_segments][k_conv_f32_tile_rows]
+  int64_t table_segments = 0;          // of the whole reduction; `rows` begins at this block's first segment
   int64_t segments = 0;
   int64_t first_position = 0, positions = 0;  // within each segment
   const float* weights = nullptr;
@@ -28,14 +29,15 @@ struct ConvF32Tile {
   float* y = nullptr;
   int64_t y_step = 0;
   float lo = 0.0f, hi = 0.0f;      // -inf, inf = no clamp
-  const char* prefetch = nullptr;  // bytes wanted next, one cache line per position
-  int64_t prefetch_step = 0;       // 64, or 0 for nothing
-  int32_t row_count = 0;           // 1..k_conv_f32_tile_rows
-  int32_t channels = 0;            // of the panel; exactly these are read and stored
+  const char* prefetch = nullptr;  // weights wanted next: one cache line per position, up to prefetch_end
+  const char* prefetch_end = nullptr;
+  int32_t tiles = 0;      // one after the other along the pixels
+  int32_t row_count = 0;  // pixels of a tile, 1..k_conv_f32_tile_rows
+  int32_t channels = 0;   // of the panel; exactly these are read and stored
 };
 
 struct ConvF32Kernel {
-  void (*run)(const ConvF32Tile& tile);
+  void (*run)(const ConvF32Run& run);
   int lanes;    // channels of one vector
   int vectors;  // vectors of a full panel
   const char* name;

@@ -9,7 +9,7 @@ namespace {
 
 template <int R, int C>
 struct WideTile {
-  static void run(const ConvU8S8Tile& tile) {
+  static void run(const ConvU8S8Run& tile) {
     __m256i acc[R][C];
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));

@@ -21,12 +21,12 @@ __m512i broadcast_4(const uint8_t* p) {
 }
 
 template <int R, int C>
-inline __attribute__((always_inline)) void accumulate(const ConvU8S8Tile& tile, __m512i (&acc)[R][C]) {
+inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v) acc[r][v] = _mm512_loadu_si512(tile.bias + 16 * v);
   const char* weights = static_cast<const char*>(tile.weights);
   const char* prefetch = tile.prefetch;
-  const int64_t dwords = tile.dwords, prefetch_step = tile.prefetch_step;
+  const int64_t dwords = tile.dwords, prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
   for (int64_t s = 0; s < tile.segments; ++s) {
     const uint8_t* row[R];
     for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_tile_rows + r];
@@ -68,7 +68,7 @@ inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int3
 
 /// Stores one pixel of u8 codes; f holds the requantized values, already clamped from above.
 template <int C>
-inline __attribute__((always_inline)) void store_codes(const ConvU8S8Tile& tile, const __m512 (&f)[C], uint8_t* y) {
+inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, const __m512 (&f)[C], uint8_t* y) {
   // From below nothing needs a clamp in float: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
   if (C == 4) {
     const __m512i zero_point = _mm512_set1_epi16(static_cast<int16_t>(tile.y_zero_point));
@@ -95,15 +95,29 @@ inline __attribute__((always_inline)) void store_codes(const ConvU8S8Tile& tile,
 }
 
 template <int C>
-inline __attribute__((always_inline)) void store_floats(const ConvU8S8Tile& tile, const __m512 (&f)[C], float* y) {
+inline __attribute__((always_inline)) void store_floats(const ConvU8S8Run& tile, const __m512 (&f)[C], float* y) {
   for (int v = 0; v < C; ++v) {
     const int32_t left = tile.channels - 16 * v;
     _mm512_mask_storeu_ps(y + 16 * v, static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1), f[v]);
   }
 }
 
+/// The lines that the next tile of this panel, R pixels on, will read and write: they may be as far as DRAM, and what
+/// follows the accumulation is too short to hide that.
+template <int R, Form form>
+inline __attribute__((always_inline)) void prefetch_next(const ConvU8S8Run& tile) {
+  for (int r = R; r < 2 * R; ++r) {
+    if (has_residual(form)) _mm_prefetch(tile.residual + r * tile.residual_step, _MM_HINT_T0);
+    const char* y = static_cast<const char*>(tile.y) + r * tile.y_step * (is_f32(form) ? 4 : 1);
+    __builtin_prefetch(y, 1, 3);
+  }
+}
+
+// Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
+// inner loop has none to spare.
 template <int R, int C, Form form>
-void run_tile(const ConvU8S8Tile& tile) {
+__attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
+  prefetch_next<R, form>(tile);
   __m512i acc[R][C];
   accumulate<R, C>(tile, acc);
   // Clamping before rounding equals clamping after it: rounding is monotone and the bound is an integer.
@@ -132,36 +146,47 @@ void run_tile(const ConvU8S8Tile& tile) {
   }
 }
 
-template <int R, int C>
-void run_form(const ConvU8S8Tile& tile) {
-  if (tile.f32_output)
-    return tile.residual ? run_tile<R, C, Form::f32_residual>(tile) : run_tile<R, C, Form::f32>(tile);
-  return tile.residual ? run_tile<R, C, Form::u8_residual>(tile) : run_tile<R, C, Form::u8>(tile);
-}
-
-template <int C>
-void run_rows(const ConvU8S8Tile& tile) {
-  switch (tile.row_count) {
-    case 1: return run_form<1, C>(tile);
-    case 2: return run_form<2, C>(tile);
-    case 3: return run_form<3, C>(tile);
-    case 4: return run_form<4, C>(tile);
-    case 5: return run_form<5, C>(tile);
-    default: return run_form<6, C>(tile);
+template <int R, int C, Form form>
+void run_tiles(const ConvU8S8Run& run) {
+  ConvU8S8Run tile = run;
+  for (int32_t t = 0; t < run.tiles; ++t) {
+    run_tile<R, C, form>(tile);
+    tile.rows += tile.segments * k_conv_tile_rows;
+    if (has_residual(form)) tile.residual += R * tile.residual_step;
+    tile.y = static_cast<char*>(tile.y) + R * tile.y_step * (is_f32(form) ? 4 : 1);
+    tile.prefetch += tile.segments * tile.dwords * 64;
   }
 }
 
-void run(const ConvU8S8Tile& tile) {
-  switch ((tile.channels + 15) / 16) {
-    case 1: return run_rows<1>(tile);
-    case 2: return run_rows<2>(tile);
-    case 3: return run_rows<3>(tile);
-    default: return run_rows<4>(tile);
+template <int R, int C>
+void run_form(const ConvU8S8Run& run) {
+  if (run.f32_output) return run.residual ? run_tiles<R, C, Form::f32_residual>(run) : run_tiles<R, C, Form::f32>(run);
+  return run.residual ? run_tiles<R, C, Form::u8_residual>(run) : run_tiles<R, C, Form::u8>(run);
+}
+
+template <int C>
+void run_rows(const ConvU8S8Run& run) {
+  switch (run.row_count) {
+    case 1: return run_form<1, C>(run);
+    case 2: return run_form<2, C>(run);
+    case 3: return run_form<3, C>(run);
+    case 4: return run_form<4, C>(run);
+    case 5: return run_form<5, C>(run);
+    default: return run_form<6, C>(run);
+  }
+}
+
+void run_any(const ConvU8S8Run& run) {
+  switch ((run.channels + 15) / 16) {
+    case 1: return run_rows<1>(run);
+    case 2: return run_rows<2>(run);
+    case 3: return run_rows<3>(run);
+    default: return run_rows<4>(run);
   }
 }
 
 }  // namespace
 
-const ConvU8S8Kernel conv_u8s8_avx512_vnni = {run, 16, 4, false, "avx512_vnni 6x64"};
+const ConvU8S8Kernel conv_u8s8_avx512_vnni = {run_any, 16, 4, false, "avx512_vnni 6x64"};
 
 }  // namespace octet

@@ -51,7 +51,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
         activation_(activation_kernels(isa)),
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
-        block_pixels_(conv_block_pixels(work(1))) {
+        block_pixels_(conv_block_pixels(work(1))),
+        streams_weights_(packed_.weights_bytes > k_resident_weight_bytes) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     if (taps_.is_compact()) block_pixels_ = std::min(block_pixels_, compact_block_pixels());
   }
@@ -110,91 +111,109 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
   /// Only form 3 to a code passes through an f32 tile.
   size_t tile_bytes() const {
-    const bool through_tile = f32_ && !desc_.f32_output;
-    return through_tile ? sizeof(float) * static_cast<size_t>(k_tile_rows * kernel_.lanes * kernel_.vectors) : 0;
+    return through_tile() ? sizeof(float) * static_cast<size_t>(k_tile_rows * kernel_.lanes * kernel_.vectors) : 0;
   }
 
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
     std::byte* const compact = scratch + table_bytes();
-    std::byte* const f32_tile = compact + round_up(taps_.compact_bytes(block_pixels_));
+    float* const f32_tile = reinterpret_cast<float*>(compact + round_up(taps_.compact_bytes(block_pixels_)));
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
-    const int64_t count = pixels.end - pixels.begin, tiles = block_tiles(count);
-    if (taps_.is_compact()) taps_.copy_compact(x, pad_.get(), pixels.begin, count, compact);
+    const TileRuns runs = tile_runs(pixels.end - pixels.begin);
+    if (taps_.is_compact()) {
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, compact);
+      taps_.fill_compact(compact, pixels.begin, runs, table);
+    }
     int64_t group = -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
-      if (panel.group != group) {
+      if (panel.group != group && !taps_.is_compact()) {
         group = panel.group;
-        fill_tables(x, compact, pixels, group, table);
+        const int64_t first_channel = group * (geometry_.ic / geometry_.groups);
+        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, table);
       }
-      for (int64_t t = 0; t < tiles; ++t) {
-        const IndexRange part = part_of(count, tiles, t);
-        run_tile(args, panel, {pixels.begin + part.begin, pixels.begin + part.end}, table + t * table_stride(),
-                 f32_tile);
-      }
+      ConvU8S8Run run = panel_run(args, panel, pixels.begin);
+      run.rows = reinterpret_cast<const uint8_t* const*>(table);
+      if (streams_weights_ && p + 1 < panels.end) prefetch(packed_.panels[static_cast<size_t>(p + 1)], run);
+      run_tiles(run, runs.rows + 1, runs.tall, f32_tile);
+      run_tiles(run, runs.rows, runs.low, f32_tile);
     }
   }
 
-  void fill_tables(const std::byte* x, const std::byte* compact, IndexRange pixels, int64_t group,
-                   const std::byte** table) const {
-    const int64_t count = pixels.end - pixels.begin, tiles = block_tiles(count);
-    for (int64_t t = 0; t < tiles; ++t) {
-      const IndexRange part = part_of(count, tiles, t);
-      const int64_t first = pixels.begin + part.begin, rows = part.end - part.begin;
-      const std::byte** tile_table = table + t * table_stride();
-      if (taps_.is_compact())
-        taps_.fill_compact(compact, pixels.begin, first, rows, tile_table);
-      else
-        taps_.fill(x, pad_.get(), first, rows, group * (geometry_.ic / geometry_.groups), tile_table);
-    }
-  }
-
-  void run_tile(const ConvU8S8Args& args, const ConvU8S8Panel& panel, IndexRange pixels, const std::byte** table,
-                std::byte* f32_tile) const {
+  /// What all tiles of a panel have in common; they begin at pixel `first`.
+  ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t first) const {
     const WindowGeometry& g = geometry_;
-    const bool through_tile = f32_ && !desc_.f32_output;
-    const int64_t y_index = pixels.begin * g.y_pitch + panel.first_channel;
-    std::byte* const y = static_cast<std::byte*>(args.y) + y_index * (desc_.f32_output ? 4 : 1);
-    ConvU8S8Tile tile;
-    tile.rows = reinterpret_cast<const uint8_t* const*>(table);
-    tile.segments = taps_.segments();
-    tile.dwords = (taps_.segment_elements() + 3) / 4;
-    tile.weights = packed_.weights.get() + panel.weights_offset;
-    tile.bias = packed_.bias.data() + panel.lane_offset;
-    tile.multiplier = packed_.multiplier.data() + panel.lane_offset;
-    if (desc_.has_residual) tile.residual = args.residual + pixels.begin * g.residual_pitch + panel.first_channel;
-    tile.residual_step = g.residual_pitch;
-    tile.y = through_tile ? f32_tile : y;
-    tile.y_step = through_tile ? panel.channels : g.y_pitch;
-    tile.prefetch = reinterpret_cast<const char*>(tile.weights);
-    tile.row_count = static_cast<int32_t>(pixels.end - pixels.begin);
-    tile.channels = static_cast<int32_t>(panel.channels);
-    tile.residual_zero_point = desc_.residual_zero_point;
-    tile.residual_multiplier = desc_.residual_multiplier;
-    tile.y_zero_point = desc_.y_zero_point;
-    tile.lo = desc_.lo;
-    tile.hi = desc_.hi;
-    tile.f32_output = f32_;
-    kernel_.run(tile);
-    if (f32_) finish_f32(tile, y);
+    ConvU8S8Run run;
+    run.segments = taps_.segments();
+    run.dwords = (taps_.segment_elements() + 3) / 4;
+    run.weights = packed_.weights.get() + panel.weights_offset;
+    run.bias = packed_.bias.data() + panel.lane_offset;
+    run.multiplier = packed_.multiplier.data() + panel.lane_offset;
+    if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + panel.first_channel;
+    run.residual_step = g.residual_pitch;
+    run.y = static_cast<std::byte*>(args.y) + (first * g.y_pitch + panel.first_channel) * y_element_bytes();
+    run.y_step = g.y_pitch;
+    run.prefetch = run.prefetch_end = static_cast<const char*>(run.weights);
+    run.channels = static_cast<int32_t>(panel.channels);
+    run.residual_zero_point = desc_.residual_zero_point;
+    run.residual_multiplier = desc_.residual_multiplier;
+    run.y_zero_point = desc_.y_zero_point;
+    run.lo = desc_.lo;
+    run.hi = desc_.hi;
+    run.f32_output = f32_;
+    return run;
   }
 
-  /// Form 3 behind the inner function: the activation, and for a code its quantization.
-  void finish_f32(const ConvU8S8Tile& tile, std::byte* y) const {
-    float* const v = static_cast<float*>(tile.y);
-    const size_t channels = static_cast<size_t>(tile.channels);
-    const bool activates = desc_.activation.kind != ActivationKind::none;
-    if (desc_.f32_output) {
-      for (int64_t r = 0; activates && r < tile.row_count; ++r)
-        activation_.activate(v + r * tile.y_step, channels, desc_.activation);
+  void prefetch(const ConvU8S8Panel& next, ConvU8S8Run& run) const {
+    const char* const weights = reinterpret_cast<const char*>(packed_.weights.get());
+    run.prefetch = weights + next.weights_offset;
+    run.prefetch_end = run.prefetch + run.segments * run.dwords * 4 * kernel_.lanes * kernel_.vectors;
+  }
+
+  /// Runs `tiles` tiles of `rows` pixels and moves `run` behind them.
+  void run_tiles(ConvU8S8Run& run, int64_t rows, int64_t tiles, float* f32_tile) const {
+    if (tiles == 0) return;
+    run.row_count = static_cast<int32_t>(rows);
+    if (through_tile()) {
+      for (int64_t t = 0; t < tiles; ++t) {
+        ConvU8S8Run one = run;
+        one.tiles = 1;
+        one.y = f32_tile;
+        one.y_step = run.channels;
+        kernel_.run(one);
+        quantize_tile(f32_tile, run);
+        advance(run, 1);
+      }
       return;
     }
-    if (activates) activation_.activate(v, channels * static_cast<size_t>(tile.row_count), desc_.activation);
-    for (int64_t r = 0; r < tile.row_count; ++r)
-      activation_.quantize(v + r * tile.y_step, channels, desc_.inverse_y_scale, desc_.y_zero_point, desc_.lo, desc_.hi,
-                           reinterpret_cast<uint8_t*>(y) + r * geometry_.y_pitch);
+    run.tiles = static_cast<int32_t>(tiles);
+    kernel_.run(run);
+    if (f32_ && desc_.activation.kind != ActivationKind::none)
+      for (int64_t r = 0; r < tiles * rows; ++r)
+        activation_.activate(static_cast<float*>(run.y) + r * run.y_step, static_cast<size_t>(run.channels),
+                             desc_.activation);
+    advance(run, tiles);
   }
+
+  void advance(ConvU8S8Run& run, int64_t tiles) const {
+    const int64_t pixels = tiles * run.row_count;
+    run.rows += tiles * table_stride();
+    if (run.residual) run.residual += pixels * run.residual_step;
+    run.y = static_cast<std::byte*>(run.y) + pixels * run.y_step * y_element_bytes();
+    run.prefetch += tiles * run.segments * run.dwords * 64;
+  }
+
+  /// Form 3 to a code, behind the inner function: v is a tile with only the panel's channels.
+  void quantize_tile(float* v, const ConvU8S8Run& run) const {
+    const size_t channels = static_cast<size_t>(run.channels);
+    activation_.activate(v, channels * static_cast<size_t>(run.row_count), desc_.activation);
+    for (int64_t r = 0; r < run.row_count; ++r)
+      activation_.quantize(v + static_cast<size_t>(r) * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point,
+                           desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + r * run.y_step);
+  }
+
+  bool through_tile() const { return f32_ && !desc_.f32_output; }
+  int64_t y_element_bytes() const { return desc_.f32_output ? 4 : 1; }
 
   ConvU8S8Desc desc_;  // its spans are not used after construction
   const ConvU8S8Kernel& kernel_;
@@ -206,6 +225,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point
   int64_t block_pixels_;
+  bool streams_weights_;  // all weights together do not stay in L2
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// The inner function of the integer convolution: one tile of output pixels x one panel of output channels. C headers
-// only: ISA files include this.
+// The inner function of the integer convolution: a run of equal tiles of output pixels x one panel of output channels.
+// C headers only: ISA files include this.
 //
 //   acc[r][c] = bias[c] + sum over segments s, positions k of rows[s][r][k] * weights[s][k][c]     exact int32
 //   u8 out:  y[r][c] = clamp(rne(f) + y_zero_point, lo, hi)          f32 out:  y[r][c] = f
@@ -18,8 +18,8 @@ inline constexpr int k_conv_tile_rows = 6;
 
 /// Packed weights: [segment][dword][vector][lane][4 positions] s8 (or the same as s16, see ConvU8S8Kernel), zero where
 /// a position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
-struct ConvU8S8Tile {
-  const uint8_t* const* rows = nullptr;  // [segments][k_conv_tile_rows]; 4 * dwords bytes are read at each
+struct ConvU8S8Run {
+  const uint8_t* const* rows = nullptr;  // [tiles][segments][k_conv_tile_rows]; 4 * dwords bytes are read at each
   int64_t segments = 0;
   int64_t dwords = 0;  // groups of 4 positions in a segment
   const void* weights = nullptr;
@@ -29,10 +29,11 @@ struct ConvU8S8Tile {
   int64_t residual_step = 0;          // elements from pixel to pixel
   void* y = nullptr;                  // first pixel, first channel of the panel
   int64_t y_step = 0;                 // elements from pixel to pixel
-  const char* prefetch = nullptr;     // bytes wanted next, one cache line per step of a segment
-  int64_t prefetch_step = 0;          // 64, or 0 for nothing
-  int32_t row_count = 0;              // 1..k_conv_tile_rows
-  int32_t channels = 0;               // of the panel; exactly these are stored
+  const char* prefetch = nullptr;     // weights wanted next: one cache line per dword, up to prefetch_end
+  const char* prefetch_end = nullptr;
+  int32_t tiles = 0;      // one after the other along the pixels
+  int32_t row_count = 0;  // pixels of a tile, 1..k_conv_tile_rows
+  int32_t channels = 0;   // of the panel; exactly these are stored
   int32_t residual_zero_point = 0;
   float residual_multiplier = 0.0f;
   int32_t y_zero_point = 0, lo = 0, hi = 255;
@@ -40,19 +41,12 @@ struct ConvU8S8Tile {
 };
 
 struct ConvU8S8Kernel {
-  void (*run)(const ConvU8S8Tile& tile);
+  void (*run)(const ConvU8S8Run& run);
   int lanes;             // channels of one vector
   int vectors;           // vectors of a full panel
   bool widened_weights;  // s16 weights in the order (0, 2), (1, 3) of each dword's positions
   const char* name;
 };
-
-/// The channel within the panel that lane `lane` of vector `vector` holds. For u8 output of a full panel the order is
-/// the one that 128-bit-wise packs and packus turn into natural order; otherwise it is natural.
-inline int conv_u8s8_channel(const ConvU8S8Kernel& kernel, int vectors, bool f32_output, int vector, int lane) {
-  const bool packed = vectors == kernel.vectors && !f32_output;
-  return packed ? lane / 4 * 4 * vectors + vector * 4 + lane % 4 : vector * kernel.lanes + lane;
-}
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;
 extern const ConvU8S8Kernel conv_u8s8_avx_vnni;

@@ -28,7 +28,7 @@ inline __m256i residual_codes(const uint8_t* p, int v) {
 
 /// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr).
 template <int C, bool f32>
-inline __m256 scaled(const ConvU8S8Tile& tile, __m256i acc, int r, int v) {
+inline __m256 scaled(const ConvU8S8Run& tile, __m256i acc, int r, int v) {
   const __m256 m = _mm256_loadu_ps(tile.multiplier + 8 * v);
   const __m256 f = _mm256_cvtepi32_ps(acc);
   if (!tile.residual) return _mm256_mul_ps(f, m);
@@ -39,7 +39,7 @@ inline __m256 scaled(const ConvU8S8Tile& tile, __m256i acc, int r, int v) {
 }
 
 template <int C>
-inline void store_codes(const ConvU8S8Tile& tile, const __m256i (&acc)[C], int r) {
+inline void store_codes(const ConvU8S8Run& tile, const __m256i (&acc)[C], int r) {
   // Clamping from above before rounding equals clamping after it (the bound is an integer). From below nothing is
   // needed: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
   const __m256 upper = _mm256_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
@@ -62,14 +62,14 @@ inline void store_codes(const ConvU8S8Tile& tile, const __m256i (&acc)[C], int r
 }
 
 template <int C>
-inline void store_floats(const ConvU8S8Tile& tile, const __m256i (&acc)[C], int r) {
+inline void store_floats(const ConvU8S8Run& tile, const __m256i (&acc)[C], int r) {
   float row[16];
   for (int v = 0; v < C; ++v) _mm256_storeu_ps(row + 8 * v, scaled<C, true>(tile, acc[v], r, v));
   __builtin_memcpy(static_cast<float*>(tile.y) + r * tile.y_step, row, 4 * static_cast<size_t>(tile.channels));
 }
 
 template <int R, int C>
-inline void finish(const ConvU8S8Tile& tile, const __m256i (&acc)[R][C]) {
+inline void finish(const ConvU8S8Run& tile, const __m256i (&acc)[R][C]) {
   for (int r = 0; r < R; ++r) {
     if (tile.f32_output)
       store_floats<C>(tile, acc[r], r);
@@ -78,22 +78,33 @@ inline void finish(const ConvU8S8Tile& tile, const __m256i (&acc)[R][C]) {
   }
 }
 
-/// Calls Tile<rows, vectors>::run for the tile's size.
-template <template <int, int> class Tile, int C>
-void run_rows(const ConvU8S8Tile& tile) {
-  switch (tile.row_count) {
-    case 1: return Tile<1, C>::run(tile);
-    case 2: return Tile<2, C>::run(tile);
-    case 3: return Tile<3, C>::run(tile);
-    case 4: return Tile<4, C>::run(tile);
-    case 5: return Tile<5, C>::run(tile);
-    default: return Tile<6, C>::run(tile);
+template <template <int, int> class Tile, int R, int C>
+void run_tiles(const ConvU8S8Run& run) {
+  ConvU8S8Run tile = run;
+  for (int32_t t = 0; t < run.tiles; ++t) {
+    Tile<R, C>::run(tile);
+    tile.rows += tile.segments * k_conv_tile_rows;
+    if (tile.residual) tile.residual += R * tile.residual_step;
+    tile.y = static_cast<char*>(tile.y) + R * tile.y_step * (tile.f32_output ? 4 : 1);
   }
 }
 
+template <template <int, int> class Tile, int C>
+void run_rows(const ConvU8S8Run& run) {
+  switch (run.row_count) {
+    case 1: return run_tiles<Tile, 1, C>(run);
+    case 2: return run_tiles<Tile, 2, C>(run);
+    case 3: return run_tiles<Tile, 3, C>(run);
+    case 4: return run_tiles<Tile, 4, C>(run);
+    case 5: return run_tiles<Tile, 5, C>(run);
+    default: return run_tiles<Tile, 6, C>(run);
+  }
+}
+
+/// The kernel made of Tile<rows, vectors>::run, which does one tile.
 template <template <int, int> class Tile>
-void run_any(const ConvU8S8Tile& tile) {
-  return tile.channels <= 8 ? run_rows<Tile, 1>(tile) : run_rows<Tile, 2>(tile);
+void run_any(const ConvU8S8Run& run) {
+  return run.channels <= 8 ? run_rows<Tile, 1>(run) : run_rows<Tile, 2>(run);
 }
 
 }  // namespace

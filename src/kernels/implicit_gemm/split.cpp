@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/implicit_gemm/tap_table.h"
-
 namespace octet {
 namespace {
 
@@ -39,6 +37,12 @@ int64_t conv_block_pixels(const ConvWork& work) {
 IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple) {
   const int64_t units = (n + multiple - 1) / multiple;
   return {std::min(n, units * index / parts * multiple), std::min(n, units * (index + 1) / parts * multiple)};
+}
+
+TileRuns tile_runs(int64_t pixels) {
+  const int64_t tiles = (pixels + k_tile_rows - 1) / k_tile_rows;
+  const int64_t rows = pixels / tiles, tall = pixels - tiles * rows;
+  return {rows, tall, tiles - tall};
 }
 
 }  // namespace octet

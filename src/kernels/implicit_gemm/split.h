@@ -1,9 +1,17 @@
 #pragma once
 // How the work of a convolution is cut: into chunks for the threads, and within a chunk into blocks for the caches.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace octet {
+
+/// Most pixels of a tile, and the stride of the pointer table.
+inline constexpr int64_t k_tile_rows = 6;
+
+/// Weights up to this size stay in L2 (1 to 2 MB) beside a block's activations; larger ones are fetched ahead of their
+/// use.
+inline constexpr size_t k_resident_weight_bytes = 512 << 10;
 
 /// A convolution seen as pixels x panels of output channels.
 struct ConvWork {
@@ -34,5 +42,11 @@ int64_t conv_block_pixels(const ConvWork& work);
 
 /// The index-th of `parts` nearly equal parts of [0, n), cut at multiples of `multiple`.
 IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple = 1);
+
+/// A block's pixels as tiles of nearly equal height: first `tall` tiles of rows + 1 pixels, then `low` of rows.
+struct TileRuns {
+  int64_t rows = 0, tall = 0, low = 0;
+};
+TileRuns tile_runs(int64_t pixels);
 
 }  // namespace octet

@@ -76,46 +76,56 @@ void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t fi
   }
 }
 
-void TapTable::fill_compact(const std::byte* copy, int64_t copy_first, int64_t first, int64_t rows,
-                            const std::byte** table) const {
+void TapTable::fill_compact(const std::byte* copy, int64_t first, TileRuns runs, const std::byte** table) const {
   const WindowGeometry& g = geometry_;
-  const int64_t oy_first = copy_first / g.ow % g.oh;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t oy = (first + r) / g.ow % g.oh, ox = (first + r) % g.ow;
-    const std::byte* pixel =
-        copy + (oy - oy_first) * g.stride_h * compact_row_bytes_ + ox * g.stride_w * g.ic * element_bytes_;
-    for (int64_t s = 0; s < segments_; ++s) table[s * k_tile_rows + r] = pixel + s * g.dilation_h * compact_row_bytes_;
+  const int64_t row_step = g.stride_h * compact_row_bytes_, pixel_step = g.stride_w * g.ic * element_bytes_;
+  const int64_t segment_step = g.dilation_h * compact_row_bytes_;
+  int64_t ox = first % g.ow;
+  const std::byte* output_row = copy;
+  for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * k_tile_rows) {
+    const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
+    for (int64_t r = 0; r < rows; ++r) {
+      const std::byte* pixel = output_row + ox * pixel_step;
+      for (int64_t s = 0; s < segments_; ++s, pixel += segment_step) table[s * k_tile_rows + r] = pixel;
+      if (++ox == g.ow) ox = 0, output_row += row_step;
+    }
   }
 }
 
-void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, int64_t rows, int64_t first_channel,
+void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
                     const std::byte** table) const {
   const WindowGeometry& g = geometry_;
-  const int64_t pitch_bytes = g.x_pitch * element_bytes_;
   x += first_channel * element_bytes_;
   pad += first_channel * element_bytes_;
-  int64_t ox = first % g.ow, oy = first / g.ow % g.oh, image = first / (g.ow * g.oh);
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t iy = oy * g.stride_h - g.pad_top, ix = ox * g.stride_w - g.pad_left;
-    const int64_t origin = ((image * g.ih + iy) * g.iw + ix) * pitch_bytes;  // may lie outside
-    const bool inside =
-        iy >= 0 && ix >= 0 && iy + (g.kh - 1) * g.dilation_h < g.ih && ix + (g.kw - 1) * g.dilation_w < g.iw;
-    if (inside) {
-      for (int64_t s = 0; s < segments_; ++s) table[s * k_tile_rows + r] = x + (origin + offsets_[s]);
-    } else {
-      int64_t s = 0;
-      for (int64_t ky = 0; ky < g.kh; ++ky)
-        for (int64_t kx = 0; kx < g.kw; ++kx, ++s) {
-          const int64_t y_in = iy + ky * g.dilation_h, x_in = ix + kx * g.dilation_w;
-          const bool real = y_in >= 0 && y_in < g.ih && x_in >= 0 && x_in < g.iw;
-          table[s * k_tile_rows + r] = real ? x + (origin + offsets_[s]) : pad;
-        }
-    }
-    if (++ox == g.ow) {
-      ox = 0;
-      if (++oy == g.oh) oy = 0, ++image;
+  Walk at{first / (g.ow * g.oh), first / g.ow % g.oh, first % g.ow};
+  for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * k_tile_rows) {
+    const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
+    for (int64_t r = 0; r < rows; ++r) {
+      fill_pixel(x, pad, at, table + r);
+      if (++at.ox < g.ow) continue;
+      at.ox = 0;
+      if (++at.oy == g.oh) at.oy = 0, ++at.image;
     }
   }
+}
+
+void TapTable::fill_pixel(const std::byte* x, const std::byte* pad, const Walk& at, const std::byte** column) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t iy = at.oy * g.stride_h - g.pad_top, ix = at.ox * g.stride_w - g.pad_left;
+  const int64_t origin = ((at.image * g.ih + iy) * g.iw + ix) * g.x_pitch * element_bytes_;  // may lie outside
+  const bool inside =
+      iy >= 0 && ix >= 0 && iy + (g.kh - 1) * g.dilation_h < g.ih && ix + (g.kw - 1) * g.dilation_w < g.iw;
+  if (inside) {
+    for (int64_t s = 0; s < segments_; ++s) column[s * k_tile_rows] = x + (origin + offsets_[static_cast<size_t>(s)]);
+    return;
+  }
+  size_t s = 0;
+  for (int64_t ky = 0; ky < g.kh; ++ky)
+    for (int64_t kx = 0; kx < g.kw; ++kx, ++s, column += k_tile_rows) {
+      const int64_t y_in = iy + ky * g.dilation_h, x_in = ix + kx * g.dilation_w;
+      const bool real = y_in >= 0 && y_in < g.ih && x_in >= 0 && x_in < g.iw;
+      *column = real ? x + (origin + offsets_[s]) : pad;
+    }
 }
 
 }  // namespace octet

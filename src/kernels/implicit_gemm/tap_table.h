@@ -15,11 +15,9 @@
 #include <vector>
 
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/split.h"
 
 namespace octet {
-
-/// Most pixels of a tile, and the stride of the pointer table.
-inline constexpr int64_t k_tile_rows = 6;
 
 class TapTable {
  public:
@@ -40,14 +38,20 @@ class TapTable {
   /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
   void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy) const;
 
-  /// Fills table[s * k_tile_rows + r] for the `rows` output pixels from `first` on, counted over the whole batch, for
-  /// channels from first_channel on. Compact: `copy` must hold these pixels' rows, whose first pixel was copy_first.
-  void fill(const std::byte* x, const std::byte* pad, int64_t first, int64_t rows, int64_t first_channel,
+  /// Fills table[(tile * segments + s) * k_tile_rows + r] for the tiles of the output pixels from `first` on, counted
+  /// over the whole batch, for channels from first_channel on.
+  void fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
             const std::byte** table) const;
-  void fill_compact(const std::byte* copy, int64_t copy_first, int64_t first, int64_t rows,
-                    const std::byte** table) const;
+  /// The same out of a compact copy whose first pixel is `first`.
+  void fill_compact(const std::byte* copy, int64_t first, TileRuns runs, const std::byte** table) const;
 
  private:
+  /// An output pixel and where its window begins, walked pixel by pixel.
+  struct Walk {
+    int64_t image, oy, ox;
+  };
+  void fill_pixel(const std::byte* x, const std::byte* pad, const Walk& at, const std::byte** column) const;
+
   WindowGeometry geometry_;
   int64_t element_bytes_;
   bool compact_;
