@@ -8,12 +8,19 @@ namespace {
 constexpr const char* k_compute[] = {
 #include "compute_cases.inc"
 };
+constexpr const char* k_smooth[] = {
+#include "smooth_cases.inc"
+};
 constexpr const char* k_integer[] = {
 #include "integer_cases.inc"
 };
 
 TEST(ComputeCases, float_ops_on_small_integers_give_exactly_the_numbers_of_onnx_runtime) {
   for (const char* text : k_compute) expect_pairs_equal(text);
+}
+
+TEST(ComputeCases, functions_that_round_are_within_a_few_units_in_the_last_place_of_onnx_runtime) {
+  for (const char* text : k_smooth) expect_pairs_equal(text, /*tolerance=*/2e-6);  // its float formulas: < 16 ulp
 }
 
 TEST(ComputeCases, integer_ops_give_the_codes_of_an_evaluation_of_the_readme_in_numpy) {

@@ -1,5 +1,5 @@
-"""Writes compute_cases.inc (convolutions, products, pools, activations, Q/DQ against ONNX Runtime) and integer_cases.inc
-(octet's integer ops against numpy, written from src/ir/ops/README.md and nothing else).
+"""Writes compute_cases.inc (convolutions, products, pools, activations, Q/DQ against ONNX Runtime), smooth_cases.inc (functions
+that round) and integer_cases.inc (octet's integer ops against numpy, written from src/ir/ops/README.md and nothing else).
 Run: python tests/ops/make_compute_cases.py, with numpy, onnx and onnxruntime.
 
 The float cases hold small integers, so that every sum is exact in float and ONNX Runtime's answer is the only right one."""
@@ -88,6 +88,21 @@ def activation_cases():
     g = np.array([0.5, -2, 1.5], F)
     yield case("BatchNormalization", [whole(2, 3, 2, 2), g, whole(3), whole(3), np.array([4, 0.25, 16], F)], {"epsilon": 0.0}, opset=15)
     yield case("BatchNormalization", [whole(4, 3), g, whole(3), whole(3), np.array([4, 0.25, 1], F)], {"epsilon": 0.0}, opset=15)
+
+
+def smooth_cases():
+    """Of one sign or far from 0, where ONNX Runtime's float formulas do not cancel."""
+    x = np.array([-3, -1.5, -0.75, 0.25, 1, 2.5, 8, 30], F)
+    yield case("Gelu", [x[1:]], opset=20)
+    yield case("Gelu", [x[1:]], {"approximate": "tanh"}, opset=20)
+    for op in ("Elu", "Selu", "Softplus", "Mish"):
+        yield case(op, [x])
+    yield case("Elu", [x], {"alpha": 0.5})
+    yield case("PRelu", [whole(2, 3, 2), whole(3, 1)])
+    yield case("PRelu", [whole(2, 2), whole(1)])
+    positive = np.abs(whole(2, 5, 2)) + 1
+    yield case("HardSwish", [np.concatenate([x, -x])])
+    yield case("BatchNormalization", [positive, *(np.abs(whole(5)) + 1 for _ in range(2)), -np.abs(whole(5)), np.abs(whole(5)) + 1], opset=15)
 
 
 def linear_cases():
@@ -333,3 +348,4 @@ if __name__ == "__main__":
           itertools.chain(conv_cases(), product_cases(), pool_cases(), activation_cases(), linear_cases()))
     write("integer", f"numpy {np.__version__}",
           itertools.chain(quant_conv_cases(), quant_gemm_cases(), quant_pair_cases(), quant_pool_cases()))
+    write("smooth", f"ONNX Runtime {ort.__version__}, onnx {onnx.__version__}", smooth_cases())

@@ -10,13 +10,31 @@ namespace {
 
 class RefProgram : public Program {
  public:
-  explicit RefProgram(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  explicit RefProgram(std::shared_ptr<const Plan> plan);
   size_t packed_bytes() const override { return 0; }
   const Plan& plan() const { return *plan_; }
+  /// Values that no step after this one reads, so that a large batch does not keep every activation alive.
+  const std::vector<ValueId>& dies_after(size_t step) const { return dies_after_[step]; }
 
  private:
   std::shared_ptr<const Plan> plan_;
+  std::vector<std::vector<ValueId>> dies_after_;
 };
+
+RefProgram::RefProgram(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), dies_after_(plan_->steps.size()) {
+  std::vector<bool> seen(plan_->graph.values.size(), false);
+  for (const ValueId id : plan_->graph.outputs) seen[static_cast<size_t>(id)] = true;
+  for (size_t s = plan_->steps.size(); s-- > 0;) {
+    const Node& node = plan_->graph.node(plan_->steps[s].node);
+    for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
+      for (const ValueId id : *ids) {
+        if (id == k_absent || seen[static_cast<size_t>(id)]) continue;
+        seen[static_cast<size_t>(id)] = true;
+        dies_after_[s].push_back(id);
+      }
+    }
+  }
+}
 
 /// Reference kernels make tensors of their own, so values need no arena; the rule against allocation is for fast back
 /// ends.
@@ -57,7 +75,8 @@ Result<Done> run_node(const Graph& graph, const Node& node, std::vector<Tensor>&
 }
 
 Result<Done> RefBackend::run(const Program& program, std::byte*, const Bindings& io, const RunHooks& hooks) {
-  const Plan& plan = static_cast<const RefProgram&>(program).plan();
+  const auto& prepared = static_cast<const RefProgram&>(program);
+  const Plan& plan = prepared.plan();
   const Graph& graph = plan.graph;
   std::vector<Tensor> values(graph.values.size());
   for (size_t v = 0; v < values.size(); ++v)
@@ -75,9 +94,14 @@ Result<Done> RefBackend::run(const Program& program, std::byte*, const Bindings&
     if (hooks.step_seconds)
       (*hooks.step_seconds)[s] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (hooks.tap) show_outputs(graph, node, values, hooks);
+    for (const ValueId id : prepared.dies_after(s)) values[static_cast<size_t>(id)] = Tensor();
   }
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     const Tensor& y = values[static_cast<size_t>(graph.outputs[i])];
+    if (y.dtype() != io.outputs[i].dtype || y.dims() != io.outputs[i].dims)
+      return Error{ErrorCode::internal, "output '" + graph.value(graph.outputs[i]).name + "' came out as " +
+                                            to_string(y.dims()) + ", the caller's buffer is " +
+                                            to_string(io.outputs[i].dims)};
     std::memcpy(io.outputs[i].data, y.bytes().data(), y.size_bytes());
   }
   return Done{};
