@@ -1,0 +1,106 @@
+// AVX-512: 64 codes or 16 floats a step, the last step masked.
+
+#include "kernels/elementwise/elementwise_isa.h"
+#include "kernels/requantize_avx512.h"
+
+namespace octet {
+namespace {
+
+void add_u8(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, uint8_t* y) {
+  const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
+  const __m512 a_bias = Centred512::bias(p.a_zero_point), b_bias = Centred512::bias(p.b_zero_point);
+  const __m512 a_multiplier = _mm512_set1_ps(p.a_multiplier), b_multiplier = _mm512_set1_ps(p.b_multiplier);
+  for (size_t i = 0; i < n; i += 64) {
+    const __mmask64 mask = first_64(static_cast<int64_t>(n - i));
+    const Centred512 ca(_mm512_maskz_loadu_epi8(mask, a + i), a_bias);
+    const Centred512 cb(_mm512_maskz_loadu_epi8(mask, b + i), b_bias);
+    __m512i q[4];
+    for (int j = 0; j < 4; ++j)
+      q[j] = range.round(_mm512_fmadd_ps(ca.v[j], a_multiplier, _mm512_mul_ps(cb.v[j], b_multiplier)));
+    _mm512_mask_storeu_epi8(y + i, mask, range.pack(q[0], q[1], q[2], q[3]));
+  }
+}
+
+/// The product of two centred codes is below 2^16 and so exact in f32.
+void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y) {
+  const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
+  const __m512 a_bias = Centred512::bias(p.a_zero_point), b_bias = Centred512::bias(p.b_zero_point);
+  const __m512 multiplier = _mm512_set1_ps(p.multiplier);
+  for (size_t i = 0; i < n; i += 64) {
+    const __mmask64 mask = first_64(static_cast<int64_t>(n - i));
+    const Centred512 ca(_mm512_maskz_loadu_epi8(mask, a + i), a_bias);
+    const Centred512 cb(_mm512_maskz_loadu_epi8(mask, b + i), b_bias);
+    __m512i q[4];
+    for (int j = 0; j < 4; ++j) q[j] = range.round(_mm512_mul_ps(_mm512_mul_ps(ca.v[j], cb.v[j]), multiplier));
+    _mm512_mask_storeu_epi8(y + i, mask, range.pack(q[0], q[1], q[2], q[3]));
+  }
+}
+
+/// The table as 128 words in four registers: word x >> 1 by vpermi2w (bit 7 of x selects the pair of registers), then
+/// its low or high byte by bit 0. Even bytes of x are looked up in place, odd bytes likewise, both in 16-bit lanes.
+void lookup_u8(const uint8_t* x, size_t n, const uint8_t* table, uint8_t* y) {
+  const __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 64);
+  const __m512i t2 = _mm512_loadu_si512(table + 128), t3 = _mm512_loadu_si512(table + 192);
+  for (size_t i = 0; i < n; i += 64) {
+    const __mmask64 mask = first_64(static_cast<int64_t>(n - i));
+    const __m512i v = _mm512_maskz_loadu_epi8(mask, x + i);
+    const __m512i even_index = _mm512_srli_epi16(v, 1), odd_index = _mm512_srli_epi16(v, 9);
+    const __mmask32 even_high = _mm512_test_epi16_mask(v, _mm512_set1_epi16(0x80));
+    const __mmask32 odd_high = _mm512_movepi16_mask(v);
+    const __m512i even = _mm512_mask_blend_epi16(even_high, _mm512_permutex2var_epi16(t0, even_index, t1),
+                                                 _mm512_permutex2var_epi16(t2, even_index, t3));
+    const __m512i odd = _mm512_mask_blend_epi16(odd_high, _mm512_permutex2var_epi16(t0, odd_index, t1),
+                                                _mm512_permutex2var_epi16(t2, odd_index, t3));
+    const __mmask32 even_bit = _mm512_test_epi16_mask(v, _mm512_set1_epi16(1));
+    const __mmask32 odd_clear = _mm512_testn_epi16_mask(v, _mm512_set1_epi16(0x100));
+    const __m512i low = _mm512_mask_srli_epi16(even, even_bit, even, 8);
+    const __m512i high = _mm512_mask_slli_epi16(odd, odd_clear, odd, 8);
+    const __m512i codes = _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaaull, low, high);
+    _mm512_mask_storeu_epi8(y + i, mask, codes);
+  }
+}
+
+void add_f32(const float* a, const float* b, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+    _mm512_mask_storeu_ps(y + i, mask,
+                          _mm512_add_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i)));
+  }
+}
+
+void mul_f32(const float* a, const float* b, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+    _mm512_mask_storeu_ps(y + i, mask,
+                          _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i)));
+  }
+}
+
+void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
+  const CodeRange512 range(zero_point, lo, hi);
+  const __m512 divisor = _mm512_set1_ps(scale);
+  for (size_t i = 0; i < n; i += 64) {
+    const int64_t left = static_cast<int64_t>(n - i);
+    __m512i r[4];
+    for (int j = 0; j < 4; ++j)
+      r[j] = range.round_nan(_mm512_div_ps(_mm512_maskz_loadu_ps(first_16(left - 16 * j), x + i + 16 * j), divisor));
+    _mm512_mask_storeu_epi8(q + i, first_64(left), natural_order(range.pack(r[0], r[1], r[2], r[3])));
+  }
+}
+
+void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, float* y) {
+  const __m512i zp = _mm512_set1_epi32(zero_point);
+  const __m512 multiplier = _mm512_set1_ps(scale);
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+    const __m512i codes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, q + i));
+    _mm512_mask_storeu_ps(y + i, mask, _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(codes, zp)), multiplier));
+  }
+}
+
+}  // namespace
+
+const ElementwiseKernels elementwise_avx512_vnni = {add_u8,  mul_u8,       lookup_u8,     add_f32,
+                                                    mul_f32, quantize_f32, dequantize_u8, "avx512_vnni"};
+
+}  // namespace octet

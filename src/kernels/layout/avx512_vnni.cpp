@@ -1,0 +1,151 @@
+// AVX-512: blocks of 16 pixels x 16 channels; images of up to four channels (photographs) have a shorter way.
+
+#include "kernels/layout/layout_isa.h"
+#include "kernels/requantize_avx512.h"
+
+namespace octet {
+namespace {
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// 4x4 transpose of dwords within each 128-bit lane: lane L of v[i] becomes element i of each old vector's lane L.
+void transpose_lanes(__m512i (&v)[4]) {
+  const __m512i t0 = _mm512_unpacklo_epi32(v[0], v[1]), t1 = _mm512_unpackhi_epi32(v[0], v[1]);
+  const __m512i t2 = _mm512_unpacklo_epi32(v[2], v[3]), t3 = _mm512_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm512_unpacklo_epi64(t0, t2);
+  v[1] = _mm512_unpackhi_epi64(t0, t2);
+  v[2] = _mm512_unpacklo_epi64(t1, t3);
+  v[3] = _mm512_unpackhi_epi64(t1, t3);
+}
+
+/// 4x4 transpose of 128-bit lanes: lane j of v[i] goes to lane i of v[j].
+void transpose_quarters(__m512i& v0, __m512i& v1, __m512i& v2, __m512i& v3) {
+  const __m512i t0 = _mm512_shuffle_i32x4(v0, v1, 0x44), t1 = _mm512_shuffle_i32x4(v0, v1, 0xee);
+  const __m512i t2 = _mm512_shuffle_i32x4(v2, v3, 0x44), t3 = _mm512_shuffle_i32x4(v2, v3, 0xee);
+  v0 = _mm512_shuffle_i32x4(t0, t2, 0x88);
+  v1 = _mm512_shuffle_i32x4(t0, t2, 0xdd);
+  v2 = _mm512_shuffle_i32x4(t1, t3, 0x88);
+  v3 = _mm512_shuffle_i32x4(t1, t3, 0xdd);
+}
+
+/// v[r] holds row r of a 16 x 16 block; afterwards v[r] holds column r.
+void transpose_16x16(__m512i (&v)[16]) {
+  __m512i t[4][4];
+  for (int g = 0; g < 4; ++g) {
+    for (int i = 0; i < 4; ++i) t[g][i] = v[4 * g + i];
+    transpose_lanes(t[g]);
+  }
+  // t[g][i], lane L: column 4 L + i of rows 4 g .. 4 g + 3.
+  for (int i = 0; i < 4; ++i) {
+    transpose_quarters(t[0][i], t[1][i], t[2][i], t[3][i]);
+    for (int lane = 0; lane < 4; ++lane) v[4 * lane + i] = t[lane][i];
+  }
+}
+
+void nchw_to_nhwc_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, int64_t pitch, float* y) {
+  for (int64_t p = 0; p < pixels; p += 16) {
+    const __mmask16 some_pixels = first_16(pixels - p);
+    for (int64_t k = 0; k < pitch; k += 16) {
+      __m512i v[16];
+      for (int r = 0; r < 16; ++r)
+        v[r] = k + r < c ? _mm512_maskz_loadu_epi32(some_pixels, x + (k + r) * plane + p) : _mm512_setzero_si512();
+      transpose_16x16(v);
+      const __mmask16 some_channels = first_16(pitch - k);
+      for (int r = 0; r < 16; ++r)
+        if (p + r < pixels) _mm512_mask_storeu_epi32(y + (p + r) * pitch + k, some_channels, v[r]);
+    }
+  }
+}
+
+/// 16 pixels of up to 16 channels from plane 0 on -> codes; lane L of out[i] is the 16 channels of pixel 4 L + i.
+struct QuantizedBlock {
+  CodeRange512 range;
+  __m512 divisor;
+  __m512i zero_point;
+
+  /// Four planes -> dword p = codes of pixel p.
+  __m512i quad(const float* x, int64_t plane, int64_t channels, __mmask16 some_pixels) const {
+    __m512i q[4];
+    for (int r = 0; r < 4; ++r) {
+      q[r] = _mm512_setzero_si512();
+      if (r < channels)
+        q[r] = range.round_nan(_mm512_div_ps(_mm512_maskz_loadu_ps(some_pixels, x + r * plane), divisor));
+    }
+    const __m512i packed = range.pack(q[0], q[1], q[2], q[3]);
+    const __m512i interleaved = _mm512_shuffle_epi8(
+        packed, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+    // Padding channels are the zero point even where it lies outside [lo, hi].
+    const __mmask64 padding = channels >= 4   ? 0
+                              : channels <= 0 ? ~0ull
+                                              : 0x1111111111111111ull * (0xfull & (0xfull << channels));
+    return _mm512_mask_mov_epi8(interleaved, padding, zero_point);
+  }
+
+  void load(const float* x, int64_t plane, int64_t channels, __mmask16 some_pixels, __m512i (&out)[4]) const {
+    for (int i = 0; i < 4; ++i) out[i] = quad(x + 4 * i * plane, plane, channels - 4 * i, some_pixels);
+    transpose_lanes(out);
+  }
+};
+
+/// Up to four channels and a pitch of 16: one dword of codes per pixel, then twelve zero points.
+void quantize_narrow(const QuantizedBlock& block, const float* x, int64_t plane, int64_t c, int64_t pixels,
+                     uint8_t* y) {
+  const __m512i lane_of = _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
+  for (int64_t p = 0; p < pixels; p += 16) {
+    const __m512i codes = block.quad(x + p, plane, c, first_16(pixels - p));
+    for (int i = 0; i < 4; ++i) {
+      const __m512i index = _mm512_add_epi32(lane_of, _mm512_set1_epi32(4 * i));
+      const __m512i four = _mm512_mask_permutexvar_epi32(block.zero_point, 0x1111, index, codes);
+      _mm512_mask_storeu_epi32(y + 16 * (p + 4 * i), first_16(4 * (pixels - p - 4 * i)), four);
+    }
+  }
+}
+
+void nchw_to_nhwc_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, int64_t pitch, float scale,
+                           int32_t zero_point, int32_t lo, int32_t hi, uint8_t* y) {
+  const QuantizedBlock block = {CodeRange512(zero_point, lo, hi), _mm512_set1_ps(scale),
+                                _mm512_set1_epi8(static_cast<char>(zero_point))};
+  if (c <= 4 && pitch == 16) return quantize_narrow(block, x, plane, c, pixels, y);
+  for (int64_t p = 0; p < pixels; p += 16) {
+    const __mmask16 some_pixels = first_16(pixels - p);
+    for (int64_t k = 0; k < pitch; k += 16) {
+      const __mmask16 some_channels = first_16(pitch - k);
+      __m512i v[4];
+      block.load(x + k * plane + p, plane, c - k, some_pixels, v);
+      transpose_quarters(v[0], v[1], v[2], v[3]);  // now lane i of v[L] is pixel 4 L + i
+      for (int lane = 0; lane < 4 && p + 4 * lane < pixels; ++lane) {
+        alignas(64) uint8_t rows[64];
+        _mm512_store_si512(rows, v[lane]);
+        for (int64_t i = 0; i < smaller(4, pixels - p - 4 * lane); ++i)
+          _mm_mask_storeu_epi8(y + (p + 4 * lane + i) * pitch + k, some_channels,
+                               _mm_load_si128(reinterpret_cast<const __m128i*>(rows + 16 * i)));
+      }
+    }
+  }
+}
+
+void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
+  if (pixels == 1 && plane == 1) {
+    __builtin_memcpy(y, x, static_cast<size_t>(c) * sizeof(float));
+    return;
+  }
+  for (int64_t k = 0; k < c; k += 16) {
+    const __mmask16 some_channels = first_16(c - k);
+    for (int64_t p = 0; p < pixels; p += 16) {
+      __m512i v[16];
+      for (int r = 0; r < 16; ++r)
+        v[r] =
+            p + r < pixels ? _mm512_maskz_loadu_epi32(some_channels, x + (p + r) * pitch + k) : _mm512_setzero_si512();
+      transpose_16x16(v);
+      const __mmask16 some_pixels = first_16(pixels - p);
+      for (int r = 0; r < 16; ++r)
+        if (k + r < c) _mm512_mask_storeu_epi32(y + (k + r) * plane + p, some_pixels, v[r]);
+    }
+  }
+}
+
+}  // namespace
+
+const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, nhwc_to_nchw_f32, "avx512_vnni"};
+
+}  // namespace octet

@@ -1,0 +1,132 @@
+// AVX-512: 64 codes or 16 floats of one output a step, the last step masked.
+
+#include "kernels/pool/window.h"
+#include "kernels/requantize_avx512.h"
+
+namespace octet {
+namespace {
+
+/// Reads whole vectors: 64 bytes behind the last pixel are readable (README).
+void max_u8_row(const WindowGeometry& g, const uint8_t* x, int64_t oy, uint8_t* y) {
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint8_t> taps = taps_of(g, x, h, ox);
+    for (int64_t c = 0; c < g.ic; c += 64) {
+      __m512i m = _mm512_setzero_si512();
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const uint8_t* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          m = _mm512_max_epu8(m, _mm512_loadu_si512(pixel));
+      }
+      _mm512_mask_storeu_epi8(y + c, first_64(g.ic - c), m);
+    }
+  }
+}
+
+/// max(v, m) returns m when v is NaN or equal: v > m ? v : m.
+void max_f32_row(const WindowGeometry& g, const float* x, int64_t oy, float* y) {
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<float> taps = taps_of(g, x, h, ox);
+    for (int64_t c = 0; c < g.ic; c += 16) {
+      const __mmask16 mask = first_16(g.ic - c);
+      __m512 m = _mm512_set1_ps(-__builtin_inff());
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const float* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          m = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, pixel), m);
+      }
+      _mm512_mask_storeu_ps(y + c, mask, m);
+    }
+  }
+}
+
+void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
+  const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
+  const __m512i zero = _mm512_setzero_si512();
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint8_t> taps = taps_of(g, x, h, ox);
+    const double count = static_cast<double>(divisor(g, p.count_include_pad, taps.count()));
+    const __m512 multiplier = _mm512_set1_ps(static_cast<float>(p.x_scale / (p.y_scale * count)));
+    const __m512i start = _mm512_set1_epi32(static_cast<int32_t>(-p.x_zero_point * taps.count()));
+    for (int64_t c = 0; c < g.ic; c += 16) {
+      const __mmask16 mask = first_16(g.ic - c);
+      __m512i sum = start;
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const uint8_t* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          sum = _mm512_add_epi32(sum, _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(pixel))));
+      }
+      const __m512i q = range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier));
+      const __m512i codes = natural_order(range.pack(q, zero, zero, zero));
+      _mm_mask_storeu_epi8(y + c, mask, _mm512_castsi512_si128(codes));
+    }
+  }
+}
+
+void average_f32_row(const WindowGeometry& g, bool count_include_pad, const float* x, int64_t oy, float* y) {
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<float> taps = taps_of(g, x, h, ox);
+    const __m512 count = _mm512_set1_ps(static_cast<float>(divisor(g, count_include_pad, taps.count())));
+    for (int64_t c = 0; c < g.ic; c += 16) {
+      const __mmask16 mask = first_16(g.ic - c);
+      __m512 sum = _mm512_setzero_ps();
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const float* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, pixel));
+      }
+      _mm512_mask_storeu_ps(y + c, mask, _mm512_div_ps(sum, count));
+    }
+  }
+}
+
+/// Sums of up to 257 codes fit 16 bits, so 64 channels are summed in two vectors of words, 256 pixels at a time.
+void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
+                       float multiplier, int32_t y_zero_point, int32_t lo, int32_t hi, uint8_t* y) {
+  const CodeRange512 range(y_zero_point, lo, hi);
+  const __m512i zero = _mm512_setzero_si512();
+  const __m512i start = _mm512_set1_epi32(static_cast<int32_t>(-x_zero_point * pixels));
+  for (int64_t k = 0; k < c; k += 64) {
+    __m512i sum[4] = {start, start, start, start};
+    for (int64_t first = 0; first < pixels; first += 256) {
+      const int64_t end = first + 256 < pixels ? first + 256 : pixels;
+      __m512i words_lo = zero, words_hi = zero;
+      for (int64_t p = first; p < end; ++p) {
+        const __m512i codes = _mm512_loadu_si512(x + p * pitch + k);
+        words_lo = _mm512_add_epi16(words_lo, _mm512_unpacklo_epi8(codes, zero));
+        words_hi = _mm512_add_epi16(words_hi, _mm512_unpackhi_epi8(codes, zero));
+      }
+      sum[0] = _mm512_add_epi32(sum[0], _mm512_unpacklo_epi16(words_lo, zero));
+      sum[1] = _mm512_add_epi32(sum[1], _mm512_unpackhi_epi16(words_lo, zero));
+      sum[2] = _mm512_add_epi32(sum[2], _mm512_unpacklo_epi16(words_hi, zero));
+      sum[3] = _mm512_add_epi32(sum[3], _mm512_unpackhi_epi16(words_hi, zero));
+    }
+    __m512i q[4];
+    for (int j = 0; j < 4; ++j)
+      q[j] = range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[j]), _mm512_set1_ps(multiplier)));
+    _mm512_mask_storeu_epi8(y + k, first_64(c - k), range.pack(q[0], q[1], q[2], q[3]));
+  }
+}
+
+/// Four vectors of channels at a time: each is one chain of additions, in the order of the pixels.
+void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch, float* y) {
+  const __m512 count = _mm512_set1_ps(static_cast<float>(pixels));
+  for (int64_t k = 0; k < c; k += 64) {
+    __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int64_t p = 0; p < pixels; ++p)
+      for (int j = 0; j < 4; ++j)
+        sum[j] = _mm512_add_ps(sum[j], _mm512_maskz_loadu_ps(first_16(c - k - 16 * j), x + p * pitch + k + 16 * j));
+    for (int j = 0; j < 4; ++j)
+      _mm512_mask_storeu_ps(y + k + 16 * j, first_16(c - k - 16 * j), _mm512_div_ps(sum[j], count));
+  }
+}
+
+}  // namespace
+
+const PoolKernels pool_avx512_vnni = {max_u8_row,        max_f32_row,        average_u8_row, average_f32_row,
+                                      global_average_u8, global_average_f32, "avx512_vnni"};
+
+}  // namespace octet

@@ -1,0 +1,114 @@
+#include "kernels/layout/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/conventions.h"
+#include "kernels/random_rows.h"
+
+namespace octet {
+namespace {
+
+using test::Buffer;
+using test::Random;
+
+struct Size {
+  int64_t c, pixels, plane;
+};
+
+std::vector<Size> sizes() {
+  std::vector<Size> all;
+  for (const int64_t c : {1, 2, 3, 4, 5, 15, 16, 17, 32, 33, 50})
+    for (const int64_t pixels : {0, 1, 2, 15, 16, 17, 31, 33, 49})
+      all.push_back({c, pixels, pixels + (c + pixels) % 3});  // planes with and without a gap
+  return all;
+}
+
+TEST(Layout, nchw_to_nhwc_f32_gives_the_scalar_bits_on_every_isa) {
+  Random random(1);
+  for (const auto& [c, pixels, plane] : sizes()) {
+    const int64_t pitch = channel_pitch(c);
+    Buffer<float> x(static_cast<size_t>(c * plane));
+    random.fill(x.data(), x.size());
+    Buffer<float> expected(static_cast<size_t>(pixels * pitch), 3.0f);
+    layout_kernels(Isa::scalar).nchw_to_nhwc_f32(x.data(), plane, c, pixels, pitch, expected.data());
+    for (const Isa isa : available_isas()) {
+      Buffer<float> y(expected.size(), 5.0f);
+      layout_kernels(isa).nchw_to_nhwc_f32(x.data(), plane, c, pixels, pitch, y.data());
+      ASSERT_TRUE(y.is_guard_intact()) << name(isa);
+      ASSERT_EQ(y.values(), expected.values()) << name(isa) << " c " << c << " pixels " << pixels;
+    }
+  }
+}
+
+TEST(Layout, nchw_to_nhwc_quantize_gives_the_scalar_codes_on_every_isa) {
+  Random random(2);
+  for (const auto& [c, pixels, plane] : sizes()) {
+    const int64_t pitch = channel_pitch(c);
+    Buffer<float> x(static_cast<size_t>(c * plane));
+    for (size_t i = 0; i < x.size(); ++i) x[i] = 0.25f * static_cast<float>(random.integer(-700, 700));
+    if (x.size() > 2) x[0] = std::numeric_limits<float>::quiet_NaN(), x[1] = 1e38f, x[2] = -1e38f;
+    const int32_t zero_point = static_cast<int32_t>(random.integer(0, 255));
+    const int32_t lo = static_cast<int32_t>(random.integer(0, 150)), hi = static_cast<int32_t>(random.integer(lo, 255));
+    Buffer<uint8_t> expected(static_cast<size_t>(pixels * pitch), 3);
+    layout_kernels(Isa::scalar)
+        .nchw_to_nhwc_quantize(x.data(), plane, c, pixels, pitch, 0.5f, zero_point, lo, hi, expected.data());
+    for (const Isa isa : available_isas()) {
+      Buffer<uint8_t> y(expected.size(), 5);
+      layout_kernels(isa).nchw_to_nhwc_quantize(x.data(), plane, c, pixels, pitch, 0.5f, zero_point, lo, hi, y.data());
+      ASSERT_TRUE(y.is_guard_intact()) << name(isa);
+      ASSERT_EQ(y.values(), expected.values()) << name(isa) << " c " << c << " pixels " << pixels;
+    }
+  }
+}
+
+TEST(Layout, nhwc_to_nchw_f32_gives_the_scalar_bits_and_leaves_gaps_between_planes_alone) {
+  Random random(3);
+  for (const auto& [c, pixels, plane] : sizes()) {
+    const int64_t pitch = channel_pitch(c);
+    Buffer<float> x(static_cast<size_t>(pixels * pitch));
+    random.fill(x.data(), x.size());
+    Buffer<float> expected(static_cast<size_t>(c * plane), 5.0f);
+    layout_kernels(Isa::scalar).nhwc_to_nchw_f32(x.data(), pitch, c, pixels, plane, expected.data());
+    for (const Isa isa : available_isas()) {
+      Buffer<float> y(expected.size(), 5.0f);
+      layout_kernels(isa).nhwc_to_nchw_f32(x.data(), pitch, c, pixels, plane, y.data());
+      ASSERT_TRUE(y.is_guard_intact()) << name(isa);
+      ASSERT_EQ(y.values(), expected.values()) << name(isa) << " c " << c << " pixels " << pixels;
+    }
+  }
+}
+
+TEST(Layout, there_and_back_is_the_identity) {
+  Random random(4);
+  for (const Isa isa : available_isas()) {
+    Buffer<float> x(21 * 35), y(35 * 32), back(21 * 35);
+    random.fill(x.data(), x.size());
+    layout_kernels(isa).nchw_to_nhwc_f32(x.data(), 35, 21, 35, 32, y.data());
+    layout_kernels(isa).nhwc_to_nchw_f32(y.data(), 32, 21, 35, 35, back.data());
+    EXPECT_EQ(back.values(), x.values()) << name(isa);
+  }
+}
+
+// By hand: two pixels, three planes; scale 0.5, zero point 10: code = 2 x + 10. Padding channels hold the zero point.
+TEST(Layout, a_small_picture_made_by_hand) {
+  const std::vector<float> x = {0.0f, 1.0f, 2.0f, 3.0f, -1.0f, 100.0f};
+  for (const Isa isa : available_isas()) {
+    std::vector<uint8_t> y(32);
+    layout_kernels(isa).nchw_to_nhwc_quantize(x.data(), 2, 3, 2, 16, 0.5f, 10, 0, 200, y.data());
+    std::vector<uint8_t> expected(32, 10);
+    expected[0] = 10, expected[1] = 14, expected[2] = 8, expected[16] = 12, expected[17] = 16, expected[18] = 200;
+    EXPECT_EQ(y, expected) << name(isa);
+  }
+}
+
+TEST(Layout, the_named_isa_is_the_one_that_runs) {
+  for (const Isa isa : available_isas())
+    EXPECT_EQ(std::string(layout_kernels(isa).name), isa == Isa::avx_vnni ? "avx2" : std::string(name(isa)));
+}
+
+}  // namespace
+}  // namespace octet
