@@ -1,0 +1,135 @@
+// AVX2: 32 codes or 8 floats of one output a step. Whole vectors are read (64 bytes behind the last pixel are readable,
+// README); the last codes are stored through a copy, the last floats masked.
+
+#include "kernels/pool/window.h"
+#include "kernels/requantize_avx2.h"
+
+namespace octet {
+namespace {
+
+void store_first(uint8_t* y, __m256i codes, int64_t n) {
+  if (n >= 32) return store_codes(y, codes);
+  uint8_t row[32];
+  store_codes(row, codes);
+  __builtin_memcpy(y, row, static_cast<size_t>(n));
+}
+
+void max_u8_row(const WindowGeometry& g, const uint8_t* x, int64_t oy, uint8_t* y) {
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint8_t> taps = taps_of(g, x, h, ox);
+    for (int64_t c = 0; c < g.ic; c += 32) {
+      __m256i m = _mm256_setzero_si256();
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const uint8_t* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step) m = _mm256_max_epu8(m, load_codes(pixel));
+      }
+      store_first(y + c, m, g.ic - c);
+    }
+  }
+}
+
+/// max(v, m) returns m when v is NaN or equal: v > m ? v : m.
+void max_f32_row(const WindowGeometry& g, const float* x, int64_t oy, float* y) {
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<float> taps = taps_of(g, x, h, ox);
+    for (int64_t c = 0; c < g.ic; c += 8) {
+      __m256 m = _mm256_set1_ps(-__builtin_inff());
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const float* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          m = _mm256_max_ps(_mm256_loadu_ps(pixel), m);
+      }
+      _mm256_maskstore_ps(y + c, first_8(g.ic - c), m);
+    }
+  }
+}
+
+void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
+  const CodeRange256 range(p.y_zero_point, p.lo, p.hi);
+  const __m256i zero = _mm256_setzero_si256();
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint8_t> taps = taps_of(g, x, h, ox);
+    const double count = static_cast<double>(divisor(g, p.count_include_pad, taps.count()));
+    const __m256 multiplier = _mm256_set1_ps(static_cast<float>(p.x_scale / (p.y_scale * count)));
+    const __m256i start = _mm256_set1_epi32(static_cast<int32_t>(-p.x_zero_point * taps.count()));
+    for (int64_t c = 0; c < g.ic; c += 8) {
+      __m256i sum = start;
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const uint8_t* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          sum = _mm256_add_epi32(sum, _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pixel))));
+      }
+      const __m256i q = range.round(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier));
+      store_first(y + c, natural_order(range.pack(q, zero, zero, zero)), g.ic - c < 8 ? g.ic - c : 8);
+    }
+  }
+}
+
+void average_f32_row(const WindowGeometry& g, bool count_include_pad, const float* x, int64_t oy, float* y) {
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<float> taps = taps_of(g, x, h, ox);
+    const __m256 count = _mm256_set1_ps(static_cast<float>(divisor(g, count_include_pad, taps.count())));
+    for (int64_t c = 0; c < g.ic; c += 8) {
+      __m256 sum = _mm256_setzero_ps();
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const float* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step)
+          sum = _mm256_add_ps(sum, _mm256_loadu_ps(pixel));
+      }
+      _mm256_maskstore_ps(y + c, first_8(g.ic - c), _mm256_div_ps(sum, count));
+    }
+  }
+}
+
+/// Sums of up to 257 codes fit 16 bits, so 32 channels are summed in two vectors of words, 256 pixels at a time.
+void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
+                       float multiplier, int32_t y_zero_point, int32_t lo, int32_t hi, uint8_t* y) {
+  const CodeRange256 range(y_zero_point, lo, hi);
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i start = _mm256_set1_epi32(static_cast<int32_t>(-x_zero_point * pixels));
+  for (int64_t k = 0; k < c; k += 32) {
+    __m256i sum[4] = {start, start, start, start};
+    for (int64_t first = 0; first < pixels; first += 256) {
+      const int64_t end = first + 256 < pixels ? first + 256 : pixels;
+      __m256i words_lo = zero, words_hi = zero;
+      for (int64_t p = first; p < end; ++p) {
+        const __m256i codes = load_codes(x + p * pitch + k);
+        words_lo = _mm256_add_epi16(words_lo, _mm256_unpacklo_epi8(codes, zero));
+        words_hi = _mm256_add_epi16(words_hi, _mm256_unpackhi_epi8(codes, zero));
+      }
+      sum[0] = _mm256_add_epi32(sum[0], _mm256_unpacklo_epi16(words_lo, zero));
+      sum[1] = _mm256_add_epi32(sum[1], _mm256_unpackhi_epi16(words_lo, zero));
+      sum[2] = _mm256_add_epi32(sum[2], _mm256_unpacklo_epi16(words_hi, zero));
+      sum[3] = _mm256_add_epi32(sum[3], _mm256_unpackhi_epi16(words_hi, zero));
+    }
+    __m256i q[4];
+    for (int j = 0; j < 4; ++j)
+      q[j] = range.round(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[j]), _mm256_set1_ps(multiplier)));
+    store_first(y + k, range.pack(q[0], q[1], q[2], q[3]), c - k);
+  }
+}
+
+/// Four vectors of channels at a time: each is one chain of additions, in the order of the pixels.
+void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch, float* y) {
+  const __m256 count = _mm256_set1_ps(static_cast<float>(pixels));
+  for (int64_t k = 0; k < c; k += 32) {
+    __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256i mask[4];
+    for (int j = 0; j < 4; ++j) mask[j] = first_8(c - k - 8 * j);
+    for (int64_t p = 0; p < pixels; ++p)
+      for (int j = 0; j < 4; ++j)
+        sum[j] = _mm256_add_ps(sum[j], _mm256_maskload_ps(x + p * pitch + k + 8 * j, mask[j]));
+    for (int j = 0; j < 4; ++j) _mm256_maskstore_ps(y + k + 8 * j, mask[j], _mm256_div_ps(sum[j], count));
+  }
+}
+
+}  // namespace
+
+const PoolKernels pool_avx2 = {max_u8_row,        max_f32_row,        average_u8_row, average_f32_row,
+                               global_average_u8, global_average_f32, "avx2"};
+
+}  // namespace octet
