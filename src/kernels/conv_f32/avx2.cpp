@@ -17,6 +17,7 @@ __m256i lane_mask(int32_t channels, int vector) {
 template <int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   __m256 acc[R][C];
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v)
       acc[r][v] = _mm256_maskload_ps(tile.start + r * tile.start_step + 8 * v, lane_mask(tile.channels, v));
@@ -29,6 +30,7 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
       __m256 w[C];
       for (int v = 0; v < C; ++v) w[v] = _mm256_load_ps(weights + 8 * v);
       weights += 8 * C;
+#pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
         const __m256 x = _mm256_broadcast_ss(row[r] + k);
         for (int v = 0; v < C; ++v) acc[r][v] = _mm256_fmadd_ps(x, w[v], acc[r][v]);
@@ -37,6 +39,7 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   }
   // max and min return their second operand when one is NaN: that keeps the NaN of a value.
   const __m256 lo = _mm256_set1_ps(tile.lo), hi = _mm256_set1_ps(tile.hi);
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v) {
       const __m256i mask = lane_mask(tile.channels, v);

@@ -30,6 +30,7 @@ template <int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   prefetch_next<R, C>(tile);
   __m512 acc[R][C];
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v)
       acc[r][v] = _mm512_maskz_loadu_ps(lane_mask(tile.channels, v), tile.start + r * tile.start_step + 16 * v);
@@ -45,6 +46,7 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
       __m512 w[C];
       for (int v = 0; v < C; ++v) w[v] = _mm512_load_ps(weights + 16 * v);
       weights += 16 * C;
+#pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
         const __m512 x = _mm512_set1_ps(row[r][k]);
         for (int v = 0; v < C; ++v) acc[r][v] = _mm512_fmadd_ps(x, w[v], acc[r][v]);
@@ -53,6 +55,7 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   }
   // max and min return their second operand when one is NaN: that keeps the NaN of a value.
   const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v) {
       const __mmask16 mask = lane_mask(tile.channels, v);

@@ -9,8 +9,11 @@ namespace {
 
 template <int R, int C>
 struct WideTile {
-  static void run(const ConvU8S8Run& tile) {
+  // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
+  // inner loop has none to spare.
+  __attribute__((noinline)) static void run(const ConvU8S8Run& tile) {
     __m256i acc[R][C];
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));
     const __m256i* weights = static_cast<const __m256i*>(tile.weights);
@@ -20,6 +23,7 @@ struct WideTile {
       const uint8_t* row[R];
       for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_tile_rows + r];
       for (int64_t d = 0; d < dwords; ++d) {
+#pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
           const __m256i x = broadcast_4(row[r] + 4 * d);
           const __m256i even = _mm256_and_si256(x, low_bytes), odd = _mm256_srli_epi16(x, 8);

@@ -22,6 +22,7 @@ __m512i broadcast_4(const uint8_t* p) {
 
 template <int R, int C>
 inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v) acc[r][v] = _mm512_loadu_si512(tile.bias + 16 * v);
   const char* weights = static_cast<const char*>(tile.weights);
@@ -36,6 +37,7 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
       __m512i w[C];
       for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 64 * v);
       weights += 64 * C;
+#pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
         const __m512i x = broadcast_4(row[r] + 4 * d);
         for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], x, w[v]);
@@ -122,6 +124,7 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   accumulate<R, C>(tile, acc);
   // Clamping before rounding equals clamping after it: rounding is monotone and the bound is an integer.
   const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
     __m512 f[C];
     __m512i codes[C];

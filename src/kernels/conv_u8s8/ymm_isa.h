@@ -70,6 +70,7 @@ inline void store_floats(const ConvU8S8Run& tile, const __m256i (&acc)[C], int r
 
 template <int R, int C>
 inline void finish(const ConvU8S8Run& tile, const __m256i (&acc)[R][C]) {
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
     if (tile.f32_output)
       store_floats<C>(tile, acc[r], r);
