@@ -79,6 +79,9 @@ struct DepthwiseKernels {
   DepthwiseF32Kernels f32;
 };
 
+/// AVX2's float side, which AVX-VNNI lends.
+void depthwise_run_f32_avx2(const DepthwiseF32Call& call);
+
 extern const DepthwiseKernels depthwise_scalar;
 extern const DepthwiseKernels depthwise_avx2;
 extern const DepthwiseKernels depthwise_avx_vnni;

@@ -1,0 +1,103 @@
+// AVX2: 32 channels per block. vpmaddubsw would saturate (2 * 255 * 127 > 32767), so a quad is split into words and
+// goes through vpmaddwd twice: exact.
+
+#include <immintrin.h>
+
+#include "kernels/depthwise/depthwise_isa.h"
+#include "kernels/depthwise/ymm_isa.h"
+
+namespace octet {
+namespace {
+
+struct Vec : Ymm {
+  /// Taps 0 and 2, and taps 1 and 3, as words.
+  struct Quad {
+    __m256i even, odd;
+  };
+  static constexpr int k_dot_bytes = 64;
+
+  static Quad quad(Bytes v) { return {_mm256_and_si256(v, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(v, 8)}; }
+  static Acc dot(Acc acc, const Quad& quad, const int8_t* w) {
+    const __m256i* weights = reinterpret_cast<const __m256i*>(w);
+    const __m256i even = _mm256_madd_epi16(quad.even, _mm256_loadu_si256(weights));
+    const __m256i odd = _mm256_madd_epi16(quad.odd, _mm256_loadu_si256(weights + 1));
+    return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
+  }
+};
+
+#include "kernels/depthwise/interleave.inc"
+
+// 16 registers: 8 sums, 4 vectors of pairs, 4 of a quad.
+constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 1, 1, 4, false};
+constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 1, 1, 4, false};
+constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
+constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_3x3_s1, run_u8s8<k_3x3_s1>},
+                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},
+                                          {k_5x5_s1, run_u8s8<k_5x5_s1>},
+                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},
+                                          {k_any_window, run_u8s8_any}};
+
+template <int pixels>
+inline void f32_pixels(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64_t c, __m256i mask) {
+  const WindowGeometry& g = *call.geometry;
+  const int64_t weight_pitch = (g.ic + 15) / 16 * 16;
+  const int64_t step = g.stride_w * g.x_pitch;
+  __m256 sum[pixels];
+#pragma GCC unroll 8
+  for (int p = 0; p < pixels; ++p) sum[p] = _mm256_loadu_ps(call.bias + c);
+  for (int64_t kh = 0; kh < g.kh; ++kh) {
+    const int64_t iy = oy * g.stride_h - g.pad_top + kh * g.dilation_h;
+    if (iy < 0 || iy >= g.ih) continue;
+    for (int64_t kw = 0; kw < g.kw; ++kw) {
+      const int64_t ix = ox * g.stride_w - g.pad_left + kw * g.dilation_w;
+      if (pixels == 1 && (ix < 0 || ix >= g.iw)) continue;
+      const __m256 w = _mm256_loadu_ps(call.weights + (kh * g.kw + kw) * weight_pitch + c);
+      const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
+#pragma GCC unroll 8
+      for (int p = 0; p < pixels; ++p) sum[p] = _mm256_fmadd_ps(_mm256_maskload_ps(x + p * step, mask), w, sum[p]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < pixels; ++p) {
+    const int64_t out = oy * g.ow + ox + p;
+    if (call.residual)
+      sum[p] = _mm256_add_ps(sum[p], _mm256_maskload_ps(call.residual + out * g.residual_pitch + c, mask));
+    _mm256_maskstore_ps(call.y + out * g.y_pitch + c, mask, sum[p]);
+  }
+}
+
+/// Whether outputs [ox, ox + pixels) exist and read no column outside the image.
+inline bool is_inside(const WindowGeometry& g, int64_t ox, int64_t pixels) {
+  const int64_t last = (ox + pixels - 1) * g.stride_w - g.pad_left + (g.kw - 1) * g.dilation_w;
+  return ox + pixels <= g.ow && ox * g.stride_w >= g.pad_left && last < g.iw;
+}
+
+/// Eight pixels hide the latency of fma (two pipes x four cycles); four serve narrow images.
+void run_f32(const DepthwiseF32Call& call) {
+  const WindowGeometry& g = *call.geometry;
+  for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
+    for (int64_t c = call.c_begin; c < call.c_end; c += 8) {
+      const __m256i mask = first_8(call.c_end - c);
+      for (int64_t ox = 0; ox < g.ow;) {
+        if (is_inside(g, ox, 8)) {
+          f32_pixels<8>(call, oy, ox, c, mask);
+          ox += 8;
+        } else if (is_inside(g, ox, 4)) {
+          f32_pixels<4>(call, oy, ox, c, mask);
+          ox += 4;
+        } else {
+          f32_pixels<1>(call, oy, ox++, c, mask);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void depthwise_run_f32_avx2(const DepthwiseF32Call& call) { run_f32(call); }
+
+const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 5, "avx2"}, {run_f32, "avx2"}};
+
+}  // namespace octet
