@@ -1,0 +1,178 @@
+// Convolutions, dense and depthwise, f32 and integer: Conv, FusedConv, QuantConv. The kernels do the work; here the
+// node becomes their descriptor.
+#include <optional>
+
+#include "backends/cpu/constants.h"
+#include "backends/cpu/geometry.h"
+#include "backends/cpu/requantize.h"
+#include "backends/cpu/step.h"
+#include "kernels/conv_f32/conv_f32.h"
+#include "kernels/conv_u8s8/conv_u8s8.h"
+#include "kernels/depthwise/depthwise.h"
+
+namespace octet::cpu {
+namespace {
+
+Result<WindowGeometry> conv_geometry(const StepQuery& query) {
+  const Dims w = query.dims(1);
+  Result<WindowGeometry> g = window_geometry(query, w[2], w[3]);
+  if (g) g->groups = int_attribute(query.node, "group", 1);
+  return g;
+}
+
+bool is_depthwise(const StepQuery& query) {
+  const int64_t groups = int_attribute(query.node, "group", 1);
+  return groups > 1 && groups == query.dims(0)[1] && groups == query.output_dims()[1];
+}
+
+std::string refuse_shape(const StepQuery& query) {
+  if (query.shape(0)->size() != 4) return "only two spatial dimensions (a rank-4 input)";
+  if (!is_constant(query.graph, query.id(1))) return "the weight is not a constant";
+  const Result<WindowGeometry> geometry = conv_geometry(query);
+  return geometry ? "" : geometry.error().message;
+}
+
+std::string refuse_f32(const StepQuery& query) {
+  if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
+  if (query.has_input(2) && !is_constant(query.graph, query.id(2))) return "the bias is not a constant";
+  return refuse_shape(query);
+}
+
+std::string refuse_u8s8(const StepQuery& query) {
+  for (const size_t i : {size_t{2}, size_t{3}}) {
+    if (query.has_input(i) && !query.constant(i))
+      return i == 2 ? "w_scale is not a constant" : "the bias is not a constant";
+  }
+  if (!query.constant(1)) return "the weight is not a constant";
+  return refuse_shape(query);
+}
+
+std::string refuse_depthwise_f32(const StepQuery& query) {
+  const std::string reason = refuse_f32(query);
+  if (!reason.empty()) return reason;
+  return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
+}
+
+std::string refuse_depthwise_u8s8(const StepQuery& query) {
+  const std::string reason = refuse_u8s8(query);
+  if (!reason.empty()) return reason;
+  return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
+}
+
+double macs(const StepQuery& query) {
+  const Dims w = query.dims(1);
+  return static_cast<double>(element_count(query.output_dims()).value_or(0)) * static_cast<double>(w[1] * w[2] * w[3]);
+}
+
+/// Multiply-accumulates per microsecond of one thread, in round figures that only rank the tactics.
+double dense_rate(Isa isa, bool integer) {
+  switch (isa) {
+    case Isa::scalar: return integer ? 2e3 : 1e3;
+    case Isa::avx2: return integer ? 60e3 : 40e3;
+    case Isa::avx_vnni: return integer ? 150e3 : 40e3;
+    case Isa::avx512_vnni:
+    case Isa::amx: return integer ? 250e3 : 70e3;
+  }
+  return 1e3;
+}
+
+double cost_dense_f32(const StepQuery& query) { return 1 + macs(query) / dense_rate(query.isa, false); }
+double cost_dense_u8s8(const StepQuery& query) { return 1 + macs(query) / dense_rate(query.isa, true); }
+// A dense kernel wastes all but one channel of its vectors on a depthwise layer; a depthwise one wastes none.
+double cost_depthwise_f32(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, false) / 16; }
+double cost_depthwise_u8s8(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, true) / 16; }
+
+/// The chunks of any layer object (ConvF32, ConvU8S8) on the pool.
+template <class Layer, class Args>
+void run_layer(const RunContext& run, const Layer& layer, const Args& args) {
+  const int threads = run.threads();
+  run.pool().parallel_for(layer.chunks(args.batch, threads), [&](int64_t chunk, int worker) {
+    layer.run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
+  });
+}
+
+Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, bool depthwise) {
+  Result<WindowGeometry> geometry = conv_geometry(query);
+  if (!geometry) return geometry.error();
+  const std::vector<float> weights = constant_floats(query.graph, query.id(1));
+  const std::vector<float> bias = constant_floats(query.graph, query.id(2));
+  ConvF32Desc desc;
+  desc.geometry = *geometry;
+  desc.weights = weights;
+  desc.bias = bias;
+  desc.has_residual = query.has_input(3);
+  desc.activation = fused_activation(query.node);
+  std::shared_ptr<const ConvF32> layer =
+      depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa);
+  if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  Result<Operand> residual = desc.has_residual ? builder.input(query, 3) : Operand();
+  if (!residual) return residual.error();
+  const Operand y = builder.output(query);
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
+    run_layer(run, *layer,
+              ConvF32Args{.batch = batch, .x = run.at<float>(x), .residual = run.at<float>(r), .y = run.at<float>(y)});
+  };
+  return step;
+}
+
+Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, bool depthwise) {
+  Result<WindowGeometry> geometry = conv_geometry(query);
+  if (!geometry) return geometry.error();
+  const Tensor& weights = *query.constant(1);
+  const Codes x_codes = codes_of(query.node, "x", query.dtype(0));
+  const OutputForm form = output_form(query.node);
+  std::vector<float> multiplier;
+  for (const float w_scale : query.constant(2)->as<float>())
+    multiplier.push_back(form.multiplier(static_cast<double>(x_codes.scale) * static_cast<double>(w_scale)));
+  ConvU8S8Desc desc;
+  desc.geometry = *geometry;
+  desc.weights = weights.as<int8_t>();
+  desc.multiplier = multiplier;
+  if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
+  desc.x_zero_point = x_codes.zero_point;
+  if (query.has_input(4)) {
+    const Codes residual = codes_of(query.node, "residual", query.dtype(4));
+    desc.has_residual = true;
+    desc.residual_zero_point = residual.zero_point;
+    desc.residual_multiplier = form.multiplier(static_cast<double>(residual.scale));
+  }
+  desc.f32_output = form.to_f32;
+  desc.y_zero_point = form.y_zero_point;
+  desc.lo = form.lo, desc.hi = form.hi;
+  desc.activation = form.activation;
+  desc.inverse_y_scale = form.inverse_y_scale;
+  std::shared_ptr<const ConvU8S8> layer =
+      depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa);
+  if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
+  if (!residual) return residual.error();
+  const Operand y = builder.output(query);
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
+    run_layer(run, *layer,
+              ConvU8S8Args{
+                  .batch = batch, .x = run.at<uint8_t>(x), .residual = run.at<uint8_t>(r), .y = run.at<std::byte>(y)});
+  };
+  return step;
+}
+
+template <auto prepare, bool depthwise>
+Result<PreparedStep> prepare_as(const StepQuery& query, StepBuilder& builder) {
+  return prepare(query, builder, depthwise);
+}
+
+}  // namespace
+
+const StepDef conv_f32_step = {"conv_f32", refuse_f32, cost_dense_f32, prepare_as<prepare_f32, false>};
+const StepDef depthwise_f32_step = {"depthwise_f32", refuse_depthwise_f32, cost_depthwise_f32,
+                                    prepare_as<prepare_f32, true>};
+const StepDef conv_u8s8_step = {"conv_u8s8", refuse_u8s8, cost_dense_u8s8, prepare_as<prepare_u8s8, false>};
+const StepDef depthwise_u8s8_step = {"depthwise_u8s8", refuse_depthwise_u8s8, cost_depthwise_u8s8,
+                                     prepare_as<prepare_u8s8, true>};
+
+}  // namespace octet::cpu

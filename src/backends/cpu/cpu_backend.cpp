@@ -1,0 +1,63 @@
+#include "backends/cpu/cpu_backend.h"
+
+#include "backends/cpu/constants.h"
+#include "backends/cpu/movement.h"
+#include "backends/cpu/program.h"
+#include "base/float_env.h"
+#include "kernels/conventions.h"
+
+namespace octet::cpu {
+namespace {
+
+class CpuBackend : public Backend {
+ public:
+  explicit CpuBackend(const CpuOptions& options) : isa_(options.isa), pool_(options.threads) {}
+
+  std::string_view name() const override { return "cpu"; }
+
+  std::string description() const override {
+    const int threads = pool_.threads();
+    return "cpu " + std::string(octet::name(isa_)) + ", " + std::to_string(threads) +
+           (threads == 1 ? " thread" : " threads");
+  }
+
+  std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
+    const StepQuery query{{graph, graph.node(node)}, isa_, pool_.threads()};
+    std::vector<Tactic> found;
+    for (const StepDef* step : steps_for(query.node.op->name)) {
+      Tactic tactic{tactic_name(*step, isa_), step->refuse(query), 0};
+      if (tactic.refused.empty()) tactic.cost_us = step->cost_us(query);
+      found.push_back(std::move(tactic));
+    }
+    return found;
+  }
+
+  size_t storage_bytes(const Graph& graph, ValueId value) const override {
+    if (is_constant(graph, value) || borrows_input(graph, value) || writes_output(graph, value)) return 0;
+    return layout_of(graph, value).bytes() + k_tail_bytes;
+  }
+
+  ValueId shares_storage(const Graph& graph, NodeId node) const override {
+    return reshape_alias(graph, graph.node(node));
+  }
+
+  Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
+    return CpuProgram::make(std::move(plan), isa_, pool_.threads());
+  }
+
+  Result<Done> run(const Program& program, std::byte* arena, const Bindings& io, const RunHooks& hooks) override {
+    const DefaultFloatEnv env;
+    static_cast<const CpuProgram&>(program).run(arena, io, hooks, pool_);
+    return Done{};
+  }
+
+ private:
+  Isa isa_;
+  ThreadPool pool_;
+};
+
+}  // namespace
+
+std::shared_ptr<Backend> make_backend(const CpuOptions& options) { return std::make_shared<CpuBackend>(options); }
+
+}  // namespace octet::cpu

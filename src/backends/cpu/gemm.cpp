@@ -1,0 +1,190 @@
+// Fully connected layers: FusedGemm, Gemm and MatMul with constant weights, QuantGemm. A layer of N outputs is a 1x1
+// convolution over images of one pixel; the batch is M.
+#include "backends/cpu/constants.h"
+#include "backends/cpu/requantize.h"
+#include "backends/cpu/step.h"
+#include "kernels/conv_f32/conv_f32.h"
+#include "kernels/conv_u8s8/conv_u8s8.h"
+
+namespace octet::cpu {
+namespace {
+
+struct Sizes {
+  int64_t m = 1, n = 1, k = 1;
+};
+
+bool weight_is_n_by_k(const StepQuery& query) {
+  if (is_op(query.node, "MatMul")) return false;
+  return !is_op(query.node, "Gemm") || int_attribute(query.node, "transB", 0) != 0;
+}
+
+Sizes sizes_of(const StepQuery& query) {
+  const Dims x = query.dims(0), w = query.dims(1);
+  Sizes s;
+  s.k = x.back();
+  for (size_t i = 0; i + 1 < x.size(); ++i) s.m *= x[i];
+  s.n = weight_is_n_by_k(query) ? w[0] : w[1];
+  return s;
+}
+
+std::string refuse_shape(const StepQuery& query) {
+  if (!is_constant(query.graph, query.id(1))) return "the weight is not a constant";
+  if (query.shape(1)->size() != 2) return "the weight is not a matrix";
+  if (query.shape(0)->size() == 4) return "a rank-4 input (channels are innermost in memory, not columns)";
+  if (query.shape(0)->size() < 2) return "a rank-1 input";
+  return "";
+}
+
+std::string refuse_f32(const StepQuery& query) {
+  if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
+  if (int_attribute(query.node, "transA", 0) != 0) return "transA";
+  const std::string reason = refuse_shape(query);
+  if (!reason.empty() || !query.has_input(2)) return reason;
+  if (!is_constant(query.graph, query.id(2))) return "the bias is not a constant";
+  const Dims bias = query.dims(2);
+  const int64_t count = element_count(bias).value_or(0);
+  const bool per_column = count == 1 || (!bias.empty() && bias.back() == count && count == sizes_of(query).n);
+  return per_column ? "" : "a bias of shape " + to_string(bias) + " is not one value per column";
+}
+
+std::string refuse_u8s8(const StepQuery& query) {
+  for (const size_t i : {size_t{1}, size_t{2}, size_t{3}}) {
+    if (query.has_input(i) && !query.constant(i)) return "weight, w_scale and bias have to be initializers";
+  }
+  return refuse_shape(query);
+}
+
+double cost_f32(const StepQuery& query) {
+  const Sizes s = sizes_of(query);
+  return 1 + static_cast<double>(s.m * s.n * s.k) / (query.isa == Isa::scalar ? 1e3 : 20e3);
+}
+double cost_u8s8(const StepQuery& query) {
+  const Sizes s = sizes_of(query);
+  return 1 + static_cast<double>(s.m * s.n * s.k) / (query.isa == Isa::scalar ? 2e3 : 60e3);
+}
+
+WindowGeometry one_pixel(const Sizes& s) {
+  WindowGeometry g;
+  g.ic = s.k, g.oc = s.n;
+  g.x_pitch = channel_pitch(s.k);
+  g.y_pitch = g.residual_pitch = channel_pitch(s.n);
+  return g;
+}
+
+/// Rows of `width` elements copied between the graph's dense rows and the kernel's pitched ones.
+template <class T>
+void copy_rows(T* dst, int64_t dst_pitch, const T* src, int64_t src_pitch, int64_t rows, int64_t width) {
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(src + r * src_pitch, width, dst + r * dst_pitch);
+}
+
+size_t padded_bytes(size_t bytes) { return (bytes + k_tail_bytes + k_alignment - 1) / k_alignment * k_alignment; }
+
+/// Runs a layer whose rows must be pitched: copies x in and y out where the graph's dense rows are not so already, or
+/// lie in the caller's buffer, which has no room behind it.
+template <class Layer, class Args, class X, class Y>
+PreparedStep pitched_step(std::shared_ptr<const Layer> layer, const Sizes& s, const Operand& x, const Operand& y) {
+  const int64_t x_pitch = channel_pitch(s.k), y_pitch = channel_pitch(s.n);
+  const bool stage_x = x_pitch != s.k || !x.place.is_padded();
+  const bool stage_y = y_pitch != s.n || !y.place.is_padded();
+  const size_t x_bytes = stage_x ? padded_bytes(static_cast<size_t>(s.m * x_pitch) * sizeof(X)) : 0;
+  const size_t y_bytes = stage_y ? padded_bytes(static_cast<size_t>(s.m * y_pitch) * sizeof(Y)) : 0;
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(),
+                    .shared_bytes = x_bytes + y_bytes,
+                    .packed_bytes = layer->packed_bytes()};
+  step.run = [=, xp = x.place, yp = y.place](const RunContext& run) {
+    const X* from = run.at<X>(xp);
+    Y* to = run.at<Y>(yp);
+    auto* const shared = run.shared<std::byte>();
+    Args args{.batch = s.m, .x = from, .y = to};
+    if (stage_x) {
+      X* const staged = reinterpret_cast<X*>(shared);
+      copy_rows(staged, x_pitch, from, s.k, s.m, s.k);
+      for (int64_t r = 0; r < s.m; ++r) std::fill_n(staged + r * x_pitch + s.k, x_pitch - s.k, X{});
+      args.x = staged;
+    }
+    Y* const result = stage_y ? reinterpret_cast<Y*>(shared + x_bytes) : to;
+    args.y = result;
+    const int threads = run.threads();
+    run.pool().parallel_for(layer->chunks(s.m, threads), [&](int64_t chunk, int worker) {
+      layer->run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
+    });
+    if (stage_y) copy_rows(to, s.n, result, y_pitch, s.m, s.n);
+  };
+  return step;
+}
+
+/// alpha * weight as [N, K].
+std::vector<float> weights_n_by_k(const StepQuery& query, const Sizes& s) {
+  std::vector<float> weights = constant_floats(query.graph, query.id(1));
+  if (!weight_is_n_by_k(query)) {
+    std::vector<float> transposed(weights.size());
+    for (int64_t n = 0; n < s.n; ++n) {
+      for (int64_t k = 0; k < s.k; ++k)
+        transposed[static_cast<size_t>(n * s.k + k)] = weights[static_cast<size_t>(k * s.n + n)];
+    }
+    weights = std::move(transposed);
+  }
+  const float alpha = is_op(query.node, "Gemm") ? float_attribute(query.node, "alpha", 1.0f) : 1.0f;
+  if (alpha != 1.0f) {
+    for (float& w : weights) w *= alpha;
+  }
+  return weights;
+}
+
+/// beta * bias, one per column.
+std::vector<float> bias_of(const StepQuery& query, const Sizes& s) {
+  std::vector<float> bias = constant_floats(query.graph, query.id(2));
+  if (bias.size() == 1) bias.assign(static_cast<size_t>(s.n), bias[0]);
+  const float beta = is_op(query.node, "Gemm") ? float_attribute(query.node, "beta", 1.0f) : 1.0f;
+  for (float& b : bias) b *= beta;
+  return bias;
+}
+
+Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder) {
+  const Sizes s = sizes_of(query);
+  const std::vector<float> weights = weights_n_by_k(query, s), bias = bias_of(query, s);
+  ConvF32Desc desc;
+  desc.geometry = one_pixel(s);
+  desc.weights = weights;
+  desc.bias = bias;
+  desc.activation = fused_activation(query.node);
+  std::shared_ptr<const ConvF32> layer = ConvF32::make(desc, query.isa);
+  if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  return pitched_step<ConvF32, ConvF32Args, float, float>(std::move(layer), s, *x, builder.output(query));
+}
+
+Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) {
+  const Sizes s = sizes_of(query);
+  const Codes x_codes = codes_of(query.node, "x", query.dtype(0));
+  const OutputForm form = output_form(query.node);
+  std::vector<float> multiplier;
+  for (const float w_scale : query.constant(2)->as<float>())
+    multiplier.push_back(form.multiplier(static_cast<double>(x_codes.scale) * static_cast<double>(w_scale)));
+  ConvU8S8Desc desc;
+  desc.geometry = one_pixel(s);
+  desc.weights = query.constant(1)->as<int8_t>();
+  desc.multiplier = multiplier;
+  if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
+  desc.x_zero_point = x_codes.zero_point;
+  desc.f32_output = form.to_f32;
+  desc.y_zero_point = form.y_zero_point;
+  desc.lo = form.lo, desc.hi = form.hi;
+  desc.activation = form.activation;
+  desc.inverse_y_scale = form.inverse_y_scale;
+  std::shared_ptr<const ConvU8S8> layer = ConvU8S8::make(desc, query.isa);
+  if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
+  if (form.to_f32) return pitched_step<ConvU8S8, ConvU8S8Args, uint8_t, float>(std::move(layer), s, *x, y);
+  return pitched_step<ConvU8S8, ConvU8S8Args, uint8_t, uint8_t>(std::move(layer), s, *x, y);
+}
+
+}  // namespace
+
+const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, cost_f32, prepare_f32};
+const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, cost_u8s8, prepare_u8s8};
+
+}  // namespace octet::cpu

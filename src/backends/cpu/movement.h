@@ -1,0 +1,34 @@
+#pragma once
+// Steps that only move elements, as strided copies between layouts.
+
+#include <optional>
+#include <vector>
+
+#include "backends/cpu/step.h"
+#include "backends/cpu/strided.h"
+
+namespace octet::cpu {
+
+/// One strided copy: operands of the loop are (dst, src).
+struct Copy {
+  StridedLoop loop;
+  size_t element_bytes = 1;
+  Place dst, src;
+  int64_t dst_base = 0, src_base = 0;  // elements
+};
+/// Runs the copies one after the other, each spread over the pool.
+void run_copy(const RunContext& run, const Copy& copy);
+
+/// The same elements in row-major order under other dims: one loop that covers both, or nothing when no split of the
+/// dims fits both.
+struct ReshapeDims {
+  Dims extents, dst_strides, src_strides;
+  /// Both lie alike in memory: no copy needed.
+  bool is_same_memory() const;
+};
+std::optional<ReshapeDims> reshape_dims(const Layout& dst, const Layout& src);
+
+/// Input 0, when output 0 may take over its storage: a Reshape (or the like) whose elements lie alike. Else k_absent.
+ValueId reshape_alias(const Graph& graph, const Node& node);
+
+}  // namespace octet::cpu

@@ -1,0 +1,177 @@
+// Pooling: MaxPool on codes and f32, AveragePool, GlobalAveragePool, and their integer forms.
+#include "kernels/pool/pool.h"
+
+#include "backends/cpu/geometry.h"
+#include "backends/cpu/requantize.h"
+#include "backends/cpu/step.h"
+
+namespace octet::cpu {
+namespace {
+
+bool is_global(const StepQuery& query) {
+  return is_op(query.node, "GlobalAveragePool") || is_op(query.node, "QuantGlobalAveragePool");
+}
+
+std::vector<int64_t> kernel_of(const StepQuery& query) {
+  if (is_global(query)) return {query.dims(0)[2], query.dims(0)[3]};
+  return ints_attribute(query.node, "kernel_shape", {});
+}
+
+bool counts_padding(const StepQuery& query) { return int_attribute(query.node, "count_include_pad", 0) != 0; }
+
+std::string refuse_window(const StepQuery& query) {
+  if (query.shape(0)->size() != 4) return "only two spatial dimensions (a rank-4 input)";
+  const std::vector<int64_t> kernel = kernel_of(query);
+  if (kernel.size() != 2) return "kernel_shape has not two extents";
+  const Result<WindowGeometry> geometry = window_geometry(query, kernel[0], kernel[1]);
+  if (!geometry) return geometry.error().message;
+  if (counts_padding(query) && reaches_beyond_padding(query, kernel[0], kernel[1]))
+    return "ceil_mode with count_include_pad, where the last window is cut off";
+  return "";
+}
+
+std::string refuse_f32_or_codes(const StepQuery& query) {
+  if (query.node.outputs.size() > 1 && query.node.outputs[1] != k_absent) return "the indices output";
+  if (query.dtype(0) != DType::f32 && !is_code(query.dtype(0)))
+    return "the input is " + std::string(name(query.dtype(0))) + ", not f32, u8 or s8";
+  return refuse_window(query);
+}
+
+std::string refuse_f32(const StepQuery& query) {
+  if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
+  return is_global(query) && query.shape(0)->size() == 4 ? "" : refuse_window(query);
+}
+
+std::string refuse_quant(const StepQuery& query) {
+  return is_global(query) && query.shape(0)->size() == 4 ? "" : refuse_window(query);
+}
+
+/// Calls row(x of the image, oy, y of the row) for all output rows of all images.
+template <class X, class Y, class F>
+PreparedStep row_step(const Operand& x, const Operand& y, const WindowGeometry& g, F row) {
+  PreparedStep step;
+  step.run = [=, x = x.place, y = y.place, batch = x.layout.batch()](const RunContext& run) {
+    const X* px = run.at<X>(x);
+    Y* py = run.at<Y>(y);
+    run.parallel(batch * g.oh, g.ow * g.y_pitch * g.kh * g.kw, [&](int64_t first, int64_t last, int) {
+      for (int64_t unit = first; unit < last; ++unit)
+        row(px + unit / g.oh * g.ih * g.iw * g.x_pitch, unit % g.oh, py + unit * g.ow * g.y_pitch);
+    });
+  };
+  return step;
+}
+
+/// The geometry and the operands of a node that refuse() let pass.
+struct Parts {
+  WindowGeometry geometry;
+  Operand x, y;
+};
+Result<Parts> parts_of(const StepQuery& query, StepBuilder& builder) {
+  const std::vector<int64_t> kernel = kernel_of(query);
+  WindowGeometry g;
+  if (is_global(query)) {
+    const Dims x = query.dims(0);
+    g.ih = g.kh = x[2], g.iw = g.kw = x[3], g.ic = g.oc = x[1];
+    g.x_pitch = g.y_pitch = channel_pitch(g.ic);
+  } else {
+    const Result<WindowGeometry> window = window_geometry(query, kernel[0], kernel[1]);
+    if (!window) return window.error();
+    g = *window;
+  }
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  return Parts{g, *x, builder.output(query)};
+}
+
+Result<PreparedStep> prepare_max(const StepQuery& query, StepBuilder& builder) {
+  const Result<Parts> parts = parts_of(query, builder);
+  if (!parts) return parts.error();
+  const WindowGeometry g = parts->geometry;
+  const PoolKernels kernels = pool_kernels(query.isa);
+  if (query.dtype(0) == DType::f32) {
+    return row_step<float, float>(parts->x, parts->y, g, [g, kernels](const float* x, int64_t oy, float* y) {
+      kernels.max_f32_row(g, x, oy, y);
+    });
+  }
+  return row_step<uint8_t, uint8_t>(parts->x, parts->y, g, [g, kernels](const uint8_t* x, int64_t oy, uint8_t* y) {
+    kernels.max_u8_row(g, x, oy, y);
+  });
+}
+
+Result<PreparedStep> prepare_average(const StepQuery& query, StepBuilder& builder) {
+  const Result<Parts> parts = parts_of(query, builder);
+  if (!parts) return parts.error();
+  const WindowGeometry g = parts->geometry;
+  const PoolKernels kernels = pool_kernels(query.isa);
+  if (is_global(query)) {
+    return row_step<float, float>(parts->x, parts->y, g, [g, kernels](const float* x, int64_t, float* y) {
+      kernels.global_average_f32(x, g.ih * g.iw, g.ic, g.x_pitch, y);
+    });
+  }
+  const bool include_pad = counts_padding(query);
+  return row_step<float, float>(parts->x, parts->y, g, [g, kernels, include_pad](const float* x, int64_t oy, float* y) {
+    kernels.average_f32_row(g, include_pad, x, oy, y);
+  });
+}
+
+/// One output row as f32 (README.md form 4 with `to` = f32): float(sum (x - zx)) * (float)(x_scale / count).
+void average_row_to_f32(const WindowGeometry& g, bool include_pad, const Codes& codes, const uint8_t* x, int64_t oy,
+                        float* y) {
+  for (int64_t ox = 0; ox < g.ow; ++ox) {
+    for (int64_t c = 0; c < g.ic; ++c) {
+      int32_t sum = 0;
+      int64_t inside = 0;
+      for (int64_t kh = 0; kh < g.kh; ++kh) {
+        const int64_t iy = oy * g.stride_h - g.pad_top + kh * g.dilation_h;
+        for (int64_t kw = 0; iy >= 0 && iy < g.ih && kw < g.kw; ++kw) {
+          const int64_t ix = ox * g.stride_w - g.pad_left + kw * g.dilation_w;
+          if (ix < 0 || ix >= g.iw) continue;
+          sum += x[(iy * g.iw + ix) * g.x_pitch + c] - codes.zero_point;
+          ++inside;
+        }
+      }
+      const int64_t count = std::max<int64_t>(include_pad ? g.kh * g.kw : inside, 1);
+      y[ox * g.y_pitch + c] =
+          static_cast<float>(sum) * static_cast<float>(static_cast<double>(codes.scale) / static_cast<double>(count));
+    }
+  }
+}
+
+Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& builder) {
+  const Result<Parts> parts = parts_of(query, builder);
+  if (!parts) return parts.error();
+  const WindowGeometry g = parts->geometry;
+  const PoolKernels kernels = pool_kernels(query.isa);
+  const Codes codes = codes_of(query.node, "x", query.dtype(0));
+  const OutputForm form = output_form(query.node);
+  const bool include_pad = counts_padding(query);
+  if (form.to_f32) {
+    return row_step<uint8_t, float>(parts->x, parts->y, g,
+                                    [g, codes, include_pad](const uint8_t* x, int64_t oy, float* y) {
+                                      average_row_to_f32(g, include_pad, codes, x, oy, y);
+                                    });
+  }
+  if (is_global(query)) {
+    // README.md: (float)((double)x_scale / ((double)y_scale * n)).
+    const double divisor = form.y_scale * static_cast<double>(g.ih * g.iw);
+    const auto multiplier = static_cast<float>(static_cast<double>(codes.scale) / divisor);
+    return row_step<uint8_t, uint8_t>(parts->x, parts->y, g,
+                                      [g, kernels, codes, form, multiplier](const uint8_t* x, int64_t, uint8_t* y) {
+                                        kernels.global_average_u8(x, g.ih * g.iw, g.ic, g.x_pitch, codes.zero_point,
+                                                                  multiplier, form.y_zero_point, form.lo, form.hi, y);
+                                      });
+  }
+  const AveragePoolU8Params params{codes.zero_point, form.y_zero_point, form.lo,    form.hi,
+                                   codes.scale,      form.y_scale,      include_pad};
+  return row_step<uint8_t, uint8_t>(
+      parts->x, parts->y, g,
+      [g, kernels, params](const uint8_t* x, int64_t oy, uint8_t* y) { kernels.average_u8_row(g, params, x, oy, y); });
+}
+
+}  // namespace
+
+const StepDef max_pool_step = {"max_pool", refuse_f32_or_codes, streaming_cost_us, prepare_max};
+const StepDef average_pool_f32_step = {"average_pool_f32", refuse_f32, streaming_cost_us, prepare_average};
+const StepDef average_pool_u8_step = {"average_pool_u8", refuse_quant, streaming_cost_us, prepare_quant_average};
+
+}  // namespace octet::cpu

@@ -1,0 +1,202 @@
+#include "backends/cpu/program.h"
+
+#include <chrono>
+
+#include "backends/cpu/constants.h"
+#include "backends/cpu/transfer.h"
+#include "kernels/conventions.h"
+
+namespace octet::cpu {
+
+#define OCTET_STEP(op, step) extern const StepDef step;
+#include "backends/cpu/steps.def"
+#undef OCTET_STEP
+
+namespace {
+
+struct OpStep {
+  std::string_view op;
+  const StepDef* step;
+};
+constexpr OpStep k_steps[] = {
+#define OCTET_STEP(op, step) {#op, &step},
+#include "backends/cpu/steps.def"
+#undef OCTET_STEP
+};
+
+size_t align_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
+
+size_t index_in(const std::vector<ValueId>& list, ValueId v) {
+  return static_cast<size_t>(std::find(list.begin(), list.end(), v) - list.begin());
+}
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+std::vector<const StepDef*> steps_for(std::string_view op) {
+  std::vector<const StepDef*> found;
+  for (const OpStep& entry : k_steps) {
+    if (entry.op == op) found.push_back(entry.step);
+  }
+  return found;
+}
+
+std::string tactic_name(const StepDef& step, Isa isa) {
+  return std::string(step.family) + " " + std::string(name(isa));
+}
+
+double streaming_cost_us(const StepQuery& query) {
+  double bytes = 0;
+  for (const std::vector<ValueId>* values : {&query.node.inputs, &query.node.outputs}) {
+    for (const ValueId v : *values) {
+      if (v != k_absent) bytes += static_cast<double>(layout_of(query.graph, v).bytes());
+    }
+  }
+  return 1 + bytes / 10e3;
+}
+
+Operand StepBuilder::value(ValueId v) const {
+  const Graph& graph = plan_.graph;
+  const Slot& slot = plan_.slots[static_cast<size_t>(v)];
+  Operand operand{layout_of(graph, v), {}};
+  if (slot.bytes > 0) {
+    operand.place = {Place::Kind::arena, slot.offset};
+  } else if (borrows_input(graph, v)) {
+    operand.place = {Place::Kind::input, index_in(graph.inputs, v)};
+    operand.layout = dense_layout(operand.layout.dtype, operand.layout.dims);
+  } else if (writes_output(graph, v)) {
+    operand.place = {Place::Kind::output, index_in(graph.outputs, v)};
+  }
+  return operand;
+}
+
+Result<Operand> StepBuilder::constant(const Tensor& tensor) {
+  Operand operand{layout_of(tensor.dtype(), tensor.dims()), {}};
+  AlignedBytes bytes = to_backend_layout(tensor, operand.layout);
+  if (!bytes)
+    return Error{ErrorCode::out_of_memory,
+                 "no memory for a constant of " + std::to_string(operand.layout.bytes()) + " bytes"};
+  operand.place = {Place::Kind::constant, 0, bytes.get()};
+  constants_.push_back(std::move(bytes));
+  return operand;
+}
+
+Result<Operand> StepBuilder::input(const StepQuery& query, size_t i) {
+  if (const std::optional<Tensor> tensor = constant_of(query.graph, query.id(i))) return constant(*tensor);
+  return value(query.id(i));
+}
+
+Operand StepBuilder::output(const StepQuery& query, size_t i) const { return value(query.node.outputs[i]); }
+
+Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Plan> plan, Isa isa, int threads) {
+  auto program = std::make_unique<CpuProgram>();
+  program->plan_ = std::move(plan);
+  if (Result<Done> done = program->prepare_transfers(isa); !done) return done.error();
+  for (const Step& step : program->plan_->steps) {
+    if (Result<Done> done = program->prepare_step(step, isa, threads); !done) return done.error();
+  }
+  for (const PreparedStep& step : program->bring_in_) program->account(step, threads);
+  for (const PreparedStep& step : program->take_out_) program->account(step, threads);
+  return std::unique_ptr<const Program>(std::move(program));
+}
+
+void CpuProgram::account(const PreparedStep& step, int threads) {
+  packed_bytes_ += step.packed_bytes;
+  const size_t bytes = align_up(step.scratch_bytes) * static_cast<size_t>(threads) + align_up(step.shared_bytes);
+  workspace_bytes_ = std::max(workspace_bytes_, bytes);
+}
+
+Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
+  const Graph& graph = plan_->graph;
+  const Node& node = graph.node(step.node);
+  const StepQuery query{{graph, node}, isa, threads};
+  const StepDef* chosen = nullptr;
+  for (const StepDef* def : steps_for(node.op->name)) {
+    if (tactic_name(*def, isa) == step.tactic) chosen = def;
+  }
+  if (!chosen)
+    return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the op",
+                       ErrorCode::bad_argument);
+  StepBuilder builder(*plan_, constants_);
+  Result<PreparedStep> prepared = chosen->prepare(query, builder);
+  if (!prepared) return prepared.error();
+  ProgramStep made{*std::move(prepared), {}};
+  account(made.prepared, threads);
+  for (const ValueId v : node.outputs) {
+    if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
+    const Operand operand = builder.value(v);
+    made.taps.push_back(
+        {graph.value(v).name, {DType::f32, operand.layout.dims, operand.layout.strides, nullptr}, operand.place});
+  }
+  steps_.push_back(std::move(made));
+  return Done{};
+}
+
+Result<Done> CpuProgram::prepare_transfers(Isa isa) {
+  StepBuilder builder(*plan_, constants_);
+  const Graph& graph = plan_->graph;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const Operand to = builder.value(graph.inputs[i]);
+    if (to.place.kind == Place::Kind::arena) bring_in_.push_back(bring_in(i, to, isa));
+  }
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    if (Result<Done> done = prepare_output(i, builder, isa); !done) return done.error();
+  }
+  return Done{};
+}
+
+Result<Done> CpuProgram::prepare_output(size_t index, StepBuilder& builder, Isa isa) {
+  const Graph& graph = plan_->graph;
+  const ValueId v = graph.outputs[index];
+  if (writes_output(graph, v)) return Done{};
+  const Place to{Place::Kind::output, index};
+  if (const std::optional<Tensor> tensor = constant_of(graph, v)) {
+    AlignedBytes bytes = allocate_aligned(tensor->size_bytes());
+    if (!bytes) return Error{ErrorCode::out_of_memory, "no memory for output '" + graph.value(v).name + "'"};
+    std::copy_n(tensor->bytes().data(), tensor->size_bytes(), bytes.get());
+    take_out_.push_back(copy_bytes({Place::Kind::constant, 0, bytes.get()}, to, tensor->size_bytes()));
+    constants_.push_back(std::move(bytes));
+    return Done{};
+  }
+  const size_t input = index_in(graph.inputs, v);
+  if (input < graph.inputs.size()) {
+    const Layout dense = layout_of(graph, v);
+    take_out_.push_back(copy_bytes({Place::Kind::input, input}, to, dense_layout(dense.dtype, dense.dims).bytes()));
+    return Done{};
+  }
+  take_out_.push_back(take_out(builder.value(v), index, isa));
+  return Done{};
+}
+
+void CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
+  std::byte* const workspace = arena + align_up(plan_->arena_bytes);
+  if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
+  const auto run_one = [&](const PreparedStep& step) {
+    if (step.run) step.run(RunContext(arena, io, workspace, align_up(step.scratch_bytes), pool));
+  };
+  Clock::time_point start = hooks.step_seconds ? Clock::now() : Clock::time_point();
+  const auto count_time = [&](size_t step) {
+    if (!hooks.step_seconds || step >= steps_.size()) return;
+    const Clock::time_point now = Clock::now();
+    (*hooks.step_seconds)[step] += std::chrono::duration<double>(now - start).count();
+    start = now;
+  };
+  for (const PreparedStep& step : bring_in_) run_one(step);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    run_one(steps_[i].prepared);
+    count_time(i);
+    if (!hooks.tap) continue;
+    const RunContext context(arena, io, workspace, 0, pool);
+    for (const Tapped& tapped : steps_[i].taps) {
+      TensorView view = tapped.view;
+      view.data = context.at<std::byte>(tapped.place);
+      hooks.tap(tapped.name, view);
+    }
+    if (hooks.step_seconds) start = Clock::now();
+  }
+  for (const PreparedStep& step : take_out_) run_one(step);
+  if (!steps_.empty()) count_time(steps_.size() - 1);
+}
+
+}  // namespace octet::cpu

@@ -1,0 +1,50 @@
+#pragma once
+// A plan prepared for the CPU: closures over packed weights, in running order.
+
+#include <memory>
+#include <vector>
+
+#include "backends/cpu/step.h"
+#include "plan/backend.h"
+
+namespace octet::cpu {
+
+/// One f32 value that a step makes, for taps: the view lacks its address only.
+struct Tapped {
+  std::string name;
+  TensorView view;
+  Place place;
+};
+
+struct ProgramStep {
+  PreparedStep prepared;
+  std::vector<Tapped> taps;
+};
+
+class CpuProgram : public Program {
+ public:
+  static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, Isa isa, int threads);
+
+  size_t packed_bytes() const override { return packed_bytes_; }
+  size_t workspace_bytes() const override { return workspace_bytes_; }
+  void run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
+
+ private:
+  Result<Done> prepare_step(const Step& step, Isa isa, int threads);
+  Result<Done> prepare_transfers(Isa isa);
+  Result<Done> prepare_output(size_t index, StepBuilder& builder, Isa isa);
+  void account(const PreparedStep& step, int threads);
+
+  std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs
+  std::vector<AlignedBytes> constants_;
+  std::vector<PreparedStep> bring_in_, take_out_;
+  std::vector<ProgramStep> steps_;
+  size_t packed_bytes_ = 0, workspace_bytes_ = 0;
+};
+
+/// All rows of steps.def for this op, in order.
+std::vector<const StepDef*> steps_for(std::string_view op);
+/// "conv_u8s8 avx512_vnni".
+std::string tactic_name(const StepDef& step, Isa isa);
+
+}  // namespace octet::cpu

@@ -1,0 +1,120 @@
+// Element-wise work on codes: QuantAdd, QuantMul (with broadcasting), QuantLookup.
+#include <array>
+#include <cmath>
+
+#include "backends/cpu/constants.h"
+#include "backends/cpu/requantize.h"
+#include "backends/cpu/rows.h"
+#include "backends/cpu/step.h"
+#include "kernels/activation/activation.h"
+#include "kernels/elementwise/elementwise.h"
+
+namespace octet::cpu {
+namespace {
+
+std::string refuse_pair(const StepQuery& query) {
+  const OutputForm form = output_form(query.node);
+  if (form.on_values && !form.to_f32) return "an activation that is neither Relu nor Clip";
+  return query.output_dims().size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
+}
+
+struct PairParams {
+  AddU8Params add;
+  MulU8Params mul;
+  bool product = false;
+};
+
+PairParams pair_params(const StepQuery& query, const OutputForm& form) {
+  const Codes a = codes_of(query.node, "a", query.dtype(0)), b = codes_of(query.node, "b", query.dtype(1));
+  const double sa = a.scale, sb = b.scale;
+  PairParams p;
+  p.product = is_op(query.node, "QuantMul");
+  p.add = {a.zero_point, b.zero_point, form.y_zero_point, form.lo, form.hi, form.multiplier(sa), form.multiplier(sb)};
+  p.mul = {a.zero_point, b.zero_point, form.y_zero_point, form.lo, form.hi, form.multiplier(sa * sb)};
+  return p;
+}
+
+void row_to_code(const ElementwiseKernels& kernels, const PairParams& p, const uint8_t* a, const uint8_t* b, size_t n,
+                 uint8_t* y) {
+  if (p.product) {
+    kernels.mul_u8(a, b, n, p.mul, y);
+  } else {
+    kernels.add_u8(a, b, n, p.add, y);
+  }
+}
+
+/// Form 3 with an f32 result, before the activation: v = fma(a - za, sa, (b - zb) * sb), or (a - za)(b - zb) * (sa sb).
+void row_to_f32(const PairParams& p, const uint8_t* a, const uint8_t* b, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) {
+    const int32_t x = a[i] - p.add.a_zero_point, z = b[i] - p.add.b_zero_point;
+    y[i] = p.product ? static_cast<float>(x * z) * p.mul.multiplier
+                     : std::fma(static_cast<float>(x), p.add.a_multiplier, static_cast<float>(z) * p.add.b_multiplier);
+  }
+}
+
+Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) {
+  Result<Operand> a = builder.input(query, 0), b = builder.input(query, 1);
+  if (!a) return a.error();
+  if (!b) return b.error();
+  const Operand y = builder.output(query);
+  const OutputForm form = output_form(query.node);
+  const PairParams params = pair_params(query, form);
+  const ElementwiseKernels kernels = elementwise_kernels(query.isa);
+  const auto activate = activation_kernels(query.isa).activate;
+  PreparedStep step{.scratch_bytes = 2 * k_row_block};
+  step.run = [=, loop = element_loop(y.layout, {&a->layout, &b->layout}), a = a->place, b = b->place,
+              y = y.place](const RunContext& run) {
+    const uint8_t *pa = run.at<uint8_t>(a), *pb = run.at<uint8_t>(b);
+    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int worker) {
+      uint8_t* const scratch = run.scratch<uint8_t>(worker);
+      const uint8_t* ra = contiguous_row(pa + at[1], loop.row_stride(1), n, scratch);
+      const uint8_t* rb = contiguous_row(pb + at[2], loop.row_stride(2), n, scratch + k_row_block);
+      const auto count = static_cast<size_t>(n);
+      if (!form.to_f32) {
+        row_to_code(kernels, params, ra, rb, count, run.at<uint8_t>(y) + at[0]);
+        return;
+      }
+      float* const row = run.at<float>(y) + at[0];
+      row_to_f32(params, ra, rb, count, row);
+      if (form.activation.kind != ActivationKind::none) activate(row, count, form.activation);
+    });
+  };
+  return step;
+}
+
+std::string refuse_lookup(const StepQuery& query) { return query.constant(1) ? "" : "the table is not a constant"; }
+
+/// The table from u8-domain code to u8-domain code. The graph's entry i belongs to the code whose byte is i.
+std::array<uint8_t, 256> domain_table(const StepQuery& query) {
+  const std::span<const std::byte> bytes = query.constant(1)->bytes();
+  const int x_shift = domain_shift(query.dtype(0)), y_shift = domain_shift(query.dtype(1));
+  std::array<uint8_t, 256> table{};
+  for (int code = 0; code < 256; ++code) {
+    const auto entry = static_cast<uint8_t>(bytes[static_cast<size_t>(code ^ x_shift)]);
+    table[static_cast<size_t>(code)] = static_cast<uint8_t>(entry ^ y_shift);
+  }
+  return table;
+}
+
+Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder) {
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
+  PreparedStep step;
+  step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(query),
+              lookup = elementwise_kernels(query.isa).lookup_u8, x = x->place, y = y.place](const RunContext& run) {
+    const uint8_t* px = run.at<uint8_t>(x);
+    uint8_t* py = run.at<uint8_t>(y);
+    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int) {
+      lookup(px + at[1], static_cast<size_t>(n), table.data(), py + at[0]);
+    });
+  };
+  return step;
+}
+
+}  // namespace
+
+const StepDef elementwise_u8_step = {"elementwise_u8", refuse_pair, streaming_cost_us, prepare_pair};
+const StepDef lookup_u8_step = {"lookup_u8", refuse_lookup, streaming_cost_us, prepare_lookup};
+
+}  // namespace octet::cpu

@@ -1,0 +1,130 @@
+// Reductions of f32 over any axes (ReduceMean, ReduceSum, ReduceMax, ReduceMin, GlobalMaxPool), accumulated in double;
+// the mean over the pixels of images runs on the pooling kernel.
+#include <cmath>
+#include <limits>
+
+#include "backends/cpu/constants.h"
+#include "backends/cpu/rows.h"
+#include "backends/cpu/step.h"
+#include "kernels/pool/pool.h"
+
+namespace octet::cpu {
+namespace {
+
+enum class Kind { mean, sum, max, min };
+
+Kind kind_of(const StepQuery& query) {
+  const std::string_view op = query.node.op->name;
+  if (op == "ReduceMean") return Kind::mean;
+  if (op == "ReduceSum") return Kind::sum;
+  return op == "ReduceMin" ? Kind::min : Kind::max;
+}
+
+/// By axis of input 0: is it reduced.
+std::vector<bool> reduced_axes(const StepQuery& query) {
+  const size_t rank = query.shape(0)->size();
+  std::vector<bool> reduced(rank, false);
+  if (is_op(query.node, "GlobalMaxPool")) {
+    std::fill(reduced.begin() + 2, reduced.end(), true);
+    return reduced;
+  }
+  const std::vector<int64_t> axes = constant_ints(query.graph, query.id(1)).value_or(std::vector<int64_t>());
+  if (axes.empty()) return std::vector<bool>(rank, int_attribute(query.node, "noop_with_empty_axes", 0) == 0);
+  for (const int64_t axis : axes)
+    reduced[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis)] = true;
+  return reduced;
+}
+
+std::string refuse(const StepQuery& query) {
+  if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
+  if (query.has_input(1) && !is_constant(query.graph, query.id(1))) return "the axes are not constant";
+  return query.shape(0)->size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
+}
+
+double start_of(Kind kind) {
+  constexpr double k_infinity = std::numeric_limits<double>::infinity();
+  if (kind == Kind::max) return -k_infinity;
+  return kind == Kind::min ? k_infinity : 0.0;
+}
+
+/// The reduction of all elements of `inner` around x.
+float reduce_one(Kind kind, const StridedLoop& inner, const float* x) {
+  double acc = start_of(kind);
+  for (int64_t r = 0; r < inner.rows(); ++r) {
+    const float* row = x + inner.row_offsets(r)[0];
+    for (int64_t i = 0; i < inner.row_length(); ++i) {
+      const double v = row[i * inner.row_stride(0)];
+      switch (kind) {
+        case Kind::mean:
+        case Kind::sum: acc += v; break;
+        case Kind::max:
+          acc = std::isnan(v) || v > acc ? v : acc;
+          break;  // a NaN, once in acc, compares false and stays
+        case Kind::min: acc = std::isnan(v) || v < acc ? v : acc; break;
+      }
+    }
+  }
+  if (kind == Kind::mean) acc /= static_cast<double>(inner.rows() * inner.row_length());
+  return static_cast<float>(acc);
+}
+
+PreparedStep mean_of_pixels(const Operand& x, const Operand& y, Isa isa) {
+  PreparedStep step;
+  const int64_t y_pitch = y.layout.is_nhwc() ? y.layout.pitch() : y.layout.channels();
+  step.run = [layout = x.layout, x = x.place, y = y.place, y_pitch,
+              average = pool_kernels(isa).global_average_f32](const RunContext& run) {
+    const int64_t pixels = layout.pixels(), pitch = layout.pitch();
+    const float* px = run.at<float>(x);
+    float* py = run.at<float>(y);
+    run.parallel(layout.batch(), pixels * pitch, [&](int64_t first, int64_t last, int) {
+      for (int64_t n = first; n < last; ++n)
+        average(px + n * pixels * pitch, pixels, layout.channels(), pitch, py + n * y_pitch);
+    });
+  };
+  return step;
+}
+
+Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
+  const std::vector<bool> reduced = reduced_axes(query);
+  const Kind kind = kind_of(query);
+  if (kind == Kind::mean && x->layout.is_nhwc() && reduced == std::vector<bool>{false, false, true, true})
+    return mean_of_pixels(*x, y, query.isa);
+  Dims kept, kept_x, kept_y, inner, inner_x;
+  size_t y_axis = 0;
+  const bool keep_dims = int_attribute(query.node, "keepdims", 1) != 0;
+  for (size_t i = 0; i < reduced.size(); ++i) {
+    if (reduced[i]) {
+      inner.push_back(x->layout.dims[i]);
+      inner_x.push_back(x->layout.strides[i]);
+      y_axis += keep_dims ? 1 : 0;
+    } else {
+      kept.push_back(x->layout.dims[i]);
+      kept_x.push_back(x->layout.strides[i]);
+      kept_y.push_back(y.layout.strides[y_axis++]);
+    }
+  }
+  PreparedStep step;
+  step.run = [kind, outer = StridedLoop(kept, {kept_y, kept_x}), inner = StridedLoop(inner, {inner_x}), x = x->place,
+              y = y.place](const RunContext& run) {
+    const float* px = run.at<float>(x);
+    float* py = run.at<float>(y);
+    const int64_t cost = outer.row_length() * inner.rows() * inner.row_length();
+    run.parallel(outer.rows(), cost, [&](int64_t first, int64_t last, int) {
+      for (int64_t r = first; r < last; ++r) {
+        const StridedLoop::Offsets at = outer.row_offsets(r);
+        for (int64_t i = 0; i < outer.row_length(); ++i)
+          py[at[0] + i * outer.row_stride(0)] = reduce_one(kind, inner, px + at[1] + i * outer.row_stride(1));
+      }
+    });
+  };
+  return step;
+}
+
+}  // namespace
+
+const StepDef reduce_f32_step = {"reduce_f32", refuse, streaming_cost_us, prepare};
+
+}  // namespace octet::cpu

@@ -1,0 +1,17 @@
+#include "backends/cpu/rows.h"
+
+namespace octet::cpu {
+
+StridedLoop element_loop(const Layout& y, std::initializer_list<const Layout*> inputs) {
+  bool alike = true;
+  for (const Layout* x : inputs) alike &= x->dims == y.dims && x->strides == y.strides;
+  Dims all[k_max_operands];
+  size_t operand = 0;
+  all[operand++] = alike ? Dims{1} : y.strides;
+  for (const Layout* x : inputs) all[operand++] = alike ? Dims{1} : broadcast_strides(x->dims, x->strides, y.dims);
+  const Dims dims = alike ? Dims{y.elements} : y.dims;
+  if (operand == 2) return StridedLoop(dims, {all[0], all[1]});
+  return StridedLoop(dims, {all[0], all[1], all[2]});
+}
+
+}  // namespace octet::cpu

@@ -1,0 +1,105 @@
+#include "backends/cpu/strided.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+namespace octet::cpu {
+namespace {
+
+struct LoopDim {
+  int64_t extent;
+  StridedLoop::Offsets strides;
+};
+
+/// b is directly inside a when stepping through all of b and one further equals one step of a, for every operand.
+bool can_merge(const LoopDim& a, const LoopDim& b) {
+  for (size_t i = 0; i < k_max_operands; ++i) {
+    if (a.strides[i] != b.strides[i] * b.extent) return false;
+  }
+  return true;
+}
+
+template <class T>
+void copy_row(std::byte* dst, int64_t dst_stride, const std::byte* src, int64_t src_stride, int64_t n) {
+  T* to = reinterpret_cast<T*>(dst);
+  const T* from = reinterpret_cast<const T*>(src);
+  if (dst_stride == 1 && src_stride == 1) {
+    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+  } else if (dst_stride == 1 && src_stride == 0) {
+    std::fill_n(to, n, *from);
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i * dst_stride] = from[i * src_stride];
+  }
+}
+
+}  // namespace
+
+StridedLoop::StridedLoop(std::span<const int64_t> dims, std::initializer_list<std::span<const int64_t>> strides) {
+  assert(dims.size() <= k_max_rank && strides.size() <= k_max_operands);
+  std::vector<LoopDim> loop;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    if (dims[d] == 0) return;  // no rows
+    if (dims[d] == 1) continue;
+    LoopDim dim{dims[d], {}};
+    size_t operand = 0;
+    for (const std::span<const int64_t> s : strides) dim.strides[operand++] = s[d];
+    loop.push_back(dim);
+  }
+  std::stable_sort(loop.begin(), loop.end(),
+                   [](const LoopDim& a, const LoopDim& b) { return std::abs(a.strides[0]) > std::abs(b.strides[0]); });
+  std::vector<LoopDim> merged;
+  for (const LoopDim& dim : loop) {
+    if (!merged.empty() && can_merge(merged.back(), dim)) {
+      merged.back() = {merged.back().extent * dim.extent, dim.strides};
+    } else {
+      merged.push_back(dim);
+    }
+  }
+  if (merged.empty()) merged.push_back({1, {1, 1, 1, 1}});
+  length_ = merged.back().extent;
+  row_strides_ = merged.back().strides;
+  merged.pop_back();
+  outer_rank_ = merged.size();
+  rows_ = 1;
+  for (size_t d = 0; d < outer_rank_; ++d) {
+    extents_[d] = merged[d].extent;
+    outer_strides_[d] = merged[d].strides;
+    rows_ *= merged[d].extent;
+  }
+}
+
+StridedLoop::Offsets StridedLoop::row_offsets(int64_t r) const {
+  Offsets offsets{};
+  for (size_t d = outer_rank_; d-- > 0;) {
+    const int64_t at = r % extents_[d];
+    r /= extents_[d];
+    for (size_t i = 0; i < k_max_operands; ++i) offsets[i] += at * outer_strides_[d][i];
+  }
+  return offsets;
+}
+
+Dims broadcast_strides(std::span<const int64_t> dims, std::span<const int64_t> strides,
+                       std::span<const int64_t> target) {
+  Dims seen(target.size(), 0);
+  const size_t lead = target.size() - dims.size();
+  for (size_t i = 0; i < dims.size(); ++i) seen[lead + i] = dims[i] == 1 ? 0 : strides[i];
+  return seen;
+}
+
+void copy_strided(const StridedLoop& loop, size_t element_bytes, std::byte* dst, const std::byte* src, int64_t first,
+                  int64_t last) {
+  const auto size = static_cast<int64_t>(element_bytes);
+  const auto copy = element_bytes == 1   ? copy_row<uint8_t>
+                    : element_bytes == 2 ? copy_row<uint16_t>
+                    : element_bytes == 4 ? copy_row<uint32_t>
+                                         : copy_row<uint64_t>;
+  for (int64_t r = first; r < last; ++r) {
+    const StridedLoop::Offsets at = loop.row_offsets(r);
+    copy(dst + at[0] * size, loop.row_stride(0), src + at[1] * size, loop.row_stride(1), loop.row_length());
+  }
+}
+
+}  // namespace octet::cpu

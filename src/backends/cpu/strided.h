@@ -1,0 +1,50 @@
+#pragma once
+// Loops over values that lie in different orders: dims of a result and strides of up to four operands, brought into the
+// order of operand 0's memory and with neighbouring dims merged wherever all operands allow it. What is left innermost
+// is a row: n elements with one stride per operand.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+#include "base/shape.h"
+
+namespace octet::cpu {
+
+inline constexpr size_t k_max_operands = 4;
+
+class StridedLoop {
+ public:
+  static constexpr size_t k_max_rank = 10;
+  using Offsets = std::array<int64_t, k_max_operands>;
+
+  StridedLoop() = default;
+  /// strides[i]: elements, one per dim, 0 where operand i is broadcast. At most k_max_rank dims.
+  StridedLoop(std::span<const int64_t> dims, std::initializer_list<std::span<const int64_t>> strides);
+
+  int64_t rows() const { return rows_; }
+  int64_t row_length() const { return length_; }
+  /// Elements from one element of a row to the next.
+  int64_t row_stride(size_t operand) const { return row_strides_[operand]; }
+  /// Offset in elements of the first element of row r, for every operand.
+  Offsets row_offsets(int64_t r) const;
+
+ private:
+  size_t outer_rank_ = 0;
+  std::array<int64_t, k_max_rank> extents_{};        // of the outer dims, outermost first
+  std::array<Offsets, k_max_rank> outer_strides_{};  // by dim
+  Offsets row_strides_{};
+  int64_t rows_ = 0, length_ = 0;
+};
+
+/// Strides of `dims` seen as `target` (numpy broadcasting): missing leading dims and extents of 1 get stride 0.
+Dims broadcast_strides(std::span<const int64_t> dims, std::span<const int64_t> strides,
+                       std::span<const int64_t> target);
+
+/// Copies rows [first, last) of a loop with operands (dst, src); elements of 1, 2, 4 or 8 bytes.
+void copy_strided(const StridedLoop& loop, size_t element_bytes, std::byte* dst, const std::byte* src, int64_t first,
+                  int64_t last);
+
+}  // namespace octet::cpu

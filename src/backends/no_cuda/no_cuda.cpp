@@ -1,0 +1,9 @@
+#include "backends/no_cuda/no_cuda.h"
+
+namespace octet::cuda {
+
+Result<std::shared_ptr<Backend>> make_backend(int) {
+  return Error{ErrorCode::device, "back end 'cuda' is not built into this octet: use --device cpu"};
+}
+
+}  // namespace octet::cuda

@@ -1,0 +1,196 @@
+// src/plan/make_plan.cpp: chooses a tactic for each node and lays the values out in one arena.
+//
+// The arena recycles the lowest free address first, so that a layer writes where a dead one lay a moment ago and still
+// sits in cache. A value lives from the step that makes it to the last step that reads it; a step's outputs never
+// overlap its inputs. Values that share storage (Reshape of a dense value) live as one.
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "base/aligned.h"
+#include "ir/op.h"
+#include "plan/backend.h"
+
+namespace octet {
+namespace {
+
+constexpr int32_t k_before_first = -1;  // the step that makes graph inputs
+
+Result<Done> check_shape(const Graph& graph, ValueId v) {
+  if (v == k_absent) return Done{};
+  const Value& value = graph.value(v);
+  if (value.constant || (value.shape && known_dims(*value.shape))) return Done{};
+  return Error{ErrorCode::bad_argument, "value '" + value.name + "' has " +
+                                            (value.shape ? "shape " + to_string(*value.shape) : "unknown rank") +
+                                            ", a plan needs all extents: bind the batch and the input shapes first"};
+}
+
+Result<Done> check_shapes(const Graph& graph) {
+  for (const ValueId v : graph.inputs) {
+    if (Result<Done> known = check_shape(graph, v); !known) return known;
+  }
+  for (const Node& node : graph.nodes) {
+    for (const ValueId v : node.outputs) {
+      if (Result<Done> known = check_shape(graph, v); !known) return known;
+    }
+  }
+  return Done{};
+}
+
+std::string node_text(const Graph& graph, const Node& node) {
+  std::string text = "node '" + node.name + "'";
+  if (node.name.empty() && !node.outputs.empty() && node.outputs[0] != k_absent)
+    text = "the node that makes '" + graph.value(node.outputs[0]).name + "'";
+  return text + " (" + std::string(node.op->name) + ")";
+}
+
+/// The supported tactic of smallest cost, the first among equals; null when all are refused.
+const Tactic* cheapest(const std::vector<Tactic>& tactics) {
+  const Tactic* best = nullptr;
+  for (const Tactic& tactic : tactics) {
+    if (tactic.refused.empty() && (!best || tactic.cost_us < best->cost_us)) best = &tactic;
+  }
+  return best;
+}
+
+std::string reasons(const std::vector<Tactic>& tactics) {
+  if (tactics.empty()) return "the op is unknown to this back end";
+  std::string text;
+  for (const Tactic& tactic : tactics) text += (text.empty() ? "" : "; ") + tactic.name + ": " + tactic.refused;
+  return text;
+}
+
+Result<std::vector<Step>> choose_tactics(const Graph& graph, const Backend& backend) {
+  std::vector<Step> steps;
+  std::vector<std::string> refused;
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    const std::vector<Tactic> tactics = backend.tactics(graph, id);
+    if (const Tactic* best = cheapest(tactics)) {
+      steps.push_back({id, best->name});
+    } else {
+      refused.push_back(node_text(graph, graph.node(id)) + ": " + reasons(tactics));
+    }
+  }
+  if (refused.empty()) return steps;
+  std::string text = "back end '" + std::string(backend.name()) + "' cannot run " + std::to_string(refused.size()) +
+                     (refused.size() == 1 ? " step" : " steps");
+  for (const std::string& line : refused) text += "\n  " + line;
+  return Error{ErrorCode::unsupported, text};
+}
+
+/// Values that share one address range, and the steps between which the range is taken.
+struct Group {
+  std::vector<ValueId> values;
+  size_t bytes = 0;
+  int32_t first = std::numeric_limits<int32_t>::max(), last = std::numeric_limits<int32_t>::min();
+  size_t offset = 0;
+
+  void used_at(int32_t step) {
+    first = std::min(first, step);
+    last = std::max(last, step);
+  }
+};
+
+/// The storage groups of a graph: `of[v]` is v's group or -1 for a value without storage.
+struct Groups {
+  std::vector<Group> all;
+  std::vector<int32_t> of;
+
+  Group* find(ValueId v) {
+    if (v == k_absent || of[static_cast<size_t>(v)] < 0) return nullptr;
+    return &all[static_cast<size_t>(of[static_cast<size_t>(v)])];
+  }
+  void join(Group& group, ValueId v, size_t bytes) {
+    group.values.push_back(v);
+    group.bytes = std::max(group.bytes, bytes);
+    of[static_cast<size_t>(v)] = static_cast<int32_t>(&group - all.data());
+  }
+};
+
+Groups make_groups(const Graph& graph, const Backend& backend, std::vector<Slot>& slots) {
+  Groups groups;
+  groups.of.assign(graph.values.size(), -1);
+  groups.all.reserve(graph.values.size());  // join() points into it
+  const auto add = [&](ValueId v, ValueId shared_with) {
+    if (v == k_absent || graph.constant(v) || groups.find(v)) return;
+    const size_t bytes = backend.storage_bytes(graph, v);
+    slots[static_cast<size_t>(v)].bytes = bytes;
+    if (bytes == 0) return;
+    Group* group = groups.find(shared_with);
+    groups.join(group ? *group : groups.all.emplace_back(), v, bytes);
+  };
+  for (const ValueId v : graph.inputs) add(v, k_absent);
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    const Node& node = graph.node(id);
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      add(node.outputs[i], i == 0 ? backend.shares_storage(graph, id) : k_absent);
+  }
+  return groups;
+}
+
+void find_lifetimes(const Graph& graph, Groups& groups) {
+  const auto use = [&](ValueId v, int32_t step) {
+    if (Group* group = groups.find(v)) group->used_at(step);
+  };
+  const auto end = static_cast<int32_t>(graph.nodes.size());
+  for (const ValueId v : graph.inputs) use(v, k_before_first);
+  for (int32_t step = 0; step < end; ++step) {
+    for (const ValueId v : graph.node(step).inputs) use(v, step);
+    for (const ValueId v : graph.node(step).outputs) use(v, step);
+  }
+  for (const ValueId v : graph.outputs) use(v, end);
+}
+
+size_t align_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
+
+/// Lowest gap of at least `bytes` between the taken ranges (offset -> end).
+size_t lowest_gap(const std::map<size_t, size_t>& taken, size_t bytes) {
+  size_t at = 0;
+  for (const auto& [offset, end] : taken) {
+    if (offset - at >= bytes) return at;
+    at = end;
+  }
+  return at;
+}
+
+size_t lay_out(Groups& groups, int32_t steps) {
+  std::vector<std::vector<Group*>> begins(static_cast<size_t>(steps) + 2), ends(static_cast<size_t>(steps) + 2);
+  for (Group& group : groups.all) {
+    begins[static_cast<size_t>(group.first + 1)].push_back(&group);
+    ends[static_cast<size_t>(group.last + 1)].push_back(&group);
+  }
+  std::map<size_t, size_t> taken;
+  size_t arena_bytes = 0;
+  for (size_t moment = 0; moment < begins.size(); ++moment) {
+    for (Group* group : begins[moment]) {
+      const size_t bytes = align_up(group->bytes);
+      group->offset = lowest_gap(taken, bytes);
+      taken.emplace(group->offset, group->offset + bytes);
+      arena_bytes = std::max(arena_bytes, group->offset + bytes);
+    }
+    for (const Group* group : ends[moment]) taken.erase(group->offset);
+  }
+  return arena_bytes;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend) {
+  if (Result<Done> shapes = check_shapes(graph); !shapes) return shapes.error();
+  Result<std::vector<Step>> steps = choose_tactics(graph, backend);
+  if (!steps) return steps.error();
+  auto plan = std::make_shared<Plan>();
+  plan->steps = *std::move(steps);
+  plan->slots.resize(graph.values.size());
+  Groups groups = make_groups(graph, backend, plan->slots);
+  find_lifetimes(graph, groups);
+  plan->arena_bytes = lay_out(groups, static_cast<int32_t>(graph.nodes.size()));
+  for (const Group& group : groups.all) {
+    for (const ValueId v : group.values) plan->slots[static_cast<size_t>(v)].offset = group.offset;
+  }
+  plan->graph = std::move(graph);
+  return std::shared_ptr<const Plan>(std::move(plan));
+}
+
+}  // namespace octet

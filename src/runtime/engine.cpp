@@ -1,0 +1,100 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace octet {
+namespace {
+
+size_t arena_bytes_of(const Engine& engine) {
+  const size_t arena = (engine.plan().arena_bytes + k_alignment - 1) / k_alignment * k_alignment;
+  return arena + engine.program().workspace_bytes();
+}
+
+bool same_dims(const Shape& shape, const Dims& dims) {
+  return std::equal(shape.begin(), shape.end(), dims.begin(), dims.end(),
+                    [](const Dim& dim, int64_t extent) { return dim.value == extent; });
+}
+
+bool is_dense(const TensorView& view) {
+  if (view.strides.size() != view.dims.size()) return false;
+  int64_t stride = 1;
+  for (size_t i = view.dims.size(); i-- > 0; stride *= view.dims[i]) {
+    if (view.strides[i] != stride) return false;
+  }
+  return true;
+}
+
+/// kind: "input" or "output".
+Result<Done> check_binding(std::string_view kind, const Value& value, const TensorView& view) {
+  const auto what = [&] { return std::string(kind) + " '" + value.name + "'"; };
+  if (view.dtype != value.dtype) {
+    return Error{ErrorCode::bad_argument, what() + " is bound to a " + std::string(name(view.dtype)) +
+                                              " buffer, the network has " + std::string(name(value.dtype))};
+  }
+  if (!same_dims(*value.shape, view.dims)) {
+    return Error{ErrorCode::bad_argument, what() + " is bound to a buffer of shape " + to_string(view.dims) +
+                                              ", the engine was built for " + to_string(*value.shape) +
+                                              ": bind that shape, or build an engine for yours"};
+  }
+  if (!is_dense(view)) {
+    return Error{ErrorCode::bad_argument,
+                 what() + " is bound to a strided buffer, expected dense row-major elements: copy it first"};
+  }
+  if (view.data == nullptr && element_count(view.dims).value_or(0) > 0)
+    return Error{ErrorCode::bad_argument, what() + " is bound to no buffer (null)"};
+  return Done{};
+}
+
+Result<Done> check_bindings(std::string_view kind, const Graph& graph, const std::vector<ValueId>& values,
+                            const std::vector<TensorView>& views) {
+  if (views.size() != values.size()) {
+    std::string names;
+    for (const ValueId v : values) names += (names.empty() ? "'" : ", '") + graph.value(v).name + "'";
+    return Error{ErrorCode::bad_argument, std::to_string(views.size()) + " " + std::string(kind) +
+                                              "s are bound, the network has " + std::to_string(values.size()) + ": " +
+                                              (names.empty() ? "none" : names)};
+  }
+  for (size_t i = 0; i < views.size(); ++i) {
+    Result<Done> fits = check_binding(kind, graph.value(values[i]), views[i]);
+    if (!fits) return fits;
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr<Backend> backend) {
+  Result<std::shared_ptr<const Plan>> plan = make_plan(std::move(graph), *backend);
+  if (!plan) return plan.error();
+  Result<std::unique_ptr<const Program>> program = backend->prepare(*plan);
+  if (!program) return program.error();
+  auto engine = std::make_shared<Engine>();
+  engine->plan_ = *std::move(plan);
+  engine->backend_ = std::move(backend);
+  engine->program_ = *std::move(program);
+  return std::shared_ptr<const Engine>(std::move(engine));
+}
+
+Result<Context> Context::make(std::shared_ptr<const Engine> engine) {
+  Context context;
+  const size_t bytes = arena_bytes_of(*engine);
+  context.arena_ = allocate_aligned(bytes);
+  if (!context.arena_) {
+    return Error{ErrorCode::out_of_memory,
+                 "no memory for a context's arena of " + std::to_string(bytes) + " bytes: build for a smaller batch"};
+  }
+  context.engine_ = std::move(engine);
+  return context;
+}
+
+Result<Done> Context::run(const Bindings& io, const RunHooks& hooks) {
+  const Graph& graph = engine_->plan().graph;
+  Result<Done> fits = check_bindings("input", graph, graph.inputs, io.inputs);
+  if (fits) fits = check_bindings("output", graph, graph.outputs, io.outputs);
+  if (!fits) return fits;
+  return engine_->backend().run(engine_->program(), arena_.get(), io, hooks);
+}
+
+}  // namespace octet
