@@ -1,4 +1,5 @@
-// Graph -> ModelProto. The same graph gives the same bytes: values in the order of their ids, attributes by name.
+// Graph -> ModelProto. The same graph gives the same bytes: constants in the order of their ids, other values in the order of
+// the nodes, attributes by name.
 
 #include <algorithm>
 
@@ -133,10 +134,12 @@ WireWriter graph_message(const Graph& graph, int64_t opset) {
       out.message(field::initializer, tensor_message(*graph.values[v].constant, graph.values[v].name));
   for (const ValueId v : graph.inputs) out.message(field::input, value_message(graph.value(v)));
   for (const ValueId v : graph.outputs) out.message(field::output, value_message(graph.value(v)));
-  for (size_t v = 0; v < graph.values.size(); ++v) {
-    const Value& value = graph.values[v];
-    if (!value.constant && place[v] == Place::named && value.dtype != DType::undefined && value.shape)
-      out.message(field::value_info, value_message(value));
+  for (const Node& node : graph.nodes) {
+    for (const ValueId v : node.outputs) {
+      if (v == k_absent || place[static_cast<size_t>(v)] != Place::named) continue;
+      const Value& value = graph.value(v);
+      if (value.dtype != DType::undefined && value.shape) out.message(field::value_info, value_message(value));
+    }
   }
   return out;
 }

@@ -208,6 +208,33 @@ TEST(QuantizeLinear, reads_output_dtype_as_a_zero_point) {
   EXPECT_THAT(message_of(model(22)), HasSubstr("output_dtype is INT4"));
 }
 
+TEST(QLinearConv, becomes_its_q_dq_form) {
+  const int8_t codes[] = {1, 2, 3, 4, 5, 6, 7, 8};
+  const uint8_t zero = 7;
+  const int32_t bias[] = {10, 20};
+  ModelBuilder model(13);
+  model.input("x", {2, 4, 6, 8}, DType::u8);
+  model.initializer("xs", scalar_f32(0.5f))
+      .initializer("xz", Tensor::from<uint8_t>(DType::u8, {}, std::span(&zero, 1)));
+  model.initializer("w", Tensor::from<int8_t>(DType::s8, {2, 4, 1, 1}, codes)).initializer("ws", f32s({2}, {2, 4}));
+  model.initializer("b", Tensor::from<int32_t>(DType::s32, {2}, bias)).initializer("ys", scalar_f32(1));
+  const NodeSpec conv = {"QLinearConv", {"x", "xs", "xz", "w", "ws", "", "ys", "xz", "b"}, {"y"}, {}, "c"};
+  EXPECT_THAT(
+      outcome(model.node(conv).output("y")),
+      AllOf(HasSubstr("y_dq0 = DequantizeLinear(x, xs, xz)"), HasSubstr("y_dq3 = DequantizeLinear(w, ws, axis=0)"),
+            HasSubstr("const y_bias_scale: f32[2] = {1, 2}"),
+            HasSubstr("y_dq8 = DequantizeLinear(b, y_bias_scale, axis=0)"),
+            HasSubstr("y_real = Conv(y_dq0, y_dq3, y_dq8) @c"), HasSubstr("y = QuantizeLinear(y_real, ys, xz)")));
+}
+
+TEST(QLinearAdd, of_com_microsoft_becomes_its_q_dq_form) {
+  ModelBuilder model(13);
+  model.import_opset("com.microsoft", 1).input("a", {2}, DType::u8).initializer("s", scalar_f32(0.5f));
+  model.node({"QLinearAdd", {"a", "s", "", "a", "s", "", "s"}, {"y"}, {}, "n", "com.microsoft"}).output("y");
+  EXPECT_THAT(outcome(model),
+              AllOf(HasSubstr("y_real = Add(y_dq0, y_dq3) @n"), HasSubstr("y = QuantizeLinear(y_real, s)")));
+}
+
 TEST(AutoPad, becomes_pads_where_the_extents_are_known) {
   const auto pool = [](const std::string& mode, const Extents& shape, int64_t stride) {
     return outcome(one_node(13,
