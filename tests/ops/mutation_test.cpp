@@ -62,10 +62,12 @@ TEST(Mutations, a_changed_graph_is_a_graph_or_an_error) {
   Random random;
   int parsed = 0;
   for (const std::string original : k_graphs) {
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < 1500; ++round) {
       std::string text = original;
       for (uint32_t edits = 1 + random.below(3); edits > 0; --edits) {
-        const size_t at = random.below(text.size()), length = random.below(3);
+        // Every second edit hits the node's line at the end, where the attributes are.
+        const size_t window = random.below(2) ? text.size() : std::min<size_t>(text.size(), 150);
+        const size_t at = text.size() - 1 - random.below(window), length = random.below(3);
         text.replace(at, length, k_pieces[random.below(std::size(k_pieces))]);
       }
       Result<Graph> graph = parse_graph(text);
