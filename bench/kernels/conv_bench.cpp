@@ -1,5 +1,5 @@
-// Times the convolution kernels on ResNet-50's layers at batch 1 (or the batch given), one thread:
-//   octet_conv_bench [repeats] [isa] [batch]
+// Times the convolution kernels on the layers of ResNet-50 or the pointwise ones of MobileNetV2, one thread:
+//   octet_conv_bench [repeats] [isa] [batch] [resnet50|mobilenet_v2]
 // Per layer the best of `repeats` runs over the whole list, so that a layer's weights come from where they do in a
 // network. The peak is measured in the same run: independent vpdpbusd and fma on registers only (AVX512 machines).
 
@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "base/aligned.h"
@@ -63,6 +64,28 @@ std::vector<Shape> resnet50() {
     }
   }
   layers.push_back({1, 2048, 1000, 1, 1, false, "fc"});
+  return layers;
+}
+
+/// MobileNetV2 1.0 at 224 x 224 without its depthwise convolutions, which are another family.
+std::vector<Shape> mobilenet_v2() {
+  std::vector<Shape> layers = {{224, 3, 32, 3, 2, false, "stem"}, {112, 32, 16, 1, 1, false, "b1"}};
+  struct Stage {
+    int64_t channels, blocks, stride;
+    const char* name;
+  };
+  const Stage stages[] = {{24, 2, 2, "b2"}, {32, 3, 2, "b3"},  {64, 4, 2, "b4"},
+                          {96, 3, 1, "b5"}, {160, 3, 2, "b6"}, {320, 1, 1, "b7"}};
+  int64_t size = 112, ic = 16;
+  for (const Stage& stage : stages)
+    for (int64_t block = 0; block < stage.blocks; ++block) {
+      layers.push_back({size, ic, 6 * ic, 1, 1, false, stage.name});
+      if (block == 0) size /= stage.stride;
+      layers.push_back({size, 6 * ic, stage.channels, 1, 1, block > 0, stage.name});
+      ic = stage.channels;
+    }
+  layers.push_back({7, 320, 1280, 1, 1, false, "head"});
+  layers.push_back({1, 1280, 1000, 1, 1, false, "fc"});
   return layers;
 }
 
@@ -149,8 +172,7 @@ void print_peak(Isa isa) {
 void print_peak(Isa) {}
 #endif
 
-int bench(int repeats, Isa isa, int64_t batch) {
-  const std::vector<Shape> shapes = resnet50();
+int bench(int repeats, Isa isa, int64_t batch, const std::vector<Shape>& shapes) {
   std::vector<Job> jobs = make_jobs(shapes, isa);
   size_t scratch_bytes = 0, elements = 0;
   for (const Job& job : jobs) {
@@ -219,5 +241,7 @@ int main(int argc, char** argv) {
   const int repeats = argc > 1 ? std::atoi(argv[1]) : 20;
   const octet::Isa isa =
       argc > 2 ? octet::isa_from_name(argv[2]).value_or(octet::Isa::scalar) : octet::available_isas().back();
-  return octet::bench(repeats, isa, argc > 3 ? std::atoi(argv[3]) : 1);
+  const bool mobilenet = argc > 4 && std::string_view(argv[4]) == "mobilenet_v2";
+  return octet::bench(repeats, isa, argc > 3 ? std::atoi(argv[3]) : 1,
+                      mobilenet ? octet::mobilenet_v2() : octet::resnet50());
 }

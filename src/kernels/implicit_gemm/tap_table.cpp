@@ -30,6 +30,8 @@ TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes)
   const int64_t channels = g.ic / g.groups;
   segments_ = compact_ ? g.kh : g.kh * g.kw;
   segment_elements_ = compact_ ? g.kw * channels : channels;
+  is_linear_ = g.kh == 1 && g.kw == 1 && g.oh == g.ih && g.ow == g.iw && g.pad_top == 0 && g.pad_left == 0 &&
+               g.stride_h == 1 && g.stride_w == 1;
   if (compact_) compact_row_bytes_ = ((g.ow - 1) * g.stride_w + g.kw) * g.ic * element_bytes_;
   for (int64_t ky = 0; ky < g.kh; ++ky)
     for (int64_t kx = 0; kx < g.kw; ++kx)
@@ -97,6 +99,15 @@ void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, Til
   const WindowGeometry& g = geometry_;
   x += first_channel * element_bytes_;
   pad += first_channel * element_bytes_;
+  if (is_linear_) {  // a 1x1 convolution that visits every pixel
+    const int64_t pitch_bytes = g.x_pitch * element_bytes_;
+    const std::byte* pixel = x + first * pitch_bytes;
+    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += k_tile_rows) {
+      const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
+      for (int64_t r = 0; r < rows; ++r, pixel += pitch_bytes) table[r] = pixel;
+    }
+    return;
+  }
   Walk at{first / (g.ow * g.oh), first / g.ow % g.oh, first % g.ow};
   for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * k_tile_rows) {
     const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);

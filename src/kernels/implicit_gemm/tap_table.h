@@ -55,6 +55,7 @@ class TapTable {
   WindowGeometry geometry_;
   int64_t element_bytes_;
   bool compact_;
+  bool is_linear_;  // output pixel i reads input pixel i and no other
   int64_t segments_, segment_elements_;
   int64_t compact_row_bytes_ = 0;
   std::vector<int64_t> offsets_;  // bytes from the first tap's pixel to each tap's
