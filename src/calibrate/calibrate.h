@@ -17,7 +17,7 @@ struct CalibrateOptions {
   std::vector<std::string> points;  // value names to observe (passes/calibration_points)
   double percentile = 99.99;
   int threads = 1;  // for reading samples and choosing ranges; the engine runs on its back end's own
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = {};
 };
 /// engine: FP32, one f32 input whose dimension 0 is the batch; a last partial batch is used, and counted for its real
 /// samples only, so the table does not depend on the batch. Fills samples, percentile and tensors (in the order of
