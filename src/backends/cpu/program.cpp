@@ -8,10 +8,6 @@
 
 namespace octet::cpu {
 
-#define OCTET_STEP(op, step) extern const StepDef step;
-#include "backends/cpu/steps.def"
-#undef OCTET_STEP
-
 namespace {
 
 struct OpStep {

@@ -140,6 +140,10 @@ struct StepDef {
   Result<PreparedStep> (*prepare)(const StepQuery&, StepBuilder&);
 };
 
+#define OCTET_STEP(op, step) extern const StepDef step;
+#include "backends/cpu/steps.def"
+#undef OCTET_STEP
+
 /// Estimate of a step that is bound by memory: bytes of all inputs and outputs at 10 GB/s, and a microsecond to start.
 double streaming_cost_us(const StepQuery& query);
 

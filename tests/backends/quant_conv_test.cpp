@@ -1,0 +1,110 @@
+// QuantConv and QuantGemm on every ISA give the reference's bytes.
+#include <gtest/gtest.h>
+
+#include "backends/running.h"
+
+namespace octet {
+namespace {
+
+const std::set<std::string> k_weights = {"w", "w_scale", "b"};
+
+/// One convolution of x: u8 or s8 [2,C,H,W].
+std::string conv(const std::string& x, const std::string& w, int oc, const std::string& attributes,
+                 const std::string& more_inputs = "", const std::string& residual = "") {
+  const std::string channels = std::to_string(oc);
+  return "graph g (x: " + x + ", w: s8" + w + ", w_scale: f32[" + channels + "], b: s32[" + channels + "]" +
+         more_inputs + ") -> (y) {\n  y = QuantConv(x, w, w_scale, b" + residual + ", " + attributes + ")\n}\n";
+}
+
+TEST(QuantConvOnCpu, gives_the_reference_bytes_for_a_3x3_with_padding) {
+  expect_cpu_equals_ref(
+      conv("u8[2,5,9,7]", "[19,5,3,3]", 19,
+           R"(pads=[1,1,1,1], x_scale=0.02, x_zero_point=37, y_scale=0.05, y_zero_point=99, to="u8")"),
+      k_weights, k_exact);
+}
+
+TEST(QuantConvOnCpu, keeps_s8_codes_apart_from_u8_codes) {
+  for (const char* to : {"u8", "s8"}) {
+    expect_cpu_equals_ref(
+        conv("s8[2,16,6,6]", "[32,16,1,1]", 32,
+             std::string("x_scale=0.02, x_zero_point=-5, y_scale=0.07, y_zero_point=3, to=\"") + to + "\""),
+        k_weights, k_exact);
+  }
+}
+
+TEST(QuantConvOnCpu, tightens_the_range_for_relu_and_clip) {
+  expect_cpu_equals_ref(
+      conv(
+          "u8[1,8,8,8]", "[16,8,3,3]", 16,
+          R"(strides=[2,2], pads=[1,1,1,1], x_scale=0.02, x_zero_point=128, y_scale=0.04, y_zero_point=7, activation="Relu", to="u8")"),
+      k_weights, k_exact);
+  expect_cpu_equals_ref(
+      conv(
+          "s8[1,8,8,8]", "[16,8,3,3]", 16,
+          R"(strides=[2,2], pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.04, y_zero_point=-128, activation="Clip", activation_params=[0.0,6.0], to="s8")"),
+      k_weights, k_exact);
+}
+
+TEST(QuantConvOnCpu, adds_a_residual_of_another_scale) {
+  expect_cpu_equals_ref(
+      conv(
+          "u8[2,16,5,5]", "[24,16,3,3]", 24,
+          R"(pads=[1,1,1,1], x_scale=0.02, x_zero_point=10, y_scale=0.06, y_zero_point=0, residual_scale=0.031, residual_zero_point=-7, activation="Relu", to="u8")",
+          ", r: s8[2,24,5,5]", ", r"),
+      k_weights, k_exact);
+}
+
+TEST(QuantConvOnCpu, evaluates_other_activations_on_values) {
+  for (const char* activation : {"Silu", "HardSwish", "Sigmoid", "Tanh"}) {
+    for (const char* to : {"u8", "s8", "f32"}) {
+      expect_cpu_equals_ref(
+          conv("u8[1,8,6,6]", "[20,8,3,3]", 20,
+               std::string("x_scale=0.02, x_zero_point=120, y_scale=0.03, y_zero_point=9, activation=\"") + activation +
+                   "\", to=\"" + to + "\""),
+          k_weights, k_exact);
+    }
+  }
+}
+
+TEST(QuantConvOnCpu, hands_out_f32_when_asked) {
+  expect_cpu_equals_ref(
+      conv("s8[2,12,4,4]", "[10,12,1,1]", 10, R"(x_scale=0.02, x_zero_point=1, activation="Relu", to="f32")"),
+      k_weights, k_exact);
+}
+
+TEST(QuantConvOnCpu, runs_depthwise_layers) {
+  for (const char* geometry :
+       {"kernel_shape=[3,3], pads=[1,1,1,1]", "kernel_shape=[5,5], strides=[2,2], pads=[2,2,2,2]",
+        "kernel_shape=[3,3], dilations=[2,2], auto_pad=\"SAME_UPPER\""}) {
+    const std::string k = std::string(geometry).find("[5,5]") != std::string::npos ? "5,5" : "3,3";
+    expect_cpu_equals_ref(
+        conv("u8[2,24,9,11]", "[24,1," + k + "]", 24,
+             std::string(geometry) +
+                 ", group=24, x_scale=0.02, x_zero_point=60, y_scale=0.05, y_zero_point=30, to=\"u8\""),
+        k_weights, k_exact);
+  }
+}
+
+TEST(QuantConvOnCpu, runs_grouped_layers) {
+  expect_cpu_equals_ref(
+      conv("u8[1,12,6,6]", "[18,4,3,3]", 18,
+           R"(group=3, pads=[0,1,1,0], x_scale=0.02, x_zero_point=60, y_scale=0.05, y_zero_point=30, to="s8")"),
+      k_weights, k_exact);
+}
+
+TEST(QuantGemmOnCpu, gives_the_reference_bytes_for_awkward_widths) {
+  for (const int k : {1, 15, 16, 33, 64}) {
+    for (const int n : {1, 10, 16, 31}) {
+      const std::string text =
+          "graph g (x: s8[5," + std::to_string(k) + "], w: s8[" + std::to_string(n) + "," + std::to_string(k) +
+          "], w_scale: f32[" + std::to_string(n) + "], b: s32[" + std::to_string(n) +
+          "]) -> (y, z) {\n  y = QuantGemm(x, w, w_scale, b, x_scale=0.02, x_zero_point=-3, y_scale=0.05, "
+          "y_zero_point=4, to=\"u8\")\n  z = QuantGemm(x, w, w_scale, _, x_scale=0.02, x_zero_point=-3, "
+          "to=\"f32\")\n}\n";
+      expect_cpu_equals_ref(text, k_weights, k_exact);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,48 @@
+#pragma once
+// Small graphs in text form on random data, on any back end.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plan/backend.h"
+#include "runtime/engine.h"
+#include "tensor/tensor.h"
+
+namespace octet {
+
+/// Random elements: f32 in about [-3, 3], codes over their whole range, s32 and s64 small. Same seed, same elements.
+Tensor random_tensor(DType dtype, const Dims& dims, unsigned seed);
+
+/// The parsed graph with every input named in `constants` turned into an initializer of random elements. A name that
+/// ends in "scale" gets positive values around 0.01; one that ends in "var" positive values.
+Graph graph_with_constants(const std::string& text, const std::set<std::string>& constants, unsigned seed);
+
+/// Random tensors for all graph inputs.
+std::vector<Tensor> random_inputs(const Graph& graph, unsigned seed);
+
+/// Outputs of one run of a context; a failure is reported and gives no outputs.
+std::vector<Tensor> run_context(Context& context, const std::vector<Tensor>& inputs, const RunHooks& hooks = {});
+/// Builds an engine and runs it once.
+std::vector<Tensor> run_graph(const Graph& graph, const std::shared_ptr<Backend>& backend,
+                              const std::vector<Tensor>& inputs, const RunHooks& hooks = {});
+
+/// Largest difference allowed between the CPU and the reference, as a part of the largest reference value; 0 = same
+/// bytes.
+struct Tolerance {
+  double relative = 0;
+};
+inline constexpr Tolerance k_exact{0};
+inline constexpr Tolerance k_float{2e-6};  // sums in another order than the reference's, which is in double
+
+void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance, const std::string& where);
+
+/// Runs the graph on the reference, and on the CPU with every available ISA and with 1 and 3 threads, and compares.
+void expect_cpu_equals_ref(const std::string& text, const std::set<std::string>& constants, Tolerance tolerance,
+                           unsigned seed = 1);
+void expect_cpu_equals_ref(const Graph& graph, Tolerance tolerance, unsigned seed = 1);
+
+}  // namespace octet
