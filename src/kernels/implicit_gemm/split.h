@@ -32,8 +32,8 @@ struct IndexRange {
   int64_t begin = 0, end = 0;
 };
 
-/// Few pixels or large weights: panels are split, so that each worker streams its own share of the weights. Otherwise
-/// pixels, into two parts per worker.
+/// The cut of least expected time: every worker streams the weights of its panels and computes its pixels. Few pixels
+/// or large weights therefore cut panels, many pixels and small weights cut pixels, and odd counts a bit of both.
 ConvGrid conv_grid(const ConvWork& work, int threads);
 
 /// Pixels of a block: all panels meet one block before the next one begins. Small weights stay in L2 by themselves, and
