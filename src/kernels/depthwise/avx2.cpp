@@ -76,9 +76,9 @@ inline bool is_inside(const WindowGeometry& g, int64_t ox, int64_t pixels) {
 /// Eight pixels hide the latency of fma (two pipes x four cycles); four serve narrow images.
 void run_f32(const DepthwiseF32Call& call) {
   const WindowGeometry& g = *call.geometry;
-  for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
-    for (int64_t c = call.c_begin; c < call.c_end; c += 8) {
-      const __m256i mask = first_8(call.c_end - c);
+  for (int64_t c = call.c_begin; c < call.c_end; c += 8) {
+    const __m256i mask = first_8(call.c_end - c);
+    for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
       for (int64_t ox = 0; ox < g.ow;) {
         if (is_inside(g, ox, 8)) {
           f32_pixels<8>(call, oy, ox, c, mask);

@@ -37,6 +37,11 @@ struct Vec {
   static Bytes unpack_hi16(Bytes a, Bytes b) { return _mm512_unpackhi_epi16(a, b); }
   static Quad quad(Bytes v) { return v; }
   static Acc dot(Acc acc, Quad quad, const int8_t* w) { return _mm512_dpbusd_epi32(acc, quad, _mm512_loadu_si512(w)); }
+  /// The value is in a register at this point of the program.
+  static Acc pin(Acc acc) {
+    __asm__ volatile("" : "+v"(acc));
+    return acc;
+  }
   static Acc bias(const int32_t* p) { return _mm512_loadu_si512(p); }
 
   static Float scale(Acc acc, const float* m) { return _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(m)); }
@@ -123,10 +128,10 @@ inline bool is_inside(const WindowGeometry& g, int64_t ox, int64_t pixels) {
 /// Eight pixels hide the latency of fma (two pipes x four cycles); four serve narrow images.
 void run_f32(const DepthwiseF32Call& call) {
   const WindowGeometry& g = *call.geometry;
-  for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
-    for (int64_t c = call.c_begin; c < call.c_end; c += 16) {
-      const int64_t left = call.c_end - c;
-      const __mmask16 mask = static_cast<__mmask16>(Vec::first_64(left < 16 ? left : 16));
+  for (int64_t c = call.c_begin; c < call.c_end; c += 16) {
+    const int64_t left = call.c_end - c;
+    const __mmask16 mask = static_cast<__mmask16>(Vec::first_64(left < 16 ? left : 16));
+    for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
       for (int64_t ox = 0; ox < g.ow;) {
         if (is_inside(g, ox, 8)) {
           f32_pixels<8>(call, oy, ox, c, mask);

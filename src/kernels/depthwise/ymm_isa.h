@@ -39,6 +39,11 @@ struct Ymm {
   static Bytes unpack_hi8(Bytes a, Bytes b) { return _mm256_unpackhi_epi8(a, b); }
   static Bytes unpack_lo16(Bytes a, Bytes b) { return _mm256_unpacklo_epi16(a, b); }
   static Bytes unpack_hi16(Bytes a, Bytes b) { return _mm256_unpackhi_epi16(a, b); }
+  /// The value is in a register at this point of the program.
+  static Acc pin(Acc acc) {
+    __asm__ volatile("" : "+x"(acc));
+    return acc;
+  }
   static Acc bias(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
   static Float scale(Acc acc, const float* m) { return _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m)); }
