@@ -3,9 +3,10 @@
 
 usage: check_onnx_roundtrip.py REWRITE FILE.onnx... [--opset N] [--tolerance T]
 
-REWRITE is the program octet_onnx_rewrite (tests/onnx/rewrite.cpp). For each file: onnx.checker with full shape inference
-accepts the rewritten file; input and output names, ranks and dtypes are unchanged; ONNX Runtime without optimizations gives
-identical outputs on seeded inputs (within the tolerance where --opset made octet expand an op). Exit 0: all files pass.
+REWRITE is the program octet_onnx_rewrite (tests/onnx/rewrite.cpp). For each file: onnx.checker with full shape
+inference accepts the rewritten file; input and output names, ranks and dtypes are unchanged; ONNX Runtime without
+optimizations gives identical outputs on seeded inputs (within the tolerance where --opset made octet expand an op).
+Exit 0: all files pass.
 Needs numpy, onnx and onnxruntime.
 """
 import argparse
@@ -69,7 +70,8 @@ def check(rewrite, path, opset, tolerance, folder):
         if a.shape != b.shape or a.dtype != b.dtype:
             return f"an output is {b.dtype}{list(b.shape)}, expected {a.dtype}{list(a.shape)}"
         if a.size:
-            worst = max(worst, float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max()) / max(1e-30, float(np.abs(a).max())))
+            difference = np.abs(a.astype(np.float64) - b.astype(np.float64)).max()
+            worst = max(worst, float(difference / max(1e-30, np.abs(a).max())))
     if worst > tolerance:
         return f"the outputs differ by {worst:g} of the largest, tolerance {tolerance:g}"
     version = next(o.version for o in onnx.load(new, load_external_data=False).opset_import if o.domain == "")

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fuzzes the ONNX reader: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
-# Builds the target with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD), starts
-# from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the verifier.
+# Builds the target with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
+# starts from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the
+# verifier.
 # Exit 0: no finding. A finding stays as crash-*, oom-* or timeout-* in the build folder.
 set -eu
 if [ $# -lt 1 ]; then

@@ -123,6 +123,14 @@ Error Importer::error(const ForeignNode& node, std::string text, ErrorCode code)
   return Error{code, place + " (" + node.op + "): " + std::move(text)};
 }
 
+void Importer::note(std::string text) {
+  constexpr size_t k_most = 100;
+  if (info_.notes.size() < k_most)
+    info_.notes.push_back(std::move(text));
+  else
+    ++untold_notes_;
+}
+
 Result<ValueId> Importer::define(std::string_view value_name, const std::string& place) {
   const ValueId id = graph_.add_value(std::string(value_name));
   if (!ids_.emplace(std::string(value_name), id).second)
@@ -192,9 +200,9 @@ Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
   node.op = proto.op_type;
   node.name = proto.name;
   node.opset = info_.opset;
-  if (!node.name.empty() && !node_names_.insert(node.name).second) {
+  if (!node.name.empty() && !node_names_.emplace(node.name, 0).second) {
     const std::string taken = node.name;
-    for (int64_t i = 1; !node_names_.insert(node.name).second; ++i) node.name = taken + "_" + std::to_string(i);
+    while (!node_names_.emplace(node.name, 0).second) node.name = taken + "_" + std::to_string(++node_names_[taken]);
     note("two nodes are called " + quoted(taken) + "; one is renamed to " + quoted(node.name));
   }
   const std::string place = place_of(proto);
@@ -330,6 +338,7 @@ Result<OnnxModel> Importer::run() {
   if (Result<Done> ok = read_inputs(); !ok) return ok.error();
   if (Result<Done> ok = read_nodes(); !ok) return ok.error();
   if (Result<Done> ok = read_outputs(); !ok) return ok.error();
+  if (untold_notes_ > 0) info_.notes.push_back("and " + std::to_string(untold_notes_) + " notes more");
   compact(graph_);
   return OnnxModel{std::move(graph_), std::move(info_)};
 }

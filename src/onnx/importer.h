@@ -52,7 +52,8 @@ class Importer {
   /// Appends the node: its op's attributes only, outputs that octet does not compute dropped when nobody reads them,
   /// types inferred.
   Result<Done> emit(ForeignNode node);
-  void note(std::string text) { info_.notes.push_back(std::move(text)); }
+  /// What was tolerated; after a hundred of them only their number is kept.
+  void note(std::string text);
   /// "node 'n' (Op): " + text.
   Error error(const ForeignNode& node, std::string text, ErrorCode code = ErrorCode::unsupported) const;
 
@@ -72,10 +73,11 @@ class Importer {
   TensorReader tensors_;
   Graph graph_;
   OnnxInfo info_;
+  size_t untold_notes_ = 0;
   std::unordered_map<std::string, ValueId> ids_;                          // only looked up, never iterated
   std::unordered_map<std::string_view, const ProtoValue*> stored_types_;  // value_info and graph outputs
-  std::unordered_set<std::string> node_names_;
-  std::unordered_set<std::string_view> read_names_;  // read by a node or a graph output
+  std::unordered_map<std::string, int64_t> node_names_;                   // with the last number put behind the name
+  std::unordered_set<std::string_view> read_names_;                       // read by a node or a graph output
   std::unordered_set<ValueId> used_;
 };
 

@@ -1,5 +1,5 @@
-// Graph -> ModelProto. The same graph gives the same bytes: constants in the order of their ids, other values in the order of
-// the nodes, attributes by name.
+// Graph -> ModelProto. The same graph gives the same bytes: constants in the order of their ids, other values in the
+// order of the nodes, attributes by name.
 
 #include <algorithm>
 
