@@ -202,7 +202,7 @@ class ConvF32Packed final : public ConvF32 {
 }  // namespace
 
 std::unique_ptr<const ConvF32> ConvF32::make(const ConvF32Desc& desc, Isa isa) {
-  const WindowGeometry& g = desc.geometry;
+  [[maybe_unused]] const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   const ConvF32Kernel* kernel = pick_kernel(isa);

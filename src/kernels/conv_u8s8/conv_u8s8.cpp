@@ -231,7 +231,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
 }  // namespace
 
 std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa) {
-  const WindowGeometry& g = desc.geometry;
+  [[maybe_unused]] const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
