@@ -43,13 +43,15 @@ struct Layer {
   /// All chunks for `threads` workers, one after the other; y starts as 90 everywhere and comes back with its pitch.
   std::vector<float> run(Isa isa, int threads) {
     const WindowGeometry& g = desc.geometry;
-    std::vector<float> y(buffer_elements<float>(shape.batch, g.oh, g.ow, g.y_pitch), 90.0f);
+    std::vector<float> before(buffer_elements<float>(shape.batch, g.oh, g.ow, g.y_pitch), 90.0f);
     const std::unique_ptr<const ConvF32> layer = make(isa);
     const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
-    const ConvF32Args args = {shape.batch, x.data(), residual.data(), y.data()};
+    Guarded<float> input(x), added(residual);
+    Guarded<float> y(before);
+    const ConvF32Args args = {shape.batch, input.data(), added.data(), y.data()};
     const int64_t chunks = layer->chunks(shape.batch, threads);
     for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
-    return y;
+    return y.values();
   }
 
   ConvCase shape;

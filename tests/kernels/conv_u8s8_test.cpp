@@ -52,13 +52,15 @@ struct Layer {
   template <class T>
   std::vector<T> run(Isa isa, int threads) {
     const WindowGeometry& g = desc.geometry;
-    std::vector<T> y(buffer_elements<T>(shape.batch, g.oh, g.ow, g.y_pitch), static_cast<T>(0x5a));
+    std::vector<T> before(buffer_elements<T>(shape.batch, g.oh, g.ow, g.y_pitch), static_cast<T>(0x5a));
     const std::unique_ptr<const ConvU8S8> layer = make(isa);
     const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
-    const ConvU8S8Args args = {shape.batch, x.data(), residual.data(), y.data()};
+    Guarded<uint8_t> input(x), added(residual);
+    Guarded<T> y(before);
+    const ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data()};
     const int64_t chunks = layer->chunks(shape.batch, threads);
     for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
-    return y;
+    return y.values();
   }
 
   ConvCase shape;
