@@ -1,0 +1,122 @@
+// Element-wise steps, quantization and lookups against the reference.
+#include <gtest/gtest.h>
+
+#include "backends/running.h"
+
+namespace octet {
+namespace {
+
+TEST(ElementwiseOnCpu, adds_subtracts_multiplies_and_divides_with_broadcasting) {
+  const char* const shapes[][2] = {{"[2,5,3,4]", "[2,5,3,4]"}, {"[2,5,3,4]", "[5,1,1]"},   {"[2,5,3,4]", "[2,5,1,1]"},
+                                   {"[2,5,3,4]", "[1]"},       {"[2,5,3,4]", "[2,1,3,1]"}, {"[1,5,3,4]", "[2,1,1,4]"},
+                                   {"[3,7]", "[7]"},           {"[3,7]", "[3,1]"},         {"[2,3,7]", "[3,7]"}};
+  for (const auto& [a, b] : shapes) {
+    for (const char* op : {"Add", "Sub", "Mul", "Div", "FusedAdd", "Min", "Max"}) {
+      expect_cpu_equals_ref(
+          std::string("graph g (a: f32") + a + ", b: f32" + b + ") -> (y) {\n  y = " + op + "(a, b)\n}\n", {}, k_exact);
+    }
+  }
+}
+
+TEST(ElementwiseOnCpu, takes_constants_on_either_side) {
+  const std::string text =
+      "graph g (a: f32[2,5,3,4], c: f32[5,1,1]) -> (y, z) {\n  y = Mul(c, a)\n  z = Sub(c, a)\n}\n";
+  expect_cpu_equals_ref(text, {"c"}, k_exact);
+}
+
+TEST(ElementwiseOnCpu, splits_long_rows_without_losing_an_element) {
+  expect_cpu_equals_ref("graph g (a: f32[1,40001], b: f32[1,40001]) -> (y) { y = Add(a, b)\n}\n", {}, k_exact);
+  expect_cpu_equals_ref("graph g (a: f32[1,16,64,65], b: f32[1,16,64,65]) -> (y) { y = Mul(a, b)\n}\n", {}, k_exact);
+}
+
+TEST(ElementwiseOnCpu, activates_a_fused_sum) {
+  for (const char* activation : {R"("Relu")", R"("Silu")", R"("Clip", activation_params=[-0.5,0.25])"}) {
+    expect_cpu_equals_ref(
+        std::string("graph g (a: f32[2,5,3,4], b: f32[2,5,3,4]) -> (y) { y = FusedAdd(a, b, activation=") + activation +
+            ")\n}\n",
+        {}, k_exact);
+  }
+}
+
+TEST(UnaryOnCpu, gives_the_reference_bits_for_octets_own_activations) {
+  for (const char* op : {"Relu(x)", "LeakyRelu(x, alpha=0.1)", "Sigmoid(x)", "HardSigmoid(x, alpha=0.3, beta=0.4)",
+                         "HardSwish(x)", "Silu(x)", "Tanh(x)", "Clip(x, lo, hi)", "Clip(x, _, hi)", "Clip(x)"}) {
+    expect_cpu_equals_ref(
+        std::string("graph g (x: f32[2,21,3,4]) -> (y) {\n  const lo: f32[] = {-0.5}\n  const hi: f32[] = "
+                    "{0.75}\n  y = ") +
+            op + "\n}\n",
+        {}, k_exact);
+  }
+}
+
+TEST(UnaryOnCpu, evaluates_the_functions_of_the_c_library) {
+  for (const char* op : {"Exp", "Erf", "Abs", "Neg", "Floor", "Ceil", "Round"}) {
+    expect_cpu_equals_ref(std::string("graph g (x: f32[3,21]) -> (y) { y = ") + op + "(x)\n}\n", {}, k_float);
+  }
+}
+
+TEST(QuantAddOnCpu, gives_the_reference_bytes) {
+  const char* const types[][2] = {{"u8", "u8"}, {"u8", "s8"}, {"s8", "s8"}};
+  for (const auto& [a, b] : types) {
+    for (const char* rest :
+         {R"(y_scale=0.04, y_zero_point=-3, to="s8")", R"(y_scale=0.04, y_zero_point=17, activation="Relu", to="u8")",
+          R"(y_scale=0.02, y_zero_point=0, activation="Clip", activation_params=[0.0,6.0], to="u8")",
+          R"(activation="Silu", to="f32")"}) {
+      expect_cpu_equals_ref(std::string("graph g (a: ") + a + "[2,21,3,4], b: " + b +
+                                "[2,21,3,4]) -> (y) { y = QuantAdd(a, b, a_scale=0.013, a_zero_point=9, b_scale=0.037, "
+                                "b_zero_point=-0, " +
+                                rest + ")\n}\n",
+                            {}, k_exact);
+    }
+  }
+}
+
+TEST(QuantMulOnCpu, gives_the_reference_bytes_with_broadcasting) {
+  for (const char* b : {"[2,21,3,4]", "[2,21,1,1]", "[1,1,1,1]", "[2,1,3,4]"}) {
+    for (const char* to : {"u8", "s8"}) {
+      expect_cpu_equals_ref(std::string("graph g (a: u8[2,21,3,4], b: u8") + b +
+                                ") -> (y) { y = QuantMul(a, b, a_scale=0.02, a_zero_point=9, b_scale=0.004, "
+                                "b_zero_point=3, y_scale=0.01, y_zero_point=11, to=\"" +
+                                to + "\")\n}\n",
+                            {}, k_exact);
+    }
+  }
+}
+
+TEST(QuantLookupOnCpu, indexes_the_table_by_the_codes_byte) {
+  for (const char* x : {"u8", "s8"}) {
+    for (const char* table : {"u8", "s8"}) {
+      expect_cpu_equals_ref(std::string("graph g (x: ") + x + "[2,21,3,4], table: " + table +
+                                "[256]) -> (y) { y = QuantLookup(x, table)\n}\n",
+                            {"table"}, k_exact);
+    }
+  }
+}
+
+TEST(QuantizeOnCpu, quantizes_the_callers_image_on_the_way_to_nhwc) {
+  for (const char* params : {"const zp: u8[] = {13}", "const zp: s8[] = {-13}"}) {
+    expect_cpu_equals_ref(std::string("graph g (x: f32[2,3,17,19]) -> (y, z) {\n  const s: f32[] = {0.017}\n  ") +
+                              params + "\n  y = QuantizeLinear(x, s, zp)\n  z = DequantizeLinear(y, s, zp)\n}\n",
+                          {}, k_exact);
+  }
+}
+
+TEST(QuantizeOnCpu, quantizes_values_inside_the_graph_and_of_other_ranks) {
+  const std::string params = "  const s: f32[] = {0.017}\n  const zp: s8[] = {-13}\n";
+  for (const char* shape : {"[2,21,3,4]", "[3,21]", "[5]"}) {
+    expect_cpu_equals_ref(std::string("graph g (x: f32") + shape + ") -> (y, w) {\n" + params +
+                              "  r = Relu(x)\n  q = QuantizeLinear(r, s, zp)\n  y = DequantizeLinear(q, s, zp)\n  w = "
+                              "QuantizeLinear(x, s, zp)\n}\n",
+                          {}, k_exact);
+  }
+}
+
+TEST(QuantizeOnCpu, takes_a_weight_behind_dequantize_as_a_constant) {
+  const std::string text =
+      "graph g (x: f32[2,5,6,6], q: s8[7,5,3,3], s_scale: f32[7], b: f32[7]) -> (y, z) {\n"
+      "  w = DequantizeLinear(q, s_scale, axis=0)\n  y = Conv(x, w, b)\n  z = Relu(w)\n}\n";
+  expect_cpu_equals_ref(text, {"q", "s_scale", "b"}, k_float);
+}
+
+}  // namespace
+}  // namespace octet
