@@ -61,12 +61,11 @@ std::optional<std::vector<int64_t>> same_totals(const Importer& importer, const 
   return totals;
 }
 
-}  // namespace
-
-Result<Done> convert_auto_pad(Importer& importer, ForeignNode node) {
+/// Explicit pads in place of auto_pad where they can be known.
+Result<Done> resolve_auto_pad(Importer& importer, ForeignNode& node) {
   const Result<const std::string*> given = attribute_of_kind<std::string>(importer, node, "auto_pad");
   if (!given) return given.error();
-  if (!*given) return importer.emit(std::move(node));
+  if (!*given) return Done{};
   const std::string mode = **given;
   if (mode == "NOTSET" || mode.empty()) {
     node.attributes.erase("auto_pad");
@@ -91,6 +90,50 @@ Result<Done> convert_auto_pad(Importer& importer, ForeignNode node) {
       node.attributes.erase("ceil_mode");  // the output is ceil(in / stride) already
     }
   }
+  return Done{};
+}
+
+/// Rounding up adds a window on this axis.
+bool adds_window(int64_t in, int64_t before, int64_t after, int64_t window, int64_t stride) {
+  const int64_t room = in + before + after - window;
+  if (room < 0 || room % stride == 0) return false;
+  return (room / stride + 1) * stride < in + before;
+}
+
+/// True when ceil_mode changes no extent; false also when an extent is unknown.
+bool is_ceil_mode_idle(const Importer& importer, const ForeignNode& node) {
+  const Shape* x = importer.shape(node, 0);
+  if (!x || x->size() < 3 || node.attributes.contains("auto_pad")) return false;
+  const size_t rank = x->size() - 2;
+  const auto kernel = extents(node, "kernel_shape", rank), strides = extents(node, "strides", rank);
+  const auto dilations = extents(node, "dilations", rank);
+  std::vector<int64_t> pads(2 * rank, 0);
+  if (const auto found = node.attributes.find("pads"); found != node.attributes.end()) {
+    const auto* list = std::get_if<std::vector<int64_t>>(&found->second);
+    if (!list || list->size() != 2 * rank) return false;
+    pads = *list;
+  }
+  if (!kernel || !strides || !dilations) return false;
+  for (size_t i = 0; i < rank; ++i) {
+    const int64_t in = (*x)[i + 2].value, before = pads[i], after = pads[rank + i];
+    if (in < 0 || before < 0 || after < 0 || before > k_max_window || after > k_max_window) return false;
+    const int64_t reach = ((*kernel)[i] - 1);
+    if (reach != 0 && (*dilations)[i] > k_max_window / reach) return false;
+    if (adds_window(in, before, after, reach * (*dilations)[i] + 1, (*strides)[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<Done> convert_pool(Importer& importer, ForeignNode node) {
+  if (Result<Done> ok = resolve_auto_pad(importer, node); !ok) return ok;
+  if (node.attributes.contains("ceil_mode") && is_ceil_mode_idle(importer, node)) node.attributes.erase("ceil_mode");
+  return importer.emit(std::move(node));
+}
+
+Result<Done> convert_auto_pad(Importer& importer, ForeignNode node) {
+  if (Result<Done> ok = resolve_auto_pad(importer, node); !ok) return ok;
   return importer.emit(std::move(node));
 }
 

@@ -17,7 +17,10 @@ Result<Done> lower_reduce(Lowering& lowering, const Node& node) {
   }
   lowered.inputs.resize(1);
   if (axes.empty() && int_attribute(node, "noop_with_empty_axes", 0) != 0) {
-    return lowering.emit("Identity", node.name, lowered.inputs, node.outputs[0]);
+    const ValueId x = node.inputs[0], y = node.outputs[0];
+    if (is_op(node, "ReduceSumSquare")) return lowering.emit("Mul", node.name, {x, x}, y);
+    const bool is_norm = is_op(node, "ReduceL1") || is_op(node, "ReduceL2");
+    return lowering.emit(is_norm ? "Abs" : "Identity", node.name, {x}, y);
   }
   lowered.attributes.erase("noop_with_empty_axes");
   if (!axes.empty()) lowered.attributes["axes"] = axes;

@@ -267,6 +267,20 @@ TEST(AutoPad, of_a_convolution_reads_the_kernel_from_the_weight) {
               AllOf(HasSubstr("pads=[2,1,2,1]"), HasSubstr("f32[2,1,6,8]")));
 }
 
+TEST(MaxPool, keeps_ceil_mode_only_where_it_adds_a_window) {
+  const auto pool = [](int64_t extent, int64_t kernel, int64_t stride, int64_t pad) {
+    NodeSpec spec = {"MaxPool"};
+    spec.attributes = {ints_attribute_proto("kernel_shape", {kernel}), ints_attribute_proto("strides", {stride}),
+                       ints_attribute_proto("pads", {pad, pad}), int_attribute_proto("ceil_mode", 1)};
+    return outcome(one_node(13, spec, {1, 1, Dim(extent)}));
+  };
+  EXPECT_THAT(pool(7, 3, 2, 0), Not(HasSubstr("ceil_mode")));  // 4 / 2 is whole
+  EXPECT_THAT(pool(8, 3, 2, 0), AllOf(HasSubstr("ceil_mode=1"), HasSubstr("f32[1,1,4]")));
+  // (6 - 2) / 3 rounds up to 2, but a third window would start at 6, behind the input.
+  EXPECT_THAT(pool(6, 2, 3, 0), AllOf(Not(HasSubstr("ceil_mode")), HasSubstr("f32[1,1,2]")));
+  EXPECT_THAT(pool(6, 3, 2, 1), AllOf(HasSubstr("ceil_mode=1"), HasSubstr("f32[1,1,4]")));
+}
+
 TEST(MaxPool, is_refused_where_its_indices_are_read_or_stored_by_columns) {
   const std::vector<WireWriter> kernel = {ints_attribute_proto("kernel_shape", {2, 2})};
   EXPECT_THAT(message_of(one_node(13, {"MaxPool", {}, {"y", "i"}, kernel}).output("i")),

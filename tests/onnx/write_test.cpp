@@ -102,6 +102,8 @@ TEST(WriteOnnx, writes_reductions_below_opset_18_with_an_axes_attribute) {
                     HasSubstr("y = ReduceMean(x, y_axes, keepdims=0) @r")));
   EXPECT_THAT(rewritten(one_line("y = ReduceMax(x)"), 13), HasSubstr("y = ReduceMax(x)"));
   EXPECT_THAT(rewritten(one_line("y = ReduceMean(x, noop_with_empty_axes=1)"), 13), HasSubstr("y = Identity(x)"));
+  EXPECT_THAT(rewritten(one_line("y = ReduceL2(x, noop_with_empty_axes=1)"), 13), HasSubstr("y = Abs(x)"));
+  EXPECT_THAT(rewritten(one_line("y = ReduceSumSquare(x, noop_with_empty_axes=1)"), 13), HasSubstr("y = Mul(x, x)"));
 }
 
 TEST(WriteOnnx, writes_uneven_parts_below_opset_18_as_sizes) {
