@@ -68,15 +68,29 @@ std::string name_of(const char* what, const Shape& s) {
          std::to_string(s.c);
 }
 
+/// n elements on a cache line, as in the arena.
+template <class T>
+class Aligned {
+ public:
+  explicit Aligned(size_t n) : bytes_(allocate_aligned(n * sizeof(T) + k_tail_bytes)) {}
+  T* data() { return reinterpret_cast<T*>(bytes_.get()); }
+  T& operator[](size_t i) { return data()[i]; }
+
+ private:
+  AlignedBytes bytes_;
+};
+
 struct Data {
-  std::vector<uint8_t> a, b, y;
-  std::vector<float> fa, fb, fy;
+  Aligned<uint8_t> a, b, y;
+  Aligned<float> fa, fb, fy;
   explicit Data(size_t n) : a(n), b(n), y(n), fa(n), fb(n), fy(n) {
     for (size_t i = 0; i < n; ++i) {
       a[i] = static_cast<uint8_t>(i * 37 + i / 256);
       b[i] = static_cast<uint8_t>(i * 91 + i / 128);
+      y[i] = 0;
       fa[i] = 0.013f * static_cast<float>(a[i]) - 1.7f;
       fb[i] = 0.017f * static_cast<float>(b[i]) - 2.1f;
+      fy[i] = 0.0f;
     }
   }
 };

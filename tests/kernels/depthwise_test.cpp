@@ -116,7 +116,7 @@ constexpr Form k_forms[] = {Form::plain, Form::residual, Form::silu_codes, Form:
 
 TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_every_tile_and_channel_tail) {
   Random random(1);
-  for (const int64_t k : {3, 5})
+  for (const int64_t k : {3, 5, 7})
     for (const int64_t stride : {1, 2})
       for (const int64_t c : {1, 16, 17, 31, 32, 33, 48, 63, 64, 65, 96, 100, 128, 144})
         expect_every_isa_agrees(geometry(c, k, stride, 9, 13), 1, k_forms[random.integer(0, 4)], random);

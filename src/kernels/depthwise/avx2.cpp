@@ -32,38 +32,59 @@ constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 1, 1, 4, false};
 constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 1, 1, 4, false};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_3x3_s1, run_u8s8<k_3x3_s1>},
-                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},
-                                          {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},
-                                          {k_any_window, run_u8s8_any}};
+constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_3x3_s1, run_u8s8<k_3x3_s1>}, {k_3x3_s2, run_u8s8<k_3x3_s2>},
+                                          {k_5x5_s1, run_u8s8<k_5x5_s1>}, {k_5x5_s2, run_u8s8<k_5x5_s2>},
+                                          {k_7x7_s1, run_u8s8<k_7x7_s1>}, {k_any_window, run_u8s8_any}};
 
+/// `pixels` outputs from ox on, 16 channels from c on, of which the first n are stored (the rest of the pitch may be
+/// read). Taps are added in the order kh, kw; more than one pixel only where every column lies inside the image.
 template <int pixels>
-inline void f32_pixels(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64_t c, __m256i mask) {
+inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64_t c, int64_t n) {
   const WindowGeometry& g = *call.geometry;
   const int64_t weight_pitch = (g.ic + 15) / 16 * 16;
   const int64_t step = g.stride_w * g.x_pitch;
-  __m256 sum[pixels];
+  __m256 sum[pixels][2];
 #pragma GCC unroll 8
-  for (int p = 0; p < pixels; ++p) sum[p] = _mm256_loadu_ps(call.bias + c);
+  for (int p = 0; p < pixels; ++p)
+    sum[p][0] = _mm256_loadu_ps(call.bias + c), sum[p][1] = _mm256_loadu_ps(call.bias + c + 8);
   for (int64_t kh = 0; kh < g.kh; ++kh) {
     const int64_t iy = oy * g.stride_h - g.pad_top + kh * g.dilation_h;
     if (iy < 0 || iy >= g.ih) continue;
+    const float* w = call.weights + kh * g.kw * weight_pitch + c;
+    int64_t ix = ox * g.stride_w - g.pad_left;
+    const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
     for (int64_t kw = 0; kw < g.kw; ++kw) {
-      const int64_t ix = ox * g.stride_w - g.pad_left + kw * g.dilation_w;
-      if (pixels == 1 && (ix < 0 || ix >= g.iw)) continue;
-      const __m256 w = _mm256_loadu_ps(call.weights + (kh * g.kw + kw) * weight_pitch + c);
-      const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
+      if (pixels > 1 || (ix >= 0 && ix < g.iw)) {
+        const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps(w + 8);
+        const float* at = x;
 #pragma GCC unroll 8
-      for (int p = 0; p < pixels; ++p) sum[p] = _mm256_fmadd_ps(_mm256_maskload_ps(x + p * step, mask), w, sum[p]);
+        for (int p = 0; p < pixels; ++p) {
+          sum[p][0] = _mm256_fmadd_ps(_mm256_loadu_ps(at), w0, sum[p][0]);
+          sum[p][1] = _mm256_fmadd_ps(_mm256_loadu_ps(at + 8), w1, sum[p][1]);
+          at += step;
+          // One pointer that moves: gcc would rather keep an offset per pixel, and lacks the registers for them.
+          __asm__("" : "+r"(at));
+        }
+      }
+      ix += g.dilation_w;
+      x += g.dilation_w * g.x_pitch;
+      w += weight_pitch;
     }
   }
 #pragma GCC unroll 8
   for (int p = 0; p < pixels; ++p) {
     const int64_t out = oy * g.ow + ox + p;
-    if (call.residual)
-      sum[p] = _mm256_add_ps(sum[p], _mm256_maskload_ps(call.residual + out * g.residual_pitch + c, mask));
-    _mm256_maskstore_ps(call.y + out * g.y_pitch + c, mask, sum[p]);
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) {
+      const int64_t k = c + 8 * v;
+      if (call.residual)
+        sum[p][v] = _mm256_add_ps(sum[p][v], _mm256_loadu_ps(call.residual + out * g.residual_pitch + k));
+      if (n >= 16)
+        _mm256_storeu_ps(call.y + out * g.y_pitch + k, sum[p][v]);
+      else
+        _mm256_maskstore_ps(call.y + out * g.y_pitch + k, first_8(n - 8 * v), sum[p][v]);
+    }
   }
 }
 
@@ -73,21 +94,26 @@ inline bool is_inside(const WindowGeometry& g, int64_t ox, int64_t pixels) {
   return ox + pixels <= g.ow && ox * g.stride_w >= g.pad_left && last < g.iw;
 }
 
-/// Eight pixels hide the latency of fma (two pipes x four cycles); four serve narrow images.
+/// Six pixels of two vectors fill 12 of 16 registers. Bands of eight rows, so that the rows that windows share are
+/// still in the L2 cache when the next channels come.
 void run_f32(const DepthwiseF32Call& call) {
   const WindowGeometry& g = *call.geometry;
-  for (int64_t c = call.c_begin; c < call.c_end; c += 8) {
-    const __m256i mask = first_8(call.c_end - c);
-    for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
-      for (int64_t ox = 0; ox < g.ow;) {
-        if (is_inside(g, ox, 8)) {
-          f32_pixels<8>(call, oy, ox, c, mask);
-          ox += 8;
-        } else if (is_inside(g, ox, 4)) {
-          f32_pixels<4>(call, oy, ox, c, mask);
-          ox += 4;
-        } else {
-          f32_pixels<1>(call, oy, ox++, c, mask);
+  constexpr int64_t k_band = 8;
+  for (int64_t band = call.oy_begin; band < call.oy_end; band += k_band) {
+    const int64_t band_end = band + k_band < call.oy_end ? band + k_band : call.oy_end;
+    for (int64_t c = call.c_begin; c < call.c_end; c += 16) {
+      for (int64_t oy = band; oy < band_end; ++oy) {
+        for (int64_t ox = 0; ox < g.ow;) {
+          if (is_inside(g, ox, 6)) {
+            f32_tile<6>(call, oy, ox, c, call.c_end - c);
+            ox += 6;
+          } else if (is_inside(g, ox, 3)) {
+            f32_tile<3>(call, oy, ox, c, call.c_end - c);
+            ox += 3;
+          } else {
+            f32_tile<1>(call, oy, ox, c, call.c_end - c);
+            ++ox;
+          }
         }
       }
     }
@@ -98,6 +124,6 @@ void run_f32(const DepthwiseF32Call& call) {
 
 void depthwise_run_f32_avx2(const DepthwiseF32Call& call) { run_f32(call); }
 
-const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 5, "avx2"}, {run_f32, "avx2"}};
+const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 6, "avx2"}, {run_f32, "avx2"}};
 
 }  // namespace octet

@@ -84,38 +84,63 @@ constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 2, 1, 4, false};
 constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 2, 2, 2, 2, true};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 4, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_3x3_s1, run_u8s8<k_3x3_s1>},
-                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},
-                                          {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},
-                                          {k_any_window, run_u8s8_any}};
+constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_3x3_s1, run_u8s8<k_3x3_s1>}, {k_3x3_s2, run_u8s8<k_3x3_s2>},
+                                          {k_5x5_s1, run_u8s8<k_5x5_s1>}, {k_5x5_s2, run_u8s8<k_5x5_s2>},
+                                          {k_7x7_s1, run_u8s8<k_7x7_s1>}, {k_any_window, run_u8s8_any}};
 
-template <int pixels>
-inline void f32_pixels(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64_t c, __mmask16 mask) {
+/// `pixels` outputs from ox on, 16 * vectors channels from c on, of which the last vector keeps `mask`. Taps are added
+/// in the order kh, kw; more than one pixel only where every column lies inside the image.
+template <int pixels, int vectors>
+inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64_t c, __mmask16 mask) {
   const WindowGeometry& g = *call.geometry;
   const int64_t weight_pitch = (g.ic + 15) / 16 * 16;
   const int64_t step = g.stride_w * g.x_pitch;
-  __m512 sum[pixels];
+  __m512 sum[pixels][vectors];
 #pragma GCC unroll 8
-  for (int p = 0; p < pixels; ++p) sum[p] = _mm512_loadu_ps(call.bias + c);
+  for (int p = 0; p < pixels; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sum[p][v] = _mm512_loadu_ps(call.bias + c + 16 * v);
   for (int64_t kh = 0; kh < g.kh; ++kh) {
     const int64_t iy = oy * g.stride_h - g.pad_top + kh * g.dilation_h;
     if (iy < 0 || iy >= g.ih) continue;
+    const float* w = call.weights + kh * g.kw * weight_pitch + c;
+    int64_t ix = ox * g.stride_w - g.pad_left;
+    const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
     for (int64_t kw = 0; kw < g.kw; ++kw) {
-      const int64_t ix = ox * g.stride_w - g.pad_left + kw * g.dilation_w;
-      if (pixels == 1 && (ix < 0 || ix >= g.iw)) continue;
-      const __m512 w = _mm512_loadu_ps(call.weights + (kh * g.kw + kw) * weight_pitch + c);
-      const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
+      if (pixels > 1 || (ix >= 0 && ix < g.iw)) {
+        __m512 weight[vectors];
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) weight[v] = _mm512_loadu_ps(w + 16 * v);
+        const float* at = x;
 #pragma GCC unroll 8
-      for (int p = 0; p < pixels; ++p) sum[p] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, x + p * step), w, sum[p]);
+        for (int p = 0; p < pixels; ++p) {
+#pragma GCC unroll 4
+          for (int v = 0; v < vectors; ++v)
+            sum[p][v] = _mm512_fmadd_ps(_mm512_loadu_ps(at + 16 * v), weight[v], sum[p][v]);
+          at += step;
+          // One pointer that moves: gcc would rather keep eight offsets, and lacks the registers for them.
+          __asm__("" : "+r"(at));
+        }
+      }
+      ix += g.dilation_w;
+      x += g.dilation_w * g.x_pitch;
+      w += weight_pitch;
     }
   }
 #pragma GCC unroll 8
   for (int p = 0; p < pixels; ++p) {
     const int64_t out = oy * g.ow + ox + p;
-    if (call.residual)
-      sum[p] = _mm512_add_ps(sum[p], _mm512_maskz_loadu_ps(mask, call.residual + out * g.residual_pitch + c));
-    _mm512_mask_storeu_ps(call.y + out * g.y_pitch + c, mask, sum[p]);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t k = c + 16 * v;
+      if (call.residual)
+        sum[p][v] = _mm512_add_ps(sum[p][v], _mm512_loadu_ps(call.residual + out * g.residual_pitch + k));
+      if (v + 1 < vectors || mask == 0xffff)
+        _mm512_storeu_ps(call.y + out * g.y_pitch + k, sum[p][v]);
+      else
+        _mm512_mask_storeu_ps(call.y + out * g.y_pitch + k, mask, sum[p][v]);
+    }
   }
 }
 
@@ -125,23 +150,36 @@ inline bool is_inside(const WindowGeometry& g, int64_t ox, int64_t pixels) {
   return ox + pixels <= g.ow && ox * g.stride_w >= g.pad_left && last < g.iw;
 }
 
-/// Eight pixels hide the latency of fma (two pipes x four cycles); four serve narrow images.
-void run_f32(const DepthwiseF32Call& call) {
+/// One output row: eight pixels hide the latency of fma (two pipes x four cycles); four serve narrow images.
+template <int vectors>
+void f32_row(const DepthwiseF32Call& call, int64_t oy, int64_t c, __mmask16 mask) {
   const WindowGeometry& g = *call.geometry;
-  for (int64_t c = call.c_begin; c < call.c_end; c += 16) {
-    const int64_t left = call.c_end - c;
-    const __mmask16 mask = static_cast<__mmask16>(Vec::first_64(left < 16 ? left : 16));
-    for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
-      for (int64_t ox = 0; ox < g.ow;) {
-        if (is_inside(g, ox, 8)) {
-          f32_pixels<8>(call, oy, ox, c, mask);
-          ox += 8;
-        } else if (is_inside(g, ox, 4)) {
-          f32_pixels<4>(call, oy, ox, c, mask);
-          ox += 4;
-        } else {
-          f32_pixels<1>(call, oy, ox++, c, mask);
-        }
+  for (int64_t ox = 0; ox < g.ow;) {
+    if (is_inside(g, ox, 8)) {
+      f32_tile<8, vectors>(call, oy, ox, c, mask);
+      ox += 8;
+    } else if (is_inside(g, ox, 4)) {
+      f32_tile<4, vectors>(call, oy, ox, c, mask);
+      ox += 4;
+    } else {
+      f32_tile<1, vectors>(call, oy, ox++, c, mask);
+    }
+  }
+}
+
+/// Bands of eight rows, so that the rows that windows share are still in the L2 cache when the next channels come.
+void run_f32(const DepthwiseF32Call& call) {
+  constexpr int64_t k_band = 8;
+  for (int64_t band = call.oy_begin; band < call.oy_end; band += k_band) {
+    const int64_t band_end = band + k_band < call.oy_end ? band + k_band : call.oy_end;
+    for (int64_t c = call.c_begin; c < call.c_end; c += 32) {
+      const int64_t left = call.c_end - c;
+      const __mmask16 mask = static_cast<__mmask16>(Vec::first_64(left >= 32 ? 16 : (left - 1) % 16 + 1));
+      for (int64_t oy = band; oy < band_end; ++oy) {
+        if (left > 16)
+          f32_row<2>(call, oy, c, mask);
+        else
+          f32_row<1>(call, oy, c, mask);
       }
     }
   }
@@ -149,6 +187,6 @@ void run_f32(const DepthwiseF32Call& call) {
 
 }  // namespace
 
-const DepthwiseKernels depthwise_avx512_vnni = {{64, 4, k_u8s8, 5, "avx512_vnni"}, {run_f32, "avx512_vnni"}};
+const DepthwiseKernels depthwise_avx512_vnni = {{64, 4, k_u8s8, 6, "avx512_vnni"}, {run_f32, "avx512_vnni"}};
 
 }  // namespace octet
