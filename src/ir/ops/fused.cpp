@@ -98,6 +98,19 @@ Result<Requantize> requantize_of(const NodeContext& context) {
   return made;
 }
 
+void LayerOutputs::add(float v) {
+  if (form_.y.dtype == DType::f32) {
+    values_.push_back(form_.act(v));
+  } else {
+    codes_.push_back(form_.on_values() ? form_.code_of_value(v) : form_.code(v));
+  }
+}
+
+Result<std::vector<Tensor>> LayerOutputs::tensor(const Dims& dims) const {
+  if (form_.y.dtype == DType::f32) return Tensors{f32_tensor(dims, values_)};
+  return codes_tensor(form_.y.dtype, dims, codes_);
+}
+
 Result<int32_t> accumulator(const NodeContext& context, int64_t acc) {
   if (acc == static_cast<int32_t>(acc)) return static_cast<int32_t>(acc);
   return context.error("an accumulator is " + std::to_string(acc) + ", more than int32 holds", ErrorCode::unsupported);

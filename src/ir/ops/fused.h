@@ -37,6 +37,8 @@ struct Requantize {
 
   /// Form 3: the activation is evaluated on real values, before the scale of y.
   bool on_values() const;
+  /// The scale of y that a product's multiplier carries: y_scale in form 2, 1 in form 3.
+  double y_scale() const { return on_values() ? 1.0 : static_cast<double>(y.scale); }
   /// rne(v) + zero_point within lo..hi for a product that carries 1/y_scale already (form 2).
   int32_t code(float v) const;
   /// act(v), then a code by inverse_scale (form 3).
@@ -44,6 +46,20 @@ struct Requantize {
 };
 /// From `to`, y_scale, y_zero_point, activation.
 Result<Requantize> requantize_of(const NodeContext& context);
+
+/// The outputs of an integer layer in row-major order, from products that carry 1/y_scale() already.
+class LayerOutputs {
+ public:
+  /// form outlives this.
+  explicit LayerOutputs(const Requantize& form) : form_(form) {}
+  void add(float v);
+  Result<std::vector<Tensor>> tensor(const Dims& dims) const;
+
+ private:
+  const Requantize& form_;
+  std::vector<int32_t> codes_;  // or
+  std::vector<float> values_;   // with y of dtype f32
+};
 
 /// An exact sum as the int32 that the integer layers accumulate in; an Error where it does not fit.
 Result<int32_t> accumulator(const NodeContext& context, int64_t acc);

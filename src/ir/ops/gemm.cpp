@@ -155,10 +155,7 @@ Result<Tensors> quant_gemm(const NodeContext& context, std::span<const Tensor> i
     return context.error("the bias is " + to_string(inputs[3].dims()) + ", expected [" + std::to_string(n) + "]");
   const std::vector<int32_t> x = code_values(inputs[0]);
   const std::span<const int8_t> w = inputs[1].as<int8_t>();
-  const bool on_values = requantize->on_values(), codes = is_code(requantize->y.dtype);
-  const double y_scale = on_values ? 1.0 : static_cast<double>(requantize->y.scale);
-  std::vector<int32_t> y_codes;
-  std::vector<float> y_values;
+  LayerOutputs y(*requantize);
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       int64_t acc = is_present(inputs, 3) ? inputs[3].at<int32_t>(j) : 0;
@@ -166,17 +163,11 @@ Result<Tensors> quant_gemm(const NodeContext& context, std::span<const Tensor> i
         acc += int64_t{x[static_cast<size_t>(i * k + l)] - xq->zero_point} * w[static_cast<size_t>(j * k + l)];
       Result<int32_t> exact = accumulator(context, acc);
       if (!exact) return exact.error();
-      const float multiplier =
-          static_cast<float>(static_cast<double>(xq->scale) * (*w_scale)[static_cast<size_t>(j)] / y_scale);
-      const float v = static_cast<float>(*exact) * multiplier;
-      if (codes)
-        y_codes.push_back(on_values ? requantize->code_of_value(v) : requantize->code(v));
-      else
-        y_values.push_back(requantize->act(v));
+      const double real_scale = static_cast<double>(xq->scale) * (*w_scale)[static_cast<size_t>(j)];
+      y.add(static_cast<float>(*exact) * static_cast<float>(real_scale / requantize->y_scale()));
     }
   }
-  if (codes) return codes_tensor(requantize->y.dtype, {m, n}, y_codes);
-  return Tensors{f32_tensor({m, n}, y_values)};
+  return y.tensor({m, n});
 }
 
 }  // namespace

@@ -73,24 +73,16 @@ Result<Tensors> quant_reference(const NodeContext& context, std::span<const Tens
   if (!xq) return xq.error();
   const std::vector<int32_t> x = code_values(inputs[0]);
   const auto pixels = static_cast<size_t>(planes->second);
-  const bool codes = is_code(requantize->y.dtype);
-  const double y_scale = codes ? static_cast<double>(requantize->y.scale) : 1.0;
-  const float m = static_cast<float>(static_cast<double>(xq->scale) / (y_scale * static_cast<double>(pixels)));
-  std::vector<int32_t> y_codes;
-  std::vector<float> y_values;
+  const double m = static_cast<double>(xq->scale) / (requantize->y_scale() * static_cast<double>(pixels));
+  LayerOutputs y(*requantize);
   for (size_t at = 0; at < x.size(); at += pixels) {
     int64_t sum = 0;
     for (size_t i = at; i < at + pixels; ++i) sum += x[i] - xq->zero_point;
     Result<int32_t> acc = accumulator(context, sum);
     if (!acc) return acc.error();
-    const float v = static_cast<float>(*acc) * m;
-    if (codes)
-      y_codes.push_back(requantize->code(v));
-    else
-      y_values.push_back(v);
+    y.add(static_cast<float>(*acc) * static_cast<float>(m));
   }
-  if (codes) return codes_tensor(requantize->y.dtype, planes->first, y_codes);
-  return Tensors{f32_tensor(planes->first, y_values)};
+  return y.tensor(planes->first);
 }
 
 }  // namespace

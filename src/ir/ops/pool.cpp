@@ -170,10 +170,8 @@ Result<Tensors> quant_average_pool(const NodeContext& context, std::span<const T
   Result<QuantParams> xq = quant_params(context, "x", inputs[0].dtype());
   if (!xq) return xq.error();
   const bool include_pad = int_attribute(context.node, "count_include_pad", 0) != 0;
-  const bool codes = is_code(requantize->y.dtype);
   const std::vector<int32_t> x = code_values(inputs[0]);
-  std::vector<int32_t> y_codes;
-  std::vector<float> y_values;
+  LayerOutputs y(*requantize);
   int64_t sum = 0;
   Result<int32_t> acc = 0;
   for_each_window(
@@ -185,17 +183,11 @@ Result<Tensors> quant_average_pool(const NodeContext& context, std::span<const T
         sum = 0;
         if (!acc) return;
         const auto count = static_cast<double>(std::max<int64_t>(include_pad ? padded : inside, 1));
-        const double y_scale = codes ? static_cast<double>(requantize->y.scale) : 1.0;
-        const float v =
-            static_cast<float>(*acc) * static_cast<float>(static_cast<double>(xq->scale) / (y_scale * count));
-        if (codes)
-          y_codes.push_back(requantize->code(v));
-        else
-          y_values.push_back(v);
+        const double m = static_cast<double>(xq->scale) / (requantize->y_scale() * count);
+        y.add(static_cast<float>(*acc) * static_cast<float>(m));
       });
   if (!acc) return acc.error();
-  if (codes) return codes_tensor(requantize->y.dtype, g->y_dims, y_codes);
-  return Tensors{f32_tensor(g->y_dims, y_values)};
+  return y.tensor(g->y_dims);
 }
 
 }  // namespace

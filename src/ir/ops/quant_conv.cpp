@@ -69,12 +69,9 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
     rq = *params;
     r = code_values(inputs[4]);
   }
-  const bool on_values = requantize->on_values(), codes = is_code(requantize->y.dtype);
-  const double y_scale = on_values ? 1.0 : static_cast<double>(requantize->y.scale);
+  const double y_scale = requantize->y_scale();
   const float mr = static_cast<float>(static_cast<double>(rq.scale) / y_scale);
-  const size_t count = static_cast<size_t>(*element_count(g.y_dims));
-  std::vector<int32_t> y_codes(codes ? count : 0);
-  std::vector<float> y_values(codes ? 0 : count);
+  LayerOutputs y(*requantize);
   std::vector<int64_t> plane;
   const int64_t weights_per_oc = g.ic / g.groups * g.taps(), oc_per_group = g.oc / g.groups;
   size_t at = 0;
@@ -89,18 +86,12 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
         Result<int32_t> exact = accumulator(context, acc);
         if (!exact) return exact.error();
         const auto a = static_cast<float>(*exact);
-        const float v = has_residual ? std::fma(a, m, static_cast<float>(r[at] - rq.zero_point) * mr) : a * m;
-        if (codes) {
-          y_codes[at] = on_values ? requantize->code_of_value(v) : requantize->code(v);
-        } else {
-          y_values[at] = requantize->act(v);
-        }
+        y.add(has_residual ? std::fma(a, m, static_cast<float>(r[at] - rq.zero_point) * mr) : a * m);
         ++at;
       }
     }
   }
-  if (codes) return codes_tensor(requantize->y.dtype, g.y_dims, y_codes);
-  return Tensors{f32_tensor(g.y_dims, y_values)};
+  return y.tensor(g.y_dims);
 }
 
 }  // namespace

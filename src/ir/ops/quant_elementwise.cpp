@@ -52,26 +52,18 @@ Result<Tensors> pair(const NodeContext& context, std::span<const Tensor> inputs)
   if (!bq) return bq.error();
   Result<Dims> dims = broadcast_dims(context, inputs[0].dims(), inputs[1].dims());
   if (!dims) return dims.error();
-  const bool codes = is_code(requantize->y.dtype);
-  const double y_scale = codes ? static_cast<double>(requantize->y.scale) : 1.0;
+  const double y_scale = requantize->y_scale();
   const double sa = aq->scale, sb = bq->scale;
   const float m = static_cast<float>((product ? sa * sb : sa) / y_scale), mr = static_cast<float>(sb / y_scale);
   const std::vector<int32_t> a = code_values(inputs[0]), b = code_values(inputs[1]);
-  std::vector<int32_t> y_codes;
-  std::vector<float> y_values;
+  LayerOutputs y(*requantize);
   const std::array strides = {broadcast_strides(inputs[0].dims(), *dims), broadcast_strides(inputs[1].dims(), *dims)};
   for_each_index<2>(*dims, strides, [&](int64_t, const std::array<int64_t, 2>& at) {
     const int32_t x = a[static_cast<size_t>(at[0])] - aq->zero_point,
                   z = b[static_cast<size_t>(at[1])] - bq->zero_point;
-    const float v =
-        product ? static_cast<float>(x * z) * m : std::fma(static_cast<float>(x), m, static_cast<float>(z) * mr);
-    if (codes)
-      y_codes.push_back(requantize->code(v));
-    else
-      y_values.push_back(requantize->act(v));
+    y.add(product ? static_cast<float>(x * z) * m : std::fma(static_cast<float>(x), m, static_cast<float>(z) * mr));
   });
-  if (codes) return codes_tensor(requantize->y.dtype, *dims, y_codes);
-  return Tensors{f32_tensor(*dims, y_values)};
+  return y.tensor(*dims);
 }
 
 Result<ValueTypes> infer_lookup(const NodeContext& context) {
