@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Fp32Case{"resnet18_cifar10", "rgb,norm=half", "/cifar10/test_batch.bin", 256},
                     Fp32Case{"mobilenet_v2_imagenet", "none,norm=imagenet", "/images/imagenet17_rgb_u8.npy", 0},
                     Fp32Case{"squeezenet1_1_imagenet", "none,norm=caffe_bgr", "/images/imagenet17_rgb_u8.npy", 0}),
-    [](const testing::TestParamInfo<Fp32Case>& info) { return std::string(info.param.model); });
+    [](const auto& tested) { return std::string(tested.param.model); });
 
 struct Int8Case {
   const char* model;
@@ -127,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Int8Accuracy,
                                          Int8Case{"efficientnet_b0_c10", "cifar10", 2.0},
                                          Int8Case{"resnet20_cifar10", "rgb,norm=imagenet", 0.7},
                                          Int8Case{"mobilenet_v2_cifar10", "rgb,norm=cifar", 0.7}),
-                         [](const testing::TestParamInfo<Int8Case>& info) { return std::string(info.param.model); });
+                         [](const auto& tested) { return std::string(tested.param.model); });
 
 }  // namespace
 }  // namespace octet
