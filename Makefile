@@ -8,7 +8,7 @@ setup:
 	@tools/setup.sh
 
 build: setup
-	@cmake --preset release > build-configure.log 2>&1 || { cat build-configure.log; exit 1; }; mkdir -p build && mv build-configure.log build/configure.log
+	@mkdir -p build && cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 	@cmake --build --preset release -j $(JOBS) -- --quiet
 
 demo: build

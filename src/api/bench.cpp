@@ -9,7 +9,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 /// Buffers of one session; float inputs hold random numbers in [-1, 1] from a fixed seed, others zeros.
 struct BenchBuffers {
@@ -54,8 +56,8 @@ PerformanceReport head(const Session& session, const std::string& name, const Be
   return report;
 }
 
-/// One query; its time goes to the report unless it belongs to the warm-up. The engine runs in the calling thread, so the
-/// hand-over costs nothing and the buffers are used in place.
+/// One query; its time goes to the report unless it belongs to the warm-up. The engine runs in the calling thread, so
+/// the hand-over costs nothing and the buffers are used in place.
 Result<Done> query(Session& session, BenchBuffers& b, bool warm, PerformanceReport& report) {
   const auto start = Clock::now();
   if (const Result<Done> ran = session.run(b.in, b.out); !ran) return ran.error();
@@ -76,7 +78,8 @@ Result<Done> profile(Session& session, BenchBuffers& b, PerformanceReport& repor
     if (const Result<Done> ran = session.run_profiled(b.in, b.out, seconds); !ran) return ran.error();
   const std::vector<LayerInfo> layers = session.layers();
   for (size_t i = 0; i < layers.size() && i < seconds.size(); ++i)
-    report.layers.push_back({layers[i].name, layers[i].op, layers[i].tactic, seconds[i] * 1000 / static_cast<double>(runs)});
+    report.layers.push_back(
+        {layers[i].name, layers[i].op, layers[i].tactic, seconds[i] * 1000 / static_cast<double>(runs)});
   return Done{};
 }
 

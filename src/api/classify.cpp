@@ -69,7 +69,8 @@ Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec) {
       const std::span<const float> row = buffers->row(i);
       if (!names->empty() && names->size() != row.size())
         return Error{ErrorCode::bad_argument, spec.classes_file + ": has " + std::to_string(names->size()) +
-                                                  " class names, the network has " + std::to_string(row.size()) + " outputs"};
+                                                  " class names, the network has " + std::to_string(row.size()) +
+                                                  " outputs"};
       report.images.push_back(
           classification_of((*data)->sample_name(begin + i), row, session.ends_in_softmax(), *names));
     }
@@ -91,8 +92,8 @@ std::string to_text(const ClassifyReport& report) {
   for (const Classification& c : report.images) {
     if (report.images.size() > 1) text += c.image + "\n";
     for (const ClassLine& line : c.lines)
-      text += "class: " + line.name + " , confidence: " + fixed(line.confidence, 4) + " %, index: " +
-              std::to_string(line.index) + "\n";
+      text += "class: " + line.name + " , confidence: " + fixed(line.confidence, 4) +
+              " %, index: " + std::to_string(line.index) + "\n";
     if (c.lines.empty()) text += "no class above 10 %\n";
   }
   if (report.average_latency_ms > 0) text += "Average Latency: " + fixed(report.average_latency_ms, 2) + " ms\n";
@@ -104,7 +105,8 @@ std::string to_json(const ClassifyReport& report) {
   j["images"] = nlohmann::ordered_json::array();
   for (const Classification& c : report.images) {
     nlohmann::ordered_json lines = nlohmann::ordered_json::array();
-    for (const ClassLine& l : c.lines) lines.push_back({{"class", l.name}, {"confidence", l.confidence}, {"index", l.index}});
+    for (const ClassLine& l : c.lines)
+      lines.push_back({{"class", l.name}, {"confidence", l.confidence}, {"index", l.index}});
     j["images"].push_back({{"image", c.image}, {"classes", lines}});
   }
   if (report.average_latency_ms > 0) j["average_latency_ms"] = report.average_latency_ms;

@@ -18,7 +18,9 @@ struct Answers {
   double seconds = 0;
 };
 
-bool holds(const std::vector<int64_t>& labels, int64_t c) { return std::find(labels.begin(), labels.end(), c) != labels.end(); }
+bool holds(const std::vector<int64_t>& labels, int64_t c) {
+  return std::find(labels.begin(), labels.end(), c) != labels.end();
+}
 
 /// One of the five largest is an accepted class (fewer than five classes: one of all).
 bool right_in_top5(std::span<const float> row, const std::vector<int64_t>& labels) {
@@ -52,6 +54,11 @@ Result<Answers> answers_of(Session& session, const Dataset& data, Work& work) {
     for (int64_t i = 0; i < count; ++i) {
       const std::span<const float> row = buffers->row(i);
       const std::vector<int64_t> labels = data.labels(begin + i);
+      for (const int64_t label : labels)
+        if (label < 0 || label >= static_cast<int64_t>(row.size()))
+          return Error{ErrorCode::bad_argument, data.sample_name(begin + i) + ": its label is " +
+                                                    std::to_string(label) + ", but the network has " +
+                                                    std::to_string(row.size()) + " classes"};
       answers.top1.push_back(arg_max(row));
       answers.right1.push_back(holds(labels, answers.top1.back()));
       answers.right5.push_back(right_in_top5(row, labels));
@@ -105,7 +112,8 @@ Comparison comparison_of(const Answers& a, const Answers& b) {
 void warn_of_other_preprocess(const Session& session, const std::string& spec, Evaluation& e) {
   const Result<Preprocess> now = parse_preprocess(spec);
   if (now && !session.calibration_preprocess().empty() && to_string(*now) != session.calibration_preprocess())
-    e.note = "preprocessing '" + to_string(*now) + "' differs from calibration's '" + session.calibration_preprocess() + "'";
+    e.note =
+        "preprocessing '" + to_string(*now) + "' differs from calibration's '" + session.calibration_preprocess() + "'";
 }
 
 }  // namespace
@@ -117,7 +125,8 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
   const Dataset& data = **opened;
   const bool labelled = !data.labels(0).empty();
   if (!labelled && !second)
-    return Error{ErrorCode::bad_argument, spec.data.path + ": has no labels; give a folder with class sub-folders or a labels.txt, "
+    return Error{ErrorCode::bad_argument, spec.data.path +
+                                              ": has no labels; give a folder with class sub-folders or a labels.txt, "
                                               "or two models to compare their outputs"};
   Work work{0, data.size() * (second ? 2 : 1), spec.progress};
   const Result<Answers> a = answers_of(first, data, work);
@@ -128,8 +137,9 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
   const Result<Answers> b = answers_of(*second, data, work);
   if (!b) return within(second_name, b.error());
   if (a->outputs.size() != b->outputs.size())
-    return Error{ErrorCode::bad_argument, "the two networks' outputs differ in size: " + std::to_string(a->outputs.size()) +
-                                              " and " + std::to_string(b->outputs.size()) + " values"};
+    return Error{ErrorCode::bad_argument,
+                 "the two networks' outputs differ in size: " + std::to_string(a->outputs.size()) + " and " +
+                     std::to_string(b->outputs.size()) + " values"};
   report.second = evaluation_of(*second, second_name, *b, labelled);
   warn_of_other_preprocess(*second, spec.data.preprocess, *report.second);
   report.comparison = comparison_of(*a, *b);

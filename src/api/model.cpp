@@ -144,9 +144,10 @@ Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec) {
   const std::optional<CalibrationMethod> method = calibration_method_from_name(spec.method);
   if (!method)
     return Error{ErrorCode::bad_argument,
-                 "--method " + spec.method + ": unknown; use max, entropy, percentile or mse"};
+                 "--method " + spec.method + ": unknown; this version has max, entropy, percentile and mse"};
   if (model.is_quantized())
-    return Error{ErrorCode::bad_argument, model.path() + " is quantized already (it holds Q/DQ nodes): calibrate the float model"};
+    return Error{ErrorCode::bad_argument,
+                 model.path() + " is quantized already (it holds Q/DQ nodes): calibrate the float model"};
   DatasetOptions data_options{.preprocess = spec.data.preprocess, .limit = spec.data.limit, .shuffle = {}};
   if (spec.data.shuffle_seed >= 0) data_options.shuffle = static_cast<uint64_t>(spec.data.shuffle_seed);
   const Result<std::unique_ptr<Dataset>> data = open_dataset(spec.data.path, data_options);
@@ -161,7 +162,8 @@ Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec) {
   if (!backend) return backend.error();
   const Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*lowered), *backend);
   if (!engine) return within(model.path(), engine.error());
-  CalibrateOptions options{.points = calibration_points(clean), .percentile = spec.percentile, .progress = spec.progress};
+  CalibrateOptions options{
+      .points = calibration_points(clean), .percentile = spec.percentile, .progress = spec.progress};
   Result<CalibrationTable> table = calibrate(*engine, **data, options);
   if (!table) return within(model.path(), table.error());
   table->model_hash = model.hash();
@@ -172,23 +174,35 @@ Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec) {
   return Ranges{std::make_shared<const CalibrationTable>(std::move(*table))};
 }
 
+Result<Done> check_quantize_spec(const Model& model, const QuantizeSpec& spec) {
+  if (!spec.method.empty() && !calibration_method_from_name(spec.method))
+    return Error{ErrorCode::bad_argument,
+                 "--method " + spec.method + ": unknown; this version has max, entropy, percentile and mse"};
+  if (spec.target != "octet" && spec.target != "tensorrt")
+    return Error{ErrorCode::bad_argument, "--target " + spec.target + ": unknown; use octet or tensorrt"};
+  for (const std::string& wanted : spec.keep_float) {
+    bool found = false;
+    for (const Node& node : model.state().graph.nodes) found |= node.name == wanted;
+    if (!found)
+      return Error{ErrorCode::bad_argument,
+                   "--keep-float " + wanted + ": no node has this name; octet inspect lists the names"};
+  }
+  return Done{};
+}
+
 Result<Quantized> quantize(const Model& model, const Ranges& ranges, const QuantizeSpec& spec) {
+  if (const Result<Done> ok = check_quantize_spec(model, spec); !ok) return ok.error();
   if (model.is_quantized())
     return Error{ErrorCode::bad_argument, model.path() + " is quantized already (it holds Q/DQ nodes)"};
   const CalibrationTable& table = *ranges.table;
   if (table.model_hash != model.hash())
-    return Error{ErrorCode::bad_argument, "the ranges were made for model " + table.model_hash + ", but " + model.path() +
-                                              " is " + model.hash() + "; calibrate this model again"};
+    return Error{ErrorCode::bad_argument, "the ranges were made for model " + table.model_hash + ", but " +
+                                              model.path() + " is " + model.hash() + "; calibrate this model again"};
   QuantizeOptions options;
   options.method = table.method;
   if (!spec.method.empty()) {
-    const std::optional<CalibrationMethod> method = calibration_method_from_name(spec.method);
-    if (!method)
-      return Error{ErrorCode::bad_argument, "--method " + spec.method + ": unknown; use max, entropy, percentile or mse"};
-    options.method = *method;
+    options.method = *calibration_method_from_name(spec.method);
   }
-  if (spec.target != "octet" && spec.target != "tensorrt")
-    return Error{ErrorCode::bad_argument, "--target " + spec.target + ": unknown; use octet or tensorrt"};
   options.target = spec.target == "tensorrt" ? Target::tensorrt : Target::octet;
   options.keep_float = spec.keep_float;
 

@@ -14,9 +14,9 @@ namespace {
 
 /// The .npy form, version 1.0, of dense row-major values. Source: NumPy's numpy.lib.format.
 std::string npy_bytes(const std::string& dtype, const Dims& dims, std::span<const std::byte> data) {
-  const std::pair<const char*, const char*> codes[] = {{"float32", "<f4"}, {"float64", "<f8"}, {"float16", "<f2"}, {"int8", "|i1"},
-                                                       {"uint8", "|u1"},   {"int16", "<i2"},   {"int32", "<i4"},   {"int64", "<i8"},
-                                                       {"bool", "|b1"}};
+  const std::pair<const char*, const char*> codes[] = {{"float32", "<f4"}, {"float64", "<f8"}, {"float16", "<f2"},
+                                                       {"int8", "|i1"},    {"uint8", "|u1"},   {"int16", "<i2"},
+                                                       {"int32", "<i4"},   {"int64", "<i8"},   {"bool", "|b1"}};
   std::string code = "|u1";
   for (const auto& [name, letters] : codes)
     if (dtype == name) code = letters;
@@ -37,17 +37,20 @@ struct Collected {
   int64_t samples = 0;
 };
 
-void append(Collected& collected, const Session& session, std::span<const std::vector<std::byte>> outputs, int64_t count) {
+void append(Collected& collected, const Session& session, std::span<const std::vector<std::byte>> outputs,
+            int64_t count) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Dims& dims = session.outputs()[i].dims;
     const bool batched = !dims.empty() && dims[0] == session.batch();
-    const size_t bytes = batched ? outputs[i].size() / static_cast<size_t>(session.batch()) * static_cast<size_t>(count) : outputs[i].size();
+    const size_t bytes = batched ? outputs[i].size() / static_cast<size_t>(session.batch()) * static_cast<size_t>(count)
+                                 : outputs[i].size();
     collected.bytes[i].append(reinterpret_cast<const char*>(outputs[i].data()), bytes);
   }
   collected.samples += count;
 }
 
-Result<Done> run_once(Session& session, const std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
+Result<Done> run_once(Session& session, const std::vector<std::vector<std::byte>>& inputs,
+                      std::vector<std::vector<std::byte>>& outputs) {
   std::vector<const std::byte*> in;
   std::vector<std::byte*> out;
   for (const auto& bytes : inputs) in.push_back(bytes.data());
@@ -55,14 +58,16 @@ Result<Done> run_once(Session& session, const std::vector<std::vector<std::byte>
   return session.run(in, out);
 }
 
-/// Named files, one per input: .npy by dataset reader (a batch of samples), anything else raw bytes of exactly the input's size.
+/// Named files, one per input: .npy by dataset reader (a batch of samples), anything else raw bytes of exactly the
+/// input's size.
 Result<Done> read_input(const Port& port, const std::string& path, std::vector<std::byte>& bytes) {
   if (path.ends_with(".npy") && port.dtype == "float32" && port.dims.size() > 1) {
     const Result<std::unique_ptr<Dataset>> data = open_dataset(path, {});
     if (!data) return data.error();
     if ((*data)->size() != port.dims[0])
-      return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string((*data)->size()) + " samples, input '" + port.name + "' has a batch of " +
-                                                std::to_string(port.dims[0]) + "; use --batch"};
+      return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string((*data)->size()) + " samples, input '" +
+                                                port.name + "' has a batch of " + std::to_string(port.dims[0]) +
+                                                "; use --batch"};
     const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(port.dims[0]);
     for (int64_t i = 0; i < port.dims[0]; ++i) {
       auto* at = reinterpret_cast<float*>(bytes.data()) + static_cast<size_t>(i) * each;
@@ -74,16 +79,18 @@ Result<Done> read_input(const Port& port, const std::string& path, std::vector<s
   const Result<std::string> text = read_text_file(path);
   if (!text) return text.error();
   if (text->size() != port.bytes)
-    return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string(text->size()) + " bytes, input '" + port.name + "' " + port.dtype +
-                                              to_string(port.dims) + " needs " + std::to_string(port.bytes)};
+    return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string(text->size()) + " bytes, input '" +
+                                              port.name + "' " + port.dtype + to_string(port.dims) + " needs " +
+                                              std::to_string(port.bytes)};
   std::memcpy(bytes.data(), text->data(), text->size());
   return Done{};
 }
 
-Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collected, std::vector<std::vector<std::byte>>& inputs,
-                       std::vector<std::vector<std::byte>>& outputs) {
+Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collected,
+                       std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
   for (const auto& [name, path] : spec.inputs) {
-    const auto port = std::find_if(session.inputs().begin(), session.inputs().end(), [&](const Port& p) { return p.name == name; });
+    const auto port =
+        std::find_if(session.inputs().begin(), session.inputs().end(), [&](const Port& p) { return p.name == name; });
     if (port == session.inputs().end()) {
       std::string known;
       for (const Port& p : session.inputs()) known += (known.empty() ? "" : ", ") + p.name;
@@ -93,14 +100,15 @@ Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collect
     if (const Result<Done> read = read_input(*port, path, inputs[i]); !read) return read.error();
   }
   for (const Port& p : session.inputs())
-    if (!spec.inputs.count(p.name)) return Error{ErrorCode::bad_argument, "no file for input '" + p.name + "'; add --loadInputs " + p.name + ":FILE"};
+    if (!spec.inputs.count(p.name))
+      return Error{ErrorCode::bad_argument, "no file for input '" + p.name + "'; add --loadInputs " + p.name + ":FILE"};
   if (const Result<Done> ran = run_once(session, inputs, outputs); !ran) return ran.error();
   append(collected, session, outputs, session.batch());
   return Done{};
 }
 
-Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collected, std::vector<std::vector<std::byte>>& inputs,
-                      std::vector<std::vector<std::byte>>& outputs) {
+Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collected,
+                      std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
   const Result<std::unique_ptr<Dataset>> data = open_data(spec.data);
   if (!data) return data.error();
   if (const Result<SampleBuffers> fits = SampleBuffers::make(session); !fits) return fits.error();
@@ -151,15 +159,19 @@ Result<RunReport> run_files(Session& session, const RunSpec& spec) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Port& port = session.outputs()[i];
     Dims dims = port.dims;
-    if (!dims.empty() && dims[0] == session.batch()) dims[0] = collected.samples;
-    else dims.insert(dims.begin(), static_cast<int64_t>(collected.bytes[i].size() / std::max<size_t>(port.bytes, 1)));
+    if (!dims.empty() && dims[0] == session.batch())
+      dims[0] = collected.samples;
+    else
+      dims.insert(dims.begin(), static_cast<int64_t>(collected.bytes[i].size() / std::max<size_t>(port.bytes, 1)));
     report.outputs.push_back(summary_of(port, dims, collected.bytes[i]));
     if (spec.output.empty()) continue;
     std::string file_name = port.name;
     std::replace(file_name.begin(), file_name.end(), '/', '_');
     report.outputs.back().file = folder ? spec.output + "/" + file_name + ".npy" : spec.output;
-    const std::string npy = npy_bytes(port.dtype, dims, std::as_bytes(std::span(collected.bytes[i].data(), collected.bytes[i].size())));
-    if (const Result<Done> written = write_file_atomically(report.outputs.back().file, npy); !written) return written.error();
+    const std::string npy =
+        npy_bytes(port.dtype, dims, std::as_bytes(std::span(collected.bytes[i].data(), collected.bytes[i].size())));
+    if (const Result<Done> written = write_file_atomically(report.outputs.back().file, npy); !written)
+      return written.error();
   }
   return report;
 }
@@ -175,7 +187,8 @@ std::string to_json(const RunReport& report) {
   nlohmann::ordered_json j = {{"samples", report.samples}};
   j["outputs"] = nlohmann::ordered_json::array();
   for (const RunReport::Output& o : report.outputs)
-    j["outputs"].push_back({{"name", o.name}, {"shape", o.shape}, {"min", o.min}, {"max", o.max}, {"mean", o.mean}, {"file", o.file}});
+    j["outputs"].push_back(
+        {{"name", o.name}, {"shape", o.shape}, {"min", o.min}, {"max", o.max}, {"mean", o.mean}, {"file", o.file}});
   return j.dump(2);
 }
 

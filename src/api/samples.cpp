@@ -25,8 +25,8 @@ Result<SampleBuffers> SampleBuffers::make(const Session& session) {
     return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + in.dtype + to_string(in.dims) +
                                               "; data sets feed float32 inputs with a leading batch"};
   if (b.output_ports_[0].dtype != "float32")
-    return Error{ErrorCode::bad_argument, "output '" + b.output_ports_[0].name + "' is " + b.output_ports_[0].dtype +
-                                              "; float32 expected"};
+    return Error{ErrorCode::bad_argument,
+                 "output '" + b.output_ports_[0].name + "' is " + b.output_ports_[0].dtype + "; float32 expected"};
   b.batch_ = in.dims[0];
   for (const Port& p : b.input_ports_) {
     b.inputs_.push_back(allocate_aligned(p.bytes));

@@ -18,7 +18,8 @@ class SampleBuffers {
  public:
   /// Errors: more than one input, or a first input that is not float32.
   static Result<SampleBuffers> make(const Session& session);
-  /// Reads samples [begin, begin + count) of the data into the first input (count <= batch; the rest of the batch keeps zeros).
+  /// Reads samples [begin, begin + count) of the data into the first input (count <= batch; the rest of the batch keeps
+  /// zeros).
   Result<Done> fill(const Dataset& data, int64_t begin, int64_t count);
   Result<Done> run(Session& session);
   /// Row i of output 0 as floats.

@@ -27,7 +27,8 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
 /// Multiply-accumulates of one step in millions.
 double mmac_of(const Graph& graph, const Node& node) {
   const bool conv = is_op(node, "FusedConv") || is_op(node, "QuantConv") || is_op(node, "Conv");
-  const bool gemm = is_op(node, "FusedGemm") || is_op(node, "QuantGemm") || is_op(node, "Gemm") || is_op(node, "MatMul");
+  const bool gemm =
+      is_op(node, "FusedGemm") || is_op(node, "QuantGemm") || is_op(node, "Gemm") || is_op(node, "MatMul");
   if (!conv && !gemm) return 0;
   const std::optional<Shape>& w = graph.value(node.inputs[1]).shape;
   const std::optional<Shape>& y = graph.value(node.outputs[0]).shape;
@@ -54,7 +55,8 @@ Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span
   Bindings io;
   const Graph& graph = engine->plan().graph;
   for (size_t i = 0; i < in.size(); ++i)
-    io.inputs.push_back(TensorView::dense(graph.value(graph.inputs[i]).dtype, inputs[i].dims, const_cast<std::byte*>(in[i])));
+    io.inputs.push_back(
+        TensorView::dense(graph.value(graph.inputs[i]).dtype, inputs[i].dims, const_cast<std::byte*>(in[i])));
   for (size_t i = 0; i < out.size(); ++i)
     io.outputs.push_back(TensorView::dense(graph.value(graph.outputs[i]).dtype, outputs[i].dims, out[i]));
   return context->run(io, hooks);
@@ -74,6 +76,7 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
   if (spec.precision != "int8")
     return Error{ErrorCode::bad_argument, "--precision " + spec.precision + ": this build has fp32 and int8"};
   state.precision = "int8";
+  if (const Result<Done> ok = check_quantize_spec(model, spec.quantization); !ok) return ok.error();
   const auto start = Clock::now();
   Result<Ranges> ranges = Error{ErrorCode::internal, ""};
   if (!spec.ranges.empty()) {
@@ -81,8 +84,9 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
   } else if (!spec.calibration.data.path.empty()) {
     ranges = calibrate(model, spec.calibration);
   } else {
-    return Error{ErrorCode::bad_argument, "--precision int8 on the float model " + model.path() +
-                                              " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
+    return Error{ErrorCode::bad_argument,
+                 "--precision int8 on the float model " + model.path() +
+                     " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
   }
   if (!ranges) return ranges.error();
   Result<Quantized> quantized = quantize(model, *ranges, spec.quantization);
@@ -109,7 +113,8 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (!backend) return backend.error();
   std::set<std::string> skip = spec.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
-  Result<Graph> graph = lower(chosen->state().graph, {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes}, skip);
+  Result<Graph> graph =
+      lower(chosen->state().graph, {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes}, skip);
   if (!graph) return within(model.path(), graph.error());
   for (const Node& node : graph->nodes)
     state->ends_in_softmax |= is_op(node, "Softmax") && node.outputs[0] == graph->outputs[0];
@@ -158,7 +163,8 @@ std::vector<LayerInfo> Session::layers() const {
     const Node& node = plan.graph.node(step.node);
     const Value& y = plan.graph.value(node.outputs[0]);
     layers.push_back({node.name.empty() ? y.name : node.name, std::string(node.op->name), y.name,
-                      y.shape ? to_string(*y.shape) : "?", std::string(name(y.dtype)), step.tactic, mmac_of(plan.graph, node)});
+                      y.shape ? to_string(*y.shape) : "?", std::string(name(y.dtype)), step.tactic,
+                      mmac_of(plan.graph, node)});
   }
   return layers;
 }

@@ -44,5 +44,7 @@ std::string numpy_name(DType dtype);
 /// clean graph -> bound -> fused, ready for an engine.
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip);
 bool holds_quantization(const Graph& graph);
+/// Refuses an unknown method, target or node name before a calibration has cost its time.
+Result<Done> check_quantize_spec(const Model& model, const QuantizeSpec& spec);
 
 }  // namespace octet

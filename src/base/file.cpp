@@ -53,20 +53,20 @@ Result<Done> write_file_atomically(const std::string& path, std::span<const std:
   const std::string temporary = path + ".tmp" + std::to_string(::getpid());
   {
     const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
-    if (file.fd < 0) return io_error(temporary, "create");
+    if (file.fd < 0) return io_error(path, "create (does its folder exist and may you write there?)");
     size_t done = 0;
     while (done < bytes.size()) {
       const ssize_t n = ::write(file.fd, bytes.data() + done, bytes.size() - done);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) {
-        const Error error = io_error(temporary, "write");
+        const Error error = io_error(path, "write");
         ::unlink(temporary.c_str());
         return error;
       }
       done += static_cast<size_t>(n);
     }
     if (::fsync(file.fd) != 0) {
-      const Error error = io_error(temporary, "sync");
+      const Error error = io_error(path, "sync");
       ::unlink(temporary.c_str());
       return error;
     }

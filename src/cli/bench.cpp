@@ -65,13 +65,24 @@ int bench_models(const Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  sub.add_option("MODEL", f->models, "one or two ONNX files; two alternate query by query")->required()->expected(1, 2);
-  sub.add_option("--iterations", f->spec.iterations, "at least N measured queries")->capture_default_str();
-  sub.add_option("--duration", f->spec.duration_s, "at least S seconds after the warm-up")->capture_default_str();
-  sub.add_option("--warm-up", f->spec.warmup_ms, "milliseconds of warm-up")->capture_default_str();
+  sub.add_option("MODEL", f->models, "one or two ONNX files; two alternate query by query")
+      ->required()
+      ->expected(1, 2)
+      ->type_name("[MODEL2]");
+  sub.add_option("--iterations", f->spec.iterations, "at least N measured queries")
+      ->capture_default_str()
+      ->check(at_least(1));
+  sub.add_option("--duration", f->spec.duration_s, "at least S seconds after the warm-up")
+      ->capture_default_str()
+      ->check(within_range(0, 1e6));
+  sub.add_option("--warm-up", f->spec.warmup_ms, "milliseconds of warm-up")
+      ->capture_default_str()
+      ->check(within_range(0, 1e9));
   sub.add_flag("--profile", f->spec.profile, "time per layer, from a second run");
   sub.add_option("--preprocess", f->preprocess, "for --calib-data")->capture_default_str();
-  sub.add_option("--precision2", f->precision2, "precision of the second model; with one file: pair it with itself in this precision");
+  sub.add_option("--precision2", f->precision2,
+                 "precision of the second model; with one file: pair it with itself in this precision")
+      ->check(CLI::IsMember({"fp32", "int8"}));
   f->session.add(sub, "fp32");
   f->output.add(sub);
   return [f] { return bench_models(*f); };

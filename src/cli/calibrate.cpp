@@ -33,8 +33,8 @@ int calibrate_model(const Flags& f) {
     std::printf("%s\n", ranges->json().c_str());
   } else {
     if (!f.output.quiet) std::fputs(ranges->text().c_str(), stdout);
-    std::printf("calibrated %lld samples, ranges of all methods in %s, method %s\n", static_cast<long long>(ranges->samples()),
-                f.output_file.c_str(), f.method.c_str());
+    std::printf("calibrated %lld samples, ranges of all methods in %s, method %s\n",
+                static_cast<long long>(ranges->samples()), f.output_file.c_str(), f.method.c_str());
   }
   return 0;
 }
@@ -42,15 +42,20 @@ int calibrate_model(const Flags& f) {
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "float ONNX file")->required();
-  sub.add_option("--calib-data", f->data.path, "sample images: folder, CIFAR-10 .bin, .npy, shapes-train:N, ...")->required();
+  sub.add_option("--calib-data", f->data.path, "sample images: folder, CIFAR-10 .bin, .npy, shapes-train:N, ...")
+      ->required();
   sub.add_option("--preprocess", f->data.preprocess, "as for 'eval'")->capture_default_str();
   f->data.limit = 512;
-  sub.add_option("--limit", f->data.limit, "samples used (0 = all)")->capture_default_str();
-  sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset with this seed");
-  sub.add_option("--method", f->method, "the method 'quantize' uses by default: max, entropy, percentile or mse")->capture_default_str();
-  sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str();
-  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str();
-  sub.add_option("--batch", f->batch, "images per run (does not change the result)")->capture_default_str();
+  sub.add_option("--limit", f->data.limit, "samples used (0 = all)")->capture_default_str()->check(at_least(0));
+  sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset with this seed")->check(at_least(0));
+  sub.add_option("--method", f->method, "the method 'quantize' uses by default: max, entropy, percentile or mse")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse"}));
+  sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str()->check(within_range(0, 100));
+  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
+  sub.add_option("--batch", f->batch, "images per run (does not change the result)")
+      ->capture_default_str()
+      ->check(at_least(1));
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_option("-o,--output", f->output_file, "ranges file to write")->capture_default_str();
   f->output.add(sub);
@@ -61,6 +66,7 @@ Action add(CLI::App& sub) {
 
 extern const Command calibrate_command;
 const Command calibrate_command = {"calibrate", "ranges of all activations from sample data, all methods in one pass",
-                                   "octet calibrate m.onnx --calib-data train/ --preprocess imagenet -o ranges.json", add};
+                                   "octet calibrate m.onnx --calib-data train/ --preprocess imagenet -o ranges.json",
+                                   add};
 
 }  // namespace octet::cli

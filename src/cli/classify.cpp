@@ -40,8 +40,11 @@ Action add(CLI::App& sub) {
   sub.add_option("IMAGE", f->image, "an image or a folder (short for --data)");
   f->data.add(sub, false);
   sub.add_option("--classes", f->spec.classes_file, "file with one class name per line");
-  sub.add_option("--iterations", f->spec.iterations, "also measure the average latency over N runs")->check(CLI::NonNegativeNumber);
-  sub.add_option("--warm-up", f->spec.warmup, "runs before the measured ones")->capture_default_str()->check(CLI::NonNegativeNumber);
+  sub.add_option("--iterations", f->spec.iterations, "also measure the average latency over N runs")
+      ->check(at_least(0));
+  sub.add_option("--warm-up", f->spec.warmup, "runs before the measured ones")
+      ->capture_default_str()
+      ->check(at_least(0));
   f->session.add(sub, "fp32");
   f->output.add(sub);
   return [f] { return classify_images(*f); };
@@ -50,8 +53,9 @@ Action add(CLI::App& sub) {
 }  // namespace
 
 extern const Command classify_command;
-const Command classify_command = {"classify", "readable classes of images, classes above 10 %",
-                                  "octet classify m.onnx cat.jpg --preprocess imagenet --classes imagenet_classes.txt --iterations 1000 --warm-up 5",
-                                  add};
+const Command classify_command = {
+    "classify", "readable classes of images, classes above 10 %",
+    "octet classify m.onnx cat.jpg --preprocess imagenet --classes imagenet_classes.txt --iterations 1000 --warm-up 5",
+    add};
 
 }  // namespace octet::cli

@@ -62,10 +62,15 @@ int evaluate_models(const Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  sub.add_option("MODEL", f->models, "one or two ONNX files; two are compared image by image")->required()->expected(1, 2);
+  sub.add_option("MODEL", f->models, "one or two ONNX files; two are compared image by image")
+      ->required()
+      ->expected(1, 2)
+      ->type_name("[MODEL2]");
   f->data.add(sub, true);
   f->session.add(sub, "fp32");
-  sub.add_option("--precision2", f->precision2, "precision of the second model; with one file: compare it with itself in this precision");
+  sub.add_option("--precision2", f->precision2,
+                 "precision of the second model; with one file: compare it with itself in this precision")
+      ->check(CLI::IsMember({"fp32", "int8"}));
   f->output.add(sub);
   return [f] { return evaluate_models(*f); };
 }
@@ -73,8 +78,8 @@ Action add(CLI::App& sub) {
 }  // namespace
 
 extern const Command eval_command;
-const Command eval_command = {"eval", "accuracy of one or two models on labelled data",
-                              "octet eval m.onnx --data test_batch.bin --preprocess cifar10 --precision2 int8 --calib-data train/",
-                              add};
+const Command eval_command = {
+    "eval", "accuracy of one or two models on labelled data",
+    "octet eval m.onnx --data test_batch.bin --preprocess cifar10 --precision2 int8 --calib-data train/", add};
 
 }  // namespace octet::cli

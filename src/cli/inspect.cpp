@@ -53,6 +53,7 @@ Action add(CLI::App& sub) {
 }  // namespace
 
 extern const Command inspect_command;
-const Command inspect_command = {"inspect", "what a file holds and where each layer runs", "octet inspect resnet18.onnx", add};
+const Command inspect_command = {"inspect", "what a file holds and where each layer runs",
+                                 "octet inspect resnet18.onnx", add};
 
 }  // namespace octet::cli

@@ -1,5 +1,6 @@
 // octet COMMAND MODEL [options]. Exit status: 0 done, 1 bad input or failed check, 2 bad usage.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -30,14 +31,17 @@ const std::vector<const Command*>& commands() {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("octet: small and fast 8-bit neural networks, with proof.\nReads an ONNX file, finds the ranges of its activations, writes "
-               "Q/DQ ONNX, runs it in INT8 and shows that the answers are still right.",
-               "octet");
+  CLI::App app(
+      "octet: small and fast 8-bit neural networks, with proof.\nReads an ONNX file, finds the ranges of its "
+      "activations, writes "
+      "Q/DQ ONNX, runs it in INT8 and shows that the answers are still right.",
+      "octet");
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "this text");
   app.set_version_flag("--version", version_text());
-  app.footer("octet COMMAND --help shows the options of a command, with an example.\n"
-             "Exit status: 0 done, 1 bad input or failed check, 2 bad usage.");
+  app.footer(
+      "octet COMMAND --help shows the options of a command, with an example.\n"
+      "Exit status: 0 done, 1 bad input or failed check, 2 bad usage.");
   int status = 0;
   for (const Command* command : commands()) {
     CLI::App* sub = app.add_subcommand(command->name, command->summary);
@@ -50,7 +54,15 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     // CLI11 reports by exception; help and version come this way too, with exit code 0.
-    return app.exit(e) == 0 ? 0 : 2;
+    if (e.get_exit_code() == 0) return app.exit(e);
+    const std::string first = argc > 1 ? argv[1] : "";
+    const bool known =
+        std::any_of(commands().begin(), commands().end(), [&](const Command* c) { return first == c->name; });
+    const std::string message =
+        known || first.empty() ? e.what() : "'" + first + "' is no command; octet --help lists them";
+    std::fprintf(stderr, "error[bad_argument] %s\n", message.c_str());
+    if (known) std::fprintf(stderr, "octet %s --help shows the options\n", first.c_str());
+    return 2;
   }
   return status;
 }

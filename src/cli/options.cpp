@@ -4,9 +4,37 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 namespace octet::cli {
+
+CLI::Validator at_least(int64_t low) {
+  return CLI::Validator(
+      [low](std::string& text) {
+        char* end = nullptr;
+        const long long value = std::strtoll(text.c_str(), &end, 10);
+        const bool whole = !text.empty() && *end == '\0';
+        return whole && value >= low
+                   ? std::string()
+                   : "'" + text + "': a whole number of at least " + std::to_string(low) + " is expected";
+      },
+      "");
+}
+
+CLI::Validator within_range(double low, double high) {
+  return CLI::Validator(
+      [low, high](std::string& text) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        const bool number = !text.empty() && *end == '\0';
+        if (number && value >= low && value <= high) return std::string();
+        char message[160];
+        std::snprintf(message, sizeof message, "a number from %g to %g is expected", low, high);
+        return "'" + text + "': " + message;
+      },
+      "");
+}
 
 void OutputFlags::add(CLI::App& sub) {
   sub.add_flag("--json", json, "one JSON object on stdout");
@@ -29,26 +57,40 @@ void DataFlags::add(CLI::App& sub, bool required) {
   sub.add_option("--preprocess", data.preprocess,
                  "imagenet, cifar10, opencv224, none, or a spec like resize=256,crop=224,rgb,norm=imagenet")
       ->capture_default_str();
-  sub.add_option("--limit", data.limit, "only the first N samples in order of name")->check(CLI::NonNegativeNumber);
-  sub.add_option("--shuffle", data.shuffle_seed, "take a random subset with this seed instead of the first N");
+  sub.add_option("--limit", data.limit, "only the first N samples in order of name (0 = all)")->check(at_least(0));
+  sub.add_option("--shuffle", data.shuffle_seed, "take a random subset with this seed instead of the first N")
+      ->check(at_least(0));
 }
 
 void CalibrationFlags::add(CLI::App& sub) {
   sub.add_option("--calib-data", data.path, "sample images from which INT8 ranges are found");
-  sub.add_option("--calib-limit", data.limit, "samples used for calibration (0 = all)")->capture_default_str();
-  sub.add_option("--method", method, "max, entropy, percentile or mse")->capture_default_str();
-  sub.add_option("--percentile", percentile, "for --method percentile")->capture_default_str();
+  sub.add_option("--calib-limit", data.limit, "samples used for calibration (0 = all)")
+      ->capture_default_str()
+      ->check(at_least(0));
+  sub.add_option("--method", method, "max, entropy, percentile or mse")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse"}));
+  sub.add_option("--percentile", percentile, "for --method percentile")
+      ->capture_default_str()
+      ->check(within_range(0, 100));
   sub.add_option("--ranges", ranges, "ranges file from 'octet calibrate' instead of --calib-data");
-  sub.add_option("--target", target, "octet, or tensorrt (s8 symmetric activations only)")->capture_default_str();
+  sub.add_option("--target", target, "octet, or tensorrt (s8 symmetric activations only)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"octet", "tensorrt"}));
   sub.add_option("--keep-float", keep_float, "names of nodes that stay float");
 }
 
 void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   precision = default_precision;
-  sub.add_option("--precision", precision, "fp32 or int8")->capture_default_str();
-  sub.add_option("--device", device, "cpu, or ref (slow, plain reference kernels)")->capture_default_str();
-  sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(CLI::NonNegativeNumber);
-  sub.add_option("--batch", batch, "batch of a network whose leading dimension is free")->check(CLI::NonNegativeNumber);
+  sub.add_option("--precision", precision, "fp32 or int8")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fp32", "int8"}));
+  sub.add_option("--device", device, "cpu, or ref (slow, plain reference kernels)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "ref", "cuda"}));
+  sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
+  sub.add_option("--batch", batch, "batch of a network whose leading dimension is free (default: eval 8, else 1)")
+      ->check(at_least(1));
   sub.add_option("--shapes", shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", skip_passes, "leave a pass out (names: octet inspect --passes)");
   calibration.data.limit = 512;
@@ -131,7 +173,8 @@ Progress progress_bar(std::string title, const OutputFlags& output) {
                    static_cast<long long>(total), rate);
       if (done == total) std::fprintf(stderr, "\n");
     } else {
-      std::fprintf(stderr, "%s %lld/%lld, %.0f/s\n", title.c_str(), static_cast<long long>(done), static_cast<long long>(total), rate);
+      std::fprintf(stderr, "%s %lld/%lld, %.0f/s\n", title.c_str(), static_cast<long long>(done),
+                   static_cast<long long>(total), rate);
     }
   };
 }

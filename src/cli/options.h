@@ -10,6 +10,10 @@
 
 namespace octet::cli {
 
+/// Checks with texts of octet's own: the value is a whole number of at least `low`, or finite and in [low, high].
+CLI::Validator at_least(int64_t low);
+CLI::Validator within_range(double low, double high);
+
 /// --json, --quiet, --verbose.
 struct OutputFlags {
   bool json = false, quiet = false, verbose = false;

@@ -20,7 +20,8 @@ struct Flags {
 Result<Ranges> ranges_for(const Model& model, const Flags& f) {
   if (!f.calibration.ranges.empty()) return Ranges::load(f.calibration.ranges);
   if (f.calibration.data.path.empty())
-    return Error{ErrorCode::bad_argument, "quantize needs ranges: give --ranges FILE (from 'octet calibrate') or --calib-data PATH"};
+    return Error{ErrorCode::bad_argument,
+                 "quantize needs ranges: give --ranges FILE (from 'octet calibrate') or --calib-data PATH"};
   CalibrateSpec spec{.data = f.calibration.data,
                      .method = f.calibration.method,
                      .percentile = f.calibration.percentile,

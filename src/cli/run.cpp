@@ -21,7 +21,7 @@ int run_model(Flags& f) {
   for (const std::string& text : f.inputs) {
     const size_t colon = text.rfind(':');
     if (colon == std::string::npos || colon == 0)
-      return fail({ErrorCode::bad_argument, "--loadInputs " + text + ": expected NAME:FILE.npy"});
+      return fail({ErrorCode::bad_argument, "--loadInputs " + text + ": expected NAME:FILE (.npy, or raw bytes)"});
     f.spec.inputs[text.substr(0, colon)] = text.substr(colon + 1);
   }
   f.spec.data = f.data.data;
@@ -42,7 +42,8 @@ Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "ONNX file")->required();
   f->data.add(sub, false);
-  sub.add_option("--loadInputs", f->inputs, "NAME:FILE, one per input; .npy, or raw bytes as trtexec takes them")->delimiter(',');
+  sub.add_option("--loadInputs", f->inputs, "NAME:FILE, one per input; .npy, or raw bytes as trtexec takes them")
+      ->delimiter(',');
   sub.add_option("-o,--output", f->spec.output, "where the outputs go: a .npy file, or a folder");
   f->session.add(sub, "fp32");
   f->output.add(sub);
