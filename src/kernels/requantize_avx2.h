@@ -34,7 +34,7 @@ struct CodeRange256 {
   }
 };
 
-/// The order of consecutive values after pack() of four vectors of them.
+/// Undoes pack() on four vectors of consecutive values: dword j of lane L came from vector j, so it goes to 2 j + L.
 inline __m256i natural_order(__m256i packed) {
   return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }

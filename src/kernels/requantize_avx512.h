@@ -33,7 +33,7 @@ struct CodeRange512 {
   }
 };
 
-/// pack() of four vectors of consecutive values leaves dword 4 L + j where j + 4 * L of the transpose belongs.
+/// Undoes pack() on four vectors of consecutive values: dword j of lane L came from vector j, so it goes to 4 j + L.
 inline __m512i natural_order(__m512i packed) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), packed);
 }
