@@ -139,6 +139,25 @@ void collect(std::vector<Field>& fields, std::vector<std::vector<Field>*>& lists
     if (f.is_message) collect(f.children, lists);
 }
 
+bool is_text(const Field& field) {
+  if (field.type != octet::WireType::bytes || field.is_message || field.raw.empty()) return false;
+  for (const uint8_t byte : field.raw)
+    if (byte < 0x20 || byte > 0x7e) return false;
+  return true;
+}
+
+/// Another text of the file, mostly: random letters would only ever make a missing value or an unknown op.
+void mutate_text(Field& field, const std::vector<std::vector<Field>*>& lists, std::mt19937& random) {
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    const std::vector<Field>& list = *lists[random() % lists.size()];
+    if (list.empty()) continue;
+    const Field& donor = list[random() % list.size()];
+    if (!is_text(donor) || donor.raw == field.raw) continue;
+    field.raw = donor.raw;
+    return;
+  }
+}
+
 void mutate_value(Field& field, std::mt19937& random) {
   if (field.type == octet::WireType::varint) {
     constexpr uint64_t k_odd[] = {
@@ -180,13 +199,31 @@ void mutate_fields(std::vector<Field>& model, std::mt19937& random) {
       break;
     }
     default:
-      if (!list[at].is_message)
+      if (is_text(list[at]) && random() % 8 != 0)
+        mutate_text(list[at], lists, random);
+      else if (!list[at].is_message)
         mutate_value(list[at], random);
       else if (random() % 16 == 0)
         list[at].is_message = false, mutate_value(list[at], random);
       break;
   }
 }
+
+/// Inputs that made a graph, the newest over the oldest.
+class Pool {
+ public:
+  void add(const uint8_t* data, size_t size) {
+    constexpr size_t k_most = 512;
+    if (inputs_.size() < k_most) inputs_.emplace_back();
+    inputs_[next_++ % inputs_.size()].assign(data, data + size);
+  }
+  bool empty() const { return inputs_.empty(); }
+  const Bytes& pick(std::mt19937& random) const { return inputs_[random() % inputs_.size()]; }
+
+ private:
+  std::vector<Bytes> inputs_;
+  size_t next_ = 0;
+} pool;
 
 }  // namespace
 
@@ -199,6 +236,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   ++counts.verifier;
+  pool.add(data, size);
   if (!octet::verify(model->graph)) return 0;
   ++counts.verified;
   check_round_trip(model->graph);
@@ -209,9 +247,9 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
   std::mt19937 random(seed);
   std::vector<Field> model;
   constexpr int k_depth = 7;  // model, graph, node, attribute, tensor and one to spare
-  if (random() % 20 == 0 || !parse_fields(Bytes(data, data + size), k_depth, model))
-    return LLVMFuzzerMutate(data, size, max_size);
-  for (unsigned i = 0, n = 1 + random() % 3; i < n; ++i) mutate_fields(model, random);
+  const Bytes base = pool.empty() || random() % 4 == 0 ? Bytes(data, data + size) : pool.pick(random);
+  if (random() % 20 == 0 || !parse_fields(base, k_depth, model)) return LLVMFuzzerMutate(data, size, max_size);
+  for (unsigned i = 0, n = random() % 3 == 0 ? 1 + random() % 3 : 1; i < n; ++i) mutate_fields(model, random);
   const Bytes out = serialize(model);
   if (out.empty() || out.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
   std::memcpy(data, out.data(), out.size());
