@@ -4,7 +4,7 @@
 usage: layers.py QDQ.onnx [PREPROCESS]      (OCTET_DATA must be set; writes build/accuracy/layers.md)
 
 Every activation QuantizeLinear of the file, with the nodes between it and the codes that feed it, becomes a small network of
-its own; it is fed the codes that ONNX Runtime sees there on 16 test images. Required: at least 99.99 % of codes equal, none
+its own; it is fed the codes that ONNX Runtime sees there on 64 test images. Required: at least 99.99 % of codes equal, none
 more than one apart. Convolutions are also computed by numpy in 64-bit integers with the requantize expression of docs/numerics.md.
 """
 import os
@@ -123,7 +123,7 @@ def main():
     os.makedirs(WORK, exist_ok=True)
     path = sys.argv[1]
     model = onnx.load(path)
-    rows = np.fromfile(f"{os.environ['OCTET_DATA']}/cifar10/test_batch.bin", np.uint8)[:16 * 3073].reshape(-1, 3073)
+    rows = np.fromfile(f"{os.environ['OCTET_DATA']}/cifar10/test_batch.bin", np.uint8)[:64 * 3073].reshape(-1, 3073)
     x = rows[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255)
     mean = np.asarray((0.4914, 0.4822, 0.4465), np.float32).reshape(1, 3, 1, 1)
     std = np.asarray((0.2470, 0.2435, 0.2616), np.float32).reshape(1, 3, 1, 1)
@@ -154,7 +154,7 @@ def main():
             f"{numpy_layers} layers, {numpy_different} codes differ |")
     print(line)
     head = ["## Layer by layer against ONNX Runtime and numpy", "",
-            "Each layer alone, fed the codes ONNX Runtime (optimizations off) sees there on 16 test images: `bench/accuracy/layers.py FILE`.", "",
+            "Each layer alone, fed the codes ONNX Runtime (optimizations off) sees there on 64 test images: `bench/accuracy/layers.py FILE`.", "",
             "| file | layers | codes | equal | largest difference | numpy, exact integers |", "| --- | --- | --- | --- | --- | --- |"]
     page = f"{WORK}/layers.md"
     old = []
