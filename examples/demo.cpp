@@ -1,8 +1,8 @@
 // The whole story on one network: read, calibrate, quantize, export, run in INT8, measure, prove. `make demo` runs it.
 // usage: octet_demo [OUTPUT_FOLDER]
 //
-// With OCTET_DATA set it takes a ResNet-18 trained on CIFAR-10 and the CIFAR-10 test images; without, the small network beside
-// this file and pictures that octet draws itself.
+// With OCTET_DATA set it takes a ResNet-18 trained on CIFAR-10 and the CIFAR-10 test images; without, the small network
+// beside this file and pictures that octet draws itself.
 
 #include <cstdio>
 #include <cstdlib>
@@ -26,8 +26,8 @@ struct Story {
 Story story_for(const char* octet_data) {
   if (octet_data && *octet_data) {
     const std::string root = octet_data;
-    return {root + "/models/resnet18_c10.onnx", "ResNet-18 on CIFAR-10 (10,000 test images)", root + "/cifar10/test_batch.bin",
-            root + "/cifar10/train_exact_4000.bin", "cifar10"};
+    return {root + "/models/resnet18_c10.onnx", "ResNet-18 on CIFAR-10 (10,000 test images)",
+            root + "/cifar10/test_batch.bin", root + "/cifar10/train_exact_4000.bin", "cifar10"};
   }
   return {OCTET_DEMO_MODEL, "a small network on 2,000 drawn pictures (set OCTET_DATA for CIFAR-10)", "shapes:2000",
           "shapes-train:512", "rgb,norm=half"};
@@ -49,7 +49,8 @@ int tell(const std::string& folder) {
   std::printf("1. Read the float model\n");
   const Result<Model> model = Model::load(story.model);
   if (!model) return fail(model.error());
-  for (const TensorInfo& in : model->inputs()) std::printf("   input  %s %s %s\n", in.name.c_str(), in.dtype.c_str(), in.shape.c_str());
+  for (const TensorInfo& in : model->inputs())
+    std::printf("   input  %s %s %s\n", in.name.c_str(), in.dtype.c_str(), in.shape.c_str());
   for (const TensorInfo& out : model->outputs())
     std::printf("   output %s %s %s\n", out.name.c_str(), out.dtype.c_str(), out.shape.c_str());
 
@@ -68,7 +69,8 @@ int tell(const std::string& folder) {
   if (const Result<Done> saved = quantized->model.save(int8_path); !saved) return fail(saved.error());
   const Result<Model> int8 = Model::load(int8_path);
   if (!int8) return fail(int8.error());
-  std::printf("   %lld of %lld ops in INT8\n", static_cast<long long>(quantized->quantized), static_cast<long long>(quantized->total));
+  std::printf("   %lld of %lld ops in INT8\n", static_cast<long long>(quantized->quantized),
+              static_cast<long long>(quantized->total));
 
   std::printf("4. Prove the accuracy on labelled images\n");
   SessionSpec spec;
@@ -92,7 +94,8 @@ int tell(const std::string& folder) {
   spec.precision = "int8";
   Result<Session> int8_one = Session::build(*int8, spec);
   if (!int8_one) return fail(int8_one.error());
-  const auto speed = bench_paired(*float_one, "FP32", *int8_one, "INT8", {.iterations = 100, .duration_s = 2, .warmup_ms = 200});
+  const auto speed =
+      bench_paired(*float_one, "FP32", *int8_one, "INT8", {.iterations = 100, .duration_s = 2, .warmup_ms = 200});
   if (!speed) return fail(speed.error());
 
   const auto median = [](const PerformanceReport& r) {
@@ -102,13 +105,15 @@ int tell(const std::string& folder) {
   };
   const double slow = median(speed->first), fast = median(speed->second);
   const auto accuracy_cell = [](const Evaluation& e) { return fixed(100 * e.top1(), 2) + " %"; };
-  std::printf("%s", text_table({{"", "top-1", "latency", "speed-up", "size"},
-                                {"FP32", accuracy_cell(accuracy->first), fixed(slow, 3) + " ms", "1.00", mib(story.model)},
-                                {"INT8", accuracy_cell(*accuracy->second), fixed(fast, 3) + " ms", fixed(slow / fast, 2), mib(int8_path)}})
-                        .c_str());
+  std::printf("%s",
+              text_table({{"", "top-1", "latency", "speed-up", "size"},
+                          {"FP32", accuracy_cell(accuracy->first), fixed(slow, 3) + " ms", "1.00", mib(story.model)},
+                          {"INT8", accuracy_cell(*accuracy->second), fixed(fast, 3) + " ms", fixed(slow / fast, 2),
+                           mib(int8_path)}})
+                  .c_str());
   std::printf("\n%lld images, %.2f %% same answers; latency: median of %zu runs, batch 1, %s\n",
-              static_cast<long long>(accuracy->first.images), 100 * accuracy->comparison->agreement, speed->first.queries.size(),
-              float_one->description().c_str());
+              static_cast<long long>(accuracy->first.images), 100 * accuracy->comparison->agreement,
+              speed->first.queries.size(), float_one->description().c_str());
   return 0;
 }
 

@@ -1,8 +1,8 @@
 // Writes a network with seeded He-random weights as ONNX: the models of the speed comparisons, where only shapes count.
 // usage: octet_make_model resnet50|resnet18_32|mobilenet_v2 FILE.onnx [seed]
 //
-// BatchNorm is folded already. The last convolution of a residual branch is scaled down, so that sixteen additions keep the
-// activations within a range where most of the 256 codes are in use (bench/peers checks that at least 64 are).
+// BatchNorm is folded already. The last convolution of a residual branch is scaled down, so that sixteen additions keep
+// the activations within a range where most of the 256 codes are in use (bench/peers checks that at least 64 are).
 
 #include <cmath>
 #include <cstdio>
@@ -65,7 +65,8 @@ class Builder {
   }
   ValueId relu(ValueId x) { return node("Relu", "", {x}, {}); }
   ValueId relu6(ValueId x) {
-    return node("Clip", "", {x, graph_.add_constant("low", scalar_f32(0)), graph_.add_constant("high", scalar_f32(6))}, {});
+    return node("Clip", "", {x, graph_.add_constant("low", scalar_f32(0)), graph_.add_constant("high", scalar_f32(6))},
+                {});
   }
   ValueId add(ValueId a, ValueId b) { return node("Add", "", {a, b}, {}); }
   ValueId max_pool(ValueId x) {
@@ -77,7 +78,8 @@ class Builder {
   Graph classifier(ValueId x, int64_t channels, int64_t classes) {
     const ValueId pooled = node("GlobalAveragePool", "pool", {x}, {});
     const ValueId flat = node("Flatten", "flatten", {pooled}, {{"axis", int64_t{1}}});
-    const ValueId w = random("fc.weight", {classes, channels}, static_cast<float>(std::sqrt(1.0 / static_cast<double>(channels))));
+    const ValueId w =
+        random("fc.weight", {classes, channels}, static_cast<float>(std::sqrt(1.0 / static_cast<double>(channels))));
     const ValueId b = random("fc.bias", {classes}, 0.01f);
     const ValueId y = node("Gemm", "fc", {flat, w, b}, {{"transB", int64_t{1}}});
     graph_.value(y).name = "logits";
@@ -148,7 +150,8 @@ Graph mobilenet_v2(uint64_t seed) {
   struct Row {
     int64_t expand, channels, repeat, stride;
   };
-  const Row rows[] = {{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+  const Row rows[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                      {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
   Builder b("mobilenet_v2", 224, seed);
   ValueId x = b.relu6(b.conv(b.input(), {3, 32, 3, 2}));
   int64_t channels = 32;

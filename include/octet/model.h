@@ -22,10 +22,10 @@ using Progress = std::function<void(int64_t done, int64_t total)>;
 
 /// Several data options that calibration and evaluation share.
 struct DataOptions {
-  std::string path;                // see docs/cli.md "data sources"
-  std::string preprocess = "none"; // "imagenet", "cifar10", ... or a spec
-  int64_t limit = 0;               // first N in name order, 0 = all
-  int64_t shuffle_seed = -1;       // >= 0: a random subset of `limit`
+  std::string path;                 // see docs/cli.md "data sources"
+  std::string preprocess = "none";  // "imagenet", "cifar10", ... or a spec
+  int64_t limit = 0;                // first N in name order, 0 = all
+  int64_t shuffle_seed = -1;        // >= 0: a random subset of `limit`
 };
 
 struct LoadOptions {
@@ -81,14 +81,14 @@ struct Ranges {
 Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec);
 
 struct QuantizeSpec {
-  std::string method;              // empty = the table's own
-  std::string target = "octet";    // octet | tensorrt
+  std::string method;            // empty = the table's own
+  std::string target = "octet";  // octet | tensorrt
   std::set<std::string> keep_float;
 };
 struct Quantized {
   Model model;
-  std::vector<std::string> notes;               // weak channels, shared scales, what stays float
-  std::vector<std::vector<std::string>> rows;   // node, op, decision
+  std::vector<std::string> notes;              // weak channels, shared scales, what stays float
+  std::vector<std::vector<std::string>> rows;  // node, op, decision
   int64_t quantized = 0, total = 0;
 };
 /// Errors: a quantized model, ranges of another model (both hashes named), an unknown method.

@@ -22,8 +22,8 @@ struct SessionSpec {
   int64_t batch = 0;               // for a free leading dimension; 0 = 1
   std::map<std::string, Dims> shapes;
   // int8 of a float model: one of these two
-  std::string ranges;              // file
-  CalibrateSpec calibration;       // calibration.data.path
+  std::string ranges;         // file
+  CalibrateSpec calibration;  // calibration.data.path
   QuantizeSpec quantization;
   std::set<std::string> skip_passes;
 };
@@ -54,14 +54,14 @@ class Session {
   std::string description() const;  // "cpu avx512_vnni, 1 thread"
   std::string isa() const;          // "avx512_vnni"; "none" for ref
   int threads() const;
-  std::string precision() const;    // "fp32" | "int8"
-  size_t packed_bytes() const;      // weights as packed for the device
+  std::string precision() const;  // "fp32" | "int8"
+  size_t packed_bytes() const;    // weights as packed for the device
   size_t arena_bytes() const;
   std::vector<LayerInfo> layers() const;
   const SessionTimes& times() const;
   const std::vector<std::string>& notes() const;
   const std::string& calibration_preprocess() const;  // empty when not calibrated here
-  bool ends_in_softmax() const;     // output 0 is a Softmax already
+  bool ends_in_softmax() const;                       // output 0 is a Softmax already
 
   /// Dense buffers in port order, used in place; an Error names the one that does not fit. One thread at a time.
   Result<Done> run(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs);

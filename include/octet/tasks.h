@@ -22,14 +22,14 @@ struct EvaluateSpec {
   DataOptions data;
   Progress progress;
 };
-Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second, const std::string& second_name,
-                                  const EvaluateSpec& spec);
+Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second,
+                                  const std::string& second_name, const EvaluateSpec& spec);
 
 struct BenchSpec {
-  int64_t iterations = 10;   // at least
-  double duration_s = 3;     // at least, after the warm-up
+  int64_t iterations = 10;  // at least
+  double duration_s = 3;    // at least, after the warm-up
   double warmup_ms = 200;
-  bool profile = false;      // a second run with per-layer times
+  bool profile = false;  // a second run with per-layer times
 };
 /// trtexec's loop: warm-up, then both minima. Inputs are random numbers in [-1, 1] from a fixed seed.
 Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec);
@@ -65,7 +65,7 @@ std::string to_json(const ClassifyReport& report);
 struct RunSpec {
   DataOptions data;                           // for a single-input network
   std::map<std::string, std::string> inputs;  // name -> .npy file; the batch is the file's
-  std::string output;                         // .npy file, or a folder when there are several outputs; empty = only the summary
+  std::string output;  // .npy file, or a folder when there are several outputs; empty = only the summary
 };
 struct RunReport {
   struct Output {

@@ -17,9 +17,7 @@ std::string_view name(DType dtype);
 /// The inverse of name(); nothing for an unknown word.
 std::optional<DType> dtype_from_name(std::string_view word);
 
-inline bool is_float(DType d) {
-  return d == DType::f32 || d == DType::f64 || d == DType::f16 || d == DType::bf16;
-}
+inline bool is_float(DType d) { return d == DType::f32 || d == DType::f64 || d == DType::f16 || d == DType::bf16; }
 inline bool is_code(DType d) { return d == DType::s8 || d == DType::u8; }
 
 }  // namespace octet

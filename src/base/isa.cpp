@@ -65,7 +65,8 @@ Result<Isa> chosen_isa() {
   if (std::find(isas.begin(), isas.end(), *isa) == isas.end()) {
     std::string have;
     for (const Isa i : isas) have += (have.empty() ? "" : ", ") + std::string(name(i));
-    return Error{ErrorCode::device, "OCTET_ISA=" + std::string(wish) + ": not available here; this machine has " + have};
+    return Error{ErrorCode::device,
+                 "OCTET_ISA=" + std::string(wish) + ": not available here; this machine has " + have};
   }
   return *isa;
 }

@@ -65,7 +65,7 @@ struct OpDef {
   int min_inputs = 1;
   int max_inputs = 1;  // -1 = any number
   int outputs_min = 1;
-  int outputs_max = 1;  // -1 = any number
+  int outputs_max = 1;                                // -1 = any number
   std::span<const std::string_view> attributes = {};  // the names it knows; another name is refused by verify()
   InferFn infer = nullptr;
   ReferenceFn reference = nullptr;

@@ -41,8 +41,8 @@ struct RunHooks {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string_view name() const = 0;       // "cpu", "ref"
-  virtual std::string description() const = 0;     // "cpu avx512_vnni, 1 thread"
+  virtual std::string_view name() const = 0;    // "cpu", "ref"
+  virtual std::string description() const = 0;  // "cpu avx512_vnni, 1 thread"
   /// Every way this back end knows for the node, refused ones with their reason. Empty = the op is unknown to it.
   virtual std::vector<Tactic> tactics(const Graph& graph, NodeId node) const = 0;
   /// Bytes of arena for a value in this back end's layout, room behind it included; 0 = it needs none (a graph input or
@@ -51,8 +51,8 @@ class Backend {
   /// The input whose storage output 0 of the node may take over without a copy (Reshape of a dense value), or k_absent.
   virtual ValueId shares_storage(const Graph& graph, NodeId node) const = 0;
   virtual Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) = 0;
-  /// arena: plan.arena_bytes rounded up to 64, then program.workspace_bytes(); 64-byte aligned, private to the caller of
-  /// this run. No allocation, no lock in here (a tap may do both).
+  /// arena: plan.arena_bytes rounded up to 64, then program.workspace_bytes(); 64-byte aligned, private to the caller
+  /// of this run. No allocation, no lock in here (a tap may do both).
   virtual Result<Done> run(const Program& program, std::byte* arena, const Bindings& io, const RunHooks& hooks) = 0;
 };
 

@@ -13,9 +13,9 @@ namespace octet {
 
 /// One way to run one step.
 struct Tactic {
-  std::string name;            // "conv_u8s8 avx512_vnni"
-  std::string refused;         // empty = supported; else the reason
-  double cost_us = 0;          // static estimate; the smallest supported one is chosen
+  std::string name;     // "conv_u8s8 avx512_vnni"
+  std::string refused;  // empty = supported; else the reason
+  double cost_us = 0;   // static estimate; the smallest supported one is chosen
 };
 
 struct Step {
@@ -23,16 +23,17 @@ struct Step {
   std::string tactic;
 };
 
-/// Byte range of a value in the arena; constants, graph inputs and outputs bound to the caller's buffers have none (bytes = 0).
+/// Byte range of a value in the arena; constants, graph inputs and outputs bound to the caller's buffers have none
+/// (bytes = 0).
 struct Slot {
   size_t offset = 0;
   size_t bytes = 0;
 };
 
 struct Plan {
-  Graph graph;               // all shapes known; the fuse stage has run
-  std::vector<Step> steps;   // one per node, in running order
-  std::vector<Slot> slots;   // by ValueId
+  Graph graph;              // all shapes known; the fuse stage has run
+  std::vector<Step> steps;  // one per node, in running order
+  std::vector<Slot> slots;  // by ValueId
   size_t arena_bytes = 0;
 };
 

@@ -21,7 +21,8 @@ std::string one_text(const Evaluation& e) {
 }
 
 nlohmann::ordered_json one_json(const Evaluation& e) {
-  nlohmann::ordered_json j = {{"model", e.model}, {"precision", e.precision}, {"device", e.device}, {"images", e.images}};
+  nlohmann::ordered_json j = {
+      {"model", e.model}, {"precision", e.precision}, {"device", e.device}, {"images", e.images}};
   if (e.labelled) {
     j["top1_right"] = e.top1_right;
     j["top1"] = e.top1();

@@ -22,9 +22,9 @@ struct Evaluation {
 
 /// Second against first, image by image.
 struct Comparison {
-  double agreement = 0;                    // share of images with the same top-1
+  double agreement = 0;                        // share of images with the same top-1
   double difference = 0, difference_ci95 = 0;  // top-1 of second minus first, half width of its paired 95 % interval
-  double sqnr_db = 0, cosine = 0;          // of the outputs, first = the signal
+  double sqnr_db = 0, cosine = 0;              // of the outputs, first = the signal
 };
 
 struct EvaluationReport {
@@ -34,7 +34,8 @@ struct EvaluationReport {
 };
 
 /// Paired difference of two proportions: gained = images only the second has right, lost = only the first.
-/// Half width = 1.96 * sqrt(gained + lost - (gained - lost)^2 / n) / n. Source: Agresti, Categorical Data Analysis, 10.1.
+/// Half width = 1.96 * sqrt(gained + lost - (gained - lost)^2 / n) / n. Source: Agresti, Categorical Data
+/// Analysis, 10.1.
 double paired_ci95(int64_t gained, int64_t lost, int64_t n);
 
 std::string to_text(const EvaluationReport& report);

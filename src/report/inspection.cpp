@@ -17,7 +17,8 @@ nlohmann::ordered_json tensors_json(const std::vector<TensorInfo>& tensors) {
 std::string tensors_text(const char* title, const std::vector<TensorInfo>& tensors) {
   std::string text = std::string(title) + "\n";
   for (const TensorInfo& t : tensors)
-    text += "  Tensor Name: " + t.name + " Shape: " + t.shape + " Data Type: " + t.dtype + " Data Format: " + t.format + "\n";
+    text += "  Tensor Name: " + t.name + " Shape: " + t.shape + " Data Type: " + t.dtype + " Data Format: " + t.format +
+            "\n";
   return text;
 }
 
@@ -55,8 +56,13 @@ std::string to_json(const Inspection& in) {
   j["ops"] = in.ops;
   j["layers"] = nlohmann::ordered_json::array();
   for (const LayerInfo& l : in.layers)
-    j["layers"].push_back({{"name", l.name}, {"op", l.op}, {"output", l.output}, {"shape", l.shape}, {"dtype", l.dtype},
-                           {"mmac", l.mmac}, {"tactic", l.tactic}});
+    j["layers"].push_back({{"name", l.name},
+                           {"op", l.op},
+                           {"output", l.output},
+                           {"shape", l.shape},
+                           {"dtype", l.dtype},
+                           {"mmac", l.mmac},
+                           {"tactic", l.tactic}});
   j["findings"] = in.findings;
   return j.dump(2);
 }

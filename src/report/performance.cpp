@@ -47,8 +47,9 @@ std::string trace_text(const PerformanceReport& report) {
       host += latency_of(report.queries[i]);
       enqueue += report.queries[i].enqueue;
     }
-    text += "Average on 10 runs - GPU latency: " + short_number(compute / k_group) + " ms - Host latency: " +
-            short_number(host / k_group) + " ms (enqueue " + short_number(enqueue / k_group) + " ms)\n";
+    text += "Average on 10 runs - GPU latency: " + short_number(compute / k_group) +
+            " ms - Host latency: " + short_number(host / k_group) + " ms (enqueue " + short_number(enqueue / k_group) +
+            " ms)\n";
   }
   return text;
 }
@@ -114,10 +115,10 @@ std::string to_json(const PerformanceReport& report) {
   j["throughput_qps"] = report.walltime_s > 0 ? static_cast<double>(report.queries.size()) / report.walltime_s : 0.0;
   j["latency_ms"] = latency_json(summarize_latency(latency, report.percents), report.percents);
   j["compute_ms"] = latency_json(summarize_latency(compute, report.percents), report.percents);
-  j["h2d_ms"] = latency_json(summarize_latency(column(report, [](const QueryTimes& q) { return q.h2d; }), report.percents),
-                             report.percents);
-  j["d2h_ms"] = latency_json(summarize_latency(column(report, [](const QueryTimes& q) { return q.d2h; }), report.percents),
-                             report.percents);
+  j["h2d_ms"] = latency_json(
+      summarize_latency(column(report, [](const QueryTimes& q) { return q.h2d; }), report.percents), report.percents);
+  j["d2h_ms"] = latency_json(
+      summarize_latency(column(report, [](const QueryTimes& q) { return q.d2h; }), report.percents), report.percents);
   j["queries"] = report.queries.size();
   j["walltime_s"] = report.walltime_s;
   j["variation_percent"] = variation(compute);
@@ -147,8 +148,9 @@ std::string profile_text(const PerformanceReport& report) {
 std::string speedup_text(const PerformanceReport& first, const PerformanceReport& second) {
   const LatencySummary a = summarize_latency(column(first, latency_of), {});
   const LatencySummary b = summarize_latency(column(second, latency_of), {});
-  return "speed-up " + fixed(b.median > 0 ? a.median / b.median : 0, 2) + " (median " + short_number(a.median) + " ms -> " +
-         short_number(b.median) + " ms, " + std::to_string(first.queries.size()) + " queries each in turns)\n";
+  return "speed-up " + fixed(b.median > 0 ? a.median / b.median : 0, 2) + " (median " + short_number(a.median) +
+         " ms -> " + short_number(b.median) + " ms, " + std::to_string(first.queries.size()) +
+         " queries each in turns)\n";
 }
 
 }  // namespace octet

@@ -38,7 +38,8 @@ struct PerformanceReport {
   std::vector<LayerTime> layers;  // with --profile
 };
 
-/// Lines of trtexec's section "=== Performance summary ===" (with "=== Trace details ===" when trace is set), without time stamps.
+/// Lines of trtexec's section "=== Performance summary ===" (with "=== Trace details ===" when trace is set), without
+/// time stamps.
 std::string to_text(const PerformanceReport& report, bool trace);
 /// One JSON object: throughput_qps, latency_ms {...}, compute_ms {...}, isa, threads, batch, ...
 std::string to_json(const PerformanceReport& report);

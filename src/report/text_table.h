@@ -7,7 +7,8 @@
 
 namespace octet {
 
-/// Columns aligned by spaces: the first row is the head, numbers (cells that start with a digit, '+' or '-') to the right.
+/// Columns aligned by spaces: the first row is the head, numbers (cells that start with a digit, '+' or '-') to the
+/// right.
 std::string text_table(const std::vector<std::vector<std::string>>& rows);
 /// Six significant digits, trailing zeros dropped: C++'s default form, which trtexec uses.
 std::string short_number(double value);

@@ -19,8 +19,8 @@ Result<std::pair<Tensor, std::byte*>> Tensor::allocate(DType dtype, Dims dims) {
   if (!count) return Error{ErrorCode::out_of_memory, "tensor of shape " + to_string(dims) + " is too large"};
   AlignedBytes bytes = allocate_aligned(static_cast<size_t>(*count) * size_of(dtype));
   if (!bytes)
-    return Error{ErrorCode::out_of_memory, "no memory for a tensor of shape " + to_string(dims) + " " +
-                                               std::string(name(dtype))};
+    return Error{ErrorCode::out_of_memory,
+                 "no memory for a tensor of shape " + to_string(dims) + " " + std::string(name(dtype))};
   std::byte* data = bytes.get();
   std::shared_ptr<const void> keep(bytes.release(), [](const void* p) { std::free(const_cast<void*>(p)); });
   return std::pair<Tensor, std::byte*>(Tensor(dtype, std::move(dims), std::move(keep), data), data);
@@ -90,8 +90,7 @@ Result<std::vector<int64_t>> to_int64s(const Tensor& t) {
     case DType::s32: return converted<int64_t, int32_t>(t);
     case DType::u32: return converted<int64_t, uint32_t>(t);
     case DType::s64: return converted<int64_t, int64_t>(t);
-    default:
-      return Error{ErrorCode::bad_model, "integers expected, the tensor is " + std::string(name(t.dtype()))};
+    default: return Error{ErrorCode::bad_model, "integers expected, the tensor is " + std::string(name(t.dtype()))};
   }
 }
 

@@ -17,16 +17,26 @@ TEST(PairedInterval, follows_the_formula_for_paired_proportions) {
 
 EvaluationReport two_models() {
   EvaluationReport r;
-  r.first = {.model = "a.onnx", .precision = "fp32", .device = "cpu", .images = 200, .labelled = true, .top1_right = 100, .top5_right = 150, .seconds = 2, .note = ""};
+  r.first = {.model = "a.onnx",
+             .precision = "fp32",
+             .device = "cpu",
+             .images = 200,
+             .labelled = true,
+             .top1_right = 100,
+             .top5_right = 150,
+             .seconds = 2,
+             .note = ""};
   r.second = r.first;
   r.second->top1_right = 99;
-  r.comparison = Comparison{.agreement = 0.995, .difference = -0.005, .difference_ci95 = 0.0098, .sqnr_db = 30, .cosine = 0.999};
+  r.comparison =
+      Comparison{.agreement = 0.995, .difference = -0.005, .difference_ci95 = 0.0098, .sqnr_db = 30, .cosine = 0.999};
   return r;
 }
 
 TEST(EvaluationReport, json_of_two_models_has_the_fixed_names) {
   const std::string json = to_json(two_models());
-  for (const char* key : {"\"first\"", "\"second\"", "\"agreement\"", "\"difference\"", "\"difference_ci95\"", "\"top1_right\": 99", "\"images_per_s\": 100.0"})
+  for (const char* key : {"\"first\"", "\"second\"", "\"agreement\"", "\"difference\"", "\"difference_ci95\"",
+                          "\"top1_right\": 99", "\"images_per_s\": 100.0"})
     EXPECT_NE(json.find(key), std::string::npos) << key << "\n" << json;
 }
 

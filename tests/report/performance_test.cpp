@@ -30,14 +30,15 @@ TEST_P(Percentile, takes_the_sample_that_trtexec_takes) {
   EXPECT_EQ(s.percentiles[0], static_cast<float>(c.index));
 }
 
-INSTANTIATE_TEST_SUITE_P(Trtexec, Percentile,
-                         testing::Values(PercentileCase{100, 99, 99}, PercentileCase{100, 90, 89}, PercentileCase{100, 95, 94},
-                                         PercentileCase{10, 50, 4}, PercentileCase{10, 90, 8}, PercentileCase{10, 95, 9},
-                                         PercentileCase{10, 99, 9}, PercentileCase{20, 90, 17}, PercentileCase{20, 95, 18},
-                                         PercentileCase{50, 90, 44}, PercentileCase{50, 95, 47}, PercentileCase{200, 99, 198},
-                                         PercentileCase{1000, 99, 990}, PercentileCase{1000, 99.9f, 999},
-                                         PercentileCase{15574, 50, 7786}, PercentileCase{15574, 90, 14016},
-                                         PercentileCase{15574, 99, 15418}, PercentileCase{7, 100, 6}, PercentileCase{7, 0, 0}));
+INSTANTIATE_TEST_SUITE_P(
+    Trtexec, Percentile,
+    testing::Values(PercentileCase{100, 99, 99}, PercentileCase{100, 90, 89}, PercentileCase{100, 95, 94},
+                    PercentileCase{10, 50, 4}, PercentileCase{10, 90, 8}, PercentileCase{10, 95, 9},
+                    PercentileCase{10, 99, 9}, PercentileCase{20, 90, 17}, PercentileCase{20, 95, 18},
+                    PercentileCase{50, 90, 44}, PercentileCase{50, 95, 47}, PercentileCase{200, 99, 198},
+                    PercentileCase{1000, 99, 990}, PercentileCase{1000, 99.9f, 999}, PercentileCase{15574, 50, 7786},
+                    PercentileCase{15574, 90, 14016}, PercentileCase{15574, 99, 15418}, PercentileCase{7, 100, 6},
+                    PercentileCase{7, 0, 0}));
 
 TEST(LatencySummary, median_of_an_even_count_is_the_mean_of_the_middle_two) {
   EXPECT_EQ(summarize_latency(std::vector<float>{4, 1, 3, 2}, {}).median, 2.5f);
@@ -61,8 +62,10 @@ PerformanceReport two_queries() {
 
 TEST(PerformanceReport, prints_the_lines_that_scripts_look_for) {
   const std::string text = to_text(two_queries(), false);
-  EXPECT_NE(text.find("Warmup completed 5 queries over 200 ms\nTiming trace has 2 queries over 0.004 s\n"), std::string::npos);
-  EXPECT_NE(text.find("=== Performance summary ===\nThroughput: 500 qps\nLatency: min = 1 ms, max = 3 ms, mean = 2 ms, median = 2 ms, "
+  EXPECT_NE(text.find("Warmup completed 5 queries over 200 ms\nTiming trace has 2 queries over 0.004 s\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("=== Performance summary ===\nThroughput: 500 qps\nLatency: min = 1 ms, max = 3 ms, mean = 2 ms, "
+                      "median = 2 ms, "
                       "percentile(90%) = 3 ms, percentile(95%) = 3 ms, percentile(99%) = 3 ms\n"),
             std::string::npos);
   EXPECT_NE(text.find("H2D Latency: min = 0 ms"), std::string::npos);
