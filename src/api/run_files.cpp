@@ -6,29 +6,27 @@
 
 #include "api/samples.h"
 #include "base/file.h"
+#include "data/npy.h"
 #include "octet/tasks.h"
 #include "report/text_table.h"
 
 namespace octet {
 namespace {
 
-/// The .npy form, version 1.0, of dense row-major values. Source: NumPy's numpy.lib.format.
-std::string npy_bytes(const std::string& dtype, const Dims& dims, std::span<const std::byte> data) {
-  const std::pair<const char*, const char*> codes[] = {{"float32", "<f4"}, {"float64", "<f8"}, {"float16", "<f2"},
-                                                       {"int8", "|i1"},    {"uint8", "|u1"},   {"int16", "<i2"},
-                                                       {"int32", "<i4"},   {"int64", "<i8"},   {"bool", "|b1"}};
-  std::string code = "|u1";
-  for (const auto& [name, letters] : codes)
-    if (dtype == name) code = letters;
-  std::string shape;
-  for (const int64_t d : dims) shape += std::to_string(d) + ",";
-  std::string head = "{'descr': '" + code + "', 'fortran_order': False, 'shape': (" + shape + "), }";
-  const size_t unpadded = 10 + head.size() + 1;
-  head += std::string((64 - unpadded % 64) % 64, ' ') + "\n";
-  std::string bytes("\x93NUMPY\x01\x00", 8);
-  bytes += static_cast<char>(head.size() & 255);
-  bytes += static_cast<char>(head.size() >> 8);
-  return bytes + head + std::string(reinterpret_cast<const char*>(data.data()), data.size());
+/// The collected bytes of one output as a .npy file.
+Result<std::string> npy_of(const Port& port, const Dims& dims, const std::string& bytes) {
+  const std::pair<const char*, DType> types[] = {
+      {"float32", DType::f32}, {"float64", DType::f64}, {"float16", DType::f16},
+      {"int8", DType::s8},     {"uint8", DType::u8},    {"int16", DType::s16},
+      {"int32", DType::s32},   {"int64", DType::s64},   {"bool", DType::boolean}};
+  for (const auto& [word, dtype] : types) {
+    if (port.dtype != word) continue;
+    Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(dtype, dims);
+    if (!made) return made.error();
+    std::memcpy(made->second, bytes.data(), bytes.size());
+    return npy_bytes(made->first);
+  }
+  return Error{ErrorCode::unsupported, "output '" + port.name + "' is " + port.dtype + ", which .npy has no form for"};
 }
 
 /// What the samples gave, output by output.
@@ -168,9 +166,9 @@ Result<RunReport> run_files(Session& session, const RunSpec& spec) {
     std::string file_name = port.name;
     std::replace(file_name.begin(), file_name.end(), '/', '_');
     report.outputs.back().file = folder ? spec.output + "/" + file_name + ".npy" : spec.output;
-    const std::string npy =
-        npy_bytes(port.dtype, dims, std::as_bytes(std::span(collected.bytes[i].data(), collected.bytes[i].size())));
-    if (const Result<Done> written = write_file_atomically(report.outputs.back().file, npy); !written)
+    const Result<std::string> npy = npy_of(port, dims, collected.bytes[i]);
+    if (!npy) return npy.error();
+    if (const Result<Done> written = write_file_atomically(report.outputs.back().file, *npy); !written)
       return written.error();
   }
   return report;
