@@ -1,5 +1,5 @@
 // src/passes/matmul_to_gemm.cpp: MatMul of x by a constant [K, N] matrix, with the Add of a constant [N] behind it,
-// becomes Gemm. x of a higher rank is reshaped to [rows, K] and back when at most one of its outer extents is unknown.
+// becomes Gemm. x of another rank is reshaped to [rows, K] and back when at most one of its outer extents is unknown.
 // The weight may lie behind DequantizeLinear. Products of two activations (attention) stay MatMul.
 
 #include "passes/match.h"
@@ -28,6 +28,7 @@ NodeId bias_add(const Editor& editor, ValueId product, int64_t n, ValueId& bias)
 
 /// The target of the Reshape that brings the outer extents of x back; nothing when two of them are unknown.
 std::optional<std::vector<int64_t>> outer_shape(const Shape& x, int64_t n) {
+  if (x.size() == 1) return std::vector<int64_t>{n};  // a vector is one row and stays a vector
   std::vector<int64_t> shape;
   int unknown = 0;
   for (size_t i = 0; i + 1 < x.size(); ++i) {
@@ -84,7 +85,7 @@ Result<Changed> matmul_to_gemm(Graph& graph) {
     if (editor.gone(id) || !is_op(editor.node(id), "MatMul")) continue;
     const Node matmul = editor.node(id);
     const Value &x = graph.value(matmul.inputs[0]), &w = graph.value(matmul.inputs[1]);
-    if (x.dtype != DType::f32 || !x.shape || x.shape->size() < 2 || !is_weight(editor, matmul.inputs[1])) continue;
+    if (x.dtype != DType::f32 || !x.shape || x.shape->empty() || !is_weight(editor, matmul.inputs[1])) continue;
     Product p{id, matmul.inputs[0], matmul.inputs[1], k_absent, extent(w, 0), extent(w, 1), matmul.name};
     if (!w.shape || w.shape->size() != 2 || p.k <= 0 || p.n <= 0) continue;
     if (graph.constant(p.x) || !outer_shape(*x.shape, p.n)) continue;

@@ -44,6 +44,13 @@ TEST(MatMulToGemm, rows_of_a_batch_of_sequences_are_flattened) {
   EXPECT_THAT(print(graph), ::testing::HasSubstr("y_rows = Gemm(y_rows_in, w) @fc : f32[?,3]"));
   EXPECT_THAT(print(graph), ::testing::HasSubstr("y = Reshape(y_rows, y_outer_shape) : f32[N,5,3]"));
 }
+TEST(MatMulToGemm, a_vector_is_one_row) {
+  const Graph graph =
+      after_pass("matmul_to_gemm",
+                 parsed("graph (x: f32[2]) -> (y) { const w: f32[2,3] = {1, 2, 3, 4, 5, 6}; y = MatMul(x, w) }"));
+  EXPECT_THAT(print(graph), ::testing::HasSubstr("y_rows = Gemm(y_rows_in, w) : f32[1,3]"));
+  EXPECT_THAT(print(graph), ::testing::HasSubstr("y = Reshape(y_rows, y_outer_shape) : f32[3]"));
+}
 TEST(MatMulToGemm, a_product_of_two_activations_stays) {
   expect_untouched("matmul_to_gemm", "graph (x: f32[N,5,5]) -> (y) { y = MatMul(x, x) }");
 }
