@@ -162,7 +162,7 @@ TEST(Cli, run_writes_an_npy_file_of_all_samples) {
   ASSERT_EQ(ran.status, 0) << ran.err;
   const std::string npy = read(path);
   EXPECT_THAT(npy.substr(0, 128), HasSubstr("'descr': '<f4'"));
-  EXPECT_THAT(npy.substr(0, 128), HasSubstr("'shape': (7,10,)"));
+  EXPECT_THAT(npy.substr(0, 128), HasSubstr("'shape': (7, 10)"));
   EXPECT_EQ(npy.size() % 64, (7 * 10 * 4) % 64u);
 }
 
