@@ -97,7 +97,7 @@ class RunContext {
 /// A step ready to run: immutable, called from many contexts at once, with scratch and shared bytes of the context.
 struct PreparedStep {
   std::function<void(const RunContext&)> run = {};  // empty = nothing to do
-  size_t scratch_bytes = 0;                    // per worker
+  size_t scratch_bytes = 0;                         // per worker
   size_t shared_bytes = 0;
   size_t packed_bytes = 0;
 };

@@ -25,22 +25,43 @@ constexpr NamedKind k_kinds[] = {{"Relu", ActivationKind::relu},
                                  {"Silu", ActivationKind::silu},
                                  {"Tanh", ActivationKind::tanh_}};
 
+/// p: the node's parameters where it has some (Elu: alpha; Selu: alpha, gamma).
 struct NamedFunction {
   std::string_view op;
-  float (*function)(float);
+  float (*function)(float x, ActivationParams p);
 };
+
+float softplus(float x) { return std::max(x, 0.0f) + std::log1p(std::exp(-std::fabs(x))); }  // e^x cannot overflow
+float gelu(float x, ActivationParams) { return 0.5f * x * (1.0f + std::erf(x * 0.70710678f)); }
+float gelu_tanh(float x, ActivationParams) {
+  return 0.5f * x * (1.0f + std::tanh(0.79788456f * (x + 0.044715f * x * x * x)));  // sqrt(2/pi)
+}
+
 constexpr NamedFunction k_functions[] = {
-    {"Sqrt", [](float x) { return std::sqrt(x); }},
-    {"Exp", [](float x) { return std::exp(x); }},
-    {"Log", [](float x) { return std::log(x); }},
-    {"Erf", [](float x) { return std::erf(x); }},
-    {"Reciprocal", [](float x) { return 1.0f / x; }},
-    {"Floor", [](float x) { return std::floor(x); }},
-    {"Ceil", [](float x) { return std::ceil(x); }},
-    {"Round", [](float x) { return std::nearbyint(x); }},
-    {"Neg", [](float x) { return -x; }},
-    {"Abs", [](float x) { return std::fabs(x); }},
+    {"Sqrt", [](float x, ActivationParams) { return std::sqrt(x); }},
+    {"Exp", [](float x, ActivationParams) { return std::exp(x); }},
+    {"Log", [](float x, ActivationParams) { return std::log(x); }},
+    {"Erf", [](float x, ActivationParams) { return std::erf(x); }},
+    {"Reciprocal", [](float x, ActivationParams) { return 1.0f / x; }},
+    {"Floor", [](float x, ActivationParams) { return std::floor(x); }},
+    {"Ceil", [](float x, ActivationParams) { return std::ceil(x); }},
+    {"Round", [](float x, ActivationParams) { return std::nearbyint(x); }},
+    {"Neg", [](float x, ActivationParams) { return -x; }},
+    {"Abs", [](float x, ActivationParams) { return std::fabs(x); }},
+    {"Gelu", gelu},
+    {"Elu", [](float x, ActivationParams p) { return x < 0 ? p.p0 * std::expm1(x) : x; }},
+    {"Selu", [](float x, ActivationParams p) { return p.p1 * (x < 0 ? p.p0 * std::expm1(x) : x); }},
+    {"Softplus", [](float x, ActivationParams) { return softplus(x); }},
+    {"Mish", [](float x, ActivationParams) { return x * std::tanh(softplus(x)); }},
 };
+
+float (*function_of(const Node& node))(float, ActivationParams) {
+  if (is_op(node, "Gelu") && string_attribute(node, "approximate", "none") == "tanh") return gelu_tanh;
+  for (const NamedFunction& named : k_functions) {
+    if (named.op == node.op->name) return named.function;
+  }
+  return nullptr;
+}
 
 std::optional<ActivationKind> activation_kind(std::string_view op) {
   for (const NamedKind& named : k_kinds) {
@@ -57,7 +78,8 @@ std::string refuse(const StepQuery& query) {
   return "";
 }
 
-ActivationParams params_of(const StepQuery& query, ActivationKind kind) {
+ActivationParams params_of(const StepQuery& query) {
+  const ActivationKind kind = activation_kind(query.node.op->name).value_or(ActivationKind::none);
   ActivationParams params{.kind = kind};
   constexpr float k_infinity = std::numeric_limits<float>::infinity();
   if (kind == ActivationKind::clip) {
@@ -68,6 +90,11 @@ ActivationParams params_of(const StepQuery& query, ActivationKind kind) {
   } else if (kind == ActivationKind::hard_sigmoid) {
     params.p0 = float_attribute(query.node, "alpha", 0.2f);
     params.p1 = float_attribute(query.node, "beta", 0.5f);
+  } else if (is_op(query.node, "Elu")) {
+    params.p0 = float_attribute(query.node, "alpha", 1.0f);
+  } else if (is_op(query.node, "Selu")) {  // ONNX's defaults, opset 6
+    params.p0 = float_attribute(query.node, "alpha", 1.67326319217681884765625f);
+    params.p1 = float_attribute(query.node, "gamma", 1.05070102214813232421875f);
   }
   return params;
 }
@@ -76,12 +103,8 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  ActivationParams params;
-  if (const std::optional<ActivationKind> kind = activation_kind(query.node.op->name)) params = params_of(query, *kind);
-  float (*function)(float) = nullptr;
-  for (const NamedFunction& named : k_functions) {
-    if (named.op == query.node.op->name) function = named.function;
-  }
+  const ActivationParams params = params_of(query);
+  const auto function = function_of(query.node);
   const auto activate = activation_kernels(query.isa).activate;
   PreparedStep step{.scratch_bytes = k_row_block * sizeof(float)};
   step.run = [=, loop = element_loop(y.layout, {&x->layout}), x = x->place, y = y.place](const RunContext& run) {
@@ -91,7 +114,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
       const float* row = contiguous_row(px + at[1], loop.row_stride(1), n, run.scratch<float>(worker));
       float* out = py + at[0];
       if (function) {
-        for (int64_t i = 0; i < n; ++i) out[i] = function(row[i]);
+        for (int64_t i = 0; i < n; ++i) out[i] = function(row[i], params);
       } else {
         std::copy_n(row, n, out);
         activate(out, static_cast<size_t>(n), params);

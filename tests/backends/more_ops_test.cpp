@@ -1,0 +1,86 @@
+// Ops beyond the usual layers of a CNN: variadic arithmetic, smooth activations, rearrangements, Resize, Cast, ArgMax.
+#include <gtest/gtest.h>
+
+#include "backends/running.h"
+
+namespace octet {
+namespace {
+
+void expect_step(const std::string& inputs, const std::string& body, Tolerance tolerance = k_exact) {
+  expect_cpu_equals_ref("graph g (" + inputs + ") -> (y) {\n" + body + "\n}\n", {}, tolerance);
+}
+
+TEST(VariadicOnCpu, folds_any_number_of_inputs) {
+  for (const char* op : {"Sum", "Mean", "Min", "Max"}) {
+    expect_step("a: f32[2,5,3,4], b: f32[5,1,1], c: f32[2,5,3,4]", std::string("  y = ") + op + "(a, b, c)", k_float);
+    expect_step("a: f32[4], b: f32[3,4]", std::string("  y = ") + op + "(a, b)", k_float);
+  }
+}
+
+TEST(UnaryOnCpu, evaluates_smooth_activations) {
+  for (const char* op :
+       {"Gelu(x)", "Gelu(x, approximate=\"tanh\")", "Elu(x, alpha=0.5)", "Selu(x)", "Softplus(x)", "Mish(x)"})
+    expect_step("x: f32[2,21,3,4]", std::string("  y = ") + op, k_float);
+  expect_step("x: f32[2,21,3,4], s: f32[21,1,1]", "  y = PRelu(x, s)");
+}
+
+TEST(RearrangeOnCpu, tiles) {
+  for (const char* type : {"f32", "s8"}) {
+    expect_step(std::string("x: ") + type + "[2,5,3,4]", "  const r: s64[4] = {1, 3, 2, 1}\n  y = Tile(x, r)");
+    expect_step(std::string("x: ") + type + "[3]", "  const r: s64[1] = {4}\n  y = Tile(x, r)");
+  }
+}
+
+TEST(RearrangeOnCpu, moves_blocks_between_channels_and_pixels) {
+  for (const char* type : {"f32", "u8"}) {
+    expect_step(std::string("x: ") + type + "[2,12,3,5]", "  y = DepthToSpace(x, blocksize=2)");
+    expect_step(std::string("x: ") + type + "[2,12,3,5]", "  y = DepthToSpace(x, blocksize=2, mode=\"CRD\")");
+    expect_step(std::string("x: ") + type + "[2,3,4,6]", "  y = SpaceToDepth(x, blocksize=2)");
+  }
+}
+
+TEST(RearrangeOnCpu, gathers_by_constant_indices) {
+  expect_step("x: f32[2,5,3,4]", "  const i: s64[3] = {4, 0, -2}\n  y = Gather(x, i, axis=1)");
+  expect_step("x: f32[2,5,7]", "  const i: s64[] = {0}\n  y = Gather(x, i, axis=1)");
+  expect_step("x: s8[5,7]", "  const i: s64[2,2] = {1, 1, 6, 0}\n  y = Gather(x, i, axis=-1)");
+}
+
+TEST(ResizeOnCpu, takes_the_nearest_pixel_or_mixes_four) {
+  const std::string scales = "  const s: f32[4] = {1, 1, 2, 1.5}\n", sizes = "  const z: s64[4] = {2, 5, 4, 9}\n";
+  for (const char* coordinates :
+       {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"}) {
+    for (const char* type : {"f32", "u8"})
+      expect_step(
+          std::string("x: ") + type + "[2,5,6,4]",
+          scales + "  y = Resize(x, _, s, mode=\"nearest\", nearest_mode=\"floor\", coordinate_transformation_mode=\"" +
+              coordinates + "\")");
+    expect_step(
+        "x: f32[2,5,6,4]",
+        scales + "  y = Resize(x, _, s, mode=\"linear\", coordinate_transformation_mode=\"" + coordinates + "\")",
+        k_float);
+    expect_step(
+        "x: f32[2,5,6,4]",
+        sizes + "  y = Resize(x, _, _, z, mode=\"linear\", coordinate_transformation_mode=\"" + coordinates + "\")",
+        k_float);
+  }
+}
+
+TEST(CastOnCpu, converts_between_dtypes) {
+  for (const char* from : {"f32", "u8", "s8", "s32", "s64"}) {
+    for (const char* to : {"f32", "s32", "s64", "bool"})
+      expect_step(std::string("x: ") + from + "[2,5,3,4]", std::string("  y = Cast(x, to=\"") + to + "\")");
+  }
+  expect_step("x: f32[2,5,3,4]", "  a = Abs(x)\n  y = Cast(a, to=\"u8\")");
+  expect_step("x: f32[7,5]", "  y = Cast(x, to=\"s8\")");
+}
+
+TEST(ArgOnCpu, finds_the_extreme_along_any_axis) {
+  for (const char* op :
+       {"ArgMax(x, axis=1)", "ArgMin(x, axis=-1, keepdims=0)", "ArgMax(x, axis=0, select_last_index=1)"}) {
+    expect_step("x: f32[2,21,3,4]", std::string("  y = ") + op);
+    expect_step("x: f32[5,10]", std::string("  y = ") + op);
+  }
+}
+
+}  // namespace
+}  // namespace octet
