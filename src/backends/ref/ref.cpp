@@ -74,6 +74,14 @@ Result<Done> run_node(const Graph& graph, const Node& node, std::vector<Tensor>&
   return Done{};
 }
 
+bool fits(const std::optional<Shape>& shape, const Dims& dims) {
+  if (!shape) return true;
+  if (shape->size() != dims.size()) return false;
+  for (size_t i = 0; i < dims.size(); ++i)
+    if ((*shape)[i].known() && (*shape)[i].value != dims[i]) return false;
+  return true;
+}
+
 Result<Done> RefBackend::run(const Program& program, std::byte*, const Bindings& io, const RunHooks& hooks) {
   const auto& prepared = static_cast<const RefProgram&>(program);
   const Plan& plan = prepared.plan();
@@ -108,6 +116,29 @@ Result<Done> RefBackend::run(const Program& program, std::byte*, const Bindings&
 }
 
 }  // namespace
+
+Result<std::vector<Tensor>> evaluate(const Graph& graph, std::span<const Tensor> inputs) {
+  if (inputs.size() != graph.inputs.size())
+    return Error{ErrorCode::bad_argument, "the graph has " + std::to_string(graph.inputs.size()) +
+                                              " inputs, given were " + std::to_string(inputs.size())};
+  std::vector<Tensor> values(graph.values.size());
+  for (size_t v = 0; v < values.size(); ++v)
+    if (graph.values[v].constant) values[v] = *graph.values[v].constant;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value& wanted = graph.value(graph.inputs[i]);
+    if (inputs[i].dtype() != wanted.dtype || !fits(wanted.shape, inputs[i].dims()))
+      return Error{ErrorCode::bad_argument, "input '" + wanted.name + "' is " + std::string(octet::name(wanted.dtype)) +
+                                                (wanted.shape ? to_string(*wanted.shape) : "") + ", given was " +
+                                                std::string(octet::name(inputs[i].dtype())) +
+                                                to_string(inputs[i].dims())};
+    values[static_cast<size_t>(graph.inputs[i])] = inputs[i];
+  }
+  for (const Node& node : graph.nodes)
+    if (const Result<Done> ran = run_node(graph, node, values); !ran) return ran.error();
+  std::vector<Tensor> outputs;
+  for (const ValueId id : graph.outputs) outputs.push_back(values[static_cast<size_t>(id)]);
+  return outputs;
+}
 
 std::shared_ptr<Backend> make_ref_backend() { return std::make_shared<RefBackend>(); }
 
