@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/result.h"
 #include "plan/plan.h"
 #include "tensor/tensor.h"
@@ -19,14 +20,30 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual size_t packed_bytes() const = 0;
-  /// Bytes that run() needs behind the plan's arena, for what lives inside a step only (scratch of each thread).
-  virtual size_t workspace_bytes() const { return 0; }
+};
+
+/// What one context owns while it runs a program: the arena, and on a device its stream and staging buffers.
+class Workspace {
+ public:
+  virtual ~Workspace() = default;
+};
+
+/// A workspace in host memory: plan.arena_bytes rounded up to 64, then what lives inside a step only.
+struct HostWorkspace : Workspace {
+  AlignedBytes arena;  // 64-byte aligned
+  /// Errors: no memory for that many bytes.
+  static Result<std::unique_ptr<Workspace>> make(size_t bytes);
 };
 
 /// Caller's dense row-major buffers, one per graph input and output, used in place.
 struct Bindings {
   std::vector<TensorView> inputs;
   std::vector<TensorView> outputs;
+};
+
+/// One run as the device's own clock saw it, in seconds.
+struct DeviceTimes {
+  double h2d = 0, compute = 0, d2h = 0;
 };
 
 struct RunHooks {
@@ -36,6 +53,8 @@ struct RunHooks {
   /// Seconds per step are added here when not null; resized to the number of steps. Bringing the inputs into the back
   /// end's layout counts to the first step, bringing the outputs out of it to the last.
   std::vector<double>* step_seconds = nullptr;
+  /// Overwritten when not null by a back end with memory of its own; others leave it alone.
+  DeviceTimes* device_times = nullptr;
 };
 
 class Backend {
@@ -51,9 +70,11 @@ class Backend {
   /// The input whose storage output 0 of the node may take over without a copy (Reshape of a dense value), or k_absent.
   virtual ValueId shares_storage(const Graph& graph, NodeId node) const = 0;
   virtual Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) = 0;
-  /// arena: plan.arena_bytes rounded up to 64, then program.workspace_bytes(); 64-byte aligned, private to the caller
-  /// of this run. No allocation, no lock in here (a tap may do both).
-  virtual Result<Done> run(const Program& program, std::byte* arena, const Bindings& io, const RunHooks& hooks) = 0;
+  /// Everything run() needs to change, for one context. Errors: no memory.
+  virtual Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) = 0;
+  /// workspace: made for this program, private to the caller of this run. No allocation, no lock in here (a tap may do
+  /// both).
+  virtual Result<Done> run(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) = 0;
 };
 
 /// Plans a graph whose shapes are all known: picks tactics, lays the arena out by liveness (lowest free address first).

@@ -176,6 +176,16 @@ size_t lay_out(Groups& groups, int32_t steps) {
 
 }  // namespace
 
+Result<std::unique_ptr<Workspace>> HostWorkspace::make(size_t bytes) {
+  auto made = std::make_unique<HostWorkspace>();
+  made->arena = allocate_aligned(bytes);
+  if (!made->arena) {
+    return Error{ErrorCode::out_of_memory,
+                 "no memory for a context's arena of " + std::to_string(bytes) + " bytes: build for a smaller batch"};
+  }
+  return std::unique_ptr<Workspace>(std::move(made));
+}
+
 Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend) {
   if (Result<Done> shapes = check_shapes(graph); !shapes) return shapes.error();
   Result<std::vector<Step>> steps = choose_tactics(graph, backend);

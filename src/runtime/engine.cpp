@@ -7,11 +7,6 @@
 namespace octet {
 namespace {
 
-size_t arena_bytes_of(const Engine& engine) {
-  const size_t arena = (engine.plan().arena_bytes + k_alignment - 1) / k_alignment * k_alignment;
-  return arena + engine.program().workspace_bytes();
-}
-
 bool same_dims(const Shape& shape, const Dims& dims) {
   return std::equal(shape.begin(), shape.end(), dims.begin(), dims.end(),
                     [](const Dim& dim, int64_t extent) { return dim.value == extent; });
@@ -78,13 +73,10 @@ Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr
 }
 
 Result<Context> Context::make(std::shared_ptr<const Engine> engine) {
+  Result<std::unique_ptr<Workspace>> workspace = engine->backend().make_workspace(engine->program());
+  if (!workspace) return workspace.error();
   Context context;
-  const size_t bytes = arena_bytes_of(*engine);
-  context.arena_ = allocate_aligned(bytes);
-  if (!context.arena_) {
-    return Error{ErrorCode::out_of_memory,
-                 "no memory for a context's arena of " + std::to_string(bytes) + " bytes: build for a smaller batch"};
-  }
+  context.workspace_ = *std::move(workspace);
   context.engine_ = std::move(engine);
   return context;
 }
@@ -94,7 +86,7 @@ Result<Done> Context::run(const Bindings& io, const RunHooks& hooks) {
   Result<Done> fits = check_bindings("input", graph, graph.inputs, io.inputs);
   if (fits) fits = check_bindings("output", graph, graph.outputs, io.outputs);
   if (!fits) return fits;
-  return engine_->backend().run(engine_->program(), arena_.get(), io, hooks);
+  return engine_->backend().run(engine_->program(), *workspace_, io, hooks);
 }
 
 }  // namespace octet

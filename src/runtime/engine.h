@@ -1,12 +1,11 @@
 #pragma once
-// Engine: a plan prepared on a back end, shared. Context: one run at a time over its own arena.
+// Engine: a plan prepared on a back end, shared. Context: one run at a time over its own workspace.
 
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/aligned.h"
 #include "plan/backend.h"
 
 namespace octet {
@@ -38,7 +37,7 @@ class Context {
 
  private:
   std::shared_ptr<const Engine> engine_;
-  AlignedBytes arena_;
+  std::unique_ptr<Workspace> workspace_;
 };
 
 }  // namespace octet

@@ -35,7 +35,8 @@ class FakeBackend : public Backend {
   Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan>) override {
     return Error{ErrorCode::internal, "fake"};
   }
-  Result<Done> run(const Program&, std::byte*, const Bindings&, const RunHooks&) override { return Done{}; }
+  Result<std::unique_ptr<Workspace>> make_workspace(const Program&) override { return HostWorkspace::make(0); }
+  Result<Done> run(const Program&, Workspace&, const Bindings&, const RunHooks&) override { return Done{}; }
 };
 
 Graph parsed(const std::string& text) {

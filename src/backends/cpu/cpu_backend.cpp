@@ -45,8 +45,13 @@ class CpuBackend : public Backend {
     return CpuProgram::make(std::move(plan), isa_, pool_.threads());
   }
 
-  Result<Done> run(const Program& program, std::byte* arena, const Bindings& io, const RunHooks& hooks) override {
+  Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) override {
+    return HostWorkspace::make(static_cast<const CpuProgram&>(program).arena_and_workspace_bytes());
+  }
+
+  Result<Done> run(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) override {
     const DefaultFloatEnv env;
+    std::byte* const arena = static_cast<HostWorkspace&>(workspace).arena.get();
     static_cast<const CpuProgram&>(program).run(arena, io, hooks, pool_);
     return Done{};
   }

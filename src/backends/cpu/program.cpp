@@ -97,6 +97,8 @@ Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Pl
   return std::unique_ptr<const Program>(std::move(program));
 }
 
+size_t CpuProgram::arena_and_workspace_bytes() const { return align_up(plan_->arena_bytes) + workspace_bytes_; }
+
 void CpuProgram::account(const PreparedStep& step, int threads) {
   packed_bytes_ += step.packed_bytes;
   const size_t bytes = align_up(step.scratch_bytes) * static_cast<size_t>(threads) + align_up(step.shared_bytes);

@@ -26,7 +26,9 @@ class CpuProgram : public Program {
   static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, Isa isa, int threads);
 
   size_t packed_bytes() const override { return packed_bytes_; }
-  size_t workspace_bytes() const override { return workspace_bytes_; }
+  /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
+  size_t arena_and_workspace_bytes() const;
+  /// arena: 64-byte aligned, arena_and_workspace_bytes().
   void run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
 
  private:

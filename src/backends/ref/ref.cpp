@@ -51,7 +51,8 @@ class RefBackend : public Backend {
   Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
     return std::unique_ptr<const Program>(std::make_unique<RefProgram>(std::move(plan)));
   }
-  Result<Done> run(const Program& program, std::byte* arena, const Bindings& io, const RunHooks& hooks) override;
+  Result<std::unique_ptr<Workspace>> make_workspace(const Program&) override { return HostWorkspace::make(0); }
+  Result<Done> run(const Program& program, Workspace&, const Bindings& io, const RunHooks& hooks) override;
 };
 
 /// Calls the tap with the node's f32 outputs.
@@ -82,7 +83,7 @@ bool fits(const std::optional<Shape>& shape, const Dims& dims) {
   return true;
 }
 
-Result<Done> RefBackend::run(const Program& program, std::byte*, const Bindings& io, const RunHooks& hooks) {
+Result<Done> RefBackend::run(const Program& program, Workspace&, const Bindings& io, const RunHooks& hooks) {
   const auto& prepared = static_cast<const RefProgram&>(program);
   const Plan& plan = prepared.plan();
   const Graph& graph = plan.graph;
