@@ -28,12 +28,17 @@ function(octet_room name)
   endforeach()
 endfunction()
 
-# octet_kernel_isa(conv_u8s8 avx2 -mavx2 -mfma): adds src/kernels/conv_u8s8/avx2.cpp to octet_kernels with these flags and nothing else.
-function(octet_kernel_isa family isa)
+# octet_isa_source(quant rows/avx2.cpp -mavx2 -mfma): adds the source to octet_quant with these flags and nothing else; x86 only.
+function(octet_isa_source room source)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    target_sources(octet_kernels PRIVATE ${family}/${isa}.cpp)
-    set_source_files_properties(${family}/${isa}.cpp PROPERTIES COMPILE_OPTIONS "${ARGN}")
+    target_sources(octet_${room} PRIVATE ${source})
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${ARGN}")
   endif()
+endfunction()
+
+# octet_kernel_isa(conv_u8s8 avx2 -mavx2 -mfma): adds src/kernels/conv_u8s8/avx2.cpp to octet_kernels.
+function(octet_kernel_isa family isa)
+  octet_isa_source(kernels ${family}/${isa}.cpp ${ARGN})
 endfunction()
 
 # octet_test(onnx reader_test.cpp USES onnx): tests/<name>/*.cpp as one program octet_<name>_test.

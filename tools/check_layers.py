@@ -3,7 +3,7 @@
 
 usage: check_layers.py [ROOT]
 
-src/cli may include include/octet only; src/calibrate may not include a back end; ISA files of src/kernels include C headers
+src/cli may include include/octet only; src/calibrate may not include a back end; ISA files of src/kernels and src/quant include C headers
 and headers of kernels only.
 """
 import os
@@ -12,7 +12,7 @@ import sys
 
 ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-ISA_FILE = re.compile(r"src/kernels/\w+/\w*(avx|amx)\w*\.cpp$")
+ISA_FILE = re.compile(r"src/(kernels|quant)/\w+/\w*(avx|amx)\w*\.cpp$")
 CPP_HEADER = re.compile(r"^[a-z_]+$")
 
 
