@@ -34,17 +34,17 @@ struct Layer {
 
   float number() { return std::normal_distribution<float>()(random); }
 
-  std::unique_ptr<const ConvF32> make(Isa isa) {
+  std::unique_ptr<const ConvF32> make(Isa isa, std::string_view variant = {}) {
     desc.weights = weights;
     desc.bias = bias;
-    return ConvF32::make(desc, isa);
+    return ConvF32::make(desc, isa, variant);
   }
 
   /// All chunks for `threads` workers, one after the other; y starts as 90 everywhere and comes back with its pitch.
-  std::vector<float> run(Isa isa, int threads) {
+  std::vector<float> run(Isa isa, int threads, std::string_view variant = {}) {
     const WindowGeometry& g = desc.geometry;
     std::vector<float> before(buffer_elements<float>(shape.batch, g.oh, g.ow, g.y_pitch), 90.0f);
-    const std::unique_ptr<const ConvF32> layer = make(isa);
+    const std::unique_ptr<const ConvF32> layer = make(isa, variant);
     const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
     Guarded<float> input(x), added(residual);
     Guarded<float> y(before);
@@ -60,17 +60,19 @@ struct Layer {
   std::vector<float> x, residual, weights, bias;
 };
 
-/// Exact, not within a tolerance: every ISA does the same fma in the same order. Elements outside the layer's channels
-/// must be as they were.
+/// Every way on the best ISA, those of lesser ISAs among them. Exact, not within a tolerance: every ISA does the same
+/// fma in the same order. Elements outside the layer's channels must be as they were.
 void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
   const std::vector<float> want = layer.run(Isa::scalar, 1);
-  for (const Isa isa : fast_isas())
-    for (const int workers : threads) {
-      const std::vector<float> got = layer.run(isa, workers);
+  const Isa isa = available_isas().back();
+  for (const int workers : threads)
+    for (const ConvVariant& variant : conv_f32_variants(layer.desc.geometry, layer.shape.batch, isa, workers)) {
+      if (!variant.refused.empty()) continue;
+      const std::vector<float> got = layer.run(isa, workers, variant.name);
       const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin(),
                                         [](float p, float q) { return p == q || (std::isnan(p) && std::isnan(q)); });
       const int64_t index = a - want.begin(), pitch = layer.desc.geometry.y_pitch;
-      ASSERT_TRUE(a == want.end()) << name(isa) << ", " << workers << " threads, " << layer.shape << ": pixel "
+      ASSERT_TRUE(a == want.end()) << variant.name << ", " << workers << " threads, " << layer.shape << ": pixel "
                                    << index / pitch << " channel " << index % pitch << " is " << *b << ", want " << *a;
     }
 }

@@ -76,8 +76,13 @@ double dense_rate(Isa isa, bool integer) {
   return 1e3;
 }
 
-double cost_dense_f32(const StepQuery& query) { return 1 + macs(query) / dense_rate(query.isa, false); }
-double cost_dense_u8s8(const StepQuery& query) { return 1 + macs(query) / dense_rate(query.isa, true); }
+template <auto list>
+std::vector<StepVariant> dense_variants(const StepQuery& query) {
+  std::vector<StepVariant> variants;
+  for (ConvVariant& v : list(*conv_geometry(query), query.dims(0)[0], query.isa, query.threads))
+    variants.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
+  return variants;
+}
 // A dense kernel wastes all but one channel of its vectors on a depthwise layer; a depthwise one wastes none.
 double cost_depthwise_f32(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, false) / 16; }
 double cost_depthwise_u8s8(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, true) / 16; }
@@ -103,7 +108,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   desc.has_residual = query.has_input(3);
   desc.activation = fused_activation(query.node);
   std::shared_ptr<const ConvF32> layer =
-      depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa);
+      depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
@@ -145,7 +150,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   desc.activation = form.activation;
   desc.inverse_y_scale = form.inverse_y_scale;
   std::shared_ptr<const ConvU8S8> layer =
-      depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa);
+      depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
@@ -168,10 +173,12 @@ Result<PreparedStep> prepare_as(const StepQuery& query, StepBuilder& builder) {
 
 }  // namespace
 
-const StepDef conv_f32_step = {"conv_f32", refuse_f32, cost_dense_f32, prepare_as<prepare_f32, false>};
+const StepDef conv_f32_step = {"conv_f32", refuse_f32, nullptr, prepare_as<prepare_f32, false>,
+                               dense_variants<conv_f32_variants>};
 const StepDef depthwise_f32_step = {"depthwise_f32", refuse_depthwise_f32, cost_depthwise_f32,
                                     prepare_as<prepare_f32, true>};
-const StepDef conv_u8s8_step = {"conv_u8s8", refuse_u8s8, cost_dense_u8s8, prepare_as<prepare_u8s8, false>};
+const StepDef conv_u8s8_step = {"conv_u8s8", refuse_u8s8, nullptr, prepare_as<prepare_u8s8, false>,
+                                dense_variants<conv_u8s8_variants>};
 const StepDef depthwise_u8s8_step = {"depthwise_u8s8", refuse_depthwise_u8s8, cost_depthwise_u8s8,
                                      prepare_as<prepare_u8s8, true>};
 

@@ -3,11 +3,15 @@
 #include "backends/cpu/constants.h"
 #include "backends/cpu/movement.h"
 #include "backends/cpu/program.h"
+#include "base/cpus.h"
 #include "base/float_env.h"
 #include "kernels/conventions.h"
 
 namespace octet::cpu {
 namespace {
+
+/// Raised when a kernel's speed changes, so that old times are measured anew.
+constexpr int k_kernels_version = 1;
 
 class CpuBackend : public Backend {
  public:
@@ -21,15 +25,13 @@ class CpuBackend : public Backend {
            (threads == 1 ? " thread" : " threads");
   }
 
+  std::string timing_key() const override {
+    return cpu_model() + ", " + std::string(octet::name(isa_)) + ", " + std::to_string(pool_.threads()) +
+           " threads, kernels " + std::to_string(k_kernels_version);
+  }
+
   std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
-    const StepQuery query{{graph, graph.node(node)}, isa_, pool_.threads()};
-    std::vector<Tactic> found;
-    for (const StepDef* step : steps_for(query.node.op->name)) {
-      Tactic tactic{tactic_name(*step, isa_), step->refuse(query), 0};
-      if (tactic.refused.empty()) tactic.cost_us = step->cost_us(query);
-      found.push_back(std::move(tactic));
-    }
-    return found;
+    return tactics_for(StepQuery{{graph, graph.node(node)}, isa_, pool_.threads()});
   }
 
   size_t storage_bytes(const Graph& graph, ValueId value) const override {

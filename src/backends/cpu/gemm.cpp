@@ -54,21 +54,21 @@ std::string refuse_u8s8(const StepQuery& query) {
   return refuse_shape(query);
 }
 
-double cost_f32(const StepQuery& query) {
-  const Sizes s = sizes_of(query);
-  return 1 + static_cast<double>(s.m * s.n * s.k) / (query.isa == Isa::scalar ? 1e3 : 20e3);
-}
-double cost_u8s8(const StepQuery& query) {
-  const Sizes s = sizes_of(query);
-  return 1 + static_cast<double>(s.m * s.n * s.k) / (query.isa == Isa::scalar ? 2e3 : 60e3);
-}
-
 WindowGeometry one_pixel(const Sizes& s) {
   WindowGeometry g;
   g.ic = s.k, g.oc = s.n;
   g.x_pitch = channel_pitch(s.k);
   g.y_pitch = g.residual_pitch = channel_pitch(s.n);
   return g;
+}
+
+template <auto list>
+std::vector<StepVariant> variants_of(const StepQuery& query) {
+  const Sizes s = sizes_of(query);
+  std::vector<StepVariant> variants;
+  for (ConvVariant& v : list(one_pixel(s), s.m, query.isa, query.threads))
+    variants.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
+  return variants;
 }
 
 /// Rows of `width` elements copied between the graph's dense rows and the kernel's pitched ones.
@@ -148,7 +148,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder) {
   desc.weights = weights;
   desc.bias = bias;
   desc.activation = fused_activation(query.node);
-  std::shared_ptr<const ConvF32> layer = ConvF32::make(desc, query.isa);
+  std::shared_ptr<const ConvF32> layer = ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
@@ -173,7 +173,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
   desc.lo = form.lo, desc.hi = form.hi;
   desc.activation = form.activation;
   desc.inverse_y_scale = form.inverse_y_scale;
-  std::shared_ptr<const ConvU8S8> layer = ConvU8S8::make(desc, query.isa);
+  std::shared_ptr<const ConvU8S8> layer = ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
@@ -184,7 +184,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
 
 }  // namespace
 
-const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, cost_f32, prepare_f32};
-const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, cost_u8s8, prepare_u8s8};
+const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, nullptr, prepare_f32, variants_of<conv_f32_variants>};
+const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, nullptr, prepare_u8s8, variants_of<conv_u8s8_variants>};
 
 }  // namespace octet::cpu

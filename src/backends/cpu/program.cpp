@@ -38,8 +38,21 @@ std::vector<const StepDef*> steps_for(std::string_view op) {
   return found;
 }
 
-std::string tactic_name(const StepDef& step, Isa isa) {
-  return std::string(step.family) + " " + std::string(name(isa));
+std::vector<Tactic> tactics_for(const StepQuery& query) {
+  std::vector<Tactic> found;
+  for (const StepDef* step : steps_for(query.node.op->name)) {
+    const std::string family(step->family);
+    std::string refused = step->refuse(query);
+    if (!refused.empty()) {
+      found.push_back({family + " " + std::string(name(query.isa)), std::move(refused), 0});
+    } else if (!step->variants) {
+      found.push_back({family + " " + std::string(name(query.isa)), "", step->cost_us(query)});
+    } else {
+      for (StepVariant& variant : step->variants(query))
+        found.push_back({family + " " + variant.name, std::move(variant.refused), variant.cost_us});
+    }
+  }
+  return found;
 }
 
 double streaming_cost_us(const StepQuery& query) {
@@ -108,13 +121,19 @@ void CpuProgram::account(const PreparedStep& step, int threads) {
 Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
   const Graph& graph = plan_->graph;
   const Node& node = graph.node(step.node);
-  const StepQuery query{{graph, node}, isa, threads};
+  StepQuery query{{graph, node}, isa, threads};
+  const std::string_view tactic = step.tactic;
+  const size_t family_end = std::min(tactic.find(' '), tactic.size());
   const StepDef* chosen = nullptr;
   for (const StepDef* def : steps_for(node.op->name)) {
-    if (tactic_name(*def, isa) == step.tactic) chosen = def;
+    if (def->family == tactic.substr(0, family_end)) chosen = def;
   }
-  if (!chosen)
-    return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the op",
+  const std::vector<Tactic> known = tactics_for(query);
+  const bool supported =
+      std::any_of(known.begin(), known.end(), [&](const Tactic& t) { return t.name == tactic && t.refused.empty(); });
+  if (chosen && chosen->variants && supported) query.variant = tactic.substr(family_end + 1);
+  if (!chosen || !supported)
+    return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the step",
                        ErrorCode::bad_argument);
   StepBuilder builder(*plan_, constants_);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);

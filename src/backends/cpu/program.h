@@ -46,7 +46,7 @@ class CpuProgram : public Program {
 
 /// All rows of steps.def for this op, in order.
 std::vector<const StepDef*> steps_for(std::string_view op);
-/// "conv_u8s8 avx512_vnni".
-std::string tactic_name(const StepDef& step, Isa isa);
+/// Every tactic for the node: families refused as a whole, and each way of the others.
+std::vector<Tactic> tactics_for(const StepQuery& query);
 
 }  // namespace octet::cpu

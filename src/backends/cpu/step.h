@@ -106,6 +106,7 @@ struct PreparedStep {
 struct StepQuery : NodeContext {
   Isa isa = Isa::scalar;
   int threads = 1;
+  std::string_view variant = {};  // which of the family's ways; empty = its cheapest
 
   ValueId id(size_t i) const { return i < node.inputs.size() ? node.inputs[i] : k_absent; }
   const Value& output(size_t i = 0) const { return graph.value(node.outputs[i]); }
@@ -130,14 +131,23 @@ class StepBuilder {
   std::vector<AlignedBytes>& constants_;
 };
 
+/// One of several ways of a family.
+struct StepVariant {
+  std::string name;     // rest of the tactic's name: "avx512_vnni 6x64"
+  std::string refused;  // empty = supported
+  double cost_us = 0;
+};
+
 /// A row of steps.def.
 struct StepDef {
   std::string_view family;  // first word of the tactic's name
   /// Why this family cannot run the node; empty = it can.
   std::string (*refuse)(const StepQuery&);
-  /// Estimated microseconds on one thread.
+  /// Estimated microseconds on one thread; null where `variants` says it.
   double (*cost_us)(const StepQuery&);
   Result<PreparedStep> (*prepare)(const StepQuery&, StepBuilder&);
+  /// The family's ways for a node that refuse() lets pass; null = one, named after the ISA.
+  std::vector<StepVariant> (*variants)(const StepQuery&) = nullptr;
 };
 
 #define OCTET_STEP(op, step) extern const StepDef step;

@@ -7,6 +7,8 @@
 namespace octet {
 namespace {
 
+constexpr int k_rows = 6;
+
 __m256i lane_mask(int32_t channels, int vector) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(channels - 8 * vector), lane);
@@ -25,7 +27,7 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   const int64_t positions = tile.positions;
   for (int64_t s = 0; s < tile.segments; ++s) {
     const float* row[R];
-    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_f32_tile_rows + r] + tile.first_position;
+    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r] + tile.first_position;
     for (int64_t k = 0; k < positions; ++k) {
       __m256 w[C];
       for (int v = 0; v < C; ++v) w[v] = _mm256_load_ps(weights + 8 * v);
@@ -54,7 +56,7 @@ void run_tiles(const ConvF32Run& run) {
   ConvF32Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
     run_tile<R, C>(tile);
-    tile.rows += tile.table_segments * k_conv_f32_tile_rows;
+    tile.rows += tile.table_segments * k_rows;
     tile.start += R * tile.start_step;
     if (tile.residual) tile.residual += R * tile.residual_step;
     tile.y += R * tile.y_step;
@@ -77,6 +79,6 @@ void run_any(const ConvF32Run& run) { return run.channels <= 8 ? run_rows<1>(run
 
 }  // namespace
 
-const ConvF32Kernel conv_f32_avx2 = {run_any, 8, 2, "avx2 6x16"};
+const ConvF32Kernel conv_f32_avx2 = {run_any, k_rows, 8, 2, 0.5, "avx2 6x16"};
 
 }  // namespace octet

@@ -16,12 +16,34 @@
 namespace octet {
 namespace {
 
-const ConvF32Kernel* pick_kernel(Isa isa) {
-#define OCTET_KERNEL(entry, kernel) \
-  if (isa >= Isa::entry) return &kernel;
+struct Entry {
+  Isa isa;
+  const ConvF32Kernel* kernel;
+};
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> list = {
+#define OCTET_KERNEL(entry, kernel) {Isa::entry, &kernel},
 #include "kernels/conv_f32/kernels.def"
 #undef OCTET_KERNEL
-  return nullptr;
+  };
+  return list;
+}
+
+std::vector<ConvTile> tiles() {
+  std::vector<ConvTile> list;
+  for (const Entry& entry : entries()) {
+    const ConvF32Kernel& k = *entry.kernel;
+    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, k.dot_cycles, k.name});
+  }
+  return list;
+}
+
+ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
+  const TapTable taps(g, sizeof(float), 1);
+  return {.pixels = batch * g.oh * g.ow,
+          .groups = g.groups,
+          .group_channels = g.oc / g.groups,
+          .steps = taps.segments() * taps.segment_elements()};
 }
 
 constexpr float k_infinity = std::numeric_limits<float>::infinity();
@@ -31,10 +53,11 @@ size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment *
 /// One packed layer for one inner function. Scratch of a worker: [tap table][compact input].
 class ConvF32Packed final : public ConvF32 {
  public:
-  ConvF32Packed(const ConvF32Desc& desc, const ConvF32Kernel& kernel, Isa isa)
+  ConvF32Packed(const ConvF32Desc& desc, const ConvF32Kernel& kernel, CutBy cut, Isa isa)
       : desc_(desc),
         kernel_(kernel),
-        taps_(desc.geometry, sizeof(float)),
+        cut_(cut),
+        taps_(desc.geometry, sizeof(float), kernel.rows),
         activation_(activation_kernels(isa)),
         packed_(pack_conv_f32(desc, taps_, kernel)),
         pad_(allocate_aligned(sizeof(float) * static_cast<size_t>(taps_.pad_elements()))),
@@ -53,7 +76,7 @@ class ConvF32Packed final : public ConvF32 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 4 * packed_.bias.size(); }
 
   int64_t chunks(int64_t batch, int threads) const override {
-    const ConvGrid grid = conv_grid(work(batch), threads);
+    const ConvGrid grid = conv_grid(work(batch), threads, cut_);
     return grid.pixel_parts * grid.panel_parts;
   }
 
@@ -62,8 +85,8 @@ class ConvF32Packed final : public ConvF32 {
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
     const ConvWork all = work(args.batch);
-    const ConvGrid grid = conv_grid(all, threads);
-    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, k_tile_rows);
+    const ConvGrid grid = conv_grid(all, threads, cut_);
+    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
     for (int64_t first = pixels.begin; first < pixels.end;) {
       int64_t count = std::min(block_pixels_, pixels.end - first);
@@ -92,11 +115,12 @@ class ConvF32Packed final : public ConvF32 {
             .panels = panels,
             .panel_bytes = panel_bytes,
             .pixel_bytes = static_cast<int64_t>(sizeof(float)) * pixel_elements,
-            .segments = taps_.segments()};
+            .segments = taps_.segments(),
+            .tile_rows = kernel_.rows};
   }
 
-  int64_t block_tiles(int64_t pixels) const { return (pixels + k_tile_rows - 1) / k_tile_rows; }
-  int64_t table_stride() const { return taps_.segments() * k_tile_rows; }
+  int64_t block_tiles(int64_t pixels) const { return (pixels + kernel_.rows - 1) / kernel_.rows; }
+  int64_t table_stride() const { return taps_.segments() * kernel_.rows; }
   size_t table_bytes() const {
     return round_up(static_cast<size_t>(block_tiles(block_pixels_) * table_stride()) * sizeof(std::byte*));
   }
@@ -105,7 +129,7 @@ class ConvF32Packed final : public ConvF32 {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
     std::byte* const compact = scratch + table_bytes();
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
-    const TileRuns runs = tile_runs(pixels.end - pixels.begin);
+    const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
     if (taps_.is_compact()) {
       taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, compact);
       taps_.fill_compact(compact, pixels.begin, runs, table);
@@ -120,7 +144,7 @@ class ConvF32Packed final : public ConvF32 {
       }
       for (size_t b = 0; b < packed_.blocks.size(); ++b) {
         ConvF32Run run = block_run(args, panel, b, pixels.begin);
-        run.rows = reinterpret_cast<const float* const*>(table) + packed_.blocks[b].first_segment * k_tile_rows;
+        run.rows = reinterpret_cast<const float* const*>(table) + packed_.blocks[b].first_segment * kernel_.rows;
         if (streams_weights_) prefetch(panel, b, p + 1 < panels.end, run);
         run_tiles(run, runs.rows + 1, runs.tall);
         run_tiles(run, runs.rows, runs.low);
@@ -189,6 +213,7 @@ class ConvF32Packed final : public ConvF32 {
 
   ConvF32Desc desc_;  // its spans are not used after construction
   const ConvF32Kernel& kernel_;
+  CutBy cut_;
   TapTable taps_;
   ActivationKernels activation_;
   PackedConvF32 packed_;
@@ -201,13 +226,19 @@ class ConvF32Packed final : public ConvF32 {
 
 }  // namespace
 
-std::unique_ptr<const ConvF32> ConvF32::make(const ConvF32Desc& desc, Isa isa) {
+std::unique_ptr<const ConvF32> ConvF32::make(const ConvF32Desc& desc, Isa isa, std::string_view variant) {
   [[maybe_unused]] const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
-  const ConvF32Kernel* kernel = pick_kernel(isa);
-  if (!kernel) return make_conv_f32_scalar(desc);
-  return std::make_unique<ConvF32Packed>(desc, *kernel, isa);
+  if (isa == Isa::scalar) return make_conv_f32_scalar(desc);
+  const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
+  if (chosen.tile < 0) return variant.empty() ? make_conv_f32_scalar(desc) : nullptr;
+  return std::make_unique<ConvF32Packed>(desc, *entries()[static_cast<size_t>(chosen.tile)].kernel, chosen.cut, isa);
+}
+
+std::vector<ConvVariant> conv_f32_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads) {
+  if (isa == Isa::scalar) return {scalar_variant(extent_of(geometry, batch))};
+  return conv_variants(tiles(), extent_of(geometry, batch), isa, threads);
 }
 
 }  // namespace octet

@@ -7,6 +7,7 @@
 
 #include "base/isa.h"
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
 
@@ -27,7 +28,8 @@ struct ConvF32Args {
 
 class ConvF32 {
  public:
-  static std::unique_ptr<const ConvF32> make(const ConvF32Desc& desc, Isa isa);
+  /// variant: a name from conv_f32_variants, empty = the cheapest; null when isa or this machine lacks it.
+  static std::unique_ptr<const ConvF32> make(const ConvF32Desc& desc, Isa isa, std::string_view variant = {});
   virtual ~ConvF32() = default;
   virtual const char* kernel_name() const = 0;
   virtual size_t packed_bytes() const = 0;
@@ -35,5 +37,8 @@ class ConvF32 {
   virtual size_t scratch_bytes() const = 0;
   virtual void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
 };
+
+/// Every way to run a layer of this geometry, the refused ones with their reason.
+std::vector<ConvVariant> conv_f32_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads);
 
 }  // namespace octet

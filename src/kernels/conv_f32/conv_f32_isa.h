@@ -12,12 +12,9 @@
 
 namespace octet {
 
-/// Most pixels of one tile; also the stride of the pointer table.
-inline constexpr int k_conv_f32_tile_rows = 6;
-
 /// Packed weights: [segment][position][vector][lane], zero where a channel does not exist.
 struct ConvF32Run {
-  const float* const* rows = nullptr;  // [tiles][table_segments][k_conv_f32_tile_rows]
+  const float* const* rows = nullptr;  // [tiles][table_segments][kernel.rows]
   int64_t table_segments = 0;          // of the whole reduction; `rows` begins at this block's first segment
   int64_t segments = 0;
   int64_t first_position = 0, positions = 0;  // within each segment
@@ -32,18 +29,22 @@ struct ConvF32Run {
   const char* prefetch = nullptr;  // weights wanted next: one cache line per position, up to prefetch_end
   const char* prefetch_end = nullptr;
   int32_t tiles = 0;      // one after the other along the pixels
-  int32_t row_count = 0;  // pixels of a tile, 1..k_conv_f32_tile_rows
+  int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
   int32_t channels = 0;   // of the panel; exactly these are read and stored
 };
 
 struct ConvF32Kernel {
   void (*run)(const ConvF32Run& run);
-  int lanes;    // channels of one vector
-  int vectors;  // vectors of a full panel
+  int rows;           // most pixels of one tile; also the stride of the pointer table
+  int lanes;          // channels of one vector
+  int vectors;        // vectors of a full panel
+  double dot_cycles;  // of one vector of fma, for the static cost
   const char* name;
 };
 
 extern const ConvF32Kernel conv_f32_avx2;
-extern const ConvF32Kernel conv_f32_avx512_vnni;
+extern const ConvF32Kernel conv_f32_avx512_vnni_6x64;
+extern const ConvF32Kernel conv_f32_avx512_vnni_8x48;
+extern const ConvF32Kernel conv_f32_avx512_vnni_12x32;
 
 }  // namespace octet

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/implicit_gemm/variant.h"
+
 namespace octet {
 namespace {
 
@@ -35,18 +37,22 @@ std::vector<ConvF32Block> cut_reduction(const TapTable& taps, int64_t panel_widt
 PackedConvF32 pack_conv_f32(const ConvF32Desc& desc, const TapTable& taps, const ConvF32Kernel& kernel) {
   const WindowGeometry& g = desc.geometry;
   const int64_t lanes = kernel.lanes, width = lanes * kernel.vectors, group_channels = g.oc / g.groups;
+  const std::vector<int> widths = panel_vectors(group_channels, kernel.lanes, kernel.vectors);
   const size_t depth = static_cast<size_t>(taps.segments() * taps.segment_elements());
   PackedConvF32 packed;
   packed.blocks = cut_reduction(taps, width);
   size_t floats = 0, bias_floats = 0;
-  for (int64_t group = 0; group < g.groups; ++group)
-    for (int64_t c = 0; c < group_channels; c += width) {
-      const int64_t channels = std::min(width, group_channels - c);
+  for (int64_t group = 0; group < g.groups; ++group) {
+    int64_t c = 0;
+    for (const int vectors : widths) {
+      const int64_t channels = std::min(vectors * lanes, group_channels - c);
       packed.panels.push_back({group, group * group_channels + c, channels, floats, bias_floats});
-      const size_t lanes_used = static_cast<size_t>((channels + lanes - 1) / lanes * lanes);
+      const size_t lanes_used = static_cast<size_t>(vectors * lanes);
       floats += depth * lanes_used;
       bias_floats += lanes_used;
+      c += channels;
     }
+  }
   packed.weights_bytes = 4 * floats;
   packed.weights = allocate_aligned(packed.weights_bytes);
   std::memset(packed.weights.get(), 0, packed.weights_bytes);

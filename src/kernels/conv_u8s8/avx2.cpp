@@ -21,7 +21,7 @@ struct WideTile {
     const int64_t dwords = tile.dwords;
     for (int64_t s = 0; s < tile.segments; ++s) {
       const uint8_t* row[R];
-      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_tile_rows + r];
+      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r];
       for (int64_t d = 0; d < dwords; ++d) {
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
@@ -41,6 +41,6 @@ struct WideTile {
 
 }  // namespace
 
-const ConvU8S8Kernel conv_u8s8_avx2 = {run_any<WideTile>, 8, 2, true, "avx2 6x16"};
+const ConvU8S8Kernel conv_u8s8_avx2 = {run_any<WideTile>, k_rows, 8, 2, true, 1.5, "avx2 6x16"};
 
 }  // namespace octet

@@ -19,7 +19,7 @@ struct VnniTile {
     const int64_t dwords = tile.dwords;
     for (int64_t s = 0; s < tile.segments; ++s) {
       const uint8_t* row[R];
-      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_tile_rows + r];
+      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r];
       for (int64_t d = 0; d < dwords; ++d) {
         __m256i w[C];
         for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);
@@ -36,6 +36,6 @@ struct VnniTile {
 
 }  // namespace
 
-const ConvU8S8Kernel conv_u8s8_avx_vnni = {run_any<VnniTile>, 8, 2, false, "avx_vnni 6x16"};
+const ConvU8S8Kernel conv_u8s8_avx_vnni = {run_any<VnniTile>, k_rows, 8, 2, false, 0.5, "avx_vnni 6x16"};
 
 }  // namespace octet

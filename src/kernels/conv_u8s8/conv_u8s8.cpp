@@ -16,12 +16,38 @@
 namespace octet {
 namespace {
 
-const ConvU8S8Kernel* pick_kernel(Isa isa) {
-#define OCTET_KERNEL(entry, kernel) \
-  if (isa >= Isa::entry) return &kernel;
+struct Entry {
+  Isa isa;
+  const ConvU8S8Kernel* kernel;
+};
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> list = {
+#define OCTET_KERNEL(entry, kernel) {Isa::entry, &kernel},
 #include "kernels/conv_u8s8/kernels.def"
 #undef OCTET_KERNEL
-  return nullptr;
+  };
+  return list;
+}
+
+std::vector<ConvTile> tiles() {
+  std::vector<ConvTile> list;
+  for (const Entry& entry : entries()) {
+    const ConvU8S8Kernel& k = *entry.kernel;
+    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, k.dot_cycles, k.name});
+  }
+  return list;
+}
+
+/// Groups are merged as far as the widest vector allows; a narrower kernel's own merge differs a little.
+ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
+  const int64_t merge = merged_groups(g, 16);
+  WindowGeometry merged = g;
+  merged.groups /= merge;
+  const TapTable taps(merged, 1, 1);
+  return {.pixels = batch * g.oh * g.ow,
+          .groups = merged.groups,
+          .group_channels = g.oc / merged.groups,
+          .steps = taps.segments() * ((taps.segment_elements() + 3) / 4)};
 }
 
 /// Relu and Clip of a code are bounds already; every other activation needs the value as f32.
@@ -41,12 +67,13 @@ size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment *
 /// One packed layer for one inner function. Scratch of a worker: [tap table][compact input][f32 tile].
 class ConvU8S8Packed final : public ConvU8S8 {
  public:
-  ConvU8S8Packed(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, Isa isa)
+  ConvU8S8Packed(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, CutBy cut, Isa isa)
       : desc_(desc),
         kernel_(kernel),
+        cut_(cut),
         merge_(merged_groups(desc.geometry, kernel.lanes)),
         geometry_(with_merged_groups(desc.geometry, merge_)),
-        taps_(geometry_, 1),
+        taps_(geometry_, 1, kernel.rows),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
@@ -61,7 +88,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size(); }
 
   int64_t chunks(int64_t batch, int threads) const override {
-    const ConvGrid grid = conv_grid(work(batch), threads);
+    const ConvGrid grid = conv_grid(work(batch), threads, cut_);
     return grid.pixel_parts * grid.panel_parts;
   }
 
@@ -71,8 +98,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvWork all = work(args.batch);
-    const ConvGrid grid = conv_grid(all, threads);
-    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, k_tile_rows);
+    const ConvGrid grid = conv_grid(all, threads, cut_);
+    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
     for (int64_t first = pixels.begin; first < pixels.end;) {
       int64_t count = std::min(block_pixels_, pixels.end - first);
@@ -100,18 +127,19 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .panels = panels,
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
             .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
-            .segments = taps_.segments()};
+            .segments = taps_.segments(),
+            .tile_rows = kernel_.rows};
   }
 
-  int64_t block_tiles(int64_t pixels) const { return (pixels + k_tile_rows - 1) / k_tile_rows; }
+  int64_t block_tiles(int64_t pixels) const { return (pixels + kernel_.rows - 1) / kernel_.rows; }
   /// Bytes of one tile's pointers.
-  int64_t table_stride() const { return taps_.segments() * k_tile_rows; }
+  int64_t table_stride() const { return taps_.segments() * kernel_.rows; }
   size_t table_bytes() const {
     return round_up(static_cast<size_t>(block_tiles(block_pixels_) * table_stride()) * sizeof(std::byte*));
   }
   /// Only form 3 to a code passes through an f32 tile.
   size_t tile_bytes() const {
-    return through_tile() ? sizeof(float) * static_cast<size_t>(k_tile_rows * kernel_.lanes * kernel_.vectors) : 0;
+    return through_tile() ? sizeof(float) * static_cast<size_t>(kernel_.rows * kernel_.lanes * kernel_.vectors) : 0;
   }
 
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
@@ -119,7 +147,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     std::byte* const compact = scratch + table_bytes();
     float* const f32_tile = reinterpret_cast<float*>(compact + round_up(taps_.compact_bytes(block_pixels_)));
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
-    const TileRuns runs = tile_runs(pixels.end - pixels.begin);
+    const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
     if (taps_.is_compact()) {
       taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, compact);
       taps_.fill_compact(compact, pixels.begin, runs, table);
@@ -217,6 +245,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   ConvU8S8Desc desc_;  // its spans are not used after construction
   const ConvU8S8Kernel& kernel_;
+  CutBy cut_;
   int64_t merge_;
   WindowGeometry geometry_;  // with merged groups
   TapTable taps_;
@@ -230,14 +259,20 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
 }  // namespace
 
-std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa) {
+std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
   [[maybe_unused]] const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
-  const ConvU8S8Kernel* kernel = pick_kernel(isa);
-  if (!kernel) return make_conv_u8s8_scalar(desc);
-  return std::make_unique<ConvU8S8Packed>(desc, *kernel, isa);
+  if (isa == Isa::scalar) return make_conv_u8s8_scalar(desc);
+  const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
+  if (chosen.tile < 0) return variant.empty() ? make_conv_u8s8_scalar(desc) : nullptr;
+  return std::make_unique<ConvU8S8Packed>(desc, *entries()[static_cast<size_t>(chosen.tile)].kernel, chosen.cut, isa);
+}
+
+std::vector<ConvVariant> conv_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads) {
+  if (isa == Isa::scalar) return {scalar_variant(extent_of(geometry, batch))};
+  return conv_variants(tiles(), extent_of(geometry, batch), isa, threads);
 }
 
 }  // namespace octet

@@ -8,6 +8,7 @@
 
 #include "base/isa.h"
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
 
@@ -38,8 +39,9 @@ struct ConvU8S8Args {
 /// One packed layer. Immutable after make(); run_chunk may be called from many threads at once.
 class ConvU8S8 {
  public:
-  /// Packs the weights for isa. The descriptor's spans need not outlive the call.
-  static std::unique_ptr<const ConvU8S8> make(const ConvU8S8Desc& desc, Isa isa);
+  /// Packs the weights for isa. The descriptor's spans need not outlive the call. variant: a name from
+  /// conv_u8s8_variants, empty = the cheapest; null when isa or this machine lacks it.
+  static std::unique_ptr<const ConvU8S8> make(const ConvU8S8Desc& desc, Isa isa, std::string_view variant = {});
   virtual ~ConvU8S8() = default;
   /// The ISA whose inner function runs, e.g. "avx512_vnni 6x64".
   virtual const char* kernel_name() const = 0;
@@ -50,5 +52,8 @@ class ConvU8S8 {
   virtual size_t scratch_bytes() const = 0;
   virtual void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
 };
+
+/// Every way to run a layer of this geometry, the refused ones with their reason.
+std::vector<ConvVariant> conv_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads);
 
 }  // namespace octet

@@ -13,13 +13,10 @@
 
 namespace octet {
 
-/// Most pixels of one tile; also the stride of the pointer table.
-inline constexpr int k_conv_tile_rows = 6;
-
 /// Packed weights: [segment][dword][vector][lane][4 positions] s8 (or the same as s16, see ConvU8S8Kernel), zero where
 /// a position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
 struct ConvU8S8Run {
-  const uint8_t* const* rows = nullptr;  // [tiles][segments][k_conv_tile_rows]; 4 * dwords bytes are read at each
+  const uint8_t* const* rows = nullptr;  // [tiles][segments][kernel.rows]; 4 * dwords bytes are read at each
   int64_t segments = 0;
   int64_t dwords = 0;  // groups of 4 positions in a segment
   const void* weights = nullptr;
@@ -32,7 +29,7 @@ struct ConvU8S8Run {
   const char* prefetch = nullptr;     // weights wanted next: one cache line per dword, up to prefetch_end
   const char* prefetch_end = nullptr;
   int32_t tiles = 0;      // one after the other along the pixels
-  int32_t row_count = 0;  // pixels of a tile, 1..k_conv_tile_rows
+  int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
   int32_t channels = 0;   // of the panel; exactly these are stored
   int32_t residual_zero_point = 0;
   float residual_multiplier = 0.0f;
@@ -42,14 +39,18 @@ struct ConvU8S8Run {
 
 struct ConvU8S8Kernel {
   void (*run)(const ConvU8S8Run& run);
+  int rows;              // most pixels of one tile; also the stride of the pointer table
   int lanes;             // channels of one vector
   int vectors;           // vectors of a full panel
   bool widened_weights;  // s16 weights in the order (0, 2), (1, 3) of each dword's positions
+  double dot_cycles;     // of one vector of dot products, for the static cost
   const char* name;
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;
 extern const ConvU8S8Kernel conv_u8s8_avx_vnni;
-extern const ConvU8S8Kernel conv_u8s8_avx512_vnni;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_6x64;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_8x48;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_12x32;
 
 }  // namespace octet

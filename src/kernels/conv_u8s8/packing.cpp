@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/implicit_gemm/variant.h"
+
 namespace octet {
 namespace {
 
@@ -35,16 +37,19 @@ class ChannelWeights {
 std::vector<ConvU8S8Panel> lay_out_panels(const WindowGeometry& g, int64_t groups, const ConvU8S8Kernel& kernel,
                                           size_t vector_bytes) {
   std::vector<ConvU8S8Panel> panels;
-  const int64_t group_channels = g.oc / groups, width = kernel.lanes * kernel.vectors;
+  const int64_t group_channels = g.oc / groups;
+  const std::vector<int> widths = panel_vectors(group_channels, kernel.lanes, kernel.vectors);
   size_t weights_offset = 0, lane_offset = 0;
-  for (int64_t group = 0; group < groups; ++group)
-    for (int64_t c = 0; c < group_channels; c += width) {
-      const int64_t channels = std::min(width, group_channels - c);
+  for (int64_t group = 0; group < groups; ++group) {
+    int64_t c = 0;
+    for (const int vectors : widths) {
+      const int64_t channels = std::min<int64_t>(vectors * kernel.lanes, group_channels - c);
       panels.push_back({group, group * group_channels + c, channels, weights_offset, lane_offset});
-      const size_t vectors = static_cast<size_t>((channels + kernel.lanes - 1) / kernel.lanes);
-      weights_offset += vectors * vector_bytes;
-      lane_offset += vectors * static_cast<size_t>(kernel.lanes);
+      weights_offset += static_cast<size_t>(vectors) * vector_bytes;
+      lane_offset += static_cast<size_t>(vectors * kernel.lanes);
+      c += channels;
     }
+  }
   return panels;
 }
 

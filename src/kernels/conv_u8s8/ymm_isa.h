@@ -10,6 +10,8 @@
 namespace octet {
 namespace {
 
+constexpr int k_rows = 6;
+
 __m256i broadcast_4(const uint8_t* p) {
   int32_t four;
   __builtin_memcpy(&four, p, 4);
@@ -84,7 +86,7 @@ void run_tiles(const ConvU8S8Run& run) {
   ConvU8S8Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
     Tile<R, C>::run(tile);
-    tile.rows += tile.segments * k_conv_tile_rows;
+    tile.rows += tile.segments * k_rows;
     if (tile.residual) tile.residual += R * tile.residual_step;
     tile.y = static_cast<char*>(tile.y) + R * tile.y_step * (tile.f32_output ? 4 : 1);
   }

@@ -21,21 +21,23 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Time until the last worker is done, when chunks are taken as workers become free.
 double makespan_ns(const ConvWork& work, ConvGrid grid, int64_t workers) {
-  const double tiles = static_cast<double>(ceil_div(ceil_div(work.pixels, k_tile_rows), grid.pixel_parts));
+  const double tiles = static_cast<double>(ceil_div(ceil_div(work.pixels, work.tile_rows), grid.pixel_parts));
   const double panels = static_cast<double>(ceil_div(work.panels, grid.panel_parts));
   const double bytes = static_cast<double>(work.panel_bytes);
   const double panel_ns = tiles * (bytes * k_ns_per_weight_byte + k_ns_per_tile) + bytes * k_ns_per_streamed_byte;
-  const double input_ns = tiles * k_tile_rows * static_cast<double>(work.pixel_bytes) * k_ns_per_streamed_byte;
+  const double input_ns = tiles * static_cast<double>(work.tile_rows * work.pixel_bytes) * k_ns_per_streamed_byte;
   const double rounds = static_cast<double>(ceil_div(grid.pixel_parts * grid.panel_parts, workers));
   return rounds * (panels * panel_ns + input_ns + k_ns_per_chunk);
 }
 
 }  // namespace
 
-ConvGrid conv_grid(const ConvWork& work, int threads) {
+ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by) {
   const int64_t workers = std::max(1, threads);
   if (workers == 1) return {};
-  const int64_t tiles = ceil_div(work.pixels, k_tile_rows);
+  const int64_t tiles = ceil_div(work.pixels, work.tile_rows);
+  if (by == CutBy::pixels) return {std::min(tiles, 2 * workers), 1};
+  if (by == CutBy::panels) return {1, std::min(work.panels, 2 * workers)};
   // Of cuts that are as good within a few percent the finest is taken: it evens out workers that are held up.
   constexpr double k_slack = 1.04;
   ConvGrid best;
@@ -57,8 +59,8 @@ int64_t conv_block_pixels(const ConvWork& work) {
   const int64_t share = weight_bytes <= k_l2_share ? k_l1_share : k_l2_share;
   const int64_t by_table = k_table_bytes / (static_cast<int64_t>(sizeof(void*)) * work.segments);
   const int64_t pixels = std::min(share / std::max<int64_t>(work.pixel_bytes, 1), by_table);
-  const int64_t tiles = std::max<int64_t>(pixels / k_tile_rows, 4);
-  return tiles * k_tile_rows;
+  const int64_t tiles = std::max<int64_t>(pixels / work.tile_rows, 4);
+  return tiles * work.tile_rows;
 }
 
 IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple) {
@@ -66,8 +68,8 @@ IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple) {
   return {std::min(n, units * index / parts * multiple), std::min(n, units * (index + 1) / parts * multiple)};
 }
 
-TileRuns tile_runs(int64_t pixels) {
-  const int64_t tiles = (pixels + k_tile_rows - 1) / k_tile_rows;
+TileRuns tile_runs(int64_t pixels, int64_t tile_rows) {
+  const int64_t tiles = (pixels + tile_rows - 1) / tile_rows;
   const int64_t rows = pixels / tiles, tall = pixels - tiles * rows;
   return {rows, tall, tiles - tall};
 }

@@ -6,9 +6,6 @@
 
 namespace octet {
 
-/// Most pixels of a tile, and the stride of the pointer table.
-inline constexpr int64_t k_tile_rows = 6;
-
 /// Weights up to this size stay in L2 (1 to 2 MB) beside a block's activations; larger ones are fetched ahead of their
 /// use.
 inline constexpr size_t k_resident_weight_bytes = 512 << 10;
@@ -20,6 +17,7 @@ struct ConvWork {
   int64_t panel_bytes = 0;  // packed weights of one panel
   int64_t pixel_bytes = 0;  // input bytes that one more output pixel brings in
   int64_t segments = 1;     // pointers per pixel in the tap table
+  int64_t tile_rows = 6;    // most pixels of a tile
 };
 
 /// Chunks form a grid of pixel ranges x panel ranges.
@@ -32,9 +30,12 @@ struct IndexRange {
   int64_t begin = 0, end = 0;
 };
 
+/// Which of a layer's two sides is cut for the threads; automatic = the cut of least expected time.
+enum class CutBy : uint8_t { automatic, pixels, panels };
+
 /// The cut of least expected time: every worker streams the weights of its panels and computes its pixels. Few pixels
 /// or large weights therefore cut panels, many pixels and small weights cut pixels, and odd counts a bit of both.
-ConvGrid conv_grid(const ConvWork& work, int threads);
+ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by = CutBy::automatic);
 
 /// Pixels of a block: all panels meet one block before the next one begins. Small weights stay in L2 by themselves, and
 /// then a block is what fits L1; large weights are streamed once per block, which therefore takes up to half of L2.
@@ -47,6 +48,6 @@ IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple = 1
 struct TileRuns {
   int64_t rows = 0, tall = 0, low = 0;
 };
-TileRuns tile_runs(int64_t pixels);
+TileRuns tile_runs(int64_t pixels, int64_t tile_rows);
 
 }  // namespace octet

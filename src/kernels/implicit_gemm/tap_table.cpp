@@ -24,8 +24,11 @@ std::byte* squeeze(const std::byte* from, int64_t pitch_bytes, int64_t pixels, i
 
 }  // namespace
 
-TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes)
-    : geometry_(geometry), element_bytes_(static_cast<int64_t>(element_bytes)), compact_(wants_compact(geometry)) {
+TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows)
+    : geometry_(geometry),
+      element_bytes_(static_cast<int64_t>(element_bytes)),
+      tile_rows_(tile_rows),
+      compact_(wants_compact(geometry)) {
   const WindowGeometry& g = geometry_;
   const int64_t channels = g.ic / g.groups;
   segments_ = compact_ ? g.kh : g.kh * g.kw;
@@ -84,11 +87,11 @@ void TapTable::fill_compact(const std::byte* copy, int64_t first, TileRuns runs,
   const int64_t segment_step = g.dilation_h * compact_row_bytes_;
   int64_t ox = first % g.ow;
   const std::byte* output_row = copy;
-  for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * k_tile_rows) {
+  for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * tile_rows_) {
     const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
     for (int64_t r = 0; r < rows; ++r) {
       const std::byte* pixel = output_row + ox * pixel_step;
-      for (int64_t s = 0; s < segments_; ++s, pixel += segment_step) table[s * k_tile_rows + r] = pixel;
+      for (int64_t s = 0; s < segments_; ++s, pixel += segment_step) table[s * tile_rows_ + r] = pixel;
       if (++ox == g.ow) ox = 0, output_row += row_step;
     }
   }
@@ -102,14 +105,14 @@ void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, Til
   if (is_linear_) {  // a 1x1 convolution that visits every pixel
     const int64_t pitch_bytes = g.x_pitch * element_bytes_;
     const std::byte* pixel = x + first * pitch_bytes;
-    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += k_tile_rows) {
+    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += tile_rows_) {
       const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
       for (int64_t r = 0; r < rows; ++r, pixel += pitch_bytes) table[r] = pixel;
     }
     return;
   }
   Walk at{first / (g.ow * g.oh), first / g.ow % g.oh, first % g.ow};
-  for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * k_tile_rows) {
+  for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * tile_rows_) {
     const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
     for (int64_t r = 0; r < rows; ++r) {
       fill_pixel(x, pad, at, table + r);
@@ -127,12 +130,12 @@ void TapTable::fill_pixel(const std::byte* x, const std::byte* pad, const Walk& 
   const bool inside =
       iy >= 0 && ix >= 0 && iy + (g.kh - 1) * g.dilation_h < g.ih && ix + (g.kw - 1) * g.dilation_w < g.iw;
   if (inside) {
-    for (int64_t s = 0; s < segments_; ++s) column[s * k_tile_rows] = x + (origin + offsets_[static_cast<size_t>(s)]);
+    for (int64_t s = 0; s < segments_; ++s) column[s * tile_rows_] = x + (origin + offsets_[static_cast<size_t>(s)]);
     return;
   }
   size_t s = 0;
   for (int64_t ky = 0; ky < g.kh; ++ky)
-    for (int64_t kx = 0; kx < g.kw; ++kx, ++s, column += k_tile_rows) {
+    for (int64_t kx = 0; kx < g.kw; ++kx, ++s, column += tile_rows_) {
       const int64_t y_in = iy + ky * g.dilation_h, x_in = ix + kx * g.dilation_w;
       const bool real = y_in >= 0 && y_in < g.ih && x_in >= 0 && x_in < g.iw;
       *column = real ? x + (origin + offsets_[s]) : pad;

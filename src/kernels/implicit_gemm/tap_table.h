@@ -21,8 +21,8 @@ namespace octet {
 
 class TapTable {
  public:
-  /// element_bytes: 1 (u8 codes) or 4 (f32).
-  TapTable(const WindowGeometry& geometry, size_t element_bytes);
+  /// element_bytes: 1 (u8 codes) or 4 (f32). tile_rows: most pixels of a tile, and the stride of the table.
+  TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows);
 
   bool is_compact() const { return compact_; }
   int64_t segments() const { return segments_; }
@@ -38,7 +38,7 @@ class TapTable {
   /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
   void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy) const;
 
-  /// Fills table[(tile * segments + s) * k_tile_rows + r] for the tiles of the output pixels from `first` on, counted
+  /// Fills table[(tile * segments + s) * tile_rows + r] for the tiles of the output pixels from `first` on, counted
   /// over the whole batch, for channels from first_channel on.
   void fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
             const std::byte** table) const;
@@ -53,7 +53,7 @@ class TapTable {
   void fill_pixel(const std::byte* x, const std::byte* pad, const Walk& at, const std::byte** column) const;
 
   WindowGeometry geometry_;
-  int64_t element_bytes_;
+  int64_t element_bytes_, tile_rows_;
   bool compact_;
   bool is_linear_;  // output pixel i reads input pixel i and no other
   int64_t segments_, segment_elements_;

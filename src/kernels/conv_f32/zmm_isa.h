@@ -1,5 +1,7 @@
-// FP32 convolution for AVX512: tiles of up to 6 pixels x 64 channels in 24 accumulators. A position takes 4 weight
-// vectors and 6 broadcasts for 24 fma, so the loads are hidden.
+#pragma once
+// FP32 convolution for AVX512: tiles of up to `rows` pixels x `vectors` * 16 channels. A position takes `vectors`
+// weight vectors and `rows` broadcasts for rows * vectors fma; 6 x 4, 8 x 3 and 12 x 2 leave the loads hidden and fill
+// most of the 32 registers. Everything is in an unnamed namespace: each file that includes this has its own copy.
 
 #include <immintrin.h>
 
@@ -26,12 +28,13 @@ inline __attribute__((always_inline)) void prefetch_next(const ConvF32Run& tile)
 
 // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
 // inner loop has none to spare.
-template <int R, int C>
+template <int rows, int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   prefetch_next<R, C>(tile);
   __m512 acc[R][C];
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
     for (int v = 0; v < C; ++v)
       acc[r][v] = _mm512_maskz_loadu_ps(lane_mask(tile.channels, v), tile.start + r * tile.start_step + 16 * v);
   const float* weights = tile.weights;
@@ -39,23 +42,26 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   const int64_t positions = tile.positions, prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
   for (int64_t s = 0; s < tile.segments; ++s) {
     const float* row[R];
-    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_conv_f32_tile_rows + r] + tile.first_position;
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r] + tile.first_position;
     for (int64_t k = 0; k < positions; ++k) {
       _mm_prefetch(prefetch, _MM_HINT_T1);
       prefetch += prefetch_step;
       __m512 w[C];
+#pragma GCC unroll 4
       for (int v = 0; v < C; ++v) w[v] = _mm512_load_ps(weights + 16 * v);
       weights += 16 * C;
-#pragma GCC unroll 6
+#pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
         const __m512 x = _mm512_set1_ps(row[r][k]);
+#pragma GCC unroll 4
         for (int v = 0; v < C; ++v) acc[r][v] = _mm512_fmadd_ps(x, w[v], acc[r][v]);
       }
     }
   }
   // max and min return their second operand when one is NaN: that keeps the NaN of a value.
   const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v) {
       const __mmask16 mask = lane_mask(tile.channels, v);
@@ -66,12 +72,12 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
     }
 }
 
-template <int R, int C>
+template <int rows, int R, int C>
 void run_tiles(const ConvF32Run& run) {
   ConvF32Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C>(tile);
-    tile.rows += tile.table_segments * k_conv_f32_tile_rows;
+    run_tile<rows, R, C>(tile);
+    tile.rows += tile.table_segments * rows;
     tile.start += R * tile.start_step;
     if (tile.residual) tile.residual += R * tile.residual_step;
     tile.y += R * tile.y_step;
@@ -79,29 +85,28 @@ void run_tiles(const ConvF32Run& run) {
   }
 }
 
-template <int C>
+/// Finds R = row_count among 1 .. rows.
+template <int rows, int R, int C>
 void run_rows(const ConvF32Run& run) {
-  switch (run.row_count) {
-    case 1: return run_tiles<1, C>(run);
-    case 2: return run_tiles<2, C>(run);
-    case 3: return run_tiles<3, C>(run);
-    case 4: return run_tiles<4, C>(run);
-    case 5: return run_tiles<5, C>(run);
-    default: return run_tiles<6, C>(run);
+  if constexpr (R > 1) {
+    if (run.row_count < R) return run_rows<rows, R - 1, C>(run);
   }
+  return run_tiles<rows, R, C>(run);
 }
 
-void run_any(const ConvF32Run& run) {
-  switch ((run.channels + 15) / 16) {
-    case 1: return run_rows<1>(run);
-    case 2: return run_rows<2>(run);
-    case 3: return run_rows<3>(run);
-    default: return run_rows<4>(run);
+/// Finds C, the vectors that the panel's channels fill, among 1 .. vectors.
+template <int rows, int C>
+void run_panel(const ConvF32Run& run) {
+  if constexpr (C > 1) {
+    if (run.channels <= 16 * (C - 1)) return run_panel<rows, C - 1>(run);
   }
+  return run_rows<rows, rows, C>(run);
+}
+
+template <int rows, int vectors>
+constexpr ConvF32Kernel zmm_kernel(const char* name) {
+  return {run_panel<rows, vectors>, rows, 16, vectors, 0.5, name};
 }
 
 }  // namespace
-
-const ConvF32Kernel conv_f32_avx512_vnni = {run_any, 16, 4, "avx512_vnni 6x64"};
-
 }  // namespace octet

@@ -1,0 +1,95 @@
+#include "kernels/implicit_gemm/variant.h"
+
+#include <algorithm>
+
+namespace octet {
+namespace {
+
+constexpr std::string_view k_by_panels = " by panels", k_by_pixels = " by pixels";
+
+// A core as the model sees it: two loads and two vectors of dot products per cycle, sums that can be added to every
+// four cycles, some cycles around each tile and for each vector of results, and a round clock. Only ratios matter.
+constexpr double k_cycles_per_load = 0.5;
+constexpr double k_latency_cycles = 4;
+constexpr double k_cycles_per_tile = 25;
+constexpr double k_cycles_per_result = 3.5;
+constexpr double k_cycles_per_us = 3500;
+
+double cost_us(const ConvTile& tile, const ConvExtent& extent) {
+  const int64_t tiles = (extent.pixels + tile.rows - 1) / tile.rows;
+  const double rows = static_cast<double>(extent.pixels) / static_cast<double>(tiles);
+  double cycles = 0;
+  for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors)) {
+    const double dots = rows * vectors;
+    const double step = std::max({dots * tile.dot_cycles, (rows + vectors) * k_cycles_per_load, k_latency_cycles});
+    cycles += static_cast<double>(extent.steps) * step + dots * k_cycles_per_result + k_cycles_per_tile;
+  }
+  return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
+}
+
+/// Empty, or why the tile cannot be used under `isa`.
+std::string refuse(const ConvTile& tile, Isa isa) {
+  if (tile.isa > isa)
+    return "needs " + std::string(name(tile.isa)) + ", the engine is built for " + std::string(name(isa));
+  const std::vector<Isa> have = available_isas();
+  if (std::find(have.begin(), have.end(), tile.isa) == have.end())
+    return "this machine has no " + std::string(name(tile.isa));
+  return "";
+}
+
+int cheapest(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa) {
+  int best = -1;
+  double best_us = 0;
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    if (!refuse(tiles[i], isa).empty()) continue;
+    const double us = cost_us(tiles[i], extent);
+    if (best < 0 || us < best_us) best = static_cast<int>(i), best_us = us;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::vector<int> panel_vectors(int64_t channels, int lanes, int most) {
+  const int64_t vectors = (channels + lanes - 1) / lanes;
+  const int64_t panels = (vectors + most - 1) / most;
+  std::vector<int> widths;
+  for (int64_t p = 0; p < panels; ++p)
+    widths.push_back(static_cast<int>(vectors / panels + (p < vectors % panels ? 1 : 0)));
+  return widths;
+}
+
+std::vector<ConvVariant> conv_variants(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa,
+                                       int threads) {
+  std::vector<ConvVariant> variants;
+  const int best = cheapest(tiles, extent, isa);
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    ConvVariant variant{std::string(tiles[i].name), refuse(tiles[i], isa), 0};
+    if (variant.refused.empty()) variant.cost_us = cost_us(tiles[i], extent);
+    variants.push_back(variant);
+    if (threads == 1 || static_cast<int>(i) != best) continue;
+    // A shade dearer than the automatic cut: without a measurement that one is taken.
+    for (const std::string_view cut : {k_by_panels, k_by_pixels})
+      variants.push_back({variant.name + std::string(cut), "", variant.cost_us * 1.01});
+  }
+  return variants;
+}
+
+ConvVariant scalar_variant(const ConvExtent& extent) {
+  constexpr double k_steps_per_us = 1000;
+  const auto steps = static_cast<double>(extent.pixels * extent.groups * extent.group_channels * extent.steps);
+  return {std::string(name(Isa::scalar)), "", steps / k_steps_per_us};
+}
+
+ChosenVariant choose_variant(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa,
+                             std::string_view name) {
+  if (name.empty()) return {cheapest(tiles, extent, isa), CutBy::automatic};
+  ChosenVariant chosen;
+  if (name.ends_with(k_by_panels)) chosen.cut = CutBy::panels, name.remove_suffix(k_by_panels.size());
+  if (name.ends_with(k_by_pixels)) chosen.cut = CutBy::pixels, name.remove_suffix(k_by_pixels.size());
+  for (size_t i = 0; i < tiles.size(); ++i)
+    if (tiles[i].name == name && refuse(tiles[i], isa).empty()) chosen.tile = static_cast<int>(i);
+  return chosen;
+}
+
+}  // namespace octet

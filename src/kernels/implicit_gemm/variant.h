@@ -1,0 +1,56 @@
+#pragma once
+// One way among several to run a convolution: an inner function with its tile, and the side of the work that is cut for
+// the threads. The static cost ranks the ways; a measurement may rank them otherwise.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/isa.h"
+#include "kernels/conventions.h"
+#include "kernels/implicit_gemm/split.h"
+
+namespace octet {
+
+struct ConvVariant {
+  std::string name;     // "avx512_vnni 6x64", "avx512_vnni 6x64 by panels"
+  std::string refused;  // empty = it can be used; else why not
+  double cost_us = 0;   // static estimate on one thread
+};
+
+/// An inner function as the cost model sees it.
+struct ConvTile {
+  Isa isa = Isa::scalar;    // that it needs
+  int rows = 6;             // most pixels
+  int lanes = 16;           // channels of a vector
+  int vectors = 4;          // of a full panel
+  double dot_cycles = 0.5;  // of one vector of dot products or fma
+  std::string_view name;
+};
+
+/// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction.
+struct ConvExtent {
+  int64_t pixels = 1, groups = 1, group_channels = 1, steps = 1;
+};
+
+/// How many vectors each panel of `channels` channels has: as few panels as `most` vectors allow, of equal width where
+/// that can be, since a narrow last panel would leave the multipliers idle.
+std::vector<int> panel_vectors(int64_t channels, int lanes, int most);
+
+/// Every tile of the list for this layer with its cost, or the reason why not; with several threads also the two forced
+/// cuts of the cheapest one.
+std::vector<ConvVariant> conv_variants(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa, int threads);
+
+/// The judge's plain loops, the only way where the engine is built for no vector ISA.
+ConvVariant scalar_variant(const ConvExtent& extent);
+
+/// A variant's name taken apart: index in `tiles` or -1, and the cut. An empty name is the cheapest tile.
+struct ChosenVariant {
+  int tile = -1;
+  CutBy cut = CutBy::automatic;
+};
+ChosenVariant choose_variant(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa, std::string_view name);
+
+}  // namespace octet
