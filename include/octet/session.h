@@ -26,10 +26,13 @@ struct SessionSpec {
   CalibrateSpec calibration;  // calibration.data.path
   QuantizeSpec quantization;
   std::set<std::string> skip_passes;
+  /// 0 to 2: the static cost model chooses the tactics; 3, 4, 5: they are timed, longer each time.
+  int optimization_level = 2;
+  std::string timing_cache;  // file, read and updated when timing; empty = none
 };
 
 struct SessionTimes {
-  double calibrate_s = 0, build_s = 0;
+  double calibrate_s = 0, tune_s = 0, build_s = 0;
 };
 
 /// One input or output as bound.
@@ -59,6 +62,8 @@ class Session {
   size_t arena_bytes() const;
   std::vector<LayerInfo> layers() const;
   const SessionTimes& times() const;
+  /// Every candidate tactic with its time or the reason why it was not timed; empty when nothing was timed.
+  const std::string& tuning_log() const;
   const std::vector<std::string>& notes() const;
   const std::string& calibration_preprocess() const;  // empty when not calibrated here
   bool ends_in_softmax() const;                       // output 0 is a Softmax already

@@ -7,6 +7,7 @@
 #include "base/isa.h"
 #include "ir/op.h"
 #include "passes/passes.h"
+#include "runtime/tune.h"
 
 namespace octet {
 namespace {
@@ -99,6 +100,32 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
 
 }  // namespace
 
+namespace {
+
+/// The tactics by measurement, when the specification asks for it.
+Result<TacticChoice> choose_tactics(const Graph& graph, Backend& backend, const SessionSpec& spec,
+                                    Session::State& state) {
+  if (spec.optimization_level < 3) return TacticChoice();
+  TimingCache cache;
+  if (!spec.timing_cache.empty()) {
+    Result<TimingCache> loaded = TimingCache::load(spec.timing_cache);
+    if (!loaded) return loaded.error();
+    cache = *std::move(loaded);
+  }
+  const size_t known = cache.size();
+  Result<TuningReport> report = tune(graph, backend, {.level = spec.optimization_level, .cache = &cache});
+  if (!report) return report.error();
+  if (!spec.timing_cache.empty() && cache.size() > known) {
+    if (Result<Done> saved = cache.save(spec.timing_cache); !saved) return saved.error();
+  }
+  state.notes.push_back(report->summary());
+  state.tuning_log = report->log();
+  state.times.tune_s = report->seconds;
+  return std::move(report->choice);
+}
+
+}  // namespace
+
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -118,7 +145,9 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (!graph) return within(model.path(), graph.error());
   for (const Node& node : graph->nodes)
     state->ends_in_softmax |= is_op(node, "Softmax") && node.outputs[0] == graph->outputs[0];
-  Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*graph), *backend);
+  const Result<TacticChoice> choice = choose_tactics(*graph, **backend, spec, *state);
+  if (!choice) return within(model.path(), choice.error());
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*graph), *backend, *choice);
   if (!engine) return within(model.path(), engine.error());
   state->engine = *engine;
   Result<Context> context = Context::make(state->engine);
@@ -152,6 +181,7 @@ std::string Session::precision() const { return state_->precision; }
 size_t Session::packed_bytes() const { return state_->engine->program().packed_bytes(); }
 size_t Session::arena_bytes() const { return state_->engine->plan().arena_bytes; }
 const SessionTimes& Session::times() const { return state_->times; }
+const std::string& Session::tuning_log() const { return state_->tuning_log; }
 const std::vector<std::string>& Session::notes() const { return state_->notes; }
 const std::string& Session::calibration_preprocess() const { return state_->calibration_preprocess; }
 bool Session::ends_in_softmax() const { return state_->ends_in_softmax; }

@@ -34,6 +34,7 @@ struct Session::State {
   int threads = 1;
   std::vector<std::string> notes;
   SessionTimes times;
+  std::string tuning_log;
   std::string calibration_preprocess;
   bool ends_in_softmax = false;
   Result<Done> run(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);

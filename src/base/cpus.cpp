@@ -119,4 +119,18 @@ int allowed_cpus() {
   return std::max(1, cpus);
 }
 
+std::string cpu_model() {
+  const std::string info = read_kernel_file("/proc/cpuinfo").value_or("");
+  const auto field = [&info](std::string_view key) -> std::string {
+    const size_t line = info.find("\n" + std::string(key));
+    if (line == std::string::npos) return "";
+    const size_t colon = info.find(": ", line), end = info.find('\n', line + 1);
+    if (colon == std::string::npos || end == std::string::npos || colon > end) return "";
+    return info.substr(colon + 2, end - colon - 2);
+  };
+  const std::string name = field("model name");
+  if (name.empty()) return "unknown CPU";
+  return name + " family " + field("cpu family") + " model " + field("model\t") + " stepping " + field("stepping");
+}
+
 }  // namespace octet

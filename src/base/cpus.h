@@ -15,4 +15,7 @@ int allowed_cpus();
 /// because an outer group binds too. Nothing when there is no quota.
 std::optional<double> cgroup_cpu_quota(const std::string& root, std::string_view memberships);
 
+/// "AMD EPYC 9B14 family 25 model 17 stepping 1" from /proc/cpuinfo; "unknown CPU" where that cannot be read.
+std::string cpu_model();
+
 }  // namespace octet

@@ -38,7 +38,7 @@ int bench_models(const Flags& f) {
     if (i == 1 && !f.precision2.empty()) spec->precision = f.precision2;
     Result<Session> session = Session::build(models[i], *spec);
     if (!session) return fail(session.error());
-    f.output.print_notes(session->notes());
+    f.output.print_notes(*session);
     sessions.push_back(std::move(*session));
   }
   if (sessions.size() == 1) {

@@ -26,7 +26,7 @@ int classify_images(Flags& f) {
   if (!spec) return fail(spec.error());
   Result<Session> session = Session::build(*model, *spec);
   if (!session) return fail(session.error());
-  f.output.print_notes(session->notes());
+  f.output.print_notes(*session);
   f.spec.data = f.data.data;
   const Result<ClassifyReport> report = classify(*session, f.spec);
   if (!report) return fail(report.error());

@@ -45,7 +45,7 @@ int evaluate_models(const Flags& f) {
     if (i == 1 && !f.precision2.empty()) spec->precision = f.precision2;
     Result<Session> session = Session::build(models[i], *spec);
     if (!session) return fail(session.error());
-    f.output.print_notes(session->notes());
+    f.output.print_notes(*session);
     if (!f.output.json) print_ports(models[i], *session);
     sessions.push_back(std::move(*session));
   }

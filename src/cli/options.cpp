@@ -50,6 +50,11 @@ void OutputFlags::print_notes(const std::vector<std::string>& notes) const {
   if (shown < notes.size()) std::fprintf(stderr, "note: %zu more (--verbose shows them)\n", notes.size() - shown);
 }
 
+void OutputFlags::print_notes(const Session& session) const {
+  print_notes(session.notes());
+  if (verbose && !quiet) std::fputs(session.tuning_log().c_str(), stderr);
+}
+
 void DataFlags::add(CLI::App& sub, bool required) {
   auto* path = sub.add_option("--data", data.path,
                               "image, folder of images, CIFAR-10 .bin, .npy, .npz, shapes:N or synthetic:N");
@@ -93,6 +98,14 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
       ->check(at_least(1));
   sub.add_option("--shapes", shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", skip_passes, "leave a pass out (names: octet inspect --passes)");
+  auto* level = sub.add_option("--builderOptimizationLevel", optimization_level,
+                               "0 to 2: tactics by the static cost model; 3 to 5: by measurement, longer each time")
+                    ->capture_default_str()
+                    ->check(CLI::Range(0, 5));
+  sub.add_flag("--tune", tune, "time the candidate tactics of every layer: --builderOptimizationLevel 3")
+      ->excludes(level);
+  sub.add_option("--timing-cache,--timingCacheFile", timing_cache,
+                 "file of measured times, read and updated when tuning; with all times in it nothing is measured");
   calibration.data.limit = 512;
   calibration.add(sub);
 }
@@ -145,6 +158,8 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
   spec.quantization.target = calibration.target;
   spec.quantization.keep_float = {calibration.keep_float.begin(), calibration.keep_float.end()};
   spec.skip_passes = {skip_passes.begin(), skip_passes.end()};
+  spec.optimization_level = tune ? 3 : optimization_level;
+  spec.timing_cache = timing_cache;
   return spec;
 }
 

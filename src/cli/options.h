@@ -20,6 +20,8 @@ struct OutputFlags {
   void add(CLI::App& sub);
   /// Notes go to stderr: all with --verbose, none with --quiet, else the first few and how many more.
   void print_notes(const std::vector<std::string>& notes) const;
+  /// A session's notes, and with --verbose the log of its tuning.
+  void print_notes(const Session& session) const;
 };
 
 /// --data, --preprocess, --limit, --shuffle.
@@ -37,12 +39,15 @@ struct CalibrationFlags {
   void add(CLI::App& sub);
 };
 
-/// --precision, --device, --threads, --batch, --shapes, --skip-pass with the calibration flags.
+/// --precision, --device, --threads, --batch, --shapes, --skip-pass, --tune, --timing-cache with the calibration flags.
 struct SessionFlags {
   std::string precision, device = "cpu";
   int threads = 1;
   int64_t batch = 0;
   std::vector<std::string> shapes, skip_passes;
+  bool tune = false;
+  int optimization_level = 2;
+  std::string timing_cache;
   CalibrationFlags calibration;
   void add(CLI::App& sub, const std::string& default_precision);
   /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.

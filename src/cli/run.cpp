@@ -31,7 +31,7 @@ int run_model(Flags& f) {
   if (!spec) return fail(spec.error());
   Result<Session> session = Session::build(*model, *spec);
   if (!session) return fail(session.error());
-  f.output.print_notes(session->notes());
+  f.output.print_notes(*session);
   const Result<RunReport> report = run_files(*session, f.spec);
   if (!report) return fail(report.error());
   std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());

@@ -62,6 +62,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;    // "cpu", "ref"
   virtual std::string description() const = 0;  // "cpu avx512_vnni, 1 thread"
+  /// What a measured time holds for: model of the device, ISA, threads, version of the kernels. One line, no tabs.
+  virtual std::string timing_key() const { return description(); }
   /// Every way this back end knows for the node, refused ones with their reason. Empty = the op is unknown to it.
   virtual std::vector<Tactic> tactics(const Graph& graph, NodeId node) const = 0;
   /// Bytes of arena for a value in this back end's layout, room behind it included; 0 = it needs none (a graph input or
@@ -78,7 +80,7 @@ class Backend {
 };
 
 /// Plans a graph whose shapes are all known: picks tactics, lays the arena out by liveness (lowest free address first).
-/// An Error lists every step that no tactic supports, with the reasons.
-Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend);
+/// An Error lists every step that no tactic supports, or not the one that `choice` names, with the reasons.
+Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend, const TacticChoice& choice = {});
 
 }  // namespace octet

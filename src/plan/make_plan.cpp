@@ -54,22 +54,33 @@ const Tactic* cheapest(const std::vector<Tactic>& tactics) {
   return best;
 }
 
+/// The tactic of that name, if it is supported.
+const Tactic* named(const std::vector<Tactic>& tactics, const std::string& name) {
+  for (const Tactic& tactic : tactics)
+    if (tactic.name == name && tactic.refused.empty()) return &tactic;
+  return nullptr;
+}
+
 std::string reasons(const std::vector<Tactic>& tactics) {
   if (tactics.empty()) return "the op is unknown to this back end";
   std::string text;
-  for (const Tactic& tactic : tactics) text += (text.empty() ? "" : "; ") + tactic.name + ": " + tactic.refused;
+  for (const Tactic& tactic : tactics)
+    text += (text.empty() ? "" : "; ") + tactic.name + ": " + (tactic.refused.empty() ? "supported" : tactic.refused);
   return text;
 }
 
-Result<std::vector<Step>> choose_tactics(const Graph& graph, const Backend& backend) {
+Result<std::vector<Step>> choose_tactics(const Graph& graph, const Backend& backend, const TacticChoice& choice) {
   std::vector<Step> steps;
   std::vector<std::string> refused;
   for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
     const std::vector<Tactic> tactics = backend.tactics(graph, id);
-    if (const Tactic* best = cheapest(tactics)) {
+    const size_t n = static_cast<size_t>(id);
+    const bool is_chosen = n < choice.size() && !choice[n].empty();
+    if (const Tactic* best = is_chosen ? named(tactics, choice[n]) : cheapest(tactics)) {
       steps.push_back({id, best->name});
     } else {
-      refused.push_back(node_text(graph, graph.node(id)) + ": " + reasons(tactics));
+      const std::string wish = is_chosen ? "tactic '" + choice[n] + "' is not to be had: " : "";
+      refused.push_back(node_text(graph, graph.node(id)) + ": " + wish + reasons(tactics));
     }
   }
   if (refused.empty()) return steps;
@@ -186,9 +197,9 @@ Result<std::unique_ptr<Workspace>> HostWorkspace::make(size_t bytes) {
   return std::unique_ptr<Workspace>(std::move(made));
 }
 
-Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend) {
+Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend, const TacticChoice& choice) {
   if (Result<Done> shapes = check_shapes(graph); !shapes) return shapes.error();
-  Result<std::vector<Step>> steps = choose_tactics(graph, backend);
+  Result<std::vector<Step>> steps = choose_tactics(graph, backend, choice);
   if (!steps) return steps.error();
   auto plan = std::make_shared<Plan>();
   plan->steps = *std::move(steps);

@@ -18,6 +18,9 @@ struct Tactic {
   double cost_us = 0;   // static estimate; the smallest supported one is chosen
 };
 
+/// The tactic wanted for each node, by NodeId; an empty string, or no list at all, leaves it to the static cost.
+using TacticChoice = std::vector<std::string>;
+
 struct Step {
   NodeId node = -1;
   std::string tactic;

@@ -60,8 +60,9 @@ Result<Done> check_bindings(std::string_view kind, const Graph& graph, const std
 
 }  // namespace
 
-Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr<Backend> backend) {
-  Result<std::shared_ptr<const Plan>> plan = make_plan(std::move(graph), *backend);
+Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr<Backend> backend,
+                                                    const TacticChoice& choice) {
+  Result<std::shared_ptr<const Plan>> plan = make_plan(std::move(graph), *backend, choice);
   if (!plan) return plan.error();
   Result<std::unique_ptr<const Program>> program = backend->prepare(*plan);
   if (!program) return program.error();

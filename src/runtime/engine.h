@@ -12,8 +12,10 @@ namespace octet {
 
 class Engine {
  public:
-  /// graph: fused, all shapes known (passes/bind_shapes). The engine shares the back end with its contexts.
-  static Result<std::shared_ptr<const Engine>> build(Graph graph, std::shared_ptr<Backend> backend);
+  /// graph: fused, all shapes known (passes/bind_shapes). The engine shares the back end with its contexts. choice: as
+  /// make_plan takes it, from runtime/tune.h or a plan file.
+  static Result<std::shared_ptr<const Engine>> build(Graph graph, std::shared_ptr<Backend> backend,
+                                                     const TacticChoice& choice = {});
   const Plan& plan() const { return *plan_; }
   const Program& program() const { return *program_; }
   Backend& backend() const { return *backend_; }

@@ -1,0 +1,72 @@
+#include "runtime/trial.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "ir/op.h"
+
+namespace octet {
+namespace {
+
+/// Numbers in [-1, 1] for floats, any byte for codes, zero for indices.
+void fill(std::byte* data, DType dtype, size_t bytes) {
+  uint64_t state = 0x9e3779b97f4a7c15ull;
+  const auto next = [&state] { return state = state * 6364136223846793005ull + 1442695040888963407ull; };
+  std::memset(data, 0, bytes);
+  if (dtype == DType::f32) {
+    for (size_t i = 0; i < bytes / sizeof(float); ++i)
+      reinterpret_cast<float*>(data)[i] = static_cast<float>(static_cast<double>(next() >> 40) / 8388608.0 - 1.0);
+  } else if (size_of(dtype) == 1) {
+    for (size_t i = 0; i < bytes; ++i) data[i] = static_cast<std::byte>(next() >> 56);
+  }
+}
+
+}  // namespace
+
+Result<Trial> Trial::make(Graph graph, Backend& backend, const TacticChoice& choice) {
+  Trial trial;
+  trial.backend_ = &backend;
+  Result<std::shared_ptr<const Plan>> plan = make_plan(std::move(graph), backend, choice);
+  if (!plan) return plan.error();
+  trial.plan_ = *std::move(plan);
+  Result<std::unique_ptr<const Program>> program = backend.prepare(trial.plan_);
+  if (!program) return program.error();
+  trial.program_ = *std::move(program);
+  for (int i = 0; i < 2; ++i) {
+    Result<std::unique_ptr<Workspace>> workspace = backend.make_workspace(*trial.program_);
+    if (!workspace) return workspace.error();
+    trial.workspaces_.push_back(*std::move(workspace));
+  }
+  const Graph& g = trial.plan_->graph;
+  const auto bind = [&](ValueId v, std::vector<TensorView>& views) {
+    const Value& value = g.value(v);
+    const Dims dims = *known_dims(*value.shape);
+    const size_t bytes = static_cast<size_t>(element_count(dims).value_or(0)) * size_of(value.dtype);
+    trial.buffers_.push_back(allocate_aligned(bytes));
+    if (!trial.buffers_.back()) return false;
+    fill(trial.buffers_.back().get(), value.dtype, bytes);
+    views.push_back(TensorView::dense(value.dtype, dims, trial.buffers_.back().get()));
+    return true;
+  };
+  bool has_memory = true;
+  for (const ValueId v : g.inputs) has_memory = has_memory && bind(v, trial.io_.inputs);
+  for (const ValueId v : g.outputs) has_memory = has_memory && bind(v, trial.io_.outputs);
+  if (!has_memory) return Error{ErrorCode::out_of_memory, "no memory to time tactics with"};
+  return trial;
+}
+
+Result<std::vector<double>> Trial::step_seconds() {
+  std::vector<double> seconds;
+  RunHooks hooks;
+  hooks.step_seconds = &seconds;
+  if (Result<Done> ran = backend_->run(*program_, next_workspace(), io_, hooks); !ran) return ran.error();
+  return seconds;
+}
+
+Result<double> Trial::run_seconds() {
+  const auto start = std::chrono::steady_clock::now();
+  if (Result<Done> ran = backend_->run(*program_, next_workspace(), io_, {}); !ran) return ran.error();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace octet
