@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build git python3 python3-venv pkg-config
-  libcli11-dev nlohmann-json3-dev libxxhash-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libgtest-dev libgmock-dev
+  libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libxxhash-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libgtest-dev libgmock-dev
   clang lld clang-format clang-tidy libclang-rt-14-dev)
 
 missing=()

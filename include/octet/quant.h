@@ -9,6 +9,10 @@
 // where octet's default is another.
 
 #include "octet/result.h"
+#include "quant/calibrator.h"
+#include "quant/descriptor.h"
 #include "quant/formulas.h"
 #include "quant/functions.h"
+#include "quant/quantizer.h"
 #include "quant/reduce_amax.h"
+#include "quant/weights.h"

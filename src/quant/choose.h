@@ -29,12 +29,13 @@ inline constexpr int k_bins_per_level = 32;  // D28: fewer leave the search noth
 
 /// Smallest upper edge with at least percentile % of the elements at or below it.
 double percentile_threshold(const Bins& bins, double percentile);
-/// Kullback-Leibler search; candidates keep start, start+1, ... bins. Fewer bins than start: the maximum.
-double entropy_threshold(const Bins& bins, int levels, int start);
+/// Kullback-Leibler search; candidates keep start, start+stride, ... bins. Fewer bins than start: the maximum.
+double entropy_threshold(const Bins& bins, int levels, int start, int stride = 1);
 /// Smallest expected squared error with codes 0..levels-1; candidates keep start+1, start+2, ... bins, and the maximum.
 double mse_threshold(const Bins& bins, int levels, int start);
 
-/// The prices that entropy_threshold compares: D(i) for i = start .. n; infinite where no distribution is kept.
-std::vector<double> entropy_curve(const Bins& bins, int levels, int start);
+/// The prices that entropy_threshold compares: D(i) for i = start, start+stride .. n; infinite where no distribution is
+/// kept.
+std::vector<double> entropy_curve(const Bins& bins, int levels, int start, int stride = 1);
 
 }  // namespace octet

@@ -87,23 +87,23 @@ double divergence(const Prefix& p, size_t kept, size_t levels) {
 
 }  // namespace
 
-std::vector<double> entropy_curve(const Bins& bins, int levels, int start) {
+std::vector<double> entropy_curve(const Bins& bins, int levels, int start, int stride) {
   const Prefix prefix(bins);
   std::vector<double> curve;
-  for (size_t i = static_cast<size_t>(std::max(start, 1)); i <= bins.counts.size(); ++i) {
+  for (size_t i = static_cast<size_t>(std::max(start, 1)); i <= bins.counts.size(); i += static_cast<size_t>(stride)) {
     curve.push_back(divergence(prefix, i, static_cast<size_t>(levels)));
   }
   return curve;
 }
 
-double entropy_threshold(const Bins& bins, int levels, int start) {
-  const std::vector<double> curve = entropy_curve(bins, levels, start);
+double entropy_threshold(const Bins& bins, int levels, int start, int stride) {
+  const std::vector<double> curve = entropy_curve(bins, levels, start, stride);
   if (curve.empty()) return bins.max;
   size_t best = curve.size() - 1;
   for (size_t i = curve.size(); i-- > 0;) {
     if (curve[i] < curve[best] - k_tie) best = i;
   }
-  return bins.edge(best + static_cast<size_t>(std::max(start, 1)));
+  return bins.edge(best * static_cast<size_t>(stride) + static_cast<size_t>(std::max(start, 1)));
 }
 
 ChosenRange choose_entropy(const Histogram& histogram, const ChooseOptions&) {

@@ -60,9 +60,10 @@ class Golden : public testing::Test {
   std::map<std::string, std::map<std::string, Tensor>> arrays_;
 };
 
-/// Same dims and the same numbers: bits, but NaN equals NaN and -0 equals +0. Dtypes may differ.
+/// Same dims and the same numbers: bits, but NaN equals NaN and -0 equals +0. Dtypes may differ, and a number without
+/// dimensions is recorded as [1].
 inline testing::AssertionResult same_numbers(const Tensor& got, const Tensor& wanted) {
-  if (got.dims() != wanted.dims()) {
+  if (got.dims() != wanted.dims() && !(got.rank() == 0 && wanted.dims() == Dims{1})) {
     return testing::AssertionFailure() << "dims " << to_string(std::span<const int64_t>(got.dims())) << ", wanted "
                                        << to_string(std::span<const int64_t>(wanted.dims()));
   }
