@@ -6,13 +6,45 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 namespace octet {
 namespace {
 
 Error io_error(const std::string& path, const char* act) {
   return {ErrorCode::io, path + ": cannot " + act + ": " + std::strerror(errno)};
+}
+
+/// Every live mapping, begin to end: dropping pages is harmless for a file's and destroys anybody else's memory, so
+/// release_mapped_pages has to know which is which.
+class Mappings {
+ public:
+  void add(const std::byte* data, size_t size) {
+    const std::lock_guard lock(mutex_);
+    ends_[address(data)] = address(data) + size;
+  }
+  void remove(const std::byte* data) {
+    const std::lock_guard lock(mutex_);
+    ends_.erase(address(data));
+  }
+  bool holds(std::uintptr_t begin, std::uintptr_t end) {
+    const std::lock_guard lock(mutex_);
+    auto after = ends_.upper_bound(begin);
+    return after != ends_.begin() && end <= std::prev(after)->second;
+  }
+  static std::uintptr_t address(const std::byte* p) { return reinterpret_cast<std::uintptr_t>(p); }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::uintptr_t, std::uintptr_t> ends_;
+};
+
+Mappings& mappings() {
+  static Mappings all;
+  return all;
 }
 
 /// A file descriptor that closes itself.
@@ -35,11 +67,22 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
   if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile(nullptr, 0));
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
   if (data == MAP_FAILED) return io_error(path, "map");
+  mappings().add(static_cast<const std::byte*>(data), size);
   return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
 }
 
 MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (!data_) return;
+  mappings().remove(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void release_mapped_pages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = (Mappings::address(bytes.data()) + page - 1) / page * page;
+  const std::uintptr_t end = (Mappings::address(bytes.data()) + bytes.size()) / page * page;
+  if (begin >= end || !mappings().holds(begin, end)) return;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // advice: a refusal changes nothing
 }
 
 Result<std::string> read_text_file(const std::string& path) {

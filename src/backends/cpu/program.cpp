@@ -4,6 +4,7 @@
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/transfer.h"
+#include "base/file.h"
 #include "kernels/conventions.h"
 
 namespace octet::cpu {
@@ -140,6 +141,9 @@ Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
   if (!prepared) return prepared.error();
   ProgramStep made{*std::move(prepared), {}};
   account(made.prepared, threads);
+  for (const ValueId v : node.inputs) {
+    if (const Tensor* constant = v == k_absent ? nullptr : graph.constant(v)) release_mapped_pages(constant->bytes());
+  }
   for (const ValueId v : node.outputs) {
     if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
     const Operand operand = builder.value(v);
