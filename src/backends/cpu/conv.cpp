@@ -99,11 +99,12 @@ void run_layer(const RunContext& run, const Layer& layer, const Args& args) {
 Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, bool depthwise) {
   Result<WindowGeometry> geometry = conv_geometry(query);
   if (!geometry) return geometry.error();
-  const std::vector<float> weights = constant_floats(query.graph, query.id(1));
+  const std::optional<Tensor> weights = constant_of(query.graph, query.id(1));
+  if (!weights || weights->dtype() != DType::f32) return query.error("the weight's constant cannot be dequantized");
   const std::vector<float> bias = constant_floats(query.graph, query.id(2));
   ConvF32Desc desc;
   desc.geometry = *geometry;
-  desc.weights = weights;
+  desc.weights = weights->as<float>();
   desc.bias = bias;
   desc.has_residual = query.has_input(3);
   desc.activation = fused_activation(query.node);
