@@ -26,8 +26,8 @@ class MappedFile {
   size_t size_;
 };
 
-/// Where the bytes lie in a mapped file, gives their whole pages back to the system; reading them later brings them back
-/// from the file. Elsewhere it does nothing. For weights that have been packed, so that a process holds them once.
+/// Where the bytes lie in a mapped file, gives their whole pages back to the system; reading them later brings them
+/// back from the file. Elsewhere it does nothing. For weights that have been packed, so that a process holds them once.
 void release_mapped_pages(std::span<const std::byte> bytes);
 
 Result<std::string> read_text_file(const std::string& path);
