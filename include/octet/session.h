@@ -74,6 +74,9 @@ class Session {
   Result<Done> run_profiled(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs,
                             std::vector<double>& layer_seconds);
 
+  State& state() { return *state_; }
+  const State& state() const { return *state_; }
+
  private:
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -1,0 +1,82 @@
+#pragma once
+// Timing a session the way trtexec does, its layers, and the buffers to run it on.
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/aligned.h"
+#include "base/result.h"
+#include "octet/session.h"
+#include "report/engine_layers.h"
+#include "report/query_trace.h"
+
+namespace octet {
+
+/// Memory for every input and output of a session, 64-byte aligned, in port order.
+class TensorBuffers {
+ public:
+  /// Inputs start as trtexec's random values: floats uniform in [-1, 1], integers -128..127, uint8 0..255, bool 0 or 1;
+  /// each tensor from a generator of its own with the default seed, so always the same.
+  static Result<TensorBuffers> make(const Session& session);
+  /// Raw little-endian bytes of exactly the input's size (twice the size for 64-bit leftovers is not taken), or .npy of
+  /// its dtype and shape. Errors name the file and both sizes.
+  Result<Done> load(const std::string& input, const std::string& path);
+  /// Another output's expected values, read the same way.
+  Result<std::vector<std::byte>> read_output(const std::string& output, const std::string& path) const;
+  /// Index of the input, or an Error that lists the names.
+  Result<size_t> find_input(const std::string& name) const;
+  Result<size_t> find_output(const std::string& name) const;
+
+  std::span<std::byte> input(size_t i) { return {in_[i], inputs_[i].bytes}; }
+  std::span<std::byte> output(size_t i) { return {out_[i], outputs_[i].bytes}; }
+  std::span<const std::byte> output(size_t i) const { return {out_[i], outputs_[i].bytes}; }
+  const std::vector<Port>& inputs() const { return inputs_; }
+  const std::vector<Port>& outputs() const { return outputs_; }
+  /// For Session::run.
+  std::span<const std::byte* const> run_inputs() const { return const_in_; }
+  std::span<std::byte* const> run_outputs() const { return out_; }
+
+ private:
+  std::vector<AlignedBytes> owned_;
+  std::vector<Port> inputs_, outputs_;
+  std::vector<std::byte*> in_, out_;
+  std::vector<const std::byte*> const_in_;
+};
+
+struct MeasureSpec {
+  int64_t iterations = 10;  // at least, counted from the end of the warm-up
+  double duration_s = 3;    // at least, after the warm-up; -1 = until the process is stopped
+  double warmup_ms = 200;
+  double sleep_ms = 0;    // before the first query
+  double idle_ms = 0;     // after each query, once warm
+  bool transfers = true;  // false: the session works on the caller's buffers in place
+};
+
+/// A session with its buffers; several run at the same time, each on a thread of its own.
+struct Stream {
+  Session* session = nullptr;
+  TensorBuffers* buffers = nullptr;
+};
+
+/// trtexec's loop (docs/trtexec.md "The loop"). All queries, warm-up included, in order of their start; outputs of the
+/// last ones are in the buffers. With `profile`, the first stream's layers are timed as well, each run of it.
+/// On a CPU: H2D copies the caller's inputs into the session's, D2H its outputs back, Enqueue is the hand-over alone.
+/// A device with a clock of its own reports those phases itself.
+Result<std::vector<QueryTrace>> measure(std::span<const Stream> streams, const MeasureSpec& spec,
+                                        RunProfile* profile = nullptr);
+
+/// The steps of the engine, in running order, as --exportLayerInfo writes them.
+std::vector<LayerDetail> layer_details(const Session& session);
+
+/// Whether this build and machine have the device: "cpu", "ref", "cuda".
+bool has_device(const std::string& device);
+
+/// trtexec's loss of actual against reference values: "l0" share of elements with |a - r| > atol + rtol |r|, "l1" mean
+/// absolute, "l2" mean squared, "lInf" largest absolute difference, "cos" 1 - cosine similarity (0 for two zero
+/// vectors). Errors: another algorithm, a dtype that has no numbers, different sizes.
+Result<double> output_loss(const std::string& algorithm, const std::string& dtype, std::span<const std::byte> actual,
+                           std::span<const std::byte> reference, double atol, double rtol);
+
+}  // namespace octet
