@@ -1,0 +1,409 @@
+#include "cli/trtexec/options.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace octet::cli::trtexec {
+namespace {
+
+const std::string k_home_prefix = "~/";
+
+std::string expand_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return home && path.starts_with(k_home_prefix) ? std::string(home) + path.substr(1) : path;
+}
+
+bool one_of(const std::string& word, std::initializer_list<const char*> words) {
+  return std::any_of(words.begin(), words.end(), [&](const char* w) { return word == w; });
+}
+
+// ---- flags of a common form ----
+
+void read_shapes(CommandLine& line, const std::string& flag, const std::string& text, Shapes& to) {
+  for (const std::string& element : split(text, ',')) {
+    const auto pair = split_name(element);
+    if (!pair) return line.fail("--" + flag + ": " + pair.error().message);
+    const Result<Dims> dims = parse_dims(pair->second);
+    if (!dims) return line.fail("--" + flag + " " + pair->first + ": " + dims.error().message);
+    if (!to.emplace(pair->first, *dims).second)
+      return line.fail("--" + flag + ": '" + pair->first + "' is given twice");
+  }
+}
+
+void take_shapes(CommandLine& line, const char* flag, Shapes& to) {
+  std::string text;
+  if (line.take(flag, text)) read_shapes(line, flag, text, to);
+}
+
+void read_files(CommandLine& line, const std::string& flag, const std::string& text, Files& to) {
+  for (const std::string& element : split(text, ',')) {
+    const auto pair = split_name(element);
+    if (!pair) return line.fail("--" + flag + ": " + pair.error().message);
+    to[pair->first] = pair->second;
+  }
+}
+
+void at_least(CommandLine& line, const char* flag, double value, double low) {
+  if (value < low) {
+    char text[128];
+    std::snprintf(text, sizeof text, "--%s=%g: at least %g is expected", flag, value, low);
+    line.fail(text);
+  }
+}
+
+// ---- groups of flags ----
+
+void read_precision(CommandLine& line, Options& o) {
+  BuildFlags& b = o.build;
+  b.fp16 = line.take_switch("fp16");
+  b.bf16 = line.take_switch("bf16");
+  b.int8 = line.take_switch("int8");
+  b.best = line.take_switch("best");
+  b.strongly_typed = line.take_switch("stronglyTyped");
+  line.take("calib", b.calib);
+  if (b.strongly_typed && b.best) line.fail("--best cannot go with --stronglyTyped: types come from the graph");
+  if (b.strongly_typed) {
+    const auto drop = [&](bool& flag, const char* mode, const char* builder_flag) {
+      if (flag)
+        o.warnings.push_back("Invalid usage, setting " + std::string(mode) +
+                             " mode is not allowed if graph is strongly typed. Disabling BuilderFlag::" + builder_flag +
+                             ".");
+      flag = false;
+    };
+    drop(b.fp16, "fp16", "kFP16");
+    drop(b.bf16, "bf16", "kBF16");
+    drop(b.int8, "int8", "kINT8");
+  }
+  if (b.best) b.int8 = true;
+  if (!b.calib.empty() && !b.int8) {
+    o.warnings.push_back("--calib=" + b.calib + " has no effect without --int8");
+    b.calib.clear();
+  }
+}
+
+void read_layer_types(CommandLine& line, Options& o) {
+  BuildFlags& b = o.build;
+  line.take("precisionConstraints", b.precision_constraints);
+  if (!one_of(b.precision_constraints, {"none", "prefer", "obey"}))
+    line.fail("--precisionConstraints=" + b.precision_constraints + ": none, prefer or obey is expected");
+  for (const char* flag : {"layerPrecisions", "layerOutputTypes"}) {
+    std::vector<std::string> elements;
+    if (!line.take_list(flag, elements)) continue;
+    for (const std::string& element : elements) {
+      const auto pair = split_name(element);
+      if (!pair) return line.fail("--" + std::string(flag) + ": " + pair.error().message);
+      const std::string type = pair->second.substr(0, pair->second.find('+'));
+      if (!one_of(type, {"fp32", "fp16", "bf16", "int8", "int32"}))
+        return line.fail("--" + std::string(flag) + " " + pair->first + ":" + type +
+                         ": fp32, fp16, bf16, int32 or int8 is expected");
+      if (one_of(type, {"fp16", "bf16"}))
+        o.warnings.push_back("--" + std::string(flag) + " " + pair->first + ":" + type + ": mapped to fp32");
+      b.layer_precisions.emplace_back(pair->first, type == "int8" ? "int8" : "fp32");
+    }
+  }
+  if (b.layer_precisions.empty()) {
+    if (b.precision_constraints != "none")
+      o.warnings.push_back("--precisionConstraints without --layerPrecisions or --layerOutputTypes has no effect");
+  } else if (b.precision_constraints == "none") {
+    o.warnings.push_back(
+        "--layerPrecisions and --layerOutputTypes have no effect without --precisionConstraints=prefer or obey");
+    b.layer_precisions.clear();
+  }
+  std::vector<std::string> devices;
+  if (line.take_list("layerDeviceTypes", devices))
+    for (const std::string& element : devices) {
+      const auto pair = split_name(element);
+      if (!pair) return line.fail("--layerDeviceTypes: " + pair.error().message);
+      if (pair->second != "GPU") return line.fail("--layerDeviceTypes " + element + ": only GPU is there, no DLA");
+    }
+}
+
+void read_build_shapes(CommandLine& line, Options& o) {
+  int64_t index = 0;
+  if (line.take("profile", index) && index != 0)
+    line.fail("--profile=" + std::to_string(index) + ": a plan of octet has profile 0 only");
+  take_shapes(line, "minShapes", o.build.min_shapes);
+  take_shapes(line, "optShapes", o.build.opt_shapes);
+  take_shapes(line, "maxShapes", o.build.max_shapes);
+  take_shapes(line, "shapes", o.inference.shapes);
+  line.take_list("inputIOFormats", o.build.input_formats);
+  line.take_list("outputIOFormats", o.build.output_formats);
+}
+
+void read_memory(CommandLine& line, Options& o) {
+  int64_t mib = 0;
+  if (line.take("workspace", mib)) {
+    at_least(line, "workspace", static_cast<double>(mib), 0);
+    o.build.workspace_bytes = mib << 20;
+  }
+  std::vector<std::string> pools;
+  if (!line.take_list("memPoolSize", pools)) return;
+  for (const std::string& element : pools) {
+    const auto pair = split_name(element);
+    if (!pair) return line.fail("--memPoolSize: " + pair.error().message);
+    if (!one_of(pair->first, {"workspace", "dlaSRAM", "dlaLocalDRAM", "dlaGlobalDRAM", "tacticSharedMem"}))
+      return line.fail("--memPoolSize: Unknown memory pool: " + pair->first +
+                       "; workspace, dlaSRAM, dlaLocalDRAM, dlaGlobalDRAM and tacticSharedMem are known");
+    const Result<int64_t> bytes = parse_size(pair->second, 1 << 20);
+    if (!bytes) return line.fail("--memPoolSize " + pair->first + ": " + bytes.error().message);
+    if (pair->first == "workspace") o.build.workspace_bytes = *bytes;
+  }
+}
+
+void read_tuning(CommandLine& line, Options& o) {
+  if (line.take("builderOptimizationLevel", o.build.optimization_level) &&
+      (o.build.optimization_level < 0 || o.build.optimization_level > 5))
+    line.fail("--builderOptimizationLevel=" + std::to_string(o.build.optimization_level) + ": 0 to 5 is expected");
+  line.take("timingCacheFile", o.build.timing_cache);
+  o.build.no_timing_cache = line.take_switch("noBuilderCache");
+  o.build.error_on_cache_miss = line.take_switch("errorOnTimingCacheMiss");
+  if (o.build.error_on_cache_miss && o.build.timing_cache.empty())
+    line.fail("--errorOnTimingCacheMiss needs --timingCacheFile=FILE");
+  std::vector<std::string> sources;
+  if (line.take_list("tacticSources", sources))
+    for (const std::string& source : sources) {
+      const std::string name = source.empty() ? "" : source.substr(1);
+      if (source.empty() || (source[0] != '+' && source[0] != '-'))
+        return line.fail("--tacticSources=" + source + ": Tactic source must be prefixed with + or -");
+      if (!one_of(name, {"CUBLAS", "CUBLAS_LT", "CUDNN", "EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS"}))
+        return line.fail("--tacticSources: Unknown tactic source: " + name);
+    }
+  std::string sparsity;
+  if (line.take("sparsity", sparsity) && !one_of(sparsity, {"disable", "enable"}))
+    line.fail(sparsity == "force" ? "--sparsity=force would rewrite the weights: prune before you export"
+                                  : "--sparsity=" + sparsity + ": disable, enable or force is expected");
+}
+
+void read_verbosity(CommandLine& line, Options& o) {
+  for (const char* flag : {"nvtxMode", "profilingVerbosity"}) {
+    std::string word;
+    if (!line.take(flag, word)) continue;
+    if (word == "default" || word == "verbose")
+      o.warnings.push_back("--" + std::string(flag) + "=" + word + " has been deprecated by --profilingVerbosity=" +
+                           (word == "default" ? "layer_names_only" : "detailed") + ".");
+    if (one_of(word, {"layer_names_only", "default"}))
+      o.build.verbosity = LayerVerbosity::names;
+    else if (one_of(word, {"detailed", "verbose"}))
+      o.build.verbosity = LayerVerbosity::detailed;
+    else if (word == "none")
+      o.build.verbosity = LayerVerbosity::none;
+    else
+      line.fail("--" + std::string(flag) + "=" + word + ": layer_names_only, detailed or none is expected");
+  }
+}
+
+void read_build(CommandLine& line, Options& o) {
+  BuildFlags& b = o.build;
+  line.take("onnx", b.onnx);
+  b.onnx = expand_home(b.onnx);
+  line.take("saveEngine", b.save_engine);
+  line.take("loadEngine", b.load_engine);
+  if (!b.save_engine.empty() && !b.load_engine.empty())
+    line.fail("Incompatible load and save engine options selected (--loadEngine, --saveEngine)");
+  b.skip_inference = line.take_switch("skipInference");
+  b.skip_inference |= line.take_switch("buildOnly");
+  read_precision(line, o);
+  read_layer_types(line, o);
+  read_build_shapes(line, o);
+  read_memory(line, o);
+  read_tuning(line, o);
+  read_verbosity(line, o);
+}
+
+/// --refPair=N --loadInputs=... --loadRefOutputs=... --refPair=M ...
+void read_pairs(CommandLine& line, InferenceFlags& inference) {
+  if (!line.find("refPair")) {
+    std::string text;
+    if (line.take("loadInputs", text)) read_files(line, "loadInputs", text, inference.pairs[0].inputs);
+    if (line.take("loadRefOutputs", text)) read_files(line, "loadRefOutputs", text, inference.pairs[0].outputs);
+    if (!inference.pairs[0].outputs.empty() && inference.pairs[0].inputs.empty())
+      line.fail("--loadRefOutputs requires --loadInputs to be specified.");
+    return;
+  }
+  std::map<int64_t, RefPair> pairs;
+  while (const std::optional<size_t> at = line.find("refPair")) {
+    const int64_t index = std::atoll(line.left()[*at].value.c_str());
+    line.erase(*at);
+    RefPair pair;
+    while (*at < line.left().size() &&
+           (line.left()[*at].name == "--loadInputs" || line.left()[*at].name == "--loadRefOutputs")) {
+      const Argument argument = line.left()[*at];
+      line.erase(*at);
+      const bool is_input = argument.name == "--loadInputs";
+      read_files(line, argument.name.substr(2), argument.value, is_input ? pair.inputs : pair.outputs);
+    }
+    if (pair.inputs.empty() || pair.outputs.empty())
+      return line.fail("--refPair=" + std::to_string(index) +
+                       ": Each --refPair must have both --loadInputs and --loadRefOutputs.");
+    if (!pairs.emplace(index, std::move(pair)).second)
+      return line.fail("--refPair=" + std::to_string(index) + " is given twice");
+  }
+  inference.pairs.clear();
+  for (auto& [index, pair] : pairs) inference.pairs.push_back(std::move(pair));
+}
+
+void read_accuracy(CommandLine& line, Options& o) {
+  InferenceFlags& inference = o.inference;
+  read_pairs(line, inference);
+  line.take("accuracyAlgorithm", inference.algorithm);
+  if (!one_of(inference.algorithm, {"l0", "l1", "l2", "lInf", "cos"}))
+    line.fail("--accuracyAlgorithm: Unknown accuracyAlgorithm: " + inference.algorithm + "; l0, l1, l2, lInf or cos");
+  const bool atol = line.take("atol", inference.atol), rtol = line.take("rtol", inference.rtol);
+  at_least(line, "atol", inference.atol, 0);
+  at_least(line, "rtol", inference.rtol, 0);
+  if (inference.algorithm != "l0" && (atol || rtol))
+    line.fail(std::string(atol ? "--atol" : "--rtol") + " is only valid for L0 accuracy algorithm.");
+  line.take("accuracyThreshold", inference.threshold);
+  at_least(line, "accuracyThreshold", inference.threshold, 0);
+  if (inference.has_references() && inference.threshold <= 0)
+    line.fail("--accuracyThreshold (with a positive value) is required when --loadRefOutputs or --refPair is set.");
+  if (inference.has_references() && o.build.skip_inference)
+    line.fail("--loadRefOutputs/--refPair cannot be used with --skipInference.");
+}
+
+void read_inference(CommandLine& line, Options& o) {
+  InferenceFlags& inference = o.inference;
+  MeasureSpec& m = inference.measure;
+  line.take("iterations", m.iterations);
+  at_least(line, "iterations", static_cast<double>(m.iterations), 0);
+  line.take("duration", m.duration_s);
+  if (m.duration_s < 0 && m.duration_s != -1) line.fail("--duration: seconds from 0 on, or -1, are expected");
+  line.take("warmUp", m.warmup_ms);
+  line.take("sleepTime", m.sleep_ms);
+  line.take("idleTime", m.idle_ms);
+  at_least(line, "warmUp", m.warmup_ms, 0);
+  at_least(line, "sleepTime", m.sleep_ms, 0);
+  at_least(line, "idleTime", m.idle_ms, 0);
+  if (line.take("streams", inference.streams))
+    o.warnings.push_back("--streams flag has been deprecated, use --infStreams flag instead.");
+  line.take("infStreams", inference.streams);
+  if (inference.streams < 1 || inference.streams > 1024) line.fail("--infStreams: 1 to 1024 streams are expected");
+  const bool without = line.take_switch("noDataTransfers"), with = line.take_switch("includeDataTransfers");
+  if (with && without) line.fail("--noDataTransfers and --includeDataTransfers contradict each other");
+  m.transfers = with || (!without && o.system.compat != 11);
+  line.take_switch("threads");  // always so on a CPU
+  inference.time_deserialize = line.take_switch("timeDeserialize");
+  inference.separate_profile = line.take_switch("separateProfileRun") || o.system.compat == 11;
+  int64_t profile = 0;
+  if (line.take("useProfile", profile) && profile != 0)
+    line.fail("--useProfile=" + std::to_string(profile) + ": Selected profile index " + std::to_string(profile) +
+              " exceeds the number of profiles that the engine holds.");
+  read_accuracy(line, o);
+}
+
+void read_reporting(CommandLine& line, Options& o) {
+  ReportingFlags& r = o.reporting;
+  r.verbose = line.take_switch("verbose");
+  line.take("avgRuns", r.runs_per_average);
+  at_least(line, "avgRuns", static_cast<double>(r.runs_per_average), 1);
+  std::vector<std::string> percents;
+  if (line.take_list("percentile", percents)) {
+    r.percents.clear();
+    for (const std::string& text : percents) {
+      char* end = nullptr;
+      const float p = std::strtof(text.c_str(), &end);
+      if (end == text.c_str() || !(p >= 0 && p <= 100))
+        return line.fail("--percentile: Percentile " + text + " is not in [0,100]");
+      r.percents.push_back(p);
+    }
+  }
+  r.dump_output = line.take_switch("dumpOutput");
+  r.dump_raw = line.take_switch("dumpRawBindingsToFile");
+  r.dump_profile = line.take_switch("dumpProfile");
+  r.dump_layers = line.take_switch("dumpLayerInfo");
+  r.dump_shapes = line.take_switch("dumpOptimizationProfile");
+  line.take("exportTimes", r.export_times);
+  line.take("exportOutput", r.export_output);
+  line.take("exportProfile", r.export_profile);
+  line.take("exportLayerInfo", r.export_layers);
+}
+
+void read_system(CommandLine& line, Options& o) {
+  SystemFlags& s = o.system;
+  line.take("device", s.device);
+  if (!s.device.empty() && !one_of(s.device, {"cpu", "ref"}) &&
+      s.device.find_first_not_of("0123456789") != std::string::npos)
+    line.fail("--device=" + s.device + ": a device number, cpu or ref is expected");
+  line.take("cpuThreads", s.cpu_threads);
+  at_least(line, "cpuThreads", static_cast<double>(s.cpu_threads), 0);
+  if (line.take("compat", s.compat) && (s.compat < 8 || s.compat > 11))
+    line.fail("--compat=" + std::to_string(s.compat) + ": 8, 9, 10 or 11 is expected");
+  s.plan_version_only = line.take_switch("getPlanVersionOnly");
+  s.describe = line.take_switch("describe");
+}
+
+// ---- flags that are only said ----
+
+/// Refused flags become the error; what is not plainly honoured is remembered for the log.
+void check_known(CommandLine& line, Options& o) {
+  for (const Flag& flag : all_flags()) {
+    if (!line.find(flag.name)) continue;
+    if (flag.cpu == Verdict::refused)
+      line.fail("--" + std::string(flag.name) + " cannot be honoured: " + std::string(flag.text));
+    if (flag.cpu != Verdict::honoured) o.to_say.push_back(&flag);
+  }
+}
+
+/// Takes out what no reader asked for, because it has no effect here.
+void drop_silent(CommandLine& line, const Options& o) {
+  for (const Flag* flag : o.to_say)
+    if (flag->cpu == Verdict::silent || flag->cpu == Verdict::warned) {
+      std::string ignored;
+      if (flag->value.empty()) {
+        line.take_switch(flag->name);
+      } else {
+        line.take(flag->name, ignored);
+      }
+    }
+}
+
+/// Flags that the asked version does not know, out of the readers' sight.
+std::vector<Argument> set_aside(CommandLine& line, int64_t version) {
+  std::vector<Argument> foreign;
+  for (size_t i = line.left().size(); version != 0 && i-- > 0;) {
+    const std::string& name = line.left()[i].name;
+    const Flag* flag = name.starts_with("--") ? find_flag(std::string_view(name).substr(2)) : nullptr;
+    if (!flag || flag->group == "octet" || (flag->since <= version && version <= flag->until)) continue;
+    foreign.insert(foreign.begin(), line.left()[i]);
+    line.erase(i);
+  }
+  return foreign;
+}
+
+bool asks_help(const std::vector<std::string>& words) {
+  return words.empty() || std::any_of(words.begin(), words.end(), [](const std::string& w) {
+           return w == "--help" || w == "-h" || w.starts_with("--help=");
+         });
+}
+
+}  // namespace
+
+Parsed parse_options(const std::vector<std::string>& words) {
+  Parsed parsed;
+  Options& o = parsed.options;
+  o.system.help = asks_help(words);
+  if (o.system.help) return parsed;
+  CommandLine line(words);
+  read_system(line, o);
+  const std::vector<Argument> foreign = set_aside(line, o.system.compat);
+  check_known(line, o);
+  read_build(line, o);
+  read_inference(line, o);
+  read_reporting(line, o);
+  drop_silent(line, o);
+  if (o.system.describe) return parsed;
+  if (o.build.onnx.empty() && o.build.load_engine.empty())
+    line.fail("Model missing or format not recognized: give --onnx=FILE or --loadEngine=FILE");
+  if (o.system.plan_version_only && o.build.load_engine.empty())
+    line.fail("--getPlanVersionOnly needs --loadEngine=FILE");
+  if (line.error()) parsed.errors.push_back(*line.error());
+  if (!parsed.errors.empty()) return parsed;
+  const std::string version = o.system.compat ? " (not in version " + std::to_string(o.system.compat) + ")" : "";
+  for (const Argument& argument : line.left())
+    parsed.errors.push_back("Unknown option: " + argument.name + " " + argument.value);
+  for (const Argument& argument : foreign)
+    parsed.errors.push_back("Unknown option: " + argument.name + " " + argument.value + version);
+  return parsed;
+}
+
+}  // namespace octet::cli::trtexec

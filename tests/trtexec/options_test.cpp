@@ -1,0 +1,245 @@
+// trtexec's rules of reading, one by one.
+
+#include "cli/trtexec/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace octet::cli::trtexec {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+
+Options parsed(std::vector<std::string> words) {
+  words.insert(words.begin(), "--onnx=m.onnx");
+  Parsed p = parse_options(words);
+  EXPECT_THAT(p.errors, IsEmpty());
+  return p.options;
+}
+
+std::string error_of(std::vector<std::string> words) {
+  words.insert(words.begin(), "--onnx=m.onnx");
+  const Parsed p = parse_options(words);
+  return p.errors.empty() ? "" : p.errors[0];
+}
+
+TEST(CommandLine, splits_at_the_first_equals_sign) {
+  EXPECT_EQ(parsed({"--saveEngine=a=b.plan"}).build.save_engine, "a=b.plan");
+}
+
+TEST(CommandLine, a_switch_is_on_whatever_follows_the_equals_sign) {
+  EXPECT_TRUE(parsed({"--fp16=false"}).build.fp16);
+  EXPECT_TRUE(parsed({"--int8=0"}).build.int8);
+}
+
+TEST(CommandLine, a_value_after_a_space_is_an_unknown_option) {
+  EXPECT_THAT(error_of({"--iterations", "5"}), HasSubstr("--iterations needs a value: --iterations=N"));
+  EXPECT_EQ(error_of({"--verbose", "5"}), "Unknown option: 5 ");
+}
+
+TEST(CommandLine, numbers_end_where_c_ends_them) {
+  EXPECT_EQ(parsed({"--iterations=10abc"}).inference.measure.iterations, 10);
+  EXPECT_THAT(error_of({"--iterations=abc"}), HasSubstr("--iterations=abc: a whole number is expected"));
+  EXPECT_THAT(error_of({"--duration=x"}), HasSubstr("--duration=x"));
+}
+
+TEST(CommandLine, the_second_of_a_flag_is_unknown) {
+  EXPECT_EQ(error_of({"--iterations=3", "--iterations=4"}), "Unknown option: --iterations 4");
+}
+
+TEST(CommandLine, unknown_flags_are_all_named) {
+  const Parsed p = parse_options({"--onnx=m.onnx", "--wat", "--what=1"});
+  EXPECT_THAT(p.errors, ElementsAre("Unknown option: --wat ", "Unknown option: --what 1"));
+}
+
+TEST(CommandLine, help_wins_over_every_error_and_no_words_ask_for_it) {
+  EXPECT_TRUE(parse_options({}).options.system.help);
+  EXPECT_TRUE(parse_options({"--nonsense", "--help"}).options.system.help);
+  EXPECT_TRUE(parse_options({"-h"}).options.system.help);
+}
+
+TEST(CommandLine, without_a_model_the_text_is_trtexecs) {
+  const Parsed p = parse_options({"--int8"});
+  ASSERT_EQ(p.errors.size(), 1u);
+  EXPECT_THAT(p.errors[0], HasSubstr("Model missing or format not recognized"));
+}
+
+TEST(Names, split_at_the_last_colon_or_by_quotes) {
+  EXPECT_THAT(*split_name("x:0:1x3"), Pair("x:0", "1x3"));
+  EXPECT_THAT(*split_name("'x:0':C:\\file.bin"), Pair("x:0", "C:\\file.bin"));
+  for (const char* bad : {"x", ":1x3", "'x:1", "'x'", "a'b'c':d"}) EXPECT_FALSE(split_name(bad)) << bad;
+}
+
+TEST(Names, one_star_matches_anything) {
+  EXPECT_TRUE(matches("conv*", "conv1/Relu"));
+  EXPECT_TRUE(matches("*Relu", "conv1/Relu"));
+  EXPECT_TRUE(matches("c*u", "conv1/Relu"));
+  EXPECT_FALSE(matches("ab*ba", "aba"));
+  EXPECT_FALSE(matches("conv", "conv1"));
+}
+
+TEST(Lists, keep_an_empty_last_element) { EXPECT_THAT(split("a,", ','), ElementsAre("a", "")); }
+
+TEST(Sizes, take_binary_suffixes) {
+  EXPECT_EQ(*parse_size("0.25M", 1), 262144);
+  EXPECT_EQ(*parse_size("3", 1 << 20), 3 << 20);
+  EXPECT_EQ(*parse_size("2k", 1), 2048);
+  EXPECT_EQ(*parse_size("1G", 1), 1 << 30);
+  EXPECT_EQ(*parse_size("7b", 1 << 20), 7);
+  for (const char* bad : {"", "x", "1T", "-1"}) EXPECT_FALSE(parse_size(bad, 1)) << bad;
+  EXPECT_EQ(parsed({"--memPoolSize=workspace:1G,dlaSRAM:1"}).build.workspace_bytes, int64_t{1} << 30);
+  EXPECT_EQ(parsed({"--workspace=64"}).build.workspace_bytes, 64 << 20);
+  EXPECT_THAT(error_of({"--memPoolSize=pond:1"}), HasSubstr("Unknown memory pool: pond"));
+}
+
+TEST(Shapes, are_read_by_name) {
+  const Options o = parsed({"--minShapes=x:0:1x3x32x32,'y':4", "--shapes=x*:2x3"});
+  EXPECT_EQ(o.build.min_shapes.at("x:0"), (Dims{1, 3, 32, 32}));
+  EXPECT_EQ(o.build.min_shapes.at("y"), Dims{4});
+  EXPECT_EQ(o.inference.shapes.at("x*"), (Dims{2, 3}));
+  EXPECT_THAT(error_of({"--shapes=x:1x"}), HasSubstr("--shapes x"));
+  EXPECT_THAT(error_of({"--optShapes=x"}), HasSubstr("--optShapes"));
+  EXPECT_TRUE(parsed({"--shapes=x:"}).inference.shapes.at("x").empty());
+}
+
+TEST(Precision, calibration_without_int8_warns_and_is_dropped) {
+  const Options o = parsed({"--calib=c.cache"});
+  EXPECT_EQ(o.build.calib, "");
+  EXPECT_THAT(o.warnings, ElementsAre("--calib=c.cache has no effect without --int8"));
+  EXPECT_EQ(parsed({"--calib=c.cache", "--int8"}).build.calib, "c.cache");
+}
+
+TEST(Precision, strong_typing_drops_the_precision_flags_with_trtexecs_words) {
+  const Options o = parsed({"--stronglyTyped", "--int8", "--fp16"});
+  EXPECT_FALSE(o.build.int8);
+  EXPECT_FALSE(o.build.fp16);
+  EXPECT_THAT(o.warnings,
+              testing::Contains("Invalid usage, setting int8 mode is not allowed if graph is strongly typed. "
+                                "Disabling BuilderFlag::kINT8."));
+  EXPECT_THAT(error_of({"--stronglyTyped", "--best"}), HasSubstr("--best"));
+}
+
+TEST(Precision, best_is_int8) { EXPECT_TRUE(parsed({"--best"}).build.int8); }
+
+TEST(Precision, layer_types_count_only_with_constraints) {
+  Options o = parsed({"--layerPrecisions=a:fp32,b*:int8"});
+  EXPECT_TRUE(o.build.layer_precisions.empty());
+  ASSERT_EQ(o.warnings.size(), 1u);
+  o = parsed({"--layerPrecisions=a:fp16,b*:int8", "--precisionConstraints=obey"});
+  EXPECT_THAT(o.build.layer_precisions, ElementsAre(Pair("a", "fp32"), Pair("b*", "int8")));
+  EXPECT_THAT(o.warnings, ElementsAre(HasSubstr("a:fp16: mapped to fp32")));
+  EXPECT_THAT(error_of({"--layerPrecisions=a:fp64"}), HasSubstr("--layerPrecisions a:fp64"));
+  EXPECT_THAT(error_of({"--precisionConstraints=maybe"}), HasSubstr("--precisionConstraints=maybe"));
+}
+
+TEST(Contradictions, are_errors_that_name_the_flags) {
+  EXPECT_THAT(error_of({"--saveEngine=a", "--loadEngine=b"}),
+              HasSubstr("Incompatible load and save engine options selected"));
+  EXPECT_THAT(error_of({"--noDataTransfers", "--includeDataTransfers"}), HasSubstr("--noDataTransfers"));
+  EXPECT_THAT(error_of({"--loadRefOutputs=y:f"}), HasSubstr("--loadRefOutputs requires --loadInputs"));
+  EXPECT_THAT(error_of({"--loadInputs=x:f", "--loadRefOutputs=y:f"}), HasSubstr("--accuracyThreshold"));
+  EXPECT_THAT(error_of({"--loadInputs=x:f", "--loadRefOutputs=y:f", "--accuracyThreshold=1", "--skipInference"}),
+              HasSubstr("--skipInference"));
+  EXPECT_THAT(error_of({"--accuracyAlgorithm=l1", "--atol=1"}), HasSubstr("--atol is only valid"));
+  EXPECT_THAT(error_of({"--errorOnTimingCacheMiss"}), HasSubstr("--errorOnTimingCacheMiss"));
+  EXPECT_THAT(error_of({"--percentile=101"}), HasSubstr("--percentile"));
+  EXPECT_THAT(error_of({"--infStreams=0"}), HasSubstr("--infStreams"));
+  EXPECT_THAT(error_of({"--duration=-2"}), HasSubstr("--duration"));
+  EXPECT_THAT(error_of({"--sparsity=force"}), HasSubstr("--sparsity=force"));
+  EXPECT_THAT(error_of({"--tacticSources=CUDNN"}), HasSubstr("--tacticSources=CUDNN"));
+  EXPECT_THAT(error_of({"--builderOptimizationLevel=6"}), HasSubstr("--builderOptimizationLevel=6"));
+  EXPECT_THAT(error_of({"--useProfile=1"}), HasSubstr("exceeds the number of profiles"));
+  EXPECT_THAT(error_of({"--profile=1"}), HasSubstr("--profile=1"));
+  EXPECT_THAT(error_of({"--layerDeviceTypes=a:DLA"}), HasSubstr("--layerDeviceTypes a:DLA"));
+  EXPECT_THAT(error_of({"--device=gpu"}), HasSubstr("--device=gpu"));
+}
+
+TEST(References, pairs_group_the_flags_behind_them) {
+  const Options o = parsed({"--refPair=1", "--loadInputs=x:x1", "--loadRefOutputs=y:y1", "--refPair=0",
+                            "--loadRefOutputs=y:y0", "--loadInputs=x:x0", "--accuracyThreshold=0.1"});
+  ASSERT_EQ(o.inference.pairs.size(), 2u);
+  EXPECT_EQ(o.inference.pairs[0].inputs.at("x"), "x0");
+  EXPECT_EQ(o.inference.pairs[1].outputs.at("y"), "y1");
+  EXPECT_THAT(error_of({"--refPair=0", "--loadInputs=x:x0", "--accuracyThreshold=1"}),
+              HasSubstr("Each --refPair must have both"));
+}
+
+TEST(Compat, eleven_leaves_out_what_it_removed_and_takes_its_defaults) {
+  const Options o = parsed({"--compat=11"});
+  EXPECT_FALSE(o.inference.measure.transfers);
+  EXPECT_TRUE(o.inference.separate_profile);
+  EXPECT_TRUE(parsed({"--compat=11", "--includeDataTransfers"}).inference.measure.transfers);
+  EXPECT_EQ(error_of({"--compat=11", "--int8"}), "Unknown option: --int8  (not in version 11)");
+  EXPECT_EQ(error_of({"--compat=8", "--refPair=1"}), "Unknown option: --refPair 1 (not in version 8)");
+  EXPECT_EQ(error_of({"--compat=10", "--int8"}), "");
+  EXPECT_TRUE(parsed({}).inference.measure.transfers);
+}
+
+/// A value that every flag with one accepts.
+std::string with_value(const Flag& flag) {
+  std::string word = "--" + std::string(flag.name);
+  if (flag.name == "device" || flag.name == "profile" || flag.name == "useProfile" || flag.name == "calibProfile")
+    return word + "=0";
+  if (flag.name == "tacticSources") return word + "=+CUDNN";
+  if (flag.name == "compat") return word + "=10";
+  if (flag.name == "timingCacheFile") return word + "=t";
+  if (flag.value.empty()) return word;
+  if (flag.value == "N" || flag.value == "S" || flag.value == "MS" || flag.value == "X" || flag.value == "MiB" ||
+      flag.value == "R" || flag.value == "P,..." || flag.value == "0..5")
+    return word + "=1";
+  if (flag.value.starts_with("LAYER")) return word + (flag.name == "layerDeviceTypes" ? "=a:GPU" : "=a:fp32");
+  if (flag.value.starts_with("NAME:1x")) return word + "=a:1";
+  if (flag.value.starts_with("NAME:FILE")) return word + "=a:f";
+  if (flag.value.starts_with("POOL")) return word + "=workspace:1";
+  if (flag.value.starts_with("TYPE")) return word + "=fp32:chw";
+  return word + "=" + std::string(flag.value.substr(0, flag.value.find('|')));
+}
+
+TEST(Table, every_flag_is_read_accepted_without_effect_or_refused_by_name) {
+  for (const Flag& flag : all_flags()) {
+    if (flag.name == "help" || flag.name == "onnx") continue;
+    std::vector<std::string> words = {with_value(flag)};
+    if (flag.name != "loadEngine") words.push_back("--onnx=m.onnx");
+    // What the flag needs beside it.
+    if (flag.name == "getPlanVersionOnly") words = {words[0], "--loadEngine=p"};
+    if (flag.name == "errorOnTimingCacheMiss") words.push_back("--timingCacheFile=t");
+    if (flag.name == "loadRefOutputs" || flag.name == "refPair")
+      words.insert(words.end(), {"--loadInputs=a:f", "--accuracyThreshold=1"});
+    if (flag.name == "refPair")
+      words = {"--onnx=m", words[0], "--loadInputs=a:f", "--loadRefOutputs=b:f", "--accuracyThreshold=1"};
+    const Parsed p = parse_options(words);
+    if (flag.cpu == Verdict::refused) {
+      ASSERT_FALSE(p.errors.empty()) << flag.name;
+      EXPECT_THAT(p.errors[0], HasSubstr("--" + std::string(flag.name) + " cannot be honoured: ")) << flag.name;
+    } else {
+      EXPECT_THAT(p.errors, IsEmpty()) << flag.name;
+    }
+    const bool said = std::any_of(p.options.to_say.begin(), p.options.to_say.end(),
+                                  [&](const Flag* f) { return f->name == flag.name; });
+    EXPECT_EQ(said, flag.cpu != Verdict::honoured && flag.name != "getPlanVersionOnly") << flag.name;
+  }
+}
+
+TEST(Table, names_are_unique_and_versions_in_order) {
+  std::set<std::string_view> names;
+  for (const Flag& flag : all_flags()) {
+    EXPECT_TRUE(names.insert(flag.name).second) << flag.name;
+    EXPECT_LE(8, flag.since) << flag.name;
+    EXPECT_LE(flag.since, flag.until) << flag.name;
+    EXPECT_LE(flag.until, 11) << flag.name;
+    EXPECT_FALSE(flag.text.empty()) << flag.name;
+  }
+}
+
+TEST(Table, what_version_11_removed_ends_with_10) {
+  for (const char* name :
+       {"fp16", "bf16", "int8", "fp8", "int4", "best", "calib", "calibProfile", "minShapesCalib", "optShapesCalib",
+        "maxShapesCalib", "precisionConstraints", "layerPrecisions", "layerOutputTypes", "restricted", "weightless"})
+    EXPECT_EQ(find_flag(name)->until, 10) << name;
+}
+
+}  // namespace
+}  // namespace octet::cli::trtexec
