@@ -15,9 +15,18 @@ constexpr std::array<std::pair<Isa, std::string_view>, 5> k_names = {{{Isa::scal
                                                                       {Isa::avx512_vnni, "avx512_vnni"},
                                                                       {Isa::amx, "amx"}}};
 
+#if defined(__x86_64__)
+/// CPUID.1:ECX bit 29; clang 14's cpu_supports does not know the word.
+bool has_f16c() {
+  unsigned a = 1, b = 0, c = 0, d = 0;
+  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  return (c & (1u << 29)) != 0;
+}
+#endif
+
 bool runs(Isa isa) {
 #if defined(__x86_64__)
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   switch (isa) {
     case Isa::scalar: return true;
     case Isa::avx2: return avx2;

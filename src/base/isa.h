@@ -16,7 +16,7 @@ std::string_view name(Isa isa);
 std::optional<Isa> isa_from_name(std::string_view word);
 
 /// Every ISA this CPU and operating system can run, worst first; always holds scalar.
-/// avx2 means AVX2 and FMA3; avx512_vnni means AVX512 F, BW, VL, DQ and VNNI.
+/// avx2 means AVX2, FMA3 and F16C; avx512_vnni means AVX512 F, BW, VL, DQ and VNNI.
 std::vector<Isa> available_isas();
 
 /// The ISA to use: OCTET_ISA when set (an error when unknown or not available), else the best available.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 namespace octet {
 namespace {
@@ -18,7 +19,38 @@ struct Loop {
 
 std::string dims_text(const Dims& dims) { return to_string(std::span<const int64_t>(dims)); }
 
-/// Loops outermost first, neighbours merged where every operand walks on evenly.
+/// Neighbours merged where every operand walks on evenly.
+std::vector<Loop> merged(const std::vector<Loop>& loops) {
+  std::vector<Loop> out;
+  for (Loop loop : loops) {
+    const auto follows = [&](const Loop& outer) {
+      for (size_t o = 0; o < k_operands; ++o) {
+        if (outer.stride[o] != loop.stride[o] * loop.extent) return false;
+      }
+      return true;
+    };
+    if (!out.empty() && follows(out.back())) {
+      loop.extent *= out.back().extent;
+      out.back() = loop;
+    } else {
+      out.push_back(loop);
+    }
+  }
+  return out;
+}
+
+/// In the order of memory: of y, or of x where there is no y. A transposed tensor is then as dense as any other. The
+/// innermost loop keeps parameters one per element or one for all, which is what rows take.
+void sort_by_memory(std::vector<Loop>& loops, bool has_y) {
+  std::vector<Loop> sorted = loops;
+  std::stable_sort(sorted.begin(), sorted.end(), [has_y](const Loop& a, const Loop& b) {
+    const size_t o = has_y ? k_y : k_x;
+    return std::abs(a.stride[o]) > std::abs(b.stride[o]);
+  });
+  if (sorted.back().stride[k_parameter] <= 1) loops = std::move(sorted);
+}
+
+/// Loops outermost first.
 Result<std::vector<Loop>> make_loops(const Walk& w) {
   const size_t rank = w.x.dims.size();
   const auto misfit = [&] {
@@ -44,22 +76,11 @@ Result<std::vector<Loop>> make_loops(const Walk& w) {
       if (w.parameter_dims[p] != 1 && w.parameter_dims[p] != w.x.dims[d]) return misfit();
       if (w.parameter_dims[p] != 1) loop.stride[k_parameter] = parameter_strides[p];
     }
-    if (loop.extent == 1) continue;
-    const auto follows = [&](const Loop& outer) {
-      for (size_t o = 0; o < k_operands; ++o) {
-        if (outer.stride[o] != loop.stride[o] * loop.extent) return false;
-      }
-      return true;
-    };
-    if (!loops.empty() && follows(loops.back())) {
-      loop.extent *= loops.back().extent;
-      loops.back() = loop;
-    } else {
-      loops.push_back(loop);
-    }
+    if (loop.extent != 1) loops.push_back(loop);
   }
-  if (loops.empty()) loops.push_back({1, {1, 1, 1, 0}});
-  return loops;
+  if (loops.empty()) return std::vector<Loop>{{1, {1, 1, 1, 0}}};
+  sort_by_memory(loops, w.y.dtype != DType::undefined);
+  return merged(loops);
 }
 
 /// A block of an operand as dense f32: where it lies, or copied and widened into `buffer`.
@@ -133,6 +154,54 @@ void run_row(const Walk& w, const Loop& loop, const std::array<int64_t, k_operan
   }
 }
 
+/// Every index of the outer loops, from given offsets on.
+void run_nest(const Walk& w, std::span<const Loop> loops, std::array<int64_t, k_operands> at, const QuantRows& rows,
+              const std::function<void(const Row&)>& row) {
+  const size_t outer = loops.size() - 1;
+  std::vector<int64_t> index(outer, 0);
+  while (true) {
+    run_row(w, loops.back(), at, rows, row);
+    size_t d = outer;
+    for (; d-- > 0;) {
+      const Loop& loop = loops[d];
+      for (size_t o = 0; o < k_operands; ++o) at[o] += loop.stride[o];
+      if (++index[d] < loop.extent) break;
+      for (size_t o = 0; o < k_operands; ++o) at[o] -= loop.stride[o] * loop.extent;
+      index[d] = 0;
+    }
+    if (d == static_cast<size_t>(-1)) return;
+  }
+}
+
+Loop strided(const Loop& loop, int64_t step, int64_t extent) {
+  Loop out{extent, loop.stride};
+  for (int64_t& s : out.stride) s *= step;
+  return out;
+}
+
+/// Where the innermost loop strides through x and another one follows x's memory, that one goes over strips of k_strip
+/// elements: the cache lines that a strip touches are read whole before they leave the cache.
+void run_in_strips(const Walk& w, const std::vector<Loop>& loops, const QuantRows& rows,
+                   const std::function<void(const Row&)>& row) {
+  constexpr int64_t k_strip = 64;
+  const Loop inner = loops.back();
+  const auto along_x = std::find_if(loops.begin(), loops.end() - 1, [](const Loop& l) { return l.stride[k_x] == 1; });
+  if (inner.stride[k_x] <= 1 || inner.extent <= k_strip || along_x == loops.end() - 1)
+    return run_nest(w, loops, {}, rows, row);
+  std::vector<Loop> nest(loops.begin(), along_x);
+  nest.insert(nest.end(), along_x + 1, loops.end() - 1);
+  const size_t strips = nest.size();
+  nest.push_back(strided(inner, k_strip, inner.extent / k_strip));
+  nest.push_back(*along_x);
+  nest.push_back(strided(inner, 1, k_strip));
+  run_nest(w, nest, {}, rows, row);
+  const int64_t rest = inner.extent % k_strip;
+  if (rest == 0) return;
+  nest.erase(nest.begin() + static_cast<ptrdiff_t>(strips));
+  nest.back().extent = rest;
+  run_nest(w, nest, strided(inner, inner.extent - rest, 1).stride, rows, row);
+}
+
 Result<Done> check(const Walk& w) {
   for (const auto& [view, what] : {std::pair(&w.x, "the input"), std::pair(&w.dy, "the gradient")}) {
     const bool absent = view->dtype == DType::undefined && view == &w.dy;
@@ -160,21 +229,8 @@ Result<Done> walk(const Walk& w, const QuantRows& rows, const std::function<void
   const Result<std::vector<Loop>> loops = make_loops(w);
   if (!loops) return loops.error();
   if (std::any_of(w.x.dims.begin(), w.x.dims.end(), [](int64_t d) { return d == 0; })) return Done{};
-  const size_t outer = loops->size() - 1;
-  std::vector<int64_t> index(outer, 0);
-  std::array<int64_t, k_operands> at{};
-  while (true) {
-    run_row(w, loops->back(), at, rows, row);
-    size_t d = outer;
-    for (; d-- > 0;) {
-      const Loop& loop = (*loops)[d];
-      for (size_t o = 0; o < k_operands; ++o) at[o] += loop.stride[o];
-      if (++index[d] < loop.extent) break;
-      for (size_t o = 0; o < k_operands; ++o) at[o] -= loop.stride[o] * loop.extent;
-      index[d] = 0;
-    }
-    if (d == static_cast<size_t>(-1)) return Done{};
-  }
+  run_in_strips(w, *loops, rows, row);
+  return Done{};
 }
 
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -226,6 +227,36 @@ TEST(TensorQuant, any_strides_and_any_output) {
     for (int64_t j = 0; j < 7; ++j)
       for (int64_t k = 0; k < 6; ++k, ++n) ASSERT_EQ(stored[at(i, j, k)], wanted[static_cast<size_t>(n)]);
   for (size_t i = 1; i < stored.size(); i += 2) ASSERT_EQ(stored[i], 99.0f) << "between the elements";
+}
+
+TEST(TensorQuant, any_order_of_dimensions_in_memory) {
+  // Long enough for the strips that a transposed read is cut into, and for what is left of them.
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal;
+  const Dims dims = {130, 3, 70};
+  Floats values(130 * 3 * 70);
+  for (float& v : values) v = normal(random);
+  const Tensor dense = f32_tensor(dims, values);
+  std::vector<size_t> order = {0, 1, 2};
+  do {
+    TensorView x = view_of(dense);
+    for (size_t d = 0; d < 3; ++d) {
+      x.dims[d] = dims[order[d]];
+      x.strides[d] = view_of(dense).strides[order[d]];
+    }
+    const Tensor moved = *dense_copy(x);
+    for (const std::vector<int64_t>& axes :
+         {std::vector<int64_t>{}, {0}, {1}, {2}, {0, 1}, {0, 2}, {1, 2}, {0, 1, 2}}) {
+      const Tensor amax = *kept_amax(x, axes);
+      ASSERT_EQ(amax, *kept_amax(view_of(moved), axes));
+      ASSERT_EQ(*fake_tensor_quant(x, amax), *fake_tensor_quant(view_of(moved), amax));
+      Floats out(values.size());
+      TensorView y = x;  // written in the order in which x lies
+      y.data = reinterpret_cast<std::byte*>(out.data());
+      ASSERT_TRUE(fake_tensor_quant_into(x, amax, {}, y));
+      ASSERT_EQ(*dense_copy(y), *fake_tensor_quant(view_of(moved), amax));
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 TEST(TensorQuant, empty_and_rank_0) {

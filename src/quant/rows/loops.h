@@ -132,30 +132,6 @@ void to_bf16(const float* x, size_t n, uint16_t* y) {
   }
 }
 
-/// The exponent moves by 112; subnormals are fraction * 2^-24, exact.
-void from_f16(const uint16_t* x, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) {
-    const uint32_t h = x[i], sign = (h & 0x8000u) << 16, exponent = h & 0x7c00u, fraction = h & 0x3ffu;
-    const uint32_t normal = ((h & 0x7fffu) << 13) + (112u << 23);
-    const uint32_t special = 0x7f800000u | (fraction << 13);
-    const uint32_t subnormal = bits_of((float)(int32_t)fraction * 0x1p-24f);
-    const uint32_t magnitude = exponent == 0x7c00u ? special : exponent == 0 ? subnormal : normal;
-    y[i] = float_of(magnitude | sign);
-  }
-}
-
-void to_f16(const float* x, size_t n, uint16_t* y) {
-  for (size_t i = 0; i < n; ++i) {
-    const uint32_t u = bits_of(x[i]), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
-    const uint32_t normal = (a + 0xfffu + ((a >> 13) & 1u) - 0x38000000u) >> 13;
-    const uint32_t subnormal = bits_of(float_of(a) + 0.5f) - 0x3f000000u;  // the addition rounds at bit 2^-24
-    uint32_t h = a < 0x38800000u ? subnormal : normal;
-    h = a >= 0x477ff000u ? 0x7c00u : h;  // rounds to 65536 or is larger
-    h = a > 0x7f800000u ? 0x7e00u : h;
-    y[i] = (uint16_t)(h | sign);
-  }
-}
-
 template <class Code>
 void to_code(const float* x, size_t n, Code* y) {
   for (size_t i = 0; i < n; ++i) {
