@@ -1,13 +1,16 @@
 // Writes a network with seeded He-random weights as ONNX: the models of the speed comparisons, where only shapes count.
-// usage: octet_make_model resnet50|resnet18_32|mobilenet_v2 FILE.onnx [seed]
+// usage: octet_make_model NAME FILE.onnx [seed]; without arguments it lists the names
 //
 // BatchNorm is folded already. The last convolution of a residual branch is scaled down, so that sixteen additions keep
 // the activations within a range where most of the 256 codes are in use (bench/peers checks that at least 64 are).
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/op.h"
@@ -69,6 +72,31 @@ class Builder {
                 {});
   }
   ValueId add(ValueId a, ValueId b) { return node("Add", "", {a, b}, {}); }
+  /// With the statistics of a network in use: gains about 1, means about 0.
+  ValueId batch_norm(ValueId x, int64_t channels) {
+    const std::string base = "bn" + std::to_string(++norms_);
+    std::vector<float> gain(static_cast<size_t>(channels)), variance(gain.size());
+    for (float& g : gain) g = 1 + normal_.next(0.1f);
+    for (float& v : variance) v = 1 + std::abs(normal_.next(0.2f));
+    const ValueId scale = graph_.add_constant(base + ".weight", f32_tensor({channels}, gain));
+    const ValueId shift = random(base + ".bias", {channels}, 0.1f), mean = random(base + ".mean", {channels}, 0.1f);
+    const ValueId spread = graph_.add_constant(base + ".var", f32_tensor({channels}, variance));
+    return node("BatchNormalization", base, {x, scale, shift, mean, spread}, {{"epsilon", 1e-5f}});
+  }
+  ValueId concat(std::vector<ValueId> parts) { return node("Concat", "", std::move(parts), {{"axis", int64_t{1}}}); }
+  ValueId average_pool(ValueId x) {
+    return node("AveragePool", "", {x},
+                {{"kernel_shape", std::vector<int64_t>{2, 2}}, {"strides", std::vector<int64_t>{2, 2}}});
+  }
+  ValueId channels_of(ValueId x, int64_t begin, int64_t end) {
+    return node("Slice", "", {x, ints({begin}), ints({end}), ints({1})}, {});
+  }
+  /// Interleaves two halves of the channels. Source: arXiv:1707.01083, 3.1.
+  ValueId shuffle(ValueId x, int64_t channels, int64_t size) {
+    const ValueId split = node("Reshape", "", {x, ints({0, 2, channels / 2, size, size})}, {});
+    const ValueId turned = node("Transpose", "", {split}, {{"perm", std::vector<int64_t>{0, 2, 1, 3, 4}}});
+    return node("Reshape", "", {turned, ints({0, channels, size, size})}, {});
+  }
   ValueId max_pool(ValueId x) {
     return node("MaxPool", "", {x},
                 {{"kernel_shape", std::vector<int64_t>{3, 3}},
@@ -93,6 +121,9 @@ class Builder {
     for (float& v : values) v = normal_.next(deviation);
     return graph_.add_constant(name, f32_tensor(std::move(dims), values));
   }
+  ValueId ints(const std::vector<int64_t>& values) {
+    return graph_.add_constant("ints", s64_tensor({static_cast<int64_t>(values.size())}, values));
+  }
   ValueId node(const char* op, const std::string& name, std::vector<ValueId> inputs, Attributes attributes) {
     const ValueId y = graph_.add_value(graph_.unique_value_name("t" + std::to_string(graph_.nodes.size())));
     graph_.nodes.push_back({find_op(op), name, std::move(inputs), {y}, std::move(attributes)});
@@ -102,7 +133,7 @@ class Builder {
   Graph graph_;
   Normal normal_;
   ValueId x_ = k_absent;
-  int convs_ = 0;
+  int convs_ = 0, norms_ = 0;
 };
 
 /// ResNet-50 v1.5 (stride in the 3x3), 224x224. Source: torchvision's layout.
@@ -126,14 +157,14 @@ Graph resnet50(uint64_t seed) {
   return b.classifier(x, channels, 1000);
 }
 
-/// ResNet-18 for 32x32 images: 3x3 stem without pooling.
-Graph resnet18_32(uint64_t seed) {
-  Builder b("resnet18_32", 32, seed);
-  ValueId x = b.relu(b.conv(b.input(), {3, 64, 3}));
-  int64_t channels = 64;
-  for (int64_t stage = 0; stage < 4; ++stage) {
-    const int64_t width = 64 << stage;
-    for (int64_t i = 0; i < 2; ++i) {
+/// Basic blocks on 32x32 images: 3x3 stem without pooling, `width` channels in the first stage.
+Graph basic_blocks_32(const char* name, int64_t first_width, int64_t stages, int64_t blocks, uint64_t seed) {
+  Builder b(name, 32, seed);
+  ValueId x = b.relu(b.conv(b.input(), {3, first_width, 3}));
+  int64_t channels = first_width;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    const int64_t width = first_width << stage;
+    for (int64_t i = 0; i < blocks; ++i) {
       const int64_t stride = i == 0 && stage > 0 ? 2 : 1;
       ValueId y = b.relu(b.conv(x, {channels, width, 3, stride}));
       y = b.conv(y, {width, width, 3, 1, 1, 0.5f});
@@ -143,6 +174,86 @@ Graph resnet18_32(uint64_t seed) {
     }
   }
   return b.classifier(x, channels, 10);
+}
+
+/// ResNet-18 of torchvision's width with the CIFAR stem.
+Graph resnet18_32(uint64_t seed) { return basic_blocks_32("resnet18_32", 64, 4, 2, seed); }
+/// Source: arXiv:1512.03385, 4.2 with n = 3, projections where the width changes.
+Graph resnet20_32(uint64_t seed) { return basic_blocks_32("resnet20_32", 16, 3, 3, seed); }
+
+/// DenseNet-121, 224x224. Source: arXiv:1608.06993, table 1. The norms behind a concatenation cannot be folded.
+Graph densenet121(uint64_t seed) {
+  constexpr int64_t k_growth = 32;
+  Builder b("densenet121", 224, seed);
+  ValueId x = b.max_pool(b.relu(b.conv(b.input(), {3, 64, 7, 2})));
+  int64_t channels = 64;
+  const int64_t blocks[] = {6, 12, 24, 16};
+  for (int64_t stage = 0; stage < 4; ++stage) {
+    for (int64_t i = 0; i < blocks[stage]; ++i) {
+      ValueId y = b.relu(b.batch_norm(x, channels));
+      y = b.relu(b.conv(y, {channels, 4 * k_growth, 1}));
+      x = b.concat({x, b.conv(y, {4 * k_growth, k_growth, 3, 1, 1, 0.7f})});
+      channels += k_growth;
+    }
+    x = b.relu(b.batch_norm(x, channels));
+    if (stage == 3) break;
+    x = b.average_pool(b.conv(x, {channels, channels / 2, 1}));
+    channels /= 2;
+  }
+  return b.classifier(x, channels, 1000);
+}
+
+/// ShuffleNetV2 1.0, 224x224. Source: arXiv:1807.11164, table 5.
+Graph shufflenet_v2(uint64_t seed) {
+  Builder b("shufflenet_v2", 224, seed);
+  ValueId x = b.max_pool(b.relu(b.conv(b.input(), {3, 24, 3, 2})));
+  int64_t channels = 24, size = 56;
+  const int64_t repeats[] = {4, 8, 4};
+  for (int64_t stage = 0; stage < 3; ++stage) {
+    const int64_t width = 116 << stage, half = width / 2;
+    size /= 2;
+    for (int64_t i = 0; i < repeats[stage]; ++i) {
+      const bool down = i == 0;
+      const int64_t in = down ? channels : half;
+      ValueId left = x, right = x;
+      if (down) {
+        left = b.conv(x, {channels, channels, 3, 2, channels});
+        left = b.relu(b.conv(left, {channels, half, 1}));
+      } else {
+        left = b.channels_of(x, 0, half);
+        right = b.channels_of(x, half, width);
+      }
+      right = b.relu(b.conv(right, {in, half, 1}));
+      right = b.conv(right, {half, half, 3, down ? 2 : 1, half});
+      right = b.relu(b.conv(right, {half, half, 1}));
+      x = b.shuffle(b.concat({left, right}), width, size);
+      channels = width;
+    }
+  }
+  x = b.relu(b.conv(x, {channels, 1024, 1}));
+  return b.classifier(x, 1024, 1000);
+}
+
+/// RegNetX-400MF, 224x224: bottlenecks of ratio 1 with groups of 16 channels. Source: arXiv:2003.13678, table 2;
+/// widths and depths as torchvision's regnet_x_400mf.
+Graph regnet_x_400mf(uint64_t seed) {
+  Builder b("regnet_x_400mf", 224, seed);
+  ValueId x = b.relu(b.conv(b.input(), {3, 32, 3, 2}));
+  int64_t channels = 32;
+  const int64_t widths[] = {32, 64, 160, 400}, depths[] = {1, 2, 7, 12};
+  for (int64_t stage = 0; stage < 4; ++stage) {
+    const int64_t width = widths[stage];
+    for (int64_t i = 0; i < depths[stage]; ++i) {
+      const int64_t stride = i == 0 ? 2 : 1;
+      ValueId y = b.relu(b.conv(x, {channels, width, 1}));
+      y = b.relu(b.conv(y, {width, width, 3, stride, width / 16}));
+      y = b.conv(y, {width, width, 1, 1, 1, 0.5f});
+      const ValueId skip = i == 0 ? b.conv(x, {channels, width, 1, stride, 1, 0.7f}) : x;
+      x = b.relu(b.add(y, skip));
+      channels = width;
+    }
+  }
+  return b.classifier(x, channels, 1000);
 }
 
 /// MobileNetV2 1.0, 224x224. Source: arXiv:1801.04381, table 2.
@@ -171,13 +282,28 @@ Graph mobilenet_v2(uint64_t seed) {
 }
 
 int make(int argc, char** argv) {
-  const std::string kind = argc > 1 ? argv[1] : "";
-  if (argc < 3 || (kind != "resnet50" && kind != "resnet18_32" && kind != "mobilenet_v2")) {
-    std::fprintf(stderr, "usage: octet_make_model resnet50|resnet18_32|mobilenet_v2 FILE.onnx [seed]\n");
+  struct Network {
+    std::string_view name;
+    Graph (*make)(uint64_t seed);
+  };
+  const Network networks[] = {{"resnet50", resnet50},
+                              {"mobilenet_v2", mobilenet_v2},
+                              {"resnet18_32", resnet18_32},
+                              {"resnet20_32", resnet20_32},
+                              {"densenet121", densenet121},
+                              {"shufflenet_v2", shufflenet_v2},
+                              {"regnet_x_400mf", regnet_x_400mf}};
+  const std::string_view wish = argc > 2 ? argv[1] : "";
+  const Network* chosen =
+      std::find_if(std::begin(networks), std::end(networks), [&](const Network& n) { return n.name == wish; });
+  if (chosen == std::end(networks)) {
+    std::fprintf(stderr, "usage: octet_make_model NAME FILE.onnx [seed], NAME one of");
+    for (const Network& n : networks) std::fprintf(stderr, " %s", std::string(n.name).c_str());
+    std::fprintf(stderr, "\n");
     return 2;
   }
   const uint64_t seed = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1;
-  Graph graph = kind == "resnet50" ? resnet50(seed) : kind == "resnet18_32" ? resnet18_32(seed) : mobilenet_v2(seed);
+  Graph graph = chosen->make(seed);
   Result<Done> done = infer_shapes(graph);
   if (done) done = verify(graph);
   if (done) done = write_onnx_file(argv[2], graph);

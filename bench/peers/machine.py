@@ -24,8 +24,13 @@ def cpu_model():
     return f"{name} ({number}), {mhz} MHz nominal, {' '.join(isas)}"
 
 
+def has_amx():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return " amx_int8" in file.read()
+
+
 def versions():
-    names = ("onnxruntime", "openvino", "onnx", "numpy")
+    names = ("onnxruntime", "openvino", "nncf", "onnx", "numpy")
     found = []
     for name in names:
         try:

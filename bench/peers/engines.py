@@ -1,0 +1,70 @@
+"""Lanes of the comparison: each runs one file on one engine and times a slice of runs."""
+import json
+import statistics
+import time
+
+import numpy as np
+
+from models import OCTET, WORK, octet  # noqa: F401
+
+
+class Octet:
+    def __init__(self, label, path, x, threads, precision, extra=()):
+        self.label, self.path, self.x, self.threads, self.precision, self.extra = label, path, x, threads, precision, extra
+        self.isa = ""
+
+    def slice_ms(self, seconds):
+        out = json.loads(octet("bench", self.path, "--batch", str(len(self.x)), "--threads", str(self.threads), "--duration",
+                               str(seconds), "--warm-up", "200", "--precision", self.precision, "--json", "--quiet", *self.extra))
+        self.isa = out["isa"]
+        return out["latency_ms"]["median"]
+
+    def outputs(self):
+        np.save(f"{WORK}/x.npy", self.x)
+        octet("run", self.path, "--data", f"{WORK}/x.npy", "--preprocess", "none", "--batch", str(len(self.x)), "--precision",
+              self.precision, "-o", f"{WORK}/y.npy", "--quiet")
+        return np.load(f"{WORK}/y.npy")
+
+
+class Peer:
+    """Any callable network in this process."""
+
+    def __init__(self, label, run):
+        self.label, self.run = label, run
+
+    def slice_ms(self, seconds):
+        end = time.perf_counter() + 0.2
+        while time.perf_counter() < end:
+            self.run()
+        times = []
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or len(times) < 5:
+            start = time.perf_counter()
+            self.run()
+            times.append((time.perf_counter() - start) * 1000)
+        return statistics.median(times)
+
+    def outputs(self):
+        return np.asarray(self.run())
+
+
+def ort_lane(label, path, x, threads):
+    import onnxruntime as ort
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return Peer(label, lambda: session.run(None, {name: x})[0])
+
+
+def openvino_lane(label, path, x, threads, hint=None):
+    import openvino as ov
+    core = ov.Core()
+    network = core.read_model(path)
+    network.reshape(list(x.shape))
+    config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    if hint:
+        config["INFERENCE_PRECISION_HINT"] = hint
+    request = core.compile_model(network, "CPU", config).create_infer_request()
+    return Peer(label, lambda: request.infer({0: x})[0])

@@ -1,0 +1,87 @@
+"""docs/benchmarks.md from the gathered results."""
+import os
+
+import machine
+
+# How many times faster than the peer octet's INT8 is to be: ONNX Runtime's u8 form, OpenVINO's best INT8 form.
+WANTED = {"resnet50": (1.15, 1.0), "mobilenet_v2": (1.4, 1.1), "resnet18_32": (1.5, 1.0), "resnet20_32": (1.5, 1.0),
+          "mobilenet_v2_imagenet": (1.3, 1.0), "resnet18_c10": (1.3, 1.0), "mobilenet_v3_small_c10": (1.3, 1.0),
+          "efficientnet_b0_c10": (1.3, 1.0), "densenet121": (1.0, 1.0), "shufflenet_v2": (1.0, 1.0), "regnet_x_400mf": (1.0, 1.0)}
+
+
+def best(ms, prefix):
+    """The fastest lane with this prefix: (label, ms)."""
+    found = [(value[0], label) for label, value in ms.items() if label.startswith(prefix) and not label.endswith("fp32")]
+    value, label = min(found)
+    return label, value
+
+
+def cell(ms, label):
+    median, low, high = ms[label]
+    return f"{median:.3f} ({low:.3f} .. {high:.3f})"
+
+
+def verdict(ratio, wanted):
+    return f"{ratio:.2f} (>= {wanted:g})" if ratio >= wanted else f"**{ratio:.2f}** (< {wanted:g})"
+
+
+def int8_table(results):
+    lines = ["| model | batch | threads | octet INT8 ms | ONNX Runtime u8 ms | OpenVINO's best ms (its form) | against ONNX Runtime | "
+             "against OpenVINO | octet INT8 over FP32 |", "| --- " * 9 + "|"]
+    for r in results:
+        ms = r["ms"]
+        ours = min(ms["octet int8"][0], ms["octet u8"][0])
+        label, openvino = best(ms, "openvino")
+        ort_wanted, openvino_wanted = WANTED[r["model"]]
+        amx = " AMX" if r["amx"] else ""
+        lines.append(f"| {r['model']}{amx} | {r['batch']} | {r['threads']} | {cell(ms, 'octet int8')} | {cell(ms, 'ort u8')} | "
+                     f"{cell(ms, label)} ({label.removeprefix('openvino ')}) | {verdict(ms['ort u8'][0] / ours, ort_wanted)} | "
+                     f"{verdict(openvino / ours, openvino_wanted)} | {ms['octet fp32'][0] / ours:.2f} |")
+    return lines
+
+
+def fp32_table(results):
+    lines = ["| model | batch | threads | octet ms | ONNX Runtime ms | OpenVINO ms | octet / ONNX Runtime | octet / OpenVINO |",
+             "| --- " * 8 + "|"]
+    for r in results:
+        ms = r["ms"]
+        ours = ms["octet fp32"][0]
+        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, 'octet fp32')} | {cell(ms, 'ort fp32')} | "
+                     f"{cell(ms, 'openvino fp32')} | {ours / ms['ort fp32'][0]:.2f} | {ours / ms['openvino fp32'][0]:.2f} |")
+    return lines
+
+
+def forms_table(results):
+    lines = ["| model | batch | threads | octet, its own file | octet, u8 file | octet, s8 file | ONNX Runtime, s8 file | OpenVINO, s8 file | "
+             "s8 over u8, octet | fewest codes in use | cosine with FP32: octet u8, ONNX Runtime u8 |", "| --- " * 11 + "|"]
+    for r in results:
+        ms, c = r["ms"], r["cosine"]
+        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {ms['octet int8'][0]:.3f} | {ms['octet u8'][0]:.3f} | "
+                     f"{ms['octet s8'][0]:.3f} | {ms['ort s8'][0]:.3f} | {ms['openvino s8'][0]:.3f} | "
+                     f"{ms['octet s8'][0] / ms['octet u8'][0]:.3f} | {r['codes_in_use']} | {c['octet u8']:.5f}, {c['ort u8']:.5f} |")
+    return lines
+
+
+def write(results, order):
+    results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
+    dates = sorted({r["date"] for r in results})
+    isas = sorted({r["isa"] for r in results})
+    rounds = sorted({(r["rounds"], r["slice_s"]) for r in results})
+    page = ["# Benchmarks", "",
+            f"Written by `make bench` from runs of {' and '.join(dates)}; not edited by hand.", "",
+            f"CPU: {machine.cpu_model()}. octet runs {', '.join(isas)}. Peers: {machine.versions()}.",
+            "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets; " +
+            ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
+            "Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
+            "threads as given, f32 hint for FP32. INT8 files: octet's own, `quantize_static` of ONNX Runtime (u8 activations; s8 symmetric",
+            "ones), NNCF of OpenVINO; OpenVINO's best of all of them counts. Networks without a real name have random weights: only their shapes",
+            "matter for speed. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
+            "## INT8", "", "A ratio in bold misses what is wanted.", "", *int8_table(results), "", "## FP32", "", *fp32_table(results), "",
+            "## Forms of the INT8 file", "",
+            "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form.", "", *forms_table(results), ""]
+    extra = "build/bench/extra.md"  # start-up and memory, bench/peers/start_up.py
+    if os.path.exists(extra):
+        with open(extra, encoding="utf-8") as file:
+            page.append(file.read())
+    with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
+        file.write("\n".join(page))
