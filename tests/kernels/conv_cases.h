@@ -73,6 +73,16 @@ inline std::vector<ConvCase> conv_cases() {
     cases.push_back({3, 5, 7, ic, 20, 3, 3, 1, 1, 2, 1, 3, 0, 0, 3, 1});
     cases.push_back({1, 2, 2, ic, 5, 3, 3, 1, 1, 1, 1, 3, 3, 3, 3, 1});  // windows that lie in the padding altogether
   }
+  for (const int64_t ic : {16, 32, 112}) {  // channels that fill their pitch: a kernel row is one segment
+    for (const int64_t size : {1, 2, 4, 9})
+      for (const int64_t batch : {1, 4}) cases.push_back(square(size, ic, 18, 3, 1, 1, 1, 1, batch));
+    cases.push_back(square(9, ic, 50, 3, 2, 1, 1, 1, 3));
+    cases.push_back(square(8, ic, 20, 5, 1, 2, 1, 1, 2));
+    cases.push_back(square(10, ic, 20, 2, 2, 0));
+    cases.push_back({2, 6, 9, ic, 20, 3, 2, 2, 1, 2, 1, 2, 1, 2, 2, 1});
+    cases.push_back({2, 7, 5, ic, 20, 3, 3, 1, 2, 1, 1, 0, 3, 0, 3, 1});
+    cases.push_back({1, 2, 2, ic, 5, 3, 3, 1, 1, 1, 1, 3, 3, 3, 3, 1});
+  }
   cases.push_back({1, 30, 1, 4, 12, 7, 1, 2, 1, 1, 1, 3, 0, 3, 0, 1});
   for (const int64_t groups : {2, 3, 4, 12})
     for (const int64_t kernel : {1, 3}) {

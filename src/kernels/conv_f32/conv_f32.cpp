@@ -80,7 +80,7 @@ class ConvF32Packed final : public ConvF32 {
     return grid.pixel_parts * grid.panel_parts;
   }
 
-  size_t scratch_bytes() const override { return table_bytes() + taps_.compact_bytes(block_pixels_); }
+  size_t scratch_bytes() const override { return table_bytes() + taps_.copy_bytes(block_pixels_); }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
@@ -127,12 +127,12 @@ class ConvF32Packed final : public ConvF32 {
 
   void run_block(const ConvF32Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
-    std::byte* const compact = scratch + table_bytes();
+    std::byte* const copy = scratch + table_bytes();
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
     const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
     if (taps_.is_compact()) {
-      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, compact);
-      taps_.fill_compact(compact, pixels.begin, runs, table);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy);
+      taps_.fill_compact(copy, pixels.begin, runs, table);
     }
     int64_t group = -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
@@ -140,7 +140,7 @@ class ConvF32Packed final : public ConvF32 {
       if (panel.group != group && !taps_.is_compact()) {
         group = panel.group;
         const int64_t first_channel = group * (desc_.geometry.ic / desc_.geometry.groups);
-        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, table);
+        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, copy, table);
       }
       for (size_t b = 0; b < packed_.blocks.size(); ++b) {
         ConvF32Run run = block_run(args, panel, b, pixels.begin);

@@ -93,7 +93,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   size_t scratch_bytes() const override {
-    return table_bytes() + round_up(taps_.compact_bytes(block_pixels_)) + tile_bytes();
+    return table_bytes() + round_up(taps_.copy_bytes(block_pixels_)) + tile_bytes();
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
@@ -144,13 +144,13 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
-    std::byte* const compact = scratch + table_bytes();
-    float* const f32_tile = reinterpret_cast<float*>(compact + round_up(taps_.compact_bytes(block_pixels_)));
+    std::byte* const copy = scratch + table_bytes();
+    float* const f32_tile = reinterpret_cast<float*>(copy + round_up(taps_.copy_bytes(block_pixels_)));
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
     const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
     if (taps_.is_compact()) {
-      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, compact);
-      taps_.fill_compact(compact, pixels.begin, runs, table);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy);
+      taps_.fill_compact(copy, pixels.begin, runs, table);
     }
     int64_t group = -1;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
@@ -158,7 +158,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
       if (panel.group != group && !taps_.is_compact()) {
         group = panel.group;
         const int64_t first_channel = group * (geometry_.ic / geometry_.groups);
-        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, table);
+        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, copy, table);
       }
       ConvU8S8Run run = panel_run(args, panel, pixels.begin);
       run.rows = reinterpret_cast<const uint8_t* const*>(table);

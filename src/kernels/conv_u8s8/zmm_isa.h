@@ -36,8 +36,10 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r];
     for (int64_t d = 0; d < dwords; ++d) {
-      _mm_prefetch(prefetch, _MM_HINT_T1);
-      prefetch += prefetch_step;
+      if constexpr (C > 1) {  // a step of one vector is bound by its loads already
+        _mm_prefetch(prefetch, _MM_HINT_T1);
+        prefetch += prefetch_step;
+      }
       __m512i w[C];
 #pragma GCC unroll 4
       for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 64 * v);
@@ -97,15 +99,9 @@ inline __attribute__((always_inline)) __m512i codes_of(const ConvU8S8Run& tile, 
   return _mm512_max_epu8(_mm512_packus_epi16(low, high), _mm512_set1_epi8(static_cast<char>(tile.lo)));
 }
 
-/// Stores one pixel of u8 codes of 1, 3 or 4 vectors.
+/// Stores one pixel of u8 codes of 3 or 4 vectors.
 template <int C>
 inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, const __m512 (&f)[C], uint8_t* y) {
-  if (C == 1) {
-    const __m512i sum = _mm512_add_epi32(_mm512_cvtps_epi32(f[0]), _mm512_set1_epi32(tile.y_zero_point));
-    const __m128i codes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(sum, _mm512_set1_epi32(tile.lo)));
-    _mm_mask_storeu_epi8(y, static_cast<__mmask16>(first_bytes(tile.channels)), codes);
-    return;
-  }
   const __m512i low = words_of(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
   const __m512i high = words_of(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
   __m512i codes = codes_of(tile, low, high);
@@ -129,6 +125,19 @@ inline __attribute__((always_inline)) void store_two(const ConvU8S8Run& tile, co
   const __mmask32 mask = static_cast<__mmask32>(first_bytes(tile.channels));
   _mm256_mask_storeu_epi8(y0, mask, _mm512_castsi512_si256(codes));
   _mm256_mask_storeu_epi8(y1, mask, _mm512_extracti64x4_epi64(codes, 1));
+}
+
+/// Stores four pixels of one vector each.
+inline __attribute__((always_inline)) void store_four(const ConvU8S8Run& tile, const __m512 (&f)[4],
+                                                      uint8_t* const (&y)[4]) {
+  const __m512i low = words_of(f[0], f[1], tile.y_zero_point), high = words_of(f[2], f[3], tile.y_zero_point);
+  const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of(tile, low, high));
+  const __mmask16 mask = static_cast<__mmask16>(first_bytes(tile.channels));
+  _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(codes));
+  _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(codes, 1));
+  _mm_mask_storeu_epi8(y[2], mask, _mm512_extracti32x4_epi32(codes, 2));
+  _mm_mask_storeu_epi8(y[3], mask, _mm512_extracti32x4_epi32(codes, 3));
 }
 
 template <int C>
@@ -178,7 +187,22 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   __m512i acc[R][C];
   accumulate<rows, R, C>(tile, acc);
   const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
-  if constexpr (C == 2 && !is_f32(form)) {
+  if constexpr (C == 1 && !is_f32(form)) {
+#pragma GCC unroll 3
+    for (int first = 0; first < R; first += 4) {
+      __m512 f[4];
+      uint8_t* y[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const int r = first + i < R ? first + i : R - 1;  // the last pixel may be stored several times
+        __m512 one[1];
+        scale<C, form>(tile, acc[r], r, upper, one);
+        f[i] = one[0];
+        y[i] = static_cast<uint8_t*>(tile.y) + r * tile.y_step;
+      }
+      store_four(tile, f, y);
+    }
+  } else if constexpr (C == 2 && !is_f32(form)) {
 #pragma GCC unroll 6
     for (int r = 0; r < R; r += 2) {
       const int other = r + 1 < R ? r + 1 : r;  // a last odd pixel is stored twice

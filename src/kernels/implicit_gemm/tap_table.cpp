@@ -11,6 +11,16 @@ constexpr size_t k_compact_slack = 64;
 
 bool wants_compact(const WindowGeometry& g) { return g.groups == 1 && g.ic <= 4 && g.kw > 1 && g.dilation_w == 1; }
 
+/// A segment of more steps of the inner loop than this is long enough by itself.
+constexpr int64_t k_row_segment_steps = 32;
+constexpr int64_t k_row_segment_kh = 16;
+
+bool wants_row_segments(const WindowGeometry& g, int64_t element_bytes) {
+  const int64_t positions_per_step = element_bytes == 1 ? 4 : 1;
+  return g.groups == 1 && g.ic == g.x_pitch && g.kw > 1 && g.kh <= k_row_segment_kh && g.dilation_w == 1 &&
+         g.ic <= k_row_segment_steps * positions_per_step && g.ow < (1 << 15);
+}
+
 /// Copies `pixels` pixels of bytes_per_pixel (<= 16) from a larger pitch, in increasing order: what is written past a
 /// pixel's end is overwritten by the next one. A fixed size makes the copy one move.
 std::byte* squeeze(const std::byte* from, int64_t pitch_bytes, int64_t pixels, int64_t bytes_per_pixel, std::byte* to) {
@@ -28,11 +38,14 @@ TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t
     : geometry_(geometry),
       element_bytes_(static_cast<int64_t>(element_bytes)),
       tile_rows_(tile_rows),
-      compact_(wants_compact(geometry)) {
+      compact_(wants_compact(geometry)),
+      has_row_segments_(!compact_ && wants_row_segments(geometry, element_bytes_)) {
   const WindowGeometry& g = geometry_;
   const int64_t channels = g.ic / g.groups;
-  segments_ = compact_ ? g.kh : g.kh * g.kw;
-  segment_elements_ = compact_ ? g.kw * channels : channels;
+  const bool by_rows = compact_ || has_row_segments_;
+  segments_ = by_rows ? g.kh : g.kh * g.kw;
+  segment_elements_ = by_rows ? g.kw * channels : channels;
+  if (has_row_segments_) find_borders();
   is_linear_ = g.kh == 1 && g.kw == 1 && g.oh == g.ih && g.ow == g.iw && g.pad_top == 0 && g.pad_left == 0 &&
                g.stride_h == 1 && g.stride_w == 1;
   if (compact_) compact_row_bytes_ = ((g.ow - 1) * g.stride_w + g.kw) * g.ic * element_bytes_;
@@ -44,8 +57,9 @@ TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t
 int64_t TapTable::weight_index(int64_t s, int64_t k) const {
   const WindowGeometry& g = geometry_;
   const int64_t channels = g.ic / g.groups;
-  const int64_t channel = compact_ ? k % channels : k;
-  const int64_t tap = compact_ ? s * g.kw + k / channels : s;
+  const bool by_rows = compact_ || has_row_segments_;
+  const int64_t channel = by_rows ? k % channels : k;
+  const int64_t tap = by_rows ? s * g.kw + k / channels : s;
   return channel * g.kh * g.kw + tap;
 }
 
@@ -97,9 +111,83 @@ void TapTable::fill_compact(const std::byte* copy, int64_t first, TileRuns runs,
   }
 }
 
-void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
-                    const std::byte** table) const {
+void TapTable::find_borders() {
   const WindowGeometry& g = geometry_;
+  for (int64_t ox = 0; ox < g.ow; ++ox) {
+    const int64_t ix = ox * g.stride_w - g.pad_left;
+    const bool crosses = ix < 0 || ix + g.kw > g.iw;
+    border_of_.push_back(static_cast<int16_t>(crosses ? borders_.size() : -1));
+    if (crosses) borders_.push_back(ox);
+  }
+}
+
+size_t TapTable::patch_bytes(int64_t pixels) const {
+  if (!has_row_segments_) return 0;
+  const WindowGeometry& g = geometry_;
+  const int64_t output_rows = (pixels + g.ow - 2) / g.ow + 1;
+  const int64_t images = (pixels + g.oh * g.ow - 2) / (g.oh * g.ow) + 1;
+  const int64_t rows = std::min(output_rows * g.stride_h + images * ((g.kh - 1) * g.dilation_h + 1), images * g.ih);
+  const int64_t bytes = rows * static_cast<int64_t>(borders_.size()) * segment_elements_ * element_bytes_;
+  return static_cast<size_t>(bytes) + k_compact_slack;
+}
+
+void TapTable::copy_patches(const std::byte* image, const std::byte* pad, int64_t iy_begin, int64_t iy_end,
+                            std::byte* patches) const {
+  const WindowGeometry& g = geometry_;
+  const size_t pixel = static_cast<size_t>(g.x_pitch * element_bytes_);
+  for (int64_t iy = iy_begin; iy < iy_end; ++iy)
+    for (const int64_t ox : borders_)
+      for (int64_t kx = 0; kx < g.kw; ++kx, patches += pixel) {
+        const int64_t ix = ox * g.stride_w - g.pad_left + kx;
+        const bool real = ix >= 0 && ix < g.iw;
+        std::memcpy(patches, real ? image + static_cast<size_t>(iy * g.iw + ix) * pixel : pad, pixel);
+      }
+}
+
+void TapTable::fill_rows(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, std::byte* patches,
+                         const std::byte** table) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t image_pixels = g.oh * g.ow, pixel_bytes = g.x_pitch * element_bytes_;
+  const int64_t patch = segment_elements_ * element_bytes_, patch_row = patch * static_cast<int64_t>(borders_.size());
+  const int64_t end = first + runs.tall * (runs.rows + 1) + runs.low * runs.rows;
+  int64_t tile = 0, r = 0, tile_height = runs.rows + (runs.tall > 0 ? 1 : 0);
+  for (int64_t at = first; at < end;) {
+    const int64_t image = at / image_pixels, image_end = std::min(end, (image + 1) * image_pixels);
+    const std::byte* const image_x = x + image * g.ih * g.iw * pixel_bytes;
+    const int64_t oy_last = (image_end - 1) % image_pixels / g.ow;
+    int64_t oy = at % image_pixels / g.ow, ox = at % g.ow;
+    const int64_t iy_begin = std::clamp<int64_t>(oy * g.stride_h - g.pad_top, 0, g.ih);
+    const int64_t iy_end =
+        std::clamp<int64_t>(oy_last * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h + 1, iy_begin, g.ih);
+    copy_patches(image_x, pad, iy_begin, iy_end, patches);
+    for (; at < image_end; ++oy, ox = 0) {
+      const std::byte* line[k_row_segment_kh];
+      const std::byte* patch_line[k_row_segment_kh];
+      for (int64_t s = 0; s < segments_; ++s) {
+        const int64_t iy = oy * g.stride_h - g.pad_top + s * g.dilation_h;
+        const bool real = iy >= 0 && iy < g.ih;
+        line[s] = real ? image_x + (iy * g.iw - g.pad_left) * pixel_bytes : nullptr;
+        patch_line[s] = real ? patches + (iy - iy_begin) * patch_row : nullptr;
+      }
+      for (; ox < g.ow && at < image_end; ++ox, ++at) {
+        const int64_t border = border_of_[static_cast<size_t>(ox)];
+        const std::byte** column = table + tile * segments_ * tile_rows_ + r;
+        for (int64_t s = 0; s < segments_; ++s, column += tile_rows_) {
+          const std::byte* inside =
+              border < 0 ? line[s] + ox * g.stride_w * pixel_bytes : patch_line[s] + border * patch;
+          *column = line[s] ? inside : pad;
+        }
+        if (++r == tile_height) r = 0, tile_height = runs.rows + (++tile < runs.tall ? 1 : 0);
+      }
+    }
+    patches += (iy_end - iy_begin) * patch_row;
+  }
+}
+
+void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
+                    std::byte* patches, const std::byte** table) const {
+  const WindowGeometry& g = geometry_;
+  if (has_row_segments_) return fill_rows(x, pad, first, runs, patches, table);
   x += first_channel * element_bytes_;
   pad += first_channel * element_bytes_;
   if (is_linear_) {  // a 1x1 convolution that visits every pixel

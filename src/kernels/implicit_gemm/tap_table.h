@@ -9,6 +9,10 @@
 // Few channels (a stem's 3 of a pitch of 16) would waste most of a 4-position dot product and a pointer per tap. There
 // the input rows of a block are first copied to a compact, padded form (pitch = channels); then all taps of a kernel
 // row are one segment of kw * channels elements.
+//
+// Up to a hundred or so channels that fill their pitch (no gap between pixels) the taps of a kernel row lie side by
+// side in the input itself: they too are one segment, which saves pointers and the start of a loop per tap. Only where
+// a window crosses the left or right border its rows are copied to a patch with the padding in it.
 
 #include <cstddef>
 #include <cstdint>
@@ -31,17 +35,19 @@ class TapTable {
   int64_t weight_index(int64_t s, int64_t k) const;
 
   /// Elements that a padding row must hold: every read through the table stays inside.
-  int64_t pad_elements() const { return geometry_.x_pitch + 64; }
+  int64_t pad_elements() const { return geometry_.x_pitch * (has_row_segments_ ? geometry_.kw : 1) + 64; }
 
-  /// Bytes of the compact copy that serves `pixels` consecutive output pixels of one image; 0 when not compact.
+  /// Bytes of the copy that serves `pixels` consecutive output pixels: the compact form, of one image, or patches.
+  size_t copy_bytes(int64_t pixels) const { return compact_ ? compact_bytes(pixels) : patch_bytes(pixels); }
+  /// Bytes of the compact copy; 0 when not compact.
   size_t compact_bytes(int64_t pixels) const;
   /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
   void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy) const;
 
   /// Fills table[(tile * segments + s) * tile_rows + r] for the tiles of the output pixels from `first` on, counted
-  /// over the whole batch, for channels from first_channel on.
+  /// over the whole batch, for channels from first_channel on. patches: copy_bytes of memory.
   void fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
-            const std::byte** table) const;
+            std::byte* patches, const std::byte** table) const;
   /// The same out of a compact copy whose first pixel is `first`.
   void fill_compact(const std::byte* copy, int64_t first, TileRuns runs, const std::byte** table) const;
 
@@ -50,15 +56,24 @@ class TapTable {
   struct Walk {
     int64_t image, oy, ox;
   };
+  size_t patch_bytes(int64_t pixels) const;
+  void find_borders();
+  void fill_rows(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, std::byte* patches,
+                 const std::byte** table) const;
+  void copy_patches(const std::byte* image, const std::byte* pad, int64_t iy_begin, int64_t iy_end,
+                    std::byte* patches) const;
   void fill_pixel(const std::byte* x, const std::byte* pad, const Walk& at, const std::byte** column) const;
 
   WindowGeometry geometry_;
   int64_t element_bytes_, tile_rows_;
   bool compact_;
+  bool has_row_segments_;
   bool is_linear_;  // output pixel i reads input pixel i and no other
   int64_t segments_, segment_elements_;
   int64_t compact_row_bytes_ = 0;
-  std::vector<int64_t> offsets_;  // bytes from the first tap's pixel to each tap's
+  std::vector<int16_t> border_of_;  // by ox: which of the columns in borders_ it is, or -1
+  std::vector<int64_t> borders_;    // output columns whose window crosses a side
+  std::vector<int64_t> offsets_;    // bytes from the first tap's pixel to each tap's
 };
 
 }  // namespace octet
