@@ -17,6 +17,8 @@ def best(ms, prefix):
 
 
 def cell(ms, label):
+    if label not in ms:
+        return "crashes"
     median, low, high = ms[label]
     return f"{median:.3f} ({low:.3f} .. {high:.3f})"
 
@@ -57,7 +59,7 @@ def forms_table(results):
     for r in results:
         ms, c = r["ms"], r["cosine"]
         lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {ms['octet int8'][0]:.3f} | {ms['octet u8'][0]:.3f} | "
-                     f"{ms['octet s8'][0]:.3f} | {ms['ort s8'][0]:.3f} | {ms['openvino s8'][0]:.3f} | "
+                     f"{ms['octet s8'][0]:.3f} | {ms['ort s8'][0]:.3f} | {cell(ms, 'openvino s8')} | "
                      f"{ms['octet s8'][0] / ms['octet u8'][0]:.3f} | {r['codes_in_use']} | {c['octet u8']:.5f}, {c['ort u8']:.5f} |")
     return lines
 

@@ -23,22 +23,25 @@ import machine  # noqa: E402
 import models  # noqa: E402
 import no_amx  # noqa: E402
 import page  # noqa: E402
-from engines import Octet, openvino_lane, ort_lane  # noqa: E402
+from engines import Octet, openvino_lane, openvino_survives, ort_lane  # noqa: E402
 
 RESULTS = f"{models.WORK}/results.json"
 
 
 def lanes_for(files, x, threads, peers_only):
-    lanes = [ort_lane("ort fp32", files["fp32"], x, threads), openvino_lane("openvino fp32", files["fp32"], x, threads, "f32"),
-             ort_lane("ort u8", files["u8"], x, threads), ort_lane("ort s8", files["s8"], x, threads),
-             openvino_lane("openvino u8", files["u8"], x, threads), openvino_lane("openvino s8", files["s8"], x, threads)]
-    if files["nncf"]:
-        lanes.append(openvino_lane("openvino nncf", files["nncf"], x, threads))
+    lanes = [ort_lane(f"ort {form}", files[form], x, threads) for form in ("fp32", "u8", "s8")]
+    wanted = [(f"openvino {form}", files[form], "f32" if form == "fp32" else None)
+              for form in ("fp32", "u8", "s8", "nncf", "octet") if files.get(form)]
+    alive = openvino_survives(wanted, x.shape, threads)
+    for label, path, hint in wanted:
+        if label in alive:
+            lanes.append(openvino_lane(label, path, x, threads, hint))
+        else:
+            print(f"note: {label} crashes on {path}: left out", file=sys.stderr)
     if peers_only:
         return lanes
     return [Octet("octet fp32", files["fp32"], x, threads, "fp32"), Octet("octet int8", files["octet"], x, threads, "int8"),
-            Octet("octet u8", files["u8"], x, threads, "int8"), Octet("octet s8", files["s8"], x, threads, "int8"), *lanes,
-            openvino_lane("openvino octet's", files["octet"], x, threads)]
+            Octet("octet u8", files["u8"], x, threads, "int8"), Octet("octet s8", files["s8"], x, threads, "int8"), *lanes]
 
 
 def cosine(a, b):

@@ -134,14 +134,9 @@ class ConvF32Packed final : public ConvF32 {
       taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy);
       taps_.fill_compact(copy, pixels.begin, runs, table);
     }
-    int64_t group = -1;
+    if (!taps_.is_compact()) taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvF32Panel& panel = packed_.panels[static_cast<size_t>(p)];
-      if (panel.group != group && !taps_.is_compact()) {
-        group = panel.group;
-        const int64_t first_channel = group * (desc_.geometry.ic / desc_.geometry.groups);
-        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, copy, table);
-      }
       for (size_t b = 0; b < packed_.blocks.size(); ++b) {
         ConvF32Run run = block_run(args, panel, b, pixels.begin);
         run.rows = reinterpret_cast<const float* const*>(table) + packed_.blocks[b].first_segment * kernel_.rows;
@@ -166,7 +161,7 @@ class ConvF32Packed final : public ConvF32 {
     ConvF32Run run;
     run.table_segments = taps_.segments();
     run.segments = block.segments;
-    run.first_position = block.first_position;
+    run.first_position = panel.group * (g.ic / g.groups) + block.first_position;
     run.positions = block.positions;
     run.weights = reinterpret_cast<const float*>(packed_.weights.get()) + panel.weights_offset +
                   static_cast<size_t>(depth_before * lanes_used(panel));

@@ -19,7 +19,7 @@ struct VnniTile {
     const int64_t dwords = tile.dwords;
     for (int64_t s = 0; s < tile.segments; ++s) {
       const uint8_t* row[R];
-      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r];
+      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r] + tile.first_position;
       for (int64_t d = 0; d < dwords; ++d) {
         __m256i w[C];
         for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);

@@ -152,14 +152,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
       taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy);
       taps_.fill_compact(copy, pixels.begin, runs, table);
     }
-    int64_t group = -1;
+    if (!taps_.is_compact()) taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
-      if (panel.group != group && !taps_.is_compact()) {
-        group = panel.group;
-        const int64_t first_channel = group * (geometry_.ic / geometry_.groups);
-        taps_.fill(x, pad_.get(), pixels.begin, runs, first_channel, copy, table);
-      }
       ConvU8S8Run run = panel_run(args, panel, pixels.begin);
       run.rows = reinterpret_cast<const uint8_t* const*>(table);
       if (streams_weights_ && p + 1 < panels.end) prefetch(packed_.panels[static_cast<size_t>(p + 1)], run);
@@ -172,6 +167,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t first) const {
     const WindowGeometry& g = geometry_;
     ConvU8S8Run run;
+    run.first_position = panel.group * (g.ic / g.groups);
     run.segments = taps_.segments();
     run.dwords = (taps_.segment_elements() + 3) / 4;
     run.weights = packed_.weights.get() + panel.weights_offset;

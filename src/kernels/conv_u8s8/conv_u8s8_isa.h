@@ -17,6 +17,7 @@ namespace octet {
 /// a position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
 struct ConvU8S8Run {
   const uint8_t* const* rows = nullptr;  // [tiles][segments][kernel.rows]; 4 * dwords bytes are read at each
+  int64_t first_position = 0;            // of the group within each row
   int64_t segments = 0;
   int64_t dwords = 0;  // groups of 4 positions in a segment
   const void* weights = nullptr;

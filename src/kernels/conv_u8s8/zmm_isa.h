@@ -34,7 +34,7 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
   for (int64_t s = 0; s < tile.segments; ++s) {
     const uint8_t* row[R];
 #pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r];
+    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r] + tile.first_position;
     for (int64_t d = 0; d < dwords; ++d) {
       if constexpr (C > 1) {  // a step of one vector is bound by its loads already
         _mm_prefetch(prefetch, _MM_HINT_T1);

@@ -184,12 +184,10 @@ void TapTable::fill_rows(const std::byte* x, const std::byte* pad, int64_t first
   }
 }
 
-void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
-                    std::byte* patches, const std::byte** table) const {
+void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, std::byte* patches,
+                    const std::byte** table) const {
   const WindowGeometry& g = geometry_;
   if (has_row_segments_) return fill_rows(x, pad, first, runs, patches, table);
-  x += first_channel * element_bytes_;
-  pad += first_channel * element_bytes_;
   if (is_linear_) {  // a 1x1 convolution that visits every pixel
     const int64_t pitch_bytes = g.x_pitch * element_bytes_;
     const std::byte* pixel = x + first * pitch_bytes;

@@ -45,9 +45,9 @@ class TapTable {
   void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy) const;
 
   /// Fills table[(tile * segments + s) * tile_rows + r] for the tiles of the output pixels from `first` on, counted
-  /// over the whole batch, for channels from first_channel on. patches: copy_bytes of memory.
-  void fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, int64_t first_channel,
-            std::byte* patches, const std::byte** table) const;
+  /// over the whole batch; a group's channels begin at its first one. patches: copy_bytes of memory.
+  void fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, std::byte* patches,
+            const std::byte** table) const;
   /// The same out of a compact copy whose first pixel is `first`.
   void fill_compact(const std::byte* copy, int64_t first, TileRuns runs, const std::byte** table) const;
 
