@@ -33,9 +33,11 @@ constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 1, 1, 4, false};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_3x3_s1, run_u8s8<k_3x3_s1>}, {k_3x3_s2, run_u8s8<k_3x3_s2>},
-                                          {k_5x5_s1, run_u8s8<k_5x5_s1>}, {k_5x5_s2, run_u8s8<k_5x5_s2>},
-                                          {k_7x7_s1, run_u8s8<k_7x7_s1>}, {k_any_window, run_u8s8_any}};
+constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 2, 1, 1, 4, false};
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_u8s8<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
+                                          {k_3x3_s2, run_u8s8<k_3x3_s2>}, {k_5x5_s1, run_u8s8<k_5x5_s1>},
+                                          {k_5x5_s2, run_u8s8<k_5x5_s2>}, {k_7x7_s1, run_u8s8<k_7x7_s1>},
+                                          {k_any_window, run_u8s8_any}};
 
 /// `pixels` outputs from ox on, 16 channels from c on, of which the first n are stored (the rest of the pitch may be
 /// read). Taps are added in the order kh, kw; more than one pixel only where every column lies inside the image.
@@ -124,6 +126,6 @@ void run_f32(const DepthwiseF32Call& call) {
 
 void depthwise_run_f32_avx2(const DepthwiseF32Call& call) { run_f32(call); }
 
-const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 6, "avx2"}, {run_f32, "avx2"}};
+const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 7, "avx2"}, {run_f32, "avx2"}};
 
 }  // namespace octet

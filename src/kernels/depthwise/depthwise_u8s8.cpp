@@ -48,6 +48,17 @@ bool is_form_3(const ConvU8S8Desc& desc) {
          (kind != ActivationKind::none && kind != ActivationKind::relu && kind != ActivationKind::clip);
 }
 
+/// A layer without a window is one on an image of a single row: no tile then reaches past the end of a short row.
+WindowGeometry with_long_rows(WindowGeometry g) {
+  constexpr int64_t k_row_pixels = 256;  // more would leave the threads nothing to cut
+  const bool is_pointwise = g.kh == 1 && g.kw == 1 && g.stride_h == 1 && g.stride_w == 1 && g.pad_top == 0 &&
+                            g.pad_left == 0 && g.oh == g.ih && g.ow == g.iw;
+  if (!is_pointwise || g.ow % 4 == 0 || g.oh * g.ow > k_row_pixels) return g;
+  g.iw = g.ow = g.oh * g.ow;
+  g.ih = g.oh = 1;
+  return g;
+}
+
 /// Lays weights and per-channel values out as depthwise_isa.h describes.
 struct Packer {
   const ConvU8S8Desc& desc;
@@ -134,6 +145,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
         block_(kernels.block),
         name_(kernels.name),
         activation_kernels_(activation_kernels(isa)) {
+    desc_.geometry = with_long_rows(desc.geometry);
     const WindowGeometry& g = desc_.geometry;
     if (kernel_.tile.stride == 0) kernel_.tile.quads = static_cast<int>((g.kw + 3) / 4);
     pack(kernels);
