@@ -19,7 +19,7 @@ Opened open_cpu(const BackendOptions& options) {
   return cpu::make_backend({.threads = options.threads, .isa = *isa});
 }
 Opened open_ref(const BackendOptions&) { return make_ref_backend(); }
-Opened open_cuda(const BackendOptions& options) { return cuda::make_backend(options.threads); }
+Opened open_cuda(const BackendOptions& options) { return cuda::make_backend(options.device); }
 
 struct Entry {
   std::string_view name;

@@ -9,9 +9,10 @@
 namespace octet {
 
 struct BackendOptions {
-  int threads = 1;  // 0 = all usable
+  int threads = 1;            // 0 = all usable; of the CPU
+  DeviceOptions device = {};  // of the GPU
 };
-/// "cpu" or "ref" ("cuda" answers that it is not built). cpu honours OCTET_ISA.
+/// "cpu", "ref" or "cuda" (which answers that it is not built where it is not). cpu honours OCTET_ISA.
 Result<std::shared_ptr<Backend>> open_backend(std::string_view name, const BackendOptions& options = {});
 
 }  // namespace octet

@@ -57,6 +57,14 @@ struct RunHooks {
   DeviceTimes* device_times = nullptr;
 };
 
+/// What a back end with a device of its own is told.
+struct DeviceOptions {
+  int ordinal = 0;
+  DType floats = DType::f32;  // f16: float layers store and read half precision, and add in f32
+  bool tf32 = false;          // f32 products by one tf32 product instead of three
+  bool tune = true;           // time the tactics of each layer when a plan is prepared
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -2,8 +2,9 @@
 
 namespace octet::cuda {
 
-Result<std::shared_ptr<Backend>> make_backend(int) {
-  return Error{ErrorCode::device, "back end 'cuda' is not built into this octet: use --device cpu"};
+Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions&) {
+  return Error{ErrorCode::device,
+               "back end 'cuda' is not built into this octet (-DOCTET_CUDA=ON builds it): use --device cpu"};
 }
 
 }  // namespace octet::cuda

@@ -1,14 +1,13 @@
 #pragma once
-// Stands in for the CUDA back end where it is not built.
+// Stands in for the CUDA back end where it is not built: the same function as backends/cuda/cuda_backend.h.
 
 #include <memory>
 
-#include "base/result.h"
 #include "plan/backend.h"
 
 namespace octet::cuda {
 
 /// Always an Error that says so.
-Result<std::shared_ptr<Backend>> make_backend(int threads);
+Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
 
 }  // namespace octet::cuda
