@@ -74,8 +74,13 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
     return model;
   }
   if (spec.precision == "fp32") return model;
+  if (spec.precision == "fp16" && spec.device == "cuda") {
+    state.precision = "fp16";
+    return model;
+  }
   if (spec.precision != "int8")
-    return Error{ErrorCode::bad_argument, "--precision " + spec.precision + ": this build has fp32 and int8"};
+    return Error{ErrorCode::bad_argument,
+                 "--precision " + spec.precision + ": --device " + spec.device + " has fp32 and int8"};
   state.precision = "int8";
   if (const Result<Done> ok = check_quantize_spec(model, spec.quantization); !ok) return ok.error();
   const auto start = Clock::now();
@@ -136,7 +141,9 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   const Result<Model> chosen = model_to_run(model, spec, *state);
   if (!chosen) return chosen.error();
   const auto start = Clock::now();
-  const Result<std::shared_ptr<Backend>> backend = open_backend(spec.device, {.threads = spec.threads});
+  BackendOptions options{.threads = spec.threads};
+  if (state->precision == "fp16") options.device.floats = DType::f16;
+  const Result<std::shared_ptr<Backend>> backend = open_backend(spec.device, options);
   if (!backend) return backend.error();
   std::set<std::string> skip = spec.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());

@@ -87,10 +87,10 @@ void CalibrationFlags::add(CLI::App& sub) {
 
 void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   precision = default_precision;
-  sub.add_option("--precision", precision, "fp32 or int8")
+  sub.add_option("--precision", precision, "fp32, int8, or fp16 (on a GPU)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"fp32", "int8"}));
-  sub.add_option("--device", device, "cpu, or ref (slow, plain reference kernels)")
+      ->check(CLI::IsMember({"fp32", "fp16", "int8"}));
+  sub.add_option("--device", device, "cpu, cuda (a GPU), or ref (slow, plain reference kernels)")
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "ref", "cuda"}));
   sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));

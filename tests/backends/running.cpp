@@ -4,6 +4,7 @@
 #include <random>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/open.h"
 #include "backends/ref/ref.h"
 #include "base/isa.h"
 #include "ir/op.h"
@@ -134,6 +135,30 @@ void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance
         << where << ": element " << i << " is " << a[i] << ", expected " << b[i];
 }
 
+std::shared_ptr<Backend> cuda_backend() {
+  static const Result<std::shared_ptr<Backend>> backend =
+      open_backend("cuda", {.threads = 1, .device = {.tune = false}});
+  return backend ? *backend : nullptr;
+}
+
+void expect_on_cuda(const Graph& graph, const std::vector<Tensor>& inputs, const std::vector<Tensor>& expected,
+                    Tolerance tolerance) {
+  const std::shared_ptr<Backend> backend = cuda_backend();
+  if (!backend) return;
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, backend);
+  const std::string where = "cuda, " + print(graph, {.elide_constants = true});
+  if (!engine) {
+    EXPECT_EQ(engine.error().code, ErrorCode::unsupported) << engine.error().message << "\n" << where;
+    return;
+  }
+  Result<Context> context = Context::make(*engine);
+  ASSERT_TRUE(context) << context.error().message;
+  const std::vector<Tensor> got = run_context(*context, inputs);
+  ASSERT_EQ(got.size(), expected.size()) << where;
+  const Tolerance looser{tolerance.relative == 0 ? 0 : std::max(tolerance.relative, 2e-5)};  // the design's for float
+  for (size_t i = 0; i < got.size(); ++i) expect_close(got[i], expected[i], looser, where);
+}
+
 void expect_cpu_equals_ref(const std::string& text, const std::set<std::string>& constants, Tolerance tolerance,
                            unsigned seed) {
   expect_cpu_equals_ref(graph_with_constants(text, constants, seed), tolerance, seed);
@@ -153,6 +178,7 @@ void expect_cpu_equals_ref(const Graph& graph, Tolerance tolerance, unsigned see
       for (size_t i = 0; i < got.size(); ++i) expect_close(got[i], expected[i], tolerance, where);
     }
   }
+  expect_on_cuda(graph, inputs, expected, tolerance);
 }
 
 }  // namespace octet

@@ -40,7 +40,14 @@ inline constexpr Tolerance k_float{2e-6};  // sums in another order than the ref
 
 void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance, const std::string& where);
 
-/// Runs the graph on the reference, and on the CPU with every available ISA and with 1 and 3 threads, and compares.
+/// The CUDA back end on device 0, tactics by estimate; null where there is none.
+std::shared_ptr<Backend> cuda_backend();
+/// Runs the graph on the GPU, where there is one and it has all the ops, and compares.
+void expect_on_cuda(const Graph& graph, const std::vector<Tensor>& inputs, const std::vector<Tensor>& expected,
+                    Tolerance tolerance);
+
+/// Runs the graph on the reference, on the CPU with every available ISA and with 1 and 3 threads, and on the GPU where
+/// there is one, and compares.
 void expect_cpu_equals_ref(const std::string& text, const std::set<std::string>& constants, Tolerance tolerance,
                            unsigned seed = 1);
 void expect_cpu_equals_ref(const Graph& graph, Tolerance tolerance, unsigned seed = 1);

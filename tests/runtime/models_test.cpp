@@ -188,6 +188,10 @@ TEST_P(Int8Model, gives_the_reference_bytes_on_every_isa) {
           << name(isa) << ", " << threads;
     }
   }
+  const auto cuda = open_backend("cuda");
+  if (cuda) {
+    EXPECT_EQ(logits_on(*cuda), expected) << "cuda";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Int8Model,

@@ -1,0 +1,523 @@
+// Convolutions and fully connected layers: dense ones on tensor cores, depthwise ones, and the plain kernel for the
+// rest. A fully connected layer is a 1x1 convolution over images of one pixel.
+#include <cuda_fp16.h>
+
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "backends/cuda/pack.h"
+#include "backends/cuda/window.h"
+
+namespace octet::cuda {
+namespace {
+
+constexpr size_t k_room = 16;  // bytes behind uploaded arrays
+
+int64_t groups_of(const StepQuery& query) { return int_attribute(query.node, "group", 1); }
+bool is_depthwise(const StepQuery& query) {
+  const int64_t groups = groups_of(query);
+  return groups > 1 && groups == query.dims(0)[1] && groups == query.output_dims()[1];
+}
+
+std::string refuse_shape(const StepQuery& query) {
+  if (query.shape(0)->size() != 4) return "only two spatial dimensions (a rank-4 input)";
+  if (!is_constant(query.graph, query.id(1))) return "the weight is not a constant";
+  const Dims w = query.dims(1);
+  const Layout x = layout_of(query.graph, query.id(0), query.floats),
+               y = layout_of(query.graph, query.node.outputs[0], query.floats);
+  const Result<WindowParams> window = window_params(query, w[2], w[3], x, y);
+  return window ? "" : window.error().message;
+}
+
+/// Offsets inside x are 32-bit words of 4 bytes, window corners 16-bit, and pixels are counted in 31 bits.
+std::string refuse_size(const StepQuery& query) {
+  const Dims x = query.dims(0), y = query.output_dims();
+  if (x[2] > 16000 || x[3] > 16000) return "an image of more than 16000 rows or columns";
+  if (y[0] * y[2] * y[3] >= (int64_t{1} << 31) - 256) return "more than 2^31 output pixels";
+  if (layout_of(query.graph, query.id(0), query.floats).bytes() >= size_t{1} << 33) return "an input of 8 GiB or more";
+  return "";
+}
+
+std::string refuse_float(const StepQuery& query) {
+  if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
+  if (query.has_input(2) && !is_constant(query.graph, query.id(2))) return "the bias is not a constant";
+  return refuse_shape(query);
+}
+std::string refuse_dense_float(const StepQuery& query) {
+  const std::string reason = refuse_float(query);
+  if (!reason.empty()) return reason;
+  return groups_of(query) == 1 ? refuse_size(query) : "groups";
+}
+
+std::string refuse_codes(const StepQuery& query) {
+  for (const size_t i : {size_t{1}, size_t{2}, size_t{3}})
+    if (query.has_input(i) && !query.constant(i)) return "weight, w_scale and bias have to be initializers";
+  return refuse_shape(query);
+}
+std::string refuse_dense_codes(const StepQuery& query) {
+  const std::string reason = refuse_codes(query);
+  if (!reason.empty()) return reason;
+  return groups_of(query) == 1 ? refuse_size(query) : "groups";
+}
+std::string refuse_depthwise(const StepQuery& query) {
+  const std::string reason = refuse_codes(query);
+  if (!reason.empty()) return reason;
+  return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
+}
+
+/// What an integer layer needs beside its weights, uploaded: arrays of `rows` entries.
+struct Channels {
+  const void* multiplier = nullptr;
+  const void* bias = nullptr;
+};
+
+/// row_sums: by output channel, of the weights; empty: the bias is uploaded as it is.
+Result<Channels> upload_channels(const StepQuery& query, StepBuilder& builder, const Codes& x, double y_scale,
+                                 size_t rows, const std::vector<int64_t>& row_sums) {
+  std::vector<float> multiplier(rows, 0.0f);
+  std::vector<int32_t> bias(rows, 0);
+  const std::span<const float> scales = query.constant(2)->as<float>();
+  for (size_t c = 0; c < scales.size(); ++c)
+    multiplier[c] = static_cast<float>(static_cast<double>(x.scale) * static_cast<double>(scales[c]) / y_scale);
+  if (query.has_input(3)) {
+    const std::span<const int32_t> given = query.constant(3)->as<int32_t>();
+    std::copy(given.begin(), given.end(), bias.begin());
+  }
+  // Sums wrap, and so does this: the accumulator of the real answer fits.
+  for (size_t c = 0; c < row_sums.size(); ++c)
+    bias[c] = static_cast<int32_t>(static_cast<int64_t>(bias[c]) - x.zero_point * row_sums[c]);
+  Result<const void*> m = builder.upload(multiplier), b = builder.upload(bias);
+  if (!m || !b) return m ? b.error() : m.error();
+  return Channels{*m, *b};
+}
+
+std::vector<int64_t> row_sums(std::span<const int8_t> w, int64_t oc) {
+  std::vector<int64_t> sums(static_cast<size_t>(oc), 0);
+  for (size_t i = 0; i < w.size(); ++i) sums[i / (w.size() / sums.size())] += w[i];
+  return sums;
+}
+
+/// m pixels of y by n channels, k bytes: what the estimate knows of a layer.
+double estimate_us(const ConvTile& tile, const ConvParams& p, int split, const Device& device, double rate) {
+  const double tiles = static_cast<double>((p.m + tile.bm - 1) / tile.bm) * ((p.oc + tile.bn - 1) / tile.bn) * split;
+  const double threads = tile.group_threads * tile.groups;
+  const double shared = static_cast<double>(tile.bm + tile.bn) * tile.k_bytes * tile.stages * tile.groups;
+  const double resident = std::max(1.0, std::min(227e3 / shared, 65536 / (threads * 170)));
+  const double k = static_cast<double>(p.k_bytes) / split;
+  const double macs_us = tile.bm * tile.bn * k / rate, bytes_us = (tile.bm + tile.bn) * k / 60e3;
+  const double waves = std::ceil(tiles / device.sms) / 1.0;
+  const double latency = 0.8 + 0.35 * std::ceil(k / tile.k_bytes / tile.groups) / std::min(resident, waves);
+  return 1.0 + (split > 1 ? 1.0 : 0.0) + waves * std::max(macs_us, bytes_us) + latency;
+}
+
+/// Everything of ConvParams that does not depend on the run.
+Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x,
+                               const Layout& y, StepBuilder& builder) {
+  ConvParams p;
+  p.ih = window.ih, p.iw = window.iw, p.oh = window.oh, p.ow = window.ow, p.kh = window.kh, p.kw = window.kw;
+  p.stride_h = window.stride_h, p.stride_w = window.stride_w;
+  p.pad_top = window.pad_top, p.pad_left = window.pad_left;
+  p.dilation_h = window.dilation_h, p.dilation_w = window.dilation_w;
+  p.m = window.batch * window.oh * window.ow;
+  p.x_pitch = static_cast<int>(static_cast<size_t>(window.x_pitch) * x.element_bytes);
+  p.y_pitch = window.y_pitch, p.r_pitch = window.r_pitch;
+  p.oc = window.y_pitch;  // padding channels are written too
+  p.w_rows = packed.rows, p.k_bytes = packed.row_bytes, p.taps = packed.taps;
+  p.pointwise = p.kh == 1 && p.kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.oh == p.ih && p.ow == p.iw;
+  p.wide_store = static_cast<size_t>(p.y_pitch) * y.element_bytes % 16 == 0;
+  p.by_plane = fast_div(int64_t{p.oh} * p.ow), p.by_ow = fast_div(p.ow);
+  p.by_chunks = fast_div(packed.tap_chunks), p.by_kw = fast_div(p.kw);
+  std::vector<std::byte> bytes = packed.bytes;
+  bytes.resize(bytes.size() + k_room);
+  Result<const void*> w = builder.upload(bytes.data(), bytes.size());
+  if (!w) return w.error();
+  p.w = *w;
+  return p;
+}
+
+std::string key_of(ConvType type, const ConvParams& p) {
+  std::ostringstream key;
+  for (const int v : {static_cast<int>(type),
+                      p.m,
+                      p.oc,
+                      p.k_bytes,
+                      p.ih,
+                      p.iw,
+                      p.oh,
+                      p.ow,
+                      p.kh,
+                      p.kw,
+                      p.stride_h,
+                      p.stride_w,
+                      p.pad_top,
+                      p.pad_left,
+                      p.dilation_h,
+                      p.dilation_w,
+                      p.x_pitch,
+                      p.y_pitch,
+                      static_cast<int>(p.epilogue.to),
+                      static_cast<int>(p.epilogue.act),
+                      int{p.epilogue.has_residual}})
+    key << v << ' ';
+  return key.str();
+}
+
+/// Multiply-accumulates per microsecond of one SM.
+double rate_of(ConvType type) {
+  switch (type) {
+    case ConvType::u8s8: return 3.2e6;
+    case ConvType::f16: return 3.2e6;  // in bytes of K: half the rate, twice the bytes
+    case ConvType::tf32: return 1.6e6;
+    case ConvType::f32: return 0.4e6;
+  }
+  return 1e6;
+}
+
+PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c, const Operand& x,
+                          const Operand& residual, const Operand& y, const Device& device, size_t packed_bytes) {
+  PreparedStep step;
+  step.packed_bytes = packed_bytes;
+  step.key = key_of(type, params);
+  const auto bind = [=, x = x.place, r = residual.place, y = y.place](const Launch& run) {
+    ConvParams p = params;
+    p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+    p.partial = run.partial, p.arrived = run.arrived;
+    return p;
+  };
+  for (int i = 0; i < conv_tile_count(type); ++i) {
+    const ConvTile& tile = conv_tile(type, i);
+    if (tile.small_c != small_c) continue;
+    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
+    for (const int split : {1, 2, 4, 8}) {
+      const bool worth = type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
+                         params.k_bytes / tile.k_bytes >= 2 * split * tile.groups;
+      if (split > 1 && !worth) break;
+      std::string name = tile.name;
+      if (split > 1) name += " split " + std::to_string(split);
+      step.choices.push_back({name, estimate_us(tile, params, split, device, rate_of(type)),
+                              [=](const Launch& run) { return launch_conv(type, i, bind(run), split, run.stream); }});
+      if (split > 1) {
+        step.partial_sums = std::max(step.partial_sums, static_cast<size_t>(tiles * tile.bm * tile.bn));
+        step.tiles = std::max(step.tiles, static_cast<size_t>(tiles));
+      }
+    }
+  }
+  return step;
+}
+
+// ---- integer layers ----
+
+struct Layer {
+  Operand x, residual, y;
+  Codes x_codes;
+  Epilogue epilogue;
+  double y_scale = 1.0;  // what the multipliers are divided by
+};
+
+Result<Layer> integer_layer(const StepQuery& query, StepBuilder& builder) {
+  Layer layer;
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  layer.x = *x;
+  layer.y = builder.output(query);
+  layer.x_codes = codes_of(query.node, "x", query.dtype(0));
+  Result<Epilogue> epilogue = epilogue_of(query, query.floats);
+  if (!epilogue) return epilogue.error();
+  layer.epilogue = *epilogue;
+  if (layer.epilogue.to == Store::u8 && !layer.epilogue.on_values)
+    layer.y_scale = static_cast<double>(float_attribute(query.node, "y_scale", 1.0f));
+  if (layer.y.place.kind == Place::Kind::output) layer.epilogue.to = layer.y.layout.store;
+  if (!query.has_input(4) || is_op(query.node, "QuantGemm")) return layer;
+  Result<Operand> residual = builder.input(query, 4);
+  if (!residual) return residual.error();
+  layer.residual = *residual;
+  const Codes r = codes_of(query.node, "residual", query.dtype(4));
+  layer.epilogue.has_residual = true;
+  layer.epilogue.r_zero = r.zero_point;
+  layer.epilogue.r_multiplier = static_cast<float>(static_cast<double>(r.scale) / layer.y_scale);
+  return layer;
+}
+
+Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& builder) {
+  Result<Layer> layer = integer_layer(query, builder);
+  if (!layer) return layer.error();
+  const Dims w = query.dims(1);
+  Result<WindowParams> window = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
+  if (!window) return window.error();
+  const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
+  const bool small_c = layer->x.layout.pitch() == 4;
+  const PackedWeights packed =
+      pack_weights(reinterpret_cast<const std::byte*>(weights.data()), w[0], w[1], w[2], w[3], 1, small_c);
+  Result<ConvParams> p = conv_params(*window, packed, layer->x.layout, layer->y.layout, builder);
+  if (!p) return p.error();
+  Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
+                                              static_cast<size_t>(packed.rows), row_sums(weights, w[0]));
+  if (!channels) return channels.error();
+  if (small_c) p->by_kw = fast_div(1);
+  p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
+  p->epilogue = layer->epilogue;
+  return conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
+                      packed.bytes.size());
+}
+
+PreparedStep window_step(const WindowParams& params, const Operand& x, const Operand& residual, const Operand& y,
+                         size_t packed_bytes, cudaError_t (*enqueue)(const WindowParams&, cudaStream_t)) {
+  PreparedStep step = PreparedStep::of([=, x = x.place, r = residual.place, y = y.place](const Launch& run) {
+    WindowParams p = params;
+    p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+    return enqueue(p, run.stream);
+  });
+  step.packed_bytes = packed_bytes;
+  return step;
+}
+
+Result<PreparedStep> prepare_direct_codes(const StepQuery& query, StepBuilder& builder) {
+  Result<Layer> layer = integer_layer(query, builder);
+  if (!layer) return layer.error();
+  const Dims w = query.dims(1);
+  Result<WindowParams> p = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
+  if (!p) return p.error();
+  const Tensor& weights = *query.constant(1);
+  Result<const void*> device_w = builder.upload(weights.bytes().data(), weights.size_bytes());
+  if (!device_w) return device_w.error();
+  Result<Channels> channels =
+      upload_channels(query, builder, layer->x_codes, layer->y_scale, static_cast<size_t>(w[0]), {});
+  if (!channels) return channels.error();
+  p->w = *device_w, p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->groups = static_cast<int>(groups_of(query));
+  p->x_zero = layer->x_codes.zero_point;
+  p->epilogue = layer->epilogue;
+  return window_step(*p, layer->x, layer->residual, layer->y, weights.size_bytes(), launch_direct_u8s8);
+}
+
+Result<PreparedStep> prepare_depthwise(const StepQuery& query, StepBuilder& builder) {
+  Result<Layer> layer = integer_layer(query, builder);
+  if (!layer) return layer.error();
+  const Dims w = query.dims(1);
+  Result<WindowParams> p = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
+  if (!p) return p.error();
+  const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
+  const auto taps = static_cast<size_t>(w[2] * w[3]), pitch = static_cast<size_t>(p->x_pitch);
+  std::vector<int8_t> packed(taps * pitch, 0);
+  for (size_t c = 0; c < static_cast<size_t>(w[0]); ++c)
+    for (size_t t = 0; t < taps; ++t) packed[t * pitch + c] = weights[c * taps + t];
+  Result<const void*> device_w = builder.upload(packed);
+  if (!device_w) return device_w.error();
+  Result<Channels> channels =
+      upload_channels(query, builder, layer->x_codes, layer->y_scale, pitch, row_sums(weights, w[0]));
+  if (!channels) return channels.error();
+  p->w = *device_w, p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->x_zero = layer->x_codes.zero_point;
+  p->epilogue = layer->epilogue;
+  return window_step(*p, layer->x, layer->residual, layer->y, packed.size(), launch_depthwise_u8s8);
+}
+
+// ---- float layers ----
+
+ConvType float_type(const StepQuery& query) {
+  return query.floats == DType::f16 ? ConvType::f16 : query.tf32 ? ConvType::tf32 : ConvType::f32;
+}
+
+/// f32 weights in the storage type.
+std::vector<std::byte> stored(const std::vector<float>& values, DType floats) {
+  const size_t size = floats == DType::f16 ? sizeof(__half) : sizeof(float);
+  std::vector<std::byte> made(values.size() * size);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const __half half(values[i]);
+    std::memcpy(made.data() + i * size, floats == DType::f16 ? static_cast<const void*>(&half) : &values[i], size);
+  }
+  return made;
+}
+
+Result<const void*> upload_bias(const std::vector<float>& bias, size_t rows, StepBuilder& builder) {
+  std::vector<float> padded(rows, 0.0f);
+  std::copy(bias.begin(), bias.end(), padded.begin());
+  return builder.upload(padded);
+}
+
+Epilogue float_epilogue(const StepQuery& query, bool has_residual) {
+  Epilogue e;
+  const FusedAct act = act_of(query.node);
+  e.to = query.float_store();
+  e.act = act.act, e.p0 = act.p0, e.p1 = act.p1;
+  e.has_residual = has_residual;
+  return e;
+}
+
+Result<PreparedStep> prepare_float(const StepQuery& query, StepBuilder& builder, bool direct) {
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const bool has_residual = query.has_input(3);
+  Result<Operand> residual = has_residual ? builder.input(query, 3) : Operand();
+  if (!residual) return residual.error();
+  const Operand y = builder.output(query);
+  const Dims w = query.dims(1);
+  Result<WindowParams> window = window_params(query, w[2], w[3], x->layout, y.layout);
+  if (!window) return window.error();
+  const std::vector<float> weights = constant_floats(query.graph, query.id(1));
+  const std::vector<float> bias = query.has_input(2) ? constant_floats(query.graph, query.id(2)) : std::vector<float>();
+  const Epilogue epilogue = float_epilogue(query, has_residual);
+  if (direct) {
+    Result<const void*> device_w = builder.upload(weights), b = upload_bias(bias, static_cast<size_t>(w[0]), builder);
+    if (!device_w || !b) return device_w ? b.error() : device_w.error();
+    window->w = *device_w, window->bias = *b, window->groups = static_cast<int>(groups_of(query));
+    window->epilogue = epilogue;
+    PreparedStep step = window_step(
+        *window, *x, *residual, y, weights.size() * sizeof(float),
+        query.floats == DType::f16
+            ? [](const WindowParams& p, cudaStream_t s) { return launch_direct_float(p, Store::f16, s); }
+            : [](const WindowParams& p, cudaStream_t s) { return launch_direct_float(p, Store::f32, s); });
+    step.choices[0].run = sequence({clear_padding(y), step.choices[0].run});
+    return step;
+  }
+  const std::vector<std::byte> elements = stored(weights, query.floats);
+  const PackedWeights packed = pack_weights(elements.data(), w[0], w[1], w[2], w[3], x->layout.element_bytes, false);
+  Result<ConvParams> p = conv_params(*window, packed, x->layout, y.layout, builder);
+  if (!p) return p.error();
+  Result<const void*> b = upload_bias(bias, static_cast<size_t>(packed.rows), builder);
+  if (!b) return b.error();
+  p->bias = *b;
+  p->epilogue = epilogue;
+  return conv_choices(float_type(query), *p, false, *x, *residual, y, builder.device(), packed.bytes.size());
+}
+
+// ---- fully connected layers ----
+
+struct Sizes {
+  int64_t m = 1, n = 1, k = 1;
+};
+bool weight_is_n_by_k(const StepQuery& query) {
+  if (is_op(query.node, "MatMul")) return false;
+  return !is_op(query.node, "Gemm") || int_attribute(query.node, "transB", 0) != 0;
+}
+Sizes sizes_of(const StepQuery& query) {
+  const Dims x = query.dims(0), w = query.dims(1);
+  Sizes s;
+  s.k = x.back();
+  for (size_t i = 0; i + 1 < x.size(); ++i) s.m *= x[i];
+  s.n = weight_is_n_by_k(query) ? w[0] : w[1];
+  return s;
+}
+
+std::string refuse_matrix(const StepQuery& query) {
+  if (!is_constant(query.graph, query.id(1))) return "the weight is not a constant";
+  if (query.shape(1)->size() != 2) return "the weight is not a matrix";
+  if (query.shape(0)->size() == 4) return "a rank-4 input (channels are innermost in memory, not columns)";
+  if (query.shape(0)->size() < 2) return "a rank-1 input";
+  return "";
+}
+std::string refuse_gemm_codes(const StepQuery& query) {
+  for (const size_t i : {size_t{1}, size_t{2}, size_t{3}})
+    if (query.has_input(i) && !query.constant(i)) return "weight, w_scale and bias have to be initializers";
+  return refuse_matrix(query);
+}
+std::string refuse_gemm_float(const StepQuery& query) {
+  if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
+  if (int_attribute(query.node, "transA", 0) != 0) return "transA";
+  const std::string reason = refuse_matrix(query);
+  if (!reason.empty() || !query.has_input(2)) return reason;
+  if (!is_constant(query.graph, query.id(2))) return "the bias is not a constant";
+  const Dims bias = query.dims(2);
+  const int64_t count = element_count(bias).value_or(0);
+  const bool per_column = count == 1 || (!bias.empty() && bias.back() == count && count == sizes_of(query).n);
+  return per_column ? "" : "a bias of shape " + to_string(bias) + " is not one value per column";
+}
+
+/// Rows of x as images of one pixel.
+WindowParams one_pixel(const Sizes& s) {
+  WindowParams p;
+  p.batch = static_cast<int>(s.m);
+  p.c = static_cast<int>(s.k), p.oc = static_cast<int>(s.n);
+  p.x_pitch = static_cast<int>(s.k), p.y_pitch = p.r_pitch = static_cast<int>(s.n);
+  return p;
+}
+
+Result<PreparedStep> prepare_gemm_codes(const StepQuery& query, StepBuilder& builder) {
+  Result<Layer> layer = integer_layer(query, builder);
+  if (!layer) return layer.error();
+  const Sizes s = sizes_of(query);
+  WindowParams window = one_pixel(s);
+  const Tensor& weights = *query.constant(1);
+  const auto n = static_cast<size_t>(s.n);
+  if (s.k % 16 != 0) {
+    Result<const void*> w = builder.upload(weights.bytes().data(), weights.size_bytes());
+    if (!w) return w.error();
+    Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale, n, {});
+    if (!channels) return channels.error();
+    window.w = *w, window.multiplier = static_cast<const float*>(channels->multiplier), window.bias = channels->bias;
+    window.x_zero = layer->x_codes.zero_point, window.epilogue = layer->epilogue;
+    return window_step(window, layer->x, {}, layer->y, weights.size_bytes(), launch_direct_u8s8);
+  }
+  const PackedWeights packed = pack_weights(weights.bytes().data(), s.n, s.k, 1, 1, 1, false);
+  Result<ConvParams> p = conv_params(window, packed, layer->x.layout, layer->y.layout, builder);
+  if (!p) return p.error();
+  Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
+                                              static_cast<size_t>(packed.rows), row_sums(weights.as<int8_t>(), s.n));
+  if (!channels) return channels.error();
+  p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
+  p->epilogue = layer->epilogue;
+  return conv_choices(ConvType::u8s8, *p, false, layer->x, {}, layer->y, builder.device(), packed.bytes.size());
+}
+
+Result<PreparedStep> prepare_gemm_float(const StepQuery& query, StepBuilder& builder) {
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
+  const Sizes s = sizes_of(query);
+  WindowParams window = one_pixel(s);
+  std::vector<float> weights = constant_floats(query.graph, query.id(1));
+  if (!weight_is_n_by_k(query)) {
+    std::vector<float> turned(weights.size());
+    for (int64_t n = 0; n < s.n; ++n)
+      for (int64_t k = 0; k < s.k; ++k)
+        turned[static_cast<size_t>(n * s.k + k)] = weights[static_cast<size_t>(k * s.n + n)];
+    weights = std::move(turned);
+  }
+  const bool scaled = is_op(query.node, "Gemm");
+  for (float& w : weights) w *= scaled ? float_attribute(query.node, "alpha", 1.0f) : 1.0f;
+  std::vector<float> bias = query.has_input(2) ? constant_floats(query.graph, query.id(2)) : std::vector<float>();
+  if (bias.size() == 1) bias.assign(static_cast<size_t>(s.n), bias[0]);
+  for (float& b : bias) b *= scaled ? float_attribute(query.node, "beta", 1.0f) : 1.0f;
+  const Epilogue epilogue = float_epilogue(query, false);
+  if (static_cast<size_t>(s.k) * x->layout.element_bytes % 16 != 0) {
+    Result<const void*> w = builder.upload(weights), b = upload_bias(bias, static_cast<size_t>(s.n), builder);
+    if (!w || !b) return w ? b.error() : w.error();
+    window.w = *w, window.bias = *b, window.epilogue = epilogue;
+    return window_step(
+        window, *x, {}, y, weights.size() * sizeof(float),
+        query.floats == DType::f16
+            ? [](const WindowParams& p, cudaStream_t st) { return launch_direct_float(p, Store::f16, st); }
+            : [](const WindowParams& p, cudaStream_t st) { return launch_direct_float(p, Store::f32, st); });
+  }
+  const std::vector<std::byte> elements = stored(weights, query.floats);
+  const PackedWeights packed = pack_weights(elements.data(), s.n, s.k, 1, 1, x->layout.element_bytes, false);
+  Result<ConvParams> p = conv_params(window, packed, x->layout, y.layout, builder);
+  if (!p) return p.error();
+  Result<const void*> b = upload_bias(bias, static_cast<size_t>(packed.rows), builder);
+  if (!b) return b.error();
+  p->bias = *b;
+  p->epilogue = epilogue;
+  return conv_choices(float_type(query), *p, false, *x, {}, y, builder.device(), packed.bytes.size());
+}
+
+Result<PreparedStep> prepare_conv_float(const StepQuery& query, StepBuilder& builder) {
+  return prepare_float(query, builder, false);
+}
+Result<PreparedStep> prepare_direct_float(const StepQuery& query, StepBuilder& builder) {
+  return prepare_float(query, builder, true);
+}
+
+}  // namespace
+
+const StepDef conv_u8s8_step = {"conv_u8s8", refuse_dense_codes, 1, prepare_dense_codes};
+const StepDef depthwise_u8s8_step = {"depthwise_u8s8", refuse_depthwise, 1, prepare_depthwise};
+const StepDef direct_u8s8_step = {"direct_u8s8", refuse_codes, 9, prepare_direct_codes};
+const StepDef conv_float_step = {"conv_float", refuse_dense_float, 1, prepare_conv_float};
+const StepDef direct_float_step = {"direct_float", refuse_float, 9, prepare_direct_float};
+const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_gemm_codes, 1, prepare_gemm_codes};
+const StepDef gemm_float_step = {"gemm_float", refuse_gemm_float, 1, prepare_gemm_float};
+
+}  // namespace octet::cuda

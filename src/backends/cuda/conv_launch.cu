@@ -1,0 +1,51 @@
+#include "backends/cuda/conv_entries.h"
+
+namespace octet::cuda {
+namespace {
+
+std::span<const ConvEntry> entries(ConvType type) {
+  switch (type) {
+    case ConvType::u8s8: return conv_entries_u8s8();
+    case ConvType::f16: return conv_entries_f16();
+    case ConvType::f32: return conv_entries_f32();
+    case ConvType::tf32: return conv_entries_tf32();
+  }
+  return {};
+}
+
+}  // namespace
+
+FastDiv fast_div(int64_t d) {
+  FastDiv f;
+  f.d = static_cast<uint32_t>(d);
+  if (d <= 1) return {1, 0, 0};
+  uint32_t log = 0;
+  while ((int64_t{1} << log) < d) ++log;
+  f.mul =
+      static_cast<uint32_t>(((uint64_t{1} << (31 + log)) + static_cast<uint64_t>(d) - 1) / static_cast<uint64_t>(d));
+  f.shift = log - 1;
+  return f;
+}
+
+int conv_tile_count(ConvType type) { return static_cast<int>(entries(type).size()); }
+const ConvTile& conv_tile(ConvType type, int index) { return entries(type)[static_cast<size_t>(index)].tile; }
+
+cudaError_t conv_setup() {
+  for (const ConvType type : {ConvType::u8s8, ConvType::f16, ConvType::f32, ConvType::tf32}) {
+    for (const ConvEntry& e : entries(type)) {
+      const cudaError_t set =
+          cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
+      if (set != cudaSuccess) return set;
+    }
+  }
+  return cudaSuccess;
+}
+
+cudaError_t launch_conv(ConvType type, int index, const ConvParams& p, int split, cudaStream_t stream) {
+  const ConvEntry& e = entries(type)[static_cast<size_t>(index)];
+  const int64_t tiles = int64_t{(p.m + e.tile.bm - 1) / e.tile.bm} * ((p.oc + e.tile.bn - 1) / e.tile.bn);
+  return launch(e.kernel, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(split)),
+                dim3(static_cast<unsigned>(e.threads)), e.shared_bytes, stream, p);
+}
+
+}  // namespace octet::cuda

@@ -1,0 +1,18 @@
+#pragma once
+// The CUDA back end: octet's own kernels, one CUDA graph for each context.
+
+#include <memory>
+#include <string>
+
+#include "plan/backend.h"
+
+namespace octet::cuda {
+
+/// tile: for tests, the name of the only convolution tile to use where it fits ("64x64 k2", "32x16 k8 split 2").
+Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile);
+/// Every name that `tile` may have.
+std::vector<std::string> tile_names();
+/// Errors: no device, a driver that is too old, a device for which no kernel was compiled.
+Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
+
+}  // namespace octet::cuda

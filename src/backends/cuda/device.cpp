@@ -1,0 +1,105 @@
+#include "backends/cuda/device.h"
+
+#include "backends/cuda/launch.h"
+
+namespace octet::cuda {
+namespace {
+
+std::string version(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
+
+Error no_device(const std::string& why) {
+  return {ErrorCode::device, "back end 'cuda': " + why + "; --device cpu runs without a GPU"};
+}
+
+}  // namespace
+
+Result<Done> check(cudaError_t status, std::string_view what) {
+  if (status == cudaSuccess) return Done{};
+  cudaGetLastError();  // a code that is not sticky would otherwise be the next call's answer
+  const ErrorCode code = status == cudaErrorMemoryAllocation ? ErrorCode::out_of_memory : ErrorCode::device;
+  return Error{
+      code, "CUDA, " + std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")"};
+}
+
+Result<DeviceBytes> allocate_device(size_t bytes, std::string_view what) {
+  void* p = nullptr;
+  const cudaError_t status = cudaMalloc(&p, bytes > 0 ? bytes : 1);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    size_t free_bytes = 0, all = 0;
+    cudaMemGetInfo(&free_bytes, &all);
+    return Error{ErrorCode::out_of_memory, "the GPU has no memory for " + std::string(what) + ": " +
+                                               std::to_string(bytes) + " bytes were asked for, " +
+                                               std::to_string(free_bytes) + " of " + std::to_string(all) +
+                                               " are free: use a smaller batch"};
+  }
+  if (Result<Done> ok = check(status, what); !ok) return ok.error();
+  return DeviceBytes(p);
+}
+
+Result<DeviceBytes> to_device(const void* from, size_t bytes, std::string_view what) {
+  Result<DeviceBytes> made = allocate_device(bytes, what);
+  if (!made) return made;
+  const Result<Done> ok = check(cudaMemcpy(made->get(), from, bytes, cudaMemcpyHostToDevice), what);
+  if (!ok) return ok.error();
+  return made;
+}
+
+Result<PinnedBytes> allocate_pinned(size_t bytes) {
+  void* p = nullptr;
+  const Result<Done> ok = check(cudaMallocHost(&p, bytes > 0 ? bytes : 1), "pinned memory for transfers");
+  if (!ok) return ok.error();
+  return PinnedBytes(p);
+}
+
+Result<Stream> make_stream() {
+  cudaStream_t s = nullptr;
+  const Result<Done> ok = check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "making a stream");
+  if (!ok) return ok.error();
+  return Stream(s);
+}
+
+Result<Event> make_event() {
+  cudaEvent_t e = nullptr;
+  const Result<Done> ok = check(cudaEventCreate(&e), "making an event");
+  if (!ok) return ok.error();
+  return Event(e);
+}
+
+Result<Device> open_device(int ordinal) {
+  int driver = 0, runtime = 0, count = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  const cudaError_t counted = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  if (driver == 0) return no_device("no NVIDIA driver was found on this machine");
+  if (counted == cudaErrorInsufficientDriver || driver / 1000 < runtime / 1000)
+    return no_device("the NVIDIA driver is for CUDA " + version(driver) + ", this octet needs " + version(runtime) +
+                     ": update the driver");
+  if (counted != cudaSuccess && counted != cudaErrorNoDevice)
+    return no_device(std::string("the driver answers '") + cudaGetErrorString(counted) + "'");
+  if (counted == cudaErrorNoDevice || count == 0) return no_device("this machine has no CUDA device");
+  if (ordinal < 0 || ordinal >= count)
+    return no_device("there is no device " + std::to_string(ordinal) + ", this machine has " + std::to_string(count));
+  Device device;
+  device.ordinal = ordinal;
+  cudaDeviceProp properties{};
+  Result<Done> ok = check(cudaGetDeviceProperties(&properties, ordinal), "reading the device's properties");
+  if (ok) ok = check(cudaSetDevice(ordinal), "choosing the device");
+  if (!ok) return ok.error();
+  device.name = properties.name;
+  device.major = properties.major, device.minor = properties.minor;
+  device.sms = properties.multiProcessorCount;
+  device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
+  const cudaError_t setup = conv_setup();
+  cudaGetLastError();
+  if (setup == cudaErrorNoKernelImageForDevice || setup == cudaErrorInvalidDeviceFunction)
+    return no_device("octet was not built for " + device.name + " (compute capability " + std::to_string(device.major) +
+                     "." + std::to_string(device.minor) + "): rebuild with -DOCTET_CUDA_ARCHITECTURES=" +
+                     std::to_string(device.major) + std::to_string(device.minor));
+  ok = check(setup, "preparing the kernels");
+  if (!ok) return ok.error();
+  return device;
+}
+
+}  // namespace octet::cuda

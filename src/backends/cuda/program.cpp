@@ -1,0 +1,322 @@
+#include "backends/cuda/program.h"
+
+#include <cuda_fp16.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "backends/cuda/tune.h"
+
+namespace octet::cuda {
+namespace {
+
+struct OpStep {
+  std::string_view op;
+  const StepDef* step;
+};
+constexpr OpStep k_steps[] = {
+#define OCTET_STEP(op, step) {#op, &step},
+#include "backends/cuda/steps.def"
+#undef OCTET_STEP
+};
+
+size_t dense_bytes(const Graph& graph, ValueId v) {
+  const Value& value = graph.value(v);
+  return static_cast<size_t>(element_count(*known_dims(*value.shape)).value_or(0)) * size_of(value.dtype);
+}
+
+/// Between the caller's dense elements and the back end's layout; one of the two is an input or output place.
+Result<Enqueue> convert(const Operand& to, const Operand& from) {
+  const Dims both[2] = {to.layout.strides, from.layout.strides};
+  const std::optional<Strided> loop = strided(to.layout.dims, both);
+  if (!loop) return Error{ErrorCode::unsupported, "a tensor of more than 2^31 elements or 8 dimensions"};
+  if (to.layout.dtype == DType::s8)
+    return Enqueue([loop = *loop, to = to.place, from = from.place](const Launch& run) {
+      return launch_flip(loop, run.at(to), run.at(from), run.stream);
+    });
+  if (to.layout.dtype != DType::f32)
+    return copy_elements(to.layout.dims, to, to.layout.strides, 0, from, from.layout.strides, 0);
+  return sequence({to.place.kind == Place::Kind::arena ? clear_padding(to) : Enqueue(),
+                   [loop = *loop, to, from](const Launch& run) {
+                     return launch_convert(loop, from.layout.store, to.layout.store, run.at(to.place),
+                                           run.at(from.place), run.stream);
+                   }});
+}
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+std::vector<const StepDef*> steps_for(std::string_view op) {
+  std::vector<const StepDef*> found;
+  for (const OpStep& entry : k_steps)
+    if (entry.op == op) found.push_back(entry.step);
+  return found;
+}
+
+Launch CudaWorkspace::launch() const {
+  return {stream.get(), static_cast<std::byte*>(arena.get()), &inputs,
+          &outputs,     static_cast<int32_t*>(partial.get()), static_cast<int32_t*>(arrived.get())};
+}
+
+Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const Plan> plan, const Device& device,
+                                                         const ProgramOptions& options) {
+  auto program = std::make_unique<CudaProgram>();
+  program->plan_ = std::move(plan);
+  program->floats_ = options.floats;
+  if (Result<Done> done = program->prepare_transfers(device); !done) return done.error();
+  std::vector<PreparedStep> steps;
+  for (const Step& step : program->plan_->steps) {
+    Result<PreparedStep> prepared = program->prepare_step(step, options, device);
+    if (!prepared) return prepared.error();
+    steps.push_back(std::move(*prepared));
+  }
+  if (Result<Done> done = program->choose(steps, options); !done) return done.error();
+  return std::unique_ptr<const Program>(std::move(program));
+}
+
+Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOptions& options, const Device& device) {
+  const Graph& graph = plan_->graph;
+  const Node& node = graph.node(step.node);
+  const StepQuery query{{graph, node}, options.floats, options.tf32};
+  const StepDef* chosen = nullptr;
+  for (const StepDef* def : steps_for(node.op->name))
+    if (def->family == step.tactic) chosen = def;
+  if (!chosen)
+    return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the op",
+                       ErrorCode::bad_argument);
+  StepBuilder builder(*plan_, device, options.floats, constants_);
+  Result<PreparedStep> prepared =
+      is_constant(graph, node.outputs[0]) ? PreparedStep{} : chosen->prepare(query, builder);
+  if (!prepared) return prepared.error();
+  packed_bytes_ += prepared->packed_bytes;
+  partial_sums_ = std::max(partial_sums_, prepared->partial_sums);
+  tiles_ = std::max(tiles_, prepared->tiles);
+  ProgramStep made;
+  for (const ValueId v : node.outputs) {
+    if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
+    made.taps.push_back({graph.value(v).name, builder.value(v)});
+  }
+  steps_.push_back(std::move(made));
+  return prepared;
+}
+
+Result<Done> CudaProgram::prepare_transfers(const Device& device) {
+  const Graph& graph = plan_->graph;
+  StepBuilder builder(*plan_, device, floats_, constants_);
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const Operand to = builder.value(graph.inputs[i]);
+    if (to.place.kind != Place::Kind::arena) continue;
+    Result<Enqueue> made = convert(to, {dense_layout(to.layout.dtype, to.layout.dims), {Place::Kind::input, i}});
+    if (!made) return made.error();
+    bring_in_.push_back(std::move(*made));
+  }
+  fixed_outputs_.resize(graph.outputs.size());
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    const ValueId v = graph.outputs[i];
+    if (writes_output(graph, v, floats_)) continue;
+    if (const std::optional<Tensor> tensor = constant_of(graph, v)) {
+      fixed_outputs_[i] = *tensor;
+      continue;
+    }
+    const Operand from = builder.value(v);
+    Result<Enqueue> made = convert({dense_layout(from.layout.dtype, from.layout.dims), {Place::Kind::output, i}}, from);
+    if (!made) return made.error();
+    take_out_.push_back(std::move(*made));
+  }
+  return Done{};
+}
+
+Result<Done> CudaProgram::choose(std::vector<PreparedStep>& steps, const ProgramOptions& options) {
+  Result<std::unique_ptr<CudaWorkspace>> workspace = Error{ErrorCode::internal, ""};
+  Tuner tuner;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    std::vector<Choice>& choices = steps[i].choices;
+    if (choices.empty()) continue;
+    size_t best = 0;
+    for (size_t c = 1; c < choices.size(); ++c)
+      if (choices[c].cost_us < choices[best].cost_us) best = c;
+    if (!options.tile.empty()) {
+      for (size_t c = 0; c < choices.size(); ++c)
+        if (choices[c].name == options.tile) best = c;
+    } else if (options.tune && choices.size() > 1) {
+      if (!workspace) {
+        workspace = allocate();
+        if (!workspace) return workspace.error();
+      }
+      Result<size_t> fastest = tuner.fastest(steps[i], (*workspace)->launch());
+      if (!fastest) return fastest.error();
+      best = *fastest;
+    }
+    steps_[i].run = std::move(choices[best].run);
+  }
+  return Done{};
+}
+
+Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate() const {
+  auto made = std::make_unique<CudaWorkspace>();
+  Result<Stream> stream = make_stream();
+  if (!stream) return stream.error();
+  made->stream = std::move(*stream);
+  const struct {
+    DeviceBytes* to;
+    size_t bytes;
+    const char* what;
+  } buffers[] = {{&made->arena, plan_->arena_bytes + 256, "the activations"},
+                 {&made->partial, partial_sums_ * 4, "partial sums"},
+                 {&made->arrived, tiles_ * 4, "tile counters"}};
+  for (const auto& buffer : buffers) {
+    Result<DeviceBytes> bytes = allocate_device(buffer.bytes, buffer.what);
+    if (!bytes) return bytes.error();
+    *buffer.to = std::move(*bytes);
+    if (Result<Done> ok = check(cudaMemsetAsync(buffer.to->get(), 0, buffer.bytes, made->stream.get()), buffer.what);
+        !ok)
+      return ok.error();
+  }
+  const Graph& graph = plan_->graph;
+  for (auto& [ids, device, host] : {std::tuple(&graph.inputs, &made->inputs, &made->staged_inputs),
+                                    std::tuple(&graph.outputs, &made->outputs, &made->staged_outputs)}) {
+    for (const ValueId v : *ids) {
+      const size_t bytes = dense_bytes(graph, v);
+      Result<DeviceBytes> value = allocate_device(bytes + 16, "the network's inputs and outputs");
+      if (!value) return value.error();
+      device->push_back(std::move(*value));
+      Result<PinnedBytes> staged = allocate_pinned(bytes);
+      if (!staged) return staged.error();
+      host->push_back(std::move(*staged));
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    Result<Event> mark = make_event();
+    if (!mark) return mark.error();
+    made->marks.push_back(std::move(*mark));
+  }
+  return made;
+}
+
+cudaError_t CudaProgram::enqueue(const Launch& launch) const {
+  for (const Enqueue& part : bring_in_)
+    if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
+  for (const ProgramStep& step : steps_)
+    if (step.run)
+      if (const cudaError_t status = step.run(launch); status != cudaSuccess) return status;
+  for (const Enqueue& part : take_out_)
+    if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
+  return cudaSuccess;
+}
+
+Result<std::unique_ptr<Workspace>> CudaProgram::make_workspace() const {
+  Result<std::unique_ptr<CudaWorkspace>> made = allocate();
+  if (!made) return made.error();
+  Launch launch = (*made)->launch();
+  Result<GraphExec> graph = capture((*made)->stream.get(), [&](cudaStream_t) { return enqueue(launch); });
+  if (!graph) return graph.error();
+  (*made)->graph = std::move(*graph);
+  if (Result<Done> ok = check(cudaGraphUpload((*made)->graph.get(), (*made)->stream.get()), "uploading the graph"); !ok)
+    return ok.error();
+  if (Result<Done> ok = check(cudaStreamSynchronize((*made)->stream.get()), "preparing a context"); !ok)
+    return ok.error();
+  return std::unique_ptr<Workspace>(std::move(*made));
+}
+
+Result<Done> CudaProgram::show(const CudaWorkspace& workspace, const ProgramStep& step, const RunHooks& hooks) const {
+  for (const Tapped& tapped : step.taps) {
+    const Layout& layout = tapped.operand.layout;
+    std::vector<std::byte> bytes(layout.bytes());
+    const Result<Done> ok = check(cudaMemcpyAsync(bytes.data(), workspace.launch().at(tapped.operand.place),
+                                                  bytes.size(), cudaMemcpyDeviceToHost, workspace.stream.get()),
+                                  "reading a layer's output");
+    if (!ok) return ok;
+    if (Result<Done> done = check(cudaStreamSynchronize(workspace.stream.get()), "reading a layer's output"); !done)
+      return done;
+    std::vector<float> values;
+    if (layout.store == Store::f16) {
+      for (size_t i = 0; i < bytes.size(); i += 2) {
+        __half_raw raw;
+        std::memcpy(&raw.x, bytes.data() + i, 2);
+        values.push_back(__half2float(__half(raw)));
+      }
+    }
+    std::byte* data = values.empty() ? bytes.data() : reinterpret_cast<std::byte*>(values.data());
+    hooks.tap(tapped.name, {DType::f32, layout.dims, layout.strides, data});
+  }
+  return Done{};
+}
+
+/// Step by step instead of the graph, for taps and for times of single steps.
+Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const {
+  const Launch launch = workspace.launch();
+  const auto finish = [&](cudaError_t status) {
+    const Result<Done> ok = check(status, "starting a kernel");
+    return ok ? check(cudaStreamSynchronize(launch.stream), "running a kernel") : ok;
+  };
+  if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
+  Clock::time_point start = Clock::now();
+  const auto count_time = [&](size_t step) {
+    if (!hooks.step_seconds || step >= steps_.size()) return;
+    (*hooks.step_seconds)[step] += std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  for (const Enqueue& part : bring_in_)
+    if (Result<Done> ok = finish(part(launch)); !ok) return ok;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].run)
+      if (Result<Done> ok = finish(steps_[i].run(launch)); !ok) return ok;
+    count_time(i);
+    if (hooks.tap)
+      if (Result<Done> ok = show(workspace, steps_[i], hooks); !ok) return ok;
+    start = Clock::now();
+  }
+  for (const Enqueue& part : take_out_)
+    if (Result<Done> ok = finish(part(launch)); !ok) return ok;
+  if (!steps_.empty() && !take_out_.empty()) count_time(steps_.size() - 1);
+  return Done{};
+}
+
+Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHooks& hooks) const {
+  cudaStream_t const stream = w.stream.get();
+  cudaError_t status = cudaSuccess;
+  const auto then = [&](cudaError_t next) { status = status == cudaSuccess ? next : status; };
+  const auto mark = [&](size_t i) {
+    if (hooks.device_times) then(cudaEventRecord(w.marks[i].get(), stream));
+  };
+  std::vector<size_t> sizes;
+  for (const ValueId v : plan_->graph.inputs) sizes.push_back(dense_bytes(plan_->graph, v));
+  for (size_t i = 0; i < sizes.size(); ++i)
+    if (sizes[i] > 0) std::memcpy(w.staged_inputs[i].get(), io.inputs[i].data, sizes[i]);
+  mark(0);
+  for (size_t i = 0; i < sizes.size(); ++i)
+    then(cudaMemcpyAsync(w.inputs[i].get(), w.staged_inputs[i].get(), sizes[i], cudaMemcpyHostToDevice, stream));
+  mark(1);
+  if (hooks.tap || hooks.step_seconds) {
+    if (Result<Done> ok = check(status, "copying inputs"); !ok) return ok;
+    if (Result<Done> ok = run_steps(w, hooks); !ok) return ok;
+  } else {
+    then(cudaGraphLaunch(w.graph.get(), stream));
+  }
+  mark(2);
+  sizes.clear();
+  for (const ValueId v : plan_->graph.outputs) sizes.push_back(dense_bytes(plan_->graph, v));
+  for (size_t i = 0; i < sizes.size(); ++i)
+    then(cudaMemcpyAsync(w.staged_outputs[i].get(), w.outputs[i].get(), sizes[i], cudaMemcpyDeviceToHost, stream));
+  mark(3);
+  then(cudaStreamSynchronize(stream));
+  if (Result<Done> ok = check(status, "running the network"); !ok) return ok;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const bool fixed = fixed_outputs_[i].dtype() != DType::undefined;
+    if (sizes[i] > 0)
+      std::memcpy(io.outputs[i].data, fixed ? fixed_outputs_[i].bytes().data() : w.staged_outputs[i].get(), sizes[i]);
+  }
+  if (hooks.device_times) {
+    double* const parts[] = {&hooks.device_times->h2d, &hooks.device_times->compute, &hooks.device_times->d2h};
+    for (size_t i = 0; i < 3; ++i) {
+      float ms = 0;
+      if (Result<Done> ok = check(cudaEventElapsedTime(&ms, w.marks[i].get(), w.marks[i + 1].get()), "reading times");
+          !ok)
+        return ok;
+      *parts[i] = static_cast<double>(ms) / 1000;
+    }
+  }
+  return Done{};
+}
+
+}  // namespace octet::cuda

@@ -1,0 +1,70 @@
+#pragma once
+// A plan prepared for a GPU: packed weights in its memory and what to enqueue, in running order.
+
+#include <memory>
+#include <vector>
+
+#include "backends/cuda/step.h"
+#include "plan/backend.h"
+
+namespace octet::cuda {
+
+/// What a context owns: arena, the caller's values in device memory, staging, and the whole run as one graph.
+struct CudaWorkspace : Workspace {
+  Stream stream;
+  DeviceBytes arena, partial, arrived;
+  std::vector<DeviceBytes> inputs, outputs;
+  std::vector<PinnedBytes> staged_inputs, staged_outputs;
+  std::vector<Event> marks;  // before the transfers in, before and after the steps, after the transfers out
+  GraphExec graph;
+
+  Launch launch() const;
+};
+
+/// One f32 value that a step makes, for taps.
+struct Tapped {
+  std::string name;
+  Operand operand;
+};
+
+struct ProgramStep {
+  Enqueue run;  // empty = nothing to do
+  std::vector<Tapped> taps;
+};
+
+struct ProgramOptions {
+  DType floats = DType::f32;
+  bool tf32 = false, tune = true;
+  std::string tile;  // see cuda_backend.h
+};
+
+class CudaProgram : public Program {
+ public:
+  static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, const Device& device,
+                                                     const ProgramOptions& options);
+  size_t packed_bytes() const override { return packed_bytes_; }
+  Result<std::unique_ptr<Workspace>> make_workspace() const;
+  Result<Done> run(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks) const;
+
+ private:
+  Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, const Device& device);
+  Result<Done> prepare_transfers(const Device& device);
+  Result<Done> choose(std::vector<PreparedStep>& steps, const ProgramOptions& options);
+  Result<std::unique_ptr<CudaWorkspace>> allocate() const;
+  cudaError_t enqueue(const Launch& launch) const;
+  Result<Done> run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;
+  Result<Done> show(const CudaWorkspace& workspace, const ProgramStep& step, const RunHooks& hooks) const;
+
+  std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs
+  DType floats_ = DType::f32;
+  std::vector<DeviceBytes> constants_;
+  std::vector<Enqueue> bring_in_, take_out_;
+  std::vector<ProgramStep> steps_;
+  std::vector<Tensor> fixed_outputs_;  // by output: the elements of one that does not depend on the inputs
+  size_t packed_bytes_ = 0, partial_sums_ = 0, tiles_ = 0;
+};
+
+/// All rows of steps.def for this op, in order.
+std::vector<const StepDef*> steps_for(std::string_view op);
+
+}  // namespace octet::cuda

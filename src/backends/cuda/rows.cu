@@ -1,0 +1,166 @@
+// One warp for each row: reductions, Softmax, LayerNormalization; and matrix products of two activations.
+#include "backends/cuda/device.cuh"
+#include "backends/cuda/launch.h"
+
+namespace octet::cuda {
+namespace {
+
+constexpr int k_warps = 8;
+
+__device__ __forceinline__ float warp_sum(float v) {
+  for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(~0u, v, step);
+  return v;
+}
+__device__ __forceinline__ float warp_max(float v) {
+  for (int step = 16; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(~0u, v, step));
+  return v;
+}
+__device__ __forceinline__ float warp_min(float v) {
+  for (int step = 16; step > 0; step /= 2) v = fminf(v, __shfl_xor_sync(~0u, v, step));
+  return v;
+}
+__device__ __forceinline__ int64_t row_here() { return int64_t{blockIdx.x} * k_warps + threadIdx.x / 32; }
+
+template <class T>
+__global__ void reduce(Reduce op, const __grid_constant__ Strided outer, const __grid_constant__ Strided inner, T* y,
+                       const T* x) {
+  grid_wait();
+  const int64_t row = row_here();
+  const int lane = threadIdx.x % 32;
+  if (row >= outer.count) return;
+  int64_t at[2];
+  offsets(outer, static_cast<uint32_t>(row), at);
+  float v = op == Reduce::max_ ? -INFINITY : op == Reduce::min_ ? INFINITY : 0.0f;
+  for (int64_t i = lane; i < inner.count; i += 32) {
+    int64_t in[2];
+    offsets(inner, static_cast<uint32_t>(i), in);
+    const float e = load_float(x + at[1] + in[1]);
+    v = op == Reduce::max_ ? fmaxf(v, e) : op == Reduce::min_ ? fminf(v, e) : v + e;
+  }
+  v = op == Reduce::max_ ? warp_max(v) : op == Reduce::min_ ? warp_min(v) : warp_sum(v);
+  if (op == Reduce::mean) v /= static_cast<float>(inner.count);
+  if (lane == 0) store_float(y + at[0], v);
+}
+
+template <class T>
+__global__ void softmax(bool log, const __grid_constant__ Strided outer, int64_t length, int64_t y_step, int64_t x_step,
+                        T* y, const T* x) {
+  grid_wait();
+  const int64_t row = row_here();
+  const int lane = threadIdx.x % 32;
+  if (row >= outer.count) return;
+  int64_t at[2];
+  offsets(outer, static_cast<uint32_t>(row), at);
+  x += at[1], y += at[0];
+  float largest = -INFINITY, sum = 0;
+  for (int64_t i = lane; i < length; i += 32) largest = fmaxf(largest, load_float(x + i * x_step));
+  largest = warp_max(largest);
+  for (int64_t i = lane; i < length; i += 32) sum += expf(load_float(x + i * x_step) - largest);
+  sum = warp_sum(sum);
+  const float log_sum = log ? logf(sum) : 0.0f;
+  for (int64_t i = lane; i < length; i += 32) {
+    const float v = load_float(x + i * x_step) - largest;
+    store_float(y + i * y_step, log ? v - log_sum : expf(v) / sum);
+  }
+}
+
+template <class T>
+__global__ void layer_norm(int64_t rows, int64_t length, float epsilon, const float* scale, const float* bias, T* y,
+                           const T* x) {
+  grid_wait();
+  const int64_t row = row_here();
+  const int lane = threadIdx.x % 32;
+  if (row >= rows) return;
+  x += row * length, y += row * length;
+  float sum = 0, squares = 0;
+  for (int64_t i = lane; i < length; i += 32) sum += load_float(x + i);
+  const float mean = warp_sum(sum) / static_cast<float>(length);
+  for (int64_t i = lane; i < length; i += 32) {
+    const float d = load_float(x + i) - mean;
+    squares += d * d;
+  }
+  const float deviation = sqrtf(warp_sum(squares) / static_cast<float>(length) + epsilon);
+  for (int64_t i = lane; i < length; i += 32) {
+    float v = (load_float(x + i) - mean) / deviation;
+    if (scale) v *= scale[i];
+    if (bias) v += bias[i];
+    store_float(y + i, v);
+  }
+}
+
+constexpr int k_tile = 32;
+
+template <class T>
+__global__ void matmul(const __grid_constant__ Strided batch, const __grid_constant__ MatMulParams p, T* y, const T* a,
+                       const T* b) {
+  grid_wait();
+  __shared__ float sa[k_tile][k_tile + 1], sb[k_tile][k_tile + 1];
+  int64_t at[3];
+  offsets(batch, blockIdx.z, at);
+  y += at[0], a += at[1], b += at[2];
+  const int column = threadIdx.x, m0 = blockIdx.y * k_tile, n0 = blockIdx.x * k_tile;
+  float acc[4] = {};
+  for (int k0 = 0; k0 < p.k; k0 += k_tile) {
+    for (int r = threadIdx.y; r < k_tile; r += 8) {
+      const int m = m0 + r, ka = k0 + column, kb = k0 + r, n = n0 + column;
+      sa[r][column] = m < p.m && ka < p.k ? load_float(a + m * p.a_row + ka * p.a_col) : 0.0f;
+      sb[r][column] = kb < p.k && n < p.n ? load_float(b + kb * p.b_row + n * p.b_col) : 0.0f;
+    }
+    __syncthreads();
+    for (int k = 0; k < k_tile; ++k) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) acc[i] = __fmaf_rn(sa[threadIdx.y + 8 * i][k], sb[k][column], acc[i]);
+    }
+    __syncthreads();
+  }
+  for (int i = 0; i < 4; ++i) {
+    const int m = m0 + static_cast<int>(threadIdx.y) + 8 * i, n = n0 + column;
+    if (m < p.m && n < p.n) store_float(y + m * p.y_row + n * p.y_col, acc[i]);
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_reduce(Reduce op, Store store, const Strided& outer, const Strided& inner, void* y, const void* x,
+                          cudaStream_t stream) {
+  const dim3 grid = blocks_for(outer.count, k_warps);
+  if (store == Store::f16)
+    return launch(reduce<__half>, grid, k_warps * 32, 0, stream, op, outer, inner, static_cast<__half*>(y),
+                  static_cast<const __half*>(x));
+  return launch(reduce<float>, grid, k_warps * 32, 0, stream, op, outer, inner, static_cast<float*>(y),
+                static_cast<const float*>(x));
+}
+
+cudaError_t launch_softmax(bool log, Store store, const Strided& outer, int64_t length, int64_t y_step, int64_t x_step,
+                           void* y, const void* x, cudaStream_t stream) {
+  const dim3 grid = blocks_for(outer.count, k_warps);
+  if (store == Store::f16)
+    return launch(softmax<__half>, grid, k_warps * 32, 0, stream, log, outer, length, y_step, x_step,
+                  static_cast<__half*>(y), static_cast<const __half*>(x));
+  return launch(softmax<float>, grid, k_warps * 32, 0, stream, log, outer, length, y_step, x_step,
+                static_cast<float*>(y), static_cast<const float*>(x));
+}
+
+cudaError_t launch_layer_norm(Store store, int64_t rows, int64_t length, float epsilon, const float* scale,
+                              const float* bias, void* y, const void* x, cudaStream_t stream) {
+  const dim3 grid = blocks_for(rows, k_warps);
+  if (store == Store::f16)
+    return launch(layer_norm<__half>, grid, k_warps * 32, 0, stream, rows, length, epsilon, scale, bias,
+                  static_cast<__half*>(y), static_cast<const __half*>(x));
+  return launch(layer_norm<float>, grid, k_warps * 32, 0, stream, rows, length, epsilon, scale, bias,
+                static_cast<float*>(y), static_cast<const float*>(x));
+}
+
+cudaError_t launch_matmul(Store store, const Strided& batch, const MatMulParams& p, void* y, const void* a,
+                          const void* b, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>((p.n + k_tile - 1) / k_tile),
+                  static_cast<unsigned>((p.m + k_tile - 1) / k_tile), static_cast<unsigned>(batch.count));
+  const dim3 block(k_tile, 8);
+  if (store == Store::f16)
+    return launch(matmul<__half>, grid, block, 0, stream, batch, p, static_cast<__half*>(y),
+                  static_cast<const __half*>(a), static_cast<const __half*>(b));
+  return launch(matmul<float>, grid, block, 0, stream, batch, p, static_cast<float*>(y), static_cast<const float*>(a),
+                static_cast<const float*>(b));
+}
+
+}  // namespace octet::cuda
