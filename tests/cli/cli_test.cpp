@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -54,12 +55,12 @@ const std::string k_model = OCTET_DEMO_MODEL;
 TEST(Cli, help_names_every_command_and_ends_with_0) {
   const Ran ran = octet("--help");
   EXPECT_EQ(ran.status, 0);
-  for (const char* command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench"})
+  for (const char* command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench", "tensor"})
     EXPECT_THAT(ran.out, HasSubstr(command));
 }
 
 TEST(Cli, each_command_has_help_with_an_example) {
-  for (const std::string command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench"}) {
+  for (const std::string command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench", "tensor"}) {
     const Ran ran = octet(command + " --help");
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, HasSubstr("Example:\n  octet " + command)) << command;
@@ -121,6 +122,42 @@ TEST(Cli, the_whole_way_from_float_to_a_proven_int8_file) {
   for (const char* key :
        {"\"throughput_qps\"", "\"latency_ms\"", "\"p99\"", "\"isa\"", "\"threads\": 1", "\"batch\": 1"})
     EXPECT_THAT(bench.out, HasSubstr(key));
+}
+
+/// A .npy of float32 as numpy.save writes it.
+void write_npy(const std::string& path, const std::vector<float>& values) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(values.size()) + ",), }";
+  header.resize(117, ' ');
+  std::ofstream file(path, std::ios::binary);
+  file << std::string("\x93NUMPY\x01\x00\x76\x00", 10) << header << '\n';
+  file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(float)));
+}
+
+TEST(Cli, tensor_quantizes_and_calibrates_npy_files) {
+  const std::string x = scratch() + "/x.npy", q = scratch() + "/q.npy";
+  write_npy(x, {1, -0.5f, 0.25f, -1});
+  const Ran quantized = octet("tensor quantize " + x + " -o " + q);
+  ASSERT_EQ(quantized.status, 0) << quantized.err;
+  EXPECT_THAT(quantized.out, HasSubstr("q.npy s8, amax 1.0, scale 127.0"));
+  EXPECT_THAT(read(q), HasSubstr("\x7f\xc0\x20\x81"));  // 127, -64, 32, -127
+  const Ran fake = octet("tensor fake-quantize " + x + " --bits 4 --json");
+  ASSERT_EQ(fake.status, 0) << fake.err;
+  EXPECT_THAT(fake.out, HasSubstr("\"sqnr_db\""));
+  const Ran histogram = octet("tensor histogram " + x + " " + x + " --json");
+  ASSERT_EQ(histogram.status, 0) << histogram.err;
+  EXPECT_THAT(histogram.out, HasSubstr("\"elements\":8"));
+  const Ran toolkit = octet("tensor calibrate " + x + " --method percentile --percentile 50 --bins 4 --ref-compat");
+  EXPECT_EQ(toolkit.out, "percentile  0.5\n") << toolkit.err;
+  const Ran better = octet("tensor calibrate " + x + " --method percentile --percentile 50 --bins 4");
+  EXPECT_EQ(better.out, "percentile  0.5\n") << better.err;
+}
+
+TEST(Cli, tensor_needs_an_act_and_refuses_odd_bits) {
+  EXPECT_EQ(octet("tensor").status, 2);
+  EXPECT_EQ(octet("tensor quantize x.npy --bits eight").status, 2);
+  const Ran missing = octet("tensor calibrate no_such.npy");
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.err, HasSubstr("error[io] no_such.npy"));
 }
 
 TEST(Cli, ranges_of_another_model_are_refused_with_both_hashes) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <random>
+
 #include "golden.h"
 #include "quant/quantizer.h"
 #include "quant/weights.h"
@@ -92,6 +94,16 @@ TEST_F(GoldenQuantizer, dead_channels_are_0_by_every_method_by_default) {  // D3
       int dead = 0;
       for (const float a : amax->as<float>()) dead += a == 0;
       EXPECT_EQ(dead, 1) << method;
+    }
+  }
+}
+
+TEST_F(GoldenQuantizer, torch_rand_of_seed_12345_is_24_bits_of_mt19937) {  // so the guide's examples need no torch
+  for (const Json& record : records("quantizer")) {
+    if (record["id"] != "seed_quantizer") continue;
+    std::mt19937 generator(12345);
+    for (const float x : input(record, "x").as<float>()) {
+      ASSERT_EQ(x, static_cast<float>(generator() & 0xffffff) * 0x1p-24f);
     }
   }
 }
