@@ -29,7 +29,15 @@ struct DataOptions {
 };
 
 struct LoadOptions {
-  std::set<std::string> skip_passes;  // names from `octet inspect --passes`
+  std::set<std::string> skip_passes;   // names from `octet inspect --passes`
+  bool repair = true;                  // mend a foreign quantized export (docs/repair.md)
+  std::set<std::string> skip_repairs;  // names from `octet repair --list`
+};
+
+/// One edit that the repair of a foreign quantized export made.
+struct RepairEdit {
+  std::string repair, node, before, after;
+  std::string change;  // empty = every answer stays the same; else by how much it may differ
 };
 
 /// Immutable; copies share.
@@ -47,6 +55,8 @@ class Model {
   /// Notes of reader and passes, one line each.
   const std::vector<std::string>& notes() const;
   const std::string& hash() const;  // of the clean graph
+  /// What was mended at import, in order.
+  const std::vector<RepairEdit>& repairs() const;
 
   /// Writes ONNX; opset 0 = the lowest that expresses the graph, at least 13.
   Result<Done> save(const std::string& path, int64_t opset = 0) const;

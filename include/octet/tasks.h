@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -81,6 +82,12 @@ std::string to_json(const RunReport& report);
 
 /// "octet 0.1.0 (commit), isas ..., back ends ..."
 std::string version_text();
+
+/// What Model::load mended: by default one line for each repair, with `all` one for each edit.
+std::string repairs_text(const Model& model, const std::string& output_file, bool all);
+std::string repairs_json(const Model& model, const std::string& output_file);
+/// Name and purpose of every repair in running order.
+std::vector<std::pair<std::string, std::string>> repair_names();
 
 /// Names of the passes in running order, for --skip-pass.
 std::vector<std::string> pass_names();

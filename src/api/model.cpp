@@ -10,6 +10,7 @@
 #include "ir/text.h"
 #include "passes/passes.h"
 #include "quant/ranges.h"
+#include "repair/repair.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -21,6 +22,29 @@ TensorInfo tensor_info(const Value& value) {
   info.shape = value.shape ? to_string(*value.shape) : "?";
   info.dtype = numpy_name(value.dtype);
   return info;
+}
+
+/// One note for each repair: how often, where first, and at what cost.
+void add_repair_notes(std::vector<std::string>& notes, const std::vector<RepairEdit>& edits) {
+  for (size_t i = 0; i < edits.size();) {
+    size_t end = i, lossy = i;
+    while (end < edits.size() && edits[end].repair == edits[i].repair) ++end;
+    while (lossy < end && edits[lossy].change.empty()) ++lossy;
+    notes.push_back("repair " + edits[i].repair + ": " + std::to_string(end - i) + " mended, '" + edits[i].node +
+                    "': " + edits[i].before + " -> " + edits[i].after +
+                    (lossy == end ? ", lossless" : "; " + edits[lossy].change));
+    i = end;
+  }
+}
+
+Result<Done> repair_graph(Model::State& state, const std::set<std::string>& skip) {
+  Result<std::vector<RepairRow>> rows = repair(state.graph, skip);
+  if (!rows) return rows.error();
+  for (RepairRow& row : *rows)
+    state.repairs.push_back({std::move(row.repair), std::move(row.node), std::move(row.before), std::move(row.after),
+                             std::move(row.change)});
+  add_repair_notes(state.notes, state.repairs);
+  return verify(state.graph);
 }
 
 void add_notes(std::vector<std::string>& notes, const std::vector<PassReport>& reports) {
@@ -71,7 +95,8 @@ Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<s
 Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   if (!file) return file.error();
-  Result<OnnxModel> read = read_onnx((*file)->bytes(), *file);
+  // A graph that needs mending need not verify yet.
+  Result<OnnxModel> read = read_onnx((*file)->bytes(), *file, {.verify = !options.repair});
   if (!read) return within(path, read.error());
   auto state = std::make_shared<State>();
   state->path = path;
@@ -81,6 +106,8 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   state->notes = state->info.notes;
   state->skip_passes = options.skip_passes;
   for (const Node& node : state->graph.nodes) ++state->file_ops[std::string(node.op->name)];
+  if (options.repair)
+    if (const Result<Done> ok = repair_graph(*state, options.skip_repairs); !ok) return within(path, ok.error());
   const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, options.skip_passes);
   if (!cleaned) return within(path, cleaned.error());
   add_notes(state->notes, *cleaned);
@@ -93,6 +120,7 @@ const std::string& Model::path() const { return state_->path; }
 bool Model::is_quantized() const { return state_->quantized; }
 const std::vector<std::string>& Model::notes() const { return state_->notes; }
 const std::string& Model::hash() const { return state_->hash; }
+const std::vector<RepairEdit>& Model::repairs() const { return state_->repairs; }
 
 std::vector<TensorInfo> Model::inputs() const {
   std::vector<TensorInfo> infos;

@@ -23,6 +23,7 @@ struct Model::State {
   bool quantized = false;
   std::string hash;
   std::vector<std::string> notes;
+  std::vector<RepairEdit> repairs;
   std::set<std::string> skip_passes;
 };
 

@@ -26,7 +26,7 @@ void print_report(const PerformanceReport& report, const Flags& f) {
 int bench_models(const Flags& f) {
   std::vector<Model> models;
   for (const std::string& path : f.models) {
-    Result<Model> model = load(path, f.session.skip_passes);
+    Result<Model> model = load(path, f.session.skip_passes, f.session.no_repair);
     if (!model) return fail(model.error());
     models.push_back(std::move(*model));
   }

@@ -20,7 +20,7 @@ int classify_images(Flags& f) {
   if (!f.image.empty()) f.data.data.path = f.image;
   if (f.data.data.path.empty())
     return fail({ErrorCode::bad_argument, "classify: give an image (octet classify m.onnx cat.jpg) or --data PATH"});
-  const Result<Model> model = load(f.model, f.session.skip_passes);
+  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
   if (!model) return fail(model.error());
   const Result<SessionSpec> spec = f.session.spec(f.data.data.preprocess, f.output);
   if (!spec) return fail(spec.error());

@@ -31,7 +31,7 @@ void print_ports(const Model& model, const Session& session) {
 int evaluate_models(const Flags& f) {
   std::vector<Model> models;
   for (const std::string& path : f.models) {
-    Result<Model> model = load(path, f.session.skip_passes);
+    Result<Model> model = load(path, f.session.skip_passes, f.session.no_repair);
     if (!model) return fail(model.error());
     models.push_back(std::move(*model));
   }

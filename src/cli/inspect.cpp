@@ -20,7 +20,7 @@ int inspect_model(const Flags& f) {
     for (const std::string& name : pass_names()) std::printf("%s\n", name.c_str());
     return 0;
   }
-  const Result<Model> model = load(f.model, f.session.skip_passes);
+  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
   if (!model) return fail(model.error());
   if (f.text || f.full_text) {
     std::fputs(model->text(!f.full_text).c_str(), stdout);

@@ -106,6 +106,7 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
       ->excludes(level);
   sub.add_option("--timing-cache,--timingCacheFile", timing_cache,
                  "file of measured times, read and updated when tuning; with all times in it nothing is measured");
+  add_no_repair(sub, no_repair);
   calibration.data.limit = 512;
   calibration.add(sub);
 }
@@ -163,8 +164,15 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
   return spec;
 }
 
-Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes) {
-  return Model::load(path, {.skip_passes = {skip_passes.begin(), skip_passes.end()}});
+Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair) {
+  LoadOptions options;
+  options.skip_passes = {skip_passes.begin(), skip_passes.end()};
+  options.repair = !no_repair;
+  return Model::load(path, options);
+}
+
+void add_no_repair(CLI::App& sub, bool& no_repair) {
+  sub.add_flag("--no-repair", no_repair, "take a quantized file as it is (octet repair shows what would be mended)");
 }
 
 Progress progress_bar(std::string title, const OutputFlags& output) {

@@ -48,13 +48,15 @@ struct SessionFlags {
   bool tune = false;
   int optimization_level = 2;
   std::string timing_cache;
+  bool no_repair = false;
   CalibrationFlags calibration;
   void add(CLI::App& sub, const std::string& default_precision);
   /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.
   Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
 };
 
-Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes);
+Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair = false);
+void add_no_repair(CLI::App& sub, bool& no_repair);
 
 /// A bar on a terminal, plain lines every ten percent otherwise, nothing with --quiet.
 Progress progress_bar(std::string title, const OutputFlags& output);

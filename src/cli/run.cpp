@@ -25,7 +25,7 @@ int run_model(Flags& f) {
     f.spec.inputs[text.substr(0, colon)] = text.substr(colon + 1);
   }
   f.spec.data = f.data.data;
-  const Result<Model> model = load(f.model, f.session.skip_passes);
+  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
   if (!model) return fail(model.error());
   const Result<SessionSpec> spec = f.session.spec(f.data.data.preprocess, f.output);
   if (!spec) return fail(spec.error());

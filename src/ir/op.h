@@ -41,6 +41,10 @@ using InferFn = Result<std::vector<ValueType>> (*)(const NodeContext&);
 /// every fast kernel. Shapes in the context may be symbolic; the tensors' own dims rule.
 using ReferenceFn = Result<std::vector<Tensor>> (*)(const NodeContext&, std::span<const Tensor> inputs);
 
+/// What verify() asks beyond inference: constants that an op cannot run with but that a repair can still mend, so that
+/// a file holding them can be read at all.
+using ValidateFn = Result<Done> (*)(const NodeContext&);
+
 /// How placement treats an op (src/passes/insert_qdq.cpp reads this, docs/ops.md prints it).
 enum class QuantRole {
   none,          // stays float
@@ -69,6 +73,7 @@ struct OpDef {
   std::span<const std::string_view> attributes = {};  // the names it knows; another name is refused by verify()
   InferFn infer = nullptr;
   ReferenceFn reference = nullptr;
+  ValidateFn validate = nullptr;  // may be absent
   QuantRule quant = {};
   bool is_onnx = true;  // false: octet's own (the writer expands or refuses it)
 };

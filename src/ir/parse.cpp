@@ -80,7 +80,6 @@ Result<Graph> Parser::graph() {
     }
     graph_.outputs.push_back(found->second);
   }
-  if (Result<Done> ok = verify(graph_); !ok) return ok.error();
   return std::move(graph_);
 }
 
@@ -377,6 +376,11 @@ bool Parser::define(const std::string& value, ValueId& out) {
 
 }  // namespace
 
-Result<Graph> parse_graph(std::string_view text) { return Parser(text).graph(); }
+Result<Graph> parse_graph(std::string_view text, const ParseOptions& options) {
+  Result<Graph> graph = Parser(text).graph();
+  if (!graph || !options.verify) return graph;
+  if (Result<Done> ok = verify(*graph); !ok) return ok.error();
+  return graph;
+}
 
 }  // namespace octet

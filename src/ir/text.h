@@ -29,7 +29,10 @@ struct PrintOptions {
 };
 
 std::string print(const Graph& graph, const PrintOptions& options = {});
+struct ParseOptions {
+  bool verify = true;  // false: structure and inference only, for graphs that a repair is to mend
+};
 /// Parses, infers and verifies. An Error names the line.
-Result<Graph> parse_graph(std::string_view text);
+Result<Graph> parse_graph(std::string_view text, const ParseOptions& options = {});
 
 }  // namespace octet

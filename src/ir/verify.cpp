@@ -95,6 +95,8 @@ Result<Done> check_types(const Graph& graph) {
     Result<std::vector<ValueType>> types = infer_node(graph, node);
     if (!types) return types.error();
     const NodeContext context{graph, node};
+    if (node.op->validate)
+      if (Result<Done> ok = node.op->validate(context); !ok) return ok;
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] == k_absent) continue;
       const Value& value = graph.value(node.outputs[i]);

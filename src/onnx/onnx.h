@@ -22,15 +22,20 @@ struct OnnxInfo {
 };
 
 struct OnnxModel {
-  Graph graph;  // inferred and verified
+  Graph graph;  // inferred, and verified unless told otherwise
   OnnxInfo info;
+};
+
+struct OnnxReadOptions {
+  bool verify = true;  // false: the caller repairs the graph and verifies it then
 };
 
 /// Opset 7 to 23. Errors name the file's part: unknown op, domain or dtype in use, cycles, missing inputs, overflowing
 /// shapes, truncation.
-Result<OnnxModel> read_onnx(const std::string& path);
+Result<OnnxModel> read_onnx(const std::string& path, const OnnxReadOptions& options = {});
 /// The same from memory that keep_alive owns.
-Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive);
+Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive,
+                            const OnnxReadOptions& options = {});
 
 struct OnnxWriteOptions {
   int64_t opset = 0;  // 0 = the lowest that expresses the graph, at least 13

@@ -7,9 +7,9 @@ namespace octet {
 namespace {
 
 Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
-                                  std::optional<std::string> folder) {
+                                  std::optional<std::string> folder, const OnnxReadOptions& options) {
   Result<OnnxModel> model = import_onnx(bytes, std::move(keep_alive), std::move(folder));
-  if (!model) return model;
+  if (!model || !options.verify) return model;
   if (Result<Done> ok = verify(model->graph); !ok) return ok.error();
   return model;
 }
@@ -23,15 +23,16 @@ Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_a
   return Importer(*proto, TensorReader(bytes, std::move(keep_alive), std::move(folder))).run();
 }
 
-Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive) {
-  return read_and_verify(bytes, std::move(keep_alive), {});
+Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive,
+                            const OnnxReadOptions& options) {
+  return read_and_verify(bytes, std::move(keep_alive), {}, options);
 }
 
-Result<OnnxModel> read_onnx(const std::string& path) {
+Result<OnnxModel> read_onnx(const std::string& path, const OnnxReadOptions& options) {
   Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   if (!file) return file.error();
   const std::string folder = std::filesystem::path(path).parent_path().string();
-  Result<OnnxModel> model = read_and_verify((*file)->bytes(), *file, folder.empty() ? "." : folder);
+  Result<OnnxModel> model = read_and_verify((*file)->bytes(), *file, folder.empty() ? "." : folder, options);
   if (!model) return within(path, model.error());
   return model;
 }

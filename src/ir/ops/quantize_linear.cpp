@@ -34,9 +34,13 @@ Result<Layout> layout_of(const NodeContext& context, const Dims& x, const Dims& 
   return made;
 }
 
-Result<Done> check_scale(const NodeContext& context) {
-  if (!is_float(context.dtype(1)))
-    return context.error("scale is " + std::string(name(context.dtype(1))) + ", expected a float type");
+Result<Done> check_scale_type(const NodeContext& context) {
+  if (is_float(context.dtype(1))) return Done{};
+  return context.error("scale is " + std::string(name(context.dtype(1))) + ", expected a float type");
+}
+
+/// Scales that are no scales, or lie along the wrong axis: a repair may mend them, so inference lets them pass.
+Result<Done> validate(const NodeContext& context) {
   if (const Tensor* scale = context.constant(1))
     for (const double s : to_doubles(*scale))
       if (!(s > 0) || !std::isfinite(s))
@@ -54,7 +58,7 @@ Result<Done> check_scale(const NodeContext& context) {
 
 Result<ValueTypes> infer_quantize(const NodeContext& context) {
   if (Result<Done> ok = require_float(context, 0); !ok) return ok.error();
-  if (Result<Done> ok = check_scale(context); !ok) return ok.error();
+  if (Result<Done> ok = check_scale_type(context); !ok) return ok.error();
   const DType dtype = context.has_input(2) ? context.dtype(2) : DType::u8;
   if (!is_code(dtype))
     return context.error("zero_point is " + std::string(name(dtype)) + "; octet quantizes to u8 and s8",
@@ -66,7 +70,7 @@ Result<ValueTypes> infer_dequantize(const NodeContext& context) {
   const DType q = context.dtype(0);
   if (!is_code(q) && q != DType::s32)
     return context.error("input 0 is " + std::string(name(q)) + ", expected u8, s8 or s32");
-  if (Result<Done> ok = check_scale(context); !ok) return ok.error();
+  if (Result<Done> ok = check_scale_type(context); !ok) return ok.error();
   if (context.has_input(2))
     if (Result<Done> ok = require_same_dtype(context, 0, 2); !ok) return ok.error();
   return ValueTypes{{context.dtype(1), context.shape(0)}};
@@ -129,12 +133,14 @@ const OpDef quantize_linear_op = {.name = "QuantizeLinear",
                                   .max_inputs = 3,
                                   .attributes = k_attributes,
                                   .infer = infer_quantize,
-                                  .reference = quantize_linear};
+                                  .reference = quantize_linear,
+                                  .validate = validate};
 const OpDef dequantize_linear_op = {.name = "DequantizeLinear",
                                     .min_inputs = 2,
                                     .max_inputs = 3,
                                     .attributes = k_attributes,
                                     .infer = infer_dequantize,
-                                    .reference = dequantize_linear};
+                                    .reference = dequantize_linear,
+                                    .validate = validate};
 
 }  // namespace octet

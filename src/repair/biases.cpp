@@ -1,0 +1,114 @@
+// src/repair/biases.cpp: an integer layer adds its bias in units of x_scale * w_scale. A bias that lies elsewhere
+// (float, uint8 or int8 with parameters of its own, int32 on another grid) is rounded to that grid once and stored as
+// int32 behind DequantizeLinear, so that the file and every engine that runs it agree. A bias on the grid, or one whose
+// codes would not fit, stays as it is.
+
+#include <cmath>
+
+#include "repair/parameters.h"
+#include "repair/repair.h"
+
+namespace octet {
+namespace {
+
+constexpr double k_same_grid = 1e-5;       // relative; a float product differs by 2^-24
+constexpr double k_largest_code = 0x1p30;  // leaves the accumulator as much again
+
+/// The layer's grid: one step for each output channel.
+std::optional<std::vector<float>> grid_of(const Editor& editor, const Node& layer) {
+  const Graph& graph = editor.graph();
+  const Node* x = editor.producer(layer.inputs[0], "DequantizeLinear");
+  const Node* w = editor.producer(layer.inputs[1], "DequantizeLinear");
+  const std::optional<size_t> axis = output_channel_axis(graph, layer);
+  if (!x || !w || !axis) return std::nullopt;
+  const std::optional<CodeParams> data = code_params(graph, *x);
+  const std::optional<StoredCodes> weight = stored_codes(graph, *w);
+  if (!data || !weight || (weight->scale.size() > 1 && weight->axis != *axis)) return std::nullopt;
+  std::vector<float> grid;
+  for (int64_t c = 0; c < weight->dims[*axis]; ++c)
+    grid.push_back(data->scale * weight->scale[weight->scale.size() == 1 ? 0 : static_cast<size_t>(c)]);
+  return grid;
+}
+
+struct Bias {
+  std::vector<double> real;
+  std::string text;
+  bool on_grid = false;
+};
+
+/// The bias of input 2 as real numbers, one for each channel.
+std::optional<Bias> bias_of(const Editor& editor, const Node& layer, const std::vector<float>& grid) {
+  const Graph& graph = editor.graph();
+  Bias bias;
+  if (const Tensor* constant = constant_of(graph, layer.inputs[2], DType::f32)) {
+    bias.real = to_doubles(*constant);
+    bias.text = "f32 bias";
+    bias.on_grid = true;
+    for (size_t c = 0; c < grid.size() && c < bias.real.size(); ++c) {
+      const double code = bias.real[c] / double{grid[c]};
+      if (std::abs(code - std::nearbyint(code)) > 1e-4 + std::abs(code) * 0x1p-23) bias.on_grid = false;
+    }
+  } else if (const Node* dequantize = editor.producer(layer.inputs[2], "DequantizeLinear")) {
+    const std::optional<StoredCodes> stored = stored_codes(graph, *dequantize);
+    if (!stored) return std::nullopt;
+    for (size_t i = 0; i < stored->codes.size(); ++i) bias.real.push_back(stored->real(i));
+    const DType dtype = graph.value(dequantize->inputs[0]).dtype;
+    bias.text = std::string(name(dtype)) + " bias behind DequantizeLinear";
+    bias.on_grid = dtype == DType::s32;
+    for (size_t c = 0; c < grid.size(); ++c)
+      if (std::abs(double{stored->scale[stored->scale.size() == 1 ? 0 : c % stored->scale.size()]} / double{grid[c]} -
+                   1) > k_same_grid)
+        bias.on_grid = false;
+  } else {
+    return std::nullopt;
+  }
+  if (bias.real.size() != grid.size()) return std::nullopt;
+  return bias;
+}
+
+void write_bias(Editor& editor, NodeId id, const Bias& bias, const std::vector<float>& grid, RepairLog& log) {
+  Graph& graph = editor.graph();
+  std::vector<int32_t> codes;
+  double largest = 0;
+  for (size_t c = 0; c < grid.size(); ++c) {
+    const double code = std::nearbyint(bias.real[c] / double{grid[c]});
+    if (!(std::abs(code) < k_largest_code)) return;
+    largest = std::max(largest, std::abs(code * double{grid[c]} - bias.real[c]));
+    codes.push_back(static_cast<int32_t>(code));
+  }
+  const std::string base = graph.value(editor.node(id).inputs[2]).name;
+  const Dims dims{static_cast<int64_t>(grid.size())};
+  const ValueId q = editor.add_constant(base + "_s32", code_tensor(DType::s32, dims, codes));
+  const ValueId scale = editor.add_constant(base + "_grid", f32_tensor(dims, grid));
+  const ValueId real = editor.add_value(base + "_on_grid", DType::f32, to_shape(dims));
+  editor.insert_before(id, make_node("DequantizeLinear", "", {q, scale}, {real}, {{"axis", int64_t{0}}}));
+  editor.set_input(id, 2, real);
+  log.add(label(graph, editor.node(id)), bias.text, "s32 bias on the grid x_scale * w_scale",
+          "rounded once, by up to " + short_text(largest));
+}
+
+/// y = alpha A B + beta C with other factors than 1 has another grid.
+bool has_plain_bias(const Graph& graph, const Node& node) {
+  if (input(node, 2) == k_absent || graph.value(node.inputs[0]).dtype != DType::f32) return false;
+  if (is_any(node, {"Conv", "ConvTranspose"})) return true;
+  return is_op(node, "Gemm") && float_attribute(node, "alpha", 1.0f) == 1.0f &&
+         float_attribute(node, "beta", 1.0f) == 1.0f && int_attribute(node, "transA", 0) == 0;
+}
+
+}  // namespace
+
+Result<Done> biases(Graph& graph, RepairLog& log) {
+  Editor editor(graph);
+  for (NodeId id = 0; id < editor.node_count(); ++id) {
+    const Node node = editor.node(id);
+    if (!has_plain_bias(graph, node)) continue;
+    if (is_op(node, "ConvTranspose") && int_attribute(node, "group", 1) != 1) continue;
+    const std::optional<std::vector<float>> grid = grid_of(editor, node);
+    if (!grid) continue;
+    const std::optional<Bias> bias = bias_of(editor, node, *grid);
+    if (bias && !bias->on_grid) write_bias(editor, id, *bias, *grid, log);
+  }
+  return Done{};
+}
+
+}  // namespace octet

@@ -1,0 +1,68 @@
+#include "repair/repair.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ir/op.h"
+
+namespace octet {
+
+#define OCTET_REPAIR(function, mends) Result<Done> function(Graph& graph, RepairLog& log);
+#include "repair/repairs.def"
+#undef OCTET_REPAIR
+
+namespace {
+
+constexpr std::array k_repairs = {
+#define OCTET_REPAIR(function, mends) Repair{#function, mends, function},
+#include "repair/repairs.def"
+#undef OCTET_REPAIR
+};
+
+Result<Done> check_names(const std::set<std::string>& skip) {
+  for (const std::string& name : skip) {
+    const auto named = [&](const Repair& each) { return each.name == name; };
+    if (std::any_of(k_repairs.begin(), k_repairs.end(), named)) continue;
+    std::string known;
+    for (const Repair& each : k_repairs) known += (known.empty() ? "" : ", ") + std::string(each.name);
+    return Error{ErrorCode::bad_argument, "there is no repair called '" + name + "'; the repairs are " + known};
+  }
+  return Done{};
+}
+
+/// What the repairs left without a reader.
+void remove_unread(Graph& graph) {
+  std::vector<bool> read(graph.values.size(), false), dead(graph.nodes.size(), false);
+  for (const ValueId v : graph.outputs) read[static_cast<size_t>(v)] = true;
+  for (size_t id = graph.nodes.size(); id-- > 0;) {
+    const Node& node = graph.nodes[id];
+    dead[id] = std::none_of(node.outputs.begin(), node.outputs.end(),
+                            [&](ValueId v) { return v != k_absent && read[static_cast<size_t>(v)]; });
+    if (dead[id]) continue;
+    for (const ValueId v : node.inputs)
+      if (v != k_absent) read[static_cast<size_t>(v)] = true;
+  }
+  remove_nodes(graph, dead);
+}
+
+}  // namespace
+
+std::span<const Repair> all_repairs() { return k_repairs; }
+
+Result<std::vector<RepairRow>> repair(Graph& graph, const std::set<std::string>& skip) {
+  if (Result<Done> ok = check_names(skip); !ok) return ok.error();
+  RepairLog log;
+  for (const Repair& each : k_repairs) {
+    if (skip.contains(std::string(each.name))) continue;
+    const size_t rows = log.rows.size();
+    log.repair = each.name;
+    if (Result<Done> ok = each.run(graph, log); !ok) return within("repair " + std::string(each.name), ok.error());
+    if (log.rows.size() == rows) continue;
+    remove_unread(graph);
+    if (Result<Done> ok = infer_shapes(graph); !ok) return within("repair " + std::string(each.name), ok.error());
+    compact(graph);
+  }
+  return std::move(log.rows);
+}
+
+}  // namespace octet

@@ -1,0 +1,46 @@
+#pragma once
+// Foreign quantized exports made canonical: Q and DQ in pairs with constant parameters, weights as int8 behind
+// DequantizeLinear, biases as int32 on the grid x_scale * w_scale. One file per repair, one line in repairs.def, one
+// row for every edit. A float graph is left alone.
+
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "ir/graph.h"
+
+namespace octet {
+
+/// One edit as a user reads it.
+struct RepairRow {
+  std::string repair;  // the name in repairs.def
+  std::string node;    // where
+  std::string before, after;
+  std::string change;  // empty = every answer stays the same; else by how much it may differ
+  bool lossless() const { return change.empty(); }
+};
+
+struct RepairLog {
+  std::string_view repair;  // the one that runs
+  std::vector<RepairRow> rows;
+  void add(std::string node, std::string before, std::string after, std::string change = {}) {
+    rows.push_back({std::string(repair), std::move(node), std::move(before), std::move(after), std::move(change)});
+  }
+};
+
+struct Repair {
+  std::string_view name;
+  std::string_view mends;
+  Result<Done> (*run)(Graph& graph, RepairLog& log);
+};
+/// All repairs of repairs.def in running order.
+std::span<const Repair> all_repairs();
+
+/// Runs all repairs but those named in skip (an unknown name is an error), and infers shapes again after each that
+/// edited. The graph need not pass verify() before; the caller verifies it afterwards.
+Result<std::vector<RepairRow>> repair(Graph& graph, const std::set<std::string>& skip = {});
+
+}  // namespace octet

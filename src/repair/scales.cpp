@@ -1,0 +1,126 @@
+// src/repair/scales.cpp: scales that are no scales. A DequantizeLinear with scale 0 makes zeros, so its codes become
+// zero points and the scale the median of its siblings. A negative scale is the positive one with the codes mirrored.
+// A scale that is NaN or infinite, and a zero scale of an activation, cannot be mended; verify() names them.
+
+#include <algorithm>
+#include <cmath>
+
+#include "repair/parameters.h"
+#include "repair/repair.h"
+
+namespace octet {
+namespace {
+
+bool is_good(float s) { return s > 0 && std::isfinite(s); }
+
+/// The middle one of the good scales, 1 without any.
+float median_scale(std::span<const float> scales) {
+  std::vector<float> good;
+  std::copy_if(scales.begin(), scales.end(), std::back_inserter(good), is_good);
+  if (good.empty()) return 1.0f;
+  std::nth_element(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(good.size() / 2), good.end());
+  return good[good.size() / 2];
+}
+
+struct Mended {
+  std::vector<float> scales;
+  std::vector<bool> zero, mirrored;
+  int64_t zeros = 0, negatives = 0;
+};
+
+/// Nothing when there is nothing to mend or something that cannot be.
+std::optional<Mended> mended_scales(const Tensor& tensor) {
+  const std::span<const float> scales = tensor.as<float>();
+  Mended made{{scales.begin(), scales.end()}, std::vector<bool>(scales.size()), std::vector<bool>(scales.size())};
+  for (size_t c = 0; c < scales.size(); ++c) {
+    if (!std::isfinite(scales[c])) return std::nullopt;
+    made.zero[c] = scales[c] == 0;
+    made.mirrored[c] = scales[c] < 0;
+    made.zeros += made.zero[c];
+    made.negatives += made.mirrored[c];
+    made.scales[c] = std::abs(scales[c]);
+  }
+  if (made.zeros + made.negatives == 0) return std::nullopt;
+  const float median = median_scale(made.scales);
+  for (size_t c = 0; c < scales.size(); ++c)
+    if (made.zero[c]) made.scales[c] = median;
+  return made;
+}
+
+std::string before_text(const Mended& mended) {
+  const std::string count = " of " + std::to_string(mended.scales.size()) + " scales ";
+  if (mended.negatives == 0) return std::to_string(mended.zeros) + count + "0";
+  if (mended.zeros == 0) return std::to_string(mended.negatives) + count + "negative";
+  return std::to_string(mended.zeros + mended.negatives) + count + "0 or negative";
+}
+
+const char* const k_end_of_range = "a value at the lowest code moves by one step";
+
+/// Codes of a constant under the mended scales. clamped counts those that have no mirror image.
+std::vector<int32_t> mended_codes(const StoredCodes& stored, const Mended& mended, int32_t low, int32_t high,
+                                  int64_t& clamped) {
+  std::vector<int32_t> codes;
+  for (size_t i = 0; i < stored.codes.size(); ++i) {
+    const size_t c = stored.channel(i);
+    int64_t code = mended.zero[c] ? 0 : mended.mirrored[c] ? -stored.codes[i] : stored.codes[i];
+    if (code < low || code > high) ++clamped;
+    codes.push_back(static_cast<int32_t>(std::clamp<int64_t>(code, low, high)));
+  }
+  return codes;
+}
+
+/// A DequantizeLinear of s8 or s32 codes without a zero point other than 0.
+void mend_constant(Editor& editor, NodeId id, RepairLog& log) {
+  Graph& graph = editor.graph();
+  const Node node = editor.node(id);
+  const std::optional<Mended> mended = mended_scales(*graph.constant(node.inputs[1]));
+  const std::optional<StoredCodes> stored = stored_codes(graph, node);
+  const DType dtype = graph.value(node.inputs[0]).dtype;
+  if (!mended || !stored || (dtype != DType::s8 && dtype != DType::s32)) return;
+  const std::optional<std::vector<int64_t>> zero = constant_ints(graph, input(node, 2));
+  if (zero && std::any_of(zero->begin(), zero->end(), [](int64_t z) { return z != 0; })) return;
+  int64_t clamped = 0;
+  const int32_t limit = dtype == DType::s8 ? 127 : 0x7fffffff;
+  const std::vector<int32_t> codes = mended_codes(*stored, *mended, -limit - 1, limit, clamped);
+  log.add(label(graph, node), before_text(*mended), "positive scales, the same numbers", clamped ? k_end_of_range : "");
+  const std::string base = graph.value(node.inputs[0]).name;
+  editor.set_input(id, 0, editor.add_constant(base + "_mended", code_tensor(dtype, stored->dims, codes)));
+  const Dims dims = graph.constant(node.inputs[1])->dims();
+  editor.set_input(id, 1,
+                   editor.add_constant(graph.value(node.inputs[1]).name + "_mended", f32_tensor(dims, mended->scales)));
+}
+
+/// A QuantizeLinear and its one DequantizeLinear with the same negative scales: the pair rounds as with positive ones.
+void mend_pair(Editor& editor, NodeId quantize, RepairLog& log) {
+  Graph& graph = editor.graph();
+  const Node node = editor.node(quantize);
+  const std::optional<Mended> mended = mended_scales(*graph.constant(node.inputs[1]));
+  if (!mended || mended->zeros > 0 || graph.value(node.outputs[0]).dtype != DType::s8) return;
+  const NodeId reader = editor.only_reader(node.outputs[0]);
+  if (reader < 0 || !is_dequantize(editor.node(reader))) return;
+  const Tensor* other = constant_of(graph, editor.node(reader).inputs[1], DType::f32);
+  if (!other || !(*other == *graph.constant(node.inputs[1]))) return;
+  const Dims dims = other->dims();
+  const ValueId scale =
+      editor.add_constant(graph.value(node.inputs[1]).name + "_mended", f32_tensor(dims, mended->scales));
+  log.add(label(graph, node), before_text(*mended), "positive scales, the same numbers", k_end_of_range);
+  editor.set_input(quantize, 1, scale);
+  editor.set_input(reader, 1, scale);
+}
+
+}  // namespace
+
+Result<Done> scales(Graph& graph, RepairLog& log) {
+  Editor editor(graph);
+  for (NodeId id = 0; id < editor.node_count(); ++id) {
+    const Node& node = editor.node(id);
+    if (!is_q_or_dq(node) || !constant_of(graph, node.inputs[1], DType::f32)) continue;
+    if (is_quantize(node))
+      mend_pair(editor, id, log);
+    else if (graph.constant(node.inputs[0]))
+      mend_constant(editor, id, log);
+  }
+  return Done{};
+}
+
+}  // namespace octet
