@@ -29,8 +29,9 @@ void merge_twins(Editor& editor, NodeId id, RepairLog& log) {
     if (other <= id || editor.gone(other) || editor.node(other).op != node.op) continue;
     const Node twin = editor.node(other);
     if (twin.inputs[0] != node.inputs[0] || !same_parameters(graph, node, twin)) continue;
+    const std::string place = label(graph, twin), first = label(graph, node);
     if (!editor.replace_uses(twin.outputs[0], node.outputs[0])) continue;
-    log.add(label(graph, twin), "the same " + std::string(node.op->name) + " as " + label(graph, node), "one for both");
+    log.add(place, "the same " + std::string(node.op->name) + " as " + first, "one for both");
     editor.remove(other);
   }
 }

@@ -1,0 +1,89 @@
+// Repairs of what stands around layers: written-out quantization, hidden activations, residual branches.
+#include "repair/repairing.h"
+
+namespace octet {
+namespace {
+
+using ::testing::HasSubstr;
+
+// ---- output_ranges ----
+
+const std::string k_conv =
+    R"(graph (x: s8[N,2,4,4]) -> (y) { const xs: f32[] = {0.5} const w: s8[2,2,1,1] = {1,2,3,4} const ws: f32[] = {0.25}
+   d = DequantizeLinear(x, xs) dw = DequantizeLinear(w, ws) )";
+
+TEST(OutputRanges, zero_to_six_is_relu6) {
+  expect_mended(
+      "output_ranges",
+      k_conv +
+          R"(const s: f32[] = {0.023529412} const z: u8[] = {0} c = Conv(d, dw) @conv q = QuantizeLinear(c, s, z) y = DequantizeLinear(q, s, z) })",
+      k_conv +
+          R"(const s: f32[] = {0.023529412} const z: u8[] = {0} const c_low: f32[] = {0} const c_high: f32[] = {6} c = Conv(d, dw) @conv
+                   c_relu6 = Clip(c, c_low, c_high) q = QuantizeLinear(c_relu6, s, z) y = DequantizeLinear(q, s, z) })",
+      {"conv: output range 0..6 only -> Clip(0, 6) before QuantizeLinear"});
+}
+TEST(OutputRanges, of_int8_codes_begin_at_minus_128) {
+  const MendedGraph made = mended(
+      "output_ranges",
+      k_conv +
+          R"(const s: f32[] = {0.1} const z: s8[] = {-128} c = Conv(d, dw) @conv q = QuantizeLinear(c, s, z) y = DequantizeLinear(q, s, z) })");
+  EXPECT_THAT(print(made.graph), HasSubstr("c_relu = Relu(c)"));
+  EXPECT_EQ(made.rows.at(0).before, "output range 0..25.5 only");
+}
+TEST(OutputRanges, below_six_are_relu6_where_another_layer_reaches_six) {
+  const std::string text = k_conv + R"(const s: f32[] = {0.023529412} const t: f32[] = {0.01} const z: u8[] = {0}
+      c = Conv(d, dw) @c1 q = QuantizeLinear(c, s, z) e = DequantizeLinear(q, s, z)
+      f = Conv(e, dw) @c2 p = QuantizeLinear(f, t, z) y = DequantizeLinear(p, t, z) })";
+  const MendedGraph made = mended("output_ranges", text);
+  ASSERT_EQ(made.rows.size(), 2u);
+  EXPECT_EQ(made.rows[1].after, "Clip(0, 6) before QuantizeLinear");
+}
+TEST(OutputRanges, with_an_activation_or_negative_values_stay) {
+  expect_untouched(
+      "output_ranges",
+      k_conv +
+          R"(const s: f32[] = {0.1} const z: u8[] = {0} c = Conv(d, dw) r = Relu(c) q = QuantizeLinear(r, s, z) y = DequantizeLinear(q, s, z) })");
+  expect_untouched(
+      "output_ranges",
+      k_conv +
+          R"(const s: f32[] = {0.1} const z: u8[] = {1} c = Conv(d, dw) q = QuantizeLinear(c, s, z) y = DequantizeLinear(q, s, z) })");
+  expect_untouched(
+      "output_ranges",
+      k_conv +
+          R"(const s: f32[] = {0.1} const z: s8[] = {0} c = Conv(d, dw) q = QuantizeLinear(c, s, z) y = DequantizeLinear(q, s, z) })");
+}
+
+// ---- residual_identity ----
+
+const std::string k_block =
+    R"(graph (x: f32[N,2,4,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0} const w: s8[2,2,1,1] = {1,2,3,4} const ws: f32[] = {0.25}
+   dw = DequantizeLinear(w, ws) )";
+
+TEST(ResidualIdentity, takes_the_codes_that_the_convolution_reads) {
+  expect_mended(
+      "residual_identity",
+      k_block +
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, x) @add r = Relu(a) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z) })",
+      k_block +
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, d) @add r = Relu(a) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z) })",
+      {"add: float identity branch 'x' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
+       "a step = 0.25"});
+}
+TEST(ResidualIdentity, with_codes_of_its_own_or_a_float_result_stays) {
+  expect_untouched(
+      "residual_identity",
+      k_block +
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, d) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })");
+  expect_untouched(
+      "residual_identity",
+      k_block + R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) y = Add(c, x) })");
+}
+TEST(ResidualIdentity, without_codes_anywhere_stays) {
+  expect_untouched(
+      "residual_identity",
+      k_block +
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) t = Sigmoid(x) a = Add(c, t) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })");
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,192 @@
+// Repairs of QuantizeLinear/DequantizeLinear pairs.
+#include "repair/repairing.h"
+
+namespace octet {
+namespace {
+
+// ---- eager_zero_points: PyTorch's eager qint8 export ----
+
+const std::string k_eager_constants = R"(const s: f32[] = {0.5} const s8z: s8[] = {0} const u8z: u8[] = {0} )";
+const std::string k_stub =
+    R"(q0 = QuantizeLinear(x, s, s8z) @stub c0 = Cast(q0, to="s8") d0 = DequantizeLinear(c0, s, s8z) )";
+
+TEST(EagerZeroPoints, uint8_zero_points_of_an_export_with_a_signed_stub_become_int8) {
+  expect_mended(
+      "eager_zero_points",
+      "graph (x: f32[N,4]) -> (y) {" + k_eager_constants + k_stub +
+          R"(r = Sigmoid(d0) q1 = QuantizeLinear(r, s, u8z) @q1 c1 = Cast(q1, to="u8") y = DequantizeLinear(c1, s, u8z) })",
+      "graph (x: f32[N,4]) -> (y) { const q1_zero_point: s8[] = {0} const y_zero_point: s8[] = {0}" +
+          std::string("const s: f32[] = {0.5} const s8z: s8[] = {0} ") + k_stub +
+          R"(r = Sigmoid(d0) q1 = QuantizeLinear(r, s, q1_zero_point) @q1 c1 = Cast(q1, to="s8")
+             y = DequantizeLinear(c1, s, y_zero_point) })",
+      {"q1: u8 zero point 0, scale 0.5 -> s8 zero point 0, scale 0.5; negative values are kept and 127 steps are the "
+       "most, as in the network that was exported"});
+}
+TEST(EagerZeroPoints, without_the_signed_stub_uint8_stays) {
+  expect_untouched("eager_zero_points",
+                   "graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const u8z: u8[] = {0}"
+                   R"(q1 = QuantizeLinear(x, s, u8z) c1 = Cast(q1, to="u8") y = DequantizeLinear(c1, s, u8z) })");
+}
+TEST(EagerZeroPoints, without_the_casts_uint8_stays) {
+  expect_untouched("eager_zero_points",
+                   "graph (x: f32[N,4]) -> (y) {" + k_eager_constants + k_stub +
+                       "r = Relu(d0) q1 = QuantizeLinear(r, s, u8z) y = DequantizeLinear(q1, s, u8z) }");
+}
+TEST(EagerZeroPoints, one_true_zero_point_says_that_the_file_means_what_it_says) {
+  expect_untouched(
+      "eager_zero_points",
+      "graph (x: f32[N,4]) -> (y) { const z3: u8[] = {3} " + k_eager_constants + k_stub +
+          R"(r = Relu(d0) q1 = QuantizeLinear(r, s, u8z) c1 = Cast(q1, to="u8") d1 = DequantizeLinear(c1, s, u8z)
+                          q2 = QuantizeLinear(d1, s, z3) c2 = Cast(q2, to="u8") y = DequantizeLinear(c2, s, z3) })");
+}
+TEST(EagerZeroPoints, an_unsigned_stub_is_not_eager_qint8) {
+  expect_untouched("eager_zero_points",
+                   "graph (x: f32[N,4]) -> (y) {" + k_eager_constants +
+                       R"(q0 = QuantizeLinear(x, s, u8z) c0 = Cast(q0, to="u8") d0 = DequantizeLinear(c0, s, u8z)
+                          r = Relu(d0) q1 = QuantizeLinear(r, s, s8z) c1 = Cast(q1, to="s8") y = DequantizeLinear(c1, s, s8z) })");
+}
+
+// ---- between_pairs ----
+
+TEST(BetweenPairs, a_cast_to_the_codes_own_type_goes) {
+  expect_mended("between_pairs",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
+                   q = QuantizeLinear(x, s, z) c = Cast(q, to="s8") y = DequantizeLinear(c, s, z) @dq })",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) @dq })",
+                {"dq: Cast between QuantizeLinear and DequantizeLinear -> removed"});
+}
+TEST(BetweenPairs, casts_through_a_wider_type_and_identities_go_together) {
+  expect_mended("between_pairs",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {7}
+                   q = QuantizeLinear(x, s, z) a = Cast(q, to="s32") b = Identity(a) c = Cast(b, to="u8")
+                   y = DequantizeLinear(c, s, z) @dq })",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {7}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) @dq })",
+                {"dq: Cast, Identity, Cast between QuantizeLinear and DequantizeLinear -> removed"});
+}
+TEST(BetweenPairs, codes_widened_to_int32_are_dequantized_as_they_were) {
+  expect_mended("between_pairs",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {7} const z32: s32[] = {7}
+                   q = QuantizeLinear(x, s, z) a = Cast(q, to="s32") y = DequantizeLinear(a, s, z32) @dq })",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {7} const z32_u8: u8[] = {7}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z32_u8) @dq })",
+                {"dq: Cast between QuantizeLinear and DequantizeLinear -> removed"});
+}
+TEST(BetweenPairs, a_cast_that_wraps_codes_stays) {
+  expect_untouched("between_pairs",
+                   R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {0} const z8: s8[] = {0}
+                   q = QuantizeLinear(x, s, z) a = Cast(q, to="s8") y = DequantizeLinear(a, s, z8) })");
+}
+TEST(BetweenPairs, a_clip_of_codes_becomes_a_clip_of_the_numbers_with_the_same_codes) {
+  const char* const before =
+      R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.1} const z: s8[] = {3} const lo: s8[] = {-127} const hi: s8[] = {90}
+                   q = QuantizeLinear(x, s, z) c = Clip(q, lo, hi) y = DequantizeLinear(c, s, z) @dq })";
+  expect_mended(
+      "between_pairs", before,
+      R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.1} const z: s8[] = {3} const x_low: f32[] = {-13} const x_high: f32[] = {8.7}
+                   x_clipped = Clip(x, x_low, x_high) q = QuantizeLinear(x_clipped, s, z) y = DequantizeLinear(q, s, z) @dq })",
+      {"dq: Clip between QuantizeLinear and DequantizeLinear -> Clip of the real numbers before QuantizeLinear"});
+  expect_same_answers(before, mended("between_pairs", before).graph, {50, 4}, 20.0f);
+}
+TEST(BetweenPairs, a_clip_that_others_see_stays) {
+  expect_untouched(
+      "between_pairs",
+      R"(graph (x: f32[N,4]) -> (y, e) { const s: f32[] = {0.1} const z: s8[] = {0} const lo: s8[] = {-127} const hi: s8[] = {127}
+                   q = QuantizeLinear(x, s, z) c = Clip(q, lo, hi) y = DequantizeLinear(c, s, z) e = DequantizeLinear(q, s, z) })");
+}
+TEST(BetweenPairs, a_reshape_moves_behind) {
+  expect_mended("between_pairs",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0} const d: s64[1] = {-1}
+                   q = QuantizeLinear(x, s, z) r = Reshape(q, d) @move y = DequantizeLinear(r, s, z) @dq })",
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0} const d: s64[1] = {-1}
+                   q = QuantizeLinear(x, s, z) y_unmoved = DequantizeLinear(q, s, z) @dq y = Reshape(y_unmoved, d) @move_real })",
+                {"dq: Reshape between QuantizeLinear and DequantizeLinear -> behind DequantizeLinear"});
+}
+TEST(BetweenPairs, a_plain_pair_and_an_op_that_computes_stay) {
+  expect_untouched("between_pairs", R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) })");
+  expect_untouched("between_pairs", R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
+                   q = QuantizeLinear(x, s, z) a = Add(q, q) y = DequantizeLinear(a, s, z) })");
+}
+
+// ---- missing_zero_points ----
+
+TEST(MissingZeroPoints, are_uint8_for_quantize_and_the_codes_type_for_dequantize) {
+  expect_mended("missing_zero_points",
+                R"(graph (x: f32[N,4], w: s8[4]) -> (y, v) { const s: f32[] = {0.5}
+                   q = QuantizeLinear(x, s) @q y = DequantizeLinear(q, s) v = DequantizeLinear(w, s) })",
+                R"(graph (x: f32[N,4], w: s8[4]) -> (y, v) { const s: f32[] = {0.5} const q_zero_point: u8[] = {0}
+                   const y_zero_point: u8[] = {0} const v_zero_point: s8[] = {0}
+                   q = QuantizeLinear(x, s, q_zero_point) @q y = DequantizeLinear(q, s, y_zero_point)
+                   v = DequantizeLinear(w, s, v_zero_point) })",
+                {"q: no zero point -> u8 zero point 0", "y: no zero point -> u8 zero point 0",
+                 "v: no zero point -> s8 zero point 0"});
+}
+TEST(MissingZeroPoints, an_int32_bias_needs_none) {
+  expect_untouched("missing_zero_points",
+                   "graph (b: s32[4]) -> (y) { const s: f32[] = {0.5} y = DequantizeLinear(b, s) }");
+}
+
+// ---- unsigned_128 ----
+
+TEST(Unsigned128, is_int8_with_zero_point_0) {
+  const char* const before = R"(graph (x: f32[N,4]) -> (y, z) { const s: f32[] = {0.5} const z128: u8[] = {128}
+                   q = QuantizeLinear(x, s, z128) @q y = DequantizeLinear(q, s, z128) z = DequantizeLinear(q, s, z128) })";
+  expect_mended(
+      "unsigned_128", before,
+      R"(graph (x: f32[N,4]) -> (y, z) { const s: f32[] = {0.5} const z128_s8: s8[] = {0} const z128_s8_1: s8[] = {0} const z128_s8_2: s8[] = {0}
+                   q = QuantizeLinear(x, s, z128_s8) @q y = DequantizeLinear(q, s, z128_s8_1) z = DequantizeLinear(q, s, z128_s8_2) })",
+      {"q: u8 zero point 128 -> s8 zero point 0"});
+  expect_same_answers(before, mended("unsigned_128", before).graph, {20, 4}, 100.0f);
+}
+TEST(Unsigned128, of_stored_codes_shifts_them) {
+  expect_mended("unsigned_128",
+                R"(graph () -> (y) { const s: f32[] = {0.5} const w: u8[3] = {0, 128, 255} const z: u8[] = {128}
+                   y = DequantizeLinear(w, s, z) })",
+                R"(graph () -> (y) { const s: f32[] = {0.5} const w_s8: s8[3] = {-128, 0, 127} const z_s8: s8[] = {0}
+                   y = DequantizeLinear(w_s8, s, z_s8) })",
+                {"y: u8 zero point 128 -> s8 zero point 0"});
+}
+TEST(Unsigned128, true_asymmetry_and_codes_that_others_read_stay) {
+  expect_untouched("unsigned_128", R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {127}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) })");
+  expect_untouched("unsigned_128", R"(graph (x: f32[N,4]) -> (y, q) { const s: f32[] = {0.5} const z: u8[] = {128}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) })");
+  expect_untouched("unsigned_128", R"(graph (x: f32[N,4]) -> (y, t) { const s: f32[] = {0.5} const z: u8[] = {128}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) t = Cast(q, to="f32") })");
+}
+
+// ---- back_to_back ----
+
+TEST(BackToBack, a_pair_that_quantizes_again_by_the_same_parameters_goes) {
+  const char* const before = R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.3} const z: u8[] = {9}
+                   q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) q2 = QuantizeLinear(d, s, z) @second y = DequantizeLinear(q2, s, z) })";
+  expect_mended("back_to_back", before,
+                R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.3} const z: u8[] = {9}
+                   q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) })",
+                {"second: DequantizeLinear, QuantizeLinear, both u8 zero point 9, scale 0.3 -> removed",
+                 "y: the same DequantizeLinear as d -> one for both"});
+  expect_same_answers(before, mended("back_to_back", before).graph, {20, 4}, 100.0f);
+}
+TEST(BackToBack, other_parameters_round_twice_as_written) {
+  expect_untouched("back_to_back",
+                   R"(graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.3} const t: f32[] = {0.31} const z: u8[] = {9}
+                   q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) q2 = QuantizeLinear(d, t, z) y = DequantizeLinear(q2, t, z) })");
+}
+TEST(BackToBack, twins_become_one_and_relatives_stay_two) {
+  expect_mended(
+      "back_to_back",
+      R"(graph (x: f32[N,4]) -> (a, b) { const s: f32[] = {0.3} const t: f32[] = {0.3} const z: u8[] = {9}
+                   q = QuantizeLinear(x, s, z) @q1 r = QuantizeLinear(x, t, z) @q2 d = DequantizeLinear(q, s, z) e = DequantizeLinear(r, s, z)
+                   a = Relu(d) b = Sigmoid(e) })",
+      R"(graph (x: f32[N,4]) -> (a, b) { const s: f32[] = {0.3} const z: u8[] = {9}
+                   q = QuantizeLinear(x, s, z) @q1 d = DequantizeLinear(q, s, z) a = Relu(d) b = Sigmoid(d) })",
+      {"q2: the same QuantizeLinear as q1 -> one for both", "e: the same DequantizeLinear as d -> one for both"});
+  expect_untouched("back_to_back",
+                   R"(graph (x: f32[N,4]) -> (a, b) { const s: f32[] = {0.3} const t: f32[] = {0.4} const z: u8[] = {9}
+                   q = QuantizeLinear(x, s, z) r = QuantizeLinear(x, t, z) a = DequantizeLinear(q, s, z) b = DequantizeLinear(r, t, z) })");
+}
+
+}  // namespace
+}  // namespace octet
