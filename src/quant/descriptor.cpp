@@ -86,6 +86,11 @@ Result<Done> check_axis(const QuantDescriptor& d) {
   if (d.learn_amax)
     return bad("axis is ignored and must be None when learn_amax is true, got " + python_axes(*d.axis) + ".");
   if (d.axis->empty()) return bad("axis is an empty list; leave it out for one amax per tensor");
+  constexpr int64_t k_most_rank = 64;
+  for (const int64_t axis : *d.axis) {
+    if (axis < -k_most_rank || axis >= k_most_rank)
+      return bad("axis " + std::to_string(axis) + " is not the number of a dimension");
+  }
   std::vector<int64_t> sorted = *d.axis;
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());

@@ -44,7 +44,7 @@ std::string to_yaml(const QuantDescriptor& descriptor);
 /// The same keys on one line.
 std::string to_json(const QuantDescriptor& descriptor);
 /// Also read what the toolkit writes, its tagged pairs included. Errors: the toolkit's "Unused keys", a value of the
-/// wrong kind (num_bits 8.0, amax 1 where 1.0 is meant, a name that is no text), whatever check() finds.
+/// wrong kind (num_bits 8.0, amax 1 where 1.0 is meant, a name that is no UTF-8 text), whatever check() finds.
 Result<QuantDescriptor> descriptor_from_yaml(std::string_view text);
 Result<QuantDescriptor> descriptor_from_json(std::string_view text);
 

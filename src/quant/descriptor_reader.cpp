@@ -106,7 +106,7 @@ Result<Done> read_axis(const Json& value, std::optional<std::vector<int64_t>>& o
   std::vector<int64_t> axes;
   for (const Json& axis : list) {
     if (!axis.is_number_integer()) return wrong("axis", "an integer or a list of integers", value);
-    if (axis.is_number_unsigned() && axis.get<uint64_t>() > 1000)
+    if (axis.is_number_unsigned() && axis.get<uint64_t>() > INT64_MAX)
       return wrong("axis", "the number of a dimension", value);
     axes.push_back(axis.get<int64_t>());
   }
@@ -153,6 +153,9 @@ Result<Done> read_field(const std::string& key, const Json& value, QuantDescript
   if (key == "name") {
     if (value.is_null()) return Done{};
     if (!value.is_string()) return wrong("name", "a string or None", value);
+    // YAML's reader passes any bytes; what could not be written again is refused.
+    if (Json::parse(value.dump(-1, ' ', true, Json::error_handler_t::replace)) != value)
+      return wrong("name", "UTF-8", value);
     d.name = value.get<std::string>();
     return Done{};
   }

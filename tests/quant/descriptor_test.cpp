@@ -120,6 +120,11 @@ TEST(QuantDescriptor, wrong_values_are_refused_by_name) {  // case 3
               HasSubstr("calib_method is 'histo'; expected max or histogram"));  // D15
   EXPECT_THAT(yaml_error("axis: [0, 0]"), HasSubstr("axis 0 is named twice"));
   EXPECT_THAT(yaml_error("axis: 1.5"), HasSubstr("axis must be an integer"));
+  for (const char* text : {"axis: 11615927", "axis: -65", "axis: 18446744073709551615"})
+    EXPECT_NE(yaml_error(text), "") << text;
+  EXPECT_THAT(json_error("{\"axis\": [11615927]}"), HasSubstr("axis 11615927 is not the number of a dimension"));
+  EXPECT_THAT(json_error("{\"axis\": 18446744073709551615}"), HasSubstr("axis must be the number of a dimension"));
+  EXPECT_THAT(yaml_error("name: \"\xff\""), HasSubstr("name must be UTF-8"));
   EXPECT_THAT(yaml_error("axis: []"), HasSubstr("axis is an empty list"));
   EXPECT_THAT(yaml_error("fake_quant: 1"), HasSubstr("fake_quant must be true or false, not 1"));
   EXPECT_THAT(yaml_error("scale_amax: 0"), HasSubstr("scale_amax is 0.0; a positive number"));
