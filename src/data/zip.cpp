@@ -116,9 +116,9 @@ bool crc_agrees(std::span<const std::byte> bytes, uint32_t expected) {
   return crc32_z(crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()) == expected;
 }
 
-Result<ZipMember> read_member(const std::shared_ptr<const MappedFile>& file, const Entry& e) {
+Result<ZipMember> read_member(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keep_alive,
+                              const Entry& e) {
   const std::string place = "member '" + e.name + "'";
-  const std::span<const std::byte> bytes = file->bytes();
   ByteReader in(bytes, e.local_at);
   if (in.u32() != k_local) return damaged(place + " is not where the directory says");
   in.take(22);  // what the directory said already
@@ -126,7 +126,7 @@ Result<ZipMember> read_member(const std::shared_ptr<const MappedFile>& file, con
   in.take(size_t{name_bytes} + extra_bytes);
   const std::span<const std::byte> packed = in.take(e.packed);
   if (in.failed()) return damaged(place + " ends early");
-  ZipMember member{e.name, file, packed};
+  ZipMember member{e.name, keep_alive, packed};
   if (e.method == Z_DEFLATED) {
     if (e.unpacked / k_most_inflation > e.packed)
       return damaged(place + " claims " + std::to_string(e.unpacked) + " bytes");
@@ -144,15 +144,16 @@ Result<ZipMember> read_member(const std::shared_ptr<const MappedFile>& file, con
   return member;
 }
 
-Result<std::vector<ZipMember>> read_members(const std::shared_ptr<const MappedFile>& file) {
-  const Result<Directory> directory = find_directory(file->bytes());
+Result<std::vector<ZipMember>> read_members(std::span<const std::byte> bytes,
+                                            const std::shared_ptr<const void>& keep_alive) {
+  const Result<Directory> directory = find_directory(bytes);
   if (!directory) return directory.error();
   std::vector<ZipMember> members;
-  ByteReader in(file->bytes(), directory->at);
+  ByteReader in(bytes, directory->at);
   for (uint64_t i = 0; i < directory->entries; ++i) {
     const Result<Entry> entry = read_entry(in);
     if (!entry) return entry.error();
-    Result<ZipMember> member = read_member(file, *entry);
+    Result<ZipMember> member = read_member(bytes, keep_alive, *entry);
     if (!member) return member.error();
     members.push_back(*std::move(member));
   }
@@ -162,8 +163,13 @@ Result<std::vector<ZipMember>> read_members(const std::shared_ptr<const MappedFi
 }  // namespace
 
 Result<std::vector<ZipMember>> read_zip(std::shared_ptr<const MappedFile> file) {
+  const std::span<const std::byte> bytes = file->bytes();
+  return read_zip(bytes, std::move(file));
+}
+
+Result<std::vector<ZipMember>> read_zip(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive) {
   try {
-    return read_members(file);
+    return read_members(bytes, keep_alive);
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::out_of_memory, "no memory for the members of the zip archive"};
   }
