@@ -1,0 +1,95 @@
+#include <nlohmann/json.hpp>
+
+#include "api/state.h"
+#include "checkpoint/network.h"
+#include "octet/checkpoint.h"
+#include "quant/ranges.h"
+
+namespace octet {
+namespace {
+
+std::string ranges_name(const ImportSpec& spec) {
+  if (!spec.ranges.empty()) return spec.ranges;
+  const std::string& onnx = spec.output;
+  return (onnx.ends_with(".onnx") ? onnx.substr(0, onnx.size() - 5) : onnx) + ".ranges.json";
+}
+
+int64_t parameter_count(const Graph& graph) {
+  int64_t count = 0;
+  for (const Value& value : graph.values)
+    if (value.constant && value.dtype == DType::f32) count += value.constant->size();
+  return count;
+}
+
+/// A table that knows amax only (passes/choose_codes.h); tensors that the checkpoint has no range for stay float.
+CalibrationTable table_of(const Network& network, const Model& model, const ImportSpec& spec) {
+  CalibrationTable table;
+  table.model_hash = model.hash();
+  table.data = "the _amax values of " + spec.checkpoint;
+  table.preprocess = "none";
+  table.method = CalibrationMethod::max;
+  for (const auto& [name, amax] : network.amax) {
+    TensorRange range;
+    range.name = name;
+    range.min = -amax;
+    range.max = amax;
+    range.by_method.fill(ChosenRange{.amax = amax, .lo = 0, .hi = 0});
+    table.tensors.push_back(std::move(range));
+  }
+  return table;
+}
+
+}  // namespace
+
+Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
+  const Result<Checkpoint> checkpoint = read_checkpoint(spec.checkpoint);
+  if (!checkpoint) return checkpoint.error();
+  const NetworkOptions options{
+      .input_name = spec.input_name, .output_name = spec.output_name, .batch = spec.batch, .size = spec.size};
+  Result<Network> network = build_network(*checkpoint, spec.architecture, options);
+  if (!network) return within(spec.checkpoint, network.error());
+  if (const Result<Done> done = write_onnx_file(spec.output, network->graph, {.opset = spec.opset}); !done)
+    return done.error();
+  ImportReport report{.format = checkpoint->format,
+                      .tensors = static_cast<int64_t>(checkpoint->tensors.size()),
+                      .parameters = parameter_count(network->graph),
+                      .ranges_file = {},
+                      .ranges = static_cast<int64_t>(network->amax.size()),
+                      .notes = checkpoint->notes};
+  report.notes.insert(report.notes.end(), network->notes.begin(), network->notes.end());
+  if (network->amax.empty()) return report;
+  // The table names the model by the hash of its clean form, which loading the written file gives.
+  const Result<Model> model = Model::load(spec.output);
+  if (!model) return model.error();
+  const Ranges ranges{std::make_shared<const CalibrationTable>(table_of(*network, *model, spec))};
+  report.ranges_file = ranges_name(spec);
+  if (const Result<Done> saved = ranges.save(report.ranges_file); !saved) return saved.error();
+  return report;
+}
+
+std::string to_text(const ImportReport& report, const ImportSpec& spec) {
+  std::string text = spec.architecture + " from " + spec.checkpoint + " (" + report.format + ", " +
+                     std::to_string(report.tensors) + " tensors): " + std::to_string(report.parameters) +
+                     " parameters, wrote " + spec.output + "\n";
+  if (!report.ranges_file.empty())
+    text += "ranges of " + std::to_string(report.ranges) + " activations restored, wrote " + report.ranges_file +
+            "; next: octet quantize " + spec.output + " --ranges " + report.ranges_file + " -o int8.onnx\n";
+  return text;
+}
+
+std::string to_json(const ImportReport& report, const ImportSpec& spec) {
+  nlohmann::ordered_json json = {{"checkpoint", spec.checkpoint},     {"format", report.format},
+                                 {"architecture", spec.architecture}, {"tensors", report.tensors},
+                                 {"parameters", report.parameters},   {"output", spec.output}};
+  if (!report.ranges_file.empty()) json.update({{"ranges_file", report.ranges_file}, {"ranges", report.ranges}});
+  json["notes"] = report.notes;
+  return json.dump(2);
+}
+
+std::string architecture_list() {
+  std::string list;
+  for (const std::string& name : architecture_names()) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
+}  // namespace octet

@@ -1,0 +1,28 @@
+#pragma once
+// Checkpoints of PyTorch (zip and old form) and safetensors -> named tensors, without libtorch. Only tensors and plain
+// containers are unpickled; anything else in a file is refused by name, and nothing in it is ever executed.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "tensor/tensor.h"
+
+namespace octet {
+
+struct Checkpoint {
+  std::string format;                     // "PyTorch zip", "PyTorch (before 1.6)", "safetensors"
+  std::map<std::string, Tensor> tensors;  // by state-dict name, the prefix "module." taken away
+  std::vector<std::string> notes;         // what was chosen or left aside on the way
+};
+
+/// Errors: unreadable, none of the formats, truncated or inconsistent, an object that is neither a tensor nor a plain
+/// container (named), no state dict inside (the keys there are named).
+Result<Checkpoint> read_checkpoint(const std::string& path);
+/// The same from memory; `file` names it in messages.
+Result<Checkpoint> read_checkpoint(std::span<const std::byte> bytes, const std::string& file);
+
+}  // namespace octet

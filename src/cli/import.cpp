@@ -1,0 +1,51 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "octet/checkpoint.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  ImportSpec spec;
+  OutputFlags output;
+};
+
+int import_model(const Flags& f) {
+  const Result<ImportReport> report = import_checkpoint(f.spec);
+  if (!report) return fail(report.error());
+  f.output.print_notes(report->notes);
+  if (f.output.json) {
+    std::printf("%s\n", to_json(*report, f.spec).c_str());
+  } else {
+    std::fputs(to_text(*report, f.spec).c_str(), stdout);
+  }
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("CHECKPOINT", f->spec.checkpoint, "PyTorch .pth/.pt/.th or .safetensors file")->required();
+  sub.add_option("--arch", f->spec.architecture, architecture_list())->required();
+  sub.add_option("-o,--output", f->spec.output, "ONNX file to write")->required();
+  sub.add_option("--ranges", f->spec.ranges, "ranges file for a toolkit's checkpoint (default: beside the ONNX file)");
+  sub.add_option("--input-names", f->spec.input_name, "name of the input")->capture_default_str();
+  sub.add_option("--output-names", f->spec.output_name, "name of the output")->capture_default_str();
+  sub.add_option("--batch", f->spec.batch, "fixed batch (0 = free)")->capture_default_str()->check(at_least(0));
+  sub.add_option("--size", f->spec.size, "height and width of the pictures (0 = the architecture's own)")
+      ->capture_default_str()
+      ->check(at_least(0));
+  sub.add_option("--opset", f->spec.opset, "opset of the written file (default: the lowest, at least 13)");
+  f->output.add(sub);
+  return [f] { return import_model(*f); };
+}
+
+}  // namespace
+
+extern const Command import_command;
+const Command import_command = {"import", "a PyTorch or safetensors checkpoint of a known architecture as ONNX",
+                                "octet import resnet50.pth --arch resnet50 -o resnet50.onnx", add};
+
+}  // namespace octet::cli
