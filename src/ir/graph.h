@@ -51,6 +51,9 @@ struct Graph {
   std::vector<Node> nodes;
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
+  /// What travels with the network from calibration on: the ONNX file's metadata entries whose key begins with "octet."
+  /// (metadata.h). It decides nothing that is computed and is no part of the graph's hash.
+  std::map<std::string, std::string> metadata;
 
   Value& value(ValueId id) { return values[static_cast<size_t>(id)]; }
   const Value& value(ValueId id) const { return values[static_cast<size_t>(id)]; }

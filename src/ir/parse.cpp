@@ -28,6 +28,7 @@ class Parser {
   bool body();
   bool graph_input();
   bool constant();
+  bool metadata();
   bool node();
   bool node_arguments(Node& node);
   bool node_outputs(const std::vector<std::string>& names, std::vector<ValueType>& written);
@@ -116,9 +117,19 @@ bool Parser::graph_input() {
 bool Parser::body() {
   while (!accept("}")) {
     if (accept(";")) continue;
-    if (!(token_.is("const") ? constant() : node())) return false;
+    const bool ok = token_.is("const") ? constant() : token_.is("@") ? metadata() : node();
+    if (!ok) return false;
   }
   return token_.kind == Token::Kind::end || expected("the end of the text");
+}
+
+bool Parser::metadata() {
+  std::string key;
+  if (!require("@") || !name(key, "the key of a metadata entry") || !require("=")) return false;
+  if (token_.kind != Token::Kind::string) return expected("a string");
+  graph_.metadata[key] = token_.text;
+  advance();
+  return true;
 }
 
 bool Parser::constant() {

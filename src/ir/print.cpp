@@ -96,6 +96,7 @@ std::string print(const Graph& graph, const PrintOptions& options) {
     text += (i ? ", " : "") + value_name(graph, v) + ": " + value_type(graph, v);
   }
   text += ") -> (" + joined(graph, graph.outputs) + ") {\n";
+  for (const auto& [key, value] : graph.metadata) text += "  @" + quoted(key) + " = " + quoted(value) + "\n";
   const std::vector<bool> named = named_values(graph);
   for (size_t v = 0; v < graph.values.size(); ++v) {
     const Value& value = graph.values[v];

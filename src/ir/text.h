@@ -2,6 +2,7 @@
 // The graph's text form. print() and parse() are inverse: parse(print(g)) equals g, printed again.
 //
 //   graph resnet20 (input: f32[N,3,32,32]) -> (logits) {
+//     @"octet.preprocess" = "rgb,norm=cifar10"                          Graph::metadata
 //     const w: f32[2,3] = {1, -0.5, 0x1.8p+1, ...all elements...}       small: decimal that reads back exactly
 //     const big: s8[64,64,3,3] = base64 "AAEC..."                      more than 64 elements: little-endian bytes
 //     y = Conv(input, w, _, pads=[1,1,1,1], mode="same") @conv1 : f32[N,2,32,32]

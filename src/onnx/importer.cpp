@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/metadata.h"
 #include "onnx/oddity.h"
 #include "onnx/schema.h"
 
@@ -338,6 +339,8 @@ Result<OnnxModel> Importer::run() {
   if (Result<Done> ok = read_inputs(); !ok) return ok.error();
   if (Result<Done> ok = read_nodes(); !ok) return ok.error();
   if (Result<Done> ok = read_outputs(); !ok) return ok.error();
+  for (const auto& [key, value] : model_.metadata)
+    if (key.starts_with(k_meta_prefix)) graph_.metadata[std::string(key)] = value;
   if (untold_notes_ > 0) info_.notes.push_back("and " + std::to_string(untold_notes_) + " notes more");
   compact(graph_);
   return OnnxModel{std::move(graph_), std::move(info_)};

@@ -167,6 +167,17 @@ Result<ProtoModel> Parser::run() {
         out.opsets.push_back(row);
         break;
       }
+      case field::metadata_props: {
+        WireReader entry = open(in.bytes(), "metadata entry");
+        std::pair<std::string_view, std::string_view> row;
+        while (entry.next()) {
+          if (entry.number() == onnx_field::string_entry::key) row.first = entry.text();
+          if (entry.number() == onnx_field::string_entry::value) row.second = entry.text();
+        }
+        note_failure(entry);
+        out.metadata.push_back(row);
+        break;
+      }
       case field::functions: out.functions.push_back(function(in.bytes())); break;
       default: break;
     }

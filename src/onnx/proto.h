@@ -46,6 +46,7 @@ struct ProtoModel {
   int64_t ir_version = 0;
   std::string_view producer;
   std::vector<std::pair<std::string_view, int64_t>> opsets;  // domain, version
+  std::vector<std::pair<std::string_view, std::string_view>> metadata;
   std::vector<ProtoFunction> functions;
   ProtoGraph graph;
 };

@@ -10,10 +10,13 @@ namespace octet::onnx_field {
 
 namespace model {
 inline constexpr uint32_t ir_version = 1, producer_name = 2, producer_version = 3, graph = 7, opset_import = 8,
-                          functions = 25;
+                          metadata_props = 14, functions = 25;
 }
 namespace opset {
 inline constexpr uint32_t domain = 1, version = 2;
+}
+namespace string_entry {
+inline constexpr uint32_t key = 1, value = 2;
 }
 namespace function {
 inline constexpr uint32_t name = 1, domain = 10;

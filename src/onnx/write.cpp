@@ -178,6 +178,12 @@ Result<std::vector<std::byte>> write_onnx(const Graph& graph, const OnnxWriteOpt
   model.text(onnx_field::model::producer_name, "octet");
   model.message(onnx_field::model::graph, graph_message(*lowered, *opset));
   model.message(onnx_field::model::opset_import, std::move(import));
+  for (const auto& [key, value] : graph.metadata) {
+    WireWriter entry;
+    entry.text(onnx_field::string_entry::key, key);
+    entry.text(onnx_field::string_entry::value, value);
+    model.message(onnx_field::model::metadata_props, std::move(entry));
+  }
   return model.finish();
 }
 

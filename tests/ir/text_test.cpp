@@ -191,6 +191,17 @@ TEST(Text, errors_name_the_line_and_what_was_expected) {
   for (const auto& [text, message] : cases) EXPECT_EQ(error_of(text), message) << text;
 }
 
+TEST(Text, metadata_entries_round_trip_in_order_of_key) {
+  const std::string text =
+      "graph (x: f32[1]) -> (y) {\n  @\"octet.a\" = \"one \\\"two\\\"\"\n  @\"octet.b\" = \"\"\n"
+      "  y = Identity(x) : f32[1]\n}\n";
+  const Result<Graph> graph = parse_graph(text);
+  ASSERT_TRUE(graph) << graph.error().message;
+  EXPECT_EQ(graph->metadata.at("octet.a"), "one \"two\"");
+  EXPECT_EQ(print(*graph), text);
+  EXPECT_EQ(error_of("graph (x: f32[1]) -> (x) { @k = 3 }"), "line 1: expected a string, found '3'");
+}
+
 TEST(Text, every_truncation_of_a_graph_is_an_error) {
   const std::string text =
       print(*parse_graph("graph g (x: f32[N,\"a b\"]) -> (y) { const c: f32[3] = {1, nan(0x7fc00001), -inf} d = "

@@ -165,6 +165,17 @@ TEST(WriteOnnx, keeps_a_name_that_an_expansion_would_like_to_take) {
               AllOf(HasSubstr("y_gate_1 = Sigmoid(x) @s_gate_1"), HasSubstr("y_gate = Relu(x) @s_gate :")));
 }
 
+TEST(WriteOnnx, carries_octets_own_metadata_through_the_file) {
+  Result<Graph> graph = parse_graph("graph (x: f32[1]) -> (y) { y = Identity(x) }");
+  ASSERT_TRUE(graph);
+  graph->metadata = {{"octet.calibration", "UNCALIBRATED"}, {"someone.else", "dropped by the reader"}};
+  const Result<std::vector<std::byte>> bytes = write_onnx(*graph);
+  ASSERT_TRUE(bytes);
+  const Result<OnnxModel> model = read_onnx(*bytes, nullptr);
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->graph.metadata, (std::map<std::string, std::string>{{"octet.calibration", "UNCALIBRATED"}}));
+}
+
 TEST(WriteOnnx, drops_attributes_that_an_old_opset_has_not_and_that_say_nothing) {
   EXPECT_THAT(rewritten(one_line("const s: s64[2] = {4, -1}\n  y = Reshape(x, s, allowzero=0)")),
               AllOf(HasSubstr("13: "), Not(HasSubstr("allowzero"))));
