@@ -11,6 +11,7 @@ ChosenRange choose(CalibrationMethod method, const Histogram& histogram, const C
     return choose_##word(histogram, options);
 #include "quant/methods.def"
 #undef OCTET_METHOD
+    case CalibrationMethod::automatic: break;  // not a matter of the histogram alone
   }
   return {};
 }
@@ -22,6 +23,7 @@ std::string_view name(CalibrationMethod method) {
     return #word;
 #include "quant/methods.def"
 #undef OCTET_METHOD
+    case CalibrationMethod::automatic: return "auto";
   }
   return "";
 }
@@ -30,7 +32,7 @@ std::optional<CalibrationMethod> calibration_method_from_name(std::string_view w
   for (const CalibrationMethod method : k_calibration_methods) {
     if (name(method) == word) return method;
   }
-  return std::nullopt;
+  return word == "auto" ? std::optional(CalibrationMethod::automatic) : std::nullopt;
 }
 
 // max: everything that was seen.

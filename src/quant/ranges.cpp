@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view k_format = "octet-ranges";
-constexpr int k_version = 1;
+constexpr int k_version = 2;  // 1 lacks everything that read_extras reads
 
 // ---- writing
 
@@ -36,6 +36,19 @@ std::string bits_of(float value) {
   return text + "\"";
 }
 
+void append_row(std::string& out, const char* key, const std::vector<float>& values) {
+  out += std::string(", \"") + key + "\": [";
+  for (size_t i = 0; i < values.size(); ++i) out += (i ? ", " : "") + shortest(values[i]);
+  out += "]";
+}
+
+void append_channels(std::string& out, const ChannelRanges& channels) {
+  out += ",\n     \"channels\": {\"axis\": " + std::to_string(channels.axis);
+  append_row(out, "min", channels.min);
+  append_row(out, "max", channels.max);
+  out += "}";
+}
+
 void append_tensor(std::string& out, const TensorRange& tensor) {
   out += "    {\"name\": " + json_string(tensor.name) + ", \"count\": " + std::to_string(tensor.count);
   out += ", \"min\": " + shortest(tensor.min) + ", \"max\": " + shortest(tensor.max);
@@ -48,7 +61,15 @@ void append_tensor(std::string& out, const TensorRange& tensor) {
            ", \"bits\": [" + bits_of(r.amax) + ", " + bits_of(r.lo) + ", " + bits_of(r.hi) + "]}";
     first = false;
   }
-  out += "}}";
+  if (tensor.automatic) {
+    const ChosenRange& r = *tensor.automatic;
+    out += ",\n       \"auto\": {\"amax\": " + shortest(r.amax) + ", \"lo\": " + shortest(r.lo) +
+           ", \"hi\": " + shortest(r.hi) + ", \"bits\": [" + bits_of(r.amax) + ", " + bits_of(r.lo) + ", " +
+           bits_of(r.hi) + "], \"from\": " + json_string(tensor.automatic_from) + "}";
+  }
+  out += "}";
+  if (tensor.channels) append_channels(out, *tensor.channels);
+  out += "}";
 }
 
 // ---- reading: the first mistake is kept, later reads give zeros
@@ -158,6 +179,32 @@ ChosenRange read_range(Reader& reader, const Json& object, const std::string& wh
   return range;
 }
 
+std::vector<float> read_row(Reader& reader, const Json& object, const char* key, const std::string& where) {
+  std::vector<float> values;
+  const Json* row = reader.member(object, key, where);
+  if (!row) return values;
+  if (!row->is_array()) reader.fail(where + ": '" + key + "' must be an array of numbers");
+  for (const Json& value : *row) {
+    if (!value.is_number() || !std::isfinite(value.get<float>())) {
+      reader.fail(where + ": '" + key + "' holds something that is no finite float");
+      break;
+    }
+    values.push_back(value.get<float>());
+  }
+  return values;
+}
+
+std::optional<ChannelRanges> read_channels(Reader& reader, const Json& tensor, const std::string& where) {
+  const auto found = tensor.find("channels");
+  if (found == tensor.end() || reader.failed()) return std::nullopt;
+  ChannelRanges channels;
+  channels.axis = static_cast<int64_t>(reader.count(*found, "axis", where + " channels"));
+  channels.min = read_row(reader, *found, "min", where + " channels");
+  channels.max = read_row(reader, *found, "max", where + " channels");
+  if (channels.min.size() != channels.max.size()) reader.fail(where + " channels: 'min' and 'max' differ in length");
+  return channels;
+}
+
 TensorRange read_tensor(Reader& reader, const Json& object, size_t index) {
   TensorRange tensor;
   std::string where = "tensors[" + std::to_string(index) + "]";
@@ -175,7 +222,25 @@ TensorRange read_tensor(Reader& reader, const Json& object, size_t index) {
     if (range)
       tensor.by_method[static_cast<size_t>(method)] = read_range(reader, *range, where + " method '" + word + "'");
   }
+  const auto automatic = methods->find("auto");
+  if (automatic != methods->end() && !reader.failed()) {
+    tensor.automatic = read_range(reader, *automatic, where + " method 'auto'");
+    tensor.automatic_from = reader.text(*automatic, "from", where + " method 'auto'");
+  }
+  tensor.channels = read_channels(reader, object, where);
   return tensor;
+}
+
+void read_extras(Reader& reader, const Json& root, CalibrationTable& table) {
+  const std::string where = "top level";
+  table.octet_version = reader.text(root, "octet_version", where);
+  table.source = reader.text(root, "source", where);
+  table.forced = reader.text(root, "forced", where);
+  table.target = reader.text(root, "target", where);
+  table.bins = static_cast<int>(std::min<uint64_t>(reader.count(root, "bins", where), 1u << 20));
+  const Json* uncalibrated = reader.member(root, "uncalibrated", where);
+  if (uncalibrated && !uncalibrated->is_boolean()) reader.fail("'uncalibrated' must be true or false");
+  table.uncalibrated = uncalibrated && uncalibrated->is_boolean() && uncalibrated->get<bool>();
 }
 
 void read_header(Reader& reader, const Json& root, CalibrationTable& table) {
@@ -183,8 +248,8 @@ void read_header(Reader& reader, const Json& root, CalibrationTable& table) {
   const std::string format = reader.text(root, "format", where);
   if (format != k_format) reader.fail("'format' is '" + format + "', expected '" + std::string(k_format) + "'");
   const uint64_t version = reader.count(root, "version", where);
-  if (version != k_version)
-    reader.fail("version " + std::to_string(version) + " is not known; this octet reads version " +
+  if (version < 1 || version > k_version)
+    reader.fail("version " + std::to_string(version) + " is not known; this octet reads versions 1 and " +
                 std::to_string(k_version));
   table.model_hash = reader.text(root, "model_hash", where);
   table.data = reader.text(root, "data", where);
@@ -195,10 +260,11 @@ void read_header(Reader& reader, const Json& root, CalibrationTable& table) {
   table.samples = static_cast<int64_t>(samples);
   const std::string word = reader.text(root, "method", where);
   const std::optional<CalibrationMethod> method = calibration_method_from_name(word);
-  if (!method) reader.fail("method '" + word + "' is not known; known are max, entropy, percentile, mse");
+  if (!method) reader.fail("method '" + word + "' is not known; known are max, entropy, percentile, mse, auto");
   table.method = method.value_or(CalibrationMethod::entropy);
   table.percentile = reader.number(root, "percentile", where);
   if (!(table.percentile >= 0 && table.percentile <= 100)) reader.fail("'percentile' must lie in [0, 100]");
+  if (version >= 2) read_extras(reader, root, table);
 }
 
 }  // namespace
@@ -216,7 +282,12 @@ std::string to_json(const CalibrationTable& table) {
   out +=
       ",\n  \"data_hash\": " + json_string(table.data_hash) + ",\n  \"preprocess\": " + json_string(table.preprocess);
   out += ",\n  \"samples\": " + std::to_string(table.samples) + ",\n  \"method\": " + json_string(name(table.method));
-  out += ",\n  \"percentile\": " + shortest(table.percentile) + ",\n  \"tensors\": [";
+  out += ",\n  \"percentile\": " + shortest(table.percentile) + ",\n  \"bins\": " + std::to_string(table.bins);
+  out +=
+      ",\n  \"octet_version\": " + json_string(table.octet_version) + ",\n  \"source\": " + json_string(table.source);
+  out += std::string(",\n  \"uncalibrated\": ") + (table.uncalibrated ? "true" : "false");
+  out += ",\n  \"forced\": " + json_string(table.forced) + ",\n  \"target\": " + json_string(table.target);
+  out += ",\n  \"tensors\": [";
   for (size_t i = 0; i < table.tensors.size(); ++i) {
     out += i ? ",\n" : "\n";
     append_tensor(out, table.tensors[i]);

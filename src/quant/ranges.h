@@ -12,7 +12,9 @@
 
 namespace octet {
 
-enum class CalibrationMethod { max, entropy, percentile, mse };
+/// automatic ("auto"): one of the others for each tensor, chosen by the error of the network's outputs.
+enum class CalibrationMethod { max, entropy, percentile, mse, automatic };
+/// Those that choose from a histogram alone.
 inline constexpr std::array<CalibrationMethod, 4> k_calibration_methods = {
     CalibrationMethod::max, CalibrationMethod::entropy, CalibrationMethod::percentile, CalibrationMethod::mse};
 std::string_view name(CalibrationMethod method);
@@ -27,23 +29,42 @@ struct ChosenRange {
   bool operator==(const ChosenRange&) const = default;
 };
 
+/// Per-channel activations: the ends of each channel along the axis.
+struct ChannelRanges {
+  int64_t axis = 1;
+  std::vector<float> min, max;
+  bool operator==(const ChannelRanges&) const = default;
+};
+
 struct TensorRange {
   std::string name;
   float min = 0, max = 0;                // seen, finite
   uint64_t count = 0;                    // elements
   std::array<ChosenRange, 4> by_method;  // in the order of k_calibration_methods
-  const ChosenRange& range(CalibrationMethod m) const { return by_method[static_cast<size_t>(m)]; }
+  std::optional<ChosenRange> automatic = {};
+  std::string automatic_from = {};  // "percentile 99.999": whose range automatic is
+  std::optional<ChannelRanges> channels = {};
+  const ChosenRange& range(CalibrationMethod m) const {
+    if (m != CalibrationMethod::automatic) return by_method[static_cast<size_t>(m)];
+    return automatic ? *automatic : by_method[static_cast<size_t>(CalibrationMethod::entropy)];
+  }
   bool operator==(const TensorRange&) const = default;
 };
 
 struct CalibrationTable {
-  std::string model_hash;  // content hash of the float graph (names, ops, attributes, weights)
-  std::string data;        // what the samples were, as the user gave it
+  std::string octet_version;  // that wrote it; empty in version 1 of the format
+  std::string source;         // where the ranges come from when octet did not find them: "TensorRT 8.0.3 ... cache"
+  bool uncalibrated = false;  // found on noise: artefacts made with it say UNCALIBRATED
+  std::string forced;         // what did not fit, where --force was given
+  std::string model_hash;     // content hash of the float graph (names, ops, attributes, weights)
+  std::string data;           // what the samples were, as the user gave it
   std::string data_hash;
   std::string preprocess;  // canonical spec
   int64_t samples = 0;
   CalibrationMethod method = CalibrationMethod::entropy;  // the one that quantize uses unless told otherwise
   double percentile = 99.99;
+  int bins = 0;                      // of the histograms; 0 = unknown
+  std::string target;                // octet or tensorrt: what `automatic` was chosen for
   std::vector<TensorRange> tensors;  // in graph order
   const TensorRange* find(std::string_view name) const;
 };

@@ -23,6 +23,13 @@ CalibrationTable small_table() {
   table.tensors.push_back(
       {"conv1", -0.1f, 3.3f, 12345678901234ull, {{{3.3f, -0.1f, 3.3f}, {2, 0, 2}, {1, -0.1f, 1}, {0.1f, 0, 0.3f}}}});
   table.tensors.push_back({"zeros", 0, 0, 7, {}});
+  table.tensors[0].automatic = ChosenRange{0.5f, 0, 0.5f};
+  table.tensors[0].automatic_from = "mse";
+  table.tensors[0].channels = ChannelRanges{1, {-1, 0}, {0, 0.1f}};
+  table.octet_version = "0.1.0";
+  table.uncalibrated = true;
+  table.bins = 8192;
+  table.target = "tensorrt";
   return table;
 }
 
@@ -60,6 +67,20 @@ TEST(RangesTable, comes_back_from_json_to_the_last_bit) {
   EXPECT_EQ(read->samples, 512);
   EXPECT_EQ(read->method, CalibrationMethod::percentile);
   EXPECT_EQ(read->percentile, 99.999);
+  EXPECT_TRUE(read->uncalibrated);
+}
+
+TEST(RangesTable, reads_version_1_which_had_fewer_keys) {
+  std::string text = to_json(small_table());
+  text = replaced(text, "\"version\": 2", "\"version\": 1");
+  for (const char* line : {"  \"bins\": 8192,\n", "  \"octet_version\": \"0.1.0\",\n", "  \"source\": \"\",\n",
+                           "  \"uncalibrated\": true,\n", "  \"forced\": \"\",\n", "  \"target\": \"tensorrt\",\n"})
+    text = replaced(text, line, "");
+  const Result<CalibrationTable> read = ranges_from_json(text);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->tensors, small_table().tensors);
+  EXPECT_FALSE(read->uncalibrated);
+  EXPECT_EQ(read->octet_version, "");
 }
 
 TEST(RangesTable, can_be_written_by_hand_without_bits) {
@@ -78,7 +99,10 @@ TEST(RangesTable, says_what_is_wrong_and_where) {
   expect_refused("\"zeros\"", "\"conv1\"", "tensor 'conv1' occurs twice");
   expect_refused("\"percentile\": 99.999", "\"percentile\": 101", "'percentile' must lie in [0, 100]");
   expect_refused("\"method\": \"percentile\"", "\"method\": \"median\"", "method 'median' is not known");
-  expect_refused("\"version\": 1", "\"version\": 2", "version 2 is not known");
+  expect_refused("\"version\": 2", "\"version\": 3", "version 3 is not known");
+  expect_refused("\"uncalibrated\": true", "\"uncalibrated\": 1", "'uncalibrated' must be true or false");
+  expect_refused("\"axis\": 1, \"min\": [-1, 0]", "\"axis\": 1, \"min\": [0]", "'min' and 'max' differ in length");
+  expect_refused("\"from\": \"mse\"", "\"form\": \"mse\"", "method 'auto': key 'from' is missing");
   expect_refused("octet-ranges", "other", "'format' is 'other'");
   expect_refused("\"samples\": 512", "\"samples\": -1", "'samples' must be a whole number >= 0");
   expect_refused("\"tensors\"", "\"tensers\"", "key 'tensors' is missing");
