@@ -7,6 +7,7 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <cstring>
 
 namespace octet {
 namespace {
@@ -43,6 +44,32 @@ void Histogram::collect(std::span<const float> values) {
   for (size_t at = 0; at < values.size(); at += k_block) {
     collect_block(values.data() + at, static_cast<int>(std::min<size_t>(k_block, values.size() - at)));
   }
+}
+
+void Histogram::collect(std::span<const float> values, IndexRow kernel) {
+  for (size_t at = 0; at < values.size(); at += k_block) {
+    collect_block(values.data() + at, static_cast<int>(std::min<size_t>(k_block, values.size() - at)), kernel);
+  }
+}
+
+// One pass over the elements where the range is known already and holds them, which is all but the first few blocks.
+void Histogram::collect_block(const float* x, int n, IndexRow kernel) {
+  if (open_ || exponent_ < k_fast_exponent_min) return collect_block(x, n);
+  const int shift = std::countr_zero(static_cast<unsigned>(bins_));
+  const auto bins_per_unit = static_cast<float>(std::ldexp(1.0, shift - exponent_));
+  uint32_t index[k_block + 16];
+  int32_t ends[2];
+  const size_t listed = kernel(x, static_cast<size_t>(n), bins_per_unit, static_cast<uint32_t>(bins_), index, ends);
+  const float low = from_order_key(ends[0]), high = from_order_key(ends[1]);
+  const float magnitude = std::max(std::abs(low), std::abs(high));
+  if (!std::isfinite(low) || !std::isfinite(high) || double{magnitude} > range()) return collect_block(x, n);
+  // min() and max() below know no -0, as in collect_block().
+  min_ = count() ? std::min(min_, low) : low;
+  max_ = count() ? std::max(max_, high) : high;
+  uint64_t* counts = counts_.data();
+  for (size_t i = 0; i < listed; ++i) ++counts[index[i]];
+  zeros_ += static_cast<uint64_t>(n) - listed;
+  non_zeros_ += listed;
 }
 
 void Histogram::collect_block(const float* x, int n) {
@@ -159,6 +186,40 @@ void Histogram::merge(const Histogram& other) {
   grown.set_exponent(exponent_);
   set_exponent(grown.exponent_);
   for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += grown.counts_[i];
+}
+
+// Native byte order: bins, then the scalars, then both rows of counts.
+std::string Histogram::to_bytes() const {
+  std::string bytes;
+  const auto add = [&bytes](const auto& x) { bytes.append(reinterpret_cast<const char*>(&x), sizeof x); };
+  add(bins_);
+  add(static_cast<int>(open_));
+  add(exponent_);
+  add(zeros_);
+  add(non_zeros_);
+  add(non_finite_);
+  add(min_);
+  add(max_);
+  bytes.append(reinterpret_cast<const char*>(counts_.data()), counts_.size() * sizeof counts_[0]);
+  return bytes;
+}
+
+std::optional<Histogram> Histogram::from_bytes(std::string_view bytes) {
+  const auto take = [&bytes](auto& x) {
+    if (bytes.size() < sizeof x) return false;
+    std::memcpy(&x, bytes.data(), sizeof x);
+    bytes.remove_prefix(sizeof x);
+    return true;
+  };
+  int bins = 0, open = 0;
+  if (!take(bins) || bins < 2 || bins > 65536 || !std::has_single_bit(static_cast<unsigned>(bins))) return std::nullopt;
+  Histogram h(bins);
+  if (!take(open) || !take(h.exponent_) || !take(h.zeros_) || !take(h.non_zeros_) || !take(h.non_finite_) ||
+      !take(h.min_) || !take(h.max_) || bytes.size() != h.counts_.size() * sizeof h.counts_[0])
+    return std::nullopt;
+  h.open_ = open != 0;
+  std::memcpy(h.counts_.data(), bytes.data(), bytes.size());
+  return h;
 }
 
 Bins Histogram::view(Side side, int bins, bool with_zeros) const {

@@ -8,7 +8,10 @@
 // own over the same T. Source: spec/quantization.md 4.2.4.
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace octet {
@@ -27,6 +30,11 @@ struct Bins {
   double edge(size_t i) const { return i >= counts.size() ? max : static_cast<double>(i) * width; }
 };
 
+/// Bin indices of the elements of a row that are not zero, and its two ends as order keys: the form of the kernels in
+/// src/kernels/histogram, whose header has the contract.
+using IndexRow = size_t (*)(const float* x, size_t n, float bins_per_unit, uint32_t negative_offset, uint32_t* index,
+                            int32_t* ends);
+
 class Histogram {
  public:
   /// 32 * 256: what the unsigned searches want; the signed ones read it merged to 32 * 128 bins.
@@ -37,6 +45,8 @@ class Histogram {
 
   /// Counts every element; NaN and infinities are counted apart and otherwise ignored. An empty row is a no-op.
   void collect(std::span<const float> values);
+  /// The same counts, bit for bit, with a kernel's help.
+  void collect(std::span<const float> values, IndexRow kernel);
   /// Exact: the same as collecting the other's elements here. Both have the same number of bins.
   void merge(const Histogram& other);
   /// As constructed.
@@ -56,10 +66,15 @@ class Histogram {
   /// and positive unless left out (the toolkit's skip_zeros); a side without non-zero elements has no bins.
   Bins view(Side side, int bins, bool with_zeros = true) const;
 
+  /// Everything, for another process of the same build; from_bytes() refuses what to_bytes() does not write.
+  std::string to_bytes() const;
+  static std::optional<Histogram> from_bytes(std::string_view bytes);
+
   bool operator==(const Histogram&) const = default;
 
  private:
   void collect_block(const float* x, int n);
+  void collect_block(const float* x, int n, IndexRow kernel);
   void collect_slowly(const float* x, int n);
   void add_finite(const float* x, int n, float magnitude);
   void count(const float* x, int32_t* index, int n);
