@@ -31,7 +31,8 @@ double searched(std::vector<uint64_t> h, double width) {
     for (size_t k = 0; k < kept; ++k) {
       if (h[k]) q[k] = mass[k * 128 / kept] / used[k * 128 / kept];
       if (p[k] == 0) continue;
-      divergence += q[k] == 0 ? std::numeric_limits<double>::infinity() : p[k] / total * std::log(p[k] / total / (q[k] / inside));
+      divergence +=
+          q[k] == 0 ? std::numeric_limits<double>::infinity() : p[k] / total * std::log(p[k] / total / (q[k] / inside));
     }
     if (divergence <= best_divergence + 1e-12) {
       best = kept;
@@ -76,10 +77,12 @@ TEST(TrtHistogram, entropy_is_the_published_search) {
   }
 }
 
-// Measured on real caches: tensors whose values fill their range have scale * 127 * 2048 / max = 2048.5 (3c010a14 for 1).
+// Measured on real caches: tensors whose values fill their range have scale * 127 * 2048 / max = 2048.5 (3c010a14 for
+// 1).
 TEST(TrtHistogram, a_full_range_gives_a_threshold_half_a_bin_beyond_the_maximum) {
   std::vector<float> uniform(2048 * 8);
-  for (size_t i = 0; i < uniform.size(); ++i) uniform[i] = static_cast<float>(i + 1) / static_cast<float>(uniform.size());
+  for (size_t i = 0; i < uniform.size(); ++i)
+    uniform[i] = static_cast<float>(i + 1) / static_cast<float>(uniform.size());
   TrtHistogram h;
   h.collect(uniform);
   h.end_batch();
