@@ -11,22 +11,10 @@
 
 #include "base/result.h"
 #include "base/shape.h"
+#include "octet/ranges.h"
 #include "report/inspection.h"
 
 namespace octet {
-
-struct CalibrationTable;
-
-/// Told how far a long task is: (done, total); total 0 = unknown. Called on the caller's thread.
-using Progress = std::function<void(int64_t done, int64_t total)>;
-
-/// Several data options that calibration and evaluation share.
-struct DataOptions {
-  std::string path;                 // see docs/cli.md "data sources"
-  std::string preprocess = "none";  // "imagenet", "cifar10", ... or a spec
-  int64_t limit = 0;                // first N in name order, 0 = all
-  int64_t shuffle_seed = -1;        // >= 0: a random subset of `limit`
-};
 
 struct LoadOptions {
   std::set<std::string> skip_passes;   // names from `octet inspect --passes`
@@ -57,6 +45,10 @@ class Model {
   const std::string& hash() const;  // of the clean graph
   /// What was mended at import, in order.
   const std::vector<RepairEdit>& repairs() const;
+  /// What calibration wrote into the file (keys octet.preprocess, octet.calibration, ...: src/ir/metadata.h).
+  const std::map<std::string, std::string>& metadata() const;
+  /// The ranges behind the Q/DQ nodes were found on noise: accuracy means nothing.
+  bool is_uncalibrated() const;
 
   /// Writes ONNX; opset 0 = the lowest that expresses the graph, at least 13.
   Result<Done> save(const std::string& path, int64_t opset = 0) const;
@@ -69,31 +61,11 @@ class Model {
   std::shared_ptr<const State> state_;
 };
 
-struct CalibrateSpec {
-  DataOptions data;
-  std::string method = "entropy";  // max | entropy | percentile | mse: the one that quantize uses by default
-  double percentile = 99.99;
-  int threads = 1;
-  int64_t batch = 8;
-  Progress progress;
-};
-
-/// The ranges of all activations of a float model, for all methods. `ranges` is the JSON of docs/ranges_format.md.
-struct Ranges {
-  std::shared_ptr<const CalibrationTable> table;
-  std::string json() const;
-  const std::string& preprocess() const;  // canonical spec of the calibration data
-  int64_t samples() const;
-  std::string text() const;  // a table: tensor, seen min and max, each method's range
-  Result<Done> save(const std::string& path) const;
-  static Result<Ranges> load(const std::string& path);
-};
-Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec);
-
 struct QuantizeSpec {
   std::string method;            // empty = the table's own
   std::string target = "octet";  // octet | tensorrt
   std::set<std::string> keep_float;
+  bool force = false;  // take ranges of another model; recorded in the file
 };
 struct Quantized {
   Model model;

@@ -65,8 +65,10 @@ class Session {
   /// Every candidate tactic with its time or the reason why it was not timed; empty when nothing was timed.
   const std::string& tuning_log() const;
   const std::vector<std::string>& notes() const;
-  const std::string& calibration_preprocess() const;  // empty when not calibrated here
-  bool ends_in_softmax() const;                       // output 0 is a Softmax already
+  /// Of the samples behind the ranges, as the Q/DQ file says it; empty when nothing is known.
+  const std::string& calibration_preprocess() const;
+  bool is_uncalibrated() const;  // ranges found on noise
+  bool ends_in_softmax() const;  // output 0 is a Softmax already
 
   /// Dense buffers in port order, used in place; an Error names the one that does not fit. One thread at a time.
   Result<Done> run(std::span<const std::byte* const> inputs, std::span<std::byte* const> outputs);

@@ -56,14 +56,14 @@ Classification classification_of(const std::string& image, std::span<const float
 Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec) {
   const Result<std::vector<std::string>> names = class_names(spec.classes_file);
   if (!names) return names.error();
-  const Result<std::unique_ptr<Dataset>> data = open_data(spec.data);
+  const Result<SampleSet> data = open_data(spec.data, session);
   if (!data) return data.error();
   Result<SampleBuffers> buffers = SampleBuffers::make(session);
   if (!buffers) return buffers.error();
   ClassifyReport report;
-  for (int64_t begin = 0; begin < (*data)->size(); begin += session.batch()) {
-    const int64_t count = std::min(session.batch(), (*data)->size() - begin);
-    if (const Result<Done> filled = buffers->fill(**data, begin, count); !filled) return filled.error();
+  for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
+    const int64_t count = std::min(session.batch(), data->size() - begin);
+    if (const Result<Done> filled = buffers->fill(*data, begin, count); !filled) return filled.error();
     if (const Result<Done> ran = buffers->run(session); !ran) return ran.error();
     for (int64_t i = 0; i < count; ++i) {
       const std::span<const float> row = buffers->row(i);
@@ -71,12 +71,11 @@ Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec) {
         return Error{ErrorCode::bad_argument, spec.classes_file + ": has " + std::to_string(names->size()) +
                                                   " class names, the network has " + std::to_string(row.size()) +
                                                   " outputs"};
-      report.images.push_back(
-          classification_of((*data)->sample_name(begin + i), row, session.ends_in_softmax(), *names));
+      report.images.push_back(classification_of(data->sample_name(begin + i), row, session.ends_in_softmax(), *names));
     }
   }
   if (spec.iterations <= 0) return report;
-  if (const Result<Done> filled = buffers->fill(**data, 0, 1); !filled) return filled.error();
+  if (const Result<Done> filled = buffers->fill(*data, 0, 1); !filled) return filled.error();
   for (int64_t i = 0; i < spec.warmup; ++i)
     if (const Result<Done> ran = buffers->run(session); !ran) return ran.error();
   const auto start = std::chrono::steady_clock::now();

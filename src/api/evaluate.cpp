@@ -41,7 +41,7 @@ struct Work {
   const Progress& progress;
 };
 
-Result<Answers> answers_of(Session& session, const Dataset& data, Work& work) {
+Result<Answers> answers_of(Session& session, const SampleSet& data, Work& work) {
   Result<SampleBuffers> buffers = SampleBuffers::make(session);
   if (!buffers) return buffers.error();
   Answers answers;
@@ -108,21 +108,25 @@ Comparison comparison_of(const Answers& a, const Answers& b) {
   return c;
 }
 
-/// A session calibrated under one preprocessing and judged under another is a common silent mistake: say it.
-void warn_of_other_preprocess(const Session& session, const std::string& spec, Evaluation& e) {
+/// A session calibrated under one preprocessing and judged under another is a common silent mistake: say it. So are
+/// figures of a network whose ranges are noise.
+void warn(const Session& session, const std::string& spec, Evaluation& e) {
   const Result<Preprocess> now = parse_preprocess(spec);
   if (now && !session.calibration_preprocess().empty() && to_string(*now) != session.calibration_preprocess())
     e.note =
         "preprocessing '" + to_string(*now) + "' differs from calibration's '" + session.calibration_preprocess() + "'";
+  if (session.is_uncalibrated())
+    e.note =
+        "UNCALIBRATED: the ranges come from noise, this accuracy means nothing" + (e.note.empty() ? "" : "; " + e.note);
 }
 
 }  // namespace
 
 Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second,
                                   const std::string& second_name, const EvaluateSpec& spec) {
-  const Result<std::unique_ptr<Dataset>> opened = open_data(spec.data);
+  const Result<SampleSet> opened = open_data(spec.data, first);
   if (!opened) return opened.error();
-  const Dataset& data = **opened;
+  const SampleSet& data = *opened;
   const bool labelled = !data.labels(0).empty();
   if (!labelled && !second)
     return Error{ErrorCode::bad_argument, spec.data.path +
@@ -132,7 +136,7 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
   const Result<Answers> a = answers_of(first, data, work);
   if (!a) return within(first_name, a.error());
   EvaluationReport report{evaluation_of(first, first_name, *a, labelled), {}, {}};
-  warn_of_other_preprocess(first, spec.data.preprocess, report.first);
+  warn(first, spec.data.preprocess, report.first);
   if (!second) return report;
   const Result<Answers> b = answers_of(*second, data, work);
   if (!b) return within(second_name, b.error());
@@ -141,7 +145,7 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
                  "the two networks' outputs differ in size: " + std::to_string(a->outputs.size()) + " and " +
                      std::to_string(b->outputs.size()) + " values"};
   report.second = evaluation_of(*second, second_name, *b, labelled);
-  warn_of_other_preprocess(*second, spec.data.preprocess, *report.second);
+  warn(*second, spec.data.preprocess, *report.second);
   report.comparison = comparison_of(*a, *b);
   return report;
 }

@@ -1,17 +1,14 @@
 #include "octet/model.h"
 
 #include "api/state.h"
-#include "backends/open.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "calibrate/calibrate.h"
-#include "data/dataset.h"
+#include "ir/metadata.h"
 #include "ir/op.h"
 #include "ir/text.h"
 #include "passes/passes.h"
 #include "quant/ranges.h"
 #include "repair/repair.h"
-#include "report/text_table.h"
 
 namespace octet {
 namespace {
@@ -53,6 +50,23 @@ void add_notes(std::vector<std::string>& notes, const std::vector<PassReport>& r
       notes.push_back("pass " + report.name + ": " + std::to_string(report.changed.count) + " changed");
     for (const std::string& note : report.changed.notes) notes.push_back(report.name + ": " + note);
   }
+}
+
+bool has_automatic(const CalibrationTable& table) {
+  for (const TensorRange& row : table.tensors)
+    if (!row.automatic) return false;
+  return !table.tensors.empty();
+}
+
+/// What whoever runs the Q/DQ file ought to know about its ranges.
+void stamp(Graph& graph, const CalibrationTable& table, CalibrationMethod method, const std::string& forced) {
+  graph.metadata[k_meta_calibration] = table.uncalibrated ? k_uncalibrated : "calibrated";
+  graph.metadata[k_meta_method] = table.source.empty() ? std::string(name(method)) : table.source;
+  graph.metadata[k_meta_model_hash] = table.model_hash;
+  graph.metadata[k_meta_samples] = std::to_string(table.samples);
+  if (!table.data_hash.empty()) graph.metadata[k_meta_data_hash] = table.data_hash;
+  if (!table.preprocess.empty()) graph.metadata[k_meta_preprocess] = table.preprocess;
+  if (!forced.empty()) graph.metadata[k_meta_forced] = forced;
 }
 
 }  // namespace
@@ -140,72 +154,17 @@ Result<Done> Model::save(const std::string& path, int64_t opset) const {
   return write_onnx_file(path, state_->graph, {.opset = opset});
 }
 
-const std::string& Ranges::preprocess() const { return table->preprocess; }
-int64_t Ranges::samples() const { return table->samples; }
+const std::map<std::string, std::string>& Model::metadata() const { return state_->graph.metadata; }
 
-std::string Ranges::json() const { return to_json(*table); }
-
-Result<Done> Ranges::save(const std::string& path) const { return write_file_atomically(path, to_json(*table)); }
-
-Result<Ranges> Ranges::load(const std::string& path) {
-  const Result<std::string> text = read_text_file(path);
-  if (!text) return text.error();
-  Result<CalibrationTable> table = ranges_from_json(*text);
-  if (!table) return within(path, table.error());
-  return Ranges{std::make_shared<const CalibrationTable>(std::move(*table))};
-}
-
-std::string Ranges::text() const {
-  std::vector<std::vector<std::string>> rows = {{"Tensor", "Min", "Max", "max", "entropy", "percentile", "mse"}};
-  for (const TensorRange& t : table->tensors) {
-    std::vector<std::string> row = {t.name, short_number(t.min), short_number(t.max)};
-    for (const CalibrationMethod m : k_calibration_methods) {
-      const ChosenRange& r = t.range(m);
-      row.push_back(short_number(r.lo) + " .. " + short_number(r.hi));
-    }
-    rows.push_back(std::move(row));
-  }
-  return text_table(rows);
-}
-
-Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec) {
-  const std::optional<CalibrationMethod> method = calibration_method_from_name(spec.method);
-  if (!method)
-    return Error{ErrorCode::bad_argument,
-                 "--method " + spec.method + ": unknown; this version has max, entropy, percentile and mse"};
-  if (model.is_quantized())
-    return Error{ErrorCode::bad_argument,
-                 model.path() + " is quantized already (it holds Q/DQ nodes): calibrate the float model"};
-  DatasetOptions data_options{.preprocess = spec.data.preprocess, .limit = spec.data.limit, .shuffle = {}};
-  if (spec.data.shuffle_seed >= 0) data_options.shuffle = static_cast<uint64_t>(spec.data.shuffle_seed);
-  const Result<std::unique_ptr<Dataset>> data = open_dataset(spec.data.path, data_options);
-  if (!data) return data.error();
-  const Result<Preprocess> preprocess = parse_preprocess(spec.data.preprocess);
-  if (!preprocess) return preprocess.error();
-
-  const Graph& clean = model.state().graph;
-  Result<Graph> lowered = lower(clean, {.batch = spec.batch, .shapes = {}}, model.state().skip_passes);
-  if (!lowered) return within(model.path(), lowered.error());
-  const Result<std::shared_ptr<Backend>> backend = open_backend("cpu", {.threads = spec.threads});
-  if (!backend) return backend.error();
-  const Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*lowered), *backend);
-  if (!engine) return within(model.path(), engine.error());
-  CalibrateOptions options{
-      .points = calibration_points(clean), .percentile = spec.percentile, .progress = spec.progress};
-  Result<CalibrationTable> table = calibrate(*engine, **data, options);
-  if (!table) return within(model.path(), table.error());
-  table->model_hash = model.hash();
-  table->data = spec.data.path;
-  table->data_hash = (*data)->hash();
-  table->preprocess = to_string(*preprocess);
-  table->method = *method;
-  return Ranges{std::make_shared<const CalibrationTable>(std::move(*table))};
+bool Model::is_uncalibrated() const {
+  const auto at = metadata().find(k_meta_calibration);
+  return at != metadata().end() && at->second == k_uncalibrated;
 }
 
 Result<Done> check_quantize_spec(const Model& model, const QuantizeSpec& spec) {
   if (!spec.method.empty() && !calibration_method_from_name(spec.method))
     return Error{ErrorCode::bad_argument,
-                 "--method " + spec.method + ": unknown; this version has max, entropy, percentile and mse"};
+                 "--method " + spec.method + ": unknown; known are max, entropy, percentile, mse and auto"};
   if (spec.target != "octet" && spec.target != "tensorrt")
     return Error{ErrorCode::bad_argument, "--target " + spec.target + ": unknown; use octet or tensorrt"};
   for (const std::string& wanted : spec.keep_float) {
@@ -223,14 +182,18 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
   if (model.is_quantized())
     return Error{ErrorCode::bad_argument, model.path() + " is quantized already (it holds Q/DQ nodes)"};
   const CalibrationTable& table = *ranges.table;
-  if (table.model_hash != model.hash())
-    return Error{ErrorCode::bad_argument, "the ranges were made for model " + table.model_hash + ", but " +
-                                              model.path() + " is " + model.hash() + "; calibrate this model again"};
+  std::string forced = table.forced;
+  if (table.model_hash != model.hash() && forced.empty()) {
+    forced = "the ranges were made for model " + table.model_hash + ", but " + model.path() + " is " + model.hash();
+    if (!spec.force) return Error{ErrorCode::bad_argument, forced + "; calibrate this model again, or use --force"};
+  }
   QuantizeOptions options;
   options.method = table.method;
   if (!spec.method.empty()) {
     options.method = *calibration_method_from_name(spec.method);
   }
+  if (options.method == CalibrationMethod::automatic && !has_automatic(table))
+    return Error{ErrorCode::bad_argument, "the ranges hold no choice of 'auto'; calibrate with --method auto"};
   options.target = spec.target == "tensorrt" ? Target::tensorrt : Target::octet;
   options.keep_float = spec.keep_float;
 
@@ -239,7 +202,14 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
   if (!report) return within(model.path(), report.error());
   state->quantized = true;
   state->hash = to_hex(hash_graph(state->graph));
+  stamp(state->graph, table, options.method, forced);
   Quantized made{Model(std::move(state)), report->notes, {}, report->quantized, report->total};
+  if (options.method == CalibrationMethod::automatic && table.target != spec.target)
+    made.notes.push_back("auto chose for target " + table.target + ", this file is for " + spec.target +
+                         "; calibrate with --target " + spec.target);
+  if (table.uncalibrated)
+    made.notes.insert(made.notes.begin(), "UNCALIBRATED: the ranges come from noise; accuracy means nothing");
+  if (!forced.empty()) made.notes.insert(made.notes.begin(), "forced: " + forced);
   for (const PlacementRow& row : report->rows) made.rows.push_back({row.node, row.op, row.decision});
   return made;
 }

@@ -107,18 +107,20 @@ Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collect
 
 Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collected,
                       std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
-  const Result<std::unique_ptr<Dataset>> data = open_data(spec.data);
+  const Result<SampleSet> data = open_data(spec.data, session);
   if (!data) return data.error();
-  if (const Result<SampleBuffers> fits = SampleBuffers::make(session); !fits) return fits.error();
-  const Port& port = session.inputs()[0];
-  const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(session.batch());
-  for (int64_t begin = 0; begin < (*data)->size(); begin += session.batch()) {
-    const int64_t count = std::min(session.batch(), (*data)->size() - begin);
-    std::fill(inputs[0].begin(), inputs[0].end(), std::byte{0});
-    for (int64_t i = 0; i < count; ++i) {
-      auto* at = reinterpret_cast<float*>(inputs[0].data()) + static_cast<size_t>(i) * each;
-      const Result<Done> read = (*data)->read(begin + i, Dims(port.dims.begin() + 1, port.dims.end()), {at, each});
-      if (!read) return read.error();
+  for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
+    const int64_t count = std::min(session.batch(), data->size() - begin);
+    for (size_t p = 0; p < inputs.size(); ++p) {
+      const Port& port = session.inputs()[p];
+      const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(session.batch());
+      std::fill(inputs[p].begin(), inputs[p].end(), std::byte{0});
+      for (int64_t i = 0; i < count; ++i) {
+        auto* at = reinterpret_cast<float*>(inputs[p].data()) + static_cast<size_t>(i) * each;
+        const Result<Done> read =
+            data->input(p).read(begin + i, Dims(port.dims.begin() + 1, port.dims.end()), {at, each});
+        if (!read) return read.error();
+      }
     }
     if (const Result<Done> ran = run_once(session, inputs, outputs); !ran) return ran.error();
     append(collected, session, outputs, count);

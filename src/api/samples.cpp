@@ -2,32 +2,43 @@
 
 #include <cstring>
 
+#include "api/inputs.h"
+
 namespace octet {
 
-Result<std::unique_ptr<Dataset>> open_data(const DataOptions& options) {
+namespace {
+
+Result<Done> check_input(const Port& in, int64_t batch) {
+  if (in.dtype == "float32" && in.dims.size() >= 2 && in.dims[0] == batch) return Done{};
+  return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + in.dtype + to_string(in.dims) +
+                                            "; data sets feed float32 inputs with a leading batch"};
+}
+
+}  // namespace
+
+Result<SampleSet> open_data(const DataOptions& options, const Session& session) {
   if (options.path.empty()) return Error{ErrorCode::bad_argument, "no data given: use --data PATH"};
-  DatasetOptions d{.preprocess = options.preprocess, .limit = options.limit, .shuffle = {}};
-  if (options.shuffle_seed >= 0) d.shuffle = static_cast<uint64_t>(options.shuffle_seed);
-  Result<std::unique_ptr<Dataset>> data = open_dataset(options.path, d);
-  if (data && (*data)->size() == 0) return Error{ErrorCode::bad_argument, options.path + ": holds no samples"};
-  return data;
+  std::vector<NetworkInput> inputs;
+  for (const Port& in : session.inputs()) {
+    if (const Result<Done> ok = check_input(in, session.batch()); !ok) return ok.error();
+    inputs.push_back({in.name, in.dims, DType::f32});
+  }
+  Result<std::vector<std::unique_ptr<Dataset>>> opened = open_inputs(options, inputs);
+  if (!opened) return opened.error();
+  if ((*opened)[0]->size() == 0) return Error{ErrorCode::bad_argument, options.path + ": holds no samples"};
+  return SampleSet(*std::move(opened));
 }
 
 Result<SampleBuffers> SampleBuffers::make(const Session& session) {
   SampleBuffers b;
   b.input_ports_ = session.inputs();
   b.output_ports_ = session.outputs();
-  if (b.input_ports_.size() != 1)
-    return Error{ErrorCode::bad_argument, "the network has " + std::to_string(b.input_ports_.size()) +
-                                              " inputs; image data can feed only networks with one"};
-  const Port& in = b.input_ports_[0];
-  if (in.dtype != "float32" || in.dims.size() < 2)
-    return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + in.dtype + to_string(in.dims) +
-                                              "; data sets feed float32 inputs with a leading batch"};
+  for (const Port& in : b.input_ports_)
+    if (const Result<Done> ok = check_input(in, session.batch()); !ok) return ok.error();
   if (b.output_ports_[0].dtype != "float32")
     return Error{ErrorCode::bad_argument,
                  "output '" + b.output_ports_[0].name + "' is " + b.output_ports_[0].dtype + "; float32 expected"};
-  b.batch_ = in.dims[0];
+  b.batch_ = session.batch();
   for (const Port& p : b.input_ports_) {
     b.inputs_.push_back(allocate_aligned(p.bytes));
     if (b.inputs_.back()) std::memset(b.inputs_.back().get(), 0, p.bytes);
@@ -39,16 +50,20 @@ Result<SampleBuffers> SampleBuffers::make(const Session& session) {
   return b;
 }
 
-Result<Done> SampleBuffers::fill(const Dataset& data, int64_t begin, int64_t count) {
-  const Port& in = input_ports_[0];
-  const Dims sample_dims(in.dims.begin() + 1, in.dims.end());
-  const size_t each = in.bytes / sizeof(float) / static_cast<size_t>(batch_);
-  auto* base = reinterpret_cast<float*>(inputs_[0].get());
-  for (int64_t i = 0; i < count; ++i) {
-    const Result<Done> read = data.read(begin + i, sample_dims, {base + static_cast<size_t>(i) * each, each});
-    if (!read) return read.error();
+Result<Done> SampleBuffers::fill(const SampleSet& data, int64_t begin, int64_t count) {
+  for (size_t port = 0; port < inputs_.size(); ++port) {
+    const Port& in = input_ports_[port];
+    const Dims sample_dims(in.dims.begin() + 1, in.dims.end());
+    const size_t each = in.bytes / sizeof(float) / static_cast<size_t>(batch_);
+    auto* base = reinterpret_cast<float*>(inputs_[port].get());
+    for (int64_t i = 0; i < count; ++i) {
+      const Result<Done> read =
+          data.input(port).read(begin + i, sample_dims, {base + static_cast<size_t>(i) * each, each});
+      if (!read) return read.error();
+    }
+    std::memset(base + static_cast<size_t>(count) * each, 0,
+                static_cast<size_t>(batch_ - count) * each * sizeof(float));
   }
-  std::memset(base + static_cast<size_t>(count) * each, 0, static_cast<size_t>(batch_ - count) * each * sizeof(float));
   return Done{};
 }
 

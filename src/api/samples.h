@@ -1,5 +1,5 @@
 #pragma once
-// Batches of a data set in a session's first input; shared by evaluate, classify and run.
+// Batches of samples in a session's inputs; shared by evaluate, classify and run.
 
 #include <memory>
 #include <vector>
@@ -10,17 +10,30 @@
 
 namespace octet {
 
-/// The data set of the options, with its preprocessing.
-Result<std::unique_ptr<Dataset>> open_data(const DataOptions& options);
+/// One data set for each input of the session; sample i is sample i of each (api/inputs.h says what data may be).
+class SampleSet {
+ public:
+  explicit SampleSet(std::vector<std::unique_ptr<Dataset>> inputs) : inputs_(std::move(inputs)) {}
+  int64_t size() const { return inputs_[0]->size(); }
+  std::vector<int64_t> labels(int64_t i) const { return inputs_[0]->labels(i); }
+  std::string sample_name(int64_t i) const { return inputs_[0]->sample_name(i); }
+  const Dataset& input(size_t i) const { return *inputs_[i]; }
+
+ private:
+  std::vector<std::unique_ptr<Dataset>> inputs_;
+};
+/// The data of the options, with its preprocessing. Errors: those of open_inputs; an input that is not float32 with a
+/// leading batch.
+Result<SampleSet> open_data(const DataOptions& options, const Session& session);
 
 /// Owned buffers for one session: inputs zero-filled, outputs.
 class SampleBuffers {
  public:
-  /// Errors: more than one input, or a first input that is not float32.
+  /// Errors: an input or a first output that is not float32, or lacks the batch.
   static Result<SampleBuffers> make(const Session& session);
-  /// Reads samples [begin, begin + count) of the data into the first input (count <= batch; the rest of the batch keeps
+  /// Reads samples [begin, begin + count) of the data into the inputs (count <= batch; the rest of the batch keeps
   /// zeros).
-  Result<Done> fill(const Dataset& data, int64_t begin, int64_t count);
+  Result<Done> fill(const SampleSet& data, int64_t begin, int64_t count);
   Result<Done> run(Session& session);
   /// Row i of output 0 as floats.
   std::span<const float> row(int64_t i) const;

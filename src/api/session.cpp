@@ -5,6 +5,7 @@
 #include "api/state.h"
 #include "backends/open.h"
 #include "base/isa.h"
+#include "ir/metadata.h"
 #include "ir/op.h"
 #include "passes/passes.h"
 #include "runtime/tune.h"
@@ -86,7 +87,7 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
   const auto start = Clock::now();
   Result<Ranges> ranges = Error{ErrorCode::internal, ""};
   if (!spec.ranges.empty()) {
-    ranges = Ranges::load(spec.ranges);
+    ranges = Ranges::load(spec.ranges, model, spec.quantization.force);
   } else if (!spec.calibration.data.path.empty()) {
     ranges = calibrate(model, spec.calibration);
   } else {
@@ -98,8 +99,8 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
   Result<Quantized> quantized = quantize(model, *ranges, spec.quantization);
   if (!quantized) return quantized.error();
   state.times.calibrate_s = seconds_since(start);
-  for (const std::string& note : quantized->notes) state.notes.push_back(note);
-  state.calibration_preprocess = ranges->preprocess();
+  for (const auto* notes : {&ranges->notes, &quantized->notes})
+    for (const std::string& note : *notes) state.notes.push_back(note);
   return quantized->model;
 }
 
@@ -140,6 +141,12 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   auto state = std::make_unique<State>();
   const Result<Model> chosen = model_to_run(model, spec, *state);
   if (!chosen) return chosen.error();
+  const std::map<std::string, std::string>& metadata = chosen->metadata();
+  if (const auto at = metadata.find(k_meta_preprocess); at != metadata.end())
+    state->calibration_preprocess = at->second;
+  state->uncalibrated = chosen->is_uncalibrated();
+  if (state->uncalibrated && model.is_quantized())
+    state->notes.push_back(model.path() + " is UNCALIBRATED: its ranges come from noise; accuracy means nothing");
   const auto start = Clock::now();
   BackendOptions options{.threads = spec.threads};
   if (state->precision == "fp16") options.device.floats = DType::f16;
@@ -191,6 +198,7 @@ const SessionTimes& Session::times() const { return state_->times; }
 const std::string& Session::tuning_log() const { return state_->tuning_log; }
 const std::vector<std::string>& Session::notes() const { return state_->notes; }
 const std::string& Session::calibration_preprocess() const { return state_->calibration_preprocess; }
+bool Session::is_uncalibrated() const { return state_->uncalibrated; }
 bool Session::ends_in_softmax() const { return state_->ends_in_softmax; }
 
 std::vector<LayerInfo> Session::layers() const {

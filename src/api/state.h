@@ -37,6 +37,7 @@ struct Session::State {
   SessionTimes times;
   std::string tuning_log;
   std::string calibration_preprocess;
+  bool uncalibrated = false;
   bool ends_in_softmax = false;
   Result<Done> run(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);
 };

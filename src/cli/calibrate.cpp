@@ -12,29 +12,45 @@ struct Flags {
   DataOptions data;
   double percentile = 99.99;
   int threads = 1;
-  int64_t batch = 8;
-  std::vector<std::string> skip_passes;
+  int64_t batch = 8, auto_samples = 128;
+  std::string target = "octet";
+  bool per_channel = false;
+  std::vector<std::string> shapes, skip_passes;
   OutputFlags output;
 };
 
 int calibrate_model(const Flags& f) {
   const Result<Model> model = load(f.model, f.skip_passes);
   if (!model) return fail(model.error());
+  Result<std::map<std::string, Dims>> shapes = parse_shapes(f.shapes);
+  if (!shapes) return fail(shapes.error());
+  // Under mpirun one process speaks and writes for all.
+  const bool speaks = process_rank() == 0;
   CalibrateSpec spec{.data = f.data,
                      .method = f.method,
                      .percentile = f.percentile,
                      .threads = f.threads,
                      .batch = f.batch,
-                     .progress = progress_bar("calibrating", f.output)};
+                     .progress = progress_bar("calibrating", f.output),
+                     .auto_progress = progress_bar("auto: trials", f.output)};
+  if (!f.output.quiet) spec.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  spec.target = f.target;
+  spec.auto_samples = f.auto_samples;
+  spec.shapes = *std::move(shapes);
+  spec.per_channel = f.per_channel;
   const Result<Ranges> ranges = calibrate(*model, spec);
-  if (!ranges) return fail(ranges.error());
+  if (!ranges) return speaks ? fail(ranges.error()) : 1;
+  if (!speaks) return 0;
   if (const Result<Done> saved = ranges->save(f.output_file); !saved) return fail(saved.error());
+  if (!f.output.quiet)
+    for (const std::string& note : ranges->notes) std::fprintf(stderr, "%s\n", note.c_str());
   if (f.output.json) {
     std::printf("%s\n", ranges->json().c_str());
   } else {
     if (!f.output.quiet) std::fputs(ranges->text().c_str(), stdout);
-    std::printf("calibrated %lld samples, ranges of all methods in %s, method %s\n",
-                static_cast<long long>(ranges->samples()), f.output_file.c_str(), f.method.c_str());
+    std::printf("calibrated %lld samples, ranges of all methods in %s, method %s%s\n",
+                static_cast<long long>(ranges->samples()), f.output_file.c_str(), f.method.c_str(),
+                ranges->uncalibrated() ? ", UNCALIBRATED" : "");
   }
   return 0;
 }
@@ -48,14 +64,25 @@ Action add(CLI::App& sub) {
   f->data.limit = 512;
   sub.add_option("--limit", f->data.limit, "samples used (0 = all)")->capture_default_str()->check(at_least(0));
   sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset with this seed")->check(at_least(0));
-  sub.add_option("--method", f->method, "the method 'quantize' uses by default: max, entropy, percentile or mse")
+  sub.add_option(
+         "--method", f->method,
+         "the method 'quantize' uses by default: max, entropy, percentile, mse, or auto: chosen for each tensor by "
+         "the error of the outputs on held-out samples")
       ->capture_default_str()
-      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse"}));
+      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse", "auto"}));
   sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str()->check(within_range(0, 100));
   sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
   sub.add_option("--batch", f->batch, "images per run (does not change the result)")
       ->capture_default_str()
       ->check(at_least(1));
+  sub.add_option("--target", f->target, "what auto chooses for: octet, or tensorrt (s8 symmetric activations only)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"octet", "tensorrt"}));
+  sub.add_option("--auto-samples", f->auto_samples, "samples held out for auto, at most a quarter of all")
+      ->capture_default_str()
+      ->check(at_least(4));
+  sub.add_flag("--per-channel", f->per_channel, "the ends of each channel too");
+  sub.add_option("--shapes", f->shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_option("-o,--output", f->output_file, "ranges file to write")->capture_default_str();
   f->output.add(sub);

@@ -72,13 +72,16 @@ void CalibrationFlags::add(CLI::App& sub) {
   sub.add_option("--calib-limit", data.limit, "samples used for calibration (0 = all)")
       ->capture_default_str()
       ->check(at_least(0));
-  sub.add_option("--method", method, "max, entropy, percentile or mse")
+  sub.add_option("--method", method, "max, entropy, percentile, mse or auto")
       ->capture_default_str()
-      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse"}));
+      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse", "auto"}));
   sub.add_option("--percentile", percentile, "for --method percentile")
       ->capture_default_str()
       ->check(within_range(0, 100));
-  sub.add_option("--ranges", ranges, "ranges file from 'octet calibrate' instead of --calib-data");
+  sub.add_option(
+      "--ranges", ranges,
+      "ranges from 'octet calibrate', or a calibration cache of TensorRT or ONNX Runtime, instead of --calib-data");
+  sub.add_flag("--force", force, "take ranges that do not fit the model; recorded in the file");
   sub.add_option("--target", target, "octet, or tensorrt (s8 symmetric activations only)")
       ->capture_default_str()
       ->check(CLI::IsMember({"octet", "tensorrt"}));
@@ -136,17 +139,25 @@ Result<std::pair<std::string, Dims>> parse_shape(const std::string& text) {
 
 }  // namespace
 
+Result<std::map<std::string, Dims>> parse_shapes(const std::vector<std::string>& texts) {
+  std::map<std::string, Dims> shapes;
+  for (const std::string& text : texts) {
+    Result<std::pair<std::string, Dims>> shape = parse_shape(text);
+    if (!shape) return shape.error();
+    shapes.insert(*shape);
+  }
+  return shapes;
+}
+
 Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const OutputFlags& output) const {
   SessionSpec spec;
   spec.precision = precision;
   spec.device = device;
   spec.threads = threads;
   spec.batch = batch;
-  for (const std::string& text : shapes) {
-    Result<std::pair<std::string, Dims>> shape = parse_shape(text);
-    if (!shape) return shape.error();
-    spec.shapes.insert(*shape);
-  }
+  Result<std::map<std::string, Dims>> parsed = parse_shapes(shapes);
+  if (!parsed) return parsed.error();
+  spec.shapes = spec.calibration.shapes = *std::move(parsed);
   spec.ranges = calibration.ranges;
   spec.calibration.data = calibration.data;
   spec.calibration.data.preprocess = preprocess;
@@ -154,6 +165,9 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
   spec.calibration.percentile = calibration.percentile;
   spec.calibration.threads = threads;
   spec.calibration.progress = progress_bar("calibrating", output);
+  spec.calibration.auto_progress = progress_bar("auto: trials", output);
+  spec.calibration.target = calibration.target;
+  spec.quantization.force = calibration.force;
   // A ranges file carries its method; the flag's default must not override it.
   spec.quantization.method = calibration.ranges.empty() ? calibration.method : "";
   spec.quantization.target = calibration.target;

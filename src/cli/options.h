@@ -2,6 +2,7 @@
 // Flags that several commands share, spelled the same everywhere (docs/cli.md).
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,11 +31,12 @@ struct DataFlags {
   void add(CLI::App& sub, bool required);
 };
 
-/// --calib-data, --calib-limit, --method, --percentile, --ranges, --target, --keep-float.
+/// --calib-data, --calib-limit, --method, --percentile, --ranges, --force, --target, --keep-float.
 struct CalibrationFlags {
   DataOptions data;
   std::string method = "entropy", ranges, target = "octet";
   double percentile = 99.99;
+  bool force = false;
   std::vector<std::string> keep_float;
   void add(CLI::App& sub);
 };
@@ -54,6 +56,9 @@ struct SessionFlags {
   /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.
   Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
 };
+
+/// --shapes NAME:1x3x224x224 by name.
+Result<std::map<std::string, Dims>> parse_shapes(const std::vector<std::string>& texts);
 
 Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair = false);
 void add_no_repair(CLI::App& sub, bool& no_repair);

@@ -18,7 +18,7 @@ struct Flags {
 };
 
 Result<Ranges> ranges_for(const Model& model, const Flags& f) {
-  if (!f.calibration.ranges.empty()) return Ranges::load(f.calibration.ranges);
+  if (!f.calibration.ranges.empty()) return Ranges::load(f.calibration.ranges, model, f.calibration.force);
   if (f.calibration.data.path.empty())
     return Error{ErrorCode::bad_argument,
                  "quantize needs ranges: give --ranges FILE (from 'octet calibrate') or --calib-data PATH"};
@@ -27,7 +27,9 @@ Result<Ranges> ranges_for(const Model& model, const Flags& f) {
                      .percentile = f.calibration.percentile,
                      .threads = f.threads,
                      .batch = 8,
-                     .progress = progress_bar("calibrating", f.output)};
+                     .progress = progress_bar("calibrating", f.output),
+                     .auto_progress = progress_bar("auto: trials", f.output),
+                     .target = f.calibration.target};
   spec.data.preprocess = f.preprocess;
   return calibrate(model, spec);
 }
@@ -39,10 +41,12 @@ int quantize_model(const Flags& f, bool method_given) {
   if (!ranges) return fail(ranges.error());
   QuantizeSpec spec{.method = method_given ? f.calibration.method : "",
                     .target = f.calibration.target,
-                    .keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()}};
+                    .keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()},
+                    .force = f.calibration.force};
   const Result<Quantized> quantized = quantize(*model, *ranges, spec);
   if (!quantized) return fail(quantized.error());
   if (const Result<Done> saved = quantized->model.save(f.output_file, f.opset); !saved) return fail(saved.error());
+  f.output.print_notes(ranges->notes);
   f.output.print_notes(quantized->notes);
   if (f.output.json) {
     std::printf("%s\n", to_json(*quantized, f.output_file).c_str());

@@ -162,7 +162,7 @@ TEST(Calibrate, feeds_only_networks_with_one_float_input) {
     return table ? "accepted" : table.error().message;
   };
   EXPECT_THAT(message("graph g (a: f32[1,2,3], b: f32[1,2,3]) -> (y) {\n  y = Add(a, b)\n}\n"),
-              HasSubstr("calibration feeds one input, the network has 2"));
+              HasSubstr("the network has 2 inputs, data was given for 1"));
 }
 
 }  // namespace

@@ -1,0 +1,304 @@
+// Calibration as a user runs it: what it says about the samples, caches, noise, several inputs, several processes.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+const std::string& scratch() {
+  struct Folder {
+    std::string path = std::filesystem::temp_directory_path() / ("octet_calibration_" + std::to_string(::getpid()));
+    Folder() { std::filesystem::create_directories(path); }
+    ~Folder() { std::filesystem::remove_all(path); }
+  };
+  static const Folder folder;
+  return folder.path;
+}
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+Ran run(const std::string& program, const std::string& arguments) {
+  const std::string err = scratch() + "/stderr";
+  const std::string line = program + " " + arguments + " 2>" + err;
+  Ran ran;
+  FILE* pipe = ::popen(line.c_str(), "r");
+  std::array<char, 4096> buffer;
+  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
+  const int status = ::pclose(pipe);
+  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  ran.err = read(err);
+  return ran;
+}
+
+Ran octet(const std::string& arguments) { return run(OCTET_PROGRAM, arguments); }
+
+const std::string k_model = OCTET_DEMO_MODEL;
+const std::string k_samples = " --preprocess rgb,norm=half --calib-data ";
+
+Ran calibrate(const std::string& data, const std::string& more, const std::string& to) {
+  return octet("calibrate " + k_model + k_samples + data + " -o " + scratch() + "/" + to + " " + more);
+}
+
+/// Dense f32 as numpy.save writes it.
+std::string npy(const std::string& shape, const std::vector<float>& values) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }";
+  header += std::string(64 - (10 + header.size() + 1) % 64, ' ') + "\n";
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(header.size() & 255);
+  bytes += static_cast<char>(header.size() >> 8);
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  return bytes;
+}
+
+std::vector<float> ramp(size_t n) {
+  std::vector<float> values(n);
+  for (size_t i = 0; i < n; ++i) values[i] = static_cast<float>((i * 7919) % 2001) / 1000.0f - 1.0f;
+  return values;
+}
+
+TEST(Calibration, says_what_it_saw_and_whether_it_converged) {
+  const Ran ran = calibrate("shapes-train:200", "", "a.json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.err,
+              AllOf(HasSubstr("calibration needs "), HasSubstr("more samples need no more"),
+                    HasSubstr("calibrated 200 samples"), HasSubstr("0 values not finite"),
+                    HasSubstr("input 'input': mean ["), HasSubstr("stability: over the last fifth of the samples (40)"),
+                    HasSubstr("channel order: of 32 labelled samples")));
+  EXPECT_THAT(calibrate("shapes-train:10", "", "b.json").err, HasSubstr("stability: too few samples to tell"));
+  EXPECT_THAT(calibrate("shapes-train:10", "--quiet", "b.json").err, Not(HasSubstr("stability")));
+}
+
+TEST(Calibration, the_ranges_do_not_depend_on_batch_order_or_threads) {
+  ASSERT_EQ(calibrate("shapes-train:50", "--quiet", "one.json").status, 0);
+  for (const char* other : {"--batch 1", "--batch 3", "--batch 8 --threads 2", "--batch 64"}) {
+    ASSERT_EQ(calibrate("shapes-train:50", std::string("--quiet ") + other, "other.json").status, 0);
+    EXPECT_EQ(read(scratch() + "/other.json"), read(scratch() + "/one.json")) << other;
+  }
+}
+
+TEST(Calibration, refuses_to_run_on_nothing_and_names_it) {
+  const Ran missing = calibrate("no/such/folder", "", "x.json");
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.err, HasSubstr("no/such/folder"));
+  std::filesystem::create_directories(scratch() + "/empty");
+  const Ran empty = calibrate(scratch() + "/empty", "", "x.json");
+  EXPECT_EQ(empty.status, 1);
+  EXPECT_THAT(empty.err, HasSubstr("holds no pictures"));
+  EXPECT_FALSE(std::filesystem::exists(scratch() + "/x.json"));
+}
+
+TEST(Calibration, names_the_tensor_and_the_sample_of_a_value_that_is_not_finite) {
+  std::vector<float> values = ramp(5 * 3072);
+  values[3 * 3072 + 17] = std::nanf("");
+  write(scratch() + "/nan.npy", npy("5, 3, 32, 32", values));
+  const Ran ran = octet("calibrate " + k_model + " --calib-data " + scratch() + "/nan.npy -o " + scratch() + "/x.json");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("tensor 'input' has 1 values that are not finite"), HasSubstr("sample '3'")));
+}
+
+TEST(Calibration, finds_pixels_that_were_scaled_twice_or_not_at_all) {
+  std::vector<float> unit = ramp(20 * 3072), pixels = unit;
+  for (float& v : unit) v = (v + 1) / 2;
+  for (float& v : pixels) v = (v + 1) * 127.5f;
+  write(scratch() + "/unit.npy", npy("20, 3, 32, 32", unit));
+  write(scratch() + "/pixels.npy", npy("20, 3, 32, 32", pixels));
+  const std::string to = " -o " + scratch() + "/x.json --calib-data " + scratch();
+  EXPECT_THAT(octet("calibrate " + k_model + to + "/unit.npy").err, HasSubstr("pixels divided by 255 without a norm"));
+  EXPECT_THAT(octet("calibrate " + k_model + to + "/pixels.npy").err,
+              HasSubstr("raw pixels; if the network was trained"));
+  // A deviation that belongs to nobody.
+  EXPECT_THAT(octet("calibrate " + k_model + to + "/pixels.npy --preprocess none,norm=half,std=0.01").err,
+              HasSubstr("is the data normalised twice"));
+}
+
+TEST(Calibration, noise_stamps_the_ranges_the_file_and_whoever_runs_it) {
+  const Ran ran = octet("calibrate " + k_model + " --calib-data synthetic:20 -o " + scratch() + "/noise.json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("UNCALIBRATED"));
+  EXPECT_THAT(read(scratch() + "/noise.json"), HasSubstr("\"uncalibrated\": true"));
+  const Ran quantized =
+      octet("quantize " + k_model + " --ranges " + scratch() + "/noise.json -o " + scratch() + "/noise.onnx");
+  ASSERT_EQ(quantized.status, 0) << quantized.err;
+  EXPECT_THAT(quantized.err, HasSubstr("UNCALIBRATED: the ranges come from noise"));
+  EXPECT_THAT(read(scratch() + "/noise.onnx"), HasSubstr("UNCALIBRATED"));
+  const Ran evaluated = octet("eval " + scratch() + "/noise.onnx --data shapes:20 --preprocess rgb,norm=half");
+  ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.err + evaluated.out, HasSubstr("UNCALIBRATED"));
+}
+
+TEST(Calibration, another_preprocessing_is_noticed_through_the_exported_file) {
+  ASSERT_EQ(calibrate("shapes-train:50", "--quiet", "p.json").status, 0);
+  ASSERT_EQ(
+      octet("quantize " + k_model + " --ranges " + scratch() + "/p.json -o " + scratch() + "/p.onnx --quiet").status,
+      0);
+  const std::string eval = "eval " + scratch() + "/p.onnx --data shapes:20 --json --quiet --preprocess ";
+  EXPECT_THAT(octet(eval + "rgb,norm=half").out, Not(HasSubstr("differs from calibration's")));
+  EXPECT_THAT(octet(eval + "rgb,norm=imagenet").out, HasSubstr("differs from calibration's 'rgb,"));
+}
+
+TEST(Calibration, auto_chooses_for_each_tensor_and_says_how) {
+  const Ran ran = calibrate("shapes-train:120", "--method auto --target tensorrt", "auto.json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.err,
+              AllOf(HasSubstr("auto: "), HasSubstr(" trials on 30 held-out samples"), HasSubstr("percentile 99.999 ")));
+  EXPECT_THAT(read(scratch() + "/auto.json"),
+              AllOf(HasSubstr("\"method\": \"auto\""), HasSubstr("\"from\": \""), HasSubstr("\"samples\": 90")));
+  EXPECT_EQ(octet("quantize " + k_model + " --ranges " + scratch() + "/auto.json --target tensorrt --quiet -o " +
+                  scratch() + "/auto.onnx")
+                .status,
+            0);
+  EXPECT_THAT(
+      octet("quantize " + k_model + " --ranges " + scratch() + "/auto.json -o " + scratch() + "/auto2.onnx").err,
+      HasSubstr("auto chose for target tensorrt, this file is for octet"));
+  ASSERT_EQ(calibrate("shapes-train:20", "--quiet", "no_auto.json").status, 0);
+  const Ran none = octet("quantize " + k_model + " --ranges " + scratch() + "/no_auto.json --method auto -o " +
+                         scratch() + "/x.onnx");
+  EXPECT_EQ(none.status, 1);
+  EXPECT_THAT(none.err, HasSubstr("calibrate with --method auto"));
+}
+
+TEST(Calibration, per_channel_ends_come_on_request) {
+  ASSERT_EQ(calibrate("shapes-train:20", "--per-channel --quiet", "channels.json").status, 0);
+  EXPECT_THAT(read(scratch() + "/channels.json"), HasSubstr("\"channels\": {\"axis\": 1, \"min\": ["));
+  ASSERT_EQ(calibrate("shapes-train:20", "--quiet", "plain.json").status, 0);
+  EXPECT_THAT(read(scratch() + "/plain.json"), Not(HasSubstr("\"channels\"")));
+}
+
+TEST(Calibration, a_raw_file_is_cut_into_samples) {
+  const std::vector<float> values = ramp(7 * 3072);
+  std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  write(scratch() + "/samples.raw", bytes);
+  write(scratch() + "/samples.npy", npy("7, 3, 32, 32", values));
+  const std::string line = "calibrate " + k_model + " --quiet --calib-data " + scratch() + "/samples";
+  ASSERT_EQ(octet(line + ".raw -o " + scratch() + "/raw.json").status, 0);
+  ASSERT_EQ(octet(line + ".npy -o " + scratch() + "/npy.json").status, 0);
+  const auto tensors = [](const std::string& json) { return json.substr(json.find("\"tensors\"")); };
+  EXPECT_EQ(tensors(read(scratch() + "/raw.json")), tensors(read(scratch() + "/npy.json")));
+  EXPECT_THAT(read(scratch() + "/raw.json"), HasSubstr("\"samples\": 7"));
+  write(scratch() + "/cut.raw", bytes.substr(0, bytes.size() - 4));
+  const Ran cut = octet("calibrate " + k_model + " --calib-data " + scratch() + "/cut.raw -o " + scratch() + "/x.json");
+  EXPECT_EQ(cut.status, 1);
+  EXPECT_THAT(cut.err, HasSubstr("expected f32 samples of [3,32,32]"));
+}
+
+TEST(Cache, goes_to_tensorrt_and_back) {
+  ASSERT_EQ(calibrate("shapes-train:50", "--quiet", "c.json").status, 0);
+  const std::string own = scratch() + "/c.json", trt = scratch() + "/c.cache";
+  const Ran ran =
+      octet("cache convert " + own + " --to tensorrt --method max --algorithm minmax --cache-version 8601 -o " + trt);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(read(trt), testing::StartsWith("TRT-8601-MinMaxCalibration\ninput: "));
+  const Ran fits = octet("cache check " + trt + " --model " + k_model);
+  EXPECT_EQ(fits.status, 0) << fits.out;
+  EXPECT_THAT(fits.out, AllOf(HasSubstr("TensorRT 8.6.1 MinMaxCalibration"), HasSubstr("fits"),
+                              HasSubstr("0 of the network missing")));
+  const Ran quantized = octet("quantize " + k_model + " --ranges " + trt + " -o " + scratch() + "/c.onnx");
+  ASSERT_EQ(quantized.status, 0) << quantized.err;
+  EXPECT_THAT(quantized.err, HasSubstr("TensorRT 8.6.1 MinMaxCalibration cache: "));
+  const Ran shown = octet("cache show " + trt + " --json");
+  EXPECT_EQ(shown.status, 0);
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("\"format\": \"tensorrt\""), HasSubstr("\"name\": \"input\"")));
+  for (const char* form : {"onnxruntime-text", "onnxruntime-json", "onnxruntime-flatbuffers"}) {
+    const std::string to = scratch() + "/c." + form;
+    ASSERT_EQ(octet("cache convert " + own + " --to " + form + " -o " + to).status, 0) << form;
+    EXPECT_EQ(octet("cache check " + to + " --model " + k_model).status, 0) << form;
+    EXPECT_EQ(
+        octet("cache convert " + to + " --to octet --model " + k_model + " -o " + scratch() + "/back.json").status, 0)
+        << form;
+  }
+}
+
+TEST(Cache, that_does_not_fit_is_refused_with_the_reason_unless_forced) {
+  const std::string foreign = scratch() + "/foreign.cache";
+  write(foreign, "TRT-8003-EntropyCalibration2\ninput: 3c010204\nother: 3c010204\n");
+  const Ran check = octet("cache check " + foreign + " --model " + k_model);
+  EXPECT_EQ(check.status, 1);
+  EXPECT_THAT(check.out, HasSubstr("does not fit: it lacks ranges for"));
+  const std::string line = "quantize " + k_model + " --ranges " + foreign + " -o " + scratch() + "/forced.onnx";
+  const Ran refused = octet(line);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("foreign.cache: it lacks ranges for"), HasSubstr("--force takes it all the same")));
+  const Ran forced = octet(line + " --force");
+  EXPECT_EQ(forced.status, 0) << forced.err;
+  EXPECT_THAT(forced.err, HasSubstr("forced: it lacks ranges for"));
+  EXPECT_THAT(read(scratch() + "/forced.onnx"), HasSubstr("octet.forced"));
+  const Ran damaged = octet("cache show " + k_model);
+  EXPECT_EQ(damaged.status, 1);
+  EXPECT_THAT(damaged.err, HasSubstr("not a calibration cache; octet reads TensorRT's"));
+}
+
+TEST(ImageCalibrator, reuses_its_cache_file_on_the_second_run) {
+  const std::string folder = scratch() + "/pictures", cache = scratch() + "/calibration.cache";
+  std::filesystem::create_directories(folder);
+  for (int i = 0; i < 6; ++i) {
+    std::string ppm = "P6\n32 32\n255\n";
+    for (int p = 0; p < 3072; ++p) ppm += static_cast<char>((p * (i + 3)) % 256);
+    write(folder + "/" + std::to_string(i) + ".ppm", ppm);
+  }
+  const std::string arguments = k_model + " " + folder + " " + scratch() + "/ported.onnx rgb,norm=half 32 " + cache;
+  const Ran first = run(OCTET_IMAGE_CALIBRATOR, arguments);
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("6 images read"));
+  EXPECT_THAT(first.err, HasSubstr("only 6 samples"));
+  EXPECT_THAT(read(cache), testing::StartsWith("TRT-100300-EntropyCalibration2\ninput: "));
+  const std::string model = read(scratch() + "/ported.onnx");
+  const Ran second = run(OCTET_IMAGE_CALIBRATOR, arguments);
+  ASSERT_EQ(second.status, 0) << second.err;
+  EXPECT_THAT(second.out, HasSubstr("0 images read"));
+  EXPECT_THAT(second.err, HasSubstr("calibration cache used"));
+  EXPECT_NE(model, "");
+}
+
+TEST(Processes, share_the_samples_and_equal_one_process_bit_for_bit) {
+  if (std::string(OCTET_MPIEXEC).empty()) GTEST_SKIP() << "built without MPI";
+  ASSERT_EQ(calibrate("shapes-train:53", "--quiet --per-channel", "alone.json").status, 0);
+  for (const char* count : {"2", "3"}) {
+    const Ran ran = run(OCTET_MPIEXEC, "-n " + std::string(count) + " --allow-run-as-root --oversubscribe " +
+                                           OCTET_PROGRAM + " calibrate " + k_model + k_samples +
+                                           "shapes-train:53 --per-channel -o " + scratch() + "/shared.json");
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(read(scratch() + "/shared.json"), read(scratch() + "/alone.json")) << count;
+    EXPECT_THAT(ran.err, HasSubstr("calibrated 53 samples"));
+    EXPECT_EQ(ran.out.find("ranges of all methods in"), ran.out.rfind("ranges of all methods in"))
+        << "one process speaks";
+  }
+}
+
+TEST(Processes, end_together_with_the_first_error) {
+  if (std::string(OCTET_MPIEXEC).empty()) GTEST_SKIP() << "built without MPI";
+  std::vector<float> values = ramp(20 * 3072);
+  values[11 * 3072] = values[19 * 3072] = std::nanf("");
+  write(scratch() + "/nans.npy", npy("20, 3, 32, 32", values));
+  const Ran ran =
+      run(OCTET_MPIEXEC, std::string("-n 3 --allow-run-as-root --oversubscribe ") + OCTET_PROGRAM + " calibrate " +
+                             k_model + " --calib-data " + scratch() + "/nans.npy -o " + scratch() + "/x.json");
+  EXPECT_NE(ran.status, 0);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("sample '11'"), Not(HasSubstr("sample '19'"))));
+}
+
+}  // namespace
