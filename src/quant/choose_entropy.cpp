@@ -28,6 +28,7 @@ namespace octet {
 namespace {
 
 constexpr double k_tie = 1e-12;
+constexpr double k_bound_slack = 1e-9;  // far above the rounding of a bound
 
 /// Prefix sums over h with h[0] := h[1]; entry i covers bins 0 .. i-1.
 struct Prefix {
@@ -55,9 +56,16 @@ struct Prefix {
 /// Sum of S ln(S/C) over the levels that hold elements; last: ln(S/C) of the last level.
 double level_term(const Prefix& p, size_t kept, size_t levels, double& last) {
   double sum = 0;
-  size_t begin = 0;
+  size_t begin = 0, end = 0, excess = 0;  // end = ceil((l+1) * kept / levels), excess = end * levels - (l+1) * kept
+  const size_t whole = kept / levels, part = kept % levels;
   for (size_t l = 0; l < levels; ++l) {
-    const size_t end = ((l + 1) * kept + levels - 1) / levels;
+    end += whole;
+    if (part > excess) {
+      ++end;
+      excess += levels - part;
+    } else {
+      excess -= part;
+    }
     if (const uint64_t mass = p.mass[end] - p.mass[begin]) {
       const auto s = static_cast<double>(mass);
       last = std::log(s) - p.ln_count[p.used[end] - p.used[begin]];
@@ -85,6 +93,19 @@ double divergence(const Prefix& p, size_t kept, size_t levels) {
   return (p.h_ln_h[kept - 1] + t_ln_t - levelled - (clipped > 0 ? clipped * last : 0.0)) / n + std::log(q / n);
 }
 
+/// Never above divergence(p, kept, levels), up to rounding, at next to no cost: merging outcomes cannot raise a
+/// divergence (data-processing inequality), so the two outcomes "in the last level" and "below it" bound it from below.
+double bound(const Prefix& p, size_t kept, size_t levels) {
+  const auto n = static_cast<double>(p.mass.back());
+  const auto q = static_cast<double>(p.mass[kept]);
+  if (q == 0 || n == q) return 0;
+  const size_t last_level = ((levels - 1) * kept + levels - 1) / levels;
+  const auto below = static_cast<double>(p.mass[last_level]);
+  const double in_p = (n - below) / n, in_q = (q - below + 0.5) / (q + 0.5);  // with the half element of D42
+  const double rest = below > 0 ? below / n * std::log((below / n) / (below / (q + 0.5))) : 0.0;
+  return in_p * std::log(in_p / in_q) + rest;
+}
+
 }  // namespace
 
 std::vector<double> entropy_curve(const Bins& bins, int levels, int start, int stride) {
@@ -97,13 +118,22 @@ std::vector<double> entropy_curve(const Bins& bins, int levels, int start, int s
 }
 
 double entropy_threshold(const Bins& bins, int levels, int start, int stride) {
-  const std::vector<double> curve = entropy_curve(bins, levels, start, stride);
-  if (curve.empty()) return bins.max;
-  size_t best = curve.size() - 1;
-  for (size_t i = curve.size(); i-- > 0;) {
-    if (curve[i] < curve[best] - k_tie) best = i;
+  const auto first = static_cast<size_t>(std::max(start, 1)), step = static_cast<size_t>(stride);
+  if (bins.counts.size() < first) return bins.max;
+  const Prefix prefix(bins);
+  const auto all_levels = static_cast<size_t>(levels);
+  size_t best = first + (bins.counts.size() - first) / step * step;
+  double least = divergence(prefix, best, all_levels);
+  for (size_t i = best; i >= first + step;) {
+    i -= step;
+    if (bound(prefix, i, all_levels) > least + k_bound_slack) continue;  // cannot win
+    const double price = divergence(prefix, i, all_levels);
+    if (price < least - k_tie) {
+      best = i;
+      least = price;
+    }
   }
-  return bins.edge(best * static_cast<size_t>(stride) + static_cast<size_t>(std::max(start, 1)));
+  return bins.edge(best);
 }
 
 ChosenRange choose_entropy(const Histogram& histogram, const ChooseOptions&) {

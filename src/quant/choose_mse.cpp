@@ -33,8 +33,9 @@ struct Row {
   size_t size() const { return s0.size() - 1; }
   /// How many bins lie at or below y.
   size_t count_below(double y) const {
-    const double k = std::floor((y - first) / 2) + 1;
-    return static_cast<size_t>(std::clamp(k, 0.0, static_cast<double>(size())));
+    if (y < first) return 0;
+    const double k = (y - first) * 0.5;  // >= 0: truncation is the floor
+    return k >= static_cast<double>(size()) ? size() : static_cast<size_t>(k) + 1;
   }
   /// Sum of c (y - value)^2 over bins [begin, end).
   double error(size_t begin, size_t end, double value) const {

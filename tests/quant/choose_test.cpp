@@ -240,6 +240,29 @@ double direct_error(const Bins& bins, double amax, int levels) {
   return sum;
 }
 
+// Candidates that a lower bound rules out are not priced; the answer is that of pricing all of them.
+TEST(Entropy, skips_only_candidates_that_cannot_win) {
+  std::mt19937 random(11);
+  for (int trial = 0; trial < 60; ++trial) {
+    std::vector<uint64_t> counts(300 + random() % 900);
+    for (size_t k = 0; k < counts.size(); ++k) {
+      const double x = static_cast<double>(k) / static_cast<double>(counts.size());
+      const double height = trial % 3 == 0 ? std::exp(-9 * x) : trial % 3 == 1 ? std::exp(-30 * x * x) : x < 0.2;
+      counts[k] = static_cast<uint64_t>(height * static_cast<double>(random() % 5000)) * (random() % 7 != 0);
+    }
+    counts.back() = 1 + random() % 50;
+    const int levels = trial % 2 ? 128 : 100, stride = 1 + trial % 4;
+    const Bins bins = bins_of(counts);
+    const std::vector<double> curve = entropy_curve(bins, levels, 128, stride);
+    size_t best = curve.size() - 1;
+    for (size_t i = curve.size(); i-- > 0;)
+      if (curve[i] < curve[best] - 1e-12) best = i;
+    EXPECT_EQ(entropy_threshold(bins, levels, 128, stride),
+              static_cast<double>(128 + best * static_cast<size_t>(stride)))
+        << trial;
+  }
+}
+
 TEST(Mse, finds_the_smallest_error_of_all_edges) {
   std::mt19937 random(9);
   for (int round = 0; round < 100; ++round) {
