@@ -20,6 +20,8 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual size_t packed_bytes() const = 0;
+  /// How a step is run, beyond its tactic's name, for profiles; may be empty.
+  virtual std::string step_note(size_t) const { return {}; }
 };
 
 /// What one context owns while it runs a program: the arena, and on a device its stream and staging buffers.
@@ -43,6 +45,7 @@ struct Bindings {
 
 /// One run as the device's own clock saw it, in seconds.
 struct DeviceTimes {
+  int repeats = 1;  // asked for: compute runs so often in a row, and its time is divided by it
   double h2d = 0, compute = 0, d2h = 0;
 };
 

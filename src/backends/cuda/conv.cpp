@@ -206,6 +206,24 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
   return step;
 }
 
+/// Adds the warpgroup kernels where the device has them and the layer is large. blocks: pack_blocks, uploaded.
+void add_wgmma_choices(const ConvParams& params, const void* blocks, const Operand& x, const Operand& residual,
+                       const Operand& y, const Device& device, PreparedStep& step) {
+  for (int i = 0; i < wgmma_tile_count(); ++i) {
+    const ConvTile& tile = wgmma_tile(i);
+    const double tiles = std::ceil(static_cast<double>(params.m) / tile.bm) * ((params.oc + tile.bn - 1) / tile.bn);
+    const double k = params.k_bytes;
+    const double tile_us = std::max(tile.bm * tile.bn * k / 5e6, (tile.bm + tile.bn) * k / 60e3) + 0.5;
+    step.choices.push_back({tile.name, 3 + std::ceil(tiles / device.sms) * tile_us,
+                            [=, sms = device.sms, x = x.place, r = residual.place, y = y.place](const Launch& run) {
+                              ConvParams p = params;
+                              p.w = blocks;
+                              p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+                              return launch_wgmma(i, p, sms, run.stream);
+                            }});
+  }
+}
+
 // ---- integer layers ----
 
 struct Layer {
@@ -258,8 +276,15 @@ Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& bu
   p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
   p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
   p->epilogue = layer->epilogue;
-  return conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
-                      packed.bytes.size());
+  PreparedStep step = conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
+                                   packed.bytes.size());
+  const bool rows_fit = !layer->epilogue.has_residual || p->r_pitch % 16 == 0;
+  if (small_c || builder.device().major != 9 || !rows_fit) return step;
+  const std::vector<std::byte> blocks = pack_blocks(packed);
+  Result<const void*> device_blocks = builder.upload(blocks);
+  if (!device_blocks) return device_blocks.error();
+  add_wgmma_choices(*p, *device_blocks, layer->x, layer->residual, layer->y, builder.device(), step);
+  return step;
 }
 
 PreparedStep window_step(const WindowParams& params, const Operand& x, const Operand& residual, const Operand& y,

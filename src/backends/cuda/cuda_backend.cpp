@@ -72,6 +72,7 @@ std::vector<std::string> tile_names() {
     names.emplace_back(conv_tile(ConvType::u8s8, i).name);
     names.push_back(names.back() + " split 2");
   }
+  for (int i = 0; i < wgmma_tile_count(); ++i) names.emplace_back(wgmma_tile(i).name);
   return names;
 }
 

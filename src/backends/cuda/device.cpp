@@ -91,7 +91,8 @@ Result<Device> open_device(int ordinal) {
   device.major = properties.major, device.minor = properties.minor;
   device.sms = properties.multiProcessorCount;
   device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
-  const cudaError_t setup = conv_setup();
+  cudaError_t setup = conv_setup();
+  if (setup == cudaSuccess && device.major == 9) setup = wgmma_setup();
   cudaGetLastError();
   if (setup == cudaErrorNoKernelImageForDevice || setup == cudaErrorInvalidDeviceFunction)
     return no_device("octet was not built for " + device.name + " (compute capability " + std::to_string(device.major) +

@@ -2,7 +2,6 @@
 
 #include <cuda_fp16.h>
 
-#include <chrono>
 #include <cstring>
 
 #include "backends/cuda/tune.h"
@@ -42,8 +41,6 @@ Result<Enqueue> convert(const Operand& to, const Operand& from) {
                                            run.at(from.place), run.stream);
                    }});
 }
-
-using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
@@ -149,6 +146,7 @@ Result<Done> CudaProgram::choose(std::vector<PreparedStep>& steps, const Program
       best = *fastest;
     }
     steps_[i].run = std::move(choices[best].run);
+    steps_[i].note = choices[best].name;
   }
   return Done{};
 }
@@ -243,32 +241,38 @@ Result<Done> CudaProgram::show(const CudaWorkspace& workspace, const ProgramStep
   return Done{};
 }
 
-/// Step by step instead of the graph, for taps and for times of single steps.
+/// Step by step instead of the graph, with taps.
 Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const {
   const Launch launch = workspace.launch();
   const auto finish = [&](cudaError_t status) {
     const Result<Done> ok = check(status, "starting a kernel");
     return ok ? check(cudaStreamSynchronize(launch.stream), "running a kernel") : ok;
   };
-  if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
-  Clock::time_point start = Clock::now();
-  const auto count_time = [&](size_t step) {
-    if (!hooks.step_seconds || step >= steps_.size()) return;
-    (*hooks.step_seconds)[step] += std::chrono::duration<double>(Clock::now() - start).count();
-  };
   for (const Enqueue& part : bring_in_)
     if (Result<Done> ok = finish(part(launch)); !ok) return ok;
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (steps_[i].run)
-      if (Result<Done> ok = finish(steps_[i].run(launch)); !ok) return ok;
-    count_time(i);
+  for (const ProgramStep& step : steps_) {
+    if (step.run)
+      if (Result<Done> ok = finish(step.run(launch)); !ok) return ok;
     if (hooks.tap)
-      if (Result<Done> ok = show(workspace, steps_[i], hooks); !ok) return ok;
-    start = Clock::now();
+      if (Result<Done> ok = show(workspace, step, hooks); !ok) return ok;
   }
   for (const Enqueue& part : take_out_)
     if (Result<Done> ok = finish(part(launch)); !ok) return ok;
-  if (!steps_.empty() && !take_out_.empty()) count_time(steps_.size() - 1);
+  return Done{};
+}
+
+/// Each step's time is the mean of a row of them: a single one would be lost in the cost of its launch. No step writes
+/// what it reads, so repeating it changes nothing.
+Result<Done> CudaProgram::time_steps(CudaWorkspace& workspace, std::vector<double>& seconds) const {
+  constexpr int k_row = 10;
+  seconds.resize(steps_.size());
+  const Launch launch = workspace.launch();
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (!steps_[i].run) continue;
+    const Result<float> ms = time_in_a_row(steps_[i].run, launch, k_row);
+    if (!ms) return ms.error();
+    seconds[i] += static_cast<double>(*ms) / 1000 / k_row;
+  }
   return Done{};
 }
 
@@ -287,11 +291,12 @@ Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHoo
   for (size_t i = 0; i < sizes.size(); ++i)
     then(cudaMemcpyAsync(w.inputs[i].get(), w.staged_inputs[i].get(), sizes[i], cudaMemcpyHostToDevice, stream));
   mark(1);
+  const int repeats = hooks.device_times ? std::max(hooks.device_times->repeats, 1) : 1;
   if (hooks.tap || hooks.step_seconds) {
     if (Result<Done> ok = check(status, "copying inputs"); !ok) return ok;
     if (Result<Done> ok = run_steps(w, hooks); !ok) return ok;
   } else {
-    then(cudaGraphLaunch(w.graph.get(), stream));
+    for (int i = 0; i < repeats; ++i) then(cudaGraphLaunch(w.graph.get(), stream));
   }
   mark(2);
   sizes.clear();
@@ -313,9 +318,10 @@ Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHoo
       if (Result<Done> ok = check(cudaEventElapsedTime(&ms, w.marks[i].get(), w.marks[i + 1].get()), "reading times");
           !ok)
         return ok;
-      *parts[i] = static_cast<double>(ms) / 1000;
+      *parts[i] = static_cast<double>(ms) / 1000 / (i == 1 ? repeats : 1);
     }
   }
+  if (hooks.step_seconds) return time_steps(w, *hooks.step_seconds);
   return Done{};
 }
 

@@ -28,7 +28,8 @@ struct Tapped {
 };
 
 struct ProgramStep {
-  Enqueue run;  // empty = nothing to do
+  Enqueue run;       // empty = nothing to do
+  std::string note;  // the tile that was chosen
   std::vector<Tapped> taps;
 };
 
@@ -43,6 +44,7 @@ class CudaProgram : public Program {
   static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, const Device& device,
                                                      const ProgramOptions& options);
   size_t packed_bytes() const override { return packed_bytes_; }
+  std::string step_note(size_t step) const override { return steps_[step].note; }
   Result<std::unique_ptr<Workspace>> make_workspace() const;
   Result<Done> run(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks) const;
 
@@ -53,6 +55,7 @@ class CudaProgram : public Program {
   Result<std::unique_ptr<CudaWorkspace>> allocate() const;
   cudaError_t enqueue(const Launch& launch) const;
   Result<Done> run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;
+  Result<Done> time_steps(CudaWorkspace& workspace, std::vector<double>& seconds) const;
   Result<Done> show(const CudaWorkspace& workspace, const ProgramStep& step, const RunHooks& hooks) const;
 
   std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs

@@ -1,13 +1,11 @@
 #include "backends/cuda/tune.h"
 
 namespace octet::cuda {
-namespace {
 
-/// Milliseconds of `repeats` launches in a row, as one graph: a stream alone would measure the host. Best of three.
-Result<float> time_of(const Choice& choice, const Launch& launch, int repeats) {
+Result<float> time_in_a_row(const Enqueue& enqueue, const Launch& launch, int repeats) {
   Result<GraphExec> graph = capture(launch.stream, [&](cudaStream_t) {
     for (int i = 0; i < repeats; ++i)
-      if (const cudaError_t status = choice.run(launch); status != cudaSuccess) return status;
+      if (const cudaError_t status = enqueue(launch); status != cudaSuccess) return status;
     return cudaSuccess;
   });
   if (!graph) return graph.error();
@@ -21,13 +19,11 @@ Result<float> time_of(const Choice& choice, const Launch& launch, int repeats) {
     if (status == cudaSuccess) status = cudaEventRecord(after->get(), launch.stream);
     if (status == cudaSuccess) status = cudaEventSynchronize(after->get());
     if (status == cudaSuccess) status = cudaEventElapsedTime(&ms, before->get(), after->get());
-    if (Result<Done> ok = check(status, "timing '" + choice.name + "'"); !ok) return ok.error();
+    if (Result<Done> ok = check(status, "timing a layer"); !ok) return ok.error();
     if (i > 0) best = std::min(best, ms);
   }
   return best;
 }
-
-}  // namespace
 
 Result<size_t> Tuner::fastest(const PreparedStep& step, const Launch& launch) {
   if (!step.key.empty())
@@ -40,7 +36,7 @@ Result<size_t> Tuner::fastest(const PreparedStep& step, const Launch& launch) {
   float best_ms = 1e30f;
   for (size_t c = 0; c < step.choices.size(); ++c) {
     if (step.choices[c].cost_us > 4 * least) continue;
-    const Result<float> ms = time_of(step.choices[c], launch, repeats);
+    const Result<float> ms = time_in_a_row(step.choices[c].run, launch, repeats);
     if (!ms) return ms.error();
     if (*ms < best_ms) best_ms = *ms, best = c;
   }

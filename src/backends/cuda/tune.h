@@ -8,6 +8,9 @@
 
 namespace octet::cuda {
 
+/// Milliseconds of `repeats` launches in a row, as one graph: a stream alone would measure the host. Best of three.
+Result<float> time_in_a_row(const Enqueue& enqueue, const Launch& launch, int repeats);
+
 class Tuner {
  public:
   /// Index of the fastest choice. Steps of the same key are measured once. Errors: a kernel that does not run.
