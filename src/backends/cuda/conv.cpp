@@ -70,11 +70,26 @@ std::string refuse_depthwise(const StepQuery& query) {
 struct Channels {
   const void* multiplier = nullptr;
   const void* bias = nullptr;
+  bool small_sums = false;  // see ConvParams
 };
 
-/// row_sums: by output channel, of the weights; empty: the bias is uploaded as it is.
+/// By output channel: the sum of all weights, of the positive and of the negative ones.
+struct RowSums {
+  std::vector<int64_t> all, positive, negative;
+};
+
+/// No sum of 255 codes' worth of weights and the bias leaves +-2^22.
+bool sums_are_small(const RowSums& sums, const std::vector<int32_t>& bias) {
+  constexpr int64_t k_limit = (int64_t{1} << 22) - 1;
+  for (size_t c = 0; c < sums.all.size(); ++c) {
+    if (bias[c] + 255 * sums.positive[c] > k_limit || bias[c] + 255 * sums.negative[c] < -k_limit) return false;
+  }
+  return !sums.all.empty();
+}
+
+/// sums: of the weights; empty: the bias is uploaded as it is. tiled: for the tensor-core kernels.
 Result<Channels> upload_channels(const StepQuery& query, StepBuilder& builder, const Codes& x, double y_scale,
-                                 size_t rows, const std::vector<int64_t>& row_sums) {
+                                 size_t rows, const RowSums& sums, bool tiled) {
   std::vector<float> multiplier(rows, 0.0f);
   std::vector<int32_t> bias(rows, 0);
   const std::span<const float> scales = query.constant(2)->as<float>();
@@ -85,16 +100,24 @@ Result<Channels> upload_channels(const StepQuery& query, StepBuilder& builder, c
     std::copy(given.begin(), given.end(), bias.begin());
   }
   // Sums wrap, and so does this: the accumulator of the real answer fits.
-  for (size_t c = 0; c < row_sums.size(); ++c)
-    bias[c] = static_cast<int32_t>(static_cast<int64_t>(bias[c]) - x.zero_point * row_sums[c]);
+  for (size_t c = 0; c < sums.all.size(); ++c)
+    bias[c] = static_cast<int32_t>(static_cast<int64_t>(bias[c]) - x.zero_point * sums.all[c]);
+  const bool small = tiled && sums_are_small(sums, bias);
+  constexpr int32_t k_integer_bits = 0x4B400000;  // of the float 1.5 * 2^23
+  for (int32_t& b : bias) b += small ? k_integer_bits : 0;
   Result<const void*> m = builder.upload(multiplier), b = builder.upload(bias);
   if (!m || !b) return m ? b.error() : m.error();
-  return Channels{*m, *b};
+  return Channels{*m, *b, small};
 }
 
-std::vector<int64_t> row_sums(std::span<const int8_t> w, int64_t oc) {
-  std::vector<int64_t> sums(static_cast<size_t>(oc), 0);
-  for (size_t i = 0; i < w.size(); ++i) sums[i / (w.size() / sums.size())] += w[i];
+RowSums row_sums(std::span<const int8_t> w, int64_t oc) {
+  RowSums sums;
+  for (std::vector<int64_t>* v : {&sums.all, &sums.positive, &sums.negative}) v->assign(static_cast<size_t>(oc), 0);
+  const size_t per_row = w.size() / static_cast<size_t>(oc);
+  for (size_t i = 0; i < w.size(); ++i) {
+    sums.all[i / per_row] += w[i];
+    (w[i] > 0 ? sums.positive : sums.negative)[i / per_row] += w[i];
+  }
   return sums;
 }
 
@@ -102,9 +125,10 @@ std::vector<int64_t> row_sums(std::span<const int8_t> w, int64_t oc) {
 double estimate_us(const ConvTile& tile, const ConvParams& p, int split, const Device& device, double rate) {
   const double tiles = static_cast<double>((p.m + tile.bm - 1) / tile.bm) * ((p.oc + tile.bn - 1) / tile.bn) * split;
   const double threads = tile.group_threads * tile.groups;
-  const double shared = static_cast<double>(tile.bm + tile.bn) * tile.k_bytes * tile.stages * tile.groups;
+  const double k = std::ceil(static_cast<double>(p.k_used) / tile.k_bytes) * tile.k_bytes / split;
+  const double shared = static_cast<double>(tile.bm + tile.bn) * tile.k_bytes * tile.groups *
+                        (tile.groups > 1 ? tile.stages : std::min<double>(tile.stages, k / tile.k_bytes));
   const double resident = std::max(1.0, std::min(227e3 / shared, 65536 / (threads * 170)));
-  const double k = static_cast<double>(p.k_bytes) / split;
   const double macs_us = tile.bm * tile.bn * k / rate, bytes_us = (tile.bm + tile.bn) * k / 60e3;
   const double waves = std::ceil(tiles / device.sms) / 1.0;
   const double latency = 0.8 + 0.35 * std::ceil(k / tile.k_bytes / tile.groups) / std::min(resident, waves);
@@ -124,6 +148,7 @@ Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& 
   p.y_pitch = window.y_pitch, p.r_pitch = window.r_pitch;
   p.oc = window.y_pitch;  // padding channels are written too
   p.w_rows = packed.rows, p.k_bytes = packed.row_bytes, p.taps = packed.taps;
+  p.k_used = packed.taps * packed.tap_chunks * 16;
   p.pointwise = p.kh == 1 && p.kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.oh == p.ih && p.ow == p.iw;
   p.wide_store = static_cast<size_t>(p.y_pitch) * y.element_bytes % 16 == 0;
   p.by_plane = fast_div(int64_t{p.oh} * p.ow), p.by_ow = fast_div(p.ow);
@@ -191,7 +216,7 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
     const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
     for (const int split : {1, 2, 4, 8}) {
       const bool worth = type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
-                         params.k_bytes / tile.k_bytes >= 2 * split * tile.groups;
+                         params.k_used / tile.k_bytes >= 2 * split * tile.groups;
       if (split > 1 && !worth) break;
       std::string name = tile.name;
       if (split > 1) name += " split " + std::to_string(split);
@@ -270,10 +295,11 @@ Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& bu
   Result<ConvParams> p = conv_params(*window, packed, layer->x.layout, layer->y.layout, builder);
   if (!p) return p.error();
   Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
-                                              static_cast<size_t>(packed.rows), row_sums(weights, w[0]));
+                                              static_cast<size_t>(packed.rows), row_sums(weights, w[0]), true);
   if (!channels) return channels.error();
   if (small_c) p->by_kw = fast_div(1);
   p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->small_sums = channels->small_sums;
   p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
   p->epilogue = layer->epilogue;
   PreparedStep step = conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
@@ -308,7 +334,7 @@ Result<PreparedStep> prepare_direct_codes(const StepQuery& query, StepBuilder& b
   Result<const void*> device_w = builder.upload(weights.bytes().data(), weights.size_bytes());
   if (!device_w) return device_w.error();
   Result<Channels> channels =
-      upload_channels(query, builder, layer->x_codes, layer->y_scale, static_cast<size_t>(w[0]), {});
+      upload_channels(query, builder, layer->x_codes, layer->y_scale, static_cast<size_t>(w[0]), {}, false);
   if (!channels) return channels.error();
   p->w = *device_w, p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
   p->groups = static_cast<int>(groups_of(query));
@@ -325,13 +351,18 @@ Result<PreparedStep> prepare_depthwise(const StepQuery& query, StepBuilder& buil
   if (!p) return p.error();
   const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
   const auto taps = static_cast<size_t>(w[2] * w[3]), pitch = static_cast<size_t>(p->x_pitch);
-  std::vector<int8_t> packed(taps * pitch, 0);
-  for (size_t c = 0; c < static_cast<size_t>(w[0]); ++c)
-    for (size_t t = 0; t < taps; ++t) packed[t * pitch + c] = weights[c * taps + t];
+  // Windows of 3x3 have a kernel of their own, with the taps of a window row in one word per channel.
+  p->w_by_rows = p->kh == 3 && p->kw == 3 && p->dilation_h == 1 && p->dilation_w == 1 && p->stride_h == p->stride_w &&
+                 p->stride_h <= 2 && !layer->epilogue.has_residual;
+  std::vector<int8_t> packed(p->w_by_rows ? 3 * 4 * pitch : taps * pitch, 0);
+  for (size_t c = 0; c < static_cast<size_t>(w[0]); ++c) {
+    for (size_t t = 0; t < taps; ++t)
+      packed[p->w_by_rows ? (t / 3 * pitch + c) * 4 + t % 3 : t * pitch + c] = weights[c * taps + t];
+  }
   Result<const void*> device_w = builder.upload(packed);
   if (!device_w) return device_w.error();
   Result<Channels> channels =
-      upload_channels(query, builder, layer->x_codes, layer->y_scale, pitch, row_sums(weights, w[0]));
+      upload_channels(query, builder, layer->x_codes, layer->y_scale, pitch, row_sums(weights, w[0]), false);
   if (!channels) return channels.error();
   p->w = *device_w, p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
   p->x_zero = layer->x_codes.zero_point;
@@ -469,7 +500,7 @@ Result<PreparedStep> prepare_gemm_codes(const StepQuery& query, StepBuilder& bui
   if (s.k % 16 != 0) {
     Result<const void*> w = builder.upload(weights.bytes().data(), weights.size_bytes());
     if (!w) return w.error();
-    Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale, n, {});
+    Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale, n, {}, false);
     if (!channels) return channels.error();
     window.w = *w, window.multiplier = static_cast<const float*>(channels->multiplier), window.bias = channels->bias;
     window.x_zero = layer->x_codes.zero_point, window.epilogue = layer->epilogue;
@@ -478,10 +509,12 @@ Result<PreparedStep> prepare_gemm_codes(const StepQuery& query, StepBuilder& bui
   const PackedWeights packed = pack_weights(weights.bytes().data(), s.n, s.k, 1, 1, 1, false);
   Result<ConvParams> p = conv_params(window, packed, layer->x.layout, layer->y.layout, builder);
   if (!p) return p.error();
-  Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
-                                              static_cast<size_t>(packed.rows), row_sums(weights.as<int8_t>(), s.n));
+  Result<Channels> channels =
+      upload_channels(query, builder, layer->x_codes, layer->y_scale, static_cast<size_t>(packed.rows),
+                      row_sums(weights.as<int8_t>(), s.n), true);
   if (!channels) return channels.error();
   p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->small_sums = channels->small_sums;
   p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
   p->epilogue = layer->epilogue;
   return conv_choices(ConvType::u8s8, *p, false, layer->x, {}, layer->y, builder.device(), packed.bytes.size());

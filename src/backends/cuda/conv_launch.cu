@@ -1,11 +1,22 @@
+#include <vector>
+
 #include "backends/cuda/conv_entries.h"
 
 namespace octet::cuda {
 namespace {
 
+const std::vector<ConvEntry>& entries_u8s8() {
+  static const std::vector<ConvEntry> all = [] {
+    std::vector<ConvEntry> made(conv_entries_u8s8().begin(), conv_entries_u8s8().end());
+    made.insert(made.end(), conv_entries_u8s8_split().begin(), conv_entries_u8s8_split().end());
+    return made;
+  }();
+  return all;
+}
+
 std::span<const ConvEntry> entries(ConvType type) {
   switch (type) {
-    case ConvType::u8s8: return conv_entries_u8s8();
+    case ConvType::u8s8: return entries_u8s8();
     case ConvType::f16: return conv_entries_f16();
     case ConvType::f32: return conv_entries_f32();
     case ConvType::tf32: return conv_entries_tf32();
@@ -44,8 +55,13 @@ cudaError_t conv_setup() {
 cudaError_t launch_conv(ConvType type, int index, const ConvParams& p, int split, cudaStream_t stream) {
   const ConvEntry& e = entries(type)[static_cast<size_t>(index)];
   const int64_t tiles = int64_t{(p.m + e.tile.bm - 1) / e.tile.bm} * ((p.oc + e.tile.bn - 1) / e.tile.bn);
+  // A short K uses few stages, and what is left lets more CTAs live side by side.
+  const int k_tiles = (p.k_used + e.tile.k_bytes - 1) / e.tile.k_bytes;
+  const size_t shared_bytes =
+      e.tile.groups == 1 ? e.stage_bytes * static_cast<size_t>(k_tiles < e.tile.stages ? k_tiles : e.tile.stages)
+                         : e.shared_bytes;
   return launch(e.kernel, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(split)),
-                dim3(static_cast<unsigned>(e.threads)), e.shared_bytes, stream, p);
+                dim3(static_cast<unsigned>(e.threads)), shared_bytes, stream, p);
 }
 
 }  // namespace octet::cuda

@@ -150,47 +150,42 @@ __device__ __forceinline__ void load_words(uint32_t (&w)[V], const void* from) {
   }
 }
 
-/// The outputs of V neighbouring channels of one pixel, from exact sums. bias, multiplier: of these channels.
+/// Byte i % 4 of word w as float, less `zero` (2^23 and the code's zero point): 2^23 + b is the float of bits
+/// 0x4b0000bb.
+__device__ __forceinline__ float byte_less(uint32_t w, int i, float zero) {
+  return __fsub_rn(__uint_as_float(__byte_perm(w, 0x4B000000u, 0x7540u | static_cast<unsigned>(i % 4))), zero);
+}
+
+/// Codes of V products that carry 1/y_scale already. Adding 1.5 * 2^23 rounds once, to nearest even, and leaves the
+/// integer in the low bits; the clamp before it changes nothing, its bounds being integers. The zero point is added to
+/// the bytes, since it may be odd and ties go to even.
 template <int V>
-__device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc, const int32_t (&acc)[V],
-                                             const int32_t (&bias)[V], const float (&multiplier)[V]) {
-  const Epilogue& e = p.epilogue;
-  const bool wide = p.wide_store && oc + V <= p.oc;
-  const size_t y_at = static_cast<size_t>(m) * p.y_pitch + oc;
-  float v[V];
-  if (e.has_residual) {
-    uint32_t r[V / 4];
-    const auto* from = static_cast<const uint8_t*>(p.residual) + static_cast<size_t>(m) * p.r_pitch + oc;
-    if (wide) {
-      load_words<V / 4>(r, from);
-    } else {
+__device__ __forceinline__ void pack_codes(const Epilogue& e, const float (&v)[V], uint32_t (&w)[V / 4]) {
+  const float lo = static_cast<float>(e.lo - e.y_zero), hi = static_cast<float>(e.hi - e.y_zero);
+  const uint32_t zero = static_cast<uint32_t>(e.y_zero) * 0x01010101u;
 #pragma unroll
-      for (int i = 0; i < V / 4; ++i) r[i] = 0;
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) r[i / 4] |= static_cast<uint32_t>(from[i]) << (8 * (i % 4));
-    }
+  for (int i = 0; i < V / 4; ++i) {
+    uint32_t q[4];
 #pragma unroll
-    for (int i = 0; i < V; ++i)
-      v[i] = scaled(acc[i] + bias[i], multiplier[i], static_cast<int32_t>(r[i / 4] >> (8 * (i % 4)) & 255) - e.r_zero,
-                    e.r_multiplier);
-  } else {
-#pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = scaled(acc[i] + bias[i], multiplier[i]);
+    for (int j = 0; j < 4; ++j) q[j] = __float_as_uint(__fadd_rn(fminf(fmaxf(v[4 * i + j], lo), hi), 12582912.0f));
+    w[i] = __vadd4(__byte_perm(__byte_perm(q[0], q[1], 0x0040), __byte_perm(q[2], q[3], 0x0040), 0x5410), zero);
   }
+}
+
+/// V products act'(acc + bias) of one pixel as its dtype wants them; m, oc say where.
+template <int V>
+__device__ __forceinline__ void store_outputs(const ConvParams& p, size_t y_at, int oc, bool wide, float (&v)[V]) {
+  const Epilogue& e = p.epilogue;
   if (e.to == Store::u8) {
-    uint32_t w[V / 4];
     if (e.on_values) {
 #pragma unroll
-      for (int i = 0; i < V; ++i) v[i] = __fmul_rn(activate(e.act, e.p0, e.p1, v[i]), e.inverse_y_scale);
+      for (int i = 0; i < V; ++i) {
+        v[i] = __fmul_rn(activate(e.act, e.p0, e.p1, v[i]), e.inverse_y_scale);
+        v[i] = isnan(v[i]) ? 0.0f : v[i];
+      }
     }
-    const float lo = static_cast<float>(e.lo - e.y_zero), hi = static_cast<float>(e.hi - e.y_zero);
-    const uint32_t zero = static_cast<uint32_t>(e.y_zero) * 0x01010101u;
-#pragma unroll
-    for (int i = 0; i < V / 4; ++i) {
-      const uint32_t a = __byte_perm(rounded(v[4 * i], lo, hi), rounded(v[4 * i + 1], lo, hi), 0x0040);
-      const uint32_t b = __byte_perm(rounded(v[4 * i + 2], lo, hi), rounded(v[4 * i + 3], lo, hi), 0x0040);
-      w[i] = __vadd4(__byte_perm(a, b, 0x5410), zero);
-    }
+    uint32_t w[V / 4];
+    pack_codes<V>(e, v, w);
     auto* to = static_cast<uint8_t*>(p.y) + y_at;
     if (wide) {
       store_words<V / 4>(to, w);
@@ -220,6 +215,57 @@ __device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc,
   }
 }
 
+/// The outputs of V neighbouring channels of one pixel, from exact sums. bias, multiplier: of these channels; where
+/// p.small_sums holds, bias has the bits of 1.5 * 2^23 added, so that the sum is an integer below 2^22 in float's own
+/// bits and one exact subtraction converts it.
+template <int V>
+__device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc, const int32_t (&acc)[V],
+                                             const int32_t (&bias)[V], const float (&multiplier)[V]) {
+  const Epilogue& e = p.epilogue;
+  const bool wide = p.wide_store && oc + V <= p.oc;
+  float v[V];
+  if (p.small_sums) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = __fsub_rn(__int_as_float(acc[i] + bias[i]), 12582912.0f);
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = __int2float_rn(acc[i] + bias[i]);
+  }
+  if (e.has_residual) {
+    uint32_t r[V / 4];
+    const auto* from = static_cast<const uint8_t*>(p.residual) + static_cast<size_t>(m) * p.r_pitch + oc;
+    if (wide) {
+      load_words<V / 4>(r, from);
+    } else {
+#pragma unroll
+      for (int i = 0; i < V / 4; ++i) r[i] = 0;
+      for (int i = 0; i < V; ++i)
+        if (oc + i < p.oc) r[i / 4] |= static_cast<uint32_t>(from[i]) << (8 * (i % 4));
+    }
+    const float zero = 8388608.0f + static_cast<float>(e.r_zero);
+#pragma unroll
+    for (int i = 0; i < V; ++i)
+      v[i] = __fmaf_rn(v[i], multiplier[i], __fmul_rn(byte_less(r[i / 4], i, zero), e.r_multiplier));
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = __fmul_rn(v[i], multiplier[i]);
+  }
+  store_outputs<V>(p, static_cast<size_t>(m) * p.y_pitch + oc, oc, wide, v);
+}
+
+/// act() of V values with the choice made once; no activation, ReLU and Clip are a clamp.
+template <int V>
+__device__ __forceinline__ void activate_all(const Epilogue& e, float (&v)[V]) {
+  if (e.act == Act::none) return;
+  if (e.act == Act::relu) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = keep_max(v[i], 0.0f);
+    return;
+  }
+#pragma unroll 1
+  for (int i = 0; i < V; ++i) v[i] = activate(e.act, e.p0, e.p1, v[i]);
+}
+
 /// The same for float layers: act(acc + bias + residual).
 template <bool Half, int V>
 __device__ __forceinline__ void finish_values(const ConvParams& p, int m, int oc, const float (&acc)[V],
@@ -246,12 +292,12 @@ __device__ __forceinline__ void finish_values(const ConvParams& p, int m, int oc
           if (oc + i < p.oc) v[i] += __half2float(from[i]);
       }
     }
+    activate_all<V>(e, v);
     auto* to = static_cast<__half*>(p.y) + y_at;
     uint32_t w[V / 2];
 #pragma unroll
     for (int i = 0; i < V / 2; ++i) {
-      const __half2 h =
-          __floats2half2_rn(activate(e.act, e.p0, e.p1, v[2 * i]), activate(e.act, e.p0, e.p1, v[2 * i + 1]));
+      const __half2 h = __floats2half2_rn(v[2 * i], v[2 * i + 1]);
       w[i] = *reinterpret_cast<const uint32_t*>(&h);
     }
     if (wide) {
@@ -267,9 +313,10 @@ __device__ __forceinline__ void finish_values(const ConvParams& p, int m, int oc
       for (int i = 0; i < V; ++i)
         if (oc + i < p.oc) v[i] += from[i];
     }
+    activate_all<V>(e, v);
     uint32_t w[V];
 #pragma unroll
-    for (int i = 0; i < V; ++i) w[i] = __float_as_uint(activate(e.act, e.p0, e.p1, v[i]));
+    for (int i = 0; i < V; ++i) w[i] = __float_as_uint(v[i]);
     if (wide) {
       store_words<V>(to, w);
     } else {
@@ -414,6 +461,18 @@ struct ConvKernel {
     }
   }
 
+  /// The tile's part of the residual on its way into L2 while the products are summed.
+  static __device__ __forceinline__ void prefetch_residual(const ConvParams& p, int m, int n0, int group) {
+    if (group != 0) return;
+    constexpr int k_element = T == ConvType::u8s8 ? 1 : T == ConvType::f16 ? 2 : 4;
+    for (int row = m; row < m - static_cast<int>(threadIdx.x % k_group) + BM && row < p.m; row += k_group) {
+      const auto* from =
+          static_cast<const char*>(p.residual) + (static_cast<int64_t>(row) * p.r_pitch + n0) * k_element;
+      for (int at = 0; at < BN * k_element && n0 * k_element + at < p.r_pitch * k_element; at += 128)
+        asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at));
+    }
+  }
+
   static __device__ __forceinline__ void multiply_stage(Acc (&acc)[k_mi][k_ni][4], uint32_t stage, int wm, int wn,
                                                         int lane) {
     const int a_row = wm * k_m + (lane & 15), a_chunk = lane >> 4;
@@ -441,13 +500,15 @@ struct ConvKernel {
     const int n_tiles = (p.oc + BN - 1) / BN, tile = blockIdx.x;
     const int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
     const uint32_t ring = shared_address(shared) + group * k_ring;
-    const int step = WK * gridDim.y, first = blockIdx.y * WK + group, k_tiles = p.k_bytes / BK;
+    const int step = WK * gridDim.y, first = blockIdx.y * WK + group;
+    const int k_tiles = (p.k_used + BK - 1) / BK;
     const int count = first < k_tiles ? (k_tiles - first + step - 1) / step : 0;
     const Rows rows = rows_of(p, tid, m0, n0);
 #pragma unroll
     for (int s = 0; s < Stages - 1; ++s)
       if (s < count) copy_weights(p, rows, ring + s * k_stage, first + s * step);
     grid_wait();
+    if (p.epilogue.has_residual) prefetch_residual(p, m0 + tid, n0, group);
 #pragma unroll
     for (int s = 0; s < Stages - 1; ++s) {
       if (s < count) copy_pixels(p, rows, ring + s * k_stage, first + s * step);
@@ -604,13 +665,17 @@ struct ConvEntry {
   ConvTile tile;
   void (*kernel)(ConvParams);
   int threads;
-  size_t shared_bytes;
+  size_t shared_bytes, stage_bytes;
 };
 
 template <ConvType T, int BM, int BN, int WM, int WN, int WK, int BK, int Stages, bool SmallC = false>
 ConvEntry conv_entry(const char* name) {
   using K = ConvKernel<T, BM, BN, WM, WN, WK, BK, Stages, SmallC>;
-  return {{name, BM, BN, K::k_group, WK, BK, Stages, SmallC}, conv_kernel<K, K::k_threads>, K::k_threads, K::k_shared};
+  return {{name, BM, BN, K::k_group, WK, BK, Stages, SmallC},
+          conv_kernel<K, K::k_threads>,
+          K::k_threads,
+          K::k_shared,
+          K::k_stage};
 }
 
 }  // namespace octet::cuda

@@ -244,8 +244,11 @@ __global__ void __launch_bounds__(384, 1) wgmma_kernel(const __grid_constant__ C
 template <int BN, int Stages>
 ConvEntry wgmma_entry(const char* name) {
   using W = Wgmma<BN, Stages>;
-  return {
-      {name, W::BM, BN, W::k_threads, 1, W::BK, Stages, false}, wgmma_kernel<BN, Stages>, W::k_threads, W::k_shared};
+  return {{name, W::BM, BN, W::k_threads, 1, W::BK, Stages, false},
+          wgmma_kernel<BN, Stages>,
+          W::k_threads,
+          W::k_shared,
+          W::k_stage};
 }
 
 const ConvEntry* entries() {
@@ -267,6 +270,9 @@ cudaError_t wgmma_setup() {
     const cudaError_t set = cudaFuncSetAttribute(entries()[i].kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                  static_cast<int>(entries()[i].shared_bytes));
     if (set != cudaSuccess) return set;
+    const cudaError_t split = cudaFuncSetAttribute(entries()[i].kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                                   cudaSharedmemCarveoutMaxShared);
+    if (split != cudaSuccess) return split;
   }
   return cudaSuccess;
 }

@@ -46,7 +46,9 @@ struct ConvParams {
   int x_pitch = 16;                           // bytes from pixel to pixel
   int y_pitch = 16, r_pitch = 16;             // elements
   int k_bytes = 128;                          // bytes of a weight row, a multiple of 128
+  int k_used = 128;                           // those that hold weights; the rest is zero
   int taps = 1;                               // rows of kw pixels when small_c
+  bool small_sums = false;                    // every sum lies within +-2^22: bias has the bits of 1.5 * 2^23 added
   bool pointwise = false;                     // 1x1, stride 1, no padding
   bool wide_store = true;                     // rows of y (and residual) keep 16-byte alignment
   uint32_t fill = 0;                          // the code of real zero, four times
@@ -69,6 +71,7 @@ struct WindowParams {
   int groups = 1;
   int x_zero = 0;
   bool include_pad = false;
+  bool w_by_rows = false;           // depthwise 3x3: weights are [3][x_pitch] words of three taps and a zero
   double x_scale = 1, y_scale = 1;  // average pools of codes: m = (float)(x_scale / (y_scale * count))
   Epilogue epilogue;
 };

@@ -285,11 +285,18 @@ Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHoo
   };
   std::vector<size_t> sizes;
   for (const ValueId v : plan_->graph.inputs) sizes.push_back(dense_bytes(plan_->graph, v));
-  for (size_t i = 0; i < sizes.size(); ++i)
-    if (sizes[i] > 0) std::memcpy(w.staged_inputs[i].get(), io.inputs[i].data, sizes[i]);
   mark(0);
-  for (size_t i = 0; i < sizes.size(); ++i)
-    then(cudaMemcpyAsync(w.inputs[i].get(), w.staged_inputs[i].get(), sizes[i], cudaMemcpyHostToDevice, stream));
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    // Piece by piece, so that one travels to the device while the host copies the next.
+    constexpr size_t k_piece = size_t{2} << 20;
+    auto* const device = static_cast<std::byte*>(w.inputs[i].get());
+    auto* const staged = static_cast<std::byte*>(w.staged_inputs[i].get());
+    for (size_t at = 0; at < sizes[i]; at += k_piece) {
+      const size_t bytes = std::min(k_piece, sizes[i] - at);
+      std::memcpy(staged + at, io.inputs[i].data + at, bytes);
+      then(cudaMemcpyAsync(device + at, staged + at, bytes, cudaMemcpyHostToDevice, stream));
+    }
+  }
   mark(1);
   const int repeats = hooks.device_times ? std::max(hooks.device_times->repeats, 1) : 1;
   if (hooks.tap || hooks.step_seconds) {

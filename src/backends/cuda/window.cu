@@ -160,6 +160,101 @@ __global__ void depthwise_u8s8(const __grid_constant__ WindowParams p) {
   }
 }
 
+/// u8 x s8, four products added to c.
+__device__ __forceinline__ int32_t dot4(uint32_t x, uint32_t w, int32_t c) {
+  int32_t d;
+  asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(x), "r"(w), "r"(c));
+  return d;
+}
+/// Four pixels of four channels as four channels of four pixels.
+__device__ __forceinline__ void transpose(const uint32_t (&pixel)[4], uint32_t (&channel)[4]) {
+  const uint32_t a = __byte_perm(pixel[0], pixel[1], 0x5140), b = __byte_perm(pixel[2], pixel[3], 0x5140);
+  const uint32_t c = __byte_perm(pixel[0], pixel[1], 0x7362), d = __byte_perm(pixel[2], pixel[3], 0x7362);
+  channel[0] = __byte_perm(a, b, 0x5410), channel[1] = __byte_perm(a, b, 0x7632);
+  channel[2] = __byte_perm(c, d, 0x5410), channel[3] = __byte_perm(c, d, 0x7632);
+}
+
+/// Windows of 3x3, dilation 1: four channels of four neighbouring outputs a thread. The pixels of a window row are
+/// turned to one word per channel, so that three taps are one dot product. Weights: [3][x_pitch] words of three taps
+/// and a zero.
+template <int Stride>
+__global__ void __launch_bounds__(128) depthwise_3x3_u8s8(const __grid_constant__ WindowParams p) {
+  constexpr int k_outputs = 4, k_pixels = Stride == 1 ? 8 : 12, k_needed = (k_outputs - 1) * Stride + 3;
+  const int words = p.y_pitch / 4, strips = (p.ow + k_outputs - 1) / k_outputs;
+  const int64_t index = index_here();
+  if (index >= int64_t{p.batch} * p.oh * strips * words) {
+    grid_wait();
+    return;
+  }
+  const int word = static_cast<int>(index % words), strip = static_cast<int>(index / words % strips);
+  const int64_t row = index / words / strips;
+  const int oh = static_cast<int>(row % p.oh), n = static_cast<int>(row / p.oh), ow0 = strip * k_outputs;
+  uint4 w[3];
+#pragma unroll
+  for (int i = 0; i < 3; ++i) w[i] = static_cast<const uint4*>(p.w)[i * words + word];
+  const int4 bias = static_cast<const int4*>(p.bias)[word];
+  const float4 m4 = reinterpret_cast<const float4*>(p.multiplier)[word];
+  const uint32_t outside = static_cast<uint32_t>(p.x_zero) * 0x01010101u;
+  int32_t acc[k_outputs][4];
+#pragma unroll
+  for (int o = 0; o < k_outputs; ++o) acc[o][0] = bias.x, acc[o][1] = bias.y, acc[o][2] = bias.z, acc[o][3] = bias.w;
+  grid_wait();
+  const auto* x = static_cast<const uint8_t*>(p.x) + int64_t{n} * p.ih * p.iw * p.x_pitch + word * 4;
+  const int iw0 = ow0 * Stride - p.pad_left;
+  uint32_t pixel[3][k_pixels];
+#pragma unroll
+  for (int i = 0; i < 3; ++i) {
+    const int ih = oh * Stride - p.pad_top + i;
+    const bool row_inside = ih >= 0 && ih < p.ih;
+    const uint8_t* from = x + (int64_t{ih} * p.iw + iw0) * p.x_pitch;
+#pragma unroll
+    for (int j = 0; j < k_pixels; ++j) {
+      pixel[i][j] = outside;
+      if (j < k_needed && row_inside && iw0 + j >= 0 && iw0 + j < p.iw)
+        pixel[i][j] = *reinterpret_cast<const uint32_t*>(from + j * p.x_pitch);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < 3; ++i) {
+    uint32_t channel[k_pixels / 4][4];
+#pragma unroll
+    for (int q = 0; q < k_pixels / 4; ++q)
+      transpose({pixel[i][4 * q], pixel[i][4 * q + 1], pixel[i][4 * q + 2], pixel[i][4 * q + 3]}, channel[q]);
+    const uint32_t wc[4] = {w[i].x, w[i].y, w[i].z, w[i].w};
+#pragma unroll
+    for (int o = 0; o < k_outputs; ++o) {
+      const int first = o * Stride;
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const uint32_t taps = first % 4 == 0
+                                  ? channel[first / 4][c]
+                                  : __funnelshift_r(channel[first / 4][c], channel[first / 4 + 1][c], 8 * (first % 4));
+        acc[o][c] = dot4(taps, wc[c], acc[o][c]);
+      }
+    }
+  }
+  const float m[4] = {m4.x, m4.y, m4.z, m4.w};
+  const Epilogue& e = p.epilogue;
+  const float lo = static_cast<float>(e.lo - e.y_zero), hi = static_cast<float>(e.hi - e.y_zero);
+  const uint32_t zero = static_cast<uint32_t>(e.y_zero) * 0x01010101u;
+#pragma unroll
+  for (int o = 0; o < k_outputs; ++o) {
+    if (ow0 + o >= p.ow) break;
+    const size_t at = (row * p.ow + ow0 + o) * p.y_pitch + word * 4;
+    if (e.to == Store::u8 && !e.on_values) {
+      uint32_t q[4];
+#pragma unroll
+      for (int c = 0; c < 4; ++c)
+        q[c] = __float_as_uint(__fadd_rn(fminf(fmaxf(scaled(acc[o][c], m[c]), lo), hi), 12582912.0f));
+      *reinterpret_cast<uint32_t*>(static_cast<uint8_t*>(p.y) + at) =
+          __vadd4(__byte_perm(__byte_perm(q[0], q[1], 0x0040), __byte_perm(q[2], q[3], 0x0040), 0x5410), zero);
+    } else {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) store_output(p, at + c, scaled(acc[o][c], m[c]));
+    }
+  }
+}
+
 /// Taps [begin, end) of output o that lie inside, and how many lie inside the padded input.
 struct Taps {
   int begin, end, padded;
@@ -191,17 +286,28 @@ struct Maximum<uint32_t> {
   static __device__ uint32_t lowest() { return 0; }
   static __device__ uint32_t of(uint32_t a, uint32_t b) { return __vmaxu4(a, b); }
 };
-template <>
-struct Maximum<float> {
-  static __device__ float lowest() { return -INFINITY; }
-  static __device__ float of(float a, float b) { return isnan(b) || b > a ? b : a; }
+struct alignas(16) Half8 {
+  __half2 pair[4];
 };
 template <>
-struct Maximum<__half> {
-  static __device__ __half lowest() { return __ushort_as_half(0xfc00); }
-  static __device__ __half of(__half a, __half b) { return __hisnan(b) || __hgt(b, a) ? b : a; }
+struct Maximum<Half8> {
+  static __device__ Half8 lowest() {
+    const __half2 low = __half2half2(__ushort_as_half(0xfc00));
+    return {{low, low, low, low}};
+  }
+  static __device__ Half8 of(Half8 a, Half8 b) {
+    for (int i = 0; i < 4; ++i) a.pair[i] = __hmax2_nan(a.pair[i], b.pair[i]);
+    return a;
+  }
 };
-
+template <>
+struct Maximum<float4> {
+  static __device__ float largest(float a, float b) { return isnan(b) || b > a ? b : a; }
+  static __device__ float4 lowest() { return make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY); }
+  static __device__ float4 of(float4 a, float4 b) {
+    return make_float4(largest(a.x, b.x), largest(a.y, b.y), largest(a.z, b.z), largest(a.w, b.w));
+  }
+};
 /// V: what a thread takes of a pixel; channels: pitch in V.
 template <class V>
 __global__ void max_pool(const __grid_constant__ WindowParams p, int channels) {
@@ -281,6 +387,17 @@ __global__ void global_average_u8(const __grid_constant__ WindowParams p) {
   store_output(p, int64_t{blockIdx.y} * p.y_pitch + c, scaled(acc, m));
 }
 
+/// Small kernels take the convolutions' split of L1 and shared memory, so that they can follow each other without
+/// draining the chip; large ones want their L1.
+template <class Kernel>
+Kernel beside_convolutions(Kernel kernel, int64_t threads) {
+  if (threads < 400000)
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  else
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutDefault);
+  return kernel;
+}
+
 int64_t outputs(const WindowParams& p, int64_t channels) { return int64_t{p.batch} * p.oh * p.ow * channels; }
 
 }  // namespace
@@ -297,6 +414,11 @@ cudaError_t launch_direct_float(const WindowParams& p, Store store, cudaStream_t
 cudaError_t launch_depthwise_u8s8(const WindowParams& p, cudaStream_t stream) {
   const int words = p.y_pitch / 4;
   const int64_t all = outputs(p, words);
+  if (p.w_by_rows) {
+    const int64_t threads = int64_t{p.batch} * p.oh * ((p.ow + 3) / 4) * words;
+    return launch(beside_convolutions(p.stride_h == 1 ? depthwise_3x3_u8s8<1> : depthwise_3x3_u8s8<2>, threads),
+                  blocks_for(threads, 128), 128, 0, stream, p);
+  }
   if (all < 200000) return launch(depthwise_u8s8<1>, blocks_for(all, 128), 128, 0, stream, p);
   return launch(depthwise_u8s8<4>, blocks_for(int64_t{p.batch} * p.oh * ((p.ow + 3) / 4) * words, 128), 128, 0, stream,
                 p);
@@ -304,12 +426,14 @@ cudaError_t launch_depthwise_u8s8(const WindowParams& p, cudaStream_t stream) {
 
 cudaError_t launch_max_pool(const WindowParams& p, Store store, cudaStream_t stream) {
   if (store == Store::f32)
-    return launch(max_pool<float>, blocks_for(outputs(p, p.x_pitch), k_threads), k_threads, 0, stream, p, p.x_pitch);
+    return launch(max_pool<float4>, blocks_for(outputs(p, p.x_pitch / 4), k_threads), k_threads, 0, stream, p,
+                  p.x_pitch / 4);
   if (store == Store::f16)
-    return launch(max_pool<__half>, blocks_for(outputs(p, p.x_pitch), k_threads), k_threads, 0, stream, p, p.x_pitch);
+    return launch(max_pool<Half8>, blocks_for(outputs(p, p.x_pitch / 8), k_threads), k_threads, 0, stream, p,
+                  p.x_pitch / 8);
   if (p.x_pitch % 16 == 0)
-    return launch(max_pool<uint4>, blocks_for(outputs(p, p.x_pitch / 16), k_threads), k_threads, 0, stream, p,
-                  p.x_pitch / 16);
+    return launch(beside_convolutions(max_pool<uint4>, outputs(p, p.x_pitch / 16)),
+                  blocks_for(outputs(p, p.x_pitch / 16), k_threads), k_threads, 0, stream, p, p.x_pitch / 16);
   return launch(max_pool<uint32_t>, blocks_for(outputs(p, p.x_pitch / 4), k_threads), k_threads, 0, stream, p,
                 p.x_pitch / 4);
 }
@@ -325,8 +449,9 @@ cudaError_t launch_average_pool(const WindowParams& p, Store store, cudaStream_t
 }
 
 cudaError_t launch_global_average_u8(const WindowParams& p, cudaStream_t stream) {
-  return launch(global_average_u8, dim3(static_cast<unsigned>((p.x_pitch + 127) / 128), static_cast<unsigned>(p.batch)),
-                256, 0, stream, p);
+  return launch(beside_convolutions(global_average_u8, p.batch * p.c),
+                dim3(static_cast<unsigned>((p.x_pitch + 127) / 128), static_cast<unsigned>(p.batch)), 256, 0, stream,
+                p);
 }
 
 }  // namespace octet::cuda
