@@ -55,7 +55,8 @@ def main():
         torch = {"torch": "not installed", "rows": []}
     peers = {(r["model"], r["batch"], r["how"]): r["ms"] for r in torch["rows"] if r["ms"]}
     print("# GPU benchmarks\n")
-    print(f"Written by `bench/gpu/run.sh` from a run of {datetime.date.fromtimestamp(os.path.getmtime(os.path.join(folder, "nvidia-smi.txt")))}; not edited by hand.\n")
+    day = datetime.date.fromtimestamp(os.path.getmtime(os.path.join(folder, "nvidia-smi.txt")))
+    print(f"Written by `bench/gpu/run.sh` from a run of {day}; not edited by hand.\n")
     print(f"GPU: {rows[0]['device'] if rows else 'none'}. PyTorch {torch['torch']}. Clocks and power limit, before and after:\n")
     print("```\n" + text(folder, "clocks_before.csv") + "\n" + text(folder, "clocks_after.csv").split("\n")[-1] + "\n```\n")
     print("compute: one run inside a row of runs of one CUDA graph, inputs in device memory, median of 30 samples. single: one run between two events.\n"
