@@ -133,7 +133,7 @@ def ort_quantization():
         if cells[0] == "model":
             header = cells
         elif len(header) == 8 and header[2] == "u8 MinMax" and len(cells) == 8:
-            for title, cell in zip(header[2:], cells[2:]):
+            for title, cell in zip(header[2:], cells[2:] if '/' in cells[2] else []):
                 found.setdefault((cells[0], title[:2]), []).append(f"{title[3:]} {cell.split('/')[1].strip()}")
         elif header[1:3] == ["activations", "calibration"] and cells[1] in ("u8", "s8"):
             found.setdefault((cells[0], cells[1]), []).append(f"{cells[2]} {cells[4].split('(')[0].strip()}")

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -98,6 +100,50 @@ TEST(Calibration, the_ranges_do_not_depend_on_batch_order_or_threads) {
     ASSERT_EQ(calibrate("shapes-train:50", std::string("--quiet ") + other, "other.json").status, 0);
     EXPECT_EQ(read(scratch() + "/other.json"), read(scratch() + "/one.json")) << other;
   }
+}
+
+TEST(Calibration, the_ranges_do_not_depend_on_the_order_of_the_samples) {
+  constexpr size_t k_samples_count = 13;
+  const std::vector<float> values = ramp(k_samples_count * 3072);
+  std::vector<float> other;
+  for (size_t i = 0; i < k_samples_count; ++i) {
+    const auto from = values.begin() + static_cast<ptrdiff_t>((i * 5 % k_samples_count) * 3072);
+    other.insert(other.end(), from, from + 3072);
+  }
+  write(scratch() + "/order.npy", npy("13, 3, 32, 32", values));
+  write(scratch() + "/shuffled.npy", npy("13, 3, 32, 32", other));
+  const auto tensors = [](const std::string& name, const std::string& batch) {
+    const std::string to = scratch() + "/order.json";
+    EXPECT_EQ(octet("calibrate " + k_model + " --quiet --batch " + batch + " --calib-data " + scratch() + "/" + name +
+                    ".npy -o " + to)
+                  .status,
+              0);
+    const std::string json = read(to);
+    return json.substr(json.find("\"tensors\""));
+  };
+  const std::string expected = tensors("order", "8");
+  for (const char* batch : {"1", "3", "8"}) EXPECT_EQ(tensors("shuffled", batch), expected) << batch;
+}
+
+/// Most memory that the program held, in KiB.
+long peak_of(const std::string& samples) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string to = scratch() + "/memory.json", data = "shapes-train:" + samples;
+    ::execl(OCTET_PROGRAM, OCTET_PROGRAM, "calibrate", k_model.c_str(), "--preprocess", "rgb,norm=half", "--calib-data",
+            data.c_str(), "--limit", "0", "--batch", "1", "--quiet", "-o", to.c_str(), nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  struct rusage usage = {};
+  ::wait4(child, &status, 0, &usage);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << samples;
+  return usage.ru_maxrss;
+}
+
+TEST(Calibration, ten_batches_and_a_thousand_take_the_same_memory) {
+  const long few = peak_of("10"), many = peak_of("1000");
+  EXPECT_LT(static_cast<double>(many), 1.05 * static_cast<double>(few) + 1024) << few << " and " << many << " KiB";
 }
 
 TEST(Calibration, refuses_to_run_on_nothing_and_names_it) {
