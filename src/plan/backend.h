@@ -45,8 +45,8 @@ struct Bindings {
 
 /// One run as the device's own clock saw it, in seconds.
 struct DeviceTimes {
-  int repeats = 1;  // asked for: compute runs so often in a row, and its time is divided by it
   double h2d = 0, compute = 0, d2h = 0;
+  int repeats = 1;  // asked for: compute runs so often in a row, and its time is divided by it
 };
 
 struct RunHooks {
