@@ -42,6 +42,9 @@ struct CalibrateSpec {
   int64_t auto_samples = 128;                         // at most a quarter of the data is held out for auto
   std::map<std::string, Dims> shapes = {};            // of inputs with free extents beside the batch
   bool per_channel = false;                           // the ends of each channel too
+  // The pytorch-quantization toolkit's histograms and searches, defects included: depends on batch and order. Neither
+  // auto nor per_channel.
+  bool ref_compat = false;
 };
 
 /// The ranges of all activations of a float model, for all methods. `ranges` is the JSON of docs/ranges_format.md.

@@ -1,4 +1,4 @@
-#include "calibrate/calibrate.h"
+#include "calibrate/calibrate_as_toolkit.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -67,9 +67,10 @@ class Task {
     split_samples(data_.size(), method_ == CalibrationMethod::automatic ? spec_.auto_samples : 0, options.samples,
                   held_out);
     say_forecast(options);
-    Result<Calibrated> made = calibrate(engine_, data_, options);
+    Result<Calibrated> made = spec_.ref_compat ? as_toolkit(options) : calibrate(engine_, data_, options);
     if (!made) return within(model_.path(), made.error());
-    std::vector<std::string> notes = group_.rank() == 0 ? lines_of(made->report) : std::vector<std::string>();
+    std::vector<std::string> notes =
+        group_.rank() == 0 && !spec_.ref_compat ? lines_of(made->report) : std::vector<std::string>();
     if (method_ == CalibrationMethod::automatic)
       if (Result<Done> done = choose(*made, held_out, notes); !done) return within(model_.path(), done.error());
     describe(made->table);
@@ -106,6 +107,15 @@ class Task {
                std::to_string(options.points.size()) + " tensors, " + mebibytes(f.engine_bytes) +
                " for the network and one batch of " + std::to_string(engine_->input(0).shape ? data_batch() : 1) +
                "; more samples need no more");
+  }
+
+  Result<Calibrated> as_toolkit(const CalibrateOptions& options) const {
+    Result<CalibrationTable> table = calibrate_as_toolkit(engine_, data_, options);
+    if (!table) return table.error();
+    Calibrated made;
+    made.table = *std::move(table);
+    made.table.source = "pytorch-quantization's rules (--ref-compat), batches of " + std::to_string(data_batch());
+    return made;
   }
 
   int64_t data_batch() const {
@@ -224,6 +234,9 @@ Result<Ranges> calibrate(const Model& model, const CalibrateSpec& spec) {
   if (!method) return unknown_method(spec.method);
   if (spec.target != "octet" && spec.target != "tensorrt")
     return Error{ErrorCode::bad_argument, "--target " + spec.target + ": unknown; use octet or tensorrt"};
+  if (spec.ref_compat && (*method == CalibrationMethod::automatic || spec.per_channel))
+    return Error{ErrorCode::bad_argument,
+                 "--ref-compat is the toolkit's calibration, which has neither --method auto nor --per-channel"};
   if (model.is_quantized())
     return Error{ErrorCode::bad_argument,
                  model.path() + " is quantized already (it holds Q/DQ nodes): calibrate the float model"};

@@ -14,7 +14,7 @@ struct Flags {
   int threads = 1;
   int64_t batch = 8, auto_samples = 128;
   std::string target = "octet";
-  bool per_channel = false;
+  bool per_channel = false, ref_compat = false;
   std::vector<std::string> shapes, skip_passes;
   OutputFlags output;
 };
@@ -38,6 +38,7 @@ int calibrate_model(const Flags& f) {
   spec.auto_samples = f.auto_samples;
   spec.shapes = *std::move(shapes);
   spec.per_channel = f.per_channel;
+  spec.ref_compat = f.ref_compat;
   const Result<Ranges> ranges = calibrate(*model, spec);
   if (!ranges) return speaks ? fail(ranges.error()) : 1;
   if (!speaks) return 0;
@@ -82,6 +83,8 @@ Action add(CLI::App& sub) {
       ->capture_default_str()
       ->check(at_least(4));
   sub.add_flag("--per-channel", f->per_channel, "the ends of each channel too");
+  sub.add_flag("--ref-compat", f->ref_compat,
+               "the pytorch-quantization toolkit's histograms and searches, defects included");
   sub.add_option("--shapes", f->shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_option("-o,--output", f->output_file, "ranges file to write")->capture_default_str();

@@ -51,11 +51,12 @@ double divergence(const std::vector<double>& h, size_t kept, size_t levels, std:
   for (size_t begin = 0; begin < kept;) {
     // Bins of one level are neighbours: floor(k * levels / kept) is the same.
     const size_t level = begin * levels / kept;
-    size_t end = begin, filled = 0;
+    const size_t end = ((level + 1) * kept + levels - 1) / levels;
+    size_t filled = 0;
     double mass = 0;
-    for (; end < kept && end * levels / kept == level; ++end) {
-      mass += h[end];
-      filled += h[end] != 0;
+    for (size_t k = begin; k < end; ++k) {
+      mass += h[k];
+      filled += h[k] != 0;
     }
     for (size_t k = begin; k < end; ++k) q[k] = h[k] != 0 ? mass / static_cast<double>(filled) : 0.0;
     begin = end;
