@@ -1,5 +1,10 @@
 #include "base/isa.h"
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -24,6 +29,26 @@ bool has_f16c() {
 }
 #endif
 
+#if defined(__x86_64__)
+/// CPUID.(EAX=7,ECX=0):EDX bits 24 (AMX-TILE) and 25 (AMX-INT8), and the kernel's permission for the tiles' 8 KB of
+/// state, which a process has to ask for once (Documentation/arch/x86/xstate.rst). A refusal means: not available.
+bool has_amx() {
+  static const bool has = [] {
+    unsigned a = 7, b = 0, c = 0, d = 0;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    constexpr unsigned k_tile_and_int8 = 3u << 24;
+    if ((d & k_tile_and_int8) != k_tile_and_int8) return false;
+#if defined(__linux__)
+    constexpr long k_arch_req_xcomp_perm = 0x1023, k_xtiledata = 18;
+    return syscall(SYS_arch_prctl, k_arch_req_xcomp_perm, k_xtiledata) == 0;
+#else
+    return false;
+#endif
+  }();
+  return has;
+}
+#endif
+
 bool runs(Isa isa) {
 #if defined(__x86_64__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
@@ -40,7 +65,7 @@ bool runs(Isa isa) {
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vnni");
-    case Isa::amx: return false;  // no AMX kernels yet; their place is kept in the enum
+    case Isa::amx: return runs(Isa::avx512_vnni) && has_amx();
   }
 #endif
   return isa == Isa::scalar;

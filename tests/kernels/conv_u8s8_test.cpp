@@ -8,9 +8,39 @@
 
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
+#include "kernels/conv_u8s8/amx_layer.h"
 
 namespace octet {
 namespace {
+
+/// The AMX layer with plain loops in place of its tiles: what surrounds them is tested on machines without AMX too.
+constexpr std::string_view k_emulated_amx = "emulated amx";
+
+void emulated_sums(const ConvAmxBlock& block) {
+  const auto* weights = static_cast<const int8_t*>(block.weights);
+  for (int r = 0; r < 16 * block.row_tiles; ++r)
+    for (int v = 0; v < block.vectors; ++v)
+      for (int lane = 0; lane < 16; ++lane) {
+        int32_t sum = 0;
+        for (int64_t k = 0; k < 64 * block.steps; ++k) {
+          const int64_t tile = k / 64 * block.vectors + v;
+          sum += block.a[r * block.a_stride + k] * weights[tile * 1024 + k % 64 / 4 * 64 + lane * 4 + k % 4];
+        }
+        block.sums[r * k_amx_block_channels + 16 * v + lane] = sum;
+      }
+}
+
+ConvAmxKernel emulated_amx() {
+  ConvAmxKernel kernel = conv_amx_kernel;
+  kernel.configure = [] {};
+  kernel.sums = emulated_sums;
+  return kernel;
+}
+
+bool has_isa(Isa isa) {
+  const std::vector<Isa> isas = available_isas();
+  return std::find(isas.begin(), isas.end(), isa) != isas.end();
+}
 
 /// A layer and its data. Fill the fields, then run on any ISA.
 struct Layer {
@@ -45,6 +75,7 @@ struct Layer {
     desc.weights = weights;
     desc.bias = bias;
     desc.multiplier = multiplier;
+    if (variant == k_emulated_amx) return make_conv_u8s8_amx(desc, emulated_amx(), CutBy::automatic, Isa::avx512_vnni);
     return ConvU8S8::make(desc, isa, variant);
   }
 
@@ -78,8 +109,10 @@ template <class T>
 void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
   const std::vector<T> want = layer.run<T>(Isa::scalar, 1);
   const Isa isa = available_isas().back();
-  for (const int workers : threads)
-    for (const ConvVariant& variant : conv_u8s8_variants(layer.desc.geometry, layer.shape.batch, isa, workers)) {
+  for (const int workers : threads) {
+    std::vector<ConvVariant> variants = conv_u8s8_variants(layer.desc.geometry, layer.shape.batch, isa, workers);
+    if (has_isa(Isa::avx512_vnni)) variants.push_back({std::string(k_emulated_amx), "", 0});
+    for (const ConvVariant& variant : variants) {
       if (!variant.refused.empty()) continue;
       const std::vector<T> got = layer.run<T>(isa, workers, variant.name);
       const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin());
@@ -88,6 +121,7 @@ void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
                                    << index / pitch << " channel " << index % pitch << " is " << +*b << ", want "
                                    << +*a;
     }
+  }
 }
 
 TEST(ConvU8S8, every_isa_equals_the_judge_on_every_geometry) {

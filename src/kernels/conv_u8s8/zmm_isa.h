@@ -16,7 +16,7 @@ enum class Form { u8, u8_residual, f32, f32_residual };
 constexpr bool has_residual(Form form) { return form == Form::u8_residual || form == Form::f32_residual; }
 constexpr bool is_f32(Form form) { return form == Form::f32 || form == Form::f32_residual; }
 
-__m512i broadcast_4(const uint8_t* p) {
+inline __m512i broadcast_4(const uint8_t* p) {
   int32_t four;
   __builtin_memcpy(&four, p, 4);
   return _mm512_set1_epi32(four);

@@ -29,6 +29,8 @@ class TapTable {
   TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows);
 
   bool is_compact() const { return compact_; }
+  /// A 1x1 convolution that visits every pixel: output pixel i reads input pixel i and no other.
+  bool is_linear() const { return is_linear_; }
   int64_t segments() const { return segments_; }
   int64_t segment_elements() const { return segment_elements_; }
   /// Index into one output channel's weights [ic/groups][kh][kw] of position k of segment s.

@@ -19,6 +19,13 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   const int64_t tiles = (extent.pixels + tile.rows - 1) / tile.rows;
   const double rows = static_cast<double>(extent.pixels) / static_cast<double>(tiles);
   double cycles = 0;
+  if (tile.is_tile_unit) {
+    const double tiles_16 = static_cast<double>((extent.pixels + 15) / 16 * 16) / static_cast<double>(tiles);
+    const double steps_16 = static_cast<double>((extent.steps + 15) / 16 * 16);
+    for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors))
+      cycles += tiles_16 * vectors * (steps_16 * tile.dot_cycles + k_cycles_per_result) + 4 * k_cycles_per_tile;
+    return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
+  }
   for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors)) {
     const double dots = rows * vectors;
     const double step = std::max({dots * tile.dot_cycles, (rows + vectors) * k_cycles_per_load, k_latency_cycles});

@@ -28,6 +28,7 @@ struct ConvTile {
   int vectors = 4;          // of a full panel
   double dot_cycles = 0.5;  // of one vector of dot products or fma
   std::string_view name;
+  bool is_tile_unit = false;  // AMX: whole tiles of 16 rows and 16 steps, whose latency and loads dot_cycles includes
 };
 
 /// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction.
