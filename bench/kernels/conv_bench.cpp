@@ -1,7 +1,7 @@
 // Times the convolution kernels on the layers of ResNet-50 or the pointwise ones of MobileNetV2, one thread:
 //   octet_conv_bench [repeats] [isa] [batch] [resnet50|mobilenet_v2]
 // Per layer the best of `repeats` runs over the whole list, so that a layer's weights come from where they do in a
-// network. The peak is measured in the same run: independent vpdpbusd and fma on registers only (AVX512 machines).
+// network. The peak is measured in the same run.
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +16,7 @@
 #include "base/isa.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
+#include "kernels/peak/peak.h"
 
 namespace octet {
 namespace {
@@ -138,39 +139,11 @@ std::vector<Job> make_jobs(const std::vector<Shape>& shapes, Isa isa) {
   return jobs;
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
-/// Instructions per second of 24 independent chains on zmm registers.
-template <bool integer>
-double zmm_rate() {
-  double best = 1e9;
-  for (int repeat = 0; repeat < 5; ++repeat) {
-    const Clock::time_point start = Clock::now();
-    for (int i = 0; i < 200000; ++i) {
-      if (integer)
-        asm volatile(
-            ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23\n vpdpbusd %%zmm30,%%zmm31,%%zmm\\r\n"
-            ".endr" ::
-                : "memory");
-      else
-        asm volatile(
-            ".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23\n vfmadd231ps "
-            "%%zmm30,%%zmm31,%%zmm\\r\n"
-            ".endr" ::
-                : "memory");
-    }
-    best = std::min(best, seconds_since(start));
-  }
-  return 24 * 200000 / best;
-}
-
 void print_peak(Isa isa) {
-  if (isa < Isa::avx512_vnni) return;
-  std::printf("peak on registers: u8s8 %.0f GMAC/s, f32 %.0f GMAC/s\n", zmm_rate<true>() * 64e-9,
-              zmm_rate<false>() * 16e-9);
+  const MachinePeak peak = measure_peak(isa);
+  std::printf("peak on registers: u8s8 %.0f GMAC/s (%s), f32 %.0f GMAC/s; reading L2 %.0f, L3 %.0f, DRAM %.0f GB/s\n",
+              peak.u8s8_gmacs, peak.u8s8_instruction.c_str(), peak.f32_gmacs, peak.l2_gbs, peak.l3_gbs, peak.dram_gbs);
 }
-#else
-void print_peak(Isa) {}
-#endif
 
 int bench(int repeats, Isa isa, int64_t batch, const std::vector<Shape>& shapes) {
   std::vector<Job> jobs = make_jobs(shapes, isa);

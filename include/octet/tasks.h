@@ -12,6 +12,7 @@
 #include "report/evaluation.h"
 #include "report/inspection.h"
 #include "report/performance.h"
+#include "report/roofline.h"
 
 namespace octet {
 
@@ -30,10 +31,12 @@ struct BenchSpec {
   int64_t iterations = 10;  // at least
   double duration_s = 3;    // at least, after the warm-up
   double warmup_ms = 200;
-  bool profile = false;  // a second run with per-layer times
+  bool profile = false;  // further runs with per-layer times, and the roofline of bench()
 };
 /// trtexec's loop: warm-up, then both minima. Inputs are random numbers in [-1, 1] from a fixed seed.
 Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec);
+/// Each layer against the machine's peak, which is measured in the same run: about `seconds` of runs.
+Result<RooflineReport> roofline(Session& session, double seconds);
 /// Two sessions alternating query by query in one run, so that the machine's mood hits both.
 Result<std::pair<PerformanceReport, PerformanceReport>> bench_paired(Session& a, const std::string& a_name, Session& b,
                                                                      const std::string& b_name, const BenchSpec& spec);

@@ -120,6 +120,11 @@ Result<PerformanceReport> bench(Session& session, const std::string& name, const
   std::vector<Lane> lanes;
   lanes.push_back({session, std::move(*buffers), head(session, name, spec)});
   if (const Result<Done> done = measure(lanes, spec); !done) return done.error();
+  if (spec.profile) {
+    Result<RooflineReport> found = roofline(session, 1);
+    if (!found) return found.error();
+    lanes[0].report.roofline = *std::move(found);
+  }
   return std::move(lanes[0].report);
 }
 

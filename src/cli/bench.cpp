@@ -21,6 +21,7 @@ void print_report(const PerformanceReport& report, const Flags& f) {
               static_cast<long long>(report.batch));
   std::fputs(to_text(report, f.output.verbose).c_str(), stdout);
   if (f.spec.profile) std::printf("\n%s", profile_text(report).c_str());
+  if (report.roofline) std::printf("\n%s", to_text(*report.roofline).c_str());
 }
 
 int bench_models(const Flags& f) {
@@ -78,7 +79,7 @@ Action add(CLI::App& sub) {
   sub.add_option("--warm-up", f->spec.warmup_ms, "milliseconds of warm-up")
       ->capture_default_str()
       ->check(within_range(0, 1e9));
-  sub.add_flag("--profile", f->spec.profile, "time per layer, from a second run");
+  sub.add_flag("--profile", f->spec.profile, "time per layer from further runs, held against the machine's peak measured beside them");
   sub.add_option("--preprocess", f->preprocess, "for --calib-data")->capture_default_str();
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: pair it with itself in this precision")

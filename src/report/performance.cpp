@@ -132,6 +132,7 @@ std::string to_json(const PerformanceReport& report) {
     for (const LayerTime& l : report.layers)
       j["layers"].push_back({{"name", l.name}, {"op", l.op}, {"tactic", l.tactic}, {"averageMs", l.mean_ms}});
   }
+  if (report.roofline) j["roofline"] = nlohmann::ordered_json::parse(to_json(*report.roofline));
   return j.dump(2);
 }
 

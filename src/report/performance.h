@@ -2,9 +2,12 @@
 // trtexec's performance summary: same metrics, same percentile rule, same lines.
 // Source: NVIDIA/TensorRT samples/common/sampleReporting.cpp (8.6 to 10), restated in docs/benchmarks.md.
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "report/roofline.h"
 
 namespace octet {
 
@@ -36,6 +39,7 @@ struct PerformanceReport {
   std::vector<QueryTimes> queries;
   std::vector<float> percents = {90, 95, 99};
   std::vector<LayerTime> layers;  // with --profile
+  std::optional<RooflineReport> roofline;
 };
 
 /// Lines of trtexec's section "=== Performance summary ===" (with "=== Trace details ===" when trace is set), without

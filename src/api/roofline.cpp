@@ -1,0 +1,100 @@
+// Layer times against the machine's peak.
+
+#include <algorithm>
+#include <chrono>
+
+#include "api/state.h"
+#include "base/thread_pool.h"
+#include "ir/op.h"
+#include "kernels/peak/peak.h"
+#include "octet/measure.h"
+#include "octet/tasks.h"
+
+namespace octet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double us_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double bytes_of(const Graph& graph, const Node& node) {
+  double bytes = 0;
+  for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
+    for (const ValueId v : *values) {
+      if (v == k_absent) continue;
+      const Value& value = graph.value(v);
+      const std::optional<Dims> dims = value.shape ? known_dims(*value.shape) : std::nullopt;
+      if (dims)
+        bytes += static_cast<double>(element_count(*dims).value_or(0)) * static_cast<double>(size_of(value.dtype));
+    }
+  return bytes;
+}
+
+/// An empty parallel section, the median of many.
+double fork_us(int threads) {
+  if (threads <= 1) return 0;
+  ThreadPool pool(threads);
+  std::vector<double> us;
+  for (int i = 0; i < 2000; ++i) {
+    const Clock::time_point start = Clock::now();
+    pool.parallel_for(pool.threads(), [](int64_t, int) {});
+    us.push_back(us_since(start));
+  }
+  return median(std::move(us));
+}
+
+}  // namespace
+
+Result<RooflineReport> roofline(Session& session, double seconds) {
+  Result<TensorBuffers> buffers = TensorBuffers::make(session);
+  if (!buffers) return buffers.error();
+  RooflineReport report;
+  report.device = session.description();
+  report.threads = std::max(1, session.threads() == 0 ? usable_threads() : session.threads());
+  const std::vector<LayerInfo> layers = session.layers();
+  const Plan& plan = session.state().engine->plan();
+  std::vector<std::vector<double>> samples(layers.size());
+  std::vector<double> whole;
+  const Isa isa = isa_from_name(session.isa()).value_or(Isa::scalar);
+  MachinePeak peak = measure_peak(isa);
+  const Clock::time_point begin = Clock::now();
+  for (int run = -3; run < 5 || (us_since(begin) < seconds * 1e6 && run < 1000); ++run) {
+    std::vector<double> step_seconds;
+    Clock::time_point start = Clock::now();
+    if (Result<Done> ran = session.run(buffers->run_inputs(), buffers->run_outputs()); !ran) return ran.error();
+    const double us = us_since(start);
+    if (Result<Done> ran = session.run_profiled(buffers->run_inputs(), buffers->run_outputs(), step_seconds); !ran)
+      return ran.error();
+    if (run < 0) continue;
+    whole.push_back(us);
+    for (size_t i = 0; i < samples.size() && i < step_seconds.size(); ++i) samples[i].push_back(step_seconds[i] * 1e6);
+  }
+  const MachinePeak after = measure_peak(isa);  // the better of before and after: the clock may have moved
+  report.u8s8_gmacs = std::max(peak.u8s8_gmacs, after.u8s8_gmacs);
+  report.f32_gmacs = std::max(peak.f32_gmacs, after.f32_gmacs);
+  report.l2_gbs = std::max(peak.l2_gbs, after.l2_gbs);
+  report.l3_gbs = std::max(peak.l3_gbs, after.l3_gbs);
+  report.dram_gbs = std::max(peak.dram_gbs, after.dram_gbs);
+  report.u8s8_instruction = peak.u8s8_instruction;
+  report.f32_instruction = peak.f32_instruction;
+  report.fork_us = fork_us(report.threads);
+  report.whole_us = median(std::move(whole));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const Node& node = plan.graph.node(plan.steps[i].node);
+    const bool is_convert = is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear");
+    report.layers.push_back({layers[i].name, layers[i].op, layers[i].tactic, median(std::move(samples[i])),
+                             layers[i].mmac, bytes_of(plan.graph, node),
+                             node.op->name.starts_with("Quant") && !is_convert, is_convert});
+  }
+  return report;
+}
+
+}  // namespace octet

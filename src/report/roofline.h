@@ -1,0 +1,35 @@
+#pragma once
+// Where an engine's time goes, held against what the machine can do in the same run: the answer to "why is INT8 not
+// faster".
+
+#include <string>
+#include <vector>
+
+namespace octet {
+
+struct RooflineLayer {
+  std::string name, op, tactic;
+  double us = 0;            // median over the runs
+  double mmac = 0;          // multiply-adds in millions
+  double bytes = 0;         // of all inputs, weights among them, and outputs
+  bool is_integer = false;  // its products are u8 x s8
+  bool is_convert = false;  // between float and codes, or between layouts
+};
+
+struct RooflineReport {
+  std::string device;
+  int threads = 1;
+  std::vector<RooflineLayer> layers;
+  double whole_us = 0;  // median of runs without the clock in between
+  // One thread's limits, measured between the runs.
+  double u8s8_gmacs = 0, f32_gmacs = 0, l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;
+  std::string u8s8_instruction, f32_instruction;
+  double fork_us = 0;  // an empty parallel section on the engine's threads; 0 with one thread
+};
+
+/// A row per layer: us, share of the time, GMAC/s, share of the peak, bytes, GB/s; then the sums by kind.
+std::string to_text(const RooflineReport& report);
+/// One JSON object: "peak", "layers", "split".
+std::string to_json(const RooflineReport& report);
+
+}  // namespace octet
