@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "api/best_precision.h"
 #include "api/state.h"
 #include "backends/open.h"
 #include "base/isa.h"
@@ -54,13 +55,8 @@ Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span
     return Error{ErrorCode::bad_argument, "the network has " + std::to_string(inputs.size()) + " inputs and " +
                                               std::to_string(outputs.size()) + " outputs, given were " +
                                               std::to_string(in.size()) + " and " + std::to_string(out.size())};
-  Bindings io;
-  const Graph& graph = engine->plan().graph;
-  for (size_t i = 0; i < in.size(); ++i)
-    io.inputs.push_back(
-        TensorView::dense(graph.value(graph.inputs[i]).dtype, inputs[i].dims, const_cast<std::byte*>(in[i])));
-  for (size_t i = 0; i < out.size(); ++i)
-    io.outputs.push_back(TensorView::dense(graph.value(graph.outputs[i]).dtype, outputs[i].dims, out[i]));
+  for (size_t i = 0; i < in.size(); ++i) io.inputs[i].data = const_cast<std::byte*>(in[i]);
+  for (size_t i = 0; i < out.size(); ++i) io.outputs[i].data = out[i];
   return context->run(io, hooks);
 }
 
@@ -70,7 +66,7 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
   state.precision = "fp32";
   if (model.is_quantized()) {
     state.precision = "int8";
-    if (spec.precision != "int8")
+    if (spec.precision != "int8" && spec.precision != "best")
       state.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
     return model;
   }
@@ -79,7 +75,12 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
     state.precision = "fp16";
     return model;
   }
-  if (spec.precision != "int8")
+  if ((spec.precision == "bf16" || spec.precision == "fp16") && spec.device == "cpu") {
+    state.notes.push_back("--precision " + spec.precision +
+                          " runs as FP32: this build has no BF16 or FP16 kernels for a CPU");
+    return model;
+  }
+  if (spec.precision != "int8" && spec.precision != "best")
     return Error{ErrorCode::bad_argument,
                  "--precision " + spec.precision + ": --device " + spec.device + " has fp32 and int8"};
   state.precision = "int8";
@@ -92,7 +93,7 @@ Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session:
     ranges = calibrate(model, spec.calibration);
   } else {
     return Error{ErrorCode::bad_argument,
-                 "--precision int8 on the float model " + model.path() +
+                 "--precision " + spec.precision + " on the float model " + model.path() +
                      " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
   }
   if (!ranges) return ranges.error();
@@ -132,6 +133,26 @@ Result<TacticChoice> choose_tactics(const Graph& graph, Backend& backend, const 
 
 }  // namespace
 
+namespace {
+
+/// The mix of precisions that is fastest by measurement; chosen: the quantized form of model.
+Result<Graph> best_graph(const Model& model, const Model& chosen, const Binding& binding,
+                         const std::set<std::string>& skip, Backend& backend, Session::State& state) {
+  Graph floating = model.state().graph;
+  remove_quantization(floating);
+  Result<BestPrecision> best = choose_best_precision(chosen.state().graph, floating, binding, skip, backend);
+  if (!best) return best.error();
+  state.precision = best->precision;
+  state.notes.insert(state.notes.begin(), best->notes.begin(), best->notes.end());
+  std::string names;
+  for (const std::string& name : best->float_layers) names += " " + name;
+  if (!names.empty())
+    state.notes.push_back("a file with these layers in float: octet quantize ... --keep-float" + names);
+  return std::move(best->graph);
+}
+
+}  // namespace
+
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -154,8 +175,9 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (!backend) return backend.error();
   std::set<std::string> skip = spec.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
-  Result<Graph> graph =
-      lower(chosen->state().graph, {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes}, skip);
+  const Binding binding = {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes};
+  Result<Graph> graph = spec.precision == "best" ? best_graph(model, *chosen, binding, skip, **backend, *state)
+                                                 : lower(chosen->state().graph, binding, skip);
   if (!graph) return within(model.path(), graph.error());
   for (const Node& node : graph->nodes)
     state->ends_in_softmax |= is_op(node, "Softmax") && node.outputs[0] == graph->outputs[0];
@@ -170,6 +192,12 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   const Graph& planned = state->engine->plan().graph;
   for (const ValueId id : planned.inputs) state->inputs.push_back(port_of(planned.value(id)));
   for (const ValueId id : planned.outputs) state->outputs.push_back(port_of(planned.value(id)));
+  const auto view_of = [&](ValueId id) {
+    const Value& value = planned.value(id);
+    return TensorView::dense(value.dtype, *known_dims(*value.shape), nullptr);
+  };
+  for (const ValueId id : planned.inputs) state->io.inputs.push_back(view_of(id));
+  for (const ValueId id : planned.outputs) state->io.outputs.push_back(view_of(id));
   state->threads = spec.threads;
   state->times.build_s = seconds_since(start);
   return Session(std::move(state));

@@ -31,6 +31,7 @@ struct Session::State {
   std::shared_ptr<const Engine> engine;
   std::unique_ptr<Context> context;
   std::vector<Port> inputs, outputs;
+  Bindings io;  // views of the ports; a run fills in the addresses only, so that it allocates nothing
   std::string precision;
   int threads = 1;
   std::vector<std::string> notes;

@@ -79,11 +79,12 @@ Action add(CLI::App& sub) {
   sub.add_option("--warm-up", f->spec.warmup_ms, "milliseconds of warm-up")
       ->capture_default_str()
       ->check(within_range(0, 1e9));
-  sub.add_flag("--profile", f->spec.profile, "time per layer from further runs, held against the machine's peak measured beside them");
+  sub.add_flag("--profile", f->spec.profile,
+               "time per layer from further runs, held against the machine's peak measured beside them");
   sub.add_option("--preprocess", f->preprocess, "for --calib-data")->capture_default_str();
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: pair it with itself in this precision")
-      ->check(CLI::IsMember({"fp32", "int8"}));
+      ->check(CLI::IsMember({"fp32", "int8", "best"}));
   f->session.add(sub, "fp32");
   f->output.add(sub);
   return [f] { return bench_models(*f); };

@@ -76,6 +76,13 @@ struct QuantizeReport {
 /// QuantizeLinear/DequantizeLinear pairs.
 Result<QuantizeReport> quantize(Graph& graph, const CalibrationTable& ranges, const QuantizeOptions& options);
 
+/// Lets every reader of a quantized and dequantized activation read the value itself. Returns how many pairs; they are
+/// dead afterwards. Weights keep their Q/DQ form, that is their values on the grid.
+int64_t remove_quantization(Graph& graph);
+/// Makes weights and bias of the named nodes float constants, so that these layers run in float between the Q/DQ that
+/// stay around them. Returns how many nodes.
+int64_t make_float(Graph& graph, const std::set<std::string>& nodes);
+
 /// Names of the values whose ranges quantize() may ask for, in graph order: what calibration must tap. A value that
 /// fusion swallows (before an activation or a residual add) is not among them.
 std::vector<std::string> calibration_points(const Graph& clean);

@@ -1,6 +1,8 @@
 #include "runtime/trial.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 
 #include "ir/op.h"
@@ -67,6 +69,32 @@ Result<double> Trial::run_seconds() {
   const auto start = std::chrono::steady_clock::now();
   if (Result<Done> ran = backend_->run(*program_, next_workspace(), io_, {}); !ran) return ran.error();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double noise_ms(const WholeTime& a, const WholeTime& b) {
+  return 2 * std::sqrt(a.error_ms * a.error_ms + b.error_ms * b.error_ms);
+}
+
+Result<std::vector<WholeTime>> time_in_turns(const std::vector<Trial*>& trials, int rounds, double most_seconds) {
+  std::vector<std::vector<double>> ms(trials.size());
+  const auto start = std::chrono::steady_clock::now();
+  for (int round = -2; round < rounds; ++round) {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (round >= 5 && seconds > most_seconds) break;
+    for (size_t t = 0; t < trials.size(); ++t) {
+      Result<double> run = trials[t]->run_seconds();
+      if (!run) return run.error();
+      if (round >= 0) ms[t].push_back(*run * 1e3);
+    }
+  }
+  std::vector<WholeTime> times;
+  for (std::vector<double>& side : ms) {
+    std::sort(side.begin(), side.end());
+    const size_t n = side.size();
+    const double deviation = (side[n * 3 / 4] - side[n / 4]) / 1.35;  // of a normal distribution with these quartiles
+    times.push_back({side[n / 2], 1.25 * deviation / std::sqrt(static_cast<double>(n))});
+  }
+  return times;
 }
 
 }  // namespace octet

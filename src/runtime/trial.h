@@ -31,4 +31,14 @@ class Trial {
   int64_t runs_ = 0;
 };
 
+/// Median milliseconds of whole runs, and the standard error of that median (from the quartiles, 1.25 times a mean's).
+struct WholeTime {
+  double ms = 0, error_ms = 0;
+};
+/// Half the width of the interval in which two medians cannot be told apart.
+double noise_ms(const WholeTime& a, const WholeTime& b);
+/// The trials run in turns, `rounds` times each after two rounds of warm-up, or until most_seconds have passed (at
+/// least 5 rounds).
+Result<std::vector<WholeTime>> time_in_turns(const std::vector<Trial*>& trials, int rounds, double most_seconds);
+
 }  // namespace octet

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <map>
 
@@ -186,33 +185,16 @@ void choose(Choices& choices) {
   }
 }
 
-/// Alternates both choices; the difference of two medians is noise while it is below twice the standard error, which
-/// for a median is about 1.25 times that of a mean, here from the quartiles.
 Result<Done> compare_whole(const Graph& graph, Backend& backend, int level, TuningReport& report) {
   Result<Trial> usual = Trial::make(graph, backend, {});
   if (!usual) return usual.error();
   Result<Trial> tuned = Trial::make(graph, backend, report.choice);
   if (!tuned) return tuned.error();
-  std::vector<double> ms[2];
-  const Clock::time_point start = Clock::now();
-  for (int round = -2; round < 2 * k_rounds[level]; ++round) {
-    if (round >= 5 && seconds_since(start) > k_most_seconds[level]) break;
-    for (const int which : {0, 1}) {
-      Result<double> seconds = (which == 0 ? *usual : *tuned).run_seconds();
-      if (!seconds) return seconds.error();
-      if (round >= 0) ms[which].push_back(*seconds * 1e3);
-    }
-  }
-  double variance = 0;
-  for (std::vector<double>& side : ms) {
-    std::sort(side.begin(), side.end());
-    const size_t n = side.size();
-    const double deviation = (side[n * 3 / 4] - side[n / 4]) / 1.35;
-    variance += 1.25 * 1.25 * deviation * deviation / static_cast<double>(n);
-  }
-  report.default_ms = median(ms[0]);
-  report.tuned_ms = median(ms[1]);
-  report.noise_ms = 2 * std::sqrt(variance);
+  Result<std::vector<WholeTime>> times = time_in_turns({&*usual, &*tuned}, 2 * k_rounds[level], k_most_seconds[level]);
+  if (!times) return times.error();
+  report.default_ms = (*times)[0].ms;
+  report.tuned_ms = (*times)[1].ms;
+  report.noise_ms = noise_ms((*times)[0], (*times)[1]);
   report.keeps_default = report.tuned_ms > report.default_ms + report.noise_ms;
   return Done{};
 }

@@ -1,0 +1,26 @@
+#pragma once
+// --precision best: which layers of a quantized network run faster in float, by measurement; not installed.
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "passes/passes.h"
+#include "plan/backend.h"
+
+namespace octet {
+
+struct BestPrecision {
+  Graph graph;                         // fused, ready for an engine
+  std::set<std::string> float_layers;  // made float by this choice
+  std::string precision;               // "int8", "fp32" or "int8 and fp32"
+  std::vector<std::string> notes;      // why each float layer is float; counts; both whole times
+};
+/// quantized, floating: clean forms of the same network. Times both layer by layer in turns; a layer that is clearly
+/// slower in INT8 becomes float where the whole network gains by it, and where the whole is slower than FP32, FP32 is
+/// taken.
+Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph& floating, const Binding& binding,
+                                            const std::set<std::string>& skip, Backend& backend);
+
+}  // namespace octet

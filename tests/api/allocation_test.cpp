@@ -1,0 +1,67 @@
+// run() allocates nothing after the first call: operator new of this whole test program counts.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "octet/measure.h"
+#include "octet/session.h"
+
+namespace {
+std::atomic<long> allocations{0};
+
+void* counted(size_t bytes, size_t alignment) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* memory = alignment > alignof(std::max_align_t) ? std::aligned_alloc(alignment, rounded) : std::malloc(bytes);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+}  // namespace
+
+void* operator new(size_t bytes) { return counted(bytes ? bytes : 1, 1); }
+void* operator new(size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<size_t>(alignment)); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace octet {
+namespace {
+
+class Allocations : public testing::TestWithParam<const char*> {};
+
+TEST_P(Allocations, there_are_none_in_run_after_the_first_call) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<Model> model = Model::load(std::string(root) + "/models/" + GetParam());
+  ASSERT_TRUE(model) << model.error().message;
+  for (const int threads : {1, 2}) {
+    SessionSpec spec;
+    spec.threads = threads;
+    spec.batch = 2;
+    Result<Session> session = Session::build(*model, spec);
+    ASSERT_TRUE(session) << session.error().message;
+    Result<TensorBuffers> buffers = TensorBuffers::make(*session);
+    ASSERT_TRUE(buffers);
+    ASSERT_TRUE(session->run(buffers->run_inputs(), buffers->run_outputs()));
+    const long before = allocations.load();
+    for (int i = 0; i < 5; ++i) {
+      if (!session->run(buffers->run_inputs(), buffers->run_outputs())) ADD_FAILURE();
+    }
+    EXPECT_EQ(allocations.load() - before, 0) << threads << " threads";
+    const std::string* proof = new std::string(100, 'x');  // that the counter counts
+    EXPECT_GE(allocations.load() - before, 1);
+    delete proof;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, Allocations,
+                         testing::Values("resnet20_cifar10.onnx", "resnet20_cifar10_ort_qdq_s8.onnx",
+                                         "mobilenet_v3_small_c10.onnx"));
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,74 @@
+// --precision best on real networks: what it says, and that its answers are those of one of the forms it chose from.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "octet/measure.h"
+#include "octet/session.h"
+
+namespace octet {
+namespace {
+
+using testing::HasSubstr;
+
+SessionSpec in(const char* precision) {
+  SessionSpec spec;
+  spec.precision = precision;
+  return spec;
+}
+
+std::vector<float> answer(Session& session) {
+  Result<TensorBuffers> buffers = TensorBuffers::make(session);
+  if (!buffers || !session.run(buffers->run_inputs(), buffers->run_outputs())) return {};
+  std::vector<float> y(buffers->output(0).size() / sizeof(float));
+  std::memcpy(y.data(), buffers->output(0).data(), buffers->output(0).size());
+  return y;
+}
+
+TEST(BestPrecision, says_its_counts_and_both_times_and_answers_as_int8_where_all_layers_stay) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10_ort_qdq_s8.onnx");
+  ASSERT_TRUE(model) << model.error().message;
+  Result<Session> best = Session::build(*model, in("best"));
+  ASSERT_TRUE(best) << best.error().message;
+  ASSERT_FALSE(best->notes().empty());
+  EXPECT_THAT(best->notes()[0], HasSubstr("precision best: INT8 "));
+  EXPECT_THAT(best->notes()[0], HasSubstr("reformat "));
+  EXPECT_THAT(best->notes()[0], HasSubstr("% of time)"));
+  EXPECT_THAT(best->notes()[0], HasSubstr("in FP32 "));
+  EXPECT_THAT(best->notes()[0], HasSubstr("noise +-"));
+  if (best->precision() != "int8") return;  // the machine decides
+  Result<Session> int8 = Session::build(*model, in("int8"));
+  ASSERT_TRUE(int8);
+  EXPECT_EQ(answer(*best), answer(*int8));
+}
+
+TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
+  ASSERT_TRUE(model);
+  const Result<Session> session = Session::build(*model, in("best"));
+  ASSERT_FALSE(session);
+  EXPECT_THAT(session.error().message, HasSubstr("--precision best on the float model"));
+  EXPECT_THAT(session.error().message, HasSubstr("--calib-data"));
+}
+
+TEST(BestPrecision, bf16_on_a_cpu_runs_as_fp32_and_says_so) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
+  ASSERT_TRUE(model);
+  Result<Session> session = Session::build(*model, in("bf16"));
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ(session->precision(), "fp32");
+  EXPECT_THAT(session->notes(), testing::Contains(HasSubstr("--precision bf16 runs as FP32")));
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,65 @@
+#include "report/roofline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace octet {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+/// 100 MMAC at 200 GMAC/s are 500 us; the layer takes 800.
+RooflineReport report() {
+  RooflineReport r;
+  r.device = "cpu test";
+  r.u8s8_gmacs = 200;
+  r.f32_gmacs = 50;
+  r.u8s8_instruction = "vpdpbusd zmm";
+  r.whole_us = 1190;
+  r.layers = {{"in", "QuantizeLinear", "quantize", 50, 0, 1000, false, true},
+              {"conv", "QuantConv", "conv_u8s8", 800, 100, 4000, true, false},
+              {"head", "FusedConv", "conv_f32", 300, 7.5, 2000, false, false},
+              {"pool", "MaxPool", "max_pool", 50, 0, 3000, false, false}};
+  return r;
+}
+
+TEST(Roofline, splits_the_time_by_what_it_is_spent_on) {
+  const std::string text = to_text(report());
+  EXPECT_THAT(text, HasSubstr("integer layers, products at the peak: 0.5000 ms, 41.7 %"));
+  EXPECT_THAT(text, HasSubstr("integer layers, the rest (requantize, loads, tails): 0.3000 ms, 25.0 %"));
+  EXPECT_THAT(text, HasSubstr("float layers with products: 0.3000 ms, 25.0 %"));
+  EXPECT_THAT(text, HasSubstr("quantize, dequantize, reformat: 0.0500 ms, 4.2 %"));
+  EXPECT_THAT(text, HasSubstr("all others (pooling, additions, movement): 0.0500 ms, 4.2 %"));
+  EXPECT_THAT(text, HasSubstr("reach 62.5 % of the peak"));
+  EXPECT_THAT(text, Not(HasSubstr("joining threads")));
+}
+
+TEST(Roofline, the_peak_counts_every_thread_and_forks_are_shown) {
+  RooflineReport r = report();
+  r.threads = 2;
+  r.fork_us = 0.5;
+  const std::string text = to_text(r);
+  EXPECT_THAT(text, HasSubstr("products at the peak: 0.2500 ms"));
+  EXPECT_THAT(text, HasSubstr("reach 31.2 % of the peak"));
+  EXPECT_THAT(text, HasSubstr("about 0.0020 ms (0.50 us each)"));
+}
+
+TEST(Roofline, without_a_peak_no_share_is_invented) {
+  RooflineReport r = report();
+  r.u8s8_gmacs = r.f32_gmacs = 0;
+  const std::string text = to_text(r);
+  EXPECT_THAT(text, HasSubstr("products at the peak: 0.0000 ms"));
+  EXPECT_THAT(text, Not(HasSubstr("Peak of one thread")));
+  EXPECT_THAT(text, Not(HasSubstr("of the peak\n")));
+}
+
+TEST(Roofline, json_has_the_same_numbers) {
+  const std::string json = to_json(report());
+  EXPECT_THAT(json, HasSubstr("\"integer_products\": 500.0"));
+  EXPECT_THAT(json, HasSubstr("\"gmacs\": 125.0"));
+  EXPECT_THAT(json, HasSubstr("\"peak_share\": 0.625"));
+}
+
+}  // namespace
+}  // namespace octet
