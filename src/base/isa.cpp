@@ -91,10 +91,7 @@ std::vector<Isa> available_isas() {
 Result<Isa> chosen_isa() {
   const std::vector<Isa> isas = available_isas();
   const char* wish = std::getenv("OCTET_ISA");
-  if (!wish || !*wish) {
-    // AMX has not been measured on a machine that has it: it runs where it is asked for.
-    return isas.back() == Isa::amx ? Isa::avx512_vnni : isas.back();
-  }
+  if (!wish || !*wish) return isas.back();
   const std::optional<Isa> isa = isa_from_name(wish);
   if (!isa)
     return Error{ErrorCode::bad_argument,

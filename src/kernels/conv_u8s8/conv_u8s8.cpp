@@ -7,10 +7,10 @@
 
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
-#include "kernels/conv_u8s8/amx_layer.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
+#include "kernels/conv_u8s8/tile_layer.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
 

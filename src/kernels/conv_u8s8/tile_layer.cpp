@@ -1,7 +1,7 @@
 // AMX: blocks of pixels whose rows lie in a panel, then panels of 32 output channels over all of them, 32 pixels at a
 // time, so that a panel's weights come from memory once per block.
 
-#include "kernels/conv_u8s8/amx_layer.h"
+#include "kernels/conv_u8s8/tile_layer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -226,10 +226,23 @@ class ConvU8S8Amx final : public ConvU8S8 {
             block.a_stride = panel_stride();
           }
         }
+        prefetch_outputs(args, channels, pixels.begin + at, rows);
         kernel_.sums(block);
         finish(args, channels, pixels.begin + at, static_cast<int32_t>(rows), sums, f32_block);
       }
     }
+  }
+
+  /// What finish() will read and write may be as far as DRAM; the sums take long enough to bring it near.
+  void prefetch_outputs(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t pixel, int64_t rows) const {
+    const WindowGeometry& g = geometry_;
+    const int64_t element_bytes = desc_.f32_output ? 4 : 1;
+    const std::byte* y =
+        static_cast<const std::byte*>(args.y) + (pixel * g.y_pitch + panel.first_channel) * element_bytes;
+    for (int64_t r = 0; r < rows; ++r, y += g.y_pitch * element_bytes) __builtin_prefetch(y, 1, 3);
+    if (!desc_.has_residual) return;
+    const uint8_t* residual = args.residual + pixel * g.residual_pitch + panel.first_channel;
+    for (int64_t r = 0; r < rows; ++r, residual += g.residual_pitch) __builtin_prefetch(residual, 0, 3);
   }
 
   void finish(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t pixel, int32_t rows, const int32_t* sums,
