@@ -18,7 +18,7 @@ test: build
 	@tools/run_tests.py build
 
 bench: build
-	@bench/peers/run.sh
+	@bench/peers/run.sh $(ARGS)
 
 accuracy: build
 	@bench/accuracy/run.sh

@@ -1,6 +1,4 @@
 """docs/benchmarks.md from the gathered results."""
-import os
-
 import machine
 
 # How many times faster than the peer octet's INT8 is to be: ONNX Runtime's u8 form, OpenVINO's best INT8 form.
@@ -64,7 +62,8 @@ def forms_table(results):
     return lines
 
 
-def write(results, order):
+def write(results, order, peaks):
+    """peaks: further lines, start-up and memory and the machine's peak."""
     results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
     dates = sorted({r["date"] for r in results})
     isas = sorted({r["isa"] for r in results})
@@ -81,9 +80,6 @@ def write(results, order):
             "## INT8", "", "A ratio in bold misses what is wanted.", "", *int8_table(results), "", "## FP32", "", *fp32_table(results), "",
             "## Forms of the INT8 file", "",
             "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form.", "", *forms_table(results), ""]
-    extra = "build/bench/extra.md"  # start-up and memory, bench/peers/start_up.py
-    if os.path.exists(extra):
-        with open(extra, encoding="utf-8") as file:
-            page.append(file.read())
+    page += peaks
     with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
         file.write("\n".join(page))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # octet and its peers in turns on the same files; rewrites docs/benchmarks.md. `make bench`.
-# Arguments go to peers.py, e.g. --quick or --models resnet50.
+# Arguments go to peers.py, e.g. --quick or --models resnet50; with make: make bench ARGS=--quick. OCTET_DATA adds the trained networks.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venv=build/peers-venv
