@@ -20,7 +20,20 @@ struct LoadOptions {
   std::set<std::string> skip_passes;   // names from `octet inspect --passes`
   bool repair = true;                  // mend a foreign quantized export (docs/repair.md)
   std::set<std::string> skip_repairs;  // names from `octet repair --list`
+  bool float_biases = false;           // int32 biases as the same numbers in float, for TensorRT
+  bool calibration_given = false;      // for check_tensorrt: calibration data would go with the file
+  bool check_tensorrt = false;         // look for what breaks TensorRT's rules before anything is mended
 };
+
+/// A rule of TensorRT's that a network breaks (docs/tensorrt.md).
+struct TargetFinding {
+  int rule = 0;
+  std::string severity;  // "error", "warning", "note"
+  std::string node;      // empty = the whole network
+  std::string message, mend;
+};
+/// "R20 error, node 'conv1': ... Mend: ..."
+std::string to_text(const TargetFinding& finding);
 
 /// One edit that the repair of a foreign quantized export made.
 struct RepairEdit {
@@ -49,6 +62,13 @@ class Model {
   const std::map<std::string, std::string>& metadata() const;
   /// The ranges behind the Q/DQ nodes were found on noise: accuracy means nothing.
   bool is_uncalibrated() const;
+  /// TensorRT's rules on the file as it was, with LoadOptions::check_tensorrt.
+  const std::vector<TargetFinding>& file_findings() const;
+  /// TensorRT's rules on the network as save() writes it.
+  std::vector<TargetFinding> findings() const;
+  /// The float network behind a quantized one, to be calibrated again: weights keep the values of their codes.
+  /// Errors: a model that is not quantized, scales that are computed while it runs.
+  Result<Model> float_form() const;
 
   /// Writes ONNX; opset 0 = the lowest that expresses the graph, at least 13.
   Result<Done> save(const std::string& path, int64_t opset = 0) const;

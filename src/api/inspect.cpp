@@ -16,6 +16,7 @@ Result<Inspection> inspect(const Model& model, const SessionSpec& spec) {
   in.outputs = model.outputs();
   in.ops = state.file_ops;
   in.findings = state.notes;
+  for (const TargetFinding& finding : state.file_findings) in.target_findings.push_back(to_text(finding));
   for (const Value& value : state.graph.values)
     if (value.constant) in.parameters += value.constant->size();
   Result<Session> session = Session::build(model, spec);

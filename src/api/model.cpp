@@ -1,6 +1,7 @@
 #include "octet/model.h"
 
 #include "api/state.h"
+#include "base/diagnostics.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "ir/metadata.h"
@@ -8,7 +9,9 @@
 #include "ir/text.h"
 #include "passes/passes.h"
 #include "quant/ranges.h"
+#include "repair/float_form.h"
 #include "repair/repair.h"
+#include "repair/tensorrt.h"
 
 namespace octet {
 namespace {
@@ -34,14 +37,27 @@ void add_repair_notes(std::vector<std::string>& notes, const std::vector<RepairE
   }
 }
 
-Result<Done> repair_graph(Model::State& state, const std::set<std::string>& skip) {
-  Result<std::vector<RepairRow>> rows = repair(state.graph, skip);
+Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
+  for (const OnnxEdit& edit : state.info.edits)
+    state.repairs.push_back({edit.what, edit.node, edit.before, edit.after, edit.change});
+  for (const auto& [node, op] : state.info.operator_forms)
+    state.repairs.push_back(
+        {"operator_forms", node, op, "its float op between DequantizeLinear and QuantizeLinear", ""});
+  Result<std::vector<RepairRow>> rows =
+      repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases});
   if (!rows) return rows.error();
   for (RepairRow& row : *rows)
     state.repairs.push_back({std::move(row.repair), std::move(row.node), std::move(row.before), std::move(row.after),
                              std::move(row.change)});
   add_repair_notes(state.notes, state.repairs);
   return verify(state.graph);
+}
+
+std::vector<TargetFinding> target_findings(const Graph& graph, const TensorRtFile& file) {
+  std::vector<TargetFinding> made;
+  for (const RuleFinding& f : check_tensorrt(graph, file))
+    made.push_back({f.rule, std::string(name(f.severity)), f.node, f.message, f.mend});
+  return made;
 }
 
 void add_notes(std::vector<std::string>& notes, const std::vector<PassReport>& reports) {
@@ -111,7 +127,7 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   if (!file) return file.error();
   // A graph that needs mending need not verify yet.
   Result<OnnxModel> read = read_onnx((*file)->bytes(), *file, {.verify = !options.repair});
-  if (!read) return within(path, read.error());
+  if (!read) return within_each(path, read.error());
   auto state = std::make_shared<State>();
   state->path = path;
   state->file_bytes = static_cast<int64_t>((*file)->bytes().size());
@@ -120,8 +136,11 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   state->notes = state->info.notes;
   state->skip_passes = options.skip_passes;
   for (const Node& node : state->graph.nodes) ++state->file_ops[std::string(node.op->name)];
+  if (options.check_tensorrt)
+    state->file_findings =
+        target_findings(state->graph, {state->info.opset, state->info.operator_forms, options.calibration_given});
   if (options.repair)
-    if (const Result<Done> ok = repair_graph(*state, options.skip_repairs); !ok) return within(path, ok.error());
+    if (const Result<Done> ok = repair_graph(*state, options); !ok) return within(path, ok.error());
   const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, options.skip_passes);
   if (!cleaned) return within(path, cleaned.error());
   add_notes(state->notes, *cleaned);
@@ -135,6 +154,24 @@ bool Model::is_quantized() const { return state_->quantized; }
 const std::vector<std::string>& Model::notes() const { return state_->notes; }
 const std::string& Model::hash() const { return state_->hash; }
 const std::vector<RepairEdit>& Model::repairs() const { return state_->repairs; }
+const std::vector<TargetFinding>& Model::file_findings() const { return state_->file_findings; }
+std::vector<TargetFinding> Model::findings() const { return target_findings(state_->graph, {}); }
+
+std::string to_text(const TargetFinding& f) {
+  return "R" + std::to_string(f.rule) + " " + f.severity + (f.node.empty() ? "" : ", node '" + f.node + "'") + ": " +
+         f.message + (f.mend.empty() ? "" : " Mend: " + f.mend);
+}
+
+Result<Model> Model::float_form() const {
+  if (!is_quantized()) return Error{ErrorCode::bad_argument, path() + " is not quantized; calibrate it as it is"};
+  auto state = std::make_shared<State>(*state_);
+  if (const Result<Done> ok = make_float(state->graph); !ok) return within(path(), ok.error());
+  const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, state->skip_passes);
+  if (!cleaned) return within(path(), cleaned.error());
+  state->quantized = false;
+  state->hash = to_hex(hash_graph(state->graph));
+  return Model(std::move(state));
+}
 
 std::vector<TensorInfo> Model::inputs() const {
   std::vector<TensorInfo> infos;

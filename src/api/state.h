@@ -24,6 +24,7 @@ struct Model::State {
   std::string hash;
   std::vector<std::string> notes;
   std::vector<RepairEdit> repairs;
+  std::vector<TargetFinding> file_findings;
   std::set<std::string> skip_passes;
 };
 

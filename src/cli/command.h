@@ -20,7 +20,7 @@ struct Command {
   Action (*add)(CLI::App& sub);
 };
 
-/// Prints "octet COMMAND: error[code] message" to stderr and returns the exit status for it: 1.
+/// Prints "error[kind] message [OCT-1234]" to stderr, a line for each problem, and returns the exit status for it: 1.
 int fail(const Error& error);
 
 }  // namespace octet::cli

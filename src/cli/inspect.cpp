@@ -20,7 +20,12 @@ int inspect_model(const Flags& f) {
     for (const std::string& name : pass_names()) std::printf("%s\n", name.c_str());
     return 0;
   }
-  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
+  LoadOptions options;
+  options.skip_passes = {f.session.skip_passes.begin(), f.session.skip_passes.end()};
+  options.repair = !f.session.no_repair;
+  options.check_tensorrt = f.session.calibration.target == "tensorrt";
+  options.calibration_given = !f.session.calibration.data.path.empty() || !f.session.calibration.ranges.empty();
+  const Result<Model> model = Model::load(f.model, options);
   if (!model) return fail(model.error());
   if (f.text || f.full_text) {
     std::fputs(model->text(!f.full_text).c_str(), stdout);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "octet/diagnostics.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -15,7 +16,9 @@ namespace octet::cli {
 #undef OCTET_COMMAND
 
 int fail(const Error& error) {
-  std::fprintf(stderr, "error[%s] %s\n", std::string(name(error.code)).c_str(), error.message.c_str());
+  for (const Error& problem : problems_of(error))
+    std::fprintf(stderr, "error[%s] %s [%s]\n", std::string(name(problem.code)).c_str(), problem.message.c_str(),
+                 code_text(diagnose(problem)).c_str());
   return 1;
 }
 

@@ -190,6 +190,16 @@ void add_no_repair(CLI::App& sub, bool& no_repair) {
   sub.add_flag("--no-repair", no_repair, "take a quantized file as it is (octet repair shows what would be mended)");
 }
 
+int report_findings(const Model& model, const OutputFlags& output) {
+  int status = 0;
+  for (const TargetFinding& finding : model.findings()) {
+    if (finding.severity == "error") status = 1;
+    if (finding.severity == "error" || (finding.severity == "warning" && !output.quiet) || output.verbose)
+      std::fprintf(stderr, "tensorrt: %s\n", to_text(finding).c_str());
+  }
+  return status;
+}
+
 Progress progress_bar(std::string title, const OutputFlags& output) {
   if (output.quiet) return {};
   struct State {

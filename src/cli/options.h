@@ -63,6 +63,9 @@ Result<std::map<std::string, Dims>> parse_shapes(const std::vector<std::string>&
 Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair = false);
 void add_no_repair(CLI::App& sub, bool& no_repair);
 
+/// TensorRT's rules on what was written, to stderr; the exit status: 1 when one that it refuses is broken.
+int report_findings(const Model& model, const OutputFlags& output);
+
 /// A bar on a terminal, plain lines every ten percent otherwise, nothing with --quiet.
 Progress progress_bar(std::string title, const OutputFlags& output);
 

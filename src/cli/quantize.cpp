@@ -35,6 +35,7 @@ Result<Ranges> ranges_for(const Model& model, const Flags& f) {
 }
 
 int quantize_model(const Flags& f, bool method_given) {
+  const bool tensorrt = f.calibration.target == "tensorrt";
   const Result<Model> model = load(f.model, f.skip_passes);
   if (!model) return fail(model.error());
   const Result<Ranges> ranges = ranges_for(*model, f);
@@ -50,12 +51,12 @@ int quantize_model(const Flags& f, bool method_given) {
   f.output.print_notes(quantized->notes);
   if (f.output.json) {
     std::printf("%s\n", to_json(*quantized, f.output_file).c_str());
-    return 0;
+    return tensorrt ? report_findings(quantized->model, f.output) : 0;
   }
   if (f.output.verbose) std::fputs(rows_text(*quantized).c_str(), stdout);
   std::printf("quantized %lld of %lld ops, wrote %s\n", static_cast<long long>(quantized->quantized),
               static_cast<long long>(quantized->total), f.output_file.c_str());
-  return 0;
+  return tensorrt ? report_findings(quantized->model, f.output) : 0;
 }
 
 Action add(CLI::App& sub) {

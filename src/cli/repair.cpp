@@ -12,7 +12,10 @@ struct Flags {
   std::string model, output_file;
   int64_t opset = 0;
   std::vector<std::string> skip_passes, skip_repairs;
-  bool list = false;
+  bool list = false, recalibrate = false;
+  CalibrationFlags calibration;
+  std::string preprocess = "none";
+  int threads = 1;
   OutputFlags output;
 };
 
@@ -21,19 +24,49 @@ int list_repairs() {
   return 0;
 }
 
+/// The float network behind the file, calibrated and quantized again.
+Result<Model> recalibrated(const Model& model, const Flags& f) {
+  if (f.calibration.data.path.empty())
+    return Error{ErrorCode::bad_argument, "--recalibrate needs sample images: give --calib-data PATH"};
+  const Result<Model> real = model.float_form();
+  if (!real) return real.error();
+  CalibrateSpec spec{.data = f.calibration.data,
+                     .method = f.calibration.method,
+                     .percentile = f.calibration.percentile,
+                     .threads = f.threads,
+                     .batch = 8,
+                     .progress = progress_bar("calibrating", f.output)};
+  spec.data.preprocess = f.preprocess;
+  const Result<Ranges> ranges = calibrate(*real, spec);
+  if (!ranges) return ranges.error();
+  const QuantizeSpec quantization{.method = f.calibration.method,
+                                  .target = f.calibration.target,
+                                  .keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()}};
+  Result<Quantized> quantized = quantize(*real, *ranges, quantization);
+  if (!quantized) return quantized.error();
+  f.output.print_notes(quantized->notes);
+  return quantized->model;
+}
+
 int repair_model(const Flags& f) {
+  const bool tensorrt = f.calibration.target == "tensorrt";
   LoadOptions options;
   options.skip_passes = {f.skip_passes.begin(), f.skip_passes.end()};
   options.skip_repairs = {f.skip_repairs.begin(), f.skip_repairs.end()};
-  const Result<Model> model = Model::load(f.model, options);
+  options.float_biases = tensorrt && !f.recalibrate;
+  Result<Model> model = Model::load(f.model, options);
   if (!model) return fail(model.error());
+  if (f.recalibrate) {
+    model = recalibrated(*model, f);
+    if (!model) return fail(model.error());
+  }
   if (!f.output_file.empty())
     if (const Result<Done> saved = model->save(f.output_file, f.opset); !saved) return fail(saved.error());
   if (f.output.json)
     std::printf("%s\n", repairs_json(*model, f.output_file).c_str());
   else
     std::fputs(repairs_text(*model, f.output_file, f.output.verbose).c_str(), stdout);
-  return 0;
+  return tensorrt ? report_findings(*model, f.output) : 0;
 }
 
 Action add(CLI::App& sub) {
@@ -44,6 +77,11 @@ Action add(CLI::App& sub) {
   sub.add_option("--skip-repair", f->skip_repairs, "leave a repair out (names: --list)");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_flag("--list", f->list, "the repairs in running order and what each mends");
+  sub.add_flag("--recalibrate", f->recalibrate, "new activation ranges from --calib-data; weights stay");
+  f->calibration.data.limit = 512;
+  f->calibration.add(sub);
+  sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'")->capture_default_str();
+  sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")->capture_default_str();
   f->output.add(sub);
   return [f] {
     if (f->list) return list_repairs();

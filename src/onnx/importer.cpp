@@ -75,6 +75,23 @@ std::optional<Shape> merged(const std::optional<Shape>& stored, std::optional<Sh
   return inferred;
 }
 
+// A file with more problems than this has one cause.
+constexpr size_t k_most_problems = 20;
+
+/// One message with a line for each problem, under the kind of the first.
+Error joined(const std::vector<Error>& problems) {
+  Error all = problems.front();
+  for (size_t i = 1; i < problems.size(); ++i)
+    if (problems[i].message != problems.front().message) all.message += "\n" + problems[i].message;
+  return all;
+}
+
+/// Quantization as integer ops instead of QuantizeLinear and DequantizeLinear.
+bool is_operator_form(std::string_view op) {
+  return op.starts_with("QLinear") || op == "QGemm" || op == "ConvInteger" || op == "MatMulInteger" ||
+         op == "DynamicQuantizeLinear" || op.starts_with("DynamicQuantize") || op == "MatMulIntegerToFloat";
+}
+
 std::string type_text(DType dtype, const std::optional<Shape>& shape) {
   return std::string(name(dtype)) + (shape ? to_string(*shape) : " of unknown rank");
 }
@@ -239,14 +256,29 @@ Result<Done> Importer::read_nodes() {
   if (!std::is_sorted(order->begin(), order->end())) note("the nodes were not in topological order; sorted");
   for (const size_t n : *order) {
     const ProtoNode& proto = model_.graph.nodes[n];
-    Result<ForeignNode> node = foreign_node(proto);
-    if (!node) return node.error();
-    Oddity oddity = find_foreign_oddity(proto.domain, proto.op_type);
-    if (!oddity) oddity = find_oddity(proto.op_type);
-    const Result<Done> done = oddity ? oddity(*this, std::move(*node)) : emit(std::move(*node));
-    if (!done) return done;
+    const auto is_broken = [&](std::string_view v) { return broken_.contains(v); };
+    if (std::any_of(proto.inputs.begin(), proto.inputs.end(), is_broken))
+      broken_.insert(proto.outputs.begin(), proto.outputs.end());
+    else if (const Result<Done> done = read_node(proto); !done)
+      keep_problem(proto, done.error());
+    if (problems_.size() == k_most_problems) break;
   }
   return Done{};
+}
+
+Result<Done> Importer::read_node(const ProtoNode& proto) {
+  Result<ForeignNode> node = foreign_node(proto);
+  if (!node) return node.error();
+  if (is_operator_form(proto.op_type)) info_.operator_forms.emplace_back(std::string(proto.name), proto.op_type);
+  Oddity oddity = find_foreign_oddity(proto.domain, proto.op_type);
+  if (!oddity) oddity = find_oddity(proto.op_type);
+  return oddity ? oddity(*this, std::move(*node)) : emit(std::move(*node));
+}
+
+void Importer::keep_problem(const ProtoNode& proto, Error error) {
+  problems_.push_back(std::move(error));
+  for (const std::string_view output : proto.outputs)
+    if (!output.empty()) broken_.insert(output);
 }
 
 Result<Done> Importer::read_outputs() {
@@ -315,6 +347,7 @@ Result<Done> Importer::store_types(const Node& node) {
 Result<Done> Importer::emit(ForeignNode node) {
   const OpDef* op = find_op(node.op);
   if (!op) return error(node, "octet has no such op");
+  narrow_doubles(node);
   if (Result<Done> ok = filter_attributes(node, *op); !ok) return ok;
   if (Result<Done> ok = drop_extra_outputs(node, *op); !ok) return ok;
   while (node.inputs.size() > static_cast<size_t>(op->min_inputs) && node.inputs.back() == k_absent)
@@ -337,8 +370,9 @@ Result<OnnxModel> Importer::run() {
   read_stored_types();
   if (Result<Done> ok = read_initializers(); !ok) return ok.error();
   if (Result<Done> ok = read_inputs(); !ok) return ok.error();
-  if (Result<Done> ok = read_nodes(); !ok) return ok.error();
-  if (Result<Done> ok = read_outputs(); !ok) return ok.error();
+  if (Result<Done> ok = read_nodes(); !ok) problems_.push_back(ok.error());
+  if (Result<Done> ok = read_outputs(); !ok) problems_.push_back(ok.error());
+  if (!problems_.empty()) return joined(problems_);
   for (const auto& [key, value] : model_.metadata)
     if (key.starts_with(k_meta_prefix)) graph_.metadata[std::string(key)] = value;
   if (untold_notes_ > 0) info_.notes.push_back("and " + std::to_string(untold_notes_) + " notes more");

@@ -64,6 +64,11 @@ class Importer {
   Result<Done> read_nodes();
   Result<Done> read_outputs();
   Result<ForeignNode> foreign_node(const ProtoNode& proto);
+  Result<Done> read_node(const ProtoNode& proto);
+  /// Keeps a problem to be told with the others; what the node would have made is not looked at again.
+  void keep_problem(const ProtoNode& proto, Error error);
+  /// Double constants beside float data (doubles.cpp).
+  void narrow_doubles(ForeignNode& node);
   Result<ValueId> define(std::string_view value_name, const std::string& place);
   Result<Done> filter_attributes(ForeignNode& node, const OpDef& op) const;
   Result<Done> drop_extra_outputs(ForeignNode& node, const OpDef& op) const;
@@ -74,7 +79,9 @@ class Importer {
   Graph graph_;
   OnnxInfo info_;
   size_t untold_notes_ = 0;
-  std::unordered_map<std::string, ValueId> ids_;                          // only looked up, never iterated
+  std::vector<Error> problems_;
+  std::unordered_set<std::string_view> broken_;   // values that a node with a problem would have made
+  std::unordered_map<std::string, ValueId> ids_;  // only looked up, never iterated
   std::unordered_map<std::string_view, const ProtoValue*> stored_types_;  // value_info and graph outputs
   std::unordered_map<std::string, int64_t> node_names_;                   // with the last number put behind the name
   std::unordered_set<std::string_view> read_names_;                       // read by a node or a graph output

@@ -14,11 +14,18 @@
 
 namespace octet {
 
+/// What reading changed beyond spelling.
+struct OnnxEdit {
+  std::string what, node, before, after, change;  // change: empty = the same numbers
+};
+
 struct OnnxInfo {
   int64_t ir_version = 0;
   int64_t opset = 0;  // of the default domain
   std::string producer;
   std::vector<std::string> notes;  // what was tolerated
+  std::vector<OnnxEdit> edits;
+  std::vector<std::pair<std::string, std::string>> operator_forms;  // node and op: QLinearConv, ConvInteger, ...
 };
 
 struct OnnxModel {

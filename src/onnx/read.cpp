@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "base/diagnostics.h"
 #include "ir/op.h"
 #include "onnx/importer.h"
 
@@ -33,7 +34,7 @@ Result<OnnxModel> read_onnx(const std::string& path, const OnnxReadOptions& opti
   if (!file) return file.error();
   const std::string folder = std::filesystem::path(path).parent_path().string();
   Result<OnnxModel> model = read_and_verify((*file)->bytes(), *file, folder.empty() ? "." : folder, options);
-  if (!model) return within(path, model.error());
+  if (!model) return within_each(path, model.error());
   return model;
 }
 

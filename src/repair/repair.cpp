@@ -10,6 +10,7 @@ namespace octet {
 #define OCTET_REPAIR(function, mends) Result<Done> function(Graph& graph, RepairLog& log);
 #include "repair/repairs.def"
 #undef OCTET_REPAIR
+Result<Done> float_biases(Graph& graph, RepairLog& log);
 
 namespace {
 
@@ -49,11 +50,13 @@ void remove_unread(Graph& graph) {
 
 std::span<const Repair> all_repairs() { return k_repairs; }
 
-Result<std::vector<RepairRow>> repair(Graph& graph, const std::set<std::string>& skip) {
-  if (Result<Done> ok = check_names(skip); !ok) return ok.error();
+Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options) {
+  if (Result<Done> ok = check_names(options.skip); !ok) return ok.error();
+  std::vector<Repair> wanted(k_repairs.begin(), k_repairs.end());
+  if (options.float_biases) wanted.push_back({"float_biases", "int32 biases", float_biases});
   RepairLog log;
-  for (const Repair& each : k_repairs) {
-    if (skip.contains(std::string(each.name))) continue;
+  for (const Repair& each : wanted) {
+    if (options.skip.contains(std::string(each.name))) continue;
     const size_t rows = log.rows.size();
     log.repair = each.name;
     if (Result<Done> ok = each.run(graph, log); !ok) return within("repair " + std::string(each.name), ok.error());

@@ -39,8 +39,12 @@ struct Repair {
 /// All repairs of repairs.def in running order.
 std::span<const Repair> all_repairs();
 
-/// Runs all repairs but those named in skip (an unknown name is an error), and infers shapes again after each that
-/// edited. The graph need not pass verify() before; the caller verifies it afterwards.
-Result<std::vector<RepairRow>> repair(Graph& graph, const std::set<std::string>& skip = {});
+struct RepairOptions {
+  std::set<std::string> skip;  // names; an unknown one is an error
+  bool float_biases = false;   // for TensorRT: int32 biases as the same numbers in float
+};
+/// Runs the repairs and infers shapes again after each that edited. The graph need not pass verify() before; the caller
+/// verifies it afterwards.
+Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options = {});
 
 }  // namespace octet

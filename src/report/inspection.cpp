@@ -36,6 +36,10 @@ std::string to_text(const Inspection& in) {
   for (const LayerInfo& l : in.layers)
     rows.push_back({l.name, l.op, l.shape, l.dtype, l.mmac > 0 ? fixed(l.mmac, 2) : "", l.tactic});
   text += text_table(rows);
+  if (!in.target_findings.empty()) {
+    text += "\nTensorRT\n";
+    for (const std::string& f : in.target_findings) text += "  " + f + "\n";
+  }
   if (!in.findings.empty()) {
     text += "\nFindings\n";
     for (const std::string& f : in.findings) text += "  " + f + "\n";
@@ -63,6 +67,7 @@ std::string to_json(const Inspection& in) {
                            {"dtype", l.dtype},
                            {"mmac", l.mmac},
                            {"tactic", l.tactic}});
+  if (!in.target_findings.empty()) j["tensorrt"] = in.target_findings;
   j["findings"] = in.findings;
   return j.dump(2);
 }

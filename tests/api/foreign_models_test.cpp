@@ -23,15 +23,11 @@ std::string data_root() {
 
 const char* const k_exact = "/cifar10/test_exact_1017.bin";
 
-int64_t right_answers(const std::string& model_file, const std::string& data, const std::string& preprocess,
-                      const LoadOptions& load, int64_t batch) {
-  Result<Model> model = Model::load(model_file, load);
-  EXPECT_TRUE(model) << model.error().message;
-  if (!model) return -1;
+int64_t right_answers(const Model& model, const std::string& data, const std::string& preprocess, int64_t batch) {
   SessionSpec spec;
   spec.threads = 0;
   spec.batch = batch;
-  Result<Session> session = Session::build(*model, spec);
+  Result<Session> session = Session::build(model, spec);
   EXPECT_TRUE(session) << session.error().message;
   if (!session) return -1;
   const EvaluateSpec evaluation{.data = {.path = data, .preprocess = preprocess, .limit = 0, .shuffle_seed = -1},
@@ -39,6 +35,13 @@ int64_t right_answers(const std::string& model_file, const std::string& data, co
   const Result<EvaluationReport> report = evaluate(*session, "model", nullptr, "", evaluation);
   EXPECT_TRUE(report) << report.error().message;
   return report ? report->first.top1_right : -1;
+}
+
+int64_t right_answers(const std::string& model_file, const std::string& data, const std::string& preprocess,
+                      const LoadOptions& load, int64_t batch) {
+  const Result<Model> model = Model::load(model_file, load);
+  EXPECT_TRUE(model) << model.error().message;
+  return model ? right_answers(*model, data, preprocess, batch) : -1;
 }
 
 struct ForeignCase {
@@ -106,6 +109,35 @@ TEST(ForeignFiles, the_eager_models_logits_follow_pytorchs) {
     x += a, y += b, xx += a * a, yy += b * b, xy += a * b;
   }
   EXPECT_GE((n * xy - x * y) / std::sqrt((n * xx - x * x) * (n * yy - y * y)), 0.998);
+}
+
+// Batch 1 only: the file's classifier squeezes the batch away.
+TEST(ForeignFiles, operator_form_scores_at_batch_1) {
+  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
+  const int64_t right = right_answers(data_root() + "/models/mobilenet_v2_cifar10_int8_qlinear.onnx",
+                                      data_root() + k_exact, "rgb,norm=cifar", {}, 1);
+  EXPECT_GE(right, 906);
+  EXPECT_LE(right, 912);
+}
+
+// 9 of 17 photographs as the file is. There are no other ImageNet images: the same 17 give the new ranges.
+TEST(ForeignFiles, poor_ranges_are_found_again) {
+  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
+  const std::string photographs = data_root() + "/images/imagenet17_rgb_u8.npy";
+  const Result<Model> model = Model::load(data_root() + "/models/mobilenet_v2_imagenet_ort_qdq.onnx");
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(right_answers(*model, photographs, "none,norm=imagenet", 1), 9);
+  const Result<Model> real = model->float_form();
+  ASSERT_TRUE(real) << real.error().message;
+  CalibrateSpec calibration;
+  calibration.data = {.path = photographs, .preprocess = "none,norm=imagenet", .limit = 0, .shuffle_seed = -1};
+  calibration.threads = 0;
+  calibration.method = "mse";
+  const Result<Ranges> ranges = calibrate(*real, calibration);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  const Result<Quantized> quantized = quantize(*real, *ranges, {});
+  ASSERT_TRUE(quantized) << quantized.error().message;
+  EXPECT_GE(right_answers(quantized->model, photographs, "none,norm=imagenet", 1), 15);
 }
 
 TEST(ForeignFiles, every_edit_of_the_eager_file_is_a_row) {

@@ -10,7 +10,7 @@ namespace {
 
 TEST(Repair, an_unknown_name_is_refused_with_the_known_ones) {
   Graph graph = broken("graph (x: f32[2]) -> (y) { y = Relu(x) }");
-  const Result<std::vector<RepairRow>> rows = repair(graph, {"polish"});
+  const Result<std::vector<RepairRow>> rows = repair(graph, {.skip = {"polish"}, .float_biases = false});
   ASSERT_FALSE(rows);
   EXPECT_THAT(rows.error().message,
               ::testing::StartsWith("there is no repair called 'polish'; the repairs are computed_parameters, "));

@@ -36,7 +36,7 @@ MendedGraph mended(std::string_view repair_name, std::string_view text) {
     if (each.name != repair_name) others.emplace(each.name);
   EXPECT_EQ(others.size() + 1, all_repairs().size()) << "there is no repair " << repair_name;
   MendedGraph made{broken(text), {}};
-  Result<std::vector<RepairRow>> rows = repair(made.graph, others);
+  Result<std::vector<RepairRow>> rows = repair(made.graph, {.skip = others, .float_biases = false});
   EXPECT_TRUE(rows) << rows.error().message;
   if (rows) made.rows = std::move(*rows);
   const Result<Done> ok = verify(made.graph);
@@ -59,7 +59,7 @@ void expect_untouched(std::string_view repair_name, std::string_view text) {
   for (const Repair& each : all_repairs())
     if (each.name != repair_name) others.emplace(each.name);
   Graph graph = broken(text);
-  Result<std::vector<RepairRow>> rows = repair(graph, others);
+  Result<std::vector<RepairRow>> rows = repair(graph, {.skip = others, .float_biases = false});
   ASSERT_TRUE(rows) << rows.error().message;
   EXPECT_EQ(rows->size(), 0u) << rows->front().node << ": " << rows->front().after;
   EXPECT_EQ(shown(graph), shown(broken(text)));

@@ -1,0 +1,3 @@
+#pragma once
+// The stable codes of messages (docs/errors.md).
+#include "base/diagnostics.h"

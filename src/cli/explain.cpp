@@ -1,0 +1,46 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "octet/diagnostics.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  std::string code;
+  bool page = false;
+};
+
+int explain(const Flags& f) {
+  if (f.page) {
+    std::fputs(diagnostics_page().c_str(), stdout);
+    return 0;
+  }
+  if (f.code.empty()) {
+    for (const Diagnostic& d : all_diagnostics())
+      std::printf("%s  %s\n", code_text(d).c_str(), std::string(d.condition).c_str());
+    return 0;
+  }
+  const Diagnostic* d = find_diagnostic(f.code);
+  if (!d)
+    return fail(
+        {ErrorCode::bad_argument, "explain " + f.code + ": there is no code of this name; octet explain lists them"});
+  std::printf("%s (%s): %s\n%s\n", code_text(*d).c_str(), std::string(name(d->kind)).c_str(),
+              std::string(d->condition).c_str(), std::string(d->advice).c_str());
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("CODE", f->code, "as printed in front of a message; without it all codes are listed");
+  sub.add_flag("--page", f->page, "docs/errors.md");
+  return [f] { return explain(*f); };
+}
+
+}  // namespace
+
+extern const Command explain_command;
+const Command explain_command = {"explain", "what an error code means and what to do", "octet explain OCT-2020", add};
+
+}  // namespace octet::cli
