@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "octet/ranges.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -30,18 +31,19 @@ Result<Model> recalibrated(const Model& model, const Flags& f) {
     return Error{ErrorCode::bad_argument, "--recalibrate needs sample images: give --calib-data PATH"};
   const Result<Model> real = model.float_form();
   if (!real) return real.error();
-  CalibrateSpec spec{.data = f.calibration.data,
-                     .method = f.calibration.method,
-                     .percentile = f.calibration.percentile,
-                     .threads = f.threads,
-                     .batch = 8,
-                     .progress = progress_bar("calibrating", f.output)};
+  CalibrateSpec spec;
+  spec.data = f.calibration.data;
+  spec.method = f.calibration.method;
+  spec.percentile = f.calibration.percentile;
+  spec.threads = f.threads;
+  spec.progress = progress_bar("calibrating", f.output);
+  spec.target = f.calibration.target;
   spec.data.preprocess = f.preprocess;
   const Result<Ranges> ranges = calibrate(*real, spec);
   if (!ranges) return ranges.error();
-  const QuantizeSpec quantization{.method = f.calibration.method,
-                                  .target = f.calibration.target,
-                                  .keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()}};
+  QuantizeSpec quantization;
+  quantization.target = f.calibration.target;
+  quantization.keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()};
   Result<Quantized> quantized = quantize(*real, *ranges, quantization);
   if (!quantized) return quantized.error();
   f.output.print_notes(quantized->notes);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "octet/model.h"
+#include "octet/ranges.h"
 #include "octet/session.h"
 #include "octet/tasks.h"
 

@@ -1,5 +1,6 @@
 // Calls of the API with arguments that cannot be.
 #include "errors/cases.h"
+#include "octet/ranges.h"
 #include "octet/session.h"
 #include "octet/tasks.h"
 

@@ -4,6 +4,7 @@
 #include "data/preprocess.h"
 #include "errors/cases.h"
 #include "octet/model.h"
+#include "octet/ranges.h"
 
 namespace octet::errors {
 namespace {
