@@ -1,8 +1,8 @@
-# make demo | test | build | bench | format | check | fuzz | sanitize. Each does its own set-up (tools/setup.sh).
+# make demo | test | build | install | bench | format | check | fuzz | sanitize. Each does its own set-up (tools/setup.sh).
 
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test build bench accuracy format check fuzz sanitize setup clean
+.PHONY: demo test build install bench accuracy format check fuzz sanitize setup clean
 
 setup:
 	@tools/setup.sh
@@ -10,6 +10,11 @@ setup:
 build: setup
 	@mkdir -p build && cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 	@cmake --build --preset release -j $(JOBS) -- --quiet
+
+# make install DESTDIR=/image PREFIX=/usr
+PREFIX ?= /usr/local
+install: build
+	@cmake --install build --prefix "$(PREFIX)" --strip
 
 demo: build
 	@build/octet_demo

@@ -2,7 +2,7 @@
 # Installs the Debian packages that octet is built with; does nothing when all are there. sudo only when not root.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build git python3 python3-venv pkg-config
+packages=(g++ cmake ninja-build git python3 python3-venv pkg-config dpkg-dev
   libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libxxhash-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libgtest-dev libgmock-dev
   clang lld clang-format clang-tidy libclang-rt-14-dev)
 

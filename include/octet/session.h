@@ -32,7 +32,7 @@ struct SessionSpec {
 };
 
 struct SessionTimes {
-  double calibrate_s = 0, tune_s = 0, build_s = 0;
+  double calibrate_s = 0, tune_s = 0, build_s = 0, load_s = 0;
 };
 
 /// One input or output as bound.
@@ -43,14 +43,25 @@ struct Port {
   size_t bytes = 0;
 };
 
+class EngineFile;
+
 class Session {
  public:
   struct State;
   static Result<Session> build(const Model& model, const SessionSpec& spec);
+  /// A built network: of the spec only device, threads, batch and shapes count (and precision, which must not
+  /// contradict the file). Errors: shapes outside the file's profile.
+  static Result<Session> load(const EngineFile& file, const SessionSpec& spec);
+  /// From an ONNX file or an engine file, whichever it is.
+  static Result<Session> open(const std::string& path, const SessionSpec& spec, const LoadOptions& options = {});
+  /// A further context of the same engine: shares weights and worker threads, has its own activations, may run on
+  /// another thread at the same time.
+  Result<Session> another() const;
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
+  const std::string& path() const;  // of the model or engine file
   const std::vector<Port>& inputs() const;
   const std::vector<Port>& outputs() const;
   int64_t batch() const;            // leading extent of the first input

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "octet/engine_file.h"
 #include "octet/model.h"
 #include "octet/session.h"
 #include "report/evaluation.h"
@@ -18,6 +19,7 @@ namespace octet {
 
 /// What the file holds and where each step would run.
 Result<Inspection> inspect(const Model& model, const SessionSpec& spec);
+Result<Inspection> inspect(const EngineFile& file, const SessionSpec& spec);
 
 /// One or two sessions over the same labelled data (two also without labels). Sessions may have different batches.
 struct EvaluateSpec {

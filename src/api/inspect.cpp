@@ -1,4 +1,5 @@
 #include "api/state.h"
+#include "ir/op.h"
 #include "octet/tasks.h"
 #include "passes/passes.h"
 
@@ -25,6 +26,28 @@ Result<Inspection> inspect(const Model& model, const SessionSpec& spec) {
     for (const std::string& note : session->notes()) in.findings.push_back(note);
   } else {
     // A file that cannot run is still worth looking at: the reason becomes a finding.
+    in.findings.push_back("cannot run on " + spec.device + ": " + session.error().message);
+  }
+  return in;
+}
+
+Result<Inspection> inspect(const EngineFile& file, const SessionSpec& spec) {
+  Inspection in;
+  in.path = file.path();
+  in.producer = file.writer();
+  in.file_bytes = static_cast<int64_t>(file.size_bytes());
+  in.inputs = file.inputs();
+  in.outputs = file.outputs();
+  in.provenance = file.provenance();
+  const Graph& graph = file.state().plan.graph;
+  for (const Node& node : graph.nodes) ++in.ops[std::string(node.op->name)];
+  for (const Value& value : graph.values)
+    if (value.constant) in.parameters += value.constant->size();
+  Result<Session> session = Session::load(file, spec);
+  if (session) {
+    in.layers = session->layers();
+    for (const std::string& note : session->notes()) in.findings.push_back(note);
+  } else {
     in.findings.push_back("cannot run on " + spec.device + ": " + session.error().message);
   }
   return in;

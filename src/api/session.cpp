@@ -1,15 +1,15 @@
 #include "octet/session.h"
 
+#include <algorithm>
 #include <chrono>
 
-#include "api/best_precision.h"
 #include "api/state.h"
 #include "backends/open.h"
 #include "base/isa.h"
 #include "ir/metadata.h"
 #include "ir/op.h"
 #include "passes/passes.h"
-#include "runtime/tune.h"
+#include "runtime/load_plan.h"
 
 namespace octet {
 namespace {
@@ -23,9 +23,6 @@ Port port_of(const Value& value) {
   port.bytes = static_cast<size_t>(*element_count(port.dims)) * size_of(value.dtype);
   return port;
 }
-
-/// The model to run: the float one as it is, or its Q/DQ form.
-Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session::State& state);
 
 /// Multiply-accumulates of one step in millions.
 double mmac_of(const Graph& graph, const Node& node) {
@@ -60,149 +57,135 @@ Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span
   return context->run(io, hooks);
 }
 
-namespace {
-
-Result<Model> model_to_run(const Model& model, const SessionSpec& spec, Session::State& state) {
-  state.precision = "fp32";
-  if (model.is_quantized()) {
-    state.precision = "int8";
-    if (spec.precision != "int8" && spec.precision != "best")
-      state.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
-    return model;
-  }
-  if (spec.precision == "fp32") return model;
-  if (spec.precision == "fp16" && spec.device == "cuda") {
-    state.precision = "fp16";
-    return model;
-  }
-  if ((spec.precision == "bf16" || spec.precision == "fp16") && spec.device == "cpu") {
-    state.notes.push_back("--precision " + spec.precision +
-                          " runs as FP32: this build has no BF16 or FP16 kernels for a CPU");
-    return model;
-  }
-  if (spec.precision != "int8" && spec.precision != "best")
-    return Error{ErrorCode::bad_argument,
-                 "--precision " + spec.precision + ": --device " + spec.device + " has fp32 and int8"};
-  state.precision = "int8";
-  if (const Result<Done> ok = check_quantize_spec(model, spec.quantization); !ok) return ok.error();
-  const auto start = Clock::now();
-  Result<Ranges> ranges = Error{ErrorCode::internal, ""};
-  if (!spec.ranges.empty()) {
-    ranges = Ranges::load(spec.ranges, model, spec.quantization.force);
-  } else if (!spec.calibration.data.path.empty()) {
-    ranges = calibrate(model, spec.calibration);
-  } else {
-    return Error{ErrorCode::bad_argument,
-                 "--precision " + spec.precision + " on the float model " + model.path() +
-                     " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
-  }
-  if (!ranges) return ranges.error();
-  Result<Quantized> quantized = quantize(model, *ranges, spec.quantization);
-  if (!quantized) return quantized.error();
-  state.times.calibrate_s = seconds_since(start);
-  for (const auto* notes : {&ranges->notes, &quantized->notes})
-    for (const std::string& note : *notes) state.notes.push_back(note);
-  return quantized->model;
-}
-
-}  // namespace
-
-namespace {
-
-/// The tactics by measurement, when the specification asks for it.
-Result<TacticChoice> choose_tactics(const Graph& graph, Backend& backend, const SessionSpec& spec,
-                                    Session::State& state) {
-  if (spec.optimization_level < 3) return TacticChoice();
-  TimingCache cache;
-  if (!spec.timing_cache.empty()) {
-    Result<TimingCache> loaded = TimingCache::load(spec.timing_cache);
-    if (!loaded) return loaded.error();
-    cache = *std::move(loaded);
-  }
-  const size_t known = cache.size();
-  Result<TuningReport> report = tune(graph, backend, {.level = spec.optimization_level, .cache = &cache});
-  if (!report) return report.error();
-  if (!spec.timing_cache.empty() && cache.size() > known) {
-    if (Result<Done> saved = cache.save(spec.timing_cache); !saved) return saved.error();
-  }
-  state.notes.push_back(report->summary());
-  state.tuning_log = report->log();
-  state.times.tune_s = report->seconds;
-  return std::move(report->choice);
-}
-
-}  // namespace
-
-namespace {
-
-/// The mix of precisions that is fastest by measurement; chosen: the quantized form of model.
-Result<Graph> best_graph(const Model& model, const Model& chosen, const Binding& binding,
-                         const std::set<std::string>& skip, Backend& backend, Session::State& state) {
-  Graph floating = model.state().graph;
-  remove_quantization(floating);
-  Result<BestPrecision> best = choose_best_precision(chosen.state().graph, floating, binding, skip, backend);
-  if (!best) return best.error();
-  state.precision = best->precision;
-  state.notes.insert(state.notes.begin(), best->notes.begin(), best->notes.end());
-  std::string names;
-  for (const std::string& name : best->float_layers) names += " " + name;
-  if (!names.empty())
-    state.notes.push_back("a file with these layers in float: octet quantize ... --keep-float" + names);
-  return std::move(best->graph);
-}
-
-}  // namespace
-
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
-Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
-  auto state = std::make_unique<State>();
-  const Result<Model> chosen = model_to_run(model, spec, *state);
-  if (!chosen) return chosen.error();
-  const std::map<std::string, std::string>& metadata = chosen->metadata();
-  if (const auto at = metadata.find(k_meta_preprocess); at != metadata.end())
-    state->calibration_preprocess = at->second;
-  state->uncalibrated = chosen->is_uncalibrated();
-  if (state->uncalibrated && model.is_quantized())
-    state->notes.push_back(model.path() + " is UNCALIBRATED: its ranges come from noise; accuracy means nothing");
-  const auto start = Clock::now();
-  BackendOptions options{.threads = spec.threads};
-  if (state->precision == "fp16") options.device.floats = DType::f16;
-  const Result<std::shared_ptr<Backend>> backend = open_backend(spec.device, options);
-  if (!backend) return backend.error();
-  std::set<std::string> skip = spec.skip_passes;
-  skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
-  const Binding binding = {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes};
-  Result<Graph> graph = spec.precision == "best" ? best_graph(model, *chosen, binding, skip, **backend, *state)
-                                                 : lower(chosen->state().graph, binding, skip);
-  if (!graph) return within(model.path(), graph.error());
-  for (const Node& node : graph->nodes)
-    state->ends_in_softmax |= is_op(node, "Softmax") && node.outputs[0] == graph->outputs[0];
-  const Result<TacticChoice> choice = choose_tactics(*graph, **backend, spec, *state);
-  if (!choice) return within(model.path(), choice.error());
-  Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*graph), *backend, *choice);
-  if (!engine) return within(model.path(), engine.error());
-  state->engine = *engine;
-  Result<Context> context = Context::make(state->engine);
-  if (!context) return context.error();
-  state->context = std::make_unique<Context>(std::move(*context));
-  const Graph& planned = state->engine->plan().graph;
-  for (const ValueId id : planned.inputs) state->inputs.push_back(port_of(planned.value(id)));
-  for (const ValueId id : planned.outputs) state->outputs.push_back(port_of(planned.value(id)));
+namespace {
+
+/// Views of all inputs and outputs that lack their addresses only.
+Bindings views_of(const Graph& planned) {
   const auto view_of = [&](ValueId id) {
     const Value& value = planned.value(id);
     return TensorView::dense(value.dtype, *known_dims(*value.shape), nullptr);
   };
-  for (const ValueId id : planned.inputs) state->io.inputs.push_back(view_of(id));
-  for (const ValueId id : planned.outputs) state->io.outputs.push_back(view_of(id));
-  state->threads = spec.threads;
-  state->times.build_s = seconds_since(start);
+  Bindings io;
+  for (const ValueId id : planned.inputs) io.inputs.push_back(view_of(id));
+  for (const ValueId id : planned.outputs) io.outputs.push_back(view_of(id));
+  return io;
+}
+
+/// A first context of the engine, and what the session tells of it.
+Result<Done> start(Session::State& state, const Result<std::shared_ptr<const Engine>>& engine,
+                   const SessionSpec& spec) {
+  if (!engine) return within(state.path, engine.error());
+  state.engine = *engine;
+  Result<Context> context = Context::make(state.engine);
+  if (!context) return context.error();
+  state.context = std::make_unique<Context>(std::move(*context));
+  const Graph& planned = state.engine->plan().graph;
+  for (const Node& node : planned.nodes)
+    state.ends_in_softmax |= is_op(node, "Softmax") && node.outputs[0] == planned.outputs[0];
+  for (const ValueId id : planned.inputs) state.inputs.push_back(port_of(planned.value(id)));
+  for (const ValueId id : planned.outputs) state.outputs.push_back(port_of(planned.value(id)));
+  state.io = views_of(planned);
+  state.threads = spec.threads;
+  return Done{};
+}
+
+}  // namespace
+
+Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
+  auto state = std::make_unique<State>();
+  state->path = model.path();
+  Result<PreparedModel> prepared = prepare_model(model, spec);
+  if (!prepared) return prepared.error();
+  state->precision = prepared->precision;
+  state->times.calibrate_s = prepared->calibrate_s;
+  const std::map<std::string, std::string>& metadata = prepared->model.metadata();
+  if (const auto at = metadata.find(k_meta_preprocess); at != metadata.end())
+    state->calibration_preprocess = at->second;
+  state->uncalibrated = prepared->model.is_uncalibrated();
+  if (state->uncalibrated && model.is_quantized())
+    prepared->notes.push_back(model.path() + " is UNCALIBRATED: its ranges come from noise; accuracy means nothing");
+  const auto start_time = Clock::now();
+  const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
+  if (!backend) return backend.error();
+  std::set<std::string> skip = spec.skip_passes;
+  skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
+  const Binding binding = {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes};
+  Result<Graph> graph = graph_to_run(model, *prepared, spec, binding, skip, **backend);
+  if (!graph) return within(model.path(), graph.error());
+  state->precision = prepared->precision;
+  state->notes = std::move(prepared->notes);
+  Result<TunedTactics> tuned = tuned_tactics(*graph, **backend, spec);
+  if (!tuned) return within(model.path(), tuned.error());
+  state->notes.insert(state->notes.end(), tuned->notes.begin(), tuned->notes.end());
+  state->tuning_log = std::move(tuned->log);
+  state->times.tune_s = tuned->seconds;
+  if (const Result<Done> started = start(*state, Engine::build(std::move(*graph), *backend, tuned->choice), spec);
+      !started)
+    return started.error();
+  state->times.build_s = seconds_since(start_time);
   return Session(std::move(state));
 }
 
+Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
+  const auto start_time = Clock::now();
+  const PlanFile& plan = file.state().plan;
+  auto state = std::make_unique<State>();
+  state->path = file.path();
+  state->precision = file.precision();
+  state->notes = file.notes();
+  state->calibration_preprocess = provenance_value(plan.provenance, "preprocess");
+  state->uncalibrated = file.is_uncalibrated();
+  if (spec.precision == "int8" && file.precision() != "int8")
+    return Error{ErrorCode::bad_argument, file.path() + " was built in " + file.precision() +
+                                              ", --precision int8 was asked for: build it with --precision int8"};
+  const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
+  if (!backend) return backend.error();
+  const Result<std::shared_ptr<const Engine>> engine =
+      load_engine(plan, *backend, {.batch = spec.batch, .shapes = spec.shapes}, state->notes);
+  if (const Result<Done> started = start(*state, engine, spec); !started) return started.error();
+  if (file.state().file) file.state().file->drop_pages();
+  state->times = file.times();
+  state->times.load_s += seconds_since(start_time);
+  return Session(std::move(state));
+}
+
+Result<Session> Session::open(const std::string& path, const SessionSpec& spec, const LoadOptions& options) {
+  if (EngineFile::is_engine_file(path)) {
+    const Result<EngineFile> file = EngineFile::load(path);
+    if (!file) return file.error();
+    return load(*file, spec);
+  }
+  const Result<Model> model = Model::load(path, options);
+  if (!model) return model.error();
+  return build(*model, spec);
+}
+
+Result<Session> Session::another() const {
+  auto state = std::make_unique<State>();
+  Result<Context> context = Context::make(state_->engine);
+  if (!context) return context.error();
+  state->path = state_->path;
+  state->engine = state_->engine;
+  state->context = std::make_unique<Context>(std::move(*context));
+  state->io = views_of(state_->engine->plan().graph);
+  state->inputs = state_->inputs;
+  state->outputs = state_->outputs;
+  state->precision = state_->precision;
+  state->threads = state_->threads;
+  state->notes = state_->notes;
+  state->times = state_->times;
+  state->calibration_preprocess = state_->calibration_preprocess;
+  state->uncalibrated = state_->uncalibrated;
+  state->ends_in_softmax = state_->ends_in_softmax;
+  return Session(std::move(state));
+}
+
+const std::string& Session::path() const { return state_->path; }
 const std::vector<Port>& Session::inputs() const { return state_->inputs; }
 const std::vector<Port>& Session::outputs() const { return state_->outputs; }
 

@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "ir/graph.h"
+#include "octet/engine_file.h"
 #include "octet/model.h"
 #include "octet/session.h"
 #include "onnx/onnx.h"
 #include "passes/passes.h"
+#include "plan/plan_file.h"
 #include "runtime/engine.h"
 
 namespace octet {
@@ -29,6 +32,7 @@ struct Model::State {
 };
 
 struct Session::State {
+  std::string path;
   std::shared_ptr<const Engine> engine;
   std::unique_ptr<Context> context;
   std::vector<Port> inputs, outputs;
@@ -43,6 +47,45 @@ struct Session::State {
   bool ends_in_softmax = false;
   Result<Done> run(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);
 };
+
+struct EngineFile::State {
+  std::string path;
+  PlanFile plan;
+  size_t file_bytes = 0;
+  std::shared_ptr<const MappedFile> file;  // null after build
+  std::vector<std::byte> bytes;            // after build: what save() writes
+  std::vector<std::string> notes;
+  std::string tuning_log;  // of build
+  SessionTimes times;
+};
+
+/// The model as it will run: the float one, or its Q/DQ form with where its ranges came from.
+struct PreparedModel {
+  Model model;
+  std::string precision;
+  std::optional<Ranges> ranges;  // of an INT8 form made here
+  std::vector<std::string> notes;
+  double calibrate_s = 0;
+};
+/// Calibrates and quantizes where the spec asks for INT8 and the model is float.
+Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec);
+
+/// The fused graph at these shapes; for `best`, the mix of precisions that is fastest by measurement (prepared then
+/// says which).
+Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
+                           const std::set<std::string>& skip, Backend& backend);
+
+/// The back end of the spec, told the precision of its float layers.
+Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std::string& precision);
+
+/// The tactics by measurement, when the specification asks for it; else no choice.
+struct TunedTactics {
+  TacticChoice choice;
+  std::vector<std::string> notes;
+  std::string log;
+  double seconds = 0;
+};
+Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const SessionSpec& spec);
 
 /// "float32", "uint8", ... : the names numpy and TensorRT users know.
 std::string numpy_name(DType dtype);

@@ -85,6 +85,11 @@ void release_mapped_pages(std::span<const std::byte> bytes) {
   ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // advice: a refusal changes nothing
 }
 
+void MappedFile::drop_pages() const {
+  // Advice only: a mapping that is read-only and private has nothing to lose.
+  if (data_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 Result<std::string> read_text_file(const std::string& path) {
   Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   if (!file) return file.error();

@@ -19,6 +19,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// Gives the pages that were read so far back to the system; they come again from the file when they are read again.
+  void drop_pages() const;
 
  private:
   MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}

@@ -25,25 +25,20 @@ void print_report(const PerformanceReport& report, const Flags& f) {
 }
 
 int bench_models(const Flags& f) {
-  std::vector<Model> models;
-  for (const std::string& path : f.models) {
-    Result<Model> model = load(path, f.session.skip_passes, f.session.no_repair);
-    if (!model) return fail(model.error());
-    models.push_back(std::move(*model));
-  }
+  std::vector<std::string> models = f.models;
   if (models.size() == 1 && !f.precision2.empty()) models.push_back(models[0]);
   std::vector<Session> sessions;
   for (size_t i = 0; i < models.size(); ++i) {
     Result<SessionSpec> spec = f.session.spec(f.preprocess, f.output);
     if (!spec) return fail(spec.error());
     if (i == 1 && !f.precision2.empty()) spec->precision = f.precision2;
-    Result<Session> session = Session::build(models[i], *spec);
+    Result<Session> session = f.session.open(models[i], *spec);
     if (!session) return fail(session.error());
     f.output.print_notes(*session);
     sessions.push_back(std::move(*session));
   }
   if (sessions.size() == 1) {
-    const Result<PerformanceReport> report = bench(sessions[0], models[0].path(), f.spec);
+    const Result<PerformanceReport> report = bench(sessions[0], models[0], f.spec);
     if (!report) return fail(report.error());
     if (f.output.json) {
       std::printf("%s\n", to_json(*report).c_str());
@@ -52,7 +47,7 @@ int bench_models(const Flags& f) {
     }
     return 0;
   }
-  const auto pair = bench_paired(sessions[0], models[0].path(), sessions[1], models[1].path(), f.spec);
+  const auto pair = bench_paired(sessions[0], models[0], sessions[1], models[1], f.spec);
   if (!pair) return fail(pair.error());
   if (f.output.json) {
     std::printf("{\"first\": %s,\n\"second\": %s}\n", to_json(pair->first).c_str(), to_json(pair->second).c_str());
@@ -66,7 +61,7 @@ int bench_models(const Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  sub.add_option("MODEL", f->models, "one or two ONNX files; two alternate query by query")
+  sub.add_option("MODEL", f->models, "one or two ONNX files or plans; two alternate query by query")
       ->required()
       ->expected(1, 2)
       ->type_name("[MODEL2]");

@@ -20,11 +20,9 @@ int classify_images(Flags& f) {
   if (!f.image.empty()) f.data.data.path = f.image;
   if (f.data.data.path.empty())
     return fail({ErrorCode::bad_argument, "classify: give an image (octet classify m.onnx cat.jpg) or --data PATH"});
-  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
-  if (!model) return fail(model.error());
   const Result<SessionSpec> spec = f.session.spec(f.data.data.preprocess, f.output);
   if (!spec) return fail(spec.error());
-  Result<Session> session = Session::build(*model, *spec);
+  Result<Session> session = f.session.open(f.model, *spec);
   if (!session) return fail(session.error());
   f.output.print_notes(*session);
   f.spec.data = f.data.data;
@@ -36,7 +34,7 @@ int classify_images(Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  sub.add_option("MODEL", f->model, "ONNX file")->required();
+  sub.add_option("MODEL", f->model, "ONNX file or plan")->required();
   sub.add_option("IMAGE", f->image, "an image or a folder (short for --data)");
   f->data.add(sub, false);
   sub.add_option("--classes", f->spec.classes_file, "file with one class name per line");

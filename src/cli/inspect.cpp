@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "octet/engine_file.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -15,11 +16,29 @@ struct Flags {
   OutputFlags output;
 };
 
+int inspect_engine(const Flags& f) {
+  const Result<EngineFile> file = EngineFile::load(f.model);
+  if (!file) return fail(file.error());
+  if (f.text || f.full_text) {
+    std::fputs(file->text(!f.full_text).c_str(), stdout);
+    return 0;
+  }
+  OutputFlags quiet = f.output;
+  quiet.quiet = true;
+  const Result<SessionSpec> spec = f.session.spec("none", quiet);
+  if (!spec) return fail(spec.error());
+  const Result<Inspection> inspection = inspect(*file, *spec);
+  if (!inspection) return fail(inspection.error());
+  std::printf("%s\n", (f.output.json ? to_json(*inspection) : to_text(*inspection)).c_str());
+  return 0;
+}
+
 int inspect_model(const Flags& f) {
   if (f.passes) {
     for (const std::string& name : pass_names()) std::printf("%s\n", name.c_str());
     return 0;
   }
+  if (EngineFile::is_engine_file(f.model)) return inspect_engine(f);
   LoadOptions options;
   options.skip_passes = {f.session.skip_passes.begin(), f.session.skip_passes.end()};
   options.repair = !f.session.no_repair;
@@ -43,7 +62,7 @@ int inspect_model(const Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  sub.add_option("MODEL", f->model, "ONNX file");
+  sub.add_option("MODEL", f->model, "ONNX file or plan");
   sub.add_flag("--text", f->text, "the clean graph's text form, large constants as '...'");
   sub.add_flag("--full-text", f->full_text, "the text form with all constants; parses back to the same graph");
   sub.add_flag("--passes", f->passes, "the names of all passes in running order");

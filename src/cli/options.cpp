@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 namespace octet::cli {
 
@@ -117,35 +119,63 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
 
 namespace {
 
-/// "name:1x3x224x224", split at the last colon as trtexec does.
-Result<std::pair<std::string, Dims>> parse_shape(const std::string& text) {
-  const Error error{ErrorCode::bad_argument, "--shapes " + text + ": expected NAME:1x3x224x224"};
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0) return error;
+/// "1x3x224x224"; nothing when it is no shape.
+std::optional<Dims> parse_dims(const std::string& text) {
   Dims dims;
-  size_t at = colon + 1;
-  while (at < text.size()) {
-    size_t used = 0;
-    try {
-      dims.push_back(std::stoll(text.substr(at), &used));
-    } catch (const std::exception&) {
-      return error;
-    }
-    if (used == 0 || dims.back() < 0) return error;
-    at += used;
-    if (at < text.size() && text[at++] != 'x') return error;
+  for (size_t at = 0; at < text.size();) {
+    char* end = nullptr;
+    const char* begin = text.c_str() + at;
+    if (*begin < '0' || *begin > '9') return std::nullopt;
+    dims.push_back(std::strtoll(begin, &end, 10));
+    at += static_cast<size_t>(end - begin);
+    if (at < text.size() && (text[at++] != 'x' || at == text.size())) return std::nullopt;
   }
-  return std::pair(text.substr(0, colon), dims);
+  return element_count(dims) ? std::optional(dims) : std::nullopt;
 }
 
 }  // namespace
 
+Result<std::pair<std::string, ShapeRange>> parse_shape_range(const std::string& text) {
+  // Names may hold colons, so shapes are taken from the right, as trtexec does.
+  std::vector<Dims> shapes;
+  std::string name = text;
+  while (shapes.size() < 3) {
+    const size_t colon = name.rfind(':');
+    if (colon == std::string::npos || colon == 0) break;
+    const std::optional<Dims> dims = parse_dims(name.substr(colon + 1));
+    if (!dims) break;
+    shapes.insert(shapes.begin(), *dims);
+    name = name.substr(0, colon);
+  }
+  if (shapes.size() == 1) return std::pair(name, ShapeRange{shapes[0], shapes[0], shapes[0]});
+  if (shapes.size() == 3) return std::pair(name, ShapeRange{shapes[0], shapes[1], shapes[2]});
+  return Error{ErrorCode::bad_argument,
+               "--shapes " + text + ": expected NAME:1x3x224x224, or for a build NAME:MIN:OPT:MAX"};
+}
+
+Result<size_t> parse_bytes(const std::string& flag, const std::string& text) {
+  const Error error{ErrorCode::bad_argument, flag + " " + text + ": expected a size like 1GiB, 64M or 4096"};
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  std::string unit = end;
+  if (unit.ends_with("iB")) unit = unit.substr(0, unit.size() - 2);
+  if (unit.ends_with("B")) unit = unit.substr(0, unit.size() - 1);
+  const std::string units = "KMGT";
+  const size_t power = unit.empty()       ? 0
+                       : unit.size() == 1 ? units.find(static_cast<char>(std::toupper(unit[0]))) + 1
+                                          : 0;
+  if (end == text.c_str() || (!unit.empty() && power == 0) || !(number >= 0)) return error;
+  const double bytes = number * std::ldexp(1.0, 10 * static_cast<int>(power));
+  if (!(bytes < std::ldexp(1.0, 62))) return error;
+  return static_cast<size_t>(bytes);
+}
+
 Result<std::map<std::string, Dims>> parse_shapes(const std::vector<std::string>& texts) {
   std::map<std::string, Dims> shapes;
   for (const std::string& text : texts) {
-    Result<std::pair<std::string, Dims>> shape = parse_shape(text);
+    const Result<std::pair<std::string, ShapeRange>> shape = parse_shape_range(text);
     if (!shape) return shape.error();
-    shapes.insert(*shape);
+    shapes[shape->first] = shape->second.best;
   }
   return shapes;
 }
@@ -177,6 +207,13 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
   spec.optimization_level = tune ? 3 : optimization_level;
   spec.timing_cache = timing_cache;
   return spec;
+}
+
+Result<Session> SessionFlags::open(const std::string& path, const SessionSpec& session_spec) const {
+  LoadOptions options;
+  options.skip_passes = {skip_passes.begin(), skip_passes.end()};
+  options.repair = !no_repair;
+  return Session::open(path, session_spec, options);
 }
 
 Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "octet/engine_file.h"
 #include "octet/model.h"
 #include "octet/session.h"
 
@@ -55,10 +56,16 @@ struct SessionFlags {
   void add(CLI::App& sub, const std::string& default_precision);
   /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.
   Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
+  /// From an ONNX file, repaired unless told otherwise, or a plan.
+  Result<Session> open(const std::string& path, const SessionSpec& session_spec) const;
 };
 
 /// --shapes NAME:1x3x224x224 by name.
 Result<std::map<std::string, Dims>> parse_shapes(const std::vector<std::string>& texts);
+/// "1GiB", "64M", "4096": powers of 1024; a bare number is bytes.
+Result<size_t> parse_bytes(const std::string& flag, const std::string& text);
+/// "input:1x3x224x224" or, for a build, "input:1x3x224x224:8x3x224x224:32x3x224x224" (smallest, best, largest).
+Result<std::pair<std::string, ShapeRange>> parse_shape_range(const std::string& text);
 
 Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair = false);
 void add_no_repair(CLI::App& sub, bool& no_repair);

@@ -25,11 +25,9 @@ int run_model(Flags& f) {
     f.spec.inputs[text.substr(0, colon)] = text.substr(colon + 1);
   }
   f.spec.data = f.data.data;
-  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
-  if (!model) return fail(model.error());
   const Result<SessionSpec> spec = f.session.spec(f.data.data.preprocess, f.output);
   if (!spec) return fail(spec.error());
-  Result<Session> session = Session::build(*model, *spec);
+  Result<Session> session = f.session.open(f.model, *spec);
   if (!session) return fail(session.error());
   f.output.print_notes(*session);
   const Result<RunReport> report = run_files(*session, f.spec);
@@ -40,7 +38,7 @@ int run_model(Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  sub.add_option("MODEL", f->model, "ONNX file")->required();
+  sub.add_option("MODEL", f->model, "ONNX file or plan")->required();
   f->data.add(sub, false);
   sub.add_option("--loadInputs", f->inputs, "NAME:FILE, one per input; .npy, or raw bytes as trtexec takes them")
       ->delimiter(',');

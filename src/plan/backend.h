@@ -22,6 +22,8 @@ class Program {
   virtual size_t packed_bytes() const = 0;
   /// How a step is run, beyond its tactic's name, for profiles; may be empty.
   virtual std::string step_note(size_t) const { return {}; }
+  /// Memory of one context, activations and scratch; 0 = the back end does not say.
+  virtual size_t context_bytes() const { return 0; }
 };
 
 /// What one context owns while it runs a program: the arena, and on a device its stream and staging buffers.
@@ -75,6 +77,9 @@ class Backend {
   virtual std::string description() const = 0;  // "cpu avx512_vnni, 1 thread"
   /// What a measured time holds for: model of the device, ISA, threads, version of the kernels. One line, no tabs.
   virtual std::string timing_key() const { return description(); }
+  /// Names what packed weights depend on besides the graph; device parts of plan files carry it. Changes with every
+  /// change of a packing.
+  virtual std::string device_key() const { return std::string(name()); }
   /// Every way this back end knows for the node, refused ones with their reason. Empty = the op is unknown to it.
   virtual std::vector<Tactic> tactics(const Graph& graph, NodeId node) const = 0;
   /// Bytes of arena for a value in this back end's layout, room behind it included; 0 = it needs none (a graph input or

@@ -25,11 +25,16 @@ std::string tensors_text(const char* title, const std::vector<TensorInfo>& tenso
 }  // namespace
 
 std::string to_text(const Inspection& in) {
-  std::string text = in.path + "\n  producer " + (in.producer.empty() ? "unknown" : in.producer) + ", opset " +
-                     std::to_string(in.opset) + ", " + fixed(static_cast<double>(in.parameters) / 1e6, 3) +
-                     " M parameters, " + fixed(static_cast<double>(in.file_bytes) / 1048576.0, 2) + " MiB\n\n";
+  const std::string opset = in.opset > 0 ? ", opset " + std::to_string(in.opset) : "";
+  std::string text = in.path + "\n  producer " + (in.producer.empty() ? "unknown" : in.producer) + opset + ", " +
+                     fixed(static_cast<double>(in.parameters) / 1e6, 3) + " M parameters, " +
+                     fixed(static_cast<double>(in.file_bytes) / 1048576.0, 2) + " MiB\n\n";
   text += tensors_text("Input Tensor:", in.inputs) + tensors_text("Output Tensor:", in.outputs) + "\n";
-  std::vector<std::vector<std::string>> rows = {{"Op in the file", "Count"}};
+  std::vector<std::vector<std::string>> rows = {{"Where the plan comes from", ""}};
+  for (const auto& [key, value] : in.provenance)
+    if (key != "notes") rows.push_back({key, value});
+  if (rows.size() > 1) text += text_table(rows) + "\n";
+  rows = {{"Op in the file", "Count"}};
   for (const auto& [op, count] : in.ops) rows.push_back({op, std::to_string(count)});
   text += text_table(rows) + "\n";
   rows = {{"Step", "Op", "Output", "Type", "MMAC", "Runs as"}};
@@ -68,6 +73,7 @@ std::string to_json(const Inspection& in) {
                            {"mmac", l.mmac},
                            {"tactic", l.tactic}});
   if (!in.target_findings.empty()) j["tensorrt"] = in.target_findings;
+  for (const auto& [key, value] : in.provenance) j["provenance"][key] = value;
   j["findings"] = in.findings;
   return j.dump(2);
 }

@@ -58,6 +58,15 @@ Result<Done> check_bindings(std::string_view kind, const Graph& graph, const std
   return Done{};
 }
 
+/// The plan for those who ask about steps and shapes. Weights are left out, scales and the like stay.
+std::shared_ptr<const Plan> without_weights(const Plan& plan) {
+  constexpr size_t k_kept_bytes = 4096;
+  auto light = std::make_shared<Plan>(plan);
+  for (Value& value : light->graph.values)
+    if (value.constant && value.constant->size_bytes() > k_kept_bytes) value.constant.reset();
+  return light;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr<Backend> backend,
@@ -67,7 +76,7 @@ Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr
   Result<std::unique_ptr<const Program>> program = backend->prepare(*plan);
   if (!program) return program.error();
   auto engine = std::make_shared<Engine>();
-  engine->plan_ = *std::move(plan);
+  engine->plan_ = without_weights(**plan);
   engine->backend_ = std::move(backend);
   engine->program_ = *std::move(program);
   return std::shared_ptr<const Engine>(std::move(engine));

@@ -16,6 +16,7 @@ class Engine {
   /// make_plan takes it, from runtime/tune.h or a plan file.
   static Result<std::shared_ptr<const Engine>> build(Graph graph, std::shared_ptr<Backend> backend,
                                                      const TacticChoice& choice = {});
+  /// Without large constants: the program holds what it runs with, in its own form, and nothing is held twice.
   const Plan& plan() const { return *plan_; }
   const Program& program() const { return *program_; }
   Backend& backend() const { return *backend_; }

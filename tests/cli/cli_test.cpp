@@ -55,12 +55,14 @@ const std::string k_model = OCTET_DEMO_MODEL;
 TEST(Cli, help_names_every_command_and_ends_with_0) {
   const Ran ran = octet("--help");
   EXPECT_EQ(ran.status, 0);
-  for (const char* command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench", "tensor"})
+  for (const char* command :
+       {"inspect", "calibrate", "quantize", "build", "run", "classify", "eval", "bench", "tensor"})
     EXPECT_THAT(ran.out, HasSubstr(command));
 }
 
 TEST(Cli, each_command_has_help_with_an_example) {
-  for (const std::string command : {"inspect", "calibrate", "quantize", "run", "classify", "eval", "bench", "tensor"}) {
+  for (const std::string command :
+       {"inspect", "calibrate", "quantize", "build", "run", "classify", "eval", "bench", "tensor"}) {
     const Ran ran = octet(command + " --help");
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, HasSubstr("Example:\n  octet " + command)) << command;
@@ -206,6 +208,71 @@ TEST(Cli, run_writes_an_npy_file_of_all_samples) {
 TEST(Cli, inspect_text_parses_as_a_graph_and_elides_only_on_request) {
   EXPECT_THAT(octet("inspect " + k_model + " --text").out, HasSubstr("..."));
   EXPECT_THAT(octet("inspect " + k_model + " --full-text").out, Not(HasSubstr("...")));
+}
+
+TEST(Cli, every_command_takes_a_plan_where_it_takes_a_model) {
+  const std::string plan = scratch() + "/demo.plan", data = " --data shapes:40";
+  const std::string int8 = " --precision int8 --calib-data shapes-train:64 --preprocess none,norm=half";
+  const Ran built = octet("build " + k_model + int8 + " --cache " + scratch() + "/demo_cache.json -o " + plan);
+  ASSERT_EQ(built.status, 0) << built.err;
+  EXPECT_THAT(built.out, HasSubstr("wrote " + plan + ": int8, "));
+  const Ran eval = octet("eval " + plan + data + " --preprocess none,norm=half");
+  ASSERT_EQ(eval.status, 0) << eval.err;
+  EXPECT_THAT(eval.out, HasSubstr("Input Tensor:\nTensor Name: input Shape: [1,3,32,32] Data Type: float32 Data "
+                                  "Format: LINEAR"));
+  EXPECT_THAT(eval.out, HasSubstr("Evaluation Accuracy: "));
+  const Ran other = octet("eval " + plan + data + " --preprocess none");
+  EXPECT_THAT(other.out + other.err, HasSubstr("differs from calibration's"));
+  const Ran in_memory = octet("run " + k_model + int8 + data + " -o " + scratch() + "/a.npy");
+  const Ran from_plan = octet("run " + plan + " --preprocess none,norm=half" + data + " -o " + scratch() + "/b.npy");
+  ASSERT_EQ(in_memory.status, 0) << in_memory.err;
+  ASSERT_EQ(from_plan.status, 0) << from_plan.err;
+  EXPECT_EQ(read(scratch() + "/a.npy"), read(scratch() + "/b.npy"));
+  EXPECT_EQ(octet("bench " + plan + " --iterations 1 --duration 0 --warm-up 0").status, 0);
+  const Ran inspect = octet("inspect " + plan);
+  EXPECT_EQ(inspect.status, 0);
+  EXPECT_THAT(inspect.out, HasSubstr("preprocess"));
+  EXPECT_THAT(inspect.out, HasSubstr("norm=half"));
+  EXPECT_EQ(octet("eval " + plan + " " + k_model + data + " --preprocess none,norm=half").status, 0);
+  EXPECT_EQ(octet("build " + plan + " -o " + plan).status, 1) << "a plan is not built from a plan";
+}
+
+TEST(Cli, build_refuses_a_stale_cache_and_leaves_the_old_plan_alone) {
+  const std::string plan = scratch() + "/stale.plan", cache = scratch() + "/stale.json";
+  const std::string int8 = "build " + k_model + " --precision int8 --cache " + cache + " -o " + plan + " --calib-data ";
+  ASSERT_EQ(octet(int8 + "shapes-train:32").status, 0);
+  const std::string before = read(plan);
+  const Ran stale = octet(int8 + "shapes-train:16");
+  EXPECT_EQ(stale.status, 1);
+  EXPECT_THAT(stale.err, HasSubstr("is stale: it was made with data"));
+  EXPECT_EQ(read(plan), before);
+}
+
+TEST(Cli, build_takes_shape_profiles_and_sizes) {
+  const std::string plan = scratch() + "/shapes.plan";
+  const std::string shapes = " --shapes input:1x3x32x32:4x3x32x32:8x3x32x32";
+  ASSERT_EQ(octet("build " + k_model + shapes + " --workspace 1GiB -o " + plan).status, 0);
+  EXPECT_EQ(octet("run " + plan + " --batch 8 --data shapes:8").status, 0);
+  const Ran outside = octet("run " + plan + " --batch 9 --data shapes:8");
+  EXPECT_EQ(outside.status, 1);
+  EXPECT_THAT(outside.err, HasSubstr("[9,3,32,32] was asked for, the plan was built for [1,3,32,32] to [8,3,32,32]"));
+  EXPECT_THAT(octet("build " + k_model + " --workspace 1parsec -o " + plan).err,
+              HasSubstr("expected a size like 1GiB"));
+  EXPECT_THAT(octet("build " + k_model + " --workspace 1K -o " + plan).err, HasSubstr("--workspace allows 1024"));
+  EXPECT_THAT(octet("build " + k_model + " --shapes input:1x3:2x3 -o " + plan).err, HasSubstr("NAME:MIN:OPT:MAX"));
+}
+
+TEST(Cli, a_damaged_plan_is_one_error) {
+  const std::string plan = scratch() + "/damaged.plan";
+  ASSERT_EQ(octet("build " + k_model + " -o " + plan).status, 0);
+  std::filesystem::resize_file(plan, 4000);
+  for (const char* command : {"run", "eval", "bench", "inspect", "classify"}) {
+    const std::string data =
+        std::string(command) == "bench" || std::string(command) == "inspect" ? "" : " --data shapes:4";
+    const Ran ran = octet(std::string(command) + " " + plan + data);
+    EXPECT_EQ(ran.status, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("damaged.plan: is cut off")) << command;
+  }
 }
 
 }  // namespace

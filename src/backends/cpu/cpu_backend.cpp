@@ -30,6 +30,10 @@ class CpuBackend : public Backend {
            " threads, kernels " + std::to_string(k_kernels_version);
   }
 
+  std::string device_key() const override {
+    return "cpu " + std::string(octet::name(isa_)) + " kernels " + std::to_string(k_kernels_version);
+  }
+
   std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
     return tactics_for(StepQuery{{graph, graph.node(node)}, isa_, pool_.threads()});
   }
@@ -48,7 +52,7 @@ class CpuBackend : public Backend {
   }
 
   Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) override {
-    return HostWorkspace::make(static_cast<const CpuProgram&>(program).arena_and_workspace_bytes());
+    return HostWorkspace::make(static_cast<const CpuProgram&>(program).context_bytes());
   }
 
   Result<Done> run(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) override {

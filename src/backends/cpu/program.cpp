@@ -108,10 +108,12 @@ Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Pl
   }
   for (const PreparedStep& step : program->bring_in_) program->account(step, threads);
   for (const PreparedStep& step : program->take_out_) program->account(step, threads);
+  program->arena_bytes_ = program->plan_->arena_bytes;
+  program->plan_.reset();
   return std::unique_ptr<const Program>(std::move(program));
 }
 
-size_t CpuProgram::arena_and_workspace_bytes() const { return align_up(plan_->arena_bytes) + workspace_bytes_; }
+size_t CpuProgram::context_bytes() const { return align_up(arena_bytes_) + workspace_bytes_; }
 
 void CpuProgram::account(const PreparedStep& step, int threads) {
   packed_bytes_ += step.packed_bytes;
@@ -191,7 +193,7 @@ Result<Done> CpuProgram::prepare_output(size_t index, StepBuilder& builder, Isa 
 }
 
 void CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
-  std::byte* const workspace = arena + align_up(plan_->arena_bytes);
+  std::byte* const workspace = arena + align_up(arena_bytes_);
   if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
   const auto run_one = [&](const PreparedStep& step) {
     if (step.run) step.run(RunContext(arena, io, workspace, align_up(step.scratch_bytes), pool));

@@ -27,8 +27,8 @@ class CpuProgram : public Program {
 
   size_t packed_bytes() const override { return packed_bytes_; }
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
-  size_t arena_and_workspace_bytes() const;
-  /// arena: 64-byte aligned, arena_and_workspace_bytes().
+  size_t context_bytes() const override;
+  /// arena: 64-byte aligned, context_bytes().
   void run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
 
  private:
@@ -37,7 +37,8 @@ class CpuProgram : public Program {
   Result<Done> prepare_output(size_t index, StepBuilder& builder, Isa isa);
   void account(const PreparedStep& step, int threads);
 
-  std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs
+  std::shared_ptr<const Plan> plan_;  // while steps are prepared; then let go, with the weights that are packed by now
+  size_t arena_bytes_ = 0;
   std::vector<AlignedBytes> constants_;
   std::vector<PreparedStep> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;

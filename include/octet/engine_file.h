@@ -1,0 +1,68 @@
+#pragma once
+// A built network as a value and as a file (docs/plan_format.md): what `octet build` writes and every command reads.
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "octet/model.h"
+#include "octet/session.h"
+
+namespace octet {
+
+/// Shapes that one input may have: extents between smallest and largest, tuned for best.
+struct ShapeRange {
+  Dims smallest, best, largest;
+};
+
+struct BuildSpec {
+  SessionSpec
+      session;  // precision, calibration or ranges, quantization, passes, threads; batch and shapes = best shape
+  std::map<std::string, ShapeRange> profile;  // by input; empty = the session's shapes only
+  /// Ranges file as a calibration cache: used when it fits model, data and preprocessing, refused with the reason when
+  /// it does not, written after the calibration when it is not there. Empty = none.
+  std::string cache;
+  size_t workspace_bytes = 0;  // at most so much memory for activations and scratch; 0 = no limit
+  bool packed = true;          // with the weights as this machine's kernels want them, so that load packs nothing
+  bool uncalibrated = false;   // ranges are placeholders: stamped into the file and said by every command
+};
+
+/// Immutable; copies share.
+class EngineFile {
+ public:
+  /// True when the file begins as a plan file does.
+  static bool is_engine_file(const std::string& path);
+  /// Errors: unreadable, cut off, corrupted, of another format or arithmetic version (both named).
+  static Result<EngineFile> load(const std::string& path);
+  /// To a temporary name, synced, renamed.
+  Result<Done> save(const std::string& path) const;
+
+  const std::string& path() const;  // as loaded; the model's after build
+  size_t size_bytes() const;        // of the file
+  std::string writer() const;       // "octet 0.1.0"
+  std::string precision() const;    // "fp32" | "int8"
+  bool is_uncalibrated() const;
+  const std::vector<std::pair<std::string, std::string>>& provenance() const;
+  std::vector<TensorInfo> inputs() const;  // shape: "[1..32,3,224,224]" where the profile leaves a choice
+  std::vector<TensorInfo> outputs() const;
+  std::string text(bool elided) const;            // the fused graph at its best shapes
+  const std::vector<std::string>& notes() const;  // of build or load
+  const std::string& tuning_log() const;          // of build: every candidate tactic with its time or reason
+  const SessionTimes& times() const;              // what build took
+
+  struct State;
+  explicit EngineFile(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  const State& state() const { return *state_; }
+
+ private:
+  std::shared_ptr<const State> state_;
+};
+
+/// Errors: what Session::build says; a profile that the network cannot take; a stale cache; too little workspace.
+Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec);
+
+}  // namespace octet

@@ -1,0 +1,318 @@
+#include "octet/engine_file.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "api/state.h"
+#include "backends/open.h"
+#include "base/hash.h"
+#include "data/dataset.h"
+#include "ir/metadata.h"
+#include "ir/text.h"
+#include "octet/version.h"
+#include "quant/ranges.h"
+#include "runtime/load_plan.h"
+
+namespace octet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::string own_name() { return std::string("octet ") + k_version; }
+
+std::string file_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
+// ---- calibration cache ----
+
+/// The ranges of a cache file when it was made from this model and data; an Error says what differs.
+Result<Ranges> ranges_from_cache(const Model& model, const BuildSpec& spec) {
+  Result<Ranges> ranges = Ranges::load(spec.cache, model, spec.session.quantization.force);
+  if (!ranges) return ranges.error();
+  const CalibrationTable& table = *ranges->table;
+  const auto stale = [&](const std::string& what, const std::string& was, const std::string& is) {
+    return Error{ErrorCode::bad_argument, "--cache " + spec.cache + " is stale: it was made with " + what + " " + was +
+                                              ", this build has " + is +
+                                              "; remove it to calibrate again, or name another file"};
+  };
+  if (!table.model_hash.empty() && table.model_hash != model.hash() && !spec.session.quantization.force)
+    return stale("model", table.model_hash, model.hash());
+  const DataOptions& data = spec.session.calibration.data;
+  if (data.path.empty() || table.data_hash.empty()) return ranges;  // a foreign cache does not say its data
+  const Result<Preprocess> preprocess = parse_preprocess(data.preprocess);
+  if (!preprocess) return preprocess.error();
+  if (table.preprocess != to_string(*preprocess))
+    return stale("--preprocess", table.preprocess, to_string(*preprocess));
+  DatasetOptions options{.preprocess = data.preprocess, .limit = data.limit, .shuffle = {}};
+  if (data.shuffle_seed >= 0) options.shuffle = static_cast<uint64_t>(data.shuffle_seed);
+  const Result<std::unique_ptr<Dataset>> samples = open_dataset(data.path, options);
+  if (!samples) return samples.error();
+  if (table.data_hash != (*samples)->hash())
+    return stale("data", table.data_hash, (*samples)->hash() + " (" + data.path + ")");
+  return ranges;
+}
+
+/// The session's spec with its ranges settled: from the cache, or calibrated and then written to the cache.
+Result<SessionSpec> with_cache(const Model& model, const BuildSpec& spec, std::vector<std::string>& notes) {
+  SessionSpec session = spec.session;
+  if (spec.cache.empty() || model.is_quantized() || session.precision != "int8" || !session.ranges.empty())
+    return session;
+  if (!std::filesystem::exists(spec.cache)) {
+    if (session.calibration.data.path.empty())
+      return Error{ErrorCode::bad_argument,
+                   "--cache " + spec.cache + " does not exist yet: give --calib-data PATH to make it"};
+    if (const Result<Done> ok = check_quantize_spec(model, session.quantization); !ok) return ok.error();
+    const Result<Ranges> ranges = calibrate(model, session.calibration);
+    if (!ranges) return ranges.error();
+    if (const Result<Done> saved = ranges->save(spec.cache); !saved) return saved.error();
+    notes.push_back("calibrated " + std::to_string(ranges->samples()) + " samples, wrote " + spec.cache);
+  } else {
+    const Result<Ranges> ranges = ranges_from_cache(model, spec);
+    if (!ranges) return ranges.error();
+    notes.push_back("ranges from " + spec.cache + " (" + std::to_string(ranges->samples()) +
+                    " samples), not calibrated again");
+  }
+  session.ranges = spec.cache;
+  return session;
+}
+
+// ---- shapes ----
+
+std::string range_text(const ShapeRange& range) {
+  return to_string(range.smallest) + ", " + to_string(range.best) + ", " + to_string(range.largest);
+}
+
+Result<Done> check_range(const std::string& input, const ShapeRange& range) {
+  bool ok = range.smallest.size() == range.best.size() && range.best.size() == range.largest.size();
+  for (size_t d = 0; ok && d < range.best.size(); ++d)
+    ok = range.smallest[d] <= range.best[d] && range.best[d] <= range.largest[d];
+  if (ok) return Done{};
+  return Error{ErrorCode::bad_argument, "the profile of input '" + input + "' is " + range_text(range) +
+                                            ": expected smallest <= best <= largest, extent by extent"};
+}
+
+using Pick = Dims ShapeRange::*;
+
+Result<Graph> lower_at(const Model& model, const BuildSpec& spec, Pick shape) {
+  Binding binding{.batch = spec.session.batch > 0 ? spec.session.batch : 1, .shapes = spec.session.shapes};
+  for (const auto& [input, range] : spec.profile) binding.shapes[input] = range.*shape;
+  std::set<std::string> skip = spec.session.skip_passes;
+  skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
+  Result<Graph> graph = lower(model.state().graph, binding, skip);
+  if (!graph) return within(model.path(), graph.error());
+  compact(*graph);
+  return graph;
+}
+
+ShapeProfile profile_of(const Graph& graph, const BuildSpec& spec) {
+  ShapeProfile profile;
+  if (spec.profile.empty()) return profile;
+  for (const ValueId v : graph.inputs) {
+    const Value& input = graph.value(v);
+    const auto given = spec.profile.find(input.name);
+    const Dims own = *known_dims(*input.shape);
+    profile.smallest.push_back(given == spec.profile.end() ? own : given->second.smallest);
+    profile.best.push_back(own);
+    profile.largest.push_back(given == spec.profile.end() ? own : given->second.largest);
+  }
+  return profile;
+}
+
+/// A profile is sound when lowering at its ends gives what the best shape's graph becomes at those shapes.
+Result<Done> check_profile(const Model& model, const BuildSpec& spec, const PlanFile& plan) {
+  for (const Pick pick : {&ShapeRange::smallest, &ShapeRange::largest}) {
+    const bool low = pick == &ShapeRange::smallest;
+    const Result<Graph> lowered = lower_at(model, spec, pick);
+    if (!lowered) return lowered.error();
+    const Result<Graph> reshaped = at_shapes(plan, low ? plan.profile.smallest : plan.profile.largest);
+    const std::string which = low ? "smallest" : "largest";
+    if (!reshaped) return within(model.path(), within("the " + which + " shape of the profile", reshaped.error()));
+    if (hash_graph(*lowered) != hash_graph(*reshaped))
+      return Error{ErrorCode::unsupported, model.path() + ": the network becomes another one at the " + which +
+                                               " shape of the profile than at the best one (a shape is written into "
+                                               "it): build one plan for each shape"};
+  }
+  return Done{};
+}
+
+// ---- provenance ----
+
+std::string options_text(const BuildSpec& spec) {
+  std::string text = "precision=" + spec.session.precision;
+  const QuantizeSpec& quantization = spec.session.quantization;
+  if (spec.session.precision == "int8") text += " target=" + quantization.target;
+  for (const std::string& name : quantization.keep_float) text += " keep-float=" + name;
+  for (const std::string& name : spec.session.skip_passes) text += " skip-pass=" + name;
+  for (const auto& [input, range] : spec.profile) text += " shapes=" + input + ":" + range_text(range);
+  if (spec.workspace_bytes > 0) text += " workspace=" + std::to_string(spec.workspace_bytes);
+  return text;
+}
+
+Provenance provenance_of(const Model& model, const PreparedModel& prepared, const BuildSpec& spec) {
+  Provenance p = {{"model", file_name(model.path())}, {"model_hash", model.hash()}, {"precision", prepared.precision}};
+  if (prepared.ranges) {
+    const CalibrationTable& table = *prepared.ranges->table;
+    const std::string method =
+        spec.session.quantization.method.empty() ? std::string(name(table.method)) : spec.session.quantization.method;
+    p.emplace_back("data", file_name(table.data));
+    p.emplace_back("data_hash", table.data_hash);
+    p.emplace_back("samples", std::to_string(table.samples));
+    p.emplace_back("preprocess", table.preprocess);
+    p.emplace_back("method", method);
+    const std::string json = to_json(table);
+    p.emplace_back("ranges_hash", to_hex(hash_bytes(std::as_bytes(std::span(json.data(), json.size())))));
+    p.emplace_back("calibration", std::to_string(table.tensors.size()) + " tensors from " +
+                                      std::to_string(table.samples) + " samples, " + method);
+  }
+  p.emplace_back("options", options_text(spec));
+  std::string notes;
+  for (const std::string& note : prepared.notes) notes += note + "\n";
+  if (!notes.empty() && prepared.ranges) p.emplace_back("notes", notes);
+  const std::map<std::string, std::string>& metadata = prepared.model.metadata();
+  if (const auto at = metadata.find(k_meta_preprocess); at != metadata.end() && !prepared.ranges)
+    p.emplace_back("preprocess", at->second);
+  if (spec.uncalibrated || prepared.model.is_uncalibrated()) p.emplace_back("uncalibrated", "yes");
+  return p;
+}
+
+TensorInfo info_of(const Value& value, const Dims* low, const Dims* high) {
+  TensorInfo info;
+  info.name = value.name;
+  info.dtype = numpy_name(value.dtype);
+  const Dims dims = value.shape ? known_dims(*value.shape).value_or(Dims()) : Dims();
+  std::string shape;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    shape += d ? "," : "";
+    const bool free = low && (*low)[d] != (*high)[d];
+    shape += free ? std::to_string((*low)[d]) + ".." + std::to_string((*high)[d]) : std::to_string(dims[d]);
+  }
+  info.shape = "[" + shape + "]";
+  return info;
+}
+
+}  // namespace
+
+bool EngineFile::is_engine_file(const std::string& path) {
+  const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  return file && looks_like_plan((*file)->bytes());
+}
+
+Result<EngineFile> EngineFile::load(const std::string& path) {
+  const auto start = Clock::now();
+  Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  if (!file) return file.error();
+  Result<PlanFile> plan = read_plan((*file)->bytes(), *file, own_name());
+  if (!plan) return within(path, plan.error());
+  auto state = std::make_shared<State>();
+  state->path = path;
+  state->file = *file;
+  state->file_bytes = (*file)->bytes().size();
+  state->plan = *std::move(plan);
+  if (const std::string note = uncalibrated_note(state->plan); !note.empty()) state->notes.push_back(note);
+  state->notes.insert(state->notes.end(), state->plan.notes.begin(), state->plan.notes.end());
+  state->times.load_s = seconds_since(start);
+  return EngineFile(std::move(state));
+}
+
+Result<Done> EngineFile::save(const std::string& path) const {
+  const std::span<const std::byte> bytes = state_->file ? state_->file->bytes() : std::span(state_->bytes);
+  return write_file_atomically(path, bytes);
+}
+
+const std::string& EngineFile::path() const { return state_->path; }
+size_t EngineFile::size_bytes() const { return state_->file_bytes; }
+std::string EngineFile::writer() const { return state_->plan.writer; }
+bool EngineFile::is_uncalibrated() const { return provenance_value(state_->plan.provenance, "uncalibrated") == "yes"; }
+const std::vector<std::pair<std::string, std::string>>& EngineFile::provenance() const {
+  return state_->plan.provenance;
+}
+const std::vector<std::string>& EngineFile::notes() const { return state_->notes; }
+const std::string& EngineFile::tuning_log() const { return state_->tuning_log; }
+const SessionTimes& EngineFile::times() const { return state_->times; }
+std::string EngineFile::text(bool elided) const { return print(state_->plan.graph, {.elide_constants = elided}); }
+
+std::string EngineFile::precision() const {
+  const std::string stored = provenance_value(state_->plan.provenance, "precision");
+  return stored == "int8" || stored == "fp16" ? stored : "fp32";
+}
+
+std::vector<TensorInfo> EngineFile::inputs() const {
+  const PlanFile& plan = state_->plan;
+  std::vector<TensorInfo> infos;
+  for (size_t i = 0; i < plan.graph.inputs.size(); ++i) {
+    const bool fixed = plan.profile.fixed();
+    infos.push_back(info_of(plan.graph.value(plan.graph.inputs[i]), fixed ? nullptr : &plan.profile.smallest[i],
+                            fixed ? nullptr : &plan.profile.largest[i]));
+  }
+  return infos;
+}
+
+std::vector<TensorInfo> EngineFile::outputs() const {
+  std::vector<TensorInfo> infos;
+  for (const ValueId v : state_->plan.graph.outputs)
+    infos.push_back(info_of(state_->plan.graph.value(v), nullptr, nullptr));
+  return infos;
+}
+
+Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec) {
+  if (spec.session.precision == "best")
+    return Error{ErrorCode::unsupported,
+                 "build knows no --precision best yet: octet eval --precision best names the layers to keep in float, "
+                 "give them to --keep-float"};
+  for (const auto& [input, range] : spec.profile)
+    if (const Result<Done> ok = check_range(input, range); !ok) return ok.error();
+  auto state = std::make_shared<EngineFile::State>();
+  const auto calibration_start = Clock::now();
+  const Result<SessionSpec> session = with_cache(model, spec, state->notes);
+  if (!session) return session.error();
+  const Result<PreparedModel> prepared = prepare_model(model, *session);
+  if (!prepared) return prepared.error();
+  state->times.calibrate_s = seconds_since(calibration_start);
+  state->notes.insert(state->notes.end(), prepared->notes.begin(), prepared->notes.end());
+
+  const auto start = Clock::now();
+  Result<Graph> graph = lower_at(prepared->model, spec, &ShapeRange::best);
+  if (!graph) return graph.error();
+  PlanFile plan;
+  plan.writer = own_name();
+  plan.profile = profile_of(*graph, spec);
+  plan.provenance = provenance_of(model, *prepared, spec);
+  plan.graph = *std::move(graph);
+  if (!plan.profile.fixed())
+    if (const Result<Done> sound = check_profile(prepared->model, spec, plan); !sound) return sound.error();
+
+  // The engine is made here once, so that a plan that no machine like this one can run is never written.
+  const Result<std::shared_ptr<Backend>> backend = backend_for(spec.session, prepared->precision);
+  if (!backend) return backend.error();
+  Result<Graph> largest = plan.profile.fixed() ? Result<Graph>(plan.graph) : at_shapes(plan, plan.profile.largest);
+  if (!largest) return within(model.path(), largest.error());
+  Result<TunedTactics> tuned = tuned_tactics(plan.graph, **backend, spec.session);
+  if (!tuned) return within(model.path(), tuned.error());
+  if (!tuned->choice.empty())
+    plan.tuning.push_back({(*backend)->device_key(), (*backend)->timing_key(), tuned->choice});
+  state->notes.insert(state->notes.end(), tuned->notes.begin(), tuned->notes.end());
+  state->tuning_log = std::move(tuned->log);
+  state->times.tune_s = tuned->seconds;
+  const Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(largest), *backend, tuned->choice);
+  if (!engine) return within(model.path(), engine.error());
+  const size_t needed = (*engine)->program().context_bytes();
+  if (spec.workspace_bytes > 0 && needed > spec.workspace_bytes)
+    return Error{ErrorCode::out_of_memory, model.path() + ": a context needs " + std::to_string(needed) +
+                                               " bytes for activations and scratch, --workspace allows " +
+                                               std::to_string(spec.workspace_bytes) +
+                                               ": allow more, or build for a smaller batch"};
+  Result<std::vector<std::byte>> bytes = plan_bytes(plan);
+  if (!bytes) return within(model.path(), bytes.error());
+  state->path = model.path();
+  state->file_bytes = bytes->size();
+  state->bytes = *std::move(bytes);
+  state->plan = std::move(plan);
+  state->times.build_s = seconds_since(start);
+  if (const std::string note = uncalibrated_note(state->plan); !note.empty())
+    state->notes.insert(state->notes.begin(), note);
+  return EngineFile(std::move(state));
+}
+
+}  // namespace octet

@@ -1,0 +1,90 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "octet/engine_file.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  std::string model, output_file, preprocess = "none", cache, workspace;
+  SessionFlags session;
+  OutputFlags output;
+  bool no_packed = false;
+};
+
+Result<BuildSpec> build_spec(const Flags& f) {
+  BuildSpec spec;
+  Result<SessionSpec> session = f.session.spec(f.preprocess, f.output);
+  if (!session) return session.error();
+  spec.session = *std::move(session);
+  for (const std::string& text : f.session.shapes) {
+    const Result<std::pair<std::string, ShapeRange>> range = parse_shape_range(text);
+    if (!range) return range.error();
+    if (range->second.smallest != range->second.largest) spec.profile.insert(*range);
+  }
+  spec.cache = f.cache;
+  spec.packed = !f.no_packed;
+  if (!f.workspace.empty()) {
+    const Result<size_t> bytes = parse_bytes("--workspace", f.workspace);
+    if (!bytes) return bytes.error();
+    spec.workspace_bytes = *bytes;
+  }
+  return spec;
+}
+
+void print_json(const EngineFile& engine, const std::string& path) {
+  std::printf(
+      "{\"plan\": \"%s\", \"bytes\": %zu, \"precision\": \"%s\", \"uncalibrated\": %s, \"calibrate_s\": %.3f, "
+      "\"build_s\": %.3f}\n",
+      path.c_str(), engine.size_bytes(), engine.precision().c_str(), engine.is_uncalibrated() ? "true" : "false",
+      engine.times().calibrate_s, engine.times().build_s);
+}
+
+int build_model(const Flags& f) {
+  const Result<BuildSpec> spec = build_spec(f);
+  if (!spec) return fail(spec.error());
+  if (EngineFile::is_engine_file(f.model))
+    return fail({ErrorCode::bad_argument, f.model + " is a plan already: build from the ONNX file"});
+  const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
+  if (!model) return fail(model.error());
+  const Result<EngineFile> engine = build_engine(*model, *spec);
+  if (!engine) return fail(engine.error());
+  f.output.print_notes(engine->notes());
+  if (f.output.verbose && !f.output.quiet) std::fputs(engine->tuning_log().c_str(), stderr);
+  if (const Result<Done> saved = engine->save(f.output_file); !saved) return fail(saved.error());
+  if (f.output.json) {
+    print_json(*engine, f.output_file);
+    return 0;
+  }
+  std::printf("wrote %s: %s, %.2f MiB, calibrated in %.2f s, built in %.2f s\n", f.output_file.c_str(),
+              engine->precision().c_str(), static_cast<double>(engine->size_bytes()) / 1048576.0,
+              engine->times().calibrate_s, engine->times().build_s);
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("MODEL", f->model, "ONNX file, float or with Q/DQ")->required();
+  sub.add_option("-o,--output", f->output_file, "plan file to write")->required();
+  f->session.add(sub, "fp32");
+  sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'; stored in the plan")
+      ->capture_default_str();
+  sub.add_option("--cache", f->cache,
+                 "calibration cache: used when it fits model and data, refused when stale, written when missing");
+  sub.add_option("--workspace", f->workspace, "most memory a context may need for activations and scratch, e.g. 1GiB");
+  sub.add_flag("--no-packed", f->no_packed, "leave this machine's packed weights out: smaller file, slower load");
+  f->output.add(sub);
+  return [f] { return build_model(*f); };
+}
+
+}  // namespace
+
+extern const Command build_command;
+const Command build_command = {
+    "build", "plan file: a network built once, loaded in milliseconds",
+    "octet build m.onnx --precision int8 --calib-data train/ --preprocess imagenet --cache ranges.json -o m.plan", add};
+
+}  // namespace octet::cli

@@ -1,0 +1,61 @@
+#include "runtime/load_plan.h"
+
+#include <algorithm>
+
+namespace octet {
+namespace {
+
+/// Input shapes for a plan: the wanted ones where some are named, else the best ones.
+Result<std::vector<Dims>> plan_shapes(const PlanFile& plan, const WantedShapes& wanted) {
+  std::vector<Dims> shapes;
+  for (const ValueId v : plan.graph.inputs) shapes.push_back(*known_dims(*plan.graph.value(v).shape));
+  if (wanted.batch > 0)
+    for (Dims& dims : shapes)
+      if (!dims.empty()) dims[0] = wanted.batch;
+  for (const auto& [name, dims] : wanted.shapes) {
+    size_t i = 0;
+    while (i < shapes.size() && plan.graph.value(plan.graph.inputs[i]).name != name) ++i;
+    if (i == shapes.size())
+      return Error{ErrorCode::bad_argument, "a shape was given for '" + name + "', which is not an input of the plan"};
+    shapes[i] = dims;
+  }
+  return shapes;
+}
+
+/// The tactics that the plan's tuning found for this machine and thread count; none where it has none or they do not
+/// fit.
+TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend& backend,
+                        std::vector<std::string>& notes) {
+  for (const TuningPart& part : plan.tuning) {
+    if (part.device_key != backend.device_key() || part.timing_key != backend.timing_key()) continue;
+    bool fits = part.tactics.size() == graph.nodes.size();
+    for (size_t n = 0; fits && n < part.tactics.size(); ++n) {
+      if (part.tactics[n].empty()) continue;
+      const std::vector<Tactic> known = backend.tactics(graph, static_cast<NodeId>(n));
+      fits = std::any_of(known.begin(), known.end(),
+                         [&](const Tactic& t) { return t.name == part.tactics[n] && t.refused.empty(); });
+    }
+    if (fits) return part.tactics;
+    notes.push_back("tuning of the plan ignored: it names tactics that this octet does not have for its layers");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Engine>> load_engine(const PlanFile& plan, const std::shared_ptr<Backend>& backend,
+                                                  const WantedShapes& wanted, std::vector<std::string>& notes) {
+  const Result<std::vector<Dims>> shapes = plan_shapes(plan, wanted);
+  if (!shapes) return shapes.error();
+  Result<Graph> graph = at_shapes(plan, *shapes);
+  if (!graph) return graph.error();
+  const TacticChoice choice = tactics_of(plan, *graph, *backend, notes);
+  return Engine::build(*std::move(graph), backend, choice);
+}
+
+std::string uncalibrated_note(const PlanFile& plan) {
+  if (provenance_value(plan.provenance, "uncalibrated") != "yes") return "";
+  return "UNCALIBRATED: the ranges of this plan are placeholders or those of noise, its answers mean nothing";
+}
+
+}  // namespace octet

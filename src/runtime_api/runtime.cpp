@@ -1,0 +1,115 @@
+#include "octet/runtime.h"
+
+#include "backends/open.h"
+#include "base/file.h"
+#include "octet/version.h"
+#include "runtime/engine.h"
+#include "runtime/load_plan.h"
+
+namespace octet::runtime {
+namespace {
+
+/// The engine of the rooms below; Engine is this library's own.
+using Core = octet::Engine;
+
+std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& values) {
+  std::vector<Port> ports;
+  for (const ValueId v : values) {
+    const Value& value = graph.value(v);
+    const Dims dims = *known_dims(*value.shape);
+    const size_t bytes = static_cast<size_t>(element_count(dims).value_or(0)) * size_of(value.dtype);
+    ports.push_back({value.name, std::string(octet::name(value.dtype)), dims, bytes});
+  }
+  return ports;
+}
+
+std::vector<TensorView> views_of(const Graph& graph, const std::vector<ValueId>& values, const std::vector<Port>& ports,
+                                 std::span<void* const> buffers) {
+  std::vector<TensorView> views;
+  for (size_t i = 0; i < ports.size(); ++i)
+    views.push_back(
+        TensorView::dense(graph.value(values[i]).dtype, ports[i].dims, static_cast<std::byte*>(buffers[i])));
+  return views;
+}
+
+}  // namespace
+
+struct Engine::State {
+  std::shared_ptr<const Core> core;
+  std::vector<Port> inputs, outputs;
+  std::vector<std::string> notes;
+
+  static Result<std::shared_ptr<const State>> make(const Result<PlanFile>& plan, const Options& options) {
+    if (!plan) return plan.error();
+    const Result<std::shared_ptr<Backend>> backend = open_backend(options.device, {.threads = options.threads});
+    if (!backend) return backend.error();
+    auto state = std::make_shared<State>();
+    state->notes = plan->notes;
+    if (std::string note = uncalibrated_note(*plan); !note.empty()) state->notes.push_back(std::move(note));
+    Result<std::shared_ptr<const Core>> core =
+        load_engine(*plan, *backend, {.batch = options.batch, .shapes = options.shapes}, state->notes);
+    if (!core) return core.error();
+    state->core = *std::move(core);
+    const Graph& graph = state->core->plan().graph;
+    state->inputs = ports_of(graph, graph.inputs);
+    state->outputs = ports_of(graph, graph.outputs);
+    return std::shared_ptr<const State>(std::move(state));
+  }
+};
+
+struct Context::State {
+  std::shared_ptr<const Engine::State> engine;
+  octet::Context context;
+};
+
+Result<Engine> Engine::load(const std::string& path, const Options& options) {
+  const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  if (!file) return file.error();
+  const std::string self = "octet " + version();
+  Result<std::shared_ptr<const State>> state = State::make(read_plan((*file)->bytes(), *file, self), options);
+  if (!state) return within(path, state.error());
+  (*file)->drop_pages();
+  return Engine(*std::move(state));
+}
+
+Result<Engine> Engine::load(std::span<const std::byte> plan, const Options& options) {
+  auto copy = std::make_shared<std::vector<std::byte>>(plan.begin(), plan.end());
+  const std::string self = "octet " + version();
+  Result<std::shared_ptr<const State>> state = State::make(read_plan(*copy, copy, self), options);
+  if (!state) return within("plan in memory", state.error());
+  return Engine(*std::move(state));
+}
+
+const std::vector<Port>& Engine::inputs() const { return state_->inputs; }
+const std::vector<Port>& Engine::outputs() const { return state_->outputs; }
+std::string Engine::description() const { return state_->core->backend().description(); }
+const std::vector<std::string>& Engine::notes() const { return state_->notes; }
+
+Result<Context> Engine::context() const {
+  Result<octet::Context> made = octet::Context::make(state_->core);
+  if (!made) return made.error();
+  return Context(std::unique_ptr<Context::State>(new Context::State{state_, *std::move(made)}));
+}
+
+Context::Context(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Context::Context(Context&&) noexcept = default;
+Context& Context::operator=(Context&&) noexcept = default;
+Context::~Context() = default;
+
+Result<Done> Context::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  const Engine::State& engine = *state_->engine;
+  if (inputs.size() != engine.inputs.size() || outputs.size() != engine.outputs.size())
+    return Error{ErrorCode::bad_argument, "the plan has " + std::to_string(engine.inputs.size()) + " inputs and " +
+                                              std::to_string(engine.outputs.size()) + " outputs, given were " +
+                                              std::to_string(inputs.size()) + " and " + std::to_string(outputs.size())};
+  const Graph& graph = engine.core->plan().graph;
+  std::vector<void*> readable;  // inputs are only read; a view has one pointer type for both
+  for (const void* input : inputs) readable.push_back(const_cast<void*>(input));
+  const Bindings io{views_of(graph, graph.inputs, engine.inputs, readable),
+                    views_of(graph, graph.outputs, engine.outputs, outputs)};
+  return state_->context.run(io);
+}
+
+std::string version() { return k_version; }
+
+}  // namespace octet::runtime

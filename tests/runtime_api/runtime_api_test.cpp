@@ -1,0 +1,144 @@
+// liboctet_runtime by its two public headers only, on the plan of the first released format.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "octet/runtime.h"
+#include "octet_runtime.h"
+
+namespace {
+
+using octet::runtime::Context;
+using octet::runtime::Engine;
+using testing::HasSubstr;
+
+constexpr char k_plan[] = OCTET_COMPAT_PLAN;
+
+std::vector<float> picture(float phase) {
+  std::vector<float> x(3 * 32 * 32);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = 100.0f + 100.0f * std::sin(static_cast<float>(i) * 0.37f + phase);
+  return x;
+}
+
+std::vector<float> run(Context& context, const std::vector<float>& x) {
+  std::vector<float> y(10);
+  const void* in[] = {x.data()};
+  void* out[] = {y.data()};
+  const octet::Result<octet::Done> ran = context.run(in, out);
+  EXPECT_TRUE(ran) << ran.error().message;
+  return y;
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Runtime, loads_a_plan_and_says_what_goes_in_and_out) {
+  const octet::Result<Engine> engine = Engine::load(k_plan);
+  ASSERT_TRUE(engine) << engine.error().message;
+  ASSERT_EQ(engine->inputs().size(), 1u);
+  EXPECT_EQ(engine->inputs()[0].name, "input");
+  EXPECT_EQ(engine->inputs()[0].dtype, "f32");
+  EXPECT_EQ(engine->inputs()[0].dims, (std::vector<int64_t>{1, 3, 32, 32}));
+  EXPECT_EQ(engine->outputs()[0].bytes, 40u);
+  EXPECT_THAT(engine->description(), HasSubstr("cpu"));
+  EXPECT_TRUE(engine->notes().empty());
+}
+
+TEST(Runtime, answers_the_same_from_file_and_memory_on_cpu_and_ref) {
+  const std::string bytes = bytes_of(k_plan);
+  const auto memory = std::as_bytes(std::span(bytes));
+  octet::runtime::Options ref;
+  ref.device = "ref";
+  std::vector<std::vector<float>> answers;
+  for (const octet::Result<Engine>& engine : {Engine::load(k_plan), Engine::load(memory), Engine::load(k_plan, ref)}) {
+    ASSERT_TRUE(engine) << engine.error().message;
+    octet::Result<Context> context = engine->context();
+    ASSERT_TRUE(context);
+    answers.push_back(run(*context, picture(0)));
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  EXPECT_EQ(answers[0], answers[2]);
+}
+
+TEST(Runtime, runs_four_contexts_at_once_on_one_engine) {
+  octet::runtime::Options options;
+  options.threads = 2;
+  const octet::Result<Engine> engine = Engine::load(k_plan, options);
+  ASSERT_TRUE(engine);
+  std::vector<int> right(4, 0);
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < right.size(); ++t)
+    threads.emplace_back([&, t] {
+      octet::Result<Context> context = engine->context();
+      const std::vector<float> x = picture(static_cast<float>(t)), expected = run(*context, x);
+      for (int round = 0; round < 50; ++round) right[t] += run(*context, x) == expected;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(right, testing::Each(50));
+}
+
+TEST(Runtime, a_context_outlives_its_engine) {
+  octet::Result<Context> context = [] { return Engine::load(k_plan)->context(); }();
+  ASSERT_TRUE(context);
+  EXPECT_EQ(run(*context, picture(1)).size(), 10u);
+}
+
+TEST(Runtime, says_what_is_wrong) {
+  EXPECT_THAT(Engine::load("no/such.plan").error().message, HasSubstr("no/such.plan: cannot open"));
+  octet::runtime::Options options;
+  options.batch = 5;
+  EXPECT_THAT(Engine::load(k_plan, options).error().message, HasSubstr("the plan was built for [1,3,32,32] only"));
+  std::string bytes = bytes_of(k_plan);
+  bytes[bytes.size() / 2] ^= 1;
+  EXPECT_THAT(Engine::load(std::as_bytes(std::span(bytes))).error().message, HasSubstr("is corrupted"));
+  octet::Result<Context> context = Engine::load(k_plan)->context();
+  EXPECT_THAT(context->run({}, {}).error().message, HasSubstr("1 inputs and 1 outputs, given were 0 and 0"));
+}
+
+TEST(RuntimeInC, loads_and_runs_like_cpp) {
+  octet_engine* engine = octet_engine_load(k_plan, 1, 0);
+  ASSERT_NE(engine, nullptr) << octet_last_error();
+  EXPECT_EQ(octet_input_count(engine), 1u);
+  EXPECT_EQ(octet_output_count(engine), 1u);
+  const octet_port in = octet_input(engine, 0);
+  EXPECT_STREQ(in.name, "input");
+  ASSERT_EQ(in.rank, 4u);
+  EXPECT_EQ(in.dims[3], 32);
+  EXPECT_EQ(octet_input(engine, 1).name, nullptr);
+  octet_context* context = octet_context_new(engine);
+  ASSERT_NE(context, nullptr) << octet_last_error();
+  octet_engine_free(engine);
+  const std::vector<float> x = picture(0);
+  std::vector<float> y(10);
+  const void* inputs[] = {x.data()};
+  void* outputs[] = {y.data()};
+  EXPECT_EQ(octet_run(context, inputs, outputs), 0) << octet_last_error();
+  octet_context_free(context);
+  octet::Result<Context> cpp = Engine::load(k_plan)->context();
+  EXPECT_EQ(y, run(*cpp, x));
+}
+
+TEST(RuntimeInC, gives_null_and_a_text_on_errors) {
+  EXPECT_EQ(octet_engine_load("no/such.plan", 1, 0), nullptr);
+  EXPECT_THAT(octet_last_error(), HasSubstr("no/such.plan"));
+  EXPECT_EQ(octet_engine_load(nullptr, 1, 0), nullptr);
+  EXPECT_STREQ(octet_last_error(), "path is NULL");
+  EXPECT_EQ(octet_engine_load_memory("not a plan", 10, 1, 0), nullptr);
+  EXPECT_THAT(octet_last_error(), HasSubstr("is not a plan file"));
+  EXPECT_EQ(octet_engine_load(k_plan, -1, 0), nullptr);
+  EXPECT_EQ(octet_context_new(nullptr), nullptr);
+  EXPECT_EQ(octet_run(nullptr, nullptr, nullptr), 1);
+  octet_engine_free(nullptr);
+  octet_context_free(nullptr);
+}
+
+}  // namespace

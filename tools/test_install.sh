@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs into a folder of its own and uses octet from outside: tools/test_install.sh BUILD_DIR [--packages]
+# Checks the library's dependencies, size and exported names, builds the examples through CMake and through pkg-config, runs
+# them on a plan and compares their answers; with --packages also makes the .deb and .tar.gz and looks into them.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$1" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() { echo "test_install: $*" >&2; exit 1; }
+
+# The limits stated in docs/runtime.md; growth beyond them is a decision, not an accident.
+most_bytes=$((4 * 1024 * 1024))
+allowed='^(libstdc\+\+\.so\.6|libm\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2)$'
+
+DESTDIR="$work/image" cmake --install "$build" --prefix /opt/octet --strip > "$work/install.log" || fail "install failed: $(tail -3 "$work/install.log")"
+prefix="$work/image/opt/octet"
+lib=$(find "$prefix" -name 'liboctet_runtime.so.*.*.*' -type f)
+[ -n "$lib" ] || fail "no liboctet_runtime.so.X.Y.Z under $prefix"
+
+size=$(stat -c %s "$lib")
+[ "$size" -le $most_bytes ] || fail "$lib has $size bytes, allowed are $most_bytes"
+needed=$(readelf -d "$lib" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')
+for name in $needed; do
+  [[ $name =~ $allowed ]] || fail "$lib needs $name, which the runtime library must not"
+done
+readelf -d "$lib" | grep -q 'SONAME.*liboctet_runtime.so.0' || fail "the soname is not liboctet_runtime.so.0"
+strangers=$(nm -DC --defined-only "$lib" | awk '{ $1=""; $2=""; print }' | grep -vE '^ *(octet_|octet::runtime::|octet::name\(|OCTET_0|(vtable|typeinfo|typeinfo name) for octet::runtime)' || true)
+[ -z "$strangers" ] || fail "exported besides the public names: $(echo "$strangers" | head -5)"
+
+plan="$root/tests/compat/format_1.plan"
+cmake -S "$root/tests/outside" -B "$work/outside" -DCMAKE_PREFIX_PATH="$prefix" -DEXAMPLES="$root/examples" > "$work/outside.log" 2>&1 \
+  && cmake --build "$work/outside" >> "$work/outside.log" 2>&1 || fail "the outside project does not build: $(tail -5 "$work/outside.log")"
+"$work/outside/runtime_cpp" "$plan" > "$work/cpp.txt" || fail "the C++ example failed"
+"$work/outside/runtime_c" "$plan" > "$work/c.txt" || fail "the C example failed"
+cmp -s "$work/cpp.txt" "$work/c.txt" || fail "C and C++ give different answers"
+[ -s "$work/c.txt" ] || fail "the examples printed nothing"
+
+pc=$(dirname "$(find "$prefix" -name octet_runtime.pc)")
+# shellcheck disable=SC2046
+cc -std=c11 -Wall -Werror "$root/examples/runtime.c" -o "$work/pc_c" $(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs octet_runtime) \
+  || fail "pkg-config's flags do not build the C example"
+LD_LIBRARY_PATH=$(dirname "$lib") "$work/pc_c" "$plan" | cmp -s - "$work/c.txt" || fail "built with pkg-config it answers differently"
+LD_LIBRARY_PATH=$(dirname "$lib") "$work/pc_c" /dev/null 2> /dev/null && fail "a file that is no plan was accepted"
+"$prefix/bin/octet" --version > /dev/null || fail "the installed program does not start"
+echo "test_install: liboctet_runtime $size bytes, needs $(echo $needed)"
+
+[ "${2:-}" = "--packages" ] || exit 0
+(cd "$build" && cpack -B "$work/packages" > "$work/cpack.log" 2>&1) || fail "cpack failed: $(tail -3 "$work/cpack.log")"
+for deb in "$work"/packages/*.deb; do dpkg -x "$deb" "$work/unpacked"; done
+lib=$(find "$work/unpacked" -name 'liboctet_runtime.so.0')
+ldd "$lib" | grep -q 'not found' && fail "the packaged library misses: $(ldd "$lib" | grep 'not found')"
+program=$(find "$work/unpacked" -name octet -type f)
+ldd "$program" | grep -q 'not found' && fail "the packaged program misses: $(ldd "$program" | grep 'not found')"
+"$program" --version > /dev/null || fail "the packaged program does not start"
+ls "$work"/packages/*.tar.gz > /dev/null || fail "no tarball"
+for deb in "$work"/packages/*.deb; do
+  echo "test_install: $(basename "$deb") $(stat -c %s "$deb") bytes, depends: $(dpkg -f "$deb" Depends)"
+done
