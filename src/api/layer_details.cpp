@@ -20,8 +20,17 @@ LayerTensor tensor_of(const Graph& graph, ValueId v, bool channel_last_inside) {
   LayerTensor tensor{value.name, {}, numpy_name(value.dtype), "linear"};
   if (value.shape) tensor.dims = known_dims(*value.shape).value_or(Dims());
   if (channel_last_inside && tensor.dims.size() == 4 && !is_port(graph, v)) tensor.layout = "channel last";
-  if (value.constant) tensor.constant = value.constant->size();
   return tensor;
+}
+
+/// By value: made by a node or given by the caller. The rest are constants, also those whose bytes an engine let go.
+std::vector<bool> made_values(const Graph& graph) {
+  std::vector<bool> made(graph.values.size(), false);
+  for (const ValueId v : graph.inputs) made[static_cast<size_t>(v)] = true;
+  for (const Node& node : graph.nodes)
+    for (const ValueId v : node.outputs)
+      if (v != k_absent) made[static_cast<size_t>(v)] = true;
+  return made;
 }
 
 bool op_holds(const Node& node, std::string_view part) { return node.op->name.find(part) != std::string_view::npos; }
@@ -83,6 +92,7 @@ std::vector<LayerDetail> layer_details(const Session& session) {
   const Engine& engine = *session.state().engine;
   const Plan& plan = engine.plan();
   const bool channel_last = engine.backend().name() == "cpu";
+  const std::vector<bool> made = made_values(plan.graph);
   std::vector<LayerDetail> layers;
   for (const Step& step : plan.steps) {
     const Node& node = plan.graph.node(step.node);
@@ -95,10 +105,13 @@ std::vector<LayerDetail> layer_details(const Session& session) {
         node.op->quant.role == QuantRole::weighted || op_holds(node, "Conv") || op_holds(node, "Gemm");
     for (const ValueId v : node.inputs) {
       if (v == k_absent) continue;
-      if (!plan.graph.value(v).constant) {
-        layer.inputs.push_back(tensor_of(plan.graph, v, channel_last));
+      LayerTensor tensor = tensor_of(plan.graph, v, channel_last);
+      if (made[static_cast<size_t>(v)]) {
+        layer.inputs.push_back(std::move(tensor));
       } else if (weighted) {
-        layer.constants.push_back(tensor_of(plan.graph, v, false));
+        tensor.layout = "linear";
+        tensor.constant = element_count(tensor.dims).value_or(0);
+        layer.constants.push_back(std::move(tensor));
       }
     }
     // An integer layer's second constant is its weight scales, the third its bias.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/trtexec/trtexec.h"
 #include "octet/diagnostics.h"
 #include "octet/tasks.h"
 
@@ -75,6 +76,12 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    // trtexec has rules of its own for its command line, its streams and its exit status.
+    const std::string called = argc > 0 ? argv[0] : "octet";
+    if (called.substr(called.rfind('/') + 1) == "trtexec")
+      return octet::cli::trtexec::run(called, {argv + 1, argv + argc});
+    if (argc > 1 && std::string(argv[1]) == "trtexec")
+      return octet::cli::trtexec::run(called + " trtexec", {argv + 2, argv + argc});
     return octet::cli::run(argc, argv);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "error[internal] %s\n", e.what());

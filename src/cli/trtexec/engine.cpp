@@ -1,0 +1,232 @@
+#include "cli/trtexec/engine.h"
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+
+#include "cli/trtexec/shapes.h"
+#include "octet/tasks.h"
+
+namespace octet::cli::trtexec {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Noise from which ranges are taken when there are no others; ranges of noise are stamped into the plan.
+constexpr const char* k_noise = "synthetic:16";
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void say_notes(const std::vector<std::string>& notes, const Log& log) {
+  for (const std::string& note : notes) {
+    if (note.find("UNCALIBRATED") != std::string::npos) {
+      log.warning("[octet] " + note);
+    } else {
+      log.verbose("[octet] " + note);
+    }
+  }
+}
+
+Result<Model> parse_model(const std::string& path, const Log& log) {
+  log.info("Start parsing network model.");
+  const auto start = Clock::now();
+  if (std::ifstream file(path, std::ios::binary); file) {
+    char magic[4] = {};
+    file.read(magic, 4);
+    if (std::string(magic, 4) == "ftrt")
+      return Error{ErrorCode::bad_argument, path + ": this is a TensorRT plan; octet builds from ONNX, see --onnx"};
+  }
+  if (EngineFile::is_engine_file(path))
+    return Error{ErrorCode::bad_argument, "--onnx=" + path + ": this is a plan of octet; use --loadEngine=" + path};
+  Result<Model> model = Model::load(path);
+  if (!model) return Error{model.error().code, "Failed to parse onnx file: " + model.error().message};
+  log.info("[octet] ----------------------------------------------------------------\n[octet] Input filename:   " +
+           path + "\n[octet] ----------------------------------------------------------------");
+  say_notes(model->notes(), log);
+  log.info("Finished parsing network model. Parse time: " + number(seconds_since(start)));
+  return model;
+}
+
+/// Names of layers that --layerPrecisions keeps float; a later rule wins. Errors: a pattern that no layer has.
+Result<std::set<std::string>> float_layers(const Model& model, const BuildFlags& build) {
+  std::set<std::string> kept;
+  if (build.layer_precisions.empty()) return kept;
+  const Result<Session> session = Session::build(model, {});
+  if (!session) return session.error();
+  const std::vector<LayerInfo> layers = session->layers();
+  for (const auto& [pattern, type] : build.layer_precisions) {
+    bool found = false;
+    for (const LayerInfo& layer : layers) {
+      if (!matches(pattern, layer.name)) continue;
+      found = true;
+      if (type == "int8") {
+        kept.erase(layer.name);
+      } else {
+        kept.insert(layer.name);
+      }
+    }
+    if (!found)
+      return Error{ErrorCode::bad_argument,
+                   "--layerPrecisions: no layer has the name " + pattern + "; --dumpLayerInfo lists the names"};
+  }
+  return kept;
+}
+
+/// Where the ranges of an INT8 build come from, said once.
+Result<Done> choose_ranges(const Model& model, const BuildFlags& build, BuildSpec& spec, const Log& log) {
+  if (model.is_quantized()) {
+    spec.session.precision = "int8";
+    if (!build.int8 && !build.strongly_typed)
+      log.warning("The model has Q/DQ nodes and --int8 is not given: it is built in INT8 where they ask for it");
+    if (!build.calib.empty())
+      log.warning("--calib=" + build.calib +
+                  ": Calibrator won't be used in explicit precision mode. Use quantization "
+                  "aware training to generate network with Quantize/Dequantize nodes.");
+    if (!build.layer_precisions.empty())
+      log.warning("--layerPrecisions has no effect on a model with Q/DQ nodes: the graph is the law");
+    return Done{};
+  }
+  if (!build.int8) return Done{};
+  spec.session.precision = "int8";
+  Result<std::set<std::string>> kept = float_layers(model, build);
+  if (!kept) return kept.error();
+  spec.session.quantization.keep_float = *std::move(kept);
+  if (!build.calib.empty()) {
+    spec.session.ranges = build.calib;
+    log.info("INT8 ranges from " + build.calib);
+    return Done{};
+  }
+  spec.session.calibration.data.path = k_noise;
+  spec.session.calibration.method = "max";
+  spec.session.quantization.method = "max";
+  log.warning(
+      "--int8 without Q/DQ nodes and without --calib: ranges come from 16 samples of random numbers (largest "
+      "value seen). Times are those of INT8, answers mean nothing: the plan is stamped UNCALIBRATED.");
+  return Done{};
+}
+
+Result<Done> check_formats(const std::string& flag, const std::vector<std::string>& formats,
+                           const std::vector<TensorInfo>& tensors) {
+  if (formats.empty()) return Done{};
+  const std::string direction = flag == "--inputIOFormats" ? "inputs" : "outputs";
+  if (formats.size() != 1 && formats.size() != tensors.size())
+    return Error{ErrorCode::bad_argument, "The number of " + flag.substr(2) + " must match network's " + direction +
+                                              " or be one for broadcasting."};
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::string& format = formats[formats.size() == 1 ? 0 : i];
+    const std::string& dtype = tensors[i].dtype;
+    const std::string own = dtype.starts_with("float") ? "fp" + dtype.substr(5) : dtype;
+    if (format != "chw" && format != own + ":chw")
+      return Error{ErrorCode::bad_argument, flag + "=" + format + ": tensor '" + tensors[i].name +
+                                                "' is given and taken as " + own + ":chw only"};
+  }
+  return Done{};
+}
+
+std::string file_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// --timingCacheFile if it is there to be made or is octet's; a foreign one is left alone.
+std::string usable_timing_cache(const BuildFlags& build, const Log& log) {
+  if (build.timing_cache.empty() || build.no_timing_cache) return "";
+  const std::string text = file_text(build.timing_cache);
+  if (text.empty() || text.starts_with("octet timing cache")) return build.timing_cache;
+  log.warning("--timingCacheFile=" + build.timing_cache +
+              " is not a timing cache of octet: it is neither read nor written");
+  return "";
+}
+
+Result<EngineFile> build(const Options& o, const std::string& device, ResolvedShapes& shapes, const Log& log) {
+  const Result<Model> model = parse_model(o.build.onnx, log);
+  if (!model) return model.error();
+  for (const auto& [flag, formats, tensors] :
+       {std::tuple("--inputIOFormats", &o.build.input_formats, model->inputs()),
+        std::tuple("--outputIOFormats", &o.build.output_formats, model->outputs())})
+    if (const Result<Done> ok = check_formats(flag, *formats, tensors); !ok) return ok.error();
+  Result<ResolvedShapes> resolved = resolve_shapes(model->inputs(), o.build, o.inference.shapes, log);
+  if (!resolved) return resolved.error();
+  shapes = *resolved;
+  BuildSpec spec;
+  spec.session.device = device;
+  spec.session.threads = static_cast<int>(o.system.cpu_threads);
+  spec.session.shapes = shapes.best;
+  spec.session.calibration.threads = spec.session.threads;
+  spec.profile = shapes.profile;
+  spec.workspace_bytes = static_cast<size_t>(o.build.workspace_bytes);
+  // trtexec prints its default level as -1 and means 3.
+  spec.session.optimization_level = static_cast<int>(o.build.optimization_level < 0 ? 3 : o.build.optimization_level);
+  spec.session.timing_cache = usable_timing_cache(o.build, log);
+  const std::string known_times = file_text(spec.session.timing_cache);
+  if (const Result<Done> ok = choose_ranges(*model, o.build, spec, log); !ok) return ok.error();
+  const auto start = Clock::now();
+  Result<EngineFile> file = build_engine(*model, spec);
+  if (!file) return file.error();
+  say_notes(file->notes(), log);
+  log.verbose(file->tuning_log());
+  if (o.build.error_on_cache_miss && file_text(spec.session.timing_cache) != known_times)
+    return Error{ErrorCode::bad_argument,
+                 "--errorOnTimingCacheMiss: " + o.build.timing_cache +
+                     " did not hold the times of all tactics of this network; they are in it now"};
+  log.info("Engine built in " + number(seconds_since(start)) + " sec.");
+  log.info("Created engine with size: " + number(static_cast<double>(file->size_bytes()) / 1048576) + " MiB");
+  return file;
+}
+
+/// say: its notes, which a build has said already.
+Result<EngineFile> load(const std::string& path, bool say, const Log& log) {
+  const auto start = Clock::now();
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{ErrorCode::io, "Error opening engine file: " + path};
+  char magic[4] = {};
+  file.read(magic, 4);
+  if (std::string(magic, 4) == "ftrt")
+    return Error{ErrorCode::bad_argument, path + ": this is a TensorRT plan; octet builds from ONNX, see --onnx"};
+  Result<EngineFile> engine = EngineFile::load(path);
+  if (!engine) return Error{engine.error().code, "Engine deserialization failed: " + engine.error().message};
+  if (say) say_notes(engine->notes(), log);
+  log.info("Engine deserialized in " + number(seconds_since(start)) + " sec.");
+  return engine;
+}
+
+}  // namespace
+
+Result<std::string> chosen_device(const SystemFlags& system) {
+  if (system.device == "cpu" || system.device == "ref") return system.device;
+  const bool cuda = has_device("cuda");
+  if (system.device.empty() || system.device == "0") return std::string(cuda ? "cuda" : "cpu");
+  return Error{ErrorCode::device, "Cannot find device ID " + system.device + "! (--device=" + system.device +
+                                      "; without CUDA only --device=0 and --device=cpu are there)"};
+}
+
+Result<Engine> make_engine(const Options& o, const std::string& device, const Log& log) {
+  SessionSpec spec;
+  spec.device = device;
+  spec.threads = static_cast<int>(o.system.cpu_threads);
+  if (!o.build.load_engine.empty()) {
+    Result<EngineFile> file = load(o.build.load_engine, true, log);
+    if (!file) return file.error();
+    const Result<std::map<std::string, Dims>> shapes = resolve_run_shapes(file->inputs(), o.inference.shapes);
+    if (!shapes) return shapes.error();
+    spec.shapes = *shapes;
+    return Engine{*std::move(file), spec};
+  }
+  ResolvedShapes shapes;
+  Result<EngineFile> file = build(o, device, shapes, log);
+  if (!file) return file.error();
+  spec.shapes = shapes.run;
+  if (o.build.save_engine.empty()) return Engine{*std::move(file), spec};
+  if (const Result<Done> saved = file->save(o.build.save_engine); !saved) return saved.error();
+  Result<EngineFile> read_back = load(o.build.save_engine, false, log);
+  if (!read_back) return read_back.error();
+  return Engine{*std::move(read_back), spec};
+}
+
+}  // namespace octet::cli::trtexec

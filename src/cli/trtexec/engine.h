@@ -1,0 +1,23 @@
+#pragma once
+// From a model or a plan to the engine file that is measured.
+
+#include <optional>
+
+#include "cli/trtexec/log.h"
+#include "cli/trtexec/options.h"
+#include "octet/engine_file.h"
+
+namespace octet::cli::trtexec {
+
+struct Engine {
+  EngineFile file;
+  SessionSpec spec;  // device, threads and the shapes of the measured run
+};
+
+/// "cpu", "ref" or "cuda" of --device. Errors: a device that is not there.
+Result<std::string> chosen_device(const SystemFlags& system);
+
+/// Loads --loadEngine, or builds --onnx, saves and reads back; says each stage in the log.
+Result<Engine> make_engine(const Options& options, const std::string& device, const Log& log);
+
+}  // namespace octet::cli::trtexec

@@ -1,0 +1,325 @@
+#include "cli/trtexec/inference.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "octet/files.h"
+
+namespace octet::cli::trtexec {
+namespace {
+
+/// Contexts with their buffers; the first is the one whose outputs are reported.
+struct Bench {
+  std::vector<Session> sessions;
+  std::vector<TensorBuffers> buffers;
+
+  std::vector<Stream> streams() {
+    std::vector<Stream> all;
+    for (size_t i = 0; i < sessions.size(); ++i) all.push_back({&sessions[i], &buffers[i]});
+    return all;
+  }
+};
+
+std::string milliseconds(double ms) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", ms);
+  return text;
+}
+
+/// Tensor of the pair whose name or pattern fits; null when none does.
+const std::string* file_of(const Files& files, const std::string& tensor) {
+  if (const auto exact = files.find(tensor); exact != files.end()) return &exact->second;
+  for (const auto& [pattern, file] : files)
+    if (matches(pattern, tensor)) return &file;
+  return nullptr;
+}
+
+Result<Done> check_tensor_names(const Files& files, const std::vector<Port>& ports, const char* flag) {
+  for (const auto& [pattern, file] : files) {
+    std::string known;
+    bool found = false;
+    for (const Port& port : ports) {
+      found |= matches(pattern, port.name);
+      known += (known.empty() ? "'" : ", '") + port.name + "'";
+    }
+    if (!found)
+      return Error{ErrorCode::bad_argument,
+                   std::string(flag) + ": there is no tensor '" + pattern + "'; the network has " + known};
+  }
+  return Done{};
+}
+
+/// say: the first stream's, as trtexec says each input once.
+Result<Done> fill_inputs(TensorBuffers& buffers, const Files& files, bool say, const Log& log) {
+  for (const Port& port : buffers.inputs()) {
+    const std::string* file = file_of(files, port.name);
+    if (file) {
+      if (const Result<Done> loaded = buffers.load(port.name, *file); !loaded) return loaded.error();
+    }
+    if (!say) continue;
+    log.info(file ? "Using values loaded from " + *file + " for input " + port.name
+                  : "Using random values for input " + port.name);
+    log.info("Input binding for " + port.name + " with dimensions " + dims_text(port.dims) + " is created.");
+  }
+  return Done{};
+}
+
+Result<Bench> set_up(const Options& o, const Engine& engine, const Log& log) {
+  Bench bench;
+  Result<Session> first = Session::load(engine.file, engine.spec);
+  if (!first) return first.error();
+  bench.sessions.push_back(std::move(*first));
+  for (int64_t i = 1; i < o.inference.streams; ++i) {
+    Result<Session> more = bench.sessions[0].another();
+    if (!more) return more.error();
+    bench.sessions.push_back(std::move(*more));
+  }
+  for (const auto& pair : o.inference.pairs) {
+    if (const Result<Done> ok = check_tensor_names(pair.inputs, bench.sessions[0].inputs(), "--loadInputs"); !ok)
+      return ok.error();
+    if (const Result<Done> ok = check_tensor_names(pair.outputs, bench.sessions[0].outputs(), "--loadRefOutputs"); !ok)
+      return ok.error();
+  }
+  for (const Session& session : bench.sessions) {
+    Result<TensorBuffers> buffers = TensorBuffers::make(session);
+    if (!buffers) return buffers.error();
+    const bool say = bench.buffers.empty();
+    if (const Result<Done> filled = fill_inputs(*buffers, o.inference.pairs[0].inputs, say, log); !filled)
+      return filled.error();
+    bench.buffers.push_back(std::move(*buffers));
+  }
+  for (const Port& port : bench.sessions[0].outputs())
+    log.info("Output binding for " + port.name + " with dimensions " + dims_text(port.dims) + " is created.");
+  const Session& session = bench.sessions[0];
+  log.info("Context: " + session.description() + ", activations " + milliseconds(session.arena_bytes() / 1048576.0) +
+           " MiB, packed weights " + milliseconds(session.packed_bytes() / 1048576.0) + " MiB");
+  return bench;
+}
+
+// ---- references ----
+
+/// Runs each pair and compares; all losses are said before the verdict.
+Result<Done> check_references(const Options& o, Bench& bench, const Log& log) {
+  if (!o.inference.has_references()) return Done{};
+  bool failed = false;
+  for (const RefPair& pair : o.inference.pairs) {
+    TensorBuffers& buffers = bench.buffers[0];
+    if (const Result<Done> filled = fill_inputs(buffers, pair.inputs, false, log); !filled) return filled.error();
+    const Result<Done> ran = bench.sessions[0].run(buffers.run_inputs(), buffers.run_outputs());
+    if (!ran) return ran.error();
+    for (size_t i = 0; i < buffers.outputs().size(); ++i) {
+      const Port& port = buffers.outputs()[i];
+      const std::string* file = file_of(pair.outputs, port.name);
+      if (!file) continue;
+      const Result<std::vector<std::byte>> reference = buffers.read_output(port.name, *file);
+      if (!reference) return reference.error();
+      const InferenceFlags& f = o.inference;
+      const Result<double> loss =
+          output_loss(f.algorithm, port.dtype, std::as_const(buffers).output(i), *reference, f.atol, f.rtol);
+      if (!loss) return loss.error();
+      char text[96];
+      std::snprintf(text, sizeof text, " (%s): %f", f.algorithm.c_str(), *loss);
+      std::string line = "Accuracy loss for tensor " + port.name + text;
+      if (!(*loss < f.threshold)) {
+        std::snprintf(text, sizeof text, " [FAIL: >= threshold %f]", f.threshold);
+        line += text;
+        failed = true;
+      }
+      log.info(line);
+    }
+  }
+  if (!failed) return Done{};
+  return Error{ErrorCode::bad_argument,
+               "Accuracy validation FAILED: one or more tensors exceeded --accuracyThreshold."};
+}
+
+// ---- reports ----
+
+void say_lines(const std::vector<ReportLine>& lines, const Log& log) {
+  for (const ReportLine& line : lines) {
+    if (line.kind == LineKind::info) log.info(line.text);
+    if (line.kind == LineKind::warning) log.warning(line.text);
+    if (line.kind == LineKind::verbose) log.verbose(line.text);
+  }
+}
+
+Result<Done> report_times(const Options& o, const std::vector<QueryTrace>& trace, bool with_summary, const Log& log) {
+  const double warmup_ms = o.inference.measure.warmup_ms;
+  if (with_summary) {
+    SummaryOptions s{.warmup_ms = warmup_ms,
+                     .runs_per_average = static_cast<int>(o.reporting.runs_per_average),
+                     .percents = o.reporting.percents,
+                     .streams = static_cast<int>(o.inference.streams)};
+    if (o.system.compat == 11) s.unstable_percent = 2.5;
+    say_lines(summary_lines(trace, s), log);
+  } else {
+    log.info(
+        "The e2e network timing is not reported since it is inaccurate due to the extra synchronizations when the "
+        "profiler is enabled.");
+    log.info(
+        "To show e2e network timing report, add --separateProfileRun to profile layer timing in a separate run or "
+        "remove --dumpProfile to disable the profiler.");
+  }
+  if (o.reporting.export_times.empty()) return Done{};
+  const std::span<const QueryTrace> measured = std::span(trace).subspan(first_measured(trace, warmup_ms));
+  return write_text_file(o.reporting.export_times, times_json(measured));
+}
+
+/// "a/b:0" -> "a_b_0".
+std::string file_name(std::string name) {
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') c = '_';
+  return name;
+}
+
+/// NAME.input.1.3.32.32.fp32.raw
+std::string raw_name(const Port& port, const char* direction) {
+  std::string name = file_name(port.name) + "." + direction;
+  for (const int64_t extent : port.dims) name += "." + std::to_string(extent);
+  const std::string type = port.dtype.starts_with("float") ? "fp" + port.dtype.substr(5) : port.dtype;
+  return name + "." + type + ".raw";
+}
+
+Result<Done> report_outputs(const Options& o, TensorBuffers& buffers, const Log& log) {
+  std::vector<NamedValues> outputs;
+  for (size_t i = 0; i < buffers.outputs().size(); ++i) {
+    const Port& port = buffers.outputs()[i];
+    outputs.push_back({port.name, port.dims, port.dtype, buffers.output(i)});
+  }
+  if (o.reporting.dump_output) {
+    log.info("Output Tensors:");
+    for (const NamedValues& output : outputs) {
+      log.info(output.name + ": (" + dims_text(output.dims) + ")");
+      log.info(values_text(output, " "));
+    }
+  }
+  if (o.reporting.dump_raw) {
+    const auto write = [](const Port& port, const char* direction, std::span<const std::byte> bytes) {
+      return write_binary_file(raw_name(port, direction), bytes);
+    };
+    for (size_t i = 0; i < buffers.inputs().size(); ++i)
+      if (const Result<Done> done = write(buffers.inputs()[i], "input", buffers.input(i)); !done) return done;
+    for (size_t i = 0; i < buffers.outputs().size(); ++i)
+      if (const Result<Done> done = write(buffers.outputs()[i], "output", buffers.output(i)); !done) return done;
+  }
+  if (o.reporting.export_output.empty()) return Done{};
+  return write_text_file(o.reporting.export_output, outputs_json(outputs));
+}
+
+Result<Done> report_profile(const Options& o, const RunProfile& profile, const Log& log) {
+  if (o.reporting.dump_profile)
+    for (const std::string& line : profile_lines(profile)) log.info(line);
+  log.info("unattributed: " + attribution_text(profile));
+  if (o.reporting.export_profile.empty()) return Done{};
+  return write_text_file(o.reporting.export_profile, profile_json(profile));
+}
+
+std::vector<std::string> binding_names(const Session& session) {
+  std::vector<std::string> names;
+  for (const Port& port : session.inputs()) names.push_back(port.name);
+  for (const Port& port : session.outputs()) names.push_back(port.name);
+  return names;
+}
+
+/// min=..., opt=..., max=... of each input; opt comes from a session at the plan's own shapes.
+Result<Done> dump_shapes(const Engine& engine, const Log& log) {
+  SessionSpec own = engine.spec;
+  own.shapes.clear();
+  const Result<Session> session = Session::load(engine.file, own);
+  if (!session) return session.error();
+  log.info("Optimization Profile Information:");
+  const std::vector<TensorInfo> inputs = engine.file.inputs();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    std::string low, high;
+    for (const std::string& part : split(inputs[i].shape.substr(1, inputs[i].shape.size() - 2), ',')) {
+      const size_t dots = part.find("..");
+      low += (low.empty() ? "" : "x") + part.substr(0, dots);
+      high += (high.empty() ? "" : "x") + (dots == std::string::npos ? part : part.substr(dots + 2));
+    }
+    log.info("Model input " + inputs[i].name + " (profile 0): min=" + low +
+             ", opt=" + dims_text(session->inputs()[i].dims) + ", max=" + high);
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<Done> report_layers(const Options& o, const Engine& engine, const Log& log) {
+  if (o.reporting.dump_shapes)
+    if (const Result<Done> done = dump_shapes(engine, log); !done) return done;
+  const bool built_verbosely = o.reporting.verbose && o.build.load_engine.empty();
+  if (!o.reporting.dump_layers && o.reporting.export_layers.empty() && !built_verbosely) return Done{};
+  const Result<Session> session = Session::load(engine.file, engine.spec);
+  if (!session) return session.error();
+  const std::vector<LayerDetail> layers = layer_details(*session);
+  if (built_verbosely) {
+    log.verbose("Engine Layer Information:");
+    for (const LayerDetail& layer : layers) log.verbose(layer_line(layer, LayerVerbosity::detailed));
+  }
+  if (o.reporting.dump_layers) {
+    log.info("Layer Information:");
+    if (o.build.verbosity != LayerVerbosity::none)
+      for (const LayerDetail& layer : layers) log.info(layer_line(layer, o.build.verbosity));
+  }
+  if (o.reporting.export_layers.empty()) return Done{};
+  return write_text_file(o.reporting.export_layers, layers_json(layers, binding_names(*session), o.build.verbosity));
+}
+
+Result<Done> time_loads(const Options& o, const Engine& engine, const Log& log) {
+  std::string path = !o.build.load_engine.empty() ? o.build.load_engine : o.build.save_engine;
+  const bool own_file = path.empty();
+  if (own_file) {
+    path = (std::filesystem::temp_directory_path() / ("octet_time_" + std::to_string(::getpid()) + ".plan")).string();
+    if (const Result<Done> saved = engine.file.save(path); !saved) return saved;
+  }
+  constexpr int k_warmups = 2, k_repeats = 20;
+  double first = 0, total = 0;
+  for (int i = 0; i < k_warmups + 1 + k_repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const Result<EngineFile> file = EngineFile::load(path);
+    if (!file) return file.error();
+    const Result<Session> session = Session::load(*file, engine.spec);
+    if (!session) return session.error();
+    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    if (i == k_warmups) first = ms;
+    if (i > k_warmups) total += ms;
+  }
+  if (own_file) std::filesystem::remove(path);
+  const double average = total / k_repeats;
+  log.info("First deserialization time = " + milliseconds(first) + " milliseconds");
+  log.info("Total deserialization time = " + milliseconds(total) + " milliseconds in " + std::to_string(k_repeats) +
+           " iterations, average time = " + milliseconds(average) + " milliseconds, bandwidth = " +
+           milliseconds(static_cast<double>(engine.file.size_bytes()) / 1e6 / average) + " GB/s.");
+  if (first > 2 * average)
+    return Error{ErrorCode::bad_argument, "--timeDeserialize: the first load took " + milliseconds(first) +
+                                              " ms, more than twice the average of " + milliseconds(average) + " ms"};
+  return Done{};
+}
+
+Result<Done> run_inference(const Options& o, const Engine& engine, const Log& log) {
+  Result<Bench> made = set_up(o, engine, log);
+  if (!made) return Error{made.error().code, "Inference set up failed: " + made.error().message};
+  Bench& bench = *made;
+  const MeasureSpec& spec = o.inference.measure;
+  if (spec.duration_s < 0)
+    log.warning("--duration=-1 is specified, inference will run in an endless loop until aborted with CTRL-C (SIGINT)");
+  log.info("Starting inference");
+  const std::vector<Stream> streams = bench.streams();
+  const bool together = o.reporting.wants_profile() && !o.inference.separate_profile;
+  RunProfile profile;
+  const Result<std::vector<QueryTrace>> trace = measure(streams, spec, together ? &profile : nullptr);
+  if (!trace) return trace.error();
+  if (const Result<Done> done = report_times(o, *trace, !together, log); !done) return done;
+  if (const Result<Done> done = report_outputs(o, bench.buffers[0], log); !done) return done;
+  if (const Result<Done> done = check_references(o, bench, log); !done) return done;
+  if (!o.reporting.wants_profile()) return Done{};
+  if (!together) {
+    log.info("Starting inference with the layer clock");
+    const Result<std::vector<QueryTrace>> again = measure(std::span(streams).first(1), spec, &profile);
+    if (!again) return again.error();
+  }
+  return report_profile(o, profile, log);
+}
+
+}  // namespace octet::cli::trtexec

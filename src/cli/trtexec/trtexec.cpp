@@ -1,0 +1,99 @@
+#include "cli/trtexec/trtexec.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include "cli/trtexec/echo.h"
+#include "cli/trtexec/inference.h"
+#include "octet/tasks.h"
+#include "octet/version.h"
+
+namespace octet::cli::trtexec {
+namespace {
+
+/// "0.1.0" -> "v000100", two digits for each number.
+std::string version_tag() {
+  std::string tag = "v";
+  for (const std::string& part : split(k_version, '.')) tag += (part.size() < 2 ? "0" : "") + part;
+  return tag;
+}
+
+std::string banner(const std::string& verdict, const std::string& called, const std::vector<std::string>& words) {
+  std::string text = "&&&& " + verdict + " octet.trtexec [octet " + version_tag() + "] # " + called;
+  for (const std::string& word : words) text += " " + word;
+  return text;
+}
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "CPU";
+}
+
+void say_options(const Options& o, const Log& log) {
+  log.info(echo_text(o));
+  for (const Flag* flag : o.to_say) {
+    const std::string text = "--" + std::string(flag->name) + ": " +
+                             (flag->cpu == Verdict::mapped ? "" : "no effect: ") + std::string(flag->text);
+    if (flag->cpu == Verdict::warned || flag->name == "fp16") {
+      log.warning(text);
+    } else {
+      log.info(text);
+    }
+  }
+  for (const std::string& warning : o.warnings) log.warning(warning);
+}
+
+Result<Done> work(const Options& o, const Log& log) {
+  const Result<std::string> device = chosen_device(o.system);
+  if (!device) return device.error();
+  log.info("=== Device Information ===\nSelected Device: " + (*device == "cuda" ? "CUDA device 0" : cpu_name()) +
+           " (--device=" + *device + ")\n" + version_text());
+  log.info(std::string("octet version: ") + k_version + "\nLoading standard plugins");
+  if (o.system.plan_version_only) {
+    const Result<EngineFile> file = EngineFile::load(o.build.load_engine);
+    if (!file) return file.error();
+    log.info("Plan was created with " + file->writer());
+    return Done{};
+  }
+  const Result<Engine> engine = make_engine(o, *device, log);
+  if (!engine) return engine.error();
+  if (const Result<Done> done = report_layers(o, *engine, log); !done) return done;
+  if (o.inference.time_deserialize) return time_loads(o, *engine, log);
+  if (o.build.skip_inference) {
+    log.info("Skipped inference phase since --skipInference is added.");
+    return Done{};
+  }
+  return run_inference(o, *engine, log);
+}
+
+}  // namespace
+
+int run(const std::string& called, const std::vector<std::string>& words) {
+  const Parsed parsed = parse_options(words);
+  const Options& o = parsed.options;
+  const Log log(o.reporting.verbose);
+  if (o.system.help) {
+    std::fputs(help_text().c_str(), stdout);
+    return 0;
+  }
+  if (o.system.describe && parsed.errors.empty()) {
+    std::fputs(describe_text().c_str(), stdout);
+    return 0;
+  }
+  log.bare(banner("RUNNING", called, words));
+  if (!parsed.errors.empty()) {
+    std::fputs(help_text().c_str(), stdout);
+    for (const std::string& error : parsed.errors) log.error(error);
+    log.bare(banner("FAILED", called, words));
+    return 1;
+  }
+  say_options(o, log);
+  const Result<Done> done = work(o, log);
+  if (!done) log.error(done.error().message);
+  log.bare(banner(done ? "PASSED" : "FAILED", called, words));
+  return done ? 0 : 1;
+}
+
+}  // namespace octet::cli::trtexec
