@@ -33,15 +33,25 @@ struct BenchSpec {
   int64_t iterations = 10;  // at least
   double duration_s = 3;    // at least, after the warm-up
   double warmup_ms = 200;
-  bool profile = false;  // further runs with per-layer times, and the roofline of bench()
+  bool profile = false;                            // further runs with per-layer times, and the roofline of bench()
+  std::map<std::string, std::string> inputs = {};  // name -> .npy or raw file; others are random
 };
-/// trtexec's loop: warm-up, then both minima. Inputs are random numbers in [-1, 1] from a fixed seed.
+/// trtexec's loop: warm-up, then both minima. Inputs are those of TensorBuffers (octet/measure.h).
 Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec);
 /// Each layer against the machine's peak, which is measured in the same run: about `seconds` of runs.
 Result<RooflineReport> roofline(Session& session, double seconds);
 /// Two sessions alternating query by query in one run, so that the machine's mood hits both.
 Result<std::pair<PerformanceReport, PerformanceReport>> bench_paired(Session& a, const std::string& a_name, Session& b,
                                                                      const std::string& b_name, const BenchSpec& spec);
+
+/// One run on the spec's inputs; each output against the file (.npy, or raw bytes of its size), which passes when no
+/// difference exceeds tolerance times the largest expected value. A network with several outputs is refused, because
+/// one file holds one.
+Result<OutputCheck> check_outputs(Session& session, const std::string& file, const BenchSpec& spec, double tolerance);
+
+/// A C++ program for octet's public API that opens the model with these settings, runs it and prints the median
+/// latency: what `octet bench` measured, in a user's own loop.
+std::string bench_program(const std::string& model, const SessionSpec& session, const BenchSpec& spec);
 
 struct ClassLine {
   std::string name;

@@ -1,8 +1,8 @@
 #include <chrono>
-#include <cstring>
+#include <numeric>
 
 #include "api/state.h"
-#include "base/aligned.h"
+#include "octet/measure.h"
 #include "octet/tasks.h"
 
 namespace octet {
@@ -14,35 +14,13 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Buffers of one session; float inputs hold random numbers in [-1, 1] from a fixed seed, others zeros.
-struct BenchBuffers {
-  std::vector<AlignedBytes> owned;
-  std::vector<const std::byte*> in;
-  std::vector<std::byte*> out;
-};
-
-Result<BenchBuffers> buffers_for(const Session& session) {
-  BenchBuffers b;
-  uint64_t state = 0x9e3779b97f4a7c15ull;
-  for (const Port& p : session.inputs()) {
-    b.owned.push_back(allocate_aligned(p.bytes));
-    if (!b.owned.back()) return Error{ErrorCode::out_of_memory, "no memory for input '" + p.name + "'"};
-    std::memset(b.owned.back().get(), 0, p.bytes);
-    if (p.dtype == "float32") {
-      auto* x = reinterpret_cast<float*>(b.owned.back().get());
-      for (size_t i = 0; i < p.bytes / sizeof(float); ++i) {
-        state = state * 6364136223846793005ull + 1442695040888963407ull;  // Knuth's MMIX generator
-        x[i] = static_cast<float>(static_cast<double>(state >> 40) / 8388608.0 - 1.0);
-      }
-    }
-    b.in.push_back(b.owned.back().get());
-  }
-  for (const Port& p : session.outputs()) {
-    b.owned.push_back(allocate_aligned(p.bytes));
-    if (!b.owned.back()) return Error{ErrorCode::out_of_memory, "no memory for output '" + p.name + "'"};
-    b.out.push_back(b.owned.back().get());
-  }
-  return b;
+/// Random inputs as trtexec draws them, or the files of the spec.
+Result<TensorBuffers> buffers_for(const Session& session, const BenchSpec& spec) {
+  Result<TensorBuffers> buffers = TensorBuffers::make(session);
+  if (!buffers) return buffers;
+  for (const auto& [input, file] : spec.inputs)
+    if (const Result<Done> loaded = buffers->load(input, file); !loaded) return loaded.error();
+  return buffers;
 }
 
 PerformanceReport head(const Session& session, const std::string& name, const BenchSpec& spec) {
@@ -59,12 +37,14 @@ PerformanceReport head(const Session& session, const std::string& name, const Be
 
 /// One query; its time goes to the report unless it belongs to the warm-up. The engine runs in the calling thread, so
 /// the hand-over costs nothing and the buffers are used in place.
-Result<Done> query(Session& session, BenchBuffers& b, bool warm, PerformanceReport& report) {
+Result<Done> query(Session& session, TensorBuffers& b, bool warm, PerformanceReport& report) {
   const auto start = Clock::now();
   DeviceTimes device;
   device.compute = -1;  // left alone by a back end that works in host memory
-  if (const Result<Done> ran = session.state().run(b.in, b.out, {.tap = {}, .device_times = &device}); !ran)
-    return ran.error();
+  RunHooks hooks;
+  hooks.device_times = &device;
+  const Result<Done> ran = session.state().run(b.run_inputs(), b.run_outputs(), hooks);
+  if (!ran) return ran.error();
   const double ms = ms_since(start);
   const auto in_ms = [](double seconds) { return static_cast<float>(1000 * seconds); };
   if (warm) {
@@ -78,21 +58,31 @@ Result<Done> query(Session& session, BenchBuffers& b, bool warm, PerformanceRepo
   return Done{};
 }
 
-Result<Done> profile(Session& session, BenchBuffers& b, PerformanceReport& report) {
-  std::vector<double> seconds;
+/// Runs with the layer clock, as many as there were queries, 10 to 200.
+Result<Done> profile(Session& session, TensorBuffers& b, PerformanceReport& report) {
   const size_t runs = std::max<size_t>(10, std::min<size_t>(report.queries.size(), 200));
-  for (size_t i = 0; i < runs; ++i)
-    if (const Result<Done> ran = session.run_profiled(b.in, b.out, seconds); !ran) return ran.error();
   const std::vector<LayerInfo> layers = session.layers();
-  for (size_t i = 0; i < layers.size() && i < seconds.size(); ++i)
-    report.layers.push_back(
-        {layers[i].name, layers[i].op, layers[i].tactic, seconds[i] * 1000 / static_cast<double>(runs)});
+  for (const LayerInfo& layer : layers) report.profile.layers.push_back({layer.name, {}});
+  for (size_t i = 0; i < runs; ++i) {
+    std::vector<double> seconds;
+    const auto start = Clock::now();
+    if (const Result<Done> ran = session.run_profiled(b.run_inputs(), b.run_outputs(), seconds); !ran)
+      return ran.error();
+    report.profile.run_ms.push_back(static_cast<float>(ms_since(start)));
+    for (size_t l = 0; l < layers.size() && l < seconds.size(); ++l)
+      report.profile.layers[l].ms.push_back(static_cast<float>(1000 * seconds[l]));
+  }
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const std::vector<float>& ms = report.profile.layers[l].ms;
+    const double sum = std::accumulate(ms.begin(), ms.end(), 0.0);
+    report.layers.push_back({layers[l].name, layers[l].op, layers[l].tactic, sum / static_cast<double>(runs)});
+  }
   return Done{};
 }
 
 struct Lane {
   Session& session;
-  BenchBuffers buffers;
+  TensorBuffers buffers;
   PerformanceReport report;
 };
 
@@ -115,7 +105,7 @@ Result<Done> measure(std::vector<Lane>& lanes, const BenchSpec& spec) {
 }  // namespace
 
 Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec) {
-  Result<BenchBuffers> buffers = buffers_for(session);
+  Result<TensorBuffers> buffers = buffers_for(session, spec);
   if (!buffers) return buffers.error();
   std::vector<Lane> lanes;
   lanes.push_back({session, std::move(*buffers), head(session, name, spec)});
@@ -130,15 +120,44 @@ Result<PerformanceReport> bench(Session& session, const std::string& name, const
 
 Result<std::pair<PerformanceReport, PerformanceReport>> bench_paired(Session& a, const std::string& a_name, Session& b,
                                                                      const std::string& b_name, const BenchSpec& spec) {
-  Result<BenchBuffers> first = buffers_for(a);
+  Result<TensorBuffers> first = buffers_for(a, spec);
   if (!first) return first.error();
-  Result<BenchBuffers> second = buffers_for(b);
+  Result<TensorBuffers> second = buffers_for(b, spec);
   if (!second) return second.error();
   std::vector<Lane> lanes;
   lanes.push_back({a, std::move(*first), head(a, a_name, spec)});
   lanes.push_back({b, std::move(*second), head(b, b_name, spec)});
   if (const Result<Done> done = measure(lanes, spec); !done) return done.error();
   return std::pair(std::move(lanes[0].report), std::move(lanes[1].report));
+}
+
+Result<OutputCheck> check_outputs(Session& session, const std::string& file, const BenchSpec& spec, double tolerance) {
+  if (session.outputs().size() != 1)
+    return Error{ErrorCode::bad_argument, "the network has " + std::to_string(session.outputs().size()) + " outputs, " +
+                                              file +
+                                              " holds one: compare them with 'octet trtexec "
+                                              "--loadRefOutputs'"};
+  Result<TensorBuffers> buffers = buffers_for(session, spec);
+  if (!buffers) return buffers.error();
+  if (const Result<Done> ran = session.run(buffers->run_inputs(), buffers->run_outputs()); !ran) return ran.error();
+  OutputCheck check;
+  check.file = file;
+  check.tolerance = tolerance;
+  for (size_t i = 0; i < session.outputs().size(); ++i) {
+    const Port& port = session.outputs()[i];
+    const Result<std::vector<std::byte>> wanted = buffers->read_output(port.name, file);
+    if (!wanted) return wanted.error();
+    const std::span<const std::byte> made = std::as_const(*buffers).output(i);
+    const Result<double> largest = output_loss("lInf", port.dtype, made, *wanted, 0, 0);
+    if (!largest) return largest.error();
+    const std::vector<std::byte> zeros(wanted->size());
+    const Result<double> scale = output_loss("lInf", port.dtype, zeros, *wanted, 0, 0);
+    const Result<double> cosine = output_loss("cos", port.dtype, made, *wanted, 0, 0);
+    if (!scale) return scale.error();
+    if (!cosine) return cosine.error();
+    check.outputs.push_back({port.name, *largest, *scale, 1 - *cosine});
+  }
+  return check;
 }
 
 }  // namespace octet

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "api/inputs.h"
+#include "api/state.h"
 
 namespace octet {
 
@@ -67,12 +68,25 @@ Result<Done> SampleBuffers::fill(const SampleSet& data, int64_t begin, int64_t c
   return Done{};
 }
 
-Result<Done> SampleBuffers::run(Session& session) {
+Result<Done> SampleBuffers::run(Session& session) { return run(session, {}); }
+
+Result<Done> SampleBuffers::run(Session& session, const RunHooks& hooks) {
   std::vector<const std::byte*> in;
   std::vector<std::byte*> out;
   for (const AlignedBytes& b : inputs_) in.push_back(b.get());
   for (const AlignedBytes& b : outputs_) out.push_back(b.get());
-  return session.run(in, out);
+  return session.state().run(in, out, hooks);
+}
+
+std::span<const float> SampleBuffers::input(size_t port) const {
+  return {reinterpret_cast<const float*>(inputs_[port].get()), input_ports_[port].bytes / sizeof(float)};
+}
+
+std::vector<std::vector<std::byte>> SampleBuffers::copy_outputs() const {
+  std::vector<std::vector<std::byte>> copies;
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    copies.emplace_back(outputs_[i].get(), outputs_[i].get() + output_ports_[i].bytes);
+  return copies;
 }
 
 std::span<const float> SampleBuffers::output(size_t port) const {

@@ -7,6 +7,7 @@
 #include "base/aligned.h"
 #include "data/dataset.h"
 #include "octet/session.h"
+#include "plan/backend.h"
 
 namespace octet {
 
@@ -35,9 +36,12 @@ class SampleBuffers {
   /// zeros).
   Result<Done> fill(const SampleSet& data, int64_t begin, int64_t count);
   Result<Done> run(Session& session);
+  Result<Done> run(Session& session, const RunHooks& hooks);
   /// Row i of output 0 as floats.
   std::span<const float> row(int64_t i) const;
   std::span<const float> output(size_t port) const;
+  std::span<const float> input(size_t port) const;
+  std::vector<std::vector<std::byte>> copy_outputs() const;
 
  private:
   std::vector<AlignedBytes> inputs_, outputs_;

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "octet/files.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -14,6 +15,9 @@ struct Flags {
   SessionFlags session;
   OutputFlags output;
   std::string precision2, preprocess = "none";
+  std::vector<std::string> inputs;
+  std::string check_file, program_file, trace_file;
+  double check_tolerance = -1;  // by precision
 };
 
 void print_report(const PerformanceReport& report, const Flags& f) {
@@ -24,10 +28,47 @@ void print_report(const PerformanceReport& report, const Flags& f) {
   if (report.roofline) std::printf("\n%s", to_text(*report.roofline).c_str());
 }
 
-int bench_models(const Flags& f) {
+/// --loadInputs NAME:FILE, split at the last colon.
+Result<Done> read_inputs(Flags& f) {
+  for (const std::string& text : f.inputs) {
+    const size_t colon = text.rfind(':');
+    if (colon == std::string::npos || colon == 0)
+      return Error{ErrorCode::bad_argument, "--loadInputs " + text + ": expected NAME:FILE (.npy, or raw bytes)"};
+    f.spec.inputs[text.substr(0, colon)] = text.substr(colon + 1);
+  }
+  return Done{};
+}
+
+/// What the flags ask for beside the figures; 1 when the outputs are not as expected.
+int extras(const Flags& f, Session& session, const PerformanceReport& report, const std::string& model,
+           const SessionSpec& spec) {
+  if (!f.program_file.empty()) {
+    const Result<Done> written = write_text_file(f.program_file, bench_program(model, spec, f.spec));
+    if (!written) return fail(written.error());
+  }
+  if (!f.trace_file.empty()) {
+    constexpr size_t k_runs = 50;  // what a viewer shows with ease
+    const Result<Done> written =
+        write_text_file(f.trace_file, chrome_trace_json(report.profile, model + ", " + report.device, k_runs));
+    if (!written) return fail(written.error());
+  }
+  if (f.check_file.empty()) return 0;
+  // Float layers of two back ends differ by rounding (docs/numerics.md); INT8 is compared with a float reference.
+  const double by_precision = report.precision == "fp32" ? 2e-5 : 0.1;
+  const double tolerance = f.check_tolerance < 0 ? by_precision : f.check_tolerance;
+  const Result<OutputCheck> check = check_outputs(session, f.check_file, f.spec, tolerance);
+  if (!check) return fail(check.error());
+  std::fputs(to_text(*check).c_str(), f.output.json ? stderr : stdout);
+  return check->passed() ? 0 : 1;
+}
+
+int bench_models(Flags& f) {
+  if (const Result<Done> ok = read_inputs(f); !ok) return fail(ok.error());
+  f.spec.profile |= !f.trace_file.empty();
   std::vector<std::string> models = f.models;
   if (models.size() == 1 && !f.precision2.empty()) models.push_back(models[0]);
   std::vector<Session> sessions;
+  std::vector<SessionSpec> specs;
   for (size_t i = 0; i < models.size(); ++i) {
     Result<SessionSpec> spec = f.session.spec(f.preprocess, f.output);
     if (!spec) return fail(spec.error());
@@ -36,6 +77,7 @@ int bench_models(const Flags& f) {
     if (!session) return fail(session.error());
     f.output.print_notes(*session);
     sessions.push_back(std::move(*session));
+    specs.push_back(*spec);
   }
   if (sessions.size() == 1) {
     const Result<PerformanceReport> report = bench(sessions[0], models[0], f.spec);
@@ -45,18 +87,18 @@ int bench_models(const Flags& f) {
     } else {
       print_report(*report, f);
     }
-    return 0;
+    return extras(f, sessions[0], *report, models[0], specs[0]);
   }
   const auto pair = bench_paired(sessions[0], models[0], sessions[1], models[1], f.spec);
   if (!pair) return fail(pair.error());
   if (f.output.json) {
-    std::printf("{\"first\": %s,\n\"second\": %s}\n", to_json(pair->first).c_str(), to_json(pair->second).c_str());
-    return 0;
+    std::printf("%s\n", paired_json(pair->first, pair->second).c_str());
+    return extras(f, sessions[1], pair->second, models[1], specs[1]);
   }
   print_report(pair->first, f);
   print_report(pair->second, f);
   std::printf("\n%s", speedup_text(pair->first, pair->second).c_str());
-  return 0;
+  return extras(f, sessions[1], pair->second, models[1], specs[1]);
 }
 
 Action add(CLI::App& sub) {
@@ -76,6 +118,15 @@ Action add(CLI::App& sub) {
       ->check(within_range(0, 1e9));
   sub.add_flag("--profile", f->spec.profile,
                "time per layer from further runs, held against the machine's peak measured beside them");
+  sub.add_option("--loadInputs", f->inputs, "NAME:FILE, .npy or raw bytes; other inputs are random")->delimiter(',');
+  sub.add_option(
+      "--check-outputs", f->check_file,
+      "expected output, .npy or raw bytes: says whether it is met; exit status 1 if not (of two models: the second)");
+  sub.add_option("--check-tolerance", f->check_tolerance,
+                 "largest difference over largest expected value (default: 2e-5 in fp32, 0.1 in int8)")
+      ->check(within_range(0, 1e6));
+  sub.add_option("--emit-program", f->program_file, "write a C++ program that measures the same in a loop of its own");
+  sub.add_option("--export-trace", f->trace_file, "write the layers of the first 50 profiled runs for Perfetto");
   sub.add_option("--preprocess", f->preprocess, "for --calib-data")->capture_default_str();
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: pair it with itself in this precision")

@@ -55,6 +55,9 @@ struct RunHooks {
   /// Called with every f32 value that a step makes, after that step (logical NCHW dims, real strides). Empty = no taps,
   /// no cost.
   std::function<void(std::string_view value, const TensorView& view)> tap;
+  /// Called with every value that a step makes, codes too, after that step. Codes come as the back end stores them:
+  /// code = stored - offset, where an s8 value may be u8 bytes with offset 128. Empty = no cost.
+  std::function<void(std::string_view value, const TensorView& view, int offset)> value_tap = {};
   /// Seconds per step are added here when not null; resized to the number of steps. Bringing the inputs into the back
   /// end's layout counts to the first step, bringing the outputs out of it to the last.
   std::vector<double>* step_seconds = nullptr;

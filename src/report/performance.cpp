@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -131,27 +132,101 @@ std::string to_json(const PerformanceReport& report) {
     j["layers"] = nlohmann::ordered_json::array();
     for (const LayerTime& l : report.layers)
       j["layers"].push_back({{"name", l.name}, {"op", l.op}, {"tactic", l.tactic}, {"averageMs", l.mean_ms}});
+    const double runs = std::max<double>(static_cast<double>(report.profile.runs()), 1);
+    j["unattributed_ms"] = report.profile.unattributed_ms() / runs;
+    j["profiled_run_ms"] = report.profile.total_ms() / runs;
   }
   if (report.roofline) j["roofline"] = nlohmann::ordered_json::parse(to_json(*report.roofline));
   return j.dump(2);
 }
 
 std::string profile_text(const PerformanceReport& report) {
-  double total = 0;
-  for (const LayerTime& l : report.layers) total += l.mean_ms;
+  const RunProfile& profile = report.profile;
+  const double runs = std::max<double>(static_cast<double>(profile.runs()), 1);
+  const double run = profile.total_ms() / runs, rest = profile.unattributed_ms() / runs;
+  const auto percent = [&](double ms) { return fixed(run > 0 ? 100 * ms / run : 0, 1); };
   std::vector<std::vector<std::string>> rows = {{"Avg.(ms)", "Time(%)", "Layer", "Op", "Tactic"}};
   for (const LayerTime& l : report.layers)
-    rows.push_back({fixed(l.mean_ms, 4), fixed(total > 0 ? 100 * l.mean_ms / total : 0, 1), l.name, l.op, l.tactic});
-  rows.push_back({fixed(total, 4), "100.0", "Total"});
-  return "=== Profile (" + std::to_string(report.queries.size()) + " iterations ) ===\n" + text_table(rows);
+    rows.push_back({fixed(l.mean_ms, 4), percent(l.mean_ms), l.name, l.op, l.tactic});
+  rows.push_back({fixed(rest, 4), percent(rest), "unattributed"});
+  rows.push_back({fixed(run, 4), "100.0", "Total"});
+  return "=== Profile (" + std::to_string(profile.runs()) + " iterations ) ===\n" + text_table(rows);
+}
+
+SpeedUp speed_up(const PerformanceReport& first, const PerformanceReport& second) {
+  const std::vector<float> a = column(first, latency_of), b = column(second, latency_of);
+  const auto median = [](std::span<const float> ms) { return summarize_latency(ms, {}).median; };
+  SpeedUp s;
+  s.ratio = median(b) > 0 ? static_cast<double>(median(a)) / median(b) : 0;
+  s.high = std::numeric_limits<double>::infinity();
+  constexpr size_t k_most_blocks = 40, k_least_blocks = 5, k_least_queries = 5;
+  const size_t n = std::min(a.size(), b.size());
+  const size_t blocks = std::min(k_most_blocks, n / k_least_queries);
+  if (blocks < k_least_blocks) return s;
+  std::vector<float> ratios;
+  for (size_t i = 0; i < blocks; ++i) {
+    const size_t begin = n * i / blocks, count = n * (i + 1) / blocks - begin;
+    const float below = median(std::span(b).subspan(begin, count));
+    ratios.push_back(below > 0 ? median(std::span(a).subspan(begin, count)) / below : 0);
+  }
+  constexpr int k_resamples = 2000;
+  std::vector<double> medians;
+  uint64_t state = 1;
+  for (int r = 0; r < k_resamples; ++r) {
+    std::vector<float> drawn;
+    for (size_t i = 0; i < blocks; ++i) {
+      state = state * 6364136223846793005ull + 1442695040888963407ull;  // Knuth's MMIX generator
+      drawn.push_back(ratios[(state >> 33) % blocks]);
+    }
+    medians.push_back(median(drawn));
+  }
+  std::sort(medians.begin(), medians.end());
+  s.low = medians[k_resamples * 25 / 1000];
+  s.high = medians[k_resamples * 975 / 1000 - 1];
+  return s;
 }
 
 std::string speedup_text(const PerformanceReport& first, const PerformanceReport& second) {
   const LatencySummary a = summarize_latency(column(first, latency_of), {});
   const LatencySummary b = summarize_latency(column(second, latency_of), {});
-  return "speed-up " + fixed(b.median > 0 ? a.median / b.median : 0, 2) + " (median " + short_number(a.median) +
-         " ms -> " + short_number(b.median) + " ms, " + std::to_string(first.queries.size()) +
-         " queries each in turns)\n";
+  const SpeedUp s = speed_up(first, second);
+  std::string text = "speed-up " + fixed(s.ratio, 2);
+  text += std::isfinite(s.high) ? ", 95 % interval " + fixed(s.low, 3) + " to " + fixed(s.high, 3)
+                                : ", too few queries for an interval";
+  text += " (median " + short_number(a.median) + " ms -> " + short_number(b.median) + " ms, " +
+          std::to_string(first.queries.size()) + " queries each in turns)";
+  return text + (s.is_shown() ? "\n" : ": no difference shown\n");
+}
+
+std::string paired_json(const PerformanceReport& first, const PerformanceReport& second) {
+  const SpeedUp s = speed_up(first, second);
+  nlohmann::ordered_json j = {{"first", nlohmann::ordered_json::parse(to_json(first))},
+                              {"second", nlohmann::ordered_json::parse(to_json(second))}};
+  j["speedup"] = s.ratio;
+  j["speedup_ci95"] = std::isfinite(s.high) ? nlohmann::ordered_json{s.low, s.high} : nlohmann::ordered_json();
+  j["difference_shown"] = s.is_shown();
+  return j.dump(2);
+}
+
+bool OutputCheck::passed() const {
+  return std::all_of(outputs.begin(), outputs.end(), [&](const Output& o) { return o.within(tolerance); });
+}
+
+std::string to_text(const OutputCheck& check) {
+  std::string text;
+  for (const OutputCheck::Output& o : check.outputs)
+    text += "output " + o.name + ": largest difference " + short_number(o.max_error) + " of " +
+            short_number(o.max_value) + " (allowed " + short_number(check.tolerance * o.max_value) + "), cosine " +
+            fixed(o.cosine, 6) + "\n";
+  return text + "outputs against " + check.file + ": " + (check.passed() ? "as expected" : "NOT as expected") + "\n";
+}
+
+std::string to_json(const OutputCheck& check) {
+  nlohmann::ordered_json j = {{"file", check.file}, {"passed", check.passed()}, {"tolerance", check.tolerance}};
+  for (const OutputCheck::Output& o : check.outputs)
+    j["outputs"].push_back(
+        {{"name", o.name}, {"max_error", o.max_error}, {"max_value", o.max_value}, {"cosine", o.cosine}});
+  return j.dump(2);
 }
 
 }  // namespace octet

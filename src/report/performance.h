@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "report/query_trace.h"
 #include "report/roofline.h"
 
 namespace octet {
@@ -40,6 +41,7 @@ struct PerformanceReport {
   std::vector<float> percents = {90, 95, 99};
   std::vector<LayerTime> layers;  // with --profile
   std::optional<RooflineReport> roofline;
+  RunProfile profile;  // the same, run by run
 };
 
 /// Lines of trtexec's section "=== Performance summary ===" (with "=== Trace details ===" when trace is set), without
@@ -47,10 +49,38 @@ struct PerformanceReport {
 std::string to_text(const PerformanceReport& report, bool trace);
 /// One JSON object: throughput_qps, latency_ms {...}, compute_ms {...}, isa, threads, batch, ...
 std::string to_json(const PerformanceReport& report);
-/// The profile table of trtexec's --dumpProfile.
+/// The profile as a table: layers, then what no layer accounts for ("unattributed"), together the run.
 std::string profile_text(const PerformanceReport& report);
 
-/// "speed-up 3.12 (median 4.10 ms -> 1.31 ms)" of two paired reports.
+/// How many times faster the second of two alternating sessions is.
+struct SpeedUp {
+  double ratio = 0;          // of the medians
+  double low = 0, high = 0;  // 95 % interval
+  bool is_shown() const { return low > 1 || high < 1; }
+};
+/// The queries are cut into blocks of neighbours (a disturbance hits neighbours of both sessions alike); the interval
+/// is the percentile bootstrap of the median over the blocks' ratios, 2000 resamples from a fixed seed. Fewer than 5
+/// blocks (25 queries) give no interval: low and high are 0 and infinity.
+SpeedUp speed_up(const PerformanceReport& first, const PerformanceReport& second);
+/// "speed-up 3.12, 95 % interval 3.05 to 3.19 (median 4.10 ms -> 1.31 ms, 400 queries each in turns)", or that no
+/// difference is shown.
 std::string speedup_text(const PerformanceReport& first, const PerformanceReport& second);
+/// {"first", "second", "speedup", "speedup_ci95", "difference_shown"}.
+std::string paired_json(const PerformanceReport& first, const PerformanceReport& second);
+
+/// Outputs of one run against a file of expected values.
+struct OutputCheck {
+  struct Output {
+    std::string name;
+    double max_error = 0, max_value = 0, cosine = 0;  // max_value: the largest |expected|
+    bool within(double tolerance) const { return max_error <= tolerance * max_value; }  // false for NaN
+  };
+  std::string file;
+  double tolerance = 0;  // of max |a - b| / max |b|
+  std::vector<Output> outputs;
+  bool passed() const;
+};
+std::string to_text(const OutputCheck& check);
+std::string to_json(const OutputCheck& check);
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "report/text_table.h"
@@ -85,6 +86,66 @@ TEST(ShortNumber, has_six_significant_digits_as_trtexec) {
   EXPECT_EQ(short_number(0.1921394), "0.192139");
   EXPECT_EQ(short_number(5190.48), "5190.48");
   EXPECT_EQ(short_number(3.0), "3");
+}
+
+PerformanceReport queries_of(const std::vector<float>& ms) {
+  PerformanceReport report;
+  for (const float v : ms) report.queries.push_back({0, 0, v, 0});
+  return report;
+}
+
+TEST(SpeedUp, interval_holds_the_true_ratio_and_is_narrow_for_steady_times) {
+  std::vector<float> slow, fast;
+  for (int i = 0; i < 200; ++i) {
+    slow.push_back(3.0f + 0.01f * static_cast<float>(i % 7));
+    fast.push_back(1.5f + 0.005f * static_cast<float>(i % 5));
+  }
+  const SpeedUp s = speed_up(queries_of(slow), queries_of(fast));
+  EXPECT_NEAR(s.ratio, 2.0, 0.02);
+  EXPECT_LE(s.low, s.ratio + 0.01);
+  EXPECT_GE(s.high, s.ratio - 0.01);
+  EXPECT_LT(s.high - s.low, 0.05);
+  EXPECT_TRUE(s.is_shown());
+}
+
+TEST(SpeedUp, equal_times_show_no_difference) {
+  std::vector<float> a, b;
+  for (int i = 0; i < 200; ++i) {
+    a.push_back(1.0f + 0.01f * static_cast<float>(i * 7 % 11));
+    b.push_back(1.0f + 0.01f * static_cast<float>(i * 5 % 11));
+  }
+  const SpeedUp s = speed_up(queries_of(a), queries_of(b));
+  EXPECT_FALSE(s.is_shown());
+  EXPECT_NE(speedup_text(queries_of(a), queries_of(b)).find("no difference shown"), std::string::npos);
+}
+
+TEST(SpeedUp, a_disturbance_that_hits_both_does_not_widen_it) {
+  // Both are ten times slower for a while; every block's ratio stays 2.
+  std::vector<float> slow(200, 2.0f), fast(200, 1.0f);
+  for (size_t i = 60; i < 100; ++i) {
+    slow[i] = 20;
+    fast[i] = 10;
+  }
+  const SpeedUp s = speed_up(queries_of(slow), queries_of(fast));
+  EXPECT_NEAR(s.low, 2.0, 1e-6);
+  EXPECT_NEAR(s.high, 2.0, 1e-6);
+}
+
+TEST(SpeedUp, few_queries_give_no_interval) {
+  const SpeedUp s = speed_up(queries_of(std::vector<float>(20, 2.0f)), queries_of(std::vector<float>(20, 1.0f)));
+  EXPECT_FALSE(s.is_shown());
+  EXPECT_NE(paired_json(queries_of(std::vector<float>(20, 2.0f)), queries_of(std::vector<float>(20, 1.0f)))
+                .find("\"speedup_ci95\": null"),
+            std::string::npos);
+}
+
+TEST(OutputCheck, passes_within_the_tolerance_of_the_largest_value_and_never_on_nan) {
+  OutputCheck check{"f.npy", 0.1, {{"y", 0.1, 1.0, 0.99}}};
+  EXPECT_TRUE(check.passed());
+  check.outputs[0].max_error = 0.11;
+  EXPECT_FALSE(check.passed());
+  check.outputs[0].max_error = std::nan("");
+  EXPECT_FALSE(check.passed());
 }
 
 }  // namespace

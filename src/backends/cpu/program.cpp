@@ -147,10 +147,13 @@ Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
     if (const Tensor* constant = v == k_absent ? nullptr : graph.constant(v)) release_mapped_pages(constant->bytes());
   }
   for (const ValueId v : node.outputs) {
-    if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
+    if (v == k_absent || is_constant(graph, v)) continue;
     const Operand operand = builder.value(v);
+    if (operand.place.kind == Place::Kind::nowhere) continue;
+    const int offset = domain_shift(operand.layout.dtype);
+    const DType stored = offset ? DType::u8 : operand.layout.dtype;
     made.taps.push_back(
-        {graph.value(v).name, {DType::f32, operand.layout.dims, operand.layout.strides, nullptr}, operand.place});
+        {graph.value(v).name, {stored, operand.layout.dims, operand.layout.strides, nullptr}, operand.place, offset});
   }
   steps_.push_back(std::move(made));
   return Done{};
@@ -209,12 +212,13 @@ void CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks
   for (size_t i = 0; i < steps_.size(); ++i) {
     run_one(steps_[i].prepared);
     count_time(i);
-    if (!hooks.tap) continue;
+    if (!hooks.tap && !hooks.value_tap) continue;
     const RunContext context(arena, io, workspace, 0, pool);
     for (const Tapped& tapped : steps_[i].taps) {
       TensorView view = tapped.view;
       view.data = context.at<std::byte>(tapped.place);
-      hooks.tap(tapped.name, view);
+      if (hooks.tap && view.dtype == DType::f32) hooks.tap(tapped.name, view);
+      if (hooks.value_tap) hooks.value_tap(tapped.name, view, tapped.offset);
     }
     if (hooks.step_seconds) start = Clock::now();
   }

@@ -9,11 +9,12 @@
 
 namespace octet::cpu {
 
-/// One f32 value that a step makes, for taps: the view lacks its address only.
+/// One value that a step makes, for taps: the view lacks its address only; offset as RunHooks::value_tap has it.
 struct Tapped {
   std::string name;
   TensorView view;
   Place place;
+  int offset = 0;
 };
 
 struct ProgramStep {

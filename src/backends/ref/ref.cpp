@@ -55,13 +55,15 @@ class RefBackend : public Backend {
   Result<Done> run(const Program& program, Workspace&, const Bindings& io, const RunHooks& hooks) override;
 };
 
-/// Calls the tap with the node's f32 outputs.
+/// Calls the taps with the node's outputs.
 void show_outputs(const Graph& graph, const Node& node, std::span<const Tensor> values, const RunHooks& hooks) {
   for (const ValueId id : node.outputs) {
-    if (id == k_absent || values[static_cast<size_t>(id)].dtype() != DType::f32) continue;
+    if (id == k_absent) continue;
     const Tensor& t = values[static_cast<size_t>(id)];
     // The view is for reading; TensorView has one pointer type for both uses.
-    hooks.tap(graph.value(id).name, TensorView::dense(t.dtype(), t.dims(), const_cast<std::byte*>(t.bytes().data())));
+    const TensorView view = TensorView::dense(t.dtype(), t.dims(), const_cast<std::byte*>(t.bytes().data()));
+    if (hooks.tap && t.dtype() == DType::f32) hooks.tap(graph.value(id).name, view);
+    if (hooks.value_tap) hooks.value_tap(graph.value(id).name, view, 0);
   }
 }
 
@@ -102,7 +104,7 @@ Result<Done> RefBackend::run(const Program& program, Workspace&, const Bindings&
     if (const Result<Done> ran = run_node(graph, node, values); !ran) return ran.error();
     if (hooks.step_seconds)
       (*hooks.step_seconds)[s] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (hooks.tap) show_outputs(graph, node, values, hooks);
+    if (hooks.tap || hooks.value_tap) show_outputs(graph, node, values, hooks);
     for (const ValueId id : prepared.dies_after(s)) values[static_cast<size_t>(id)] = Tensor();
   }
   for (size_t i = 0; i < graph.outputs.size(); ++i) {

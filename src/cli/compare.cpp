@@ -1,0 +1,58 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "octet/compare.h"
+
+namespace octet::cli {
+namespace {
+
+struct Flags {
+  std::string model, engine;
+  DataFlags data;
+  std::string device = "cpu";
+  int threads = 1;
+  OutputFlags output;
+};
+
+/// A plan as it is; a Q/DQ file becomes one in memory.
+Result<EngineFile> engine_of(const std::string& path) {
+  if (EngineFile::is_engine_file(path)) return EngineFile::load(path);
+  const Result<Model> model = Model::load(path);
+  if (!model) return model.error();
+  return build_engine(*model, {});
+}
+
+int compare_models(const Flags& f) {
+  const Result<Model> model = load(f.model, {});
+  if (!model) return fail(model.error());
+  const Result<EngineFile> engine = engine_of(f.engine);
+  if (!engine) return fail(engine.error());
+  const CompareSpec spec{
+      .data = f.data.data, .device = f.device, .threads = f.threads, .progress = progress_bar("comparing", f.output)};
+  const Result<LayerErrorReport> report = compare_layers(*model, *engine, spec);
+  if (!report) return fail(report.error());
+  std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("MODEL", f->model, "the float network, ONNX")->required();
+  sub.add_option("PLAN", f->engine, "its quantized form: a plan, or ONNX with Q/DQ")->required();
+  f->data.data.limit = 8;
+  f->data.add(sub, true);
+  sub.add_option("--device", f->device, "cpu, or ref")->capture_default_str()->check(CLI::IsMember({"cpu", "ref"}));
+  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
+  f->output.add(sub);
+  return [f] { return compare_models(*f); };
+}
+
+}  // namespace
+
+extern const Command compare_command;
+const Command compare_command = {"compare", "error of each layer of a quantized network against the float one",
+                                 "octet compare m.onnx m.plan --data images/ --preprocess imagenet", add};
+
+}  // namespace octet::cli

@@ -1,0 +1,250 @@
+// compare, doctor and what bench checks and writes, as a user runs them.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "octet/doctor.h"
+
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+const std::string& scratch() {
+  struct Folder {
+    std::string path = std::filesystem::temp_directory_path() / ("octet_measure_" + std::to_string(::getpid()));
+    Folder() { std::filesystem::create_directories(path); }
+    ~Folder() { std::filesystem::remove_all(path); }
+  };
+  static const Folder folder;
+  return folder.path;
+}
+
+std::string at(const std::string& name) { return scratch() + "/" + name; }
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Ran run(const std::string& line) {
+  Ran ran;
+  FILE* pipe = ::popen(("cd " + scratch() + " && " + line + " 2>stderr").c_str(), "r");
+  std::array<char, 4096> buffer;
+  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
+  const int status = ::pclose(pipe);
+  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  ran.err = read(at("stderr"));
+  return ran;
+}
+
+Ran octet(const std::string& arguments) { return run(std::string(OCTET_PROGRAM) + " " + arguments); }
+
+const std::string k_model = OCTET_DEMO_MODEL;
+
+const std::string& plan() {
+  static const std::string path = [] {
+    const Ran ran = octet("build " + k_model + " --precision int8 --calib-data shapes-train:32 -o demo.plan --quiet");
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return at("demo.plan");
+  }();
+  return path;
+}
+
+/// The float32 values of a .npy file: its header's length stands at byte 8.
+std::vector<float> npy(const std::string& path) {
+  const std::string bytes = read(path);
+  uint16_t header = 0;
+  std::memcpy(&header, bytes.data() + 8, 2);
+  std::vector<float> values((bytes.size() - 10 - header) / sizeof(float));
+  std::memcpy(values.data(), bytes.data() + 10 + header, values.size() * sizeof(float));
+  return values;
+}
+
+// ---- compare ----
+
+TEST(Compare, accumulated_error_of_the_output_is_that_of_two_separate_runs) {
+  ASSERT_EQ(octet("run " + k_model + " --data shapes:4 -o float.npy").status, 0);
+  ASSERT_EQ(octet("run " + plan() + " --data shapes:4 -o int8.npy").status, 0);
+  const std::vector<float> x = npy(at("float.npy")), y = npy(at("int8.npy"));
+  ASSERT_EQ(x.size(), y.size());
+  double signal = 0, noise = 0, largest = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double d = static_cast<double>(x[i]) - y[i];
+    signal += static_cast<double>(x[i]) * x[i];
+    noise += d * d;
+    largest = std::max(largest, std::fabs(d));
+  }
+  const Ran ran = octet("compare " + k_model + " " + plan() + " --data shapes:4 --limit 4 --json --quiet");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json j = json::parse(ran.out);
+  EXPECT_EQ(j["samples"], 4);
+  EXPECT_EQ(j["unchanged"], true);
+  const json last = j["layers"].back();
+  EXPECT_EQ(last["value"], "logits");
+  EXPECT_NEAR(last["sqnr_db_accumulated"], 10 * std::log10(signal / noise), 0.01);
+  EXPECT_NEAR(last["max_error"], largest, 1e-4 * largest);
+}
+
+TEST(Compare, every_layer_has_the_fixed_names_and_sound_figures) {
+  const Ran ran = octet("compare " + k_model + " " + plan() + " --data shapes:2 --json --quiet");
+  const json j = json::parse(ran.out);
+  EXPECT_EQ(j["layers"].size(), 13u);
+  for (const json& layer : j["layers"]) {
+    for (const char* key : {"name", "sqnr_db_own", "sqnr_db_accumulated", "cosine", "max_error", "clipped"})
+      EXPECT_TRUE(layer.contains(key)) << key;
+    EXPECT_GT(layer["cosine"], 0.9);
+    if (layer["used_codes"].is_null()) continue;
+    EXPECT_GE(layer["used_codes"], 2);
+    EXPECT_LE(layer["used_codes"], 256);
+    EXPECT_GE(layer["clipped"], 0);
+    EXPECT_LE(layer["clipped"], 0.05);
+  }
+  // Own errors do not grow with depth, accumulated ones do.
+  const json conv1 = j["layers"][1], conv9 = j["layers"][9];
+  EXPECT_GT(conv9["sqnr_db_own"].get<double>(), 25);
+  EXPECT_LT(conv9["sqnr_db_accumulated"].get<double>(), conv9["sqnr_db_own"].get<double>());
+  EXPECT_NEAR(conv1["sqnr_db_accumulated"].get<double>(), conv1["sqnr_db_own"].get<double>(), 1.0);
+}
+
+TEST(Compare, the_reference_back_end_taps_the_same_codes) {
+  const json cpu = json::parse(octet("compare " + k_model + " " + plan() + " --data shapes:1 --json --quiet").out);
+  const json ref =
+      json::parse(octet("compare " + k_model + " " + plan() + " --data shapes:1 --device ref --json --quiet").out);
+  ASSERT_EQ(cpu["layers"].size(), ref["layers"].size());
+  for (size_t i = 0; i < cpu["layers"].size(); ++i) {
+    EXPECT_EQ(cpu["layers"][i]["used_codes"], ref["layers"][i]["used_codes"]) << i;
+    if (!cpu["layers"][i]["sqnr_db_accumulated"].is_number()) continue;
+    EXPECT_NEAR(cpu["layers"][i]["sqnr_db_accumulated"], ref["layers"][i]["sqnr_db_accumulated"], 0.05) << i;
+  }
+}
+
+TEST(Compare, a_bad_range_shows_as_clipped_and_broken) {
+  ASSERT_EQ(octet("calibrate " + k_model + " --calib-data shapes-train:16 -o good.json --quiet").status, 0);
+  ASSERT_EQ(octet("quantize " + k_model + " --ranges good.json -o good.onnx --quiet").status, 0);
+  // The same network with the ranges of samples 1/50 as bright.
+  ASSERT_EQ(octet("calibrate " + k_model +
+                  " --calib-data shapes-train:16 --preprocess mean=0/0/0,std=50/50/50 -o dim.json --quiet")
+                .status,
+            0);
+  ASSERT_EQ(octet("build " + k_model + " --precision int8 --ranges dim.json -o dim.plan --quiet").status, 0);
+  const std::string tail = " --data shapes:2 --quiet";
+  const std::string good = octet("compare " + k_model + " good.onnx" + tail).out;
+  const std::string bad = octet("compare " + k_model + " dim.plan" + tail).out;
+  EXPECT_THAT(good, Not(HasSubstr("broken ")));
+  EXPECT_THAT(good, HasSubstr("equal, byte for byte"));
+  EXPECT_THAT(bad, HasSubstr("broken "));
+}
+
+TEST(Compare, wants_the_float_network_first) {
+  ASSERT_EQ(octet("quantize " + k_model + " --calib-data shapes-train:8 -o qdq.onnx --quiet").status, 0);
+  const Ran ran = octet("compare qdq.onnx " + plan() + " --data shapes:1");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("qdq.onnx holds Q/DQ nodes"));
+}
+
+// ---- doctor ----
+
+TEST(Doctor, finds_this_machine_well_on_every_isa) {
+  const Ran ran = octet("doctor --json");
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  const json j = json::parse(ran.out);
+  EXPECT_EQ(j["passed"], true);
+  EXPECT_GE(j["devices"].size(), 3u);  // ref, and scalar on one and two threads
+  EXPECT_EQ(j["findings"].size(), j["devices"].size() * octet::doctor_cases().size());
+  EXPECT_THAT(octet("doctor").out, HasSubstr("all checks passed"));
+}
+
+TEST(Doctor, sees_a_wrong_answer_on_every_device) {
+  std::vector<octet::DoctorCase> cases = {octet::doctor_cases()[0], octet::doctor_cases()[1]};
+  cases[1].answer ^= 1;
+  const octet::Result<octet::DoctorReport> report = octet::diagnose(cases);
+  ASSERT_TRUE(report);
+  EXPECT_FALSE(report->passed());
+  for (const octet::DoctorFinding& f : report->findings) EXPECT_EQ(f.passed, f.name == cases[0].name) << f.device;
+  EXPECT_THAT(to_text(*report), HasSubstr("some checks FAILED"));
+}
+
+// ---- bench ----
+
+TEST(Bench, two_models_give_a_speed_up_with_its_interval) {
+  const Ran ran = octet("bench " + k_model + " " + plan() + " --duration 0 --iterations 60 --warm-up 0 --json --quiet");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json j = json::parse(ran.out);
+  ASSERT_EQ(j["speedup_ci95"].size(), 2u);
+  EXPECT_LE(j["speedup_ci95"][0], j["speedup_ci95"][1]);
+  EXPECT_EQ(j["first"]["queries"], 60);
+  EXPECT_EQ(j["first"]["precision"], "fp32");
+  EXPECT_EQ(j["second"]["precision"], "int8");
+}
+
+TEST(Bench, outputs_are_checked_and_decide_the_exit_status) {
+  std::ofstream(at("zeros.bin"), std::ios::binary) << std::string(3 * 32 * 32 * 4, '\0');
+  const std::string input = " --loadInputs input:zeros.bin ";
+  ASSERT_EQ(octet("run " + k_model + input + "-o expected.npy").status, 0);
+  const std::string quick = input + "--duration 0 --iterations 2 --warm-up 0 --quiet --check-outputs ";
+  const Ran same = octet("bench " + k_model + quick + "expected.npy");
+  EXPECT_EQ(same.status, 0) << same.err;
+  EXPECT_THAT(same.out, HasSubstr("outputs against expected.npy: as expected"));
+  std::vector<float> values = npy(at("expected.npy"));
+  values[0] += 1;
+  std::ofstream(at("wrong.bin"), std::ios::binary)
+      .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(float)));
+  const Ran other = octet("bench " + k_model + quick + "wrong.bin");
+  EXPECT_EQ(other.status, 1);
+  EXPECT_THAT(other.out, HasSubstr("largest difference 1 of"));
+  EXPECT_THAT(other.out, HasSubstr("NOT as expected"));
+  EXPECT_EQ(octet("bench " + k_model + quick + "wrong.bin --check-tolerance 100").status, 0);
+}
+
+TEST(Bench, a_profile_and_its_trace_account_for_the_run) {
+  const Ran ran = octet("bench " + plan() +
+                        " --duration 0 --iterations 50 --warm-up 0 --profile --export-trace t.json --json --quiet");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json j = json::parse(ran.out);
+  double layers = 0;
+  for (const json& layer : j["layers"]) layers += layer["averageMs"].get<double>();
+  const double run_ms = j["profiled_run_ms"], rest = j["unattributed_ms"];
+  EXPECT_NEAR(layers + rest, run_ms, 1e-3 * run_ms);
+  EXPECT_GE(rest, 0);
+  EXPECT_LE(rest, 0.03 * run_ms);
+  const json trace = json::parse(read(at("t.json")));
+  int64_t runs = 0, slices = 0;
+  for (const json& event : trace["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    runs += event["cat"] == "run";
+    slices += event["cat"] == "layer";
+  }
+  EXPECT_EQ(runs, 50);
+  EXPECT_EQ(slices, 50 * static_cast<int64_t>(j["layers"].size()));
+}
+
+TEST(Bench, the_emitted_program_was_compiled_and_measures) {
+  // bench wrote its source when the tests were built; what it says must be a measurement of the same network.
+  const Ran ran = run(OCTET_EMITTED_PROGRAM);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("1 thread, "));
+  EXPECT_THAT(ran.out, HasSubstr(" queries, median "));
+  const size_t comma = ran.out.find(" queries");
+  EXPECT_GE(std::stoi(ran.out.substr(ran.out.rfind(' ', comma - 1) + 1)), 20);
+}
+
+}  // namespace
