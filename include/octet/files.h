@@ -1,5 +1,5 @@
 #pragma once
-// Writing files the way octet does: to a temporary name, synced, renamed.
+// Writing files: to a temporary name, synced and renamed, but for reports.
 
 #include <cstddef>
 #include <span>
@@ -11,6 +11,8 @@
 namespace octet {
 
 Result<Done> write_text_file(const std::string& path, std::string_view text);
+/// In place, as trtexec writes its reports: a reader may hold the file open already, and the path may be a pipe.
+Result<Done> write_report_file(const std::string& path, std::string_view text);
 Result<Done> write_binary_file(const std::string& path, std::span<const std::byte> bytes);
 
 }  // namespace octet

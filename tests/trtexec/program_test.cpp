@@ -542,6 +542,34 @@ TEST(ReportingFlags, times_and_outputs_are_exported) {
   EXPECT_EQ(outputs[0]["values"].size(), 10u);
 }
 
+TEST(ReportingFlags, files_satisfy_a_reader_made_after_public_ones) {
+  for (const std::string precision : {"--int8 ", ""}) {
+    ASSERT_EQ(quick(precision + "--profilingVerbosity=detailed --exportLayerInfo=l.json --separateProfileRun "
+                                "--exportProfile=p.json --exportTimes=t.json --exportOutput=o.json")
+                  .status,
+              0);
+    const Ran ran = shell("python3 " OCTET_DOCS
+                          "/../tools/read_trtexec_files.py --layers l.json --profile p.json "
+                          "--times t.json --output o.json");
+    EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("bindings input, logits\nprofile of 3 runs"));
+  }
+  // The reader can say no.
+  ASSERT_EQ(quick("--exportLayerInfo=names.json").status, 0);
+  EXPECT_EQ(shell("python3 " OCTET_DOCS "/../tools/read_trtexec_files.py --layers names.json").status, 1);
+}
+
+TEST(ReportingFlags, a_reader_that_holds_the_file_open_sees_what_is_written) {
+  write(at("held.json"), "");
+  std::ifstream held(at("held.json"));
+  ASSERT_EQ(quick("--exportOutput=held.json", "--loadEngine=" + plan()).status, 0);
+  const std::string text{std::istreambuf_iterator<char>(held), {}};
+  EXPECT_EQ(nlohmann::json::parse(text)[0]["name"], "logits");
+  const Ran nowhere = quick("--exportOutput=no/such/folder/o.json", "--loadEngine=" + plan());
+  EXPECT_EQ(nowhere.status, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("cannot write no/such/folder/o.json"));
+}
+
 TEST(ReportingFlags, raw_dumps_hold_the_memory_of_each_tensor) {
   ASSERT_EQ(quick("--dumpRawBindingsToFile", "--loadEngine=" + plan()).status, 0);
   EXPECT_EQ(std::filesystem::file_size(at("input.input.1.3.32.32.fp32.raw")), 12288u);

@@ -163,7 +163,7 @@ Result<Done> report_times(const Options& o, const std::vector<QueryTrace>& trace
   }
   if (o.reporting.export_times.empty()) return Done{};
   const std::span<const QueryTrace> measured = std::span(trace).subspan(first_measured(trace, warmup_ms));
-  return write_text_file(o.reporting.export_times, times_json(measured));
+  return write_report_file(o.reporting.export_times, times_json(measured));
 }
 
 /// "a/b:0" -> "a_b_0".
@@ -204,7 +204,7 @@ Result<Done> report_outputs(const Options& o, TensorBuffers& buffers, const Log&
       if (const Result<Done> done = write(buffers.outputs()[i], "output", buffers.output(i)); !done) return done;
   }
   if (o.reporting.export_output.empty()) return Done{};
-  return write_text_file(o.reporting.export_output, outputs_json(outputs));
+  return write_report_file(o.reporting.export_output, outputs_json(outputs));
 }
 
 Result<Done> report_profile(const Options& o, const RunProfile& profile, const Log& log) {
@@ -212,7 +212,7 @@ Result<Done> report_profile(const Options& o, const RunProfile& profile, const L
     for (const std::string& line : profile_lines(profile)) log.info(line);
   log.info("unattributed: " + attribution_text(profile));
   if (o.reporting.export_profile.empty()) return Done{};
-  return write_text_file(o.reporting.export_profile, profile_json(profile));
+  return write_report_file(o.reporting.export_profile, profile_json(profile));
 }
 
 std::vector<std::string> binding_names(const Session& session) {
@@ -263,7 +263,7 @@ Result<Done> report_layers(const Options& o, const Engine& engine, const Log& lo
       for (const LayerDetail& layer : layers) log.info(layer_line(layer, o.build.verbosity));
   }
   if (o.reporting.export_layers.empty()) return Done{};
-  return write_text_file(o.reporting.export_layers, layers_json(layers, binding_names(*session), o.build.verbosity));
+  return write_report_file(o.reporting.export_layers, layers_json(layers, binding_names(*session), o.build.verbosity));
 }
 
 Result<Done> time_loads(const Options& o, const Engine& engine, const Log& log) {
