@@ -260,6 +260,13 @@ TEST(BuildFlags, calib_takes_its_ranges_and_a_missing_file_is_an_error) {
   EXPECT_THAT(ran.err, Not(HasSubstr("UNCALIBRATED")));
   ASSERT_EQ(quick("--int8 --exportOutput=noise.json").status, 0);
   EXPECT_NE(read(at("calibrated.json")), read(at("noise.json")));
+  // The same ranges by way of a cache of TensorRT.
+  ASSERT_EQ(shell(std::string(OCTET_PROGRAM) + " cache convert ranges.json --to tensorrt -o trt.cache").status, 0);
+  ASSERT_TRUE(read(at("trt.cache")).starts_with("TRT-"));
+  const Ran cache = quick("--int8 --calib=trt.cache --exportLayerInfo=cache.json --profilingVerbosity=detailed");
+  EXPECT_EQ(cache.status, 0) << cache.err;
+  EXPECT_THAT(cache.err, Not(HasSubstr("UNCALIBRATED")));
+  EXPECT_THAT(read(at("cache.json")), HasSubstr("\"LayerType\": \"QuantConv\""));
   const Ran missing = quick("--int8 --calib=no_such.cache");
   EXPECT_EQ(missing.status, 1);
   EXPECT_THAT(missing.err, HasSubstr("no_such.cache"));
