@@ -18,7 +18,7 @@ namespace octet {
 
 struct LoadOptions {
   std::set<std::string> skip_passes;   // names from `octet inspect --passes`
-  bool repair = true;                  // mend a foreign quantized export (docs/repair.md)
+  bool repair = true;                  // mend a foreign quantized export (docs/import.md)
   std::set<std::string> skip_repairs;  // names from `octet repair --list`
   bool float_biases = false;           // int32 biases as the same numbers in float, for TensorRT
   bool calibration_given = false;      // for check_tensorrt: calibration data would go with the file
