@@ -102,6 +102,13 @@ std::string numpy_name(DType dtype) {
     case DType::s64: return "int64";
     case DType::u64: return "uint64";
     case DType::boolean: return "bool";
+    case DType::s4: return "int4";
+    case DType::u4: return "uint4";
+    case DType::f8e4m3fn: return "float8_e4m3fn";
+    case DType::f8e4m3fnuz: return "float8_e4m3fnuz";
+    case DType::f8e5m2: return "float8_e5m2";
+    case DType::f8e5m2fnuz: return "float8_e5m2fnuz";
+    case DType::f4e2m1: return "float4_e2m1fn";
     case DType::undefined: break;
   }
   return "undefined";
@@ -126,8 +133,8 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   if (!file) return file.error();
   // A graph that needs mending need not verify yet.
-  Result<OnnxModel> read = read_onnx((*file)->bytes(), *file, {.verify = !options.repair});
-  if (!read) return within_each(path, read.error());
+  Result<OnnxModel> read = read_onnx(path, {.verify = !options.repair});  // names the path in its errors
+  if (!read) return read.error();
   auto state = std::make_shared<State>();
   state->path = path;
   state->file_bytes = static_cast<int64_t>((*file)->bytes().size());

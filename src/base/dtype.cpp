@@ -10,7 +10,7 @@ struct Row {
   size_t bytes;
   std::string_view name;
 };
-constexpr std::array<Row, 14> k_rows = {{
+constexpr std::array<Row, 21> k_rows = {{
     {DType::undefined, 0, "undefined"},
     {DType::f32, 4, "f32"},
     {DType::f64, 8, "f64"},
@@ -25,6 +25,13 @@ constexpr std::array<Row, 14> k_rows = {{
     {DType::s64, 8, "s64"},
     {DType::u64, 8, "u64"},
     {DType::boolean, 1, "bool"},
+    {DType::s4, 1, "s4"},
+    {DType::u4, 1, "u4"},
+    {DType::f8e4m3fn, 1, "f8e4m3fn"},
+    {DType::f8e4m3fnuz, 1, "f8e4m3fnuz"},
+    {DType::f8e5m2, 1, "f8e5m2"},
+    {DType::f8e5m2fnuz, 1, "f8e5m2fnuz"},
+    {DType::f4e2m1, 1, "f4e2m1"},
 }};
 
 }  // namespace

@@ -48,8 +48,15 @@ std::string element_text(const Tensor& t, int64_t i) {
     case DType::f64: return float_element(t.at<double>(i), t.dtype(), t.at<uint64_t>(i));
     case DType::f16: return float_element(half_to_float(t.at<uint16_t>(i)), t.dtype(), t.at<uint16_t>(i));
     case DType::bf16: return float_element(bfloat16_to_float(t.at<uint16_t>(i)), t.dtype(), t.at<uint16_t>(i));
-    case DType::s8: return number_text(int{t.at<int8_t>(i)});
+    case DType::s8:
+    case DType::s4: return number_text(int{t.at<int8_t>(i)});
     case DType::u8:
+    case DType::u4:
+    case DType::f8e4m3fn:  // the short floats as their codes, which says everything
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f4e2m1:
     case DType::boolean: return number_text(int{t.at<uint8_t>(i)});
     case DType::s16: return number_text(t.at<int16_t>(i));
     case DType::u16: return number_text(t.at<uint16_t>(i));
@@ -111,6 +118,13 @@ bool append(std::optional<T> value, std::vector<std::byte>& bytes) {
   const auto* p = reinterpret_cast<const std::byte*>(&*value);
   bytes.insert(bytes.end(), p, p + sizeof(T));
   return true;
+}
+
+/// A number of few bits in a byte.
+template <class T>
+bool append_small(std::string_view text, int low, int high, std::vector<std::byte>& bytes) {
+  const std::optional<T> value = from_digits<T>(text);
+  return value && int{*value} >= low && int{*value} <= high && append(value, bytes);
 }
 
 bool append_float(std::string_view text, DType dtype, std::vector<std::byte>& bytes) {
@@ -199,7 +213,14 @@ bool append_element(std::string_view text, DType dtype, std::vector<std::byte>& 
     case DType::bf16: return append_float(text, dtype, bytes);
     case DType::s8: return append(from_digits<int8_t>(text), bytes);
     case DType::u8: return append(from_digits<uint8_t>(text), bytes);
-    case DType::boolean: return (text == "0" || text == "1") && append(from_digits<uint8_t>(text), bytes);
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz: return append(from_digits<uint8_t>(text), bytes);
+    case DType::boolean: return append_small<uint8_t>(text, 0, 1, bytes);
+    case DType::s4: return append_small<int8_t>(text, -8, 7, bytes);
+    case DType::u4:
+    case DType::f4e2m1: return append_small<uint8_t>(text, 0, 15, bytes);
     case DType::s16: return append(from_digits<int16_t>(text), bytes);
     case DType::u16: return append(from_digits<uint16_t>(text), bytes);
     case DType::s32: return append(from_digits<int32_t>(text), bytes);

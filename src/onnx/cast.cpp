@@ -14,7 +14,7 @@ Result<Done> convert_cast(Importer& importer, ForeignNode node) {
   if (dtype == DType::undefined)
     return importer.error(node, "casts to " + onnx_type_name(**to) + ", which octet has not");
   node.attributes["to"] = std::string(name(dtype));
-  node.attributes.erase("saturate");  // speaks of float8 only
+  if (!is_short_float(dtype)) node.attributes.erase("saturate");
   return importer.emit(std::move(node));
 }
 
@@ -24,7 +24,8 @@ Result<Done> convert_cast_like(Importer& importer, ForeignNode node) {
   const DType dtype = importer.value(node.inputs[1]).dtype;
   node.op = "Cast";
   node.inputs.pop_back();
-  node.attributes = {{"to", std::string(name(dtype))}};
+  node.attributes["to"] = std::string(name(dtype));
+  if (!is_short_float(dtype)) node.attributes.erase("saturate");
   return importer.emit(std::move(node));
 }
 

@@ -1,6 +1,7 @@
 // Operator-form quantization becomes Q/DQ form: y = Q(op(DQ(a), DQ(b), ...)), which is what these ops are defined by.
 //   QLinearConv and QGemm hold an s32 bias on the grid a_scale * b_scale; its DequantizeLinear gets that product as its
-//   scale. The scale of a weight is per output channel (Conv: axis 0) or per column (MatMul, Gemm: the last axis).
+//   scale (times alpha for QGemm, whose alpha scales the product). The scale of a weight is per output channel (Conv:
+//   axis 0) or per column (MatMul, Gemm: the last axis).
 // Source: ONNX operators QLinearConv and QLinearMatMul, opset 10; onnxruntime docs/ContribOperators.md (com.microsoft).
 
 #include "onnx/oddity.h"
@@ -24,19 +25,28 @@ Result<ValueId> emit_dequantize(Importer& importer, const ForeignNode& node, siz
 }
 
 /// DequantizeLinear of an s32 bias with the scale a_scale * b_scale, which must be constants.
-Result<ValueId> emit_bias(Importer& importer, const ForeignNode& node, size_t bias, size_t a_scale, size_t b_scale) {
+Result<ValueId> emit_bias(Importer& importer, const ForeignNode& node, size_t bias, size_t a_scale, size_t b_scale,
+                          float alpha = 1.0f) {
   const Tensor* a = importer.constant(node, a_scale);
   const Tensor* b = importer.constant(node, b_scale);
   if (!a || !b || a->dtype() != DType::f32 || b->dtype() != DType::f32 || a->size() != 1)
     return importer.error(node, "has a bias, whose scale needs constant f32 scales of the inputs");
   std::vector<float> scales;
-  for (const float s : b->as<float>()) scales.push_back(a->at<float>(0) * s);
+  for (const float s : b->as<float>()) scales.push_back(a->at<float>(0) * s * alpha);
   const ValueId scale = importer.add_constant(node, "bias_scale", f32_tensor(b->dims(), scales));
   const ValueId real = importer.add_value(node, "dq" + std::to_string(bias));
   ForeignNode dequantize{"DequantizeLinear", "", node.opset, {node.inputs[bias], scale}, {real}, {}};
   if (scales.size() != 1) dequantize.attributes["axis"] = int64_t{0};
   if (Result<Done> ok = importer.emit(std::move(dequantize)); !ok) return ok.error();
   return real;
+}
+
+/// op(inputs) -> value; op goes through its own oddity, so that older spellings of attributes are read.
+Result<Done> emit_body(Importer& importer, const ForeignNode& node, std::string_view op, std::vector<ValueId> inputs,
+                       ValueId output) {
+  ForeignNode body{std::string(op), node.name, node.opset, std::move(inputs), {output}, node.attributes};
+  const Oddity oddity = find_oddity(op);
+  return oddity ? oddity(importer, std::move(body)) : importer.emit(std::move(body));
 }
 
 /// op(inputs) -> QuantizeLinear by inputs i (scale) and i + 1 (zero point) -> the node's output.
@@ -46,10 +56,7 @@ Result<Done> emit_quantized(Importer& importer, const ForeignNode& node, std::st
     return importer.error(node, "expected a scale as input " + std::to_string(i) + " and one output",
                           ErrorCode::bad_model);
   const ValueId real = importer.add_value(node, "real");
-  ForeignNode body{std::string(op), node.name, node.opset, std::move(inputs), {real}, node.attributes};
-  const Oddity oddity = find_oddity(op);
-  const Result<Done> done = oddity ? oddity(importer, std::move(body)) : importer.emit(std::move(body));
-  if (!done) return done;
+  if (Result<Done> ok = emit_body(importer, node, op, std::move(inputs), real); !ok) return ok;
   ForeignNode quantize{"QuantizeLinear", "", node.opset, {real, node.inputs[i]}, node.outputs, {}};
   if (importer.has_input(node, i + 1)) quantize.inputs.push_back(node.inputs[i + 1]);
   return importer.emit(std::move(quantize));
@@ -72,6 +79,13 @@ Result<Done> convert_pair(Importer& importer, const ForeignNode& node, std::stri
   const Result<ValueId> b = emit_dequantize(importer, node, 3, last_axis);
   if (!b) return b.error();
   return emit_quantized(importer, node, op, {*a, *b}, 6);
+}
+
+/// x dequantized, op, quantized by inputs 3 and 4.
+Result<Done> convert_unary(Importer& importer, const ForeignNode& node, std::string_view op) {
+  const Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
+  if (!x) return x.error();
+  return emit_quantized(importer, node, op, {*x}, 3);
 }
 
 }  // namespace
@@ -110,10 +124,43 @@ Result<Done> convert_qlinear_global_average_pool(Importer& importer, ForeignNode
   return emit_quantized(importer, node, "GlobalAveragePool", {*x}, 3);
 }
 
+Result<Done> convert_qlinear_sigmoid(Importer& importer, ForeignNode node) {
+  return convert_unary(importer, node, "Sigmoid");
+}
+
+Result<Done> convert_qlinear_leaky_relu(Importer& importer, ForeignNode node) {
+  return convert_unary(importer, node, "LeakyRelu");
+}
+
+// The attribute opset says which Softmax is meant: before 13 everything behind the axis is one row.
+Result<Done> convert_qlinear_softmax(Importer& importer, ForeignNode node) {
+  const Result<const int64_t*> opset = attribute_of_kind<int64_t>(importer, node, "opset");
+  if (!opset) return opset.error();
+  if (*opset) node.opset = **opset;
+  node.attributes.erase("opset");
+  return convert_unary(importer, node, "Softmax");
+}
+
+// Inputs: y_scale, y_zero_point, then x, scale and zero point of each part.
+Result<Done> convert_qlinear_concat(Importer& importer, ForeignNode node) {
+  if (node.inputs.size() < 5 || node.inputs.size() % 3 != 2)
+    return importer.error(
+        node,
+        "has " + std::to_string(node.inputs.size()) + " inputs, expected a scale, a zero point and three for each part",
+        ErrorCode::bad_model);
+  std::vector<ValueId> parts;
+  for (size_t i = 2; i < node.inputs.size(); i += 3) {
+    const Result<ValueId> part = emit_dequantize(importer, node, i, 1);
+    if (!part) return part.error();
+    parts.push_back(*part);
+  }
+  return emit_quantized(importer, node, "Concat", std::move(parts), 0);
+}
+
 Result<Done> convert_qgemm(Importer& importer, ForeignNode node) {
-  const auto alpha = node.attributes.find("alpha");
-  if (alpha != node.attributes.end() && alpha->second != Attribute(1.0f))
-    return importer.error(node, "alpha other than 1 is not supported");
+  const Result<const float*> alpha = attribute_of_kind<float>(importer, node, "alpha");
+  if (!alpha) return alpha.error();
+  const float factor = *alpha ? **alpha : 1.0f;
   const auto trans_b = node.attributes.find("transB");
   const bool rows_are_outputs = trans_b != node.attributes.end() && trans_b->second == Attribute(int64_t{1});
   const Result<ValueId> a = emit_dequantize(importer, node, 0, 0);
@@ -122,11 +169,13 @@ Result<Done> convert_qgemm(Importer& importer, ForeignNode node) {
   if (!b) return b.error();
   std::vector<ValueId> inputs = {*a, *b};
   if (importer.has_input(node, 6)) {
-    const Result<ValueId> bias = emit_bias(importer, node, 6, 1, 4);
+    const Result<ValueId> bias = emit_bias(importer, node, 6, 1, 4, factor);
     if (!bias) return bias.error();
     inputs.push_back(*bias);
   }
-  return emit_quantized(importer, node, "Gemm", std::move(inputs), 7);
+  if (importer.has_input(node, 7)) return emit_quantized(importer, node, "Gemm", std::move(inputs), 7);
+  if (node.outputs.size() != 1) return importer.error(node, "expected one output", ErrorCode::bad_model);
+  return emit_body(importer, node, "Gemm", std::move(inputs), node.outputs[0]);  // without y_scale y is float
 }
 
 }  // namespace octet

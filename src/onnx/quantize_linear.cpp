@@ -2,7 +2,7 @@
 // the zero point or the scale says anyway. The axis attribute came with opset 13; writers of opset 10 files used it
 // too, it is read there. Source: ONNX operators QuantizeLinear and DequantizeLinear, opsets 10, 13, 19, 21 and 23.
 
-#include <vector>
+#include <algorithm>
 
 #include "onnx/oddity.h"
 #include "onnx/schema.h"
@@ -36,6 +36,18 @@ Result<DType> take_output_dtype(Importer& importer, ForeignNode& node) {
   return dtype;
 }
 
+/// output_dtype of another float type than the scale's: dequantized as the scale says, then cast.
+Result<Done> emit_dequantize_and_cast(Importer& importer, ForeignNode node, DType wanted) {
+  if (node.outputs.size() != 1 || node.outputs[0] == k_absent || !is_float(wanted))
+    return importer.error(node, "output_dtype " + std::string(name(wanted)) + " is no float type",
+                          ErrorCode::bad_model);
+  const ValueId real = importer.add_value(node, "dequantized");
+  ForeignNode cast{"Cast", "", node.opset, {real}, node.outputs, {{"to", std::string(name(wanted))}}};
+  node.outputs = {real};
+  if (Result<Done> ok = importer.emit(std::move(node)); !ok) return ok;
+  return importer.emit(std::move(cast));
+}
+
 }  // namespace
 
 Result<Done> convert_quantize_linear(Importer& importer, ForeignNode node) {
@@ -54,11 +66,13 @@ Result<Done> convert_quantize_linear(Importer& importer, ForeignNode node) {
   if (*wanted == DType::u8) return importer.emit(std::move(node));  // what an absent zero point means
   const Shape* scale = importer.shape(node, 1);
   const std::optional<Dims> dims = scale ? known_dims(*scale) : std::nullopt;
-  if (!is_code(*wanted) || !dims || !element_count(*dims) || *element_count(*dims) > (1 << 24))
+  if (!dims || !element_count(*dims) || *element_count(*dims) > (1 << 24))
     return importer.error(node, "output_dtype " + std::string(name(*wanted)) +
-                                    " without a zero point is supported for s8 and u8 and a scale of known shape only");
-  const std::vector<int8_t> zeros(static_cast<size_t>(*element_count(*dims)), 0);
-  set_input(node, 2, importer.add_constant(node, "zero_point", Tensor::from<int8_t>(DType::s8, *dims, zeros)));
+                                    " without a zero point is supported for a scale of known shape only");
+  Result<std::pair<Tensor, std::byte*>> zeros = Tensor::allocate(*wanted, *dims);  // code 0 is all bits zero
+  if (!zeros) return zeros.error();
+  std::fill_n(zeros->second, zeros->first.size_bytes(), std::byte{0});
+  set_input(node, 2, importer.add_constant(node, "zero_point", std::move(zeros->first)));
   return importer.emit(std::move(node));
 }
 
@@ -67,9 +81,17 @@ Result<Done> convert_dequantize_linear(Importer& importer, ForeignNode node) {
   const Result<DType> wanted = take_output_dtype(importer, node);
   if (!wanted) return wanted.error();
   if (*wanted != DType::undefined && importer.has_input(node, 1) && importer.value(node.inputs[1]).dtype != *wanted)
-    return importer.error(node, "output_dtype is " + std::string(name(*wanted)) + ", but the scale is " +
-                                    std::string(name(importer.value(node.inputs[1]).dtype)));
+    return emit_dequantize_and_cast(importer, std::move(node), *wanted);
   return importer.emit(std::move(node));
+}
+
+// com.microsoft's pair has 16- and 4-bit codes in older opsets; without an axis a scale is for the whole tensor.
+Result<Done> convert_microsoft_quantize_linear(Importer& importer, ForeignNode node) {
+  return convert_quantize_linear(importer, std::move(node));
+}
+
+Result<Done> convert_microsoft_dequantize_linear(Importer& importer, ForeignNode node) {
+  return convert_dequantize_linear(importer, std::move(node));
 }
 
 }  // namespace octet

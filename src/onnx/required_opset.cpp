@@ -74,11 +74,21 @@ int64_t opset_of_forms(const Graph& graph, const Node& node) {
   return k_lowest;
 }
 
+/// Since when there is the dtype at all.
+int64_t opset_of_dtype(DType dtype) {
+  if (dtype == DType::f4e2m1) return 23;
+  if (dtype == DType::s4 || dtype == DType::u4) return 21;
+  return is_short_float(dtype) ? 19 : k_lowest;
+}
+
 int64_t opset_of_dtypes(const Graph& graph, const Node& node) {
   int64_t opset = k_lowest;
+  for (const ValueId v : node.outputs)
+    if (v != k_absent) opset = std::max(opset, opset_of_dtype(graph.value(v).dtype));
   for (const ValueId v : node.inputs) {
     if (v == k_absent) continue;
     const DType dtype = graph.value(v).dtype;
+    opset = std::max(opset, opset_of_dtype(dtype));
     if (dtype == DType::bf16) opset = std::max<int64_t>(opset, 22);  // Conv and the pools take it since then
     if (is_quantizer(node) && dtype == DType::f16) opset = std::max<int64_t>(opset, 19);
     if (is_quantizer(node) && (dtype == DType::s16 || dtype == DType::u16)) opset = std::max<int64_t>(opset, 21);

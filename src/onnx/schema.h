@@ -75,7 +75,7 @@ enum class AttributeType : int64_t {
   graphs = 10,
 };
 
-/// DType::undefined for an element type that octet has not (strings, complex, float8, 4-bit).
+/// DType::undefined for an element type that octet has not (strings, complex, float8e8m0, 2-bit).
 DType dtype_of_onnx(int64_t element_type);
 /// TensorProto.DataType; 0 for undefined.
 int64_t onnx_of_dtype(DType dtype);

@@ -66,6 +66,10 @@ Result<Tensor> from_integers(DType dtype, const Dims& dims, std::span<const int6
   switch (dtype) {
     case DType::s8: return narrowed<int8_t>(dtype, dims, numbers);
     case DType::u8:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
     case DType::boolean: return narrowed<uint8_t>(dtype, dims, numbers);
     case DType::s16: return narrowed<int16_t>(dtype, dims, numbers);
     case DType::u16:
@@ -76,6 +80,25 @@ Result<Tensor> from_integers(DType dtype, const Dims& dims, std::span<const int6
     case DType::u64: return narrowed<uint64_t>(dtype, dims, numbers);
     default: return narrowed<int64_t>(dtype, dims, numbers);
   }
+}
+
+/// Two elements to a byte, the first in the low half; s4 sign-extended.
+Result<Tensor> unpacked(DType dtype, const Dims& dims, ByteSpan packed) {
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(dtype, dims);
+  if (!made) return made.error();
+  for (int64_t i = 0; i < made->first.size(); ++i) {
+    const auto byte = static_cast<unsigned>(packed[static_cast<size_t>(i / 2)]);
+    unsigned half = i % 2 == 0 ? byte & 15u : byte >> 4;
+    if (dtype == DType::s4 && half >= 8) half |= 0xf0u;
+    made->second[i] = static_cast<std::byte>(half);
+  }
+  return std::move(made->first);
+}
+
+/// Bytes that `count` elements take in a file.
+size_t stored_bytes(DType dtype, int64_t count) {
+  const auto elements = static_cast<size_t>(count);
+  return is_four_bit(dtype) ? (elements + 1) / 2 : elements * size_of(dtype);
 }
 
 /// "offset" or "length" of external data: digits only.
@@ -139,22 +162,28 @@ Result<TensorReader::Fields> TensorReader::parse(ByteSpan message) const {
 
 Result<Tensor> TensorReader::view_or_copy(DType dtype, Dims dims, ByteSpan raw,
                                           std::shared_ptr<const void> keep_alive) const {
-  const auto needed = static_cast<size_t>(*element_count(dims)) * size_of(dtype);
+  const size_t needed = stored_bytes(dtype, *element_count(dims));
   if (raw.size() != needed) return wrong_count(dtype, dims, raw.size(), needed, "bytes");
+  if (is_four_bit(dtype)) return unpacked(dtype, dims, raw);
   if (reinterpret_cast<uintptr_t>(raw.data()) % size_of(dtype) == 0 && !raw.empty())
     return Tensor(dtype, std::move(dims), std::move(keep_alive), raw.data());
   return copied(dtype, std::move(dims), raw);
 }
 
 Result<Tensor> TensorReader::from_numbers(DType dtype, const Fields& fields) const {
-  const auto count = static_cast<size_t>(*element_count(fields.dims));
+  auto count = static_cast<size_t>(*element_count(fields.dims));
+  if (is_four_bit(dtype)) count = (count + 1) / 2;
   const size_t found = dtype == DType::f32   ? fields.words.size()
                        : dtype == DType::f64 ? fields.doubles.size()
                                              : fields.integers.size();
   if (found != count) return wrong_count(dtype, fields.dims, found, count, "numbers");
   if (dtype == DType::f32) return copied(dtype, fields.dims, std::as_bytes(std::span(fields.words)));
   if (dtype == DType::f64) return copied(dtype, fields.dims, std::as_bytes(std::span(fields.doubles)));
-  return from_integers(dtype, fields.dims, fields.integers);
+  if (!is_four_bit(dtype)) return from_integers(dtype, fields.dims, fields.integers);
+  const Result<Tensor> bytes =
+      narrowed<uint8_t>(DType::u8, {static_cast<int64_t>(count)}, std::span<const int64_t>(fields.integers));
+  if (!bytes) return bytes.error();
+  return unpacked(dtype, fields.dims, bytes->bytes());
 }
 
 Result<std::shared_ptr<const MappedFile>> TensorReader::open_beside(const std::string& location) {
@@ -183,7 +212,7 @@ Result<Tensor> TensorReader::from_external(DType dtype, const Fields& fields) {
   if (!file) return file.error();
   const ByteSpan bytes = (*file)->bytes();
   const uint64_t start = offset->value_or(0);
-  const auto needed = static_cast<uint64_t>(*element_count(fields.dims)) * size_of(dtype);
+  const uint64_t needed = stored_bytes(dtype, *element_count(fields.dims));
   if (length->value_or(needed) != needed)
     return wrong_count(dtype, fields.dims, static_cast<size_t>(**length), static_cast<size_t>(needed), "bytes");
   if (start > bytes.size() || needed > bytes.size() - start)
@@ -203,7 +232,7 @@ Result<std::pair<std::string, Tensor>> TensorReader::read(ByteSpan message) {
   if (dtype == DType::undefined)
     return Error{ErrorCode::unsupported,
                  place + " is of " + onnx_type_name(fields.element_type) +
-                     ", which octet has not; expected a real, integer or bool type of 8 to 64 bits"};
+                     ", which octet has not; expected a real, integer or bool type of 4 to 64 bits"};
   if (!element_count(fields.dims))
     return within(place, bad("shape " + extents_text(fields.dims) +
                              " has a negative extent or more than 2^36 elements; the file is damaged"));

@@ -14,8 +14,22 @@ namespace octet {
 namespace {
 
 constexpr int64_t k_lowest_opset = 13, k_highest_opset = 23;
-/// IR version 8 came with opset 15, 9 with opset 19; readers of older opsets take 8 too.
-constexpr int64_t ir_version_for(int64_t opset) { return opset < 19 ? 8 : 9; }
+/// IR version 8 came with opset 15, 9 with opset 19, 10 with 21, 11 with 23; readers of older opsets take 8 too.
+constexpr int64_t ir_version_for(int64_t opset) {
+  if (opset < 19) return 8;
+  return opset < 21 ? 9 : opset < 23 ? 10 : 11;
+}
+
+/// Two elements to a byte, the first in the low half.
+std::string packed_halves(const Tensor& tensor) {
+  std::string packed((static_cast<size_t>(tensor.size()) + 1) / 2, '\0');
+  for (int64_t i = 0; i < tensor.size(); ++i) {
+    const unsigned half = static_cast<unsigned>(tensor.bytes()[static_cast<size_t>(i)]) & 15u;
+    char& byte = packed[static_cast<size_t>(i / 2)];
+    byte = static_cast<char>(static_cast<unsigned char>(byte) | (i % 2 == 0 ? half : half << 4));
+  }
+  return packed;
+}
 
 WireWriter tensor_message(const Tensor& tensor, std::string_view tensor_name) {
   namespace field = onnx_field::tensor;
@@ -23,7 +37,11 @@ WireWriter tensor_message(const Tensor& tensor, std::string_view tensor_name) {
   if (!tensor.dims().empty()) out.packed_integers(field::dims, tensor.dims());
   out.integer(field::data_type, onnx_of_dtype(tensor.dtype()));
   if (!tensor_name.empty()) out.text(field::name, tensor_name);
-  out.borrowed_bytes(field::raw_data, tensor.bytes());
+  if (is_four_bit(tensor.dtype())) {
+    out.text(field::raw_data, packed_halves(tensor));
+  } else {
+    out.borrowed_bytes(field::raw_data, tensor.bytes());
+  }
   return out;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/aligned.h"
 #include "tensor/half.h"
+#include "tensor/short_float.h"
 
 namespace octet {
 
@@ -75,8 +76,10 @@ std::vector<double> to_doubles(const Tensor& t) {
   switch (t.dtype()) {
     case DType::f32: return converted<double, float>(t);
     case DType::f64: return converted<double, double>(t);
-    case DType::s8: return converted<double, int8_t>(t);
+    case DType::s8:
+    case DType::s4: return converted<double, int8_t>(t);
     case DType::u8:
+    case DType::u4:
     case DType::boolean: return converted<double, uint8_t>(t);
     case DType::s16: return converted<double, int16_t>(t);
     case DType::u16: return converted<double, uint16_t>(t);
@@ -92,6 +95,16 @@ std::vector<double> to_doubles(const Tensor& t) {
         out.push_back(t.dtype() == DType::f16 ? half_to_float(bits) : bfloat16_to_float(bits));
       return out;
     }
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f4e2m1: {
+      std::vector<double> out;
+      out.reserve(static_cast<size_t>(t.size()));
+      for (const uint8_t code : t.as<uint8_t>()) out.push_back(short_float_value(t.dtype(), code));
+      return out;
+    }
     case DType::undefined: break;
   }
   return {};
@@ -99,8 +112,10 @@ std::vector<double> to_doubles(const Tensor& t) {
 
 Result<std::vector<int64_t>> to_int64s(const Tensor& t) {
   switch (t.dtype()) {
-    case DType::s8: return converted<int64_t, int8_t>(t);
+    case DType::s8:
+    case DType::s4: return converted<int64_t, int8_t>(t);
     case DType::u8:
+    case DType::u4:
     case DType::boolean: return converted<int64_t, uint8_t>(t);
     case DType::s16: return converted<int64_t, int16_t>(t);
     case DType::u16: return converted<int64_t, uint16_t>(t);

@@ -205,7 +205,8 @@ TEST(QuantizeLinear, reads_output_dtype_as_a_zero_point) {
   EXPECT_THAT(outcome(model(3)),
               AllOf(HasSubstr("const y_zero_point: s8[] = {0}"), HasSubstr("y = QuantizeLinear(x, s, y_zero_point)")));
   EXPECT_THAT(outcome(model(2)), HasSubstr("y = QuantizeLinear(x, s) @n"));
-  EXPECT_THAT(message_of(model(22)), HasSubstr("output_dtype is INT4"));
+  EXPECT_THAT(outcome(model(22)), HasSubstr("const y_zero_point: s4[] = {0}"));
+  EXPECT_THAT(message_of(model(8)), HasSubstr("output_dtype is STRING"));
 }
 
 TEST(QLinearConv, becomes_its_q_dq_form) {
@@ -233,6 +234,67 @@ TEST(QLinearAdd, of_com_microsoft_becomes_its_q_dq_form) {
   model.node({"QLinearAdd", {"a", "s", "", "a", "s", "", "s"}, {"y"}, {}, "n", "com.microsoft"}).output("y");
   EXPECT_THAT(outcome(model),
               AllOf(HasSubstr("y_real = Add(y_dq0, y_dq3) @n"), HasSubstr("y = QuantizeLinear(y_real, s)")));
+}
+
+TEST(QLinearConcat, dequantizes_each_part_by_its_own_scale) {
+  ModelBuilder model(13);
+  model.import_opset("com.microsoft", 1).input("a", {2, 3}, DType::u8).input("b", {2, 4}, DType::u8);
+  model.initializer("s", scalar_f32(0.5f)).initializer("t", scalar_f32(0.25f));
+  model.node({"QLinearConcat",
+              {"s", "", "a", "s", "", "b", "t", ""},
+              {"y"},
+              {int_attribute_proto("axis", 1)},
+              "n",
+              "com.microsoft"});
+  EXPECT_THAT(outcome(model.output("y")),
+              AllOf(HasSubstr("y_dq2 = DequantizeLinear(a, s)"), HasSubstr("y_dq5 = DequantizeLinear(b, t)"),
+                    HasSubstr("y_real = Concat(y_dq2, y_dq5, axis=1) @n"), HasSubstr("y = QuantizeLinear(y_real, s)")));
+}
+
+TEST(QLinearActivations, of_com_microsoft_become_their_q_dq_form) {
+  const auto of = [](const std::string& op, std::vector<WireWriter> attributes) {
+    ModelBuilder model(13);
+    model.import_opset("com.microsoft", 1).input("a", {2, 3, 4}, DType::u8).initializer("s", scalar_f32(0.5f));
+    model.node({op, {"a", "s", "", "s", ""}, {"y"}, std::move(attributes), "n", "com.microsoft"});
+    return outcome(model.output("y"));
+  };
+  EXPECT_THAT(of("QLinearSigmoid", {}), HasSubstr("y_real = Sigmoid(y_dq0) @n"));
+  EXPECT_THAT(of("QLinearLeakyRelu", {float_attribute_proto("alpha", 0.5f)}), HasSubstr("LeakyRelu(y_dq0, alpha=0.5)"));
+  // opset 12's Softmax takes everything behind the axis as one row.
+  const auto softmax = [&](int64_t opset) {
+    return of("QLinearSoftmax", {int_attribute_proto("axis", 1), int_attribute_proto("opset", opset)});
+  };
+  EXPECT_THAT(softmax(13), HasSubstr("y_real = Softmax(y_dq0, axis=1) @n"));
+  EXPECT_THAT(softmax(12), HasSubstr("Flatten(y_dq0, axis=1)"));
+}
+
+TEST(QGemm, has_alpha_in_the_bias_scale_and_may_end_in_float) {
+  const int8_t codes[] = {1, 2};
+  const int32_t bias[] = {7};
+  ModelBuilder model(13);
+  model.import_opset("com.microsoft", 1).input("a", {3, 2}, DType::u8);
+  model.initializer("s", scalar_f32(0.5f)).initializer("b", Tensor::from<int8_t>(DType::s8, {2, 1}, codes));
+  model.initializer("c", Tensor::from<int32_t>(DType::s32, {1}, bias));
+  const NodeSpec gemm = {
+      "QGemm", {"a", "s", "", "b", "s", "", "c"}, {"y"}, {float_attribute_proto("alpha", 2.0f)}, "n", "com.microsoft"};
+  EXPECT_THAT(outcome(model.node(gemm).output("y")),
+              AllOf(HasSubstr("y_bias_scale: f32[] = {0.5}"), HasSubstr("y = Gemm(y_dq0, y_dq3, y_dq6, alpha=2.0) @n"),
+                    Not(HasSubstr("QuantizeLinear(y_real"))));
+}
+
+TEST(FusedConv, adds_before_the_activation) {
+  ModelBuilder model(13);
+  model.import_opset("com.microsoft", 1).input("x", {1, 1, 2, 2}).initializer("w", f32s({1, 1, 1, 1}, {2}));
+  const NodeSpec conv = {
+      "FusedConv",
+      {"x", "w", "", "x"},
+      {"y"},
+      {string_attribute_proto("activation", "LeakyRelu"), floats_attribute_proto("activation_params", {0.25f})},
+      "n",
+      "com.microsoft"};
+  EXPECT_THAT(outcome(model.node(conv).output("y")),
+              AllOf(HasSubstr("y_conv = Conv(x, w) @n"), HasSubstr("y_sum = Add(y_conv, x)"),
+                    HasSubstr("y = LeakyRelu(y_sum, alpha=0.25)")));
 }
 
 TEST(AutoPad, becomes_pads_where_the_extents_are_known) {

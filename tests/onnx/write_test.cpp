@@ -52,6 +52,17 @@ TEST(WriteOnnx, keeps_names_shapes_attributes_and_constants) {
   EXPECT_EQ(rewritten(text), unchanged(text, 13));
 }
 
+TEST(WriteOnnx, packs_four_bits_and_asks_for_the_opset_of_short_types) {
+  const std::string text = R"(graph g () -> (y) {
+    const q: s4[3] = {-8, 7, -1}
+    const s: f32[] = {0.5}
+    y = DequantizeLinear(q, s)
+  })";
+  EXPECT_EQ(rewritten(text), unchanged(text, 21));
+  const std::string cast = one_line("y = Cast(x, to=\"f8e5m2\")", "f32[4]");
+  EXPECT_EQ(rewritten(cast), unchanged(cast, 19));
+}
+
 TEST(WriteOnnx, gives_the_same_bytes_for_the_same_graph) {
   const Graph graph = parsed(one_line("y = LeakyRelu(x, alpha=0.1)"));
   const Result<std::vector<std::byte>> a = write_onnx(graph), b = write_onnx(Graph(graph));

@@ -115,7 +115,7 @@ TEST(QuantizeInference, asks_for_positive_scales_and_codes) {
   EXPECT_THAT(quantize("[] = {0}", "s8[] = {0}"),
               HasSubstr("node 'q' (QuantizeLinear): scale holds 0.000000, expected positive finite numbers"));
   EXPECT_THAT(quantize("[] = {nan}", "s8[] = {0}"), HasSubstr("scale holds nan"));
-  EXPECT_THAT(quantize("[] = {1}", "s32[] = {0}"), HasSubstr("zero_point is s32; octet quantizes to u8 and s8"));
+  EXPECT_THAT(quantize("[] = {1}", "s32[] = {0}"), HasSubstr("zero_point is s32; expected codes of 4, 8 or 16 bits"));
   EXPECT_THAT(inferred("graph (x: f32[1,3,4,4]) -> (y) {\n const s: f32[2] = {1,2}\n y = QuantizeLinear(x, s) @q\n}"),
               HasSubstr("scale is [2], but axis 1 of [1,3,4,4] has 3 channels"));
 }

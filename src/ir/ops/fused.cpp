@@ -159,4 +159,15 @@ Result<std::vector<Tensor>> from_f32(const NodeContext& context, DType dtype, co
   });
 }
 
+Result<std::vector<Tensor>> from_doubles(const NodeContext& context, DType dtype, const Dims& dims,
+                                         std::span<const double> values) {
+  return with_float_type(context, dtype, [&]<class T>(T) -> Result<Tensors> {
+    Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(dtype, dims);
+    if (!made) return made.error();
+    T* y = reinterpret_cast<T*>(made->second);
+    for (const double v : values) *y++ = static_cast<T>(static_cast<Wide<T>>(v));
+    return Tensors{std::move(made->first)};
+  });
+}
+
 }  // namespace octet

@@ -79,4 +79,8 @@ Result<std::vector<float>> full_values(const NodeContext& context, std::span<con
 Result<std::vector<Tensor>> from_f32(const NodeContext& context, DType dtype, const Dims& dims,
                                      std::span<const float> values);
 
+/// The same from doubles, rounded once.
+Result<std::vector<Tensor>> from_doubles(const NodeContext& context, DType dtype, const Dims& dims,
+                                         std::span<const double> values);
+
 }  // namespace octet

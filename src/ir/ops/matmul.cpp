@@ -1,4 +1,7 @@
-// MatMul: NumPy's matmul, batched and broadcast. Source: ONNX operator MatMul, opset 13. Sums in double, one rounding.
+// MatMul: NumPy's matmul, batched and broadcast. Source: ONNX operator MatMul, opset 13. Sums in double, one rounding;
+// integers wrap.
+// MatMulInteger(a, b, a_zero_point?, b_zero_point?): y s32 = (a - a_zero_point)(b - b_zero_point), exact; a zero point
+// is one number, one per row of a, or one per column of b. Source: ONNX operator MatMulInteger, opset 10.
 #include "ir/ops/common.h"
 #include "ir/ops/fused.h"
 
@@ -27,7 +30,10 @@ Result<std::optional<Shape>> product_shape(const NodeContext& context, const Sha
 }
 
 Result<ValueTypes> infer(const NodeContext& context) {
-  if (Result<Done> ok = require_float(context, 0); !ok) return ok.error();
+  const DType dtype = context.dtype(0);
+  if (!is_float(dtype) && size_of(dtype) < 4)
+    return context.error("input 0 is " + std::string(name(dtype)) +
+                         ", expected a float type or integers of 32 or 64 bits");
   if (Result<Done> ok = require_same_dtype(context, 0, 1); !ok) return ok.error();
   if (!context.shape(0) || !context.shape(1)) return typed(context);
   Result<std::optional<Shape>> y = product_shape(context, *context.shape(0), *context.shape(1));
@@ -35,31 +41,115 @@ Result<ValueTypes> infer(const NodeContext& context) {
   return typed(context, std::move(*y));
 }
 
-Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> inputs) {
-  Result<std::optional<Shape>> shape = product_shape(context, to_shape(inputs[0].dims()), to_shape(inputs[1].dims()));
+/// Extents of one product, and where each of its matrices begins.
+struct Product {
+  Dims y_dims, batch;
+  int64_t m = 0, k = 0, n = 0;
+  std::array<std::vector<int64_t>, 2> strides;  // of a's and b's matrices along batch
+};
+
+Result<Product> product_of(const NodeContext& context, const Tensor& a, const Tensor& b) {
+  Result<std::optional<Shape>> shape = product_shape(context, to_shape(a.dims()), to_shape(b.dims()));
   if (!shape) return shape.error();
-  const Dims ad = known_dims(as_matrix(to_shape(inputs[0].dims()), true)).value();
-  const Dims bd = known_dims(as_matrix(to_shape(inputs[1].dims()), false)).value();
-  const int64_t m = ad[ad.size() - 2], k = ad.back(), n = bd.back();
-  Result<Dims> batch = broadcast_dims(context, Dims(ad.begin(), ad.end() - 2), Dims(bd.begin(), bd.end() - 2));
+  const Dims ad = known_dims(as_matrix(to_shape(a.dims()), true)).value();
+  const Dims bd = known_dims(as_matrix(to_shape(b.dims()), false)).value();
+  const Dims a_batch(ad.begin(), ad.end() - 2), b_batch(bd.begin(), bd.end() - 2);
+  Result<Dims> batch = broadcast_dims(context, a_batch, b_batch);
   if (!batch) return batch.error();
-  const Dims y_dims = known_dims(**shape).value();
-  if (!element_count(y_dims)) return context.error("the product " + to_string(y_dims) + " is too large");
-  const std::array strides = {broadcast_strides(Dims(ad.begin(), ad.end() - 2), *batch),
-                              broadcast_strides(Dims(bd.begin(), bd.end() - 2), *batch)};
-  const std::vector<double> a = to_doubles(inputs[0]), b = to_doubles(inputs[1]);
-  std::vector<float> y;
-  for_each_index<2>(*batch, strides, [&](int64_t, const std::array<int64_t, 2>& at) {
-    const double *x = a.data() + at[0] * m * k, *w = b.data() + at[1] * k * n;
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = 0; j < n; ++j) {
-        double sum = 0;
-        for (int64_t l = 0; l < k; ++l) sum += x[i * k + l] * w[l * n + j];
-        y.push_back(static_cast<float>(sum));
+  Product p{known_dims(**shape).value(),
+            *batch,
+            ad[ad.size() - 2],
+            ad.back(),
+            bd.back(),
+            {broadcast_strides(a_batch, *batch), broadcast_strides(b_batch, *batch)}};
+  if (!element_count(p.y_dims)) return context.error("the product " + to_string(p.y_dims) + " is too large");
+  return p;
+}
+
+/// Sums of products in S, in row-major order of y.
+template <class S>
+std::vector<S> multiplied(const Product& p, const std::vector<S>& a, const std::vector<S>& b) {
+  std::vector<S> y;
+  for_each_index<2>(p.batch, p.strides, [&](int64_t, const std::array<int64_t, 2>& at) {
+    const S *x = a.data() + at[0] * p.m * p.k, *w = b.data() + at[1] * p.k * p.n;
+    for (int64_t i = 0; i < p.m; ++i) {
+      for (int64_t j = 0; j < p.n; ++j) {
+        S sum = 0;
+        for (int64_t l = 0; l < p.k; ++l) sum += x[i * p.k + l] * w[l * p.n + j];
+        y.push_back(sum);
       }
     }
   });
-  return from_f32(context, inputs[0].dtype(), y_dims, y);
+  return y;
+}
+
+/// Integers modulo 2^64, for sums that wrap.
+template <class T>
+std::vector<uint64_t> modular(const Tensor& t) {
+  std::vector<uint64_t> values;
+  for (const T v : t.as<T>()) values.push_back(static_cast<uint64_t>(v));
+  return values;
+}
+
+Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> inputs) {
+  Result<Product> p = product_of(context, inputs[0], inputs[1]);
+  if (!p) return p.error();
+  if (is_float(inputs[0].dtype())) {
+    const std::vector<double> sums = multiplied(*p, to_doubles(inputs[0]), to_doubles(inputs[1]));
+    return from_doubles(context, inputs[0].dtype(), p->y_dims, sums);
+  }
+  return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) -> Result<Tensors> {
+    if constexpr (std::is_integral_v<T>) {
+      std::vector<T> y;
+      for (const uint64_t sum : multiplied(*p, modular<T>(inputs[0]), modular<T>(inputs[1])))
+        y.push_back(static_cast<T>(sum));
+      return Tensors{Tensor::from<T>(inputs[0].dtype(), p->y_dims, y)};
+    }
+    return context.error("is not defined here");  // floats have gone
+  });
+}
+
+Result<ValueTypes> infer_integer(const NodeContext& context) {
+  for (const size_t i : {size_t{0}, size_t{1}})
+    if (Result<Done> ok = require_codes(context, i); !ok) return ok.error();
+  for (const size_t i : {size_t{2}, size_t{3}})
+    if (context.has_input(i))
+      if (Result<Done> ok = require_same_dtype(context, i - 2, i); !ok) return ok.error();
+  if (!context.shape(0) || !context.shape(1)) return ValueTypes{{DType::s32, {}}};
+  Result<std::optional<Shape>> y = product_shape(context, *context.shape(0), *context.shape(1));
+  if (!y) return y.error();
+  return ValueTypes{{DType::s32, std::move(*y)}};
+}
+
+/// Codes of matrix i without their zero points. A list of zero points counts rows of a or columns of b.
+Result<std::vector<int64_t>> centred(const NodeContext& context, std::span<const Tensor> inputs, size_t i) {
+  const std::vector<int32_t> codes = code_values(inputs[i]);
+  std::vector<int64_t> values(codes.begin(), codes.end());
+  if (!is_present(inputs, i + 2)) return values;
+  Dims dims = inputs[i].dims(), zero_dims = inputs[i + 2].dims();
+  if (i == 0 && zero_dims.size() == 1 && dims.size() > 1) zero_dims.push_back(1);
+  Result<Dims> both = broadcast_dims(context, dims, zero_dims);
+  if (!both || *both != dims)
+    return context.error("input " + std::to_string(i + 2) + " is " + to_string(inputs[i + 2].dims()) +
+                         ", expected one zero point, or one for each " + (i == 0 ? "row" : "column") + " of " +
+                         to_string(dims));
+  const std::vector<int32_t> zero = code_values(inputs[i + 2]);
+  const std::array strides = {broadcast_strides(zero_dims, dims)};
+  for_each_index<1>(dims, strides, [&](int64_t k, const std::array<int64_t, 1>& at) {
+    values[static_cast<size_t>(k)] -= zero[static_cast<size_t>(at[0])];
+  });
+  return values;
+}
+
+Result<Tensors> integer_reference(const NodeContext& context, std::span<const Tensor> inputs) {
+  Result<Product> p = product_of(context, inputs[0], inputs[1]);
+  if (!p) return p.error();
+  Result<std::vector<int64_t>> a = centred(context, inputs, 0), b = centred(context, inputs, 1);
+  if (!a) return a.error();
+  if (!b) return b.error();
+  std::vector<int32_t> y;
+  for (const int64_t sum : multiplied(*p, *a, *b)) y.push_back(static_cast<int32_t>(sum));
+  return Tensors{Tensor::from<int32_t>(DType::s32, p->y_dims, y)};
 }
 
 }  // namespace
@@ -71,6 +161,14 @@ const OpDef matmul_op = {
     .infer = infer,
     .reference = reference,
     .quant = {.role = QuantRole::weighted, .weight_input = 1, .weight_axis = 1},
+};
+
+const OpDef matmul_integer_op = {
+    .name = "MatMulInteger",
+    .min_inputs = 2,
+    .max_inputs = 4,
+    .infer = infer_integer,
+    .reference = integer_reference,
 };
 
 }  // namespace octet
