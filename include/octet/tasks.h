@@ -97,6 +97,8 @@ std::string to_json(const RunReport& report);
 
 /// "octet 0.1.0 (commit), isas ..., back ends ..."
 std::string version_text();
+/// A page of the docs that is printed from the code's own lists, as Markdown. Topics: ops.
+Result<std::string> describe(const std::string& topic);
 
 /// What Model::load mended: by default one line for each repair, with `all` one for each edit.
 std::string repairs_text(const Model& model, const std::string& output_file, bool all);

@@ -45,6 +45,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", version_text());
   app.footer(
       "octet COMMAND --help shows the options of a command, with an example.\n"
+      "octet --describe ops prints a page of the docs from the code's own lists.\n"
       "Exit status: 0 done, 1 bad input or failed check, 2 bad usage.");
   int status = 0;
   for (const Command* command : commands()) {
@@ -53,6 +54,12 @@ int run(int argc, char** argv) {
     sub->footer(std::string("Example:\n  ") + command->example);
     Action action = command->add(*sub);
     sub->callback([action = std::move(action), &status] { status = action(); });
+  }
+  if (argc == 3 && std::strcmp(argv[1], "--describe") == 0) {
+    const Result<std::string> page = describe(argv[2]);
+    if (!page) return fail(page.error());
+    std::fputs(page->c_str(), stdout);
+    return 0;
   }
   try {
     app.parse(argc, argv);

@@ -15,6 +15,30 @@ constexpr std::array k_ops = {
 #undef OCTET_OP
 };
 
+// Ops that look at no element's value, or at any dtype's.
+constexpr std::string_view k_any_dtype[] = {
+    "Cast",      "Concat", "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Expand",
+    "Flatten",   "Gather", "GatherElements",  "GatherND",     "Identity",         "NonZero",
+    "OneHot",    "Pad",    "QuantizeLinear",  "Reshape",      "ScatterND",        "Shape",
+    "Size",      "Slice",  "SpaceToDepth",    "Split",        "Squeeze",          "Tile",
+    "Transpose", "Trilu",  "Unsqueeze",       "Where"};
+// Ops that compute with numbers and know no bool.
+constexpr std::string_view k_no_bool[] = {
+    "Abs",         "Add", "ArgMax", "ArgMin", "Clip", "Div", "Einsum", "Greater", "Less", "Max", "GreaterOrEqual",
+    "LessOrEqual", "Min", "Mod",    "Mul",    "Neg",  "Pow", "Range",  "Resize",  "Sign", "Sub"};
+
+/// An op's reference kernel would refuse the dtype of input 0 when it runs; this says so before.
+Result<Done> check_input_dtype(const NodeContext& context) {
+  if (!context.has_input(0)) return Done{};
+  const auto is_listed = [&](std::span<const std::string_view> ops) {
+    return std::find(ops.begin(), ops.end(), context.node.op->name) != ops.end();
+  };
+  const DType d = context.dtype(0);
+  const bool is_short = is_four_bit(d) || is_short_float(d);
+  if (!(is_short && !is_listed(k_any_dtype)) && !(d == DType::boolean && is_listed(k_no_bool))) return Done{};
+  return context.error("is not defined for " + std::string(name(d)), ErrorCode::unsupported);
+}
+
 /// What inference promises: no extent below zero, no tensor larger than k_max_elements even before unknowns are bound.
 Result<Done> check_type(const NodeContext& context, const ValueType& type, size_t output) {
   const std::string place = "output " + std::to_string(output);
@@ -58,6 +82,7 @@ std::span<const OpDef* const> all_ops() { return k_ops; }
 Result<std::vector<ValueType>> infer_node(const Graph& graph, const Node& node) {
   if (Result<Done> schema = check_schema(graph, node); !schema) return schema.error();
   const NodeContext context{graph, node};
+  if (Result<Done> ok = check_input_dtype(context); !ok) return ok.error();
   Result<std::vector<ValueType>> types = node.op->infer(context);
   if (!types) return types;
   if (types->size() < node.outputs.size())

@@ -317,7 +317,10 @@ Result<Done> Importer::drop_extra_outputs(ForeignNode& node, const OpDef& op) co
                              " is used, but octet computes only the first " + std::to_string(most));
     node.outputs.pop_back();
   }
-  while (node.outputs.size() > static_cast<size_t>(op.outputs_min) && node.outputs.back() == k_absent)
+  const auto unread = [&](ValueId v) { return v == k_absent || !is_used(v); };
+  // An output of a variadic op has a say in what the others are.
+  while (op.outputs_max > 0 && node.outputs.size() > static_cast<size_t>(std::max(op.outputs_min, 1)) &&
+         unread(node.outputs.back()))
     node.outputs.pop_back();
   return Done{};
 }

@@ -9,21 +9,15 @@ namespace {
 
 constexpr int64_t k_lowest = 13;  // per-channel Q/DQ; octet writes nothing older
 
-struct Since {
-  std::string_view op;
-  int64_t opset;
-};
-// Ops that are younger than opset 13.
-constexpr Since k_ops[] = {
-    {"Gelu", 20},
-    {"GridSample", 16},
-    {"GroupNormalization", 21},
-    {"HardSwish", 14},
-    {"LayerNormalization", 17},
-    {"Mish", 18},
-    {"RMSNormalization", 23},
-    {"Trilu", 14},
-};
+/// Since when there is the op in the form of the IR.
+int64_t opset_of_op(std::string_view op) {
+  if (op == "GroupNormalization") return 21;  // scale and bias per channel
+#define OCTET_ONNX_SINCE(listed, opset) \
+  if (op == #listed) return opset;
+#include "onnx/since.def"
+#undef OCTET_ONNX_SINCE
+  return k_lowest;
+}
 
 /// Attributes that came later than their ops. The value `harmless` (and any value of another kind) needs nothing.
 struct SinceAttribute {
@@ -68,7 +62,15 @@ int64_t opset_of_forms(const Graph& graph, const Node& node) {
   if (is_younger_reduction(node) && has_input(node, 1)) return 18;
   if (is_op(node, "Pad") && has_input(node, 3)) return 18;
   if (is_op(node, "Pad") && string_attribute(node, "mode", "") == "wrap") return 19;
-  if (is_op(node, "Resize") && has_attribute(node, "axes")) return 18;
+  if (is_op(node, "Resize") && string_attribute(node, "coordinate_transformation_mode", "") == "half_pixel_symmetric")
+    return 19;
+  if (is_op(node, "Resize") && (has_attribute(node, "axes") || has_attribute(node, "keep_aspect_ratio_policy")))
+    return 18;
+  if (is_op(node, "ScatterND") && has_attribute(node, "reduction")) {
+    const std::string how = string_attribute(node, "reduction", "none");
+    return how == "min" || how == "max" ? 18 : 16;
+  }
+  if (is_op(node, "LpPool") && (is_dilated(node) || int_attribute(node, "ceil_mode", 0) != 0)) return 18;
   if (is_op(node, "Shape") && has_attribute(node, "end")) return 15;
   if (is_op(node, "AveragePool") && is_dilated(node)) return 19;
   return k_lowest;
@@ -102,8 +104,7 @@ int64_t opset_of_dtypes(const Graph& graph, const Node& node) {
 
 int64_t required_opset(const Graph& graph, const Node& node) {
   int64_t opset = std::max(opset_of_forms(graph, node), opset_of_dtypes(graph, node));
-  for (const Since& row : k_ops)
-    if (row.op == node.op->name) opset = std::max(opset, row.opset);
+  opset = std::max(opset, opset_of_op(node.op->name));
   for (const SinceAttribute& row : k_attributes)
     if (belongs_to(row, node) && int_attribute(node, std::string(row.attribute), row.harmless) != row.harmless)
       opset = std::max(opset, row.opset);

@@ -24,6 +24,25 @@ TEST(UnaryOnCpu, evaluates_smooth_activations) {
   expect_step("x: f32[2,21,3,4], s: f32[21,1,1]", "  y = PRelu(x, s)");
 }
 
+TEST(ElementwiseOnCpu, broadcasts_onto_images_of_one_channel) {
+  for (const char* shape : {"[2,1,1,1]", "[2,1,3,5]", "[3,1,4,1]"}) {
+    const std::string x = std::string("x: f32") + shape;
+    expect_step(x + ", b: f32[]", "  y = Mul(x, b)");
+    expect_step(x + ", b: f32[1]", "  y = Add(b, x)");
+    expect_step(x + ", b: f32[1,1,1]", "  y = Div(x, b)");
+    expect_step(x, "  m = Relu(x)\n  s = Neg(x)\n  y = Sub(m, s)");
+  }
+  expect_step("x: f32[2,1,3,5], b: f32[2,1,1,5]", "  y = Sub(x, b)");
+  expect_step("x: f32[2,1,3,5], b: f32[5]", "  y = Sub(b, x)");
+}
+
+TEST(ReferenceOnCpu, runs_ops_without_a_kernel_of_their_own) {
+  expect_step("x: s8[2,5,3,4]", "  y = Abs(x)");
+  expect_step("x: f32[2,5,3,4]", "  y = Softsign(x)");
+  expect_step("x: f32[2,5,3,4]", "  const k: s64[1] = {2}\n  v, i = TopK(x, k, axis=1)\n  y = Cast(i, to=\"f32\")");
+  expect_step("x: f32[2,6,3,4]", "  y = LRN(x, size=3)");
+}
+
 TEST(RearrangeOnCpu, tiles) {
   for (const char* type : {"f32", "s8"}) {
     expect_step(std::string("x: ") + type + "[2,5,3,4]", "  const r: s64[4] = {1, 3, 2, 1}\n  y = Tile(x, r)");

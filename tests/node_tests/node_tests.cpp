@@ -231,6 +231,8 @@ NodeTest run_node_test(const std::string& folder, const std::string& name) {
     const std::string op = (foreign ? std::string(node.domain) + ":" : "") + std::string(node.op_type);
     if (test.ops.insert(op).second && !is_claimed(node)) unknown += (unknown.empty() ? "" : ", ") + op;
   }
+  const Result<int64_t> opset = default_opset(*proto);
+  if (unknown.empty() && !opset) unknown = opset.error().message.substr(0, opset.error().message.find(';'));
   if (!unknown.empty()) {
     test.ref = test.cpu = {Verdict::unclaimed, unknown};
   } else if (const std::string reason = unreadable_type(proto->graph); !reason.empty()) {

@@ -3,7 +3,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
+#include "base/file.h"
+#include "ir/op.h"
 #include "node_tests/node_tests.h"
 
 namespace octet::testing {
@@ -46,27 +49,104 @@ class NodeTests : public ::testing::Test {
 int NodeTests::got_ = 1;
 std::vector<NodeTest>* NodeTests::tests_ = nullptr;
 
-TEST_F(NodeTests, ref_passes_most_of_the_claimed_ones) {
-  Counts counts;
-  for (const NodeTest& test : *tests_) {
-    counts.add(test.ref.verdict);
-    if (test.ref.verdict != Verdict::passed && test.ref.verdict != Verdict::unclaimed)
-      std::printf("ref %s %s: %s\n", test.ref.verdict == Verdict::failed ? "FAILED" : "refused", test.name.c_str(),
-                  test.ref.reason.c_str());
-  }
-  std::printf("node tests on ref: %s\n", text_of(counts).c_str());
-  EXPECT_GE(counts.passed, 826);
+std::string read_file(const std::string& path) {
+  const Result<std::string> text = read_text_file(path);
+  return text ? *text : "";
 }
 
-TEST_F(NodeTests, cpu_passes_what_it_runs) {
+/// Why a test fails whose expected numbers contradict the operator's text.
+struct Known {
+  std::string_view prefix, why;
+};
+constexpr Known k_known[] = {
+    {"test_qlinearmatmul_2D_int8", "wants results that wrap around where the operator saturates"},
+    {"test_qlinearmatmul_3D_int8", "wants results that wrap around where the operator saturates"},
+    {"test_cast_FLOAT_to_BFLOAT16", "wants bfloat16 cut off where the operator rounds to nearest even"},
+    {"test_castlike_FLOAT_to_BFLOAT16", "wants bfloat16 cut off where the operator rounds to nearest even"},
+    {"test_resize_downsample_scales_linear_align_corners",
+     "divides by scale * n - 1, where the operator's text, PyTorch and ONNX Runtime have the output's length - 1"},
+    {"test_resize_downsample_scales_cubic_align_corners",
+     "divides by scale * n - 1, where the operator's text, PyTorch and ONNX Runtime have the output's length - 1"},
+    {"test_mish_expanded", "tanh near 0: octet's function is exact to 1e-7 of 1, not of the result (docs/numerics.md)"},
+    {"test_training_dropout", "trains: random numbers"},
+};
+
+std::string reason_of(const NodeTest& test, const Outcome& outcome) {
+  for (const Known& known : k_known)
+    if (test.name.starts_with(known.prefix)) return std::string(known.why);
+  const size_t path = outcome.reason.find("model.onnx: ");  // the message without the machine's folder
+  return path == std::string::npos ? outcome.reason : outcome.reason.substr(path + 12);
+}
+
+/// docs/onnx_node_tests.md as it has to be.
+std::string page(const std::vector<NodeTest>& tests) {
+  Counts ref, cpu;
+  std::map<std::string, int> unclaimed;
+  std::string failing;
+  for (const NodeTest& test : tests) {
+    ref.add(test.ref.verdict);
+    cpu.add(test.cpu.verdict);
+    if (test.ref.verdict == Verdict::unclaimed) ++unclaimed[test.ref.reason];
+    const bool on_ref = test.ref.verdict == Verdict::failed || test.ref.verdict == Verdict::refused;
+    const bool on_cpu = test.cpu.verdict == Verdict::failed && !on_ref;
+    if (!on_ref && !on_cpu) continue;
+    const Outcome& outcome = on_ref ? test.ref : test.cpu;
+    failing += "| " + test.name + " | " + (outcome.verdict == Verdict::failed ? "failed" : "refused") +
+               (on_cpu ? " on cpu" : "") + " | " + reason_of(test, outcome) + " |\n";
+  }
+  std::string text =
+      "# ONNX node tests\n\nWritten by `octet_node_tests_test`, which fails when this page is not what it finds. The "
+      "tests "
+      "are the ONNX project's own (onnx 1.18.0:\nopset 23, IR version 11). `ref` runs the reference kernels, `cpu` the "
+      "fast ones where there are any.\n\n| | ref | cpu |\n| --- | --- | --- |\n";
+  const auto row = [&](const char* what, int a, int b) {
+    text += std::string("| ") + what + " | " + std::to_string(a) + " | " + std::to_string(b) + " |\n";
+  };
+  row("passed", ref.passed, cpu.passed);
+  row("failed", ref.failed, cpu.failed);
+  row("refused by name (all ops known)", ref.refused, cpu.refused);
+  row("of an op that octet does not have", ref.unclaimed, cpu.unclaimed);
+  text += "\n## Failed and refused\n\n| test | | why |\n| --- | --- | --- |\n" + failing;
+  text += "\n## Not claimed\n\n| ops | tests |\n| --- | --- |\n";
+  for (const auto& [ops, count] : unclaimed) text += "| " + ops + " | " + std::to_string(count) + " |\n";
+  return text;
+}
+
+TEST_F(NodeTests, ref_passes_98_percent_of_what_it_reads) {
+  Counts counts;
+  for (const NodeTest& test : *tests_) counts.add(test.ref.verdict);
+  std::printf("node tests on ref: %s\n", text_of(counts).c_str());
+  EXPECT_GE(counts.passed + counts.failed, 900);
+  EXPECT_GE(counts.passed, 0.98 * (counts.passed + counts.failed));
+}
+
+TEST_F(NodeTests, cpu_passes_what_ref_passes) {
   Counts counts;
   for (const NodeTest& test : *tests_) {
     counts.add(test.cpu.verdict);
-    if (test.cpu.verdict == Verdict::failed)
-      std::printf("cpu FAILED %s: %s\n", test.name.c_str(), test.cpu.reason.c_str());
+    EXPECT_TRUE(test.cpu.verdict != Verdict::failed || test.ref.verdict != Verdict::passed)
+        << test.name << ": " << test.cpu.reason;
   }
   std::printf("node tests on cpu: %s\n", text_of(counts).c_str());
-  EXPECT_GE(counts.passed, 355);
+}
+
+TEST_F(NodeTests, every_claimed_op_has_a_passing_test) {
+  std::map<std::string, int> passed;
+  for (const NodeTest& test : *tests_)
+    if (test.ref.verdict != Verdict::unclaimed)
+      for (const std::string& op : test.ops) passed[op] += test.ref.verdict == Verdict::passed ? 1 : 0;
+  for (const OpDef* op : all_ops()) {
+    if (!op->is_onnx || op->name == "GlobalLpPool") continue;  // ONNX has no test of that one
+    EXPECT_GT(passed[std::string(op->name)], 0) << op->name;
+  }
+}
+
+TEST_F(NodeTests, the_page_in_the_docs_is_what_they_give) {
+  const std::string wanted = page(*tests_), folder = OCTET_BINARY_DIR "/onnx_node_tests/";
+  const Result<Done> written = write_file_atomically(folder + "onnx_node_tests.md", wanted);
+  ASSERT_TRUE(written);
+  EXPECT_EQ(read_file(OCTET_SOURCE_DIR "/docs/onnx_node_tests.md"), wanted)
+      << "copy " << folder << "onnx_node_tests.md to docs/";
 }
 
 }  // namespace

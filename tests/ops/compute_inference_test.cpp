@@ -84,7 +84,6 @@ TEST(PoolInference, refuses_windows_of_padding_alone_and_missing_kernels) {
               HasSubstr("pads 2 and 0 on spatial axis 1 must be smaller than the window of 2"));
   EXPECT_THAT(pool("AveragePool", "[1,1,4,4]", "strides=[2,2]"), HasSubstr("attribute kernel_shape is missing"));
   EXPECT_THAT(pool("MaxPool", "[1,1,4,4]", "kernel_shape=[5,1]"), HasSubstr("covers 5 elements"));
-  EXPECT_THAT(pool("MaxPool", "[1,1,4,4]", "kernel_shape=[2,2], storage_order=1"), HasSubstr("storage_order 1"));
 }
 
 TEST(ProductInference, names_the_inner_extents_that_differ) {

@@ -171,7 +171,7 @@ TEST(InferMovement, hostile_numbers_are_refused_with_a_reason) {
   EXPECT_EQ(of("f32[1,6,2,2]", "Resize"), "needs scales or sizes with 4 numbers, one for each axis");
   EXPECT_EQ(of("f32[1,6,2,2]", "Resize", {"_", "_", "1,1,99999999999,1"}),
             "size 99999999999 of axis 2 is not possible");
-  EXPECT_EQ(of("f32[1,6,2,2]", "Resize", {"_", "_", "1,6,4,4"}, "mode=\"cubic\""), "mode 'cubic' is not supported");
+  EXPECT_EQ(of("f32[1,6,2,2]", "Resize", {"_", "_", "1,6,4,4"}, "mode=\"cube\""), "mode 'cube' is not known to ONNX");
   EXPECT_EQ(of("f32[2,3]", "LayerNormalization", {"1,1"}), "input 1 is s64, expected f32 as input 0");
   EXPECT_EQ(of("s64[2,3]", "Sqrt"), "input 0 is s64, expected a float dtype");
   EXPECT_EQ(of("f32[2,0]", "ArgMax", {}, "axis=1"), "has no element to choose on axis 1");
@@ -191,7 +191,7 @@ TEST(Reference, evaluation_refuses_what_only_the_values_show) {
   EXPECT_EQ(error_of("graph () -> (y) { const x: bool[1] = {1} y = Exp(x) @n }"),
             "line 1: node 'n' (Exp): input 0 is bool, expected a float dtype");
   EXPECT_EQ(error_of("graph () -> (y) { const x: bool[1] = {1} y = Neg(x) @n }"),
-            "node 'n' (Neg): is not defined for bool");
+            "line 1: node 'n' (Neg): is not defined for bool");
 }
 
 TEST(Reference, integers_wrap_at_their_ends) {  // two's complement, by hand

@@ -61,8 +61,16 @@ std::optional<Tensor> constant_of(const Graph& graph, ValueId value) {
   if (!node) return std::nullopt;
   const Tensor* zero_point =
       node->inputs.size() > 2 && node->inputs[2] != k_absent ? graph.constant(node->inputs[2]) : nullptr;
-  return dequantize(*graph.constant(node->inputs[0]), *graph.constant(node->inputs[1]), zero_point,
-                    int_attribute(*node, "axis", 1));
+  const bool blocked = int_attribute(*node, "block_size", 0) != 0;
+  std::optional<Tensor> usual;
+  if (!blocked)
+    usual = dequantize(*graph.constant(node->inputs[0]), *graph.constant(node->inputs[1]), zero_point,
+                       int_attribute(*node, "axis", 1));
+  if (usual) return usual;
+  std::vector<Tensor> inputs;  // blocks, f16 scales, short floats
+  for (const ValueId v : node->inputs) inputs.push_back(v == k_absent ? Tensor() : *graph.constant(v));
+  const Result<std::vector<Tensor>> odd = node->op->reference({graph, *node}, inputs);
+  return odd ? std::optional((*odd)[0]) : std::nullopt;
 }
 
 std::optional<std::vector<int64_t>> constant_ints(const Graph& graph, ValueId value) {

@@ -58,8 +58,7 @@ class CpuBackend : public Backend {
   Result<Done> run(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) override {
     const DefaultFloatEnv env;
     std::byte* const arena = static_cast<HostWorkspace&>(workspace).arena.get();
-    static_cast<const CpuProgram&>(program).run(arena, io, hooks, pool_);
-    return Done{};
+    return static_cast<const CpuProgram&>(program).run(arena, io, hooks, pool_);
   }
 
  private:

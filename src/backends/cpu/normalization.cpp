@@ -50,6 +50,8 @@ Result<PreparedStep> prepare_batch(const StepQuery& query, StepBuilder& builder)
 }
 
 std::string refuse_layer(const StepQuery& query) {
+  for (size_t i = 1; i < query.node.outputs.size(); ++i)
+    if (query.node.outputs[i] != k_absent) return "the outputs of mean and deviation";
   if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
   for (size_t i = 1; i < query.input_count(); ++i) {
     if (query.has_input(i) && !is_constant(query.graph, query.id(i)))

@@ -27,6 +27,10 @@ size_t index_in(const std::vector<ValueId>& list, ValueId v) {
   return static_cast<size_t>(std::find(list.begin(), list.end(), v) - list.begin());
 }
 
+bool any_supported(const std::vector<Tactic>& tactics) {
+  return std::any_of(tactics.begin(), tactics.end(), [](const Tactic& t) { return t.refused.empty(); });
+}
+
 using Clock = std::chrono::steady_clock;
 
 }  // namespace
@@ -36,6 +40,7 @@ std::vector<const StepDef*> steps_for(std::string_view op) {
   for (const OpStep& entry : k_steps) {
     if (entry.op == op) found.push_back(entry.step);
   }
+  found.push_back(&reference_step);
   return found;
 }
 
@@ -44,6 +49,7 @@ std::vector<Tactic> tactics_for(const StepQuery& query) {
   for (const StepDef* step : steps_for(query.node.op->name)) {
     const std::string family(step->family);
     std::string refused = step->refuse(query);
+    if (step == &reference_step && refused.empty() && any_supported(found)) refused = "there is a fast way";
     if (!refused.empty()) {
       found.push_back({family + " " + std::string(name(query.isa)), std::move(refused), 0});
     } else if (!step->variants) {
@@ -195,11 +201,12 @@ Result<Done> CpuProgram::prepare_output(size_t index, StepBuilder& builder, Isa 
   return Done{};
 }
 
-void CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
+Result<Done> CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
+  std::optional<Error> error;
   std::byte* const workspace = arena + align_up(arena_bytes_);
   if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
   const auto run_one = [&](const PreparedStep& step) {
-    if (step.run) step.run(RunContext(arena, io, workspace, align_up(step.scratch_bytes), pool));
+    if (step.run) step.run(RunContext(arena, io, workspace, align_up(step.scratch_bytes), pool, error));
   };
   Clock::time_point start = hooks.step_seconds ? Clock::now() : Clock::time_point();
   const auto count_time = [&](size_t step) {
@@ -211,9 +218,10 @@ void CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks
   for (const PreparedStep& step : bring_in_) run_one(step);
   for (size_t i = 0; i < steps_.size(); ++i) {
     run_one(steps_[i].prepared);
+    if (error) return *error;
     count_time(i);
     if (!hooks.tap && !hooks.value_tap) continue;
-    const RunContext context(arena, io, workspace, 0, pool);
+    const RunContext context(arena, io, workspace, 0, pool, error);
     for (const Tapped& tapped : steps_[i].taps) {
       TensorView view = tapped.view;
       view.data = context.at<std::byte>(tapped.place);
@@ -224,6 +232,7 @@ void CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks
   }
   for (const PreparedStep& step : take_out_) run_one(step);
   if (!steps_.empty()) count_time(steps_.size() - 1);
+  return Done{};
 }
 
 }  // namespace octet::cpu

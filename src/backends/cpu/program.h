@@ -30,7 +30,8 @@ class CpuProgram : public Program {
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
   size_t context_bytes() const override;
   /// arena: 64-byte aligned, context_bytes().
-  void run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
+  /// Errors: what a reference kernel refuses while it runs.
+  Result<Done> run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
 
  private:
   Result<Done> prepare_step(const Step& step, Isa isa, int threads);
@@ -46,7 +47,7 @@ class CpuProgram : public Program {
   size_t packed_bytes_ = 0, workspace_bytes_ = 0;
 };
 
-/// All rows of steps.def for this op, in order.
+/// All rows of steps.def for this op, in order, then the reference step.
 std::vector<const StepDef*> steps_for(std::string_view op);
 /// Every tactic for the node: families refused as a whole, and each way of the others.
 std::vector<Tactic> tactics_for(const StepQuery& query);

@@ -27,6 +27,12 @@ std::string refuse(const StepQuery& query) {
   for (const size_t i : {size_t{2}, size_t{3}}) {
     if (query.has_input(i) && !is_constant(query.graph, query.id(i))) return "scales or sizes are not constant";
   }
+  if (string_attribute(query.node, "mode", "nearest") == "cubic") return "cubic interpolation";
+  if (int_attribute(query.node, "antialias", 0) != 0) return "antialias";
+  if (has_attribute(query.node, "axes")) return "the attribute axes";
+  if (string_attribute(query.node, "keep_aspect_ratio_policy", "stretch") != "stretch") return "a kept aspect ratio";
+  if (int_attribute(query.node, "exclude_outside", 0) != 0) return "exclude_outside";
+  if (string_attribute(query.node, "coordinate_transformation_mode", "") == "tf_crop_and_resize") return "a crop";
   if (query.shape(0)->size() != 4) return "only images (a rank-4 input)";
   const Dims x = query.dims(0), y = query.output_dims();
   if (x[0] != y[0] || x[1] != y[1]) return "a batch or channel axis of another extent";

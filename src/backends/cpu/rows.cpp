@@ -9,7 +9,15 @@ StridedLoop element_loop(const Layout& y, std::initializer_list<const Layout*> i
   size_t operand = 0;
   all[operand++] = alike ? Dims{1} : y.strides;
   for (const Layout* x : inputs) all[operand++] = alike ? Dims{1} : broadcast_strides(x->dims, x->strides, y.dims);
-  const Dims dims = alike ? Dims{y.elements} : y.dims;
+  Dims dims = alike ? Dims{y.elements} : y.dims;
+  if (!alike && y.is_nhwc() && y.channels() == 1) {
+    // One channel lies pitch elements from pixel to pixel, but a row is written without gaps: it takes the padding
+    // along.
+    dims[1] = y.pitch();
+    all[0][1] = 1;
+    operand = 1;
+    for (const Layout* x : inputs) all[operand++][1] = x->is_nhwc() ? 1 : 0;
+  }
   if (operand == 2) return StridedLoop(dims, {all[0], all[1]});
   return StridedLoop(dims, {all[0], all[1], all[2]});
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,10 @@ struct Operand {
 /// Everything that differs from run to run.
 class RunContext {
  public:
-  RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, ThreadPool& pool)
-      : arena_(arena), io_(io), workspace_(workspace), scratch_bytes_(scratch_bytes), pool_(pool) {}
+  /// error: where a step that can fail leaves the first failure.
+  RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, ThreadPool& pool,
+             std::optional<Error>& error)
+      : arena_(arena), io_(io), workspace_(workspace), scratch_bytes_(scratch_bytes), pool_(pool), error_(error) {}
 
   template <class T>
   T* at(const Place& place) const {
@@ -57,6 +60,10 @@ class RunContext {
   template <class T>
   T* shared() const {
     return scratch<T>(pool_.threads());
+  }
+  /// Called by the step's own thread only.
+  void fail(Error error) const {
+    if (!error_) error_ = std::move(error);
   }
   int threads() const { return pool_.threads(); }
   ThreadPool& pool() const { return pool_; }
@@ -92,6 +99,7 @@ class RunContext {
   std::byte* workspace_;
   size_t scratch_bytes_;
   ThreadPool& pool_;
+  std::optional<Error>& error_;
 };
 
 /// A step ready to run: immutable, called from many contexts at once, with scratch and shared bytes of the context.
@@ -153,6 +161,9 @@ struct StepDef {
 #define OCTET_STEP(op, step) extern const StepDef step;
 #include "backends/cpu/steps.def"
 #undef OCTET_STEP
+
+/// The way of last resort, for every op: reference.cpp.
+extern const StepDef reference_step;
 
 /// Estimate of a step that is bound by memory: bytes of all inputs and outputs at 10 GB/s, and a microsecond to start.
 double streaming_cost_us(const StepQuery& query);

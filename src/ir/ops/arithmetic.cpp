@@ -1,5 +1,6 @@
-// Add, Sub, Mul, Div, Pow: two inputs of one dtype, broadcast as NumPy does. Source: ONNX operators Add, Sub, Mul and
-// Div, opset 14, and Pow, opset 15. Integers wrap around; their Div truncates. Pow's exponent may be of another dtype.
+// Add, Sub, Mul, Div, Mod, Pow: two inputs of one dtype, broadcast as NumPy does. Source: ONNX operators Add, Sub, Mul
+// and Div, opset 14, Mod, opset 13, and Pow, opset 15. Integers wrap around; their Div truncates. Mod has the sign of
+// the divisor, or with fmod=1 that of the dividend (floats ask for it). Pow's exponent may be of another dtype.
 #include "ir/ops/common.h"
 
 namespace octet {
@@ -47,6 +48,38 @@ Result<Tensors> div(const NodeContext& context, std::span<const Tensor> inputs) 
       for (const T b : inputs[1].as<T>())
         if (b == T{0}) return context.error("divides an integer by zero");
     return single(map_pairs<T, T>(context, inputs[0], inputs[1], inputs[0].dtype(), quotient<Wide<T>>));
+  });
+}
+
+constexpr std::string_view k_mod_attributes[] = {"fmod"};
+
+Result<ValueTypes> infer_mod(const NodeContext& context) {
+  if (is_float(context.dtype(0)) && int_attribute(context.node, "fmod", 0) == 0)
+    return context.error("floats need fmod=1");
+  return infer_broadcast(context);
+}
+
+template <class T>
+T remainder_of(T a, T b, bool truncates) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == T{0}) return T{0};  // the caller has refused it
+    if constexpr (std::is_signed_v<T>)
+      if (b == T{-1}) return T{0};  // the lowest % -1 overflows
+    const T rest = static_cast<T>(a % b);
+    return !truncates && rest != T{0} && (rest < T{0}) != (b < T{0}) ? static_cast<T>(rest + b) : rest;
+  } else {
+    return std::fmod(a, b);
+  }
+}
+
+Result<Tensors> mod(const NodeContext& context, std::span<const Tensor> inputs) {
+  const bool truncates = int_attribute(context.node, "fmod", 0) != 0;
+  return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) -> Result<Tensors> {
+    if constexpr (std::is_integral_v<T>)
+      for (const T b : inputs[1].as<T>())
+        if (b == T{0}) return context.error("divides an integer by zero");
+    return single(map_pairs<T, T>(context, inputs[0], inputs[1], inputs[0].dtype(),
+                                  [=](Wide<T> a, Wide<T> b) { return remainder_of(a, b, truncates); }));
   });
 }
 
@@ -112,6 +145,13 @@ const OpDef mul_op = {
 };
 
 const OpDef div_op = {.name = "Div", .min_inputs = 2, .max_inputs = 2, .infer = infer_broadcast, .reference = div};
+
+const OpDef mod_op = {.name = "Mod",
+                      .min_inputs = 2,
+                      .max_inputs = 2,
+                      .attributes = k_mod_attributes,
+                      .infer = infer_mod,
+                      .reference = mod};
 
 const OpDef pow_op = {.name = "Pow", .min_inputs = 2, .max_inputs = 2, .infer = infer_pow, .reference = pow_of};
 

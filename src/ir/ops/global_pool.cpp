@@ -1,5 +1,5 @@
-// GlobalAveragePool, GlobalMaxPool and the integer average: one value per channel, spatial extents become 1.
-// Source: ONNX operators of the same names, opset 1. QuantGlobalAveragePool: README.md form 4.
+// GlobalAveragePool, GlobalMaxPool, GlobalLpPool and the integer average: one value per channel, spatial extents
+// become 1. Source: ONNX operators of the same names, opset 1. QuantGlobalAveragePool: README.md form 4.
 #include <algorithm>
 
 #include "ir/ops/common.h"
@@ -9,6 +9,7 @@
 namespace octet {
 namespace {
 
+constexpr std::string_view k_lp_attributes[] = {"p"};
 constexpr std::string_view k_quant_attributes[] = {"x_scale", "x_zero_point", "y_scale", "y_zero_point", "to"};
 
 Result<std::optional<Shape>> global_shape(const NodeContext& context) {
@@ -64,6 +65,21 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
   return from_f32(context, inputs[0].dtype(), planes->first, y);
 }
 
+Result<Tensors> lp_reference(const NodeContext& context, std::span<const Tensor> inputs) {
+  Result<std::pair<Dims, int64_t>> planes = planes_of(context, inputs[0].dims());
+  if (!planes) return planes.error();
+  const auto p = static_cast<double>(std::max<int64_t>(int_attribute(context.node, "p", 2), 1));
+  const std::vector<double> x = to_doubles(inputs[0]);
+  const auto pixels = static_cast<size_t>(planes->second);
+  std::vector<double> y;
+  for (size_t at = 0; at < x.size(); at += pixels) {
+    double sum = 0;
+    for (size_t i = at; i < at + pixels; ++i) sum += std::pow(std::fabs(x[i]), p);
+    y.push_back(std::pow(sum, 1 / p));
+  }
+  return from_doubles(context, inputs[0].dtype(), planes->first, y);
+}
+
 Result<Tensors> quant_reference(const NodeContext& context, std::span<const Tensor> inputs) {
   Result<std::pair<Dims, int64_t>> planes = planes_of(context, inputs[0].dims());
   if (!planes) return planes.error();
@@ -92,6 +108,8 @@ const OpDef global_average_pool_op = {.name = "GlobalAveragePool",
                                       .reference = reference<false>,
                                       .quant = {.role = QuantRole::pool_average}};
 const OpDef global_max_pool_op = {.name = "GlobalMaxPool", .infer = infer, .reference = reference<true>};
+const OpDef global_lp_pool_op = {
+    .name = "GlobalLpPool", .attributes = k_lp_attributes, .infer = infer, .reference = lp_reference};
 const OpDef quant_global_average_pool_op = {.name = "QuantGlobalAveragePool",
                                             .attributes = k_quant_attributes,
                                             .infer = infer_quant,

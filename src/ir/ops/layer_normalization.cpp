@@ -1,8 +1,9 @@
 // LayerNormalization(x, scale, bias?): over all axes from axis on,
 //   y = (x - mean) / sqrt(variance + epsilon) * scale + bias
-// Source: ONNX operator LayerNormalization, opset 17; its outputs of mean and deviation serve training and are not
-// made. Evaluated in double and rounded once.
+// Outputs 1 and 2 are f32 (stash_type): the mean and 1 / sqrt(variance + epsilon), with extents of 1 on those axes.
+// Source: ONNX operator LayerNormalization, opset 17. Evaluated in double and rounded once.
 #include "ir/ops/common.h"
+#include "ir/ops/fused.h"
 
 namespace octet {
 namespace {
@@ -19,11 +20,16 @@ Result<ValueTypes> infer(const NodeContext& context) {
     if (both->size() != context.shape(0)->size())
       return context.error("input " + std::to_string(i) + " has a higher rank than x");
   }
-  if (context.shape(0)) {
-    Result<size_t> axis = normalized_axis(context, int_attribute(context.node, "axis", -1), context.shape(0)->size());
-    if (!axis) return axis.error();
-  }
-  return infer_same_float(context);
+  Result<ValueTypes> types = infer_same_float(context);
+  if (!types) return types;
+  types->resize(3, {DType::f32, {}});
+  if (!context.shape(0)) return types;
+  Result<size_t> axis = normalized_axis(context, int_attribute(context.node, "axis", -1), context.shape(0)->size());
+  if (!axis) return axis.error();
+  Shape statistics = *context.shape(0);
+  for (size_t d = *axis; d < statistics.size(); ++d) statistics[d] = Dim(1);
+  (*types)[1].shape = (*types)[2].shape = statistics;
+  return types;
 }
 
 /// scale or bias as double, spread over x's extents.
@@ -50,21 +56,25 @@ Result<Tensors> layer_normalization(const NodeContext& context, std::span<const 
   std::vector<double> v = to_doubles(x);
   const int64_t counted = *element_count(std::span(x.dims()).subspan(*axis));
   const auto row = static_cast<size_t>(counted);
+  std::vector<float> means, inverses;
   for (size_t start = 0; row > 0 && start < v.size(); start += row) {
     double sum = 0, squares = 0;
     for (size_t i = start; i < start + row; ++i) sum += v[i];
     const double mean = sum / static_cast<double>(row);
     for (size_t i = start; i < start + row; ++i) squares += (v[i] - mean) * (v[i] - mean);
     const double deviation = std::sqrt(squares / static_cast<double>(row) + epsilon);
+    means.push_back(static_cast<float>(mean));
+    inverses.push_back(static_cast<float>(1 / deviation));
     for (size_t i = start; i < start + row; ++i) v[i] = (v[i] - mean) / deviation * (*scale)[i] + (*bias)[i];
   }
-  return with_float_type(context, x.dtype(), [&]<class T>(T) -> Result<Tensors> {
-    Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(x.dtype(), x.dims());
-    if (!made) return made.error();
-    T* y = reinterpret_cast<T*>(made->second);
-    for (const double value : v) *y++ = static_cast<T>(static_cast<Wide<T>>(value));
-    return Tensors{std::move(made->first)};
-  });
+  Dims statistics = x.dims();
+  for (size_t d = *axis; d < statistics.size(); ++d) statistics[d] = 1;
+  Result<Tensors> made = from_doubles(context, x.dtype(), x.dims(), v);
+  if (!made) return made;
+  if (row == 0) means.assign(static_cast<size_t>(*element_count(statistics)), 0.0f), inverses = means;
+  made->push_back(f32_tensor(statistics, means));
+  made->push_back(f32_tensor(statistics, inverses));
+  return made;
 }
 
 }  // namespace
@@ -73,6 +83,7 @@ const OpDef layer_normalization_op = {
     .name = "LayerNormalization",
     .min_inputs = 2,
     .max_inputs = 3,
+    .outputs_max = 3,
     .attributes = k_attributes,
     .infer = infer,
     .reference = layer_normalization,

@@ -1,5 +1,8 @@
-// MaxPool, AveragePool and their integer form. Source: ONNX operators MaxPool-12, AveragePool-19.
+// MaxPool, AveragePool, LpPool and the integer average. Source: ONNX operators MaxPool-12, AveragePool-19, LpPool-18.
 //   MaxPool: maximum over the taps inside the input, on numbers and on codes (order is kept by any positive scale).
+//   Output 1: the index of the (first) maximum in x, counted over all of x; with storage_order=1 the spatial axes count
+//   with the first one innermost.
+//   LpPool: (sum |x|^p)^(1/p) over the taps inside the input.
 //   AveragePool: sum over the taps inside the input / count; count = taps inside the input, or inside the padded input
 //   with count_include_pad. QuantAveragePool: README.md form 4.
 #include <algorithm>
@@ -15,6 +18,8 @@ constexpr std::string_view k_max_attributes[] = {"auto_pad", "ceil_mode",     "d
                                                  "pads",     "storage_order", "strides"};
 constexpr std::string_view k_average_attributes[] = {
     "auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"};
+constexpr std::string_view k_lp_attributes[] = {"auto_pad", "ceil_mode", "dilations", "kernel_shape",
+                                                "p",        "pads",      "strides"};
 constexpr std::string_view k_quant_attributes[] = {"auto_pad",     "ceil_mode", "count_include_pad", "dilations",
                                                    "kernel_shape", "pads",      "strides",           "x_scale",
                                                    "x_zero_point", "y_scale",   "y_zero_point",      "to"};
@@ -94,17 +99,24 @@ void for_each_window(const PoolGeometry& g, int64_t planes, Visit visit, Finish 
 }
 
 Result<ValueTypes> infer_max(const NodeContext& context) {
-  if (int_attribute(context.node, "storage_order", 0) != 0)
-    return context.error("storage_order 1 (column-major indices) is not supported", ErrorCode::unsupported);
+  if (context.dtype(0) == DType::boolean) return context.error("is not defined for bool");
   Result<std::optional<Shape>> y = pool_shape(context, context.shape(0));
   if (!y) return y.error();
-  return typed(context, std::move(*y));
+  return ValueTypes{{context.dtype(0), *y}, {DType::s64, *y}};
+}
+
+/// The index with the first spatial axis innermost.
+int64_t column_major(const PoolGeometry& g, int64_t index) {
+  const auto& [d, h, w] = g.axes;
+  const int64_t plane = d.in * h.in * w.in, at = index % plane;
+  return index - at + at / (h.in * w.in) + (at / w.in % h.in + at % w.in * h.in) * d.in;
 }
 
 Result<Tensors> max_pool(const NodeContext& context, std::span<const Tensor> inputs) {
   Result<PoolGeometry> g = pool_geometry(context, inputs[0].dims());
   if (!g) return g.error();
   const int64_t planes = inputs[0].dims()[0] * inputs[0].dims()[1];
+  const bool by_columns = int_attribute(context.node, "storage_order", 0) != 0;
   return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) -> Result<Tensors> {
     Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(inputs[0].dtype(), g->y_dims);
     if (!made) return made.error();
@@ -114,17 +126,24 @@ Result<Tensors> max_pool(const NodeContext& context, std::span<const Tensor> inp
     Wide<T> lowest = std::numeric_limits<Wide<T>>::lowest();
     if constexpr (std::is_floating_point_v<Wide<T>>) lowest = -std::numeric_limits<Wide<T>>::infinity();
     Wide<T> best = lowest;
+    int64_t best_at = -1;
+    std::vector<int64_t> indices;
     for_each_window(
         *g, planes,
         [&](int64_t i) {
           const auto v = static_cast<Wide<T>>(x[static_cast<size_t>(i)]);
-          if (v > best || v != v) best = v;  // a NaN stays
+          if (v > best || v != v || best_at < 0) {  // a NaN stays
+            best = v;
+            best_at = i;
+          }
         },
         [&](int64_t, int64_t) {
           *y++ = static_cast<T>(best);
+          indices.push_back(by_columns && best_at >= 0 ? column_major(*g, best_at) : best_at);
           best = lowest;
+          best_at = -1;
         });
-    return Tensors{std::move(made->first)};
+    return Tensors{std::move(made->first), s64_tensor(g->y_dims, indices)};
   });
 }
 
@@ -150,6 +169,28 @@ Result<Tensors> average_pool(const NodeContext& context, std::span<const Tensor>
         sum = 0;
       });
   return from_f32(context, inputs[0].dtype(), g->y_dims, y);
+}
+
+Result<ValueTypes> infer_lp(const NodeContext& context) {
+  if (int_attribute(context.node, "p", 2) < 1) return context.error("p is below 1");
+  return infer_average(context);
+}
+
+Result<Tensors> lp_pool(const NodeContext& context, std::span<const Tensor> inputs) {
+  Result<PoolGeometry> g = pool_geometry(context, inputs[0].dims());
+  if (!g) return g.error();
+  const auto p = static_cast<double>(int_attribute(context.node, "p", 2));
+  const std::vector<double> x = to_doubles(inputs[0]);
+  std::vector<double> y;
+  double sum = 0;
+  for_each_window(
+      *g, inputs[0].dims()[0] * inputs[0].dims()[1],
+      [&](int64_t i) { sum += std::pow(std::fabs(x[static_cast<size_t>(i)]), p); },
+      [&](int64_t, int64_t) {
+        y.push_back(std::pow(sum, 1 / p));
+        sum = 0;
+      });
+  return from_doubles(context, inputs[0].dtype(), g->y_dims, y);
 }
 
 Result<ValueTypes> infer_quant_average(const NodeContext& context) {
@@ -193,6 +234,7 @@ Result<Tensors> quant_average_pool(const NodeContext& context, std::span<const T
 }  // namespace
 
 const OpDef max_pool_op = {.name = "MaxPool",
+                           .outputs_max = 2,
                            .attributes = k_max_attributes,
                            .infer = infer_max,
                            .reference = max_pool,
@@ -203,6 +245,8 @@ const OpDef average_pool_op = {.name = "AveragePool",
                                .infer = infer_average,
                                .reference = average_pool,
                                .quant = {.role = QuantRole::pool_average}};
+
+const OpDef lp_pool_op = {.name = "LpPool", .attributes = k_lp_attributes, .infer = infer_lp, .reference = lp_pool};
 
 const OpDef quant_average_pool_op = {.name = "QuantAveragePool",
                                      .attributes = k_quant_attributes,

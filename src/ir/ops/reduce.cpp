@@ -1,8 +1,9 @@
-// ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare(x, axes?): over the
+// ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare, ReduceLogSum,
+// ReduceLogSumExp(x, axes?): over the
 // given axes, or all of them without axes (none with noop_with_empty_axes). keepdims (default 1) leaves extents of 1.
 // Source: ONNX operators of the same names, opset 18. Floats accumulate in double and round once; integers wrap, and
-// their mean truncates. Max and Min give NaN where one is. Over no element at all: sum 0, product 1, mean NaN
-// (integers: 0), max the lowest and min the largest value (floats: infinities).
+// their mean, root and logarithm truncate. Max and Min give NaN where one is, and take bool. Over no element at all:
+// sum 0, product 1, mean NaN (integers: 0), max the lowest and min the largest value (floats: infinities).
 #include <algorithm>
 
 #include "ir/ops/common.h"
@@ -26,7 +27,8 @@ Result<Axes> reduced_axes(const NodeContext& context, std::span<const int64_t> a
 Result<ValueTypes> infer(const NodeContext& context) {
   Result<std::optional<std::vector<int64_t>>> axes = constant_ints(context, 1);
   if (!axes) return axes.error();
-  if (context.dtype(0) == DType::boolean) return context.error("is not defined for bool");
+  const bool ordered = is_op(context.node, "ReduceMax") || is_op(context.node, "ReduceMin");
+  if (context.dtype(0) == DType::boolean && !ordered) return context.error("is not defined for bool");
   if (!context.shape(0)) return typed(context);
   const Shape& x = *context.shape(0);
   const bool keep = int_attribute(context.node, "keepdims", 1) != 0;
@@ -113,10 +115,28 @@ struct MinRule {
   static S finish(S a, int64_t) { return a; }
 };
 
+template <class T>
+struct LogSumRule : SumRule<T> {
+  using S = Sum<T>;
+  static S finish(S a, int64_t) { return static_cast<S>(std::log(static_cast<double>(a))); }
+};
+/// Carries log(sum e^x) from element to element, so that nothing overflows.
+template <class T>
+struct LogSumExpRule {
+  using S = double;
+  static S start() { return -std::numeric_limits<S>::infinity(); }
+  static S join(S a, S b) {
+    const S high = a > b ? a : b, low = a > b ? b : a;
+    if (high == low || std::isinf(high)) return high == low ? high + std::log(2.0) : high;
+    return high + std::log1p(std::exp(low - high));
+  }
+  static S finish(S a, int64_t) { return a; }
+};
+
 /// Walks x once; each element joins the accumulator that its kept indices name.
 template <template <class> class Rule, class T>
 Result<Tensor> reduce_tensor(const Tensor& x, const Axes& reduced, bool keep) {
-  using S = Sum<T>;
+  using S = typename Rule<T>::S;
   Dims kept, out;
   for (size_t i = 0; i < x.rank(); ++i) {
     kept.push_back(reduced[i] ? 1 : x.dims()[i]);
@@ -148,6 +168,7 @@ Result<Tensors> reduce(const NodeContext& context, std::span<const Tensor> input
   Result<Axes> reduced = reduced_axes(context, axes, inputs[0].rank());
   if (!reduced) return reduced.error();
   const bool keep = int_attribute(context.node, "keepdims", 1) != 0;
+  if (inputs[0].dtype() == DType::boolean) return single(reduce_tensor<Rule, uint8_t>(inputs[0], *reduced, keep));
   return with_number_type(context, inputs[0].dtype(),
                           [&]<class T>(T) { return single(reduce_tensor<Rule, T>(inputs[0], *reduced, keep)); });
 }
@@ -170,6 +191,8 @@ const OpDef reduce_min_op = reduction("ReduceMin", reduce<MinRule>);
 const OpDef reduce_prod_op = reduction("ReduceProd", reduce<ProductRule>);
 const OpDef reduce_l1_op = reduction("ReduceL1", reduce<L1Rule>);
 const OpDef reduce_l2_op = reduction("ReduceL2", reduce<L2Rule>);
+const OpDef reduce_log_sum_op = reduction("ReduceLogSum", reduce<LogSumRule>);
+const OpDef reduce_log_sum_exp_op = reduction("ReduceLogSumExp", reduce<LogSumExpRule>);
 const OpDef reduce_sum_square_op = reduction("ReduceSumSquare", reduce<SumSquareRule>);
 
 }  // namespace octet

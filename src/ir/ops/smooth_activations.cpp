@@ -1,8 +1,10 @@
-// Activations that stay float: Gelu, Elu, Selu, Softplus, Mish, PRelu. Source: ONNX operators Gelu-20, Elu-6, Selu-6,
-// Softplus-1, Mish-18, PRelu-16. Evaluated in double and rounded once.
+// Activations that stay float: Gelu, Elu, Selu, Celu, Softplus, Softsign, Mish, ThresholdedRelu, PRelu. Source: ONNX
+// operators Gelu-20, Elu-6, Selu-6, Celu-12, Softplus-1, Softsign-1, Mish-18, ThresholdedRelu-10, PRelu-16. Evaluated
+// in double and rounded once.
 //   Gelu: x/2 (1 + erf(x / sqrt 2)), or with approximate="tanh": x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 //   Elu: x < 0 ? alpha (e^x - 1) : x          Selu: gamma (x < 0 ? alpha (e^x - 1) : x)
 //   Softplus: ln(1 + e^x)                      Mish: x tanh(softplus(x))
+//   Celu: max(x, 0) + min(0, alpha (e^(x / alpha) - 1))   Softsign: x / (1 + |x|)   ThresholdedRelu: x > alpha ? x : 0
 //   PRelu: x < 0 ? x * slope : x, slope broadcast to x
 #include <algorithm>
 #include <numbers>
@@ -57,6 +59,21 @@ Result<Tensors> softplus_reference(const NodeContext& context, std::span<const T
   return map_doubles(context, inputs[0], softplus);
 }
 
+Result<Tensors> celu(const NodeContext& context, std::span<const Tensor> inputs) {
+  const double alpha = float_attribute(context.node, "alpha", 1.0f);
+  return map_doubles(context, inputs[0],
+                     [=](double x) { return std::max(x, 0.0) + std::min(0.0, alpha * std::expm1(x / alpha)); });
+}
+
+Result<Tensors> softsign(const NodeContext& context, std::span<const Tensor> inputs) {
+  return map_doubles(context, inputs[0], [](double x) { return x / (1 + std::fabs(x)); });
+}
+
+Result<Tensors> thresholded_relu(const NodeContext& context, std::span<const Tensor> inputs) {
+  const double alpha = float_attribute(context.node, "alpha", 1.0f);
+  return map_doubles(context, inputs[0], [=](double x) { return x > alpha ? x : 0.0; });
+}
+
 Result<Tensors> mish(const NodeContext& context, std::span<const Tensor> inputs) {
   return map_doubles(context, inputs[0], [](double x) { return x * std::tanh(softplus(x)); });
 }
@@ -90,6 +107,10 @@ const OpDef elu_op = {.name = "Elu", .attributes = k_alpha, .infer = infer_same_
 const OpDef selu_op = {.name = "Selu", .attributes = k_alpha_gamma, .infer = infer_same_float, .reference = selu};
 const OpDef softplus_op = {.name = "Softplus", .infer = infer_same_float, .reference = softplus_reference};
 const OpDef mish_op = {.name = "Mish", .infer = infer_same_float, .reference = mish};
+const OpDef celu_op = {.name = "Celu", .attributes = k_alpha, .infer = infer_same_float, .reference = celu};
+const OpDef softsign_op = {.name = "Softsign", .infer = infer_same_float, .reference = softsign};
+const OpDef thresholded_relu_op = {
+    .name = "ThresholdedRelu", .attributes = k_alpha, .infer = infer_same_float, .reference = thresholded_relu};
 const OpDef prelu_op = {.name = "PRelu", .min_inputs = 2, .max_inputs = 2, .infer = infer_prelu, .reference = prelu};
 
 }  // namespace octet

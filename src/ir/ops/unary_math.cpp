@@ -1,5 +1,6 @@
 // Element-wise functions of one input. Source: ONNX operators of the same names, opset 13. f16 and bf16 compute as
-// float and round once. Round takes ties to even. Neg and Abs also take integers and wrap at the lowest one.
+// float and round once. Round takes ties to even. Neg, Abs and Sign also take integers; Neg and Abs wrap at the lowest
+// one.
 #include "ir/ops/common.h"
 
 namespace octet {
@@ -53,6 +54,15 @@ Result<Tensors> abs_of(const NodeContext& context, std::span<const Tensor> input
   });
 }
 
+Result<Tensors> sign_of(const NodeContext& context, std::span<const Tensor> inputs) {
+  return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) {
+    return single(map_elements<T>(inputs[0], [](Wide<T> x) {
+      if (x != x) return x;  // NaN stays
+      return static_cast<Wide<T>>(x > 0 ? 1 : x < 0 ? -1 : 0);
+    }));
+  });
+}
+
 }  // namespace
 
 const OpDef sqrt_op = {.name = "Sqrt", .infer = infer_same_float, .reference = sqrt_of};
@@ -64,6 +74,7 @@ const OpDef floor_op = {.name = "Floor", .infer = infer_same_float, .reference =
 const OpDef ceil_op = {.name = "Ceil", .infer = infer_same_float, .reference = ceil_of};
 const OpDef round_op = {.name = "Round", .infer = infer_same_float, .reference = round_of};
 const OpDef neg_op = {.name = "Neg", .infer = infer_same, .reference = neg_of};
+const OpDef sign_op = {.name = "Sign", .infer = infer_same, .reference = sign_of};
 const OpDef abs_op = {.name = "Abs", .infer = infer_same, .reference = abs_of};
 
 }  // namespace octet

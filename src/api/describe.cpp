@@ -1,0 +1,136 @@
+// Pages of the docs that are printed from the code's own lists.
+
+#include <algorithm>
+
+#include "backends/cpu/program.h"
+#include "ir/op.h"
+#include "octet/tasks.h"
+
+namespace octet {
+namespace {
+
+constexpr DType k_dtypes[] = {DType::f32,      DType::f64,        DType::f16,     DType::bf16,       DType::s8,
+                              DType::u8,       DType::s16,        DType::u16,     DType::s32,        DType::u32,
+                              DType::s64,      DType::u64,        DType::boolean, DType::s4,         DType::u4,
+                              DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2,  DType::f8e5m2fnuz, DType::f4e2m1};
+
+/// Does inference take this dtype as input 0, and some dtype for the inputs behind it?
+bool takes(const OpDef& op, DType dtype) {
+  for (const DType others : {dtype, DType::s64, DType::f32, DType::boolean}) {
+    for (const bool s32_indices : {false, true}) {
+      Graph graph;
+      Node node{&op, "n", {}, {}, {}};
+      const int inputs = std::max(op.min_inputs, 1);
+      for (int i = 0; i < inputs; ++i) {
+        const DType d = i == 0 ? dtype : s32_indices && i == 1 ? DType::s64 : others;
+        node.inputs.push_back(graph.add_value("x" + std::to_string(i), d));
+      }
+      for (int i = 0; i < std::max(op.outputs_min, 1); ++i)
+        node.outputs.push_back(graph.add_value("y" + std::to_string(i)));
+      if (op.name == "Cast") node.attributes["to"] = std::string("f32");
+      if (op.name == "Mod") node.attributes["fmod"] = int64_t{1};
+      if (op.name == "LRN") node.attributes["size"] = int64_t{1};
+      if (op.name == "GroupNormalization") node.attributes["num_groups"] = int64_t{1};
+      if (op.name == "Einsum") node.attributes["equation"] = std::string("i->i");
+      if (op.name == "DepthToSpace" || op.name == "SpaceToDepth") node.attributes["blocksize"] = int64_t{1};
+      if (infer_node(graph, node)) return true;
+    }
+  }
+  return false;
+}
+
+std::string dtypes_text(const OpDef& op) {
+  std::vector<DType> taken;
+  for (const DType dtype : k_dtypes)
+    if (takes(op, dtype)) taken.push_back(dtype);
+  const auto has = [&](DType d) { return std::find(taken.begin(), taken.end(), d) != taken.end(); };
+  std::string text;
+  const auto group = [&](std::string_view word, std::initializer_list<DType> members) {
+    if (!std::all_of(members.begin(), members.end(), has)) return;
+    text += (text.empty() ? "" : ", ") + std::string(word);
+    for (const DType d : members) std::erase(taken, d);
+  };
+  group("floats", {DType::f32, DType::f64, DType::f16, DType::bf16});
+  group("integers", {DType::s8, DType::u8, DType::s16, DType::u16, DType::s32, DType::u32, DType::s64, DType::u64});
+  group("4 bit", {DType::s4, DType::u4});
+  group("short floats", {DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz, DType::f4e2m1});
+  for (const DType d : std::vector<DType>(taken)) text += (text.empty() ? "" : ", ") + std::string(name(d));
+  return text;
+}
+
+std::string since(std::string_view op) {
+#define OCTET_ONNX_SINCE(listed, opset) \
+  if (op == #listed) return std::to_string(opset);
+#include "onnx/since.def"
+#undef OCTET_ONNX_SINCE
+  return "7";
+}
+
+std::string limit(std::string_view op) {
+#define OCTET_OP_LIMIT(listed, text) \
+  if (op == #listed) return text;
+#include "api/op_limits.def"
+#undef OCTET_OP_LIMIT
+  return "";
+}
+
+/// The fast families for the op; "reference" where there is none.
+std::string cpu_text(std::string_view op) {
+  std::string text;
+  for (const cpu::StepDef* step : cpu::steps_for(op)) {
+    if (step == &cpu::reference_step) continue;
+    const std::string family(step->family);
+    if (text.find(family) == std::string::npos) text += (text.empty() ? "" : ", ") + family;
+  }
+  return text.empty() ? "reference" : text;
+}
+
+std::string int8_text(const OpDef& op) {
+  switch (op.quant.role) {
+    case QuantRole::weighted: return "integer layer, constant weight";
+    case QuantRole::add: return "integer layer";
+    case QuantRole::mul: return "integer layer";
+    case QuantRole::pool_average: return "integer layer";
+    case QuantRole::same_scale: return "moves codes";
+    case QuantRole::shared_scale: return "moves codes of one scale";
+    case QuantRole::activation: return "fused, or a table of 256 codes";
+    default: return "";
+  }
+}
+
+std::string ops_page() {
+  std::string text =
+      "# Ops\n\nPrinted by `octet --describe ops`; a test fails when this page differs. Every op runs on `ref`. On "
+      "`cpu` an op runs by "
+      "the families named\n(f32 unless the name says otherwise) where its dtypes and shapes fit them, and by its "
+      "reference kernel "
+      "on dense copies else; `octet inspect` says\nwhich for each layer. INT8: what becomes of the op between "
+      "QuantizeLinear and "
+      "DequantizeLinear. Opsets are those of ai.onnx that are read;\na newer one is refused. dtypes are those of input "
+      "0: floats = "
+      "f32 f64 f16 bf16, integers = 8 to 64 bits.\n\n| op | opsets | dtypes | cpu | INT8 | limits |\n| --- | --- | --- "
+      "| --- | --- | --- |\n";
+  std::vector<const OpDef*> ops(all_ops().begin(), all_ops().end());
+  std::sort(ops.begin(), ops.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
+  for (const OpDef* op : ops) {
+    if (!op->is_onnx) continue;
+    text += "| " + std::string(op->name) + " | " + since(op->name) + " to 23 | " + dtypes_text(*op) + " | " +
+            cpu_text(op->name) + " | " + int8_text(*op) + " | " + limit(op->name) + " |\n";
+  }
+  text +=
+      "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize), QLinearConv, QLinearMatMul and "
+      "ONNX "
+      "Runtime's QGemm, QLinear*\nand FusedConv (their Q/DQ form).\n\n## octet's own\n\n| op | cpu |\n| --- | --- |\n";
+  for (const OpDef* op : ops)
+    if (!op->is_onnx) text += "| " + std::string(op->name) + " | " + cpu_text(op->name) + " |\n";
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> describe(const std::string& topic) {
+  if (topic == "ops") return ops_page();
+  return Error{ErrorCode::bad_argument, "--describe " + topic + ": unknown; this version describes ops"};
+}
+
+}  // namespace octet
