@@ -9,6 +9,8 @@
 namespace octet {
 namespace {
 
+constexpr int64_t k_last_ir_version = 11;
+
 Error bad(std::string text) { return Error{ErrorCode::bad_model, std::move(text)}; }
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
@@ -157,21 +159,26 @@ Result<ValueId> Importer::define(std::string_view value_name, const std::string&
   return id;
 }
 
+Result<Done> Importer::define_constant(std::string_view value_name, Tensor tensor, const std::string& place) {
+  const Result<ValueId> id = define(value_name, place);
+  if (!id) return id.error();
+  Value& made = graph_.value(*id);
+  made.dtype = tensor.dtype();
+  made.shape = to_shape(tensor.dims());
+  made.constant = std::move(tensor);
+  return Done{};
+}
+
 Result<Done> Importer::read_initializers() {
-  if (model_.graph.sparse_initializers > 0)
-    return Error{ErrorCode::unsupported,
-                 "the file holds sparse initializers, which octet does not read; store them dense"};
-  for (const ByteSpan message : model_.graph.initializers) {
-    Result<std::pair<std::string, Tensor>> read = tensors_.read(message);
+  const auto keep = [&](Result<std::pair<std::string, Tensor>> read) -> Result<Done> {
     if (!read) return within("initializer", read.error());
     if (read->first.empty()) return bad("an initializer has no name");
-    const Result<ValueId> id = define(read->first, "an initializer");
-    if (!id) return id.error();
-    Value& made = graph_.value(*id);
-    made.dtype = read->second.dtype();
-    made.shape = to_shape(read->second.dims());
-    made.constant = std::move(read->second);
-  }
+    return define_constant(read->first, std::move(read->second), "an initializer");
+  };
+  for (const ByteSpan message : model_.graph.initializers)
+    if (Result<Done> ok = keep(tensors_.read(message)); !ok) return ok;
+  for (const ByteSpan message : model_.graph.sparse_initializers)
+    if (Result<Done> ok = keep(tensors_.read_sparse(message)); !ok) return ok;
   return Done{};
 }
 
@@ -217,7 +224,7 @@ Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
   ForeignNode node;
   node.op = proto.op_type;
   node.name = proto.name;
-  node.opset = info_.opset;
+  node.opset = proto.opset != 0 ? proto.opset : info_.opset;
   if (!node.name.empty() && !node_names_.emplace(node.name, 0).second) {
     const std::string taken = node.name;
     while (!node_names_.emplace(node.name, 0).second) node.name = taken + "_" + std::to_string(++node_names_[taken]);
@@ -243,19 +250,19 @@ Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
   return node;
 }
 
-Result<Done> Importer::read_nodes() {
-  for (const ProtoNode& proto : model_.graph.nodes) {
+Result<Done> Importer::import_nodes(const ProtoGraph& graph) {
+  for (const ProtoNode& proto : graph.nodes) {
     for (const std::string_view output : proto.outputs) {
       if (output.empty()) continue;
       const Result<ValueId> id = define(output, place_of(proto));
       if (!id) return id.error();
     }
   }
-  const Result<std::vector<size_t>> order = topological_order(model_.graph);
+  const Result<std::vector<size_t>> order = topological_order(graph);
   if (!order) return order.error();
   if (!std::is_sorted(order->begin(), order->end())) note("the nodes were not in topological order; sorted");
   for (const size_t n : *order) {
-    const ProtoNode& proto = model_.graph.nodes[n];
+    const ProtoNode& proto = graph.nodes[n];
     const auto is_broken = [&](std::string_view v) { return broken_.contains(v); };
     if (std::any_of(proto.inputs.begin(), proto.inputs.end(), is_broken))
       broken_.insert(proto.outputs.begin(), proto.outputs.end());
@@ -267,6 +274,7 @@ Result<Done> Importer::read_nodes() {
 }
 
 Result<Done> Importer::read_node(const ProtoNode& proto) {
+  if (proto.op_type == "If" && (proto.domain.empty() || proto.domain == "ai.onnx")) return import_if(proto);
   Result<ForeignNode> node = foreign_node(proto);
   if (!node) return node.error();
   if (is_operator_form(proto.op_type)) info_.operator_forms.emplace_back(std::string(proto.name), proto.op_type);
@@ -366,14 +374,21 @@ Result<OnnxModel> Importer::run() {
   info_.ir_version = model_.ir_version;
   info_.opset = *opset;
   info_.producer = model_.producer;
+  if (model_.ir_version > k_last_ir_version)
+    return Error{ErrorCode::unsupported, "the file is of IR version " + std::to_string(model_.ir_version) +
+                                             "; octet reads up to " + std::to_string(k_last_ir_version) +
+                                             " (save it with an older release of onnx)"};
   if (Result<Done> ok = refuse_unknown(model_, *opset); !ok) return ok.error();
   graph_.name = model_.graph.name;
-  for (const ProtoNode& node : model_.graph.nodes) read_names_.insert(node.inputs.begin(), node.inputs.end());
+  for (const ProtoNode& node : model_.graph.nodes) {
+    read_names_.insert(node.inputs.begin(), node.inputs.end());
+    for (const std::string_view name : names_read_inside(node)) read_names_.insert(name);
+  }
   for (const ProtoValue& output : model_.graph.outputs) read_names_.insert(output.name);
   read_stored_types();
   if (Result<Done> ok = read_initializers(); !ok) return ok.error();
   if (Result<Done> ok = read_inputs(); !ok) return ok.error();
-  if (Result<Done> ok = read_nodes(); !ok) problems_.push_back(ok.error());
+  if (Result<Done> ok = import_nodes(model_.graph); !ok) problems_.push_back(ok.error());
   if (Result<Done> ok = read_outputs(); !ok) problems_.push_back(ok.error());
   if (!problems_.empty()) return joined(problems_);
   for (const auto& [key, value] : model_.metadata)

@@ -2,6 +2,8 @@
 // ProtoModel -> Graph. What a file says differently from the IR (older opsets, other spellings) is converted by one
 // function per oddity (map.def); everything else goes straight to Importer::emit.
 
+#include <deque>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -61,7 +63,13 @@ class Importer {
   Result<Done> read_initializers();
   Result<Done> read_inputs();
   void read_stored_types();
-  Result<Done> read_nodes();
+  /// The nodes of the graph or of a chosen branch, in topological order.
+  Result<Done> import_nodes(const ProtoGraph& graph);
+  Result<Done> import_if(const ProtoNode& proto);
+  Result<Done> import_branch(const ProtoNode& proto, ByteSpan message);
+  /// The value's elements when they are constants, or follow from constants and known shapes.
+  std::optional<Tensor> known(ValueId v, int depth) const;
+  Result<Done> define_constant(std::string_view value_name, Tensor tensor, const std::string& place);
   Result<Done> read_outputs();
   Result<ForeignNode> foreign_node(const ProtoNode& proto);
   Result<Done> read_node(const ProtoNode& proto);
@@ -86,12 +94,21 @@ class Importer {
   std::unordered_map<std::string, int64_t> node_names_;                   // with the last number put behind the name
   std::unordered_set<std::string_view> read_names_;                       // read by a node or a graph output
   std::unordered_set<ValueId> used_;
+  std::deque<ProtoGraph> branches_;                                   // of Ifs, as names point into them
+  std::deque<std::string> texts_;                                     // names of values inside them
+  std::vector<std::map<std::string_view, std::string_view>> scopes_;  // by open branch: inner name, unique name
 };
 
 /// The opset of ai.onnx; an Error when it is missing or outside 7..23.
 Result<int64_t> default_opset(const ProtoModel& model);
 /// One Error for all nodes that octet cannot read: unknown ops, foreign domains, local functions.
 Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset);
+/// Puts the nodes of the file's functions in the place of the nodes that call them.
+Result<Done> inline_functions(ProtoModel& model, const std::byte* origin);
+/// Name and GraphProto of the node's attributes that are graphs.
+std::vector<std::pair<std::string_view, ByteSpan>> subgraphs_of(const ProtoNode& node);
+/// Names that nodes and outputs of the node's subgraphs read, those from outside among them.
+std::vector<std::string_view> names_read_inside(const ProtoNode& node, int depth = 0);
 /// Indices of graph.nodes, each after the makers of its inputs, otherwise in the file's order; an Error names a node on
 /// a cycle.
 Result<std::vector<size_t>> topological_order(const ProtoGraph& graph);

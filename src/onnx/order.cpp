@@ -22,7 +22,9 @@ size_t node_on_cycle(const ProtoGraph& graph, const Makers& makers, const std::v
   size_t at = 0;
   while (missing[at] == 0) ++at;
   for (size_t step = 0; step < graph.nodes.size(); ++step) {
-    for (const std::string_view input : graph.nodes[at].inputs) {
+    std::vector<std::string_view> read = names_read_inside(graph.nodes[at]);
+    read.insert(read.end(), graph.nodes[at].inputs.begin(), graph.nodes[at].inputs.end());
+    for (const std::string_view input : read) {
       const size_t maker = maker_of(makers, input);
       if (maker == k_nobody || missing[maker] == 0) continue;
       at = maker;
@@ -44,7 +46,9 @@ Result<std::vector<size_t>> topological_order(const ProtoGraph& graph) {
   std::vector<std::vector<size_t>> readers(count);
   std::priority_queue<size_t, std::vector<size_t>, std::greater<>> ready;
   for (size_t n = 0; n < count; ++n) {
-    for (const std::string_view input : graph.nodes[n].inputs) {
+    std::vector<std::string_view> read = names_read_inside(graph.nodes[n]);
+    read.insert(read.end(), graph.nodes[n].inputs.begin(), graph.nodes[n].inputs.end());
+    for (const std::string_view input : read) {
       const size_t maker = maker_of(makers, input);
       if (maker == k_nobody) continue;
       ++missing[n];

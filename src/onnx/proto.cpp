@@ -11,6 +11,7 @@ class Parser {
  public:
   explicit Parser(ByteSpan file) : file_(file) {}
   Result<ProtoModel> run();
+  Result<ProtoGraph> run_graph(ByteSpan message);
 
  private:
   ProtoGraph graph(ByteSpan message);
@@ -20,6 +21,7 @@ class Parser {
   void tensor_type(ByteSpan message, ProtoValue& out);
   Dim dim(ByteSpan message, std::string_view value_name);
   ProtoFunction function(ByteSpan message);
+  std::pair<std::string_view, int64_t> opset(ByteSpan message);
 
   WireReader open(ByteSpan message, std::string_view what) const { return WireReader(message, file_.data(), what); }
   void note_failure(const WireReader& in) {
@@ -102,6 +104,7 @@ ProtoNode Parser::node(ByteSpan message) {
       case field::name: out.name = in.text(); break;
       case field::op_type: out.op_type = in.text(); break;
       case field::domain: out.domain = in.text(); break;
+      case field::overload: out.overload = in.text(); break;
       case field::attribute: out.attributes.push_back(in.bytes()); break;
       default: break;
     }
@@ -122,7 +125,7 @@ ProtoGraph Parser::graph(ByteSpan message) {
       case field::input: out.inputs.push_back(value(in.bytes())); break;
       case field::output: out.outputs.push_back(value(in.bytes())); break;
       case field::value_info: out.value_info.push_back(value(in.bytes())); break;
-      case field::sparse_initializer: ++out.sparse_initializers; break;
+      case field::sparse_initializer: out.sparse_initializers.push_back(in.bytes()); break;
       default: break;
     }
   }
@@ -135,10 +138,39 @@ ProtoFunction Parser::function(ByteSpan message) {
   WireReader in = open(message, "function");
   ProtoFunction out;
   while (in.next()) {
-    if (in.number() == field::name) out.name = in.text();
-    if (in.number() == field::domain) out.domain = in.text();
+    switch (in.number()) {
+      case field::name: out.name = in.text(); break;
+      case field::domain: out.domain = in.text(); break;
+      case field::overload: out.overload = in.text(); break;
+      case field::input: out.inputs.push_back(in.text()); break;
+      case field::output: out.outputs.push_back(in.text()); break;
+      case field::node: out.nodes.push_back(node(in.bytes())); break;
+      case field::attribute_proto: out.defaults.push_back(in.bytes()); break;
+      case field::opset_import:
+        if (const auto [domain, version] = opset(in.bytes()); domain.empty() || domain == "ai.onnx")
+          out.opset = version;
+        break;
+      default: break;
+    }
   }
   note_failure(in);
+  return out;
+}
+
+std::pair<std::string_view, int64_t> Parser::opset(ByteSpan message) {
+  WireReader in = open(message, "opset import");
+  std::pair<std::string_view, int64_t> row;
+  while (in.next()) {
+    if (in.number() == onnx_field::opset::domain) row.first = in.text();
+    if (in.number() == onnx_field::opset::version) row.second = in.integer();
+  }
+  note_failure(in);
+  return row;
+}
+
+Result<ProtoGraph> Parser::run_graph(ByteSpan message) {
+  ProtoGraph out = graph(message);
+  if (error_) return *error_;
   return out;
 }
 
@@ -156,17 +188,7 @@ Result<ProtoModel> Parser::run() {
         graph_bytes = in.bytes();
         ++graphs;
         break;
-      case field::opset_import: {
-        WireReader opset = open(in.bytes(), "opset import");
-        std::pair<std::string_view, int64_t> row;
-        while (opset.next()) {
-          if (opset.number() == onnx_field::opset::domain) row.first = opset.text();
-          if (opset.number() == onnx_field::opset::version) row.second = opset.integer();
-        }
-        note_failure(opset);
-        out.opsets.push_back(row);
-        break;
-      }
+      case field::opset_import: out.opsets.push_back(opset(in.bytes())); break;
       case field::metadata_props: {
         WireReader entry = open(in.bytes(), "metadata entry");
         std::pair<std::string_view, std::string_view> row;
@@ -196,6 +218,10 @@ Result<ProtoModel> Parser::run() {
 Result<ProtoModel> parse_model(ByteSpan file) {
   if (file.empty()) return Error{ErrorCode::bad_model, "the file is empty; expected an ONNX model"};
   return Parser(file).run();
+}
+
+Result<ProtoGraph> parse_graph_message(ByteSpan message, const std::byte* origin) {
+  return Parser(ByteSpan(origin, 0)).run_graph(message);
 }
 
 }  // namespace octet

@@ -2,7 +2,9 @@
 // The parts of a ModelProto that octet reads, as views into the file. Field numbers: schema.h.
 
 #include <cstddef>
+#include <deque>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,7 +18,8 @@ using ByteSpan = std::span<const std::byte>;
 
 struct ProtoNode {
   std::vector<std::string_view> inputs, outputs;  // "" = absent
-  std::string_view name, op_type, domain;
+  std::string_view name, op_type, domain, overload;
+  int64_t opset = 0;                 // of ai.onnx where a function asks for another one than the model; 0 = the model's
   std::vector<ByteSpan> attributes;  // AttributeProto each
 };
 
@@ -35,11 +38,15 @@ struct ProtoGraph {
   std::vector<ProtoNode> nodes;
   std::vector<ByteSpan> initializers;  // TensorProto each
   std::vector<ProtoValue> inputs, outputs, value_info;
-  size_t sparse_initializers = 0;
+  std::vector<ByteSpan> sparse_initializers;  // SparseTensorProto each
 };
 
 struct ProtoFunction {
-  std::string_view domain, name;
+  std::string_view domain, name, overload;
+  std::vector<std::string_view> inputs, outputs;
+  std::vector<ByteSpan> defaults;  // AttributeProto each
+  std::vector<ProtoNode> nodes;
+  int64_t opset = 0;  // of ai.onnx; 0 = it says nothing
 };
 
 struct ProtoModel {
@@ -49,10 +56,14 @@ struct ProtoModel {
   std::vector<std::pair<std::string_view, std::string_view>> metadata;
   std::vector<ProtoFunction> functions;
   ProtoGraph graph;
+  std::deque<std::string> texts;             // names made while functions are inlined
+  std::deque<std::vector<std::byte>> bytes;  // attributes likewise
 };
 
 /// All views point into file. Errors: the wire format broken, no graph, an extent below zero, all with the byte's
 /// offset.
 Result<ProtoModel> parse_model(ByteSpan file);
+/// A GraphProto on its own: a branch of an If. origin: what offsets in errors count from.
+Result<ProtoGraph> parse_graph_message(ByteSpan message, const std::byte* origin);
 
 }  // namespace octet

@@ -19,8 +19,9 @@ Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> ke
 
 Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                               std::optional<std::string> folder) {
-  const Result<ProtoModel> proto = parse_model(bytes);
+  Result<ProtoModel> proto = parse_model(bytes);
   if (!proto) return proto.error();
+  if (Result<Done> ok = inline_functions(*proto, bytes.data()); !ok) return ok.error();
   return Importer(*proto, TensorReader(bytes, std::move(keep_alive), std::move(folder))).run();
 }
 

@@ -19,14 +19,15 @@ namespace string_entry {
 inline constexpr uint32_t key = 1, value = 2;
 }
 namespace function {
-inline constexpr uint32_t name = 1, domain = 10;
+inline constexpr uint32_t name = 1, input = 4, output = 5, node = 7, opset_import = 9, domain = 10,
+                          attribute_proto = 11, overload = 13;
 }
 namespace graph {
 inline constexpr uint32_t node = 1, name = 2, initializer = 5, input = 11, output = 12, value_info = 13,
                           sparse_initializer = 15;
 }
 namespace node {
-inline constexpr uint32_t input = 1, output = 2, name = 3, op_type = 4, attribute = 5, domain = 7;
+inline constexpr uint32_t input = 1, output = 2, name = 3, op_type = 4, attribute = 5, domain = 7, overload = 8;
 }
 namespace attribute {
 inline constexpr uint32_t name = 1, f = 2, i = 3, s = 4, t = 5, g = 6, floats = 7, ints = 8, strings = 9, tensors = 10,

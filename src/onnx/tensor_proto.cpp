@@ -165,6 +165,10 @@ Result<Tensor> TensorReader::view_or_copy(DType dtype, Dims dims, ByteSpan raw,
   const size_t needed = stored_bytes(dtype, *element_count(dims));
   if (raw.size() != needed) return wrong_count(dtype, dims, raw.size(), needed, "bytes");
   if (is_four_bit(dtype)) return unpacked(dtype, dims, raw);
+  // An attribute that a function's call renamed is a copy that goes when the model has been read.
+  const bool is_ours = keep_alive.get() != keep_alive_.get() ||
+                       (raw.data() >= file_.data() && raw.data() + raw.size() <= file_.data() + file_.size());
+  if (!is_ours) return copied(dtype, std::move(dims), raw);
   if (reinterpret_cast<uintptr_t>(raw.data()) % size_of(dtype) == 0 && !raw.empty())
     return Tensor(dtype, std::move(dims), std::move(keep_alive), raw.data());
   return copied(dtype, std::move(dims), raw);

@@ -26,6 +26,8 @@ class TensorReader {
   /// Name ("" if there is none) and elements. Errors: a dtype octet has not, extents below zero or too large, data that
   /// does not fill the shape, an external file that is absolute, leads out of the folder or is too short.
   Result<std::pair<std::string, Tensor>> read(ByteSpan message);
+  /// A SparseTensorProto as a dense tensor, under the name of its values. Errors: indices that do not fit.
+  Result<std::pair<std::string, Tensor>> read_sparse(ByteSpan message);
 
  private:
   struct Fields;

@@ -20,20 +20,43 @@ int32_t quantized(float y, const CodeParams& to) {
 
 }  // namespace
 
-Result<Tensor> lookup_table(const CodeParams& from, const std::optional<ActivationCall>& call, const CodeParams& to) {
-  Result<Activation> activation = activation_from_name(call ? call->name : "");
-  if (!activation) return activation.error();
-  std::array<uint8_t, 256> table{};
+namespace {
+
+/// The real value of the code whose byte is i.
+std::array<float, 256> values_of(const CodeParams& from) {
+  std::array<float, 256> values{};
   for (int32_t byte = 0; byte < 256; ++byte) {
     const int32_t code = from.dtype == DType::s8 && byte >= 128 ? byte - 256 : byte;
-    const float x = static_cast<float>(code - from.zero_point) * from.scale;
-    const float y = call ? activate(*activation, call->params, x) : x;
-    table[static_cast<size_t>(byte)] = static_cast<uint8_t>(quantized(y, to));
+    values[static_cast<size_t>(byte)] = static_cast<float>(code - from.zero_point) * from.scale;
   }
+  return values;
+}
+
+Tensor table_of(std::span<const float> values, const CodeParams& to) {
+  std::array<uint8_t, 256> table{};
+  for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<uint8_t>(quantized(values[i], to));
   if (to.dtype == DType::u8) return Tensor::from<uint8_t>(DType::u8, {256}, table);
   std::array<int8_t, 256> codes{};
   std::copy(table.begin(), table.end(), codes.begin());
   return Tensor::from<int8_t>(DType::s8, {256}, codes);
+}
+
+}  // namespace
+
+Result<Tensor> lookup_table(const CodeParams& from, const std::optional<ActivationCall>& call, const CodeParams& to) {
+  Result<Activation> activation = activation_from_name(call ? call->name : "");
+  if (!activation) return activation.error();
+  std::array<float, 256> values = values_of(from);
+  if (call)
+    for (float& x : values) x = activate(*activation, call->params, x);
+  return table_of(values, to);
+}
+
+Result<Tensor> lookup_table(const CodeParams& from, const NodeContext& smooth, const CodeParams& to) {
+  const std::array<Tensor, 1> x = {f32_tensor({256}, values_of(from))};
+  const Result<std::vector<Tensor>> y = smooth.node.op->reference(smooth, x);
+  if (!y) return y.error();
+  return table_of((*y)[0].as<float>(), to);
 }
 
 }  // namespace octet

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "ir/op.h"
 #include "passes/match.h"
 
 namespace octet {
@@ -13,5 +14,8 @@ namespace octet {
 /// Every step rounds as DequantizeLinear, src/tensor/activation.h and QuantizeLinear do.
 /// Errors: an activation name that octet does not know.
 Result<Tensor> lookup_table(const CodeParams& from, const std::optional<ActivationCall>& call, const CodeParams& to);
+
+/// The same for a smooth activation, whose op's reference kernel evaluates the 256 values.
+Result<Tensor> lookup_table(const CodeParams& from, const NodeContext& smooth, const CodeParams& to);
 
 }  // namespace octet

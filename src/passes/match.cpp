@@ -40,6 +40,11 @@ bool equal_shape(const Value& a, const Value& b) {
   return true;
 }
 
+bool is_smooth_activation(const Graph& graph, const Node& node) {
+  return is_any(node, {"Celu", "Elu", "Gelu", "Mish", "Selu", "Softplus", "Softsign"}) &&
+         graph.value(node.inputs[0]).dtype == DType::f32;
+}
+
 std::optional<ActivationCall> match_activation(const Graph& graph, const Node& node) {
   if (is_any(node, {"Relu", "Sigmoid", "HardSwish", "Silu", "Tanh"}))
     return ActivationCall{std::string(node.op->name), {}};

@@ -34,6 +34,12 @@ struct ActivationCall {
 };
 /// The node as a fusable activation of its input 0; nothing for other ops and for a Clip of unknown bounds.
 std::optional<ActivationCall> match_activation(const Graph& graph, const Node& node);
+/// A function of one f32 value that no epilogue takes, but a table of 256 codes: Gelu, Elu, Mish, ...
+bool is_smooth_activation(const Graph& graph, const Node& node);
+/// Can stand between codes as a table: one of the two.
+inline bool has_table(const Graph& graph, const Node& node) {
+  return match_activation(graph, node) || is_smooth_activation(graph, node);
+}
 void set_activation(Node& node, const std::optional<ActivationCall>& call);
 
 // ---- residual adds ----

@@ -45,6 +45,24 @@ std::string weighted_obstacle(const Graph& graph, const Node& node) {
   return {};
 }
 
+/// A product of two activations (attention).
+bool is_product(const Graph& graph, const Node& node) {
+  return is_op(node, "MatMul") && !graph.constant(node.inputs[0]) && !graph.constant(node.inputs[1]);
+}
+
+/// Why it cannot be an integer product; empty when it can.
+std::string product_obstacle(const Graph& graph, const Node& node) {
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    const Value& v = graph.value(node.inputs[i]);
+    if (v.dtype != DType::f32 || !v.shape || v.shape->size() < 2) return "float: an operand is not an f32 matrix";
+  }
+  const Dim& k = graph.value(node.inputs[0]).shape->back();
+  if (!k.known()) return "float: the inner extent is unknown";
+  if (255.0 * 255.0 * static_cast<double>(k.value) >= 0x1p31)
+    return "float: 255 * 255 * " + std::to_string(k.value) + " could reach 2^31 and overflow int32";
+  return {};
+}
+
 class Placer {
  public:
   Placer(const Editor& editor, const std::function<bool(ValueId)>& has_range, const std::vector<bool>& keep_float)
@@ -92,8 +110,18 @@ class Placer {
     });
   }
 
+  void decide_product(NodeId id) {
+    const Node& node = graph_.node(id);
+    std::string obstacle = kept(id) ? "float: asked for" : product_obstacle(graph_, node);
+    for (const ValueId v : node.inputs)
+      if (obstacle.empty() && !may_have_codes(v)) obstacle = no_range(v);
+    if (obstacle.empty()) return take(id, {0, 1});
+    placement_.decision[at(id)] = obstacle;
+  }
+
   void decide_weighted(NodeId id) {
     const Node& node = graph_.node(id);
+    if (is_product(graph_, node)) return decide_product(id);
     std::string obstacle = kept(id) ? "float: asked for" : weighted_obstacle(graph_, node);
     if (obstacle.empty() && !may_have_codes(node.inputs[0])) obstacle = no_range(node.inputs[0]);
     if (obstacle.empty()) return take(id, {0});
@@ -134,7 +162,9 @@ class Placer {
 
   bool weighted_reader(ValueId v) const {
     return std::any_of(editor_.readers(v).begin(), editor_.readers(v).end(), [&](NodeId reader) {
-      return role(reader) == QuantRole::weighted && placement_.int8[at(reader)] && graph_.node(reader).inputs[0] == v;
+      if (role(reader) != QuantRole::weighted || !placement_.int8[at(reader)]) return false;
+      const std::vector<size_t>& takes = placement_.takes[at(reader)];
+      return std::any_of(takes.begin(), takes.end(), [&](size_t i) { return graph_.node(reader).inputs[i] == v; });
     });
   }
 
@@ -150,7 +180,7 @@ class Placer {
       case QuantRole::shared_scale:
         return std::all_of(node.inputs.begin(), node.inputs.end(),
                            [&](ValueId v) { return is_f32(v) && has_codes(v); });
-      case QuantRole::activation: return match_activation(graph_, node) && has_codes(node.inputs[0]);
+      case QuantRole::activation: return has_table(graph_, node) && has_codes(node.inputs[0]);
       case QuantRole::none: break;
     }
     return false;
@@ -242,7 +272,7 @@ class Placer {
     if (maker >= 0 && takes_activation(maker) && result(maker) == node.outputs[0])
       return "fused";  // name_fused decides
     inputs = {0};
-    if (!match_activation(graph_, node)) return "float: no table for it";
+    if (!has_table(graph_, node)) return "float: no table for it";
     if (!asked) return "float: nothing behind it takes codes";
     return has_codes(node.inputs[0]) ? "" : "float: its input has no codes";
   }

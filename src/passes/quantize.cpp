@@ -43,7 +43,9 @@ class Quantizer {
     for (ValueId v = 0; v < values; ++v)
       if (placement_.wanted[index(v)]) insert_pair(v);
     for (NodeId id = 0; id < editor_.node_count(); ++id)
-      if (placement_.int8[index(id)] && editor_.node(id).op->quant.role == QuantRole::weighted) quantize_layer(id);
+      if (placement_.int8[index(id)] && editor_.node(id).op->quant.role == QuantRole::weighted &&
+          graph_.constant(editor_.node(id).inputs[1]))
+        quantize_layer(id);
     editor_.finish();
     if (Result<Done> ok = infer_shapes(graph_); !ok) return within("after quantization", ok.error());
     compact(graph_);

@@ -43,6 +43,19 @@ TEST(ReferenceOnCpu, runs_ops_without_a_kernel_of_their_own) {
   expect_step("x: f32[2,6,3,4]", "  y = LRN(x, size=3)");
 }
 
+TEST(QuantMatMulOnCpu, equals_the_reference_byte_for_byte) {
+  const std::string codes = "a_scale=0.02, a_zero_point=7, b_scale=0.03, b_zero_point=-5";
+  const std::string to_u8 = ", to=\"u8\", y_scale=0.5, y_zero_point=100)", to_f32 = ", to=\"f32\")";
+  const std::pair<const char*, const char*> shapes[] = {{"[5,7]", "[7,3]"},
+                                                        {"[2,9,33]", "[2,33,17]"},
+                                                        {"[3,4,1,8]", "[3,4,8,5]"},
+                                                        {"[2,3,20,6]", "[6,16]"},
+                                                        {"[1,4,64,32]", "[1,4,32,64]"}};
+  for (const auto& [a, b] : shapes)
+    for (const std::string& end : {to_u8, to_f32})
+      expect_step(std::string("a: u8") + a + ", b: s8" + b, "  y = QuantMatMul(a, b, " + codes + end);
+}
+
 TEST(RearrangeOnCpu, tiles) {
   for (const char* type : {"f32", "s8"}) {
     expect_step(std::string("x: ") + type + "[2,5,3,4]", "  const r: s64[4] = {1, 3, 2, 1}\n  y = Tile(x, r)");

@@ -136,11 +136,13 @@ TEST(ReadOnnx, ignores_imports_that_nobody_uses) {
               HasSubstr("y = Identity(x)"));
 }
 
-TEST(ReadOnnx, refuses_control_flow_and_local_functions_by_node) {
+TEST(ReadOnnx, refuses_loops_and_wrong_calls_by_node) {
   EXPECT_THAT(message_of(identity_model().node({"If", {"x"}, {"z"}, {}, "branch"})),
-              AllOf(HasSubstr("holds a subgraph"), HasSubstr("node 'branch'")));
+              HasSubstr("node 'branch' (If): its condition 'x' is not known before the network runs"));
+  EXPECT_THAT(message_of(identity_model().node({"Loop", {"x"}, {"z"}, {}, "turns"})),
+              AllOf(HasSubstr("loops are not supported"), HasSubstr("node 'turns'")));
   EXPECT_THAT(message_of(identity_model().function("mine", "Block").node({"Block", {"x"}, {"z"}, {}, "b1", "mine"})),
-              AllOf(HasSubstr("calls a function of the file"), HasSubstr("node 'b1'")));
+              HasSubstr("node 'b1' (Block): has more inputs or outputs than the function it calls"));
   WireWriter graph_attribute;
   graph_attribute.text(onnx_field::attribute::name, "body");
   graph_attribute.message(onnx_field::attribute::g, WireWriter());

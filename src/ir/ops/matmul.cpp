@@ -2,6 +2,7 @@
 // integers wrap.
 // MatMulInteger(a, b, a_zero_point?, b_zero_point?): y s32 = (a - a_zero_point)(b - b_zero_point), exact; a zero point
 // is one number, one per row of a, or one per column of b. Source: ONNX operator MatMulInteger, opset 10.
+// QuantMatMul(a, b): README.md forms 2 and 3 with acc = sum (a - za)(b - zb).
 #include "ir/ops/common.h"
 #include "ir/ops/fused.h"
 
@@ -152,6 +153,46 @@ Result<Tensors> integer_reference(const NodeContext& context, std::span<const Te
   return Tensors{Tensor::from<int32_t>(DType::s32, p->y_dims, y)};
 }
 
+constexpr std::string_view k_quant_attributes[] = {"a_scale",      "a_zero_point", "b_scale",
+                                                   "b_zero_point", "y_scale",      "y_zero_point",
+                                                   "to",           "activation",   "activation_params"};
+
+Result<ValueTypes> infer_quant(const NodeContext& context) {
+  for (const size_t i : {size_t{0}, size_t{1}}) {
+    if (Result<Done> ok = require_codes(context, i); !ok) return ok.error();
+    if (Result<QuantParams> p = quant_params(context, i == 0 ? "a" : "b", context.dtype(i)); !p) return p.error();
+  }
+  Result<Requantize> requantize = requantize_of(context);
+  if (!requantize) return requantize.error();
+  if (!context.shape(0) || !context.shape(1)) return ValueTypes{{requantize->y.dtype, {}}};
+  Result<std::optional<Shape>> y = product_shape(context, *context.shape(0), *context.shape(1));
+  if (!y) return y.error();
+  return ValueTypes{{requantize->y.dtype, std::move(*y)}};
+}
+
+Result<Tensors> quant_reference(const NodeContext& context, std::span<const Tensor> inputs) {
+  Result<Requantize> requantize = requantize_of(context);
+  if (!requantize) return requantize.error();
+  Result<QuantParams> aq = quant_params(context, "a", inputs[0].dtype());
+  Result<QuantParams> bq = quant_params(context, "b", inputs[1].dtype());
+  if (!aq) return aq.error();
+  if (!bq) return bq.error();
+  Result<Product> p = product_of(context, inputs[0], inputs[1]);
+  if (!p) return p.error();
+  std::vector<int64_t> a, b;
+  for (const int32_t code : code_values(inputs[0])) a.push_back(code - aq->zero_point);
+  for (const int32_t code : code_values(inputs[1])) b.push_back(code - bq->zero_point);
+  const float m =
+      static_cast<float>(static_cast<double>(aq->scale) * static_cast<double>(bq->scale) / requantize->y_scale());
+  LayerOutputs y(*requantize);
+  for (const int64_t sum : multiplied(*p, a, b)) {
+    Result<int32_t> acc = accumulator(context, sum);
+    if (!acc) return acc.error();
+    y.add(static_cast<float>(*acc) * m);
+  }
+  return y.tensor(p->y_dims);
+}
+
 }  // namespace
 
 const OpDef matmul_op = {
@@ -161,6 +202,16 @@ const OpDef matmul_op = {
     .infer = infer,
     .reference = reference,
     .quant = {.role = QuantRole::weighted, .weight_input = 1, .weight_axis = 1},
+};
+
+const OpDef quant_matmul_op = {
+    .name = "QuantMatMul",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .attributes = k_quant_attributes,
+    .infer = infer_quant,
+    .reference = quant_reference,
+    .is_onnx = false,
 };
 
 const OpDef matmul_integer_op = {

@@ -15,6 +15,8 @@
 namespace octet {
 namespace {
 
+// Between codes they become tables of 256 answers.
+constexpr QuantRule k_rule = {.role = QuantRole::activation};
 constexpr std::string_view k_approximate[] = {"approximate"};
 constexpr std::string_view k_alpha[] = {"alpha"};
 constexpr std::string_view k_alpha_gamma[] = {"alpha", "gamma"};
@@ -102,13 +104,18 @@ Result<Tensors> prelu(const NodeContext& context, std::span<const Tensor> inputs
 
 }  // namespace
 
-const OpDef gelu_op = {.name = "Gelu", .attributes = k_approximate, .infer = infer_gelu, .reference = gelu};
-const OpDef elu_op = {.name = "Elu", .attributes = k_alpha, .infer = infer_same_float, .reference = elu};
-const OpDef selu_op = {.name = "Selu", .attributes = k_alpha_gamma, .infer = infer_same_float, .reference = selu};
-const OpDef softplus_op = {.name = "Softplus", .infer = infer_same_float, .reference = softplus_reference};
-const OpDef mish_op = {.name = "Mish", .infer = infer_same_float, .reference = mish};
-const OpDef celu_op = {.name = "Celu", .attributes = k_alpha, .infer = infer_same_float, .reference = celu};
-const OpDef softsign_op = {.name = "Softsign", .infer = infer_same_float, .reference = softsign};
+const OpDef gelu_op = {
+    .name = "Gelu", .attributes = k_approximate, .infer = infer_gelu, .reference = gelu, .quant = k_rule};
+const OpDef elu_op = {
+    .name = "Elu", .attributes = k_alpha, .infer = infer_same_float, .reference = elu, .quant = k_rule};
+const OpDef selu_op = {
+    .name = "Selu", .attributes = k_alpha_gamma, .infer = infer_same_float, .reference = selu, .quant = k_rule};
+const OpDef softplus_op = {
+    .name = "Softplus", .infer = infer_same_float, .reference = softplus_reference, .quant = k_rule};
+const OpDef mish_op = {.name = "Mish", .infer = infer_same_float, .reference = mish, .quant = k_rule};
+const OpDef celu_op = {
+    .name = "Celu", .attributes = k_alpha, .infer = infer_same_float, .reference = celu, .quant = k_rule};
+const OpDef softsign_op = {.name = "Softsign", .infer = infer_same_float, .reference = softsign, .quant = k_rule};
 const OpDef thresholded_relu_op = {
     .name = "ThresholdedRelu", .attributes = k_alpha, .infer = infer_same_float, .reference = thresholded_relu};
 const OpDef prelu_op = {.name = "PRelu", .min_inputs = 2, .max_inputs = 2, .infer = infer_prelu, .reference = prelu};

@@ -1,0 +1,39 @@
+// vpdpwssd adds two s16 products to an s32 sum: 16 columns a register, 8 rows at a time.
+#include <immintrin.h>
+
+#include "kernels/matmul_s16/matmul_s16_isa.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t k_panel = 16;
+
+int32_t pair_at(const int16_t* a) {
+  int32_t pair;
+  __builtin_memcpy(&pair, a, sizeof pair);
+  return pair;
+}
+
+template <int rows>
+void tile(const int16_t* a, const int16_t* b, int64_t pairs, int32_t* sums, int64_t pitch) {
+  __m512i acc[rows];
+  for (int r = 0; r < rows; ++r) acc[r] = _mm512_setzero_si512();
+  for (int64_t p = 0; p < pairs; ++p) {
+    const __m512i column = _mm512_loadu_si512(b + p * k_panel * 2);
+    for (int r = 0; r < rows; ++r)
+      acc[r] = _mm512_dpwssd_epi32(acc[r], _mm512_set1_epi32(pair_at(a + (r * pairs + p) * 2)), column);
+  }
+  for (int r = 0; r < rows; ++r) _mm512_storeu_si512(sums + r * pitch, acc[r]);
+}
+
+void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch) {
+  int64_t m = 0;
+  for (; m + 8 <= rows; m += 8) tile<8>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+  for (; m < rows; ++m) tile<1>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+}
+
+}  // namespace
+
+const MatMulS16Kernels matmul_s16_avx512_vnni = {panel, "matmul_s16 avx512_vnni"};
+
+}  // namespace octet

@@ -1,0 +1,27 @@
+// Plain C++: the judge of the family.
+#include "kernels/matmul_s16/matmul_s16_isa.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t k_panel = 16;
+
+void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch) {
+  for (int64_t m = 0; m < rows; ++m) {
+    for (int64_t j = 0; j < k_panel; ++j) {
+      int32_t sum = 0;
+      for (int64_t p = 0; p < pairs; ++p) {
+        const int16_t* pair = b + (p * k_panel + j) * 2;
+        sum += a[2 * p] * pair[0] + a[2 * p + 1] * pair[1];
+      }
+      sums[m * pitch + j] = sum;
+    }
+    a += 2 * pairs;
+  }
+}
+
+}  // namespace
+
+const MatMulS16Kernels matmul_s16_scalar = {panel, "matmul_s16 scalar"};
+
+}  // namespace octet

@@ -1,0 +1,172 @@
+// What a file may hold besides plain nodes: sparse initializers, functions, an If on a known condition, IR versions.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "onnx/reading.h"
+
+namespace octet::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+WireWriter node_proto(const std::string& op, const std::vector<std::string>& inputs,
+                      const std::vector<std::string>& outputs, const std::vector<WireWriter>& attributes = {},
+                      const std::string& domain = "") {
+  WireWriter out;
+  for (const std::string& v : inputs) out.text(onnx_field::node::input, v);
+  for (const std::string& v : outputs) out.text(onnx_field::node::output, v);
+  out.text(onnx_field::node::op_type, op);
+  for (const WireWriter& a : attributes) out.message(onnx_field::node::attribute, a);
+  if (!domain.empty()) out.text(onnx_field::node::domain, domain);
+  return out;
+}
+
+WireWriter opset_proto(const std::string& domain, int64_t version) {
+  WireWriter out;
+  out.text(onnx_field::opset::domain, domain);
+  out.integer(onnx_field::opset::version, version);
+  return out;
+}
+
+/// A model of x f32[2,3] -> y with these nodes, and what else is added.
+std::vector<std::byte> model_bytes(const std::vector<WireWriter>& nodes,
+                                   const std::vector<std::pair<uint32_t, WireWriter>>& in_graph = {},
+                                   const std::vector<WireWriter>& functions = {}, int64_t ir_version = 8) {
+  WireWriter graph;
+  for (const WireWriter& node : nodes) graph.message(onnx_field::graph::node, node);
+  graph.text(onnx_field::graph::name, "g");
+  for (const auto& [field, message] : in_graph) graph.message(field, message);
+  graph.message(onnx_field::graph::input, value_proto("x", 1, {2, 3}));
+  graph.message(onnx_field::graph::output, value_proto("y", 1, {2, 3}));
+  WireWriter model;
+  model.integer(onnx_field::model::ir_version, ir_version);
+  model.message(onnx_field::model::graph, graph);
+  model.message(onnx_field::model::opset_import, opset_proto("", 17));
+  for (const WireWriter& f : functions) model.message(onnx_field::model::functions, f);
+  return model.finish();
+}
+
+std::string outcome_of(std::vector<std::byte> bytes) { return outcome(read(std::move(bytes))); }
+
+WireWriter sparse_proto(const Tensor& indices) {
+  WireWriter out;
+  out.message(1, tensor_proto("w", f32s({2}, {5, 7})));
+  out.message(2, tensor_proto("", indices));
+  for (const int64_t d : {2, 3}) out.integer(3, d);
+  return out;
+}
+
+TEST(SparseInitializer, becomes_dense_from_positions_or_coordinates) {
+  const auto with = [](const Tensor& indices) {
+    return outcome_of(model_bytes({node_proto("Add", {"x", "w"}, {"y"})},
+                                  {{onnx_field::graph::sparse_initializer, sparse_proto(indices)}}));
+  };
+  const std::string wanted = "const w: f32[2,3] = {0, 5, 0, 0, 0, 7}";
+  EXPECT_THAT(with(s64s({1, 5})), HasSubstr(wanted));
+  const int64_t coordinates[] = {0, 1, 1, 2};
+  EXPECT_THAT(with(s64_tensor({2, 2}, coordinates)), HasSubstr(wanted));
+  EXPECT_THAT(with(s64s({1, 6})), HasSubstr("sparse tensor 'w': index 1 lies outside [2,3]"));
+  EXPECT_THAT(with(s64s({1, 2, 3})), HasSubstr("has 2 values and s64 indices [3]"));
+}
+
+/// twice(a) = LeakyRelu(a, alpha=@slope) + a
+WireWriter function_proto(bool has_default) {
+  WireWriter reference;
+  reference.text(onnx_field::attribute::name, "alpha");
+  reference.text(onnx_field::attribute::ref_attr_name, "slope");
+  reference.integer(onnx_field::attribute::type, 1);
+  WireWriter f;
+  f.text(onnx_field::function::name, "Twice");
+  f.text(onnx_field::function::input, "a");
+  f.text(onnx_field::function::output, "b");
+  f.message(onnx_field::function::node, node_proto("LeakyRelu", {"a"}, {"h"}, {reference}));
+  f.message(onnx_field::function::node, node_proto("Add", {"h", "a"}, {"b"}));
+  f.text(onnx_field::function::domain, "mine");
+  if (has_default) f.message(onnx_field::function::attribute_proto, float_attribute_proto("slope", 0.25f));
+  return f;
+}
+
+TEST(Function, is_inlined_with_the_attributes_of_its_call_or_its_defaults) {
+  const auto twice = [](const std::vector<WireWriter>& attributes, bool has_default) {
+    return outcome_of(model_bytes(
+        {node_proto("Twice", {"x"}, {"m"}, attributes, "mine"), node_proto("Twice", {"m"}, {"y"}, attributes, "mine")},
+        {}, {function_proto(has_default)}));
+  };
+  EXPECT_THAT(twice({float_attribute_proto("slope", 0.5f)}, true),
+              AllOf(HasSubstr("Twice/1/h = LeakyRelu(x, alpha=0.5)"), HasSubstr("m = Add(Twice/1/h, x)"),
+                    HasSubstr("Twice/2/h = LeakyRelu(m, alpha=0.5)"), HasSubstr("y = Add(Twice/2/h, m)")));
+  EXPECT_THAT(twice({}, true), HasSubstr("LeakyRelu(x, alpha=0.25)"));
+  EXPECT_THAT(twice({}, false), AllOf(HasSubstr("LeakyRelu(x)"), Not(HasSubstr("alpha"))));
+}
+
+TEST(Function, that_calls_itself_is_refused) {
+  WireWriter f;
+  f.text(onnx_field::function::name, "Loopy");
+  f.text(onnx_field::function::input, "a");
+  f.text(onnx_field::function::output, "b");
+  f.message(onnx_field::function::node, node_proto("Loopy", {"a"}, {"b"}, {}, "mine"));
+  f.text(onnx_field::function::domain, "mine");
+  EXPECT_THAT(outcome_of(model_bytes({node_proto("Loopy", {"x"}, {"y"}, {}, "mine")}, {}, {f})),
+              HasSubstr("functions call each other more than 32 deep"));
+}
+
+WireWriter branch_proto(const std::string& name, const std::string& op) {
+  WireWriter graph;
+  graph.message(onnx_field::graph::node, node_proto(op, {"x"}, {"t"}));
+  graph.message(onnx_field::graph::node, node_proto("Mul", {"t", "k"}, {"r"}));
+  graph.text(onnx_field::graph::name, name);
+  graph.message(onnx_field::graph::initializer, tensor_proto("k", scalar_f32(2)));
+  graph.message(onnx_field::graph::output, value_proto("r", 1, {2, 3}));
+  WireWriter out;
+  out.text(onnx_field::attribute::name, name);
+  out.message(onnx_field::attribute::g, graph);
+  out.integer(onnx_field::attribute::type, 5);
+  return out;
+}
+
+WireWriter if_proto(const std::string& condition) {
+  return node_proto("If", {condition}, {"y"},
+                    {branch_proto("then_branch", "Relu"), branch_proto("else_branch", "Neg")});
+}
+
+TEST(If, on_a_constant_is_its_branch) {
+  const auto on = [](uint8_t flag) {
+    return outcome_of(model_bytes(
+        {if_proto("c")}, {{onnx_field::graph::initializer,
+                           tensor_proto("c", Tensor::from<uint8_t>(DType::boolean, {}, std::span(&flag, 1)))}}));
+  };
+  EXPECT_THAT(on(1), AllOf(HasSubstr("y/t = Relu(x)"), HasSubstr("y/r = Mul(y/t, y/k)"), HasSubstr("y = Identity(y/r)"),
+                           Not(HasSubstr("Neg"))));
+  EXPECT_THAT(on(0), AllOf(HasSubstr("y/t = Neg(x)"), Not(HasSubstr("Relu"))));
+}
+
+TEST(If, on_a_known_shape_is_its_branch) {
+  const int64_t three = 3, one = 1;
+  const std::vector<WireWriter> nodes = {node_proto("Shape", {"x"}, {"s"}), node_proto("Gather", {"s", "one"}, {"n"}),
+                                         node_proto("Equal", {"n", "three"}, {"c"}), if_proto("c")};
+  const auto number = [](const std::string& name, const int64_t& v) {
+    return std::pair(onnx_field::graph::initializer, tensor_proto(name, s64_tensor({}, std::span(&v, 1))));
+  };
+  EXPECT_THAT(outcome_of(model_bytes(nodes, {number("one", one), number("three", three)})), HasSubstr("y/t = Relu(x)"));
+}
+
+TEST(If, on_what_only_the_run_knows_is_refused_by_name) {
+  const std::vector<WireWriter> nodes = {node_proto("ReduceMax", {"x"}, {"m"}, {int_attribute_proto("keepdims", 0)}),
+                                         node_proto("Cast", {"m"}, {"c"}, {int_attribute_proto("to", 9)}),
+                                         if_proto("c")};
+  EXPECT_THAT(outcome_of(model_bytes(nodes)),
+              HasSubstr("node of 'y' (If): its condition 'c' is not known before the network runs"));
+}
+
+TEST(IrVersion, above_11_is_refused_by_name) {
+  const std::vector<WireWriter> nodes = {node_proto("Relu", {"x"}, {"y"})};
+  for (const int64_t version : {3, 4, 8, 11})
+    EXPECT_THAT(outcome_of(model_bytes(nodes, {}, {}, version)), HasSubstr("Relu"));
+  EXPECT_THAT(outcome_of(model_bytes(nodes, {}, {}, 12)),
+              HasSubstr("the file is of IR version 12; octet reads up to 11"));
+}
+
+}  // namespace
+}  // namespace octet::test
