@@ -83,10 +83,11 @@ TEST_F(Models, batch_norms_and_a_computed_channel_padding_disappear_from_an_unto
                                                                        {"Flatten", 1},
                                                                        {"Gemm", 1}}));
 }
-TEST_F(Models, a_transformer_keeps_attention_in_float_and_its_projections_in_integers) {
+TEST_F(Models, a_transformer_has_its_projections_and_attention_in_integers) {
   const Counts counts = counts_of(integer_model("vit_tiny_c10"));
   EXPECT_EQ(counts.at("QuantGemm"), 25);
-  EXPECT_EQ(counts.at("MatMul"), 12);
+  EXPECT_EQ(counts.at("QuantMatMul"), 12);
+  EXPECT_FALSE(counts.contains("MatMul"));
   EXPECT_EQ(counts.at("LayerNormalization"), 13);
 }
 TEST_F(Models, a_quantized_export_runs_its_own_codes) {
