@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -18,28 +19,39 @@ Error io_error(const std::string& path, const char* act) {
   return {ErrorCode::io, path + ": cannot " + act + ": " + std::strerror(errno)};
 }
 
-/// Every live mapping, begin to end: dropping pages is harmless for a file's and destroys anybody else's memory, so
-/// release_mapped_pages has to know which is which.
+/// Every live mapping: dropping pages is harmless for a file's and destroys anybody else's memory, so
+/// release_mapped_pages has to know which is which; and a file that is being read is not to be replaced.
 class Mappings {
  public:
-  void add(const std::byte* data, size_t size) {
+  void add(const std::byte* data, size_t size, const struct stat& file) {
     const std::lock_guard lock(mutex_);
-    ends_[address(data)] = address(data) + size;
+    all_[address(data)] = {address(data) + size, file.st_dev, file.st_ino};
   }
   void remove(const std::byte* data) {
     const std::lock_guard lock(mutex_);
-    ends_.erase(address(data));
+    all_.erase(address(data));
   }
   bool holds(std::uintptr_t begin, std::uintptr_t end) {
     const std::lock_guard lock(mutex_);
-    auto after = ends_.upper_bound(begin);
-    return after != ends_.begin() && end <= std::prev(after)->second;
+    auto after = all_.upper_bound(begin);
+    return after != all_.begin() && end <= std::prev(after)->second.end;
+  }
+  bool read(const struct stat& file) {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(all_.begin(), all_.end(), [&](const auto& entry) {
+      return entry.second.device == file.st_dev && entry.second.inode == file.st_ino;
+    });
   }
   static std::uintptr_t address(const std::byte* p) { return reinterpret_cast<std::uintptr_t>(p); }
 
  private:
+  struct Mapping {
+    std::uintptr_t end = 0;
+    dev_t device = 0;
+    ino_t inode = 0;
+  };
   std::mutex mutex_;
-  std::map<std::uintptr_t, std::uintptr_t> ends_;
+  std::map<std::uintptr_t, Mapping> all_;
 };
 
 Mappings& mappings() {
@@ -67,7 +79,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
   if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile(nullptr, 0));
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
   if (data == MAP_FAILED) return io_error(path, "map");
-  mappings().add(static_cast<const std::byte*>(data), size);
+  mappings().add(static_cast<const std::byte*>(data), size, status);
   return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
 }
 
@@ -97,7 +109,25 @@ Result<std::string> read_text_file(const std::string& path) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+namespace {
+
+/// Replacing goes by rename, which asks for the folder's permission only: the file's own is asked for here.
+Result<Done> may_replace(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return Done{};  // nothing there yet
+  if (!S_ISREG(status.st_mode)) return Error{ErrorCode::io, path + ": cannot be replaced: it is no regular file"};
+  if ((status.st_mode & (S_IWUSR | S_IWGRP | S_IWOTH)) == 0)
+    return Error{ErrorCode::io, path + ": cannot be replaced: it is write-protected; give another output name"};
+  if (mappings().read(status))
+    return Error{ErrorCode::io,
+                 path + ": cannot be replaced: it is an input of this command; give another output name"};
+  return Done{};
+}
+
+}  // namespace
+
 Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+  if (Result<Done> allowed = may_replace(path); !allowed) return allowed.error();
   const std::string temporary = path + ".tmp" + std::to_string(::getpid());
   {
     const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};

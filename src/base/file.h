@@ -34,7 +34,9 @@ void release_mapped_pages(std::span<const std::byte> bytes);
 
 Result<std::string> read_text_file(const std::string& path);
 
-/// Replaces path by these bytes: temporary file beside it, fsync, rename. On failure the old file is untouched.
+/// Replaces path by these bytes: temporary file beside it, fsync, rename. On failure the old file is untouched. A file
+/// that is write-protected, that this process has mapped (a command's input), or that is no regular file is not
+/// replaced.
 Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
 Result<Done> write_file_atomically(const std::string& path, std::string_view text);
 

@@ -46,5 +46,33 @@ TEST(MappedFile, releasing_past_the_end_of_a_mapping_does_nothing) {
   std::filesystem::remove(path);
 }
 
+// A rename asks only for the folder's permission: quantize MODEL -o MODEL used to replace the model it had read.
+TEST(WriteFile, an_input_of_the_command_is_not_replaced) {
+  const std::string path = testing::TempDir() + "octet_input.bin";
+  ASSERT_TRUE(write_file_atomically(path, "the weights"));
+  {
+    const Result<std::shared_ptr<const MappedFile>> input = MappedFile::open(path);
+    ASSERT_TRUE(input);
+    const Result<Done> written = write_file_atomically(path, "something else");
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error().message,
+              path + ": cannot be replaced: it is an input of this command; give another output name");
+  }
+  EXPECT_EQ(*read_text_file(path), "the weights");
+  EXPECT_TRUE(write_file_atomically(path, "once it is closed")) << "an update in place stays possible";
+  std::filesystem::remove(path);
+}
+
+TEST(WriteFile, a_write_protected_file_is_not_replaced) {
+  const std::string path = testing::TempDir() + "octet_protected.bin";
+  ASSERT_TRUE(write_file_atomically(path, "the weights"));
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+  const Result<Done> written = write_file_atomically(path, "something else");
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().message, path + ": cannot be replaced: it is write-protected; give another output name");
+  EXPECT_EQ(*read_text_file(path), "the weights");
+  std::filesystem::remove(path);
+}
+
 }  // namespace
 }  // namespace octet
