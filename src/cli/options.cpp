@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -15,8 +16,9 @@ CLI::Validator at_least(int64_t low) {
   return CLI::Validator(
       [low](std::string& text) {
         char* end = nullptr;
+        errno = 0;
         const long long value = std::strtoll(text.c_str(), &end, 10);
-        const bool whole = !text.empty() && *end == '\0';
+        const bool whole = !text.empty() && *end == '\0' && errno == 0;
         return whole && value >= low
                    ? std::string()
                    : "'" + text + "': a whole number of at least " + std::to_string(low) + " is expected";

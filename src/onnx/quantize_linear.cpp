@@ -19,7 +19,8 @@ Result<Done> count_axis_from_front(Importer& importer, ForeignNode& node) {
     return Done{};
   }
   const Shape* x = importer.shape(node, 0);
-  if (*axis && **axis < 0 && x) node.attributes["axis"] = **axis + static_cast<int64_t>(x->size());
+  const int64_t rank = x ? static_cast<int64_t>(x->size()) : 0;
+  if (*axis && **axis < 0 && **axis >= -rank) node.attributes["axis"] = **axis + rank;  // beyond: verify() names it
   return Done{};
 }
 

@@ -21,9 +21,10 @@ Result<Done> check_shape(const Graph& graph, ValueId v) {
   if (v == k_absent) return Done{};
   const Value& value = graph.value(v);
   if (value.constant || (value.shape && known_dims(*value.shape))) return Done{};
-  return Error{ErrorCode::bad_argument, "value '" + value.name + "' has " +
-                                            (value.shape ? "shape " + to_string(*value.shape) : "unknown rank") +
-                                            ", a plan needs all extents: bind the batch and the input shapes first"};
+  return Error{ErrorCode::bad_argument,
+               "value '" + value.name + "' has " + (value.shape ? "shape " + to_string(*value.shape) : "unknown rank") +
+                   ", a plan needs all extents: give --batch N, and --shapes NAME:1x3x224x224 for an input "
+                   "of free height or width"};
 }
 
 Result<Done> check_shapes(const Graph& graph) {

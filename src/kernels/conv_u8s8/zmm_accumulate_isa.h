@@ -1,0 +1,51 @@
+#pragma once
+// The inner loop of the 512-bit kernels. Everything is in an unnamed namespace: each file that includes this has its
+// own copy.
+
+#include <immintrin.h>
+
+#include "kernels/conv_u8s8/conv_u8s8_isa.h"
+
+namespace octet {
+namespace {
+
+inline __m512i broadcast_4(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
+}
+
+template <int rows, int R, int C>
+inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) acc[r][v] = _mm512_loadu_si512(tile.bias + 16 * v);
+  const char* weights = static_cast<const char*>(tile.weights);
+  const char* prefetch = tile.prefetch;
+  const int64_t dwords = tile.dwords, prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
+  for (int64_t s = 0; s < tile.segments; ++s) {
+    const uint8_t* row[R];
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r] + tile.first_position;
+    for (int64_t d = 0; d < dwords; ++d) {
+      if constexpr (C > 1) {  // a step of one vector is bound by its loads already
+        _mm_prefetch(prefetch, _MM_HINT_T1);
+        prefetch += prefetch_step;
+      }
+      __m512i w[C];
+#pragma GCC unroll 4
+      for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 64 * v);
+      weights += 64 * C;
+#pragma GCC unroll 12
+      for (int r = 0; r < R; ++r) {
+        const __m512i x = broadcast_4(row[r] + 4 * d);
+#pragma GCC unroll 4
+        for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], x, w[v]);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,110 @@
+#pragma once
+// The way out of the 512-bit kernels: residual codes in, codes or floats out, in the order of packed channels
+// (conv_u8s8_channel). Everything is in an unnamed namespace: each file that includes this has its own copy.
+
+#include <immintrin.h>
+
+#include "kernels/conv_u8s8/conv_u8s8_isa.h"
+
+namespace octet {
+namespace {
+
+enum class Form { u8, u8_residual, f32, f32_residual };
+
+constexpr bool has_residual(Form form) { return form == Form::u8_residual || form == Form::f32_residual; }
+constexpr bool is_f32(Form form) { return form == Form::f32 || form == Form::f32_residual; }
+
+constexpr __mmask64 first_bytes(int64_t n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
+
+/// The residual codes that belong to each vector, widened to s32. Packed order (u8 output): lane l of 128 bits holds
+/// the channels 4 C l .. 4 C (l + 1) - 1, four in each vector (conv_u8s8_channel).
+template <int C>
+inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int32_t channels, bool f32,
+                                                          __m512i (&r)[C]) {
+  const __m512i zero = _mm512_setzero_si512();
+  if (C == 1 || f32) {
+    for (int v = 0; v < C; ++v) {
+      const __mmask16 mask = static_cast<__mmask16>(first_bytes(channels - 16 * v));
+      r[v] = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, p + 16 * v));
+    }
+    return;
+  }
+  if (C == 2) {
+    const __m512i words =
+        _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(static_cast<__mmask32>(first_bytes(channels)), p));
+    r[0] = _mm512_unpacklo_epi16(words, zero);
+    r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(words, zero);
+    return;
+  }
+  __m512i codes = _mm512_maskz_loadu_epi8(first_bytes(channels), p);
+  if (C == 3) {  // 12 bytes to each lane
+    const __m512i spread = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
+    codes = _mm512_permutexvar_epi32(spread, codes);
+  }
+  const __m512i low = _mm512_unpacklo_epi8(codes, zero), high = _mm512_unpackhi_epi8(codes, zero);
+  r[0] = _mm512_unpacklo_epi16(low, zero);
+  r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(low, zero);
+  r[C > 2 ? 2 : 0] = _mm512_unpacklo_epi16(high, zero);
+  if (C == 4) r[C > 3 ? 3 : 0] = _mm512_unpackhi_epi16(high, zero);
+}
+
+/// Requantized values, already clamped from above, to words with the zero point. From below nothing needs a clamp in
+/// float: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
+inline __attribute__((always_inline)) __m512i words_of(__m512 f0, __m512 f1, int32_t zero_point) {
+  const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(f0), _mm512_cvtps_epi32(f1));
+  return _mm512_adds_epi16(words, _mm512_set1_epi16(static_cast<int16_t>(zero_point)));
+}
+
+inline __attribute__((always_inline)) __m512i codes_of(const ConvU8S8Run& tile, __m512i low, __m512i high) {
+  return _mm512_max_epu8(_mm512_packus_epi16(low, high), _mm512_set1_epi8(static_cast<char>(tile.lo)));
+}
+
+/// Stores one pixel of u8 codes of 3 or 4 vectors.
+template <int C>
+inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, const __m512 (&f)[C], uint8_t* y) {
+  const __m512i low = words_of(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
+  const __m512i high = words_of(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
+  __m512i codes = codes_of(tile, low, high);
+  if (C == 3) {  // 12 of the 16 bytes of each lane count
+    const __m512i gather = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
+    codes = _mm512_permutexvar_epi32(gather, codes);
+  }
+  if (C == 4 && tile.channels == 64)
+    _mm512_storeu_si512(y, codes);
+  else
+    _mm512_mask_storeu_epi8(y, first_bytes(tile.channels), codes);
+}
+
+/// Stores two pixels of two vectors each, which fill one vector of codes.
+inline __attribute__((always_inline)) void store_two(const ConvU8S8Run& tile, const __m512 (&f0)[2],
+                                                     const __m512 (&f1)[2], uint8_t* y0, uint8_t* y1) {
+  const __m512i low = words_of(f0[0], f0[1], tile.y_zero_point);
+  const __m512i high = words_of(f1[0], f1[1], tile.y_zero_point);
+  const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of(tile, low, high));
+  const __mmask32 mask = static_cast<__mmask32>(first_bytes(tile.channels));
+  _mm256_mask_storeu_epi8(y0, mask, _mm512_castsi512_si256(codes));
+  _mm256_mask_storeu_epi8(y1, mask, _mm512_extracti64x4_epi64(codes, 1));
+}
+
+/// Stores four pixels of one vector each.
+inline __attribute__((always_inline)) void store_four(const ConvU8S8Run& tile, const __m512 (&f)[4],
+                                                      uint8_t* const (&y)[4]) {
+  const __m512i low = words_of(f[0], f[1], tile.y_zero_point), high = words_of(f[2], f[3], tile.y_zero_point);
+  const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of(tile, low, high));
+  const __mmask16 mask = static_cast<__mmask16>(first_bytes(tile.channels));
+  _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(codes));
+  _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(codes, 1));
+  _mm_mask_storeu_epi8(y[2], mask, _mm512_extracti32x4_epi32(codes, 2));
+  _mm_mask_storeu_epi8(y[3], mask, _mm512_extracti32x4_epi32(codes, 3));
+}
+
+template <int C>
+inline __attribute__((always_inline)) void store_floats(const ConvU8S8Run& tile, const __m512 (&f)[C], float* y) {
+  for (int v = 0; v < C; ++v)
+    _mm512_mask_storeu_ps(y + 16 * v, static_cast<__mmask16>(first_bytes(tile.channels - 16 * v)), f[v]);
+}
+
+}  // namespace
+}  // namespace octet
