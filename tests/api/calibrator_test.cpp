@@ -1,0 +1,254 @@
+// The calibrator interface: TensorRT's order of calls, each class's rule against a count made here, caches, refusals.
+#include "octet/calibrator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ir/text.h"
+#include "octet/model.h"
+#include "onnx/onnx.h"
+#include "quant/ranges.h"
+#include "quant/trt_cache.h"
+
+namespace octet {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr int64_t k_elements = 3 * 4 * 4;
+
+/// What every calibrator under test shares: samples, a cache, and the calls in order.
+struct Script {
+  std::vector<std::vector<float>> batches;
+  int32_t batch_size = 1;
+  std::string cache, written;
+  std::vector<std::string> calls;
+  bool leave_null = false;
+  CalibratorMemory where = CalibratorMemory::host;
+  size_t at = 0;
+};
+
+template <class Base>
+class Scripted : public Base {
+ public:
+  explicit Scripted(Script& script) : s_(script) {}
+  int32_t getBatchSize() const noexcept override {
+    s_.calls.emplace_back("size");
+    return s_.batch_size;
+  }
+  bool getBatch(void* bindings[], const char* names[], int32_t count) noexcept override {
+    s_.calls.push_back("batch " + std::string(count == 1 ? names[0] : "?"));
+    if (s_.at == s_.batches.size()) return false;
+    bindings[0] = s_.leave_null ? nullptr : s_.batches[s_.at].data();
+    ++s_.at;
+    return true;
+  }
+  const void* readCalibrationCache(std::size_t& length) noexcept override {
+    s_.calls.emplace_back("read");
+    length = s_.cache.size();
+    return s_.cache.empty() ? nullptr : s_.cache.data();
+  }
+  void writeCalibrationCache(const void* ptr, std::size_t length) noexcept override {
+    s_.calls.emplace_back("write");
+    s_.written.assign(static_cast<const char*>(ptr), length);
+  }
+  CalibratorMemory memory() const noexcept override { return s_.where; }
+
+ private:
+  Script& s_;
+};
+
+class Legacy : public Scripted<IInt8LegacyCalibrator> {
+ public:
+  Legacy(Script& script, double quantile, double cutoff) : Scripted(script), quantile_(quantile), cutoff_(cutoff) {}
+  double getQuantile() const noexcept override { return quantile_; }
+  double getRegressionCutoff() const noexcept override { return cutoff_; }
+  const void* readHistogramCache(std::size_t& length) noexcept override { return length = 0, nullptr; }
+  void writeHistogramCache(const void*, std::size_t) noexcept override {}
+
+ private:
+  double quantile_, cutoff_;
+};
+
+class Calibrators : public testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = load("N");
+    std::mt19937 random(17);
+    std::normal_distribution<float> normal(0, 1);
+    script_.batch_size = 4;
+    script_.batches.resize(30, std::vector<float>(4 * k_elements));
+    for (auto& batch : script_.batches)
+      for (float& v : batch) v = normal(random);
+  }
+  void TearDown() override { fs::remove(path_); }
+
+  std::optional<Model> load(const std::string& batch) {
+    path_ = testing::TempDir() + "octet_calibrator_" + std::to_string(::getpid()) + ".onnx";
+    const Result<Graph> graph =
+        parse_graph("graph g (x: f32[" + batch +
+                    ",3,4,4]) -> (y) {\n  const w: f32[2,3,1,1] = {0.5, -0.25, 1, 0.125, 0.75, -1}\n"
+                    "  const v: f32[1,2,1,1] = {1, -1}\n"
+                    "  c = Conv(x, w) @conv\n  r = Relu(c)\n  y = Conv(r, v) @last\n}\n");
+    EXPECT_TRUE(graph) << graph.error().message;
+    EXPECT_TRUE(write_onnx_file(path_, *graph));
+    Result<Model> model = Model::load(path_);
+    EXPECT_TRUE(model) << model.error().message;
+    return *model;
+  }
+
+  /// |x| of all samples, ascending; x is the network's input, so no arithmetic of the network comes in.
+  std::vector<float> magnitudes() const {
+    std::vector<float> all;
+    for (const auto& batch : script_.batches)
+      for (const float v : batch) all.push_back(std::abs(v));
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+
+  TrtCache written() const {
+    const Result<TrtCache> cache = parse_trt_cache(script_.written);
+    EXPECT_TRUE(cache) << cache.error().message;
+    return cache ? *cache : TrtCache{};
+  }
+  double amax_of_x() const {
+    for (const TrtScale& s : written().scales)
+      if (s.name == "x") return double{s.scale} * 127;
+    ADD_FAILURE() << "no scale of x in\n" << script_.written;
+    return 0;
+  }
+  std::string error_of(IInt8Calibrator& calibrator) {
+    const Result<Ranges> ranges = calibrate(*model_, calibrator);
+    return ranges ? "accepted" : ranges.error().message;
+  }
+
+  std::string path_;
+  std::optional<Model> model_;
+  Script script_;
+};
+
+TEST_F(Calibrators, are_called_in_tensorrts_order_and_the_cache_is_written_once) {
+  Scripted<IInt8EntropyCalibrator2> calibrator(script_);
+  script_.batches.resize(2);
+  ASSERT_TRUE(calibrate(*model_, calibrator));
+  EXPECT_THAT(script_.calls, ElementsAre("size", "read", "batch x", "batch x", "batch x", "write"));
+}
+
+TEST_F(Calibrators, a_cache_ends_it_without_a_batch_or_a_write) {
+  Scripted<IInt8MinMaxCalibrator> first(script_);
+  const Result<Ranges> calibrated = calibrate(*model_, first);
+  ASSERT_TRUE(calibrated) << calibrated.error().message;
+  Script again;
+  again.cache = script_.written;
+  Scripted<IInt8MinMaxCalibrator> second(again);
+  const Result<Ranges> ranges = calibrate(*model_, second);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  EXPECT_THAT(again.calls, ElementsAre("size", "read"));
+  EXPECT_EQ(again.written, "");
+  EXPECT_EQ(ranges->table->tensors, calibrated->table->tensors);
+}
+
+TEST_F(Calibrators, another_calibrators_cache_is_not_used_and_a_foreign_networks_is_refused) {
+  script_.cache = "TRT-8003-EntropyCalibration2\nx: 3c010204\n";
+  Scripted<IInt8MinMaxCalibrator> minmax(script_);
+  const Result<Ranges> ranges = calibrate(*model_, minmax);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  EXPECT_THAT(ranges->notes, Contains(HasSubstr("the cache is of EntropyCalibration2, the calibrator is")));
+  EXPECT_EQ(script_.at, 30u) << "calibrated all the same";
+  Script other;
+  other.cache = "TRT-8003-EntropyCalibration2\nanother: 3c010204\n";
+  Scripted<IInt8EntropyCalibrator2> entropy(other);
+  EXPECT_THAT(error_of(entropy), HasSubstr("the calibrator's cache does not fit"));
+}
+
+TEST_F(Calibrators, minmax_takes_the_largest_of_all_batches) {
+  script_.batches[7][5] = -9.5f;
+  Scripted<IInt8MinMaxCalibrator> calibrator(script_);
+  ASSERT_TRUE(calibrate(*model_, calibrator));
+  EXPECT_THAT(script_.written, testing::StartsWith("TRT-100300-MinMaxCalibration\n"));
+  EXPECT_EQ(static_cast<float>(amax_of_x() / 127), 9.5f / 127);
+}
+
+TEST_F(Calibrators, legacy_takes_the_quantile) {
+  script_.batches[0][0] = 6;  // the range of the first batch, wide enough for all
+  Legacy calibrator(script_, 0.99, 1.0);
+  ASSERT_TRUE(calibrate(*model_, calibrator));
+  const std::vector<float> sorted = magnitudes();
+  const double wanted = sorted[static_cast<size_t>(std::ceil(0.99 * static_cast<double>(sorted.size()))) - 1];
+  EXPECT_NEAR(amax_of_x(), wanted, 2 * 6.0 / 2048);
+  const TrtCache cache = written();
+  EXPECT_EQ(cache.description(), "TensorRT (version not stated) LegacyCalibration");
+  EXPECT_EQ(cache.quantile, 0.99);
+  Legacy regression(script_, 0.99, 0.8);
+  EXPECT_THAT(error_of(regression), HasSubstr("regression cutoff is 0.8"));
+  Legacy nothing(script_, 0, 1.0);
+  EXPECT_THAT(error_of(nothing), HasSubstr("quantile must lie in (0, 1]"));
+}
+
+TEST_F(Calibrators, both_entropy_classes_clip_an_outlier_alike) {
+  script_.batches[0][0] = 40;  // one element of 5760; the others stay below 5
+  Scripted<IInt8EntropyCalibrator2> second(script_);
+  ASSERT_TRUE(calibrate(*model_, second));
+  const double amax = amax_of_x();
+  EXPECT_GT(amax, 128.5 * 40 / 2048 - 1e-6) << "the smallest candidate";
+  EXPECT_LT(amax, 20);
+  // (i + 0.5) bins of the first batch's range
+  const double bins = amax / (40.0 / 2048);
+  EXPECT_NEAR(bins - std::floor(bins), 0.5, 1e-3);
+  script_.at = 0;
+  Scripted<IInt8EntropyCalibrator> first(script_);
+  ASSERT_TRUE(calibrate(*model_, first));
+  EXPECT_EQ(amax_of_x(), amax);
+  EXPECT_THAT(script_.written, HasSubstr("-EntropyCalibration\n"));
+}
+
+TEST_F(Calibrators, a_network_of_fixed_batch_sees_every_sample) {
+  model_ = load("1");
+  script_.batches[29].back() = 12;  // the last sample of the last batch
+  Scripted<IInt8MinMaxCalibrator> calibrator(script_);
+  const Result<Ranges> ranges = calibrate(*model_, calibrator);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  EXPECT_EQ(static_cast<float>(amax_of_x() / 127), 12.0f / 127);
+  EXPECT_EQ(ranges->samples(), 120);
+  EXPECT_THAT(ranges->notes, Contains(HasSubstr("each batch of 4 takes 4 runs")));
+}
+
+TEST_F(Calibrators, few_samples_are_a_warning_and_the_cache_is_written_all_the_same) {
+  script_.batches.resize(1);
+  Scripted<IInt8EntropyCalibrator2> calibrator(script_);
+  const Result<Ranges> ranges = calibrate(*model_, calibrator);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  EXPECT_THAT(ranges->notes, Contains(HasSubstr("only 4 samples")));
+  EXPECT_NE(script_.written, "");
+}
+
+TEST_F(Calibrators, refuse_what_cannot_be_calibrated_and_say_why) {
+  Scripted<IInt8EntropyCalibrator2> calibrator(script_);
+  script_.batches[3][7] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(error_of(calibrator), HasSubstr("tensor 'x' has values that are not finite in batch 3"));
+  script_.at = 0;
+  script_.leave_null = true;
+  EXPECT_THAT(error_of(calibrator), HasSubstr("batch 0: getBatch() left the binding of 'x' null"));
+  script_.leave_null = false;
+  script_.at = script_.batches.size();
+  EXPECT_THAT(error_of(calibrator), HasSubstr("the calibrator gave no batch"));
+  script_.batch_size = 0;
+  EXPECT_THAT(error_of(calibrator), HasSubstr("getBatchSize() is 0, expected at least 1"));
+  EXPECT_EQ(script_.written, "") << "no cache of a calibration that failed";
+}
+
+}  // namespace
+}  // namespace octet
