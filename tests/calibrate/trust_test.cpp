@@ -5,10 +5,13 @@
 #include <cmath>
 #include <random>
 
+#include "backends/open.h"
+#include "calibrate/calibrate.h"
 #include "calibrate/calibration_report.h"
 #include "calibrate/channel_order.h"
 #include "calibrate/collector.h"
 #include "calibrate/input_statistics.h"
+#include "ir/text.h"
 
 namespace octet {
 namespace {
@@ -140,6 +143,61 @@ TEST(Collector, finds_dead_channels_and_ends_and_joins_processes) {
   EXPECT_EQ(first.points()[0].dead_channels(), 1);
   EXPECT_THAT(first.points()[0].alive, ElementsAre(1, 0, 1));
   EXPECT_FALSE(Collector::join(first.points()[0], "short"));
+}
+
+/// Pictures of one colour, red (label 0) or blue (label 2) by turns; bgr: blue is stored first.
+class ColouredPictures final : public Dataset {
+ public:
+  explicit ColouredPictures(bool bgr) : bgr_(bgr) {}
+  int64_t size() const override { return 60; }
+  std::vector<int64_t> labels(int64_t i) const override { return {i % 2 == 0 ? 0 : 2}; }
+  std::string sample_name(int64_t i) const override { return std::to_string(i); }
+  Result<Done> read(int64_t i, const Dims&, std::span<float> out) const override {
+    const bool first = (i % 2 == 0) != bgr_;
+    for (size_t k = 0; k < out.size(); ++k)
+      out[k] = static_cast<float>((k * 7 + static_cast<size_t>(i)) % 5) / 10 - 0.5f;
+    for (size_t k = 0; k < 4; ++k) out[(first ? 0 : 8) + k] += 1;
+    return Done{};
+  }
+  std::string hash() const override { return ""; }
+
+ private:
+  bool bgr_;
+};
+
+/// The network's answer is the brightest channel; d is zero whatever comes, one channel of e too.
+CalibrationReport report_of(const Dataset& data) {
+  Result<Graph> graph = parse_graph(
+      "graph g (x: f32[4,3,2,2]) -> (y) {\n  const zero: f32[1] = {0}\n  const two: f32[1,3,1,1] = {1, 0, 1}\n"
+      "  d = Mul(x, zero)\n  e = Mul(x, two)\n  s = Add(d, e)\n  p = GlobalAveragePool(s)\n  y = Flatten(p)\n}\n");
+  EXPECT_TRUE(graph) << graph.error().message;
+  const Result<std::shared_ptr<Backend>> backend = open_backend("ref");
+  const Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(graph), *backend);
+  EXPECT_TRUE(engine) << engine.error().message;
+  const Result<Calibrated> made = calibrate(*engine, InputData{{&data}}, {.points = {"x", "d", "e"}});
+  EXPECT_TRUE(made) << made.error().message;
+  return made ? made->report : CalibrationReport{};
+}
+
+TEST(Report, red_and_blue_are_scored_both_ways_where_labels_are) {
+  const CalibrationReport good = report_of(ColouredPictures(false)), swapped = report_of(ColouredPictures(true));
+  EXPECT_EQ(good.labelled, 60);
+  EXPECT_EQ(good.right, 60);
+  EXPECT_EQ(good.as_given, 32);
+  EXPECT_EQ(good.swapped, 0);
+  EXPECT_THAT(good.findings, testing::Not(testing::Contains(HasSubstr("red and blue"))));
+  EXPECT_EQ(swapped.as_given, 0);
+  EXPECT_EQ(swapped.swapped, 32);
+  EXPECT_THAT(swapped.findings, testing::Contains(HasSubstr("red and blue are likely swapped: of 32 labelled samples "
+                                                            "the network gets 0 right as given and 32 with")));
+}
+
+TEST(Report, dead_tensors_and_channels_are_found_by_running) {
+  const CalibrationReport r = report_of(ColouredPictures(false));
+  EXPECT_THAT(r.dead_tensors, ElementsAre("d"));
+  ASSERT_EQ(r.dead_channels.size(), 1u);
+  EXPECT_EQ(r.dead_channels[0].tensor, "e");
+  EXPECT_THAT(r.dead_channels[0].dead, ElementsAre(1));
 }
 
 TEST(Report, lists_dead_tensors_and_channels) {
