@@ -53,7 +53,7 @@ class GoldenToolkitHistograms : public Golden {
     const std::vector<double> curve = to_doubles(array(record, wanted["curve"]));
     ASSERT_EQ(choice->curve.size(), curve.size());
     // The mean error's order of summing is torch's own; the divergence is NumPy's to a few ulps of log.
-    const double tolerance = method == "entropy" ? 1e-13 : 1e-3;
+    const double tolerance = method == "entropy" ? 1e-13 : 1e-6;
     for (size_t i = 0; i < curve.size(); ++i) {
       if (!std::isfinite(curve[i])) {
         EXPECT_TRUE(choice->curve[i] == curve[i] || (std::isnan(choice->curve[i]) && std::isnan(curve[i])));
@@ -68,7 +68,7 @@ class GoldenToolkitHistograms : public Golden {
 
 TEST_F(GoldenToolkitHistograms, counts_edges_curves_and_choices) {
   const std::vector<Json> all = records("histogram");
-  ASSERT_GE(all.size(), 41u);
+  ASSERT_EQ(all.size(), 41u);
   for (const Json& record : all) {
     SCOPED_TRACE(record["id"]);
     ToolkitHistogram h = make(record);
@@ -81,11 +81,12 @@ TEST_F(GoldenToolkitHistograms, counts_edges_curves_and_choices) {
     if (!record.contains("results")) continue;
     for (const Json& wanted : record["results"]) expect_choice(record, h, wanted);
   }
-  EXPECT_GT(states_, 70);
-  EXPECT_GT(choices_, 350);
+  EXPECT_EQ(states_, 89);
+  EXPECT_EQ(choices_, 414);
 }
 
 TEST_F(GoldenToolkitHistograms, entropy_overwrites_bin_0_in_numpy_mode) {  // D27
+  ASSERT_EQ(records("histogram_side_effect").size(), 1u);
   for (const Json& record : records("histogram_side_effect")) {
     ToolkitHistogram h = make(record);
     ASSERT_TRUE(h.collect(floats_of(input(record, "batch0"))));
