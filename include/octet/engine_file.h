@@ -27,7 +27,6 @@ struct BuildSpec {
   /// it does not, written after the calibration when it is not there. Empty = none.
   std::string cache;
   size_t workspace_bytes = 0;  // at most so much memory for activations and scratch; 0 = no limit
-  bool packed = true;          // with the weights as this machine's kernels want them, so that load packs nothing
   bool uncalibrated = false;   // ranges are placeholders: stamped into the file and said by every command
 };
 

@@ -12,7 +12,6 @@ struct Flags {
   std::string model, output_file, preprocess = "none", cache, workspace;
   SessionFlags session;
   OutputFlags output;
-  bool no_packed = false;
 };
 
 Result<BuildSpec> build_spec(const Flags& f) {
@@ -26,7 +25,6 @@ Result<BuildSpec> build_spec(const Flags& f) {
     if (range->second.smallest != range->second.largest) spec.profile.insert(*range);
   }
   spec.cache = f.cache;
-  spec.packed = !f.no_packed;
   if (!f.workspace.empty()) {
     const Result<size_t> bytes = parse_bytes("--workspace", f.workspace);
     if (!bytes) return bytes.error();
@@ -75,7 +73,6 @@ Action add(CLI::App& sub) {
   sub.add_option("--cache", f->cache,
                  "calibration cache: used when it fits model and data, refused when stale, written when missing");
   sub.add_option("--workspace", f->workspace, "most memory a context may need for activations and scratch, e.g. 1GiB");
-  sub.add_flag("--no-packed", f->no_packed, "leave this machine's packed weights out: smaller file, slower load");
   f->output.add(sub);
   return [f] { return build_model(*f); };
 }
