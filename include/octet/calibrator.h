@@ -45,7 +45,7 @@ class IInt8Calibrator {
   virtual const void* readCalibrationCache(std::size_t& length) noexcept = 0;
   virtual void writeCalibrationCache(const void* ptr, std::size_t length) noexcept = 0;
   virtual CalibrationAlgoType getAlgorithm() noexcept = 0;
-  /// octet's own: device pointers need a build with a CUDA back end.
+  /// octet's own: where the pointers of getBatch lie. Device pointers are not read yet and are refused.
   virtual CalibratorMemory memory() const noexcept { return CalibratorMemory::host; }
 };
 
@@ -92,7 +92,7 @@ struct CalibratorOptions {
 
 /// Runs the calibrator over a float model. The ranges are symmetric (amax), as TensorRT's are, and serve quantize() for
 /// either target. notes says whether the cache was used, and warns below 100 samples.
-/// Errors: batch size below 1, no batch at all, a null binding, device pointers in a build without CUDA, a value that
+/// Errors: batch size below 1, no batch at all, a null binding, device pointers, a value that
 /// is not finite (tensor and batch named), a regression cutoff other than 1, a cache that is broken.
 Result<Ranges> calibrate(const Model& model, IInt8Calibrator& calibrator, const CalibratorOptions& options = {});
 

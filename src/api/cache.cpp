@@ -173,8 +173,13 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
     if (!wanted) return Error{ErrorCode::bad_argument, "--method " + spec.method + " is not known"};
     method = *wanted;
   }
-  if (own && own->uncalibrated)
+  if (own && own->uncalibrated) {
+    if (!force)
+      return Error{ErrorCode::bad_argument,
+                   "these ranges come from noise (UNCALIBRATED), which this format cannot say; calibrate with real "
+                   "samples, or give --force"};
     notes.emplace_back("UNCALIBRATED: these ranges come from noise, which this format cannot say");
+  }
   if (*format != CacheFormat::tensorrt) {
     const OrtForm form = *format == CacheFormat::ort_text   ? OrtForm::text
                          : *format == CacheFormat::ort_json ? OrtForm::json

@@ -60,7 +60,7 @@ class CalibratorRun {
                    "the calibrator's getBatchSize() is " + std::to_string(batch_size_) + ", expected at least 1"};
     if (calibrator_.memory() == CalibratorMemory::device)
       return Error{ErrorCode::device,
-                   "the calibrator gives device pointers, but this octet was built without CUDA; "
+                   "the calibrator gives device pointers, which octet does not read yet; "
                    "give host pointers and let memory() say so"};
     if (legacy_ && legacy_->getRegressionCutoff() != 1.0)
       return Error{ErrorCode::unsupported, "the legacy calibrator's regression cutoff is " +

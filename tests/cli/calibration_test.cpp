@@ -194,6 +194,13 @@ TEST(Calibration, noise_stamps_the_ranges_the_file_and_whoever_runs_it) {
   const Ran evaluated = octet("eval " + scratch() + "/noise.onnx --data shapes:20 --preprocess rgb,norm=half");
   ASSERT_EQ(evaluated.status, 0) << evaluated.err;
   EXPECT_THAT(evaluated.err + evaluated.out, HasSubstr("UNCALIBRATED"));
+  // A format that cannot carry the stamp does not take the ranges.
+  const std::string convert =
+      "cache convert " + scratch() + "/noise.json --to tensorrt -o " + scratch() + "/noise.cache";
+  const Ran refused = octet(convert);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("come from noise (UNCALIBRATED), which this format cannot say"));
+  EXPECT_EQ(octet(convert + " --force").status, 0);
 }
 
 TEST(Calibration, another_preprocessing_is_noticed_through_the_exported_file) {
