@@ -201,8 +201,10 @@ TEST(QuantizeLinear, counts_its_axis_from_the_front) {
 // Found by fuzzing: -3 of a vector became -2 when read and -1 when what was written was read again.
 TEST(QuantizeLinear, an_axis_before_the_first_stays_as_written) {
   const std::vector<WireWriter> axis = {int_attribute_proto("axis", -3)};
-  EXPECT_THAT(outcome(one_node(13, {"QuantizeLinear", {"s", "x"}, {}, axis}).initializer("s", f32s({4}, {1, 2, 3, 4}))),
-              HasSubstr("y = QuantizeLinear(s, x, axis=-3)"));
+  ModelBuilder model(13);
+  model.input("x", {Dim(std::string("N")), 7, 6, Dim(std::string("M"))}).initializer("s", f32s({4}, {1, 2, 3, 4}));
+  model.node({"QuantizeLinear", {"s", "x"}, {"y"}, axis, "n"}).output("y");
+  EXPECT_THAT(outcome(model), HasSubstr("y = QuantizeLinear(s, x, axis=-3)"));
 }
 
 TEST(QuantizeLinear, reads_output_dtype_as_a_zero_point) {
