@@ -6,7 +6,7 @@
 
 namespace octet {
 namespace {
-#include "quant/rows/loops.h"
+#include "quant/rows/loops.inc"
 
 // Halves by the instructions of their own; NaN keeps the upper bits of its payload.
 void widen(const uint16_t* x, float* y) {
