@@ -162,12 +162,13 @@ Result<std::vector<ZipMember>> read_members(std::span<const std::byte> bytes,
 
 }  // namespace
 
-Result<std::vector<ZipMember>> read_zip(std::shared_ptr<const MappedFile> file) {
+Result<std::vector<ZipMember>> read_zip(const std::shared_ptr<const MappedFile>& file) {
   const std::span<const std::byte> bytes = file->bytes();
-  return read_zip(bytes, std::move(file));
+  return read_zip(bytes, file);
 }
 
-Result<std::vector<ZipMember>> read_zip(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive) {
+Result<std::vector<ZipMember>> read_zip(std::span<const std::byte> bytes,
+                                        const std::shared_ptr<const void>& keep_alive) {
   try {
     return read_members(bytes, keep_alive);
   } catch (const std::bad_alloc&) {

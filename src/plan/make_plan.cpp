@@ -169,8 +169,8 @@ size_t lowest_gap(const std::map<size_t, size_t>& taken, size_t bytes) {
 size_t lay_out(Groups& groups, int32_t steps) {
   std::vector<std::vector<Group*>> begins(static_cast<size_t>(steps) + 2), ends(static_cast<size_t>(steps) + 2);
   for (Group& group : groups.all) {
-    begins[static_cast<size_t>(group.first + 1)].push_back(&group);
-    ends[static_cast<size_t>(group.last + 1)].push_back(&group);
+    begins[static_cast<size_t>(int64_t{group.first} + 1)].push_back(&group);
+    ends[static_cast<size_t>(int64_t{group.last} + 1)].push_back(&group);
   }
   std::map<size_t, size_t> taken;
   size_t arena_bytes = 0;
