@@ -36,8 +36,8 @@ Result<ValueTypes> infer(const NodeContext& context) {
     return context.error("input 0 is " + std::string(name(dtype)) +
                          ", expected a float type or integers of 32 or 64 bits");
   if (Result<Done> ok = require_same_dtype(context, 0, 1); !ok) return ok.error();
-  if (!context.shape(0) || !context.shape(1)) return typed(context);
-  Result<std::optional<Shape>> y = product_shape(context, *context.shape(0), *context.shape(1));
+  Result<std::optional<Shape>> y = std::optional<Shape>();
+  if (context.shape(0) && context.shape(1)) y = product_shape(context, *context.shape(0), *context.shape(1));
   if (!y) return y.error();
   return typed(context, std::move(*y));
 }
