@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Accuracy tables of docs/accuracy.md, all measured with the octet program.
 
-usage: accuracy.py [--models a,b] [--no-write] [--skip-tensorrt] [--limit N] [--threads N]   (OCTET_DATA must be set)
+usage: accuracy.py [--models a,b] [--no-write] [--skip-tensorrt] [--limit N] [--threads N] [--resume]   (OCTET_DATA must be set)
 
 FP32: logits against the stored references, right answers against the stated counts. INT8: post-training quantization with every
 method. Ranges: 600 training images (re-encoded ones for the *_c10 models, which were trained on such, original pixels for the others);
@@ -116,10 +116,12 @@ def ort_right(path, preprocess):
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     right = 0
-    for begin in range(0, 10000, 250):
-        x = rows[begin:begin + 250, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255)
+    shape = session.get_inputs()[0].shape
+    batch = shape[0] if isinstance(shape[0], int) else 250  # some files fix the batch at 1
+    for begin in range(0, 10000, batch):
+        x = rows[begin:begin + batch, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255)
         x = np.ascontiguousarray((x - mean) / std)
-        right += int((session.run(None, {name: x})[0].argmax(1) == rows[begin:begin + 250, 0]).sum())
+        right += int((session.run(None, {name: x})[0].argmax(1) == rows[begin:begin + batch, 0]).sum())
     return right
 
 
@@ -162,6 +164,11 @@ def int8_rows(args, target):
     for name, preprocess, _, allowed in CIFAR:
         if args.models and name not in args.models:
             continue
+        kept = f"{WORK}/{name}_{target}_row.json"
+        if args.resume and os.path.exists(kept):
+            with open(kept, encoding="utf-8") as file:
+                rows.append(json.load(file))
+            continue
         path = f"{DATA}/models/{name}.onnx"
         common = ["calibrate", path, *calibration_data(name), "--preprocess", preprocess, "--threads", str(args.threads), "--quiet"]
         for p in PERCENTILES:
@@ -181,6 +188,8 @@ def int8_rows(args, target):
         if args.limit == 0:
             row["ort_right"] = ort_right(f"{WORK}/{name}_{target}_auto.onnx", preprocess)
         rows.append(row)
+        with open(kept, "w", encoding="utf-8") as file:
+            json.dump(row, file)
         print(json.dumps(row), flush=True)
     return rows
 
@@ -225,6 +234,7 @@ def main():
     parser.add_argument("--skip-fp32", action="store_true")
     parser.add_argument("--limit", type=int, default=0, help="only the first N test images, for a look")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="keep the rows that an interrupted run has finished")
     args = parser.parse_args()
     os.makedirs(WORK, exist_ok=True)
     args.models = set(args.models.split(",")) - {""}
