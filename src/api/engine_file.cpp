@@ -96,7 +96,9 @@ Result<Done> check_range(const std::string& input, const ShapeRange& range) {
 using Pick = Dims ShapeRange::*;
 
 Result<Graph> lower_at(const Model& model, const BuildSpec& spec, Pick shape) {
-  Binding binding{.batch = spec.session.batch > 0 ? spec.session.batch : 1, .shapes = spec.session.shapes};
+  Binding binding{.batch = spec.session.batch > 0 ? spec.session.batch : 1,
+                  .shapes = spec.session.shapes,
+                  .picture = picture_of(spec.session.calibration.data.preprocess)};
   for (const auto& [input, range] : spec.profile) binding.shapes[input] = range.*shape;
   std::set<std::string> skip = spec.session.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());

@@ -4,6 +4,7 @@
 #include "base/diagnostics.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "data/preprocess.h"
 #include "ir/metadata.h"
 #include "ir/op.h"
 #include "ir/text.h"
@@ -118,6 +119,14 @@ bool holds_quantization(const Graph& graph) {
   for (const Node& node : graph.nodes)
     if (is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear")) return true;
   return false;
+}
+
+std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess) {
+  const Result<Preprocess> spec = parse_preprocess(preprocess);  // a bad one is told where the data is opened
+  if (!spec) return std::nullopt;
+  if (spec->crop_w) return {{spec->crop_h, spec->crop_w}};
+  if (spec->stretch_w) return {{spec->stretch_h, spec->stretch_w}};
+  return std::nullopt;
 }
 
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip) {

@@ -114,7 +114,9 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (!backend) return backend.error();
   std::set<std::string> skip = spec.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
-  const Binding binding = {.batch = spec.batch > 0 ? spec.batch : 1, .shapes = spec.shapes};
+  const Binding binding = {.batch = spec.batch > 0 ? spec.batch : 1,
+                           .shapes = spec.shapes,
+                           .picture = picture_of(spec.calibration.data.preprocess)};
   Result<Graph> graph = graph_to_run(model, *prepared, spec, binding, skip, **backend);
   if (!graph) return within(model.path(), graph.error());
   state->precision = prepared->precision;

@@ -1,7 +1,9 @@
 #pragma once
 // What stands behind the public handles; not installed.
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,6 +91,8 @@ Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const S
 
 /// "float32", "uint8", ... : the names numpy and TensorRT users know.
 std::string numpy_name(DType dtype);
+/// Height and width of what the preprocessing gives, whatever picture goes in; nothing when the picture decides.
+std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess);
 /// clean graph -> bound -> fused, ready for an engine.
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip);
 bool holds_quantization(const Graph& graph);

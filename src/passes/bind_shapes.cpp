@@ -41,6 +41,26 @@ Result<Done> bind_shape(Value& value, const Dims& wanted, Bound& bound) {
   return Done{};
 }
 
+Result<Done> bind_pictures(Graph& graph, const Binding& binding, Bound& bound) {
+  if (!binding.picture) return Done{};
+  for (const ValueId v : graph.inputs) {
+    Value& value = graph.value(v);
+    if (!value.shape || value.shape->size() != 4) continue;
+    Shape& shape = *value.shape;
+    if (!shape[1].known() || shape[1].value != 3 || shape[2].known() || shape[3].known()) continue;
+    for (size_t side = 0; side < 2; ++side) {
+      Dim& extent = shape[2 + side];
+      // A symbol that a given shape has fixed keeps its number.
+      const auto known = bound.find(extent.symbol);
+      const bool fixed = !extent.symbol.empty() && known != bound.end();
+      const int64_t to = fixed ? known->second : (*binding.picture)[side];
+      if (Result<Done> ok = bind_symbol(bound, value, extent, to); !ok) return ok;
+      extent = Dim(to);
+    }
+  }
+  return Done{};
+}
+
 Result<Done> bind_inputs(Graph& graph, const Binding& binding, Bound& bound) {
   for (const auto& [name, dims] : binding.shapes) {
     const auto named = [&](ValueId v) { return graph.value(v).name == name; };
@@ -49,6 +69,7 @@ Result<Done> bind_inputs(Graph& graph, const Binding& binding, Bound& bound) {
       return Error{ErrorCode::bad_argument, "a shape was given for '" + name + "', which is not an input of the model"};
     if (Result<Done> ok = bind_shape(graph.value(*at), dims, bound); !ok) return ok;
   }
+  if (Result<Done> ok = bind_pictures(graph, binding, bound); !ok) return ok;
   if (binding.batch <= 0) return Done{};
   for (const ValueId v : graph.inputs) {
     Value& value = graph.value(v);

@@ -1,6 +1,7 @@
 #pragma once
 // Graph -> Graph. One file per pass, one line in pipeline.def; the order there is the order of running.
 
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -48,10 +49,12 @@ Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::
 
 /// Replaces symbolic extents by numbers: `shapes` gives whole shapes by input name, and batch > 0 is the leading extent
 /// of inputs where that is unknown (a leading extent that the file fixed stays). A symbol is one number in the whole
-/// graph. Then infers shapes again. An Error says what does not fit.
+/// graph. `picture` is the height and width of inputs [batch, 3, h, w] where the file leaves both free and no shape is
+/// given. Then infers shapes again. An Error says what does not fit.
 struct Binding {
   int64_t batch = 0;
   std::map<std::string, Dims> shapes;
+  std::optional<std::array<int64_t, 2>> picture = std::nullopt;
 };
 Result<Done> bind_shapes(Graph& graph, const Binding& binding);
 

@@ -23,8 +23,8 @@ Result<Done> check_shape(const Graph& graph, ValueId v) {
   if (value.constant || (value.shape && known_dims(*value.shape))) return Done{};
   return Error{ErrorCode::bad_argument,
                "value '" + value.name + "' has " + (value.shape ? "shape " + to_string(*value.shape) : "unknown rank") +
-                   ", a plan needs all extents: give --batch N, and --shapes NAME:1x3x224x224 for an input "
-                   "of free height or width"};
+                   ", a plan needs all extents: give --batch N, and for an input of free height or "
+                   "width --preprocess with a crop or --shapes NAME:1x3x224x224"};
 }
 
 Result<Done> check_shapes(const Graph& graph) {

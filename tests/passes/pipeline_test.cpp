@@ -56,6 +56,18 @@ TEST(BindShapes, a_symbol_is_one_number_everywhere) {
       bound("graph (x: f32[N], z: f32[N]) -> (y) { y = Add(x, z) }", {.batch = 0, .shapes = {{"x", {2}}, {"z", {3}}}}),
       HasSubstr("'N' cannot be both 2 and 3"));
 }
+TEST(BindShapes, a_picture_gives_free_height_and_width) {
+  const std::optional<std::array<int64_t, 2>> picture = {{224, 192}};
+  const char* const free_sides = "graph (x: f32[N,3,H,W]) -> (y) { y = Relu(x) }";
+  EXPECT_THAT(bound(free_sides, {.batch = 2, .shapes = {}, .picture = picture}), HasSubstr("f32[2,3,224,192]"));
+  EXPECT_THAT(bound(free_sides, {.batch = 2, .shapes = {{"x", {1, 3, 8, 8}}}, .picture = picture}),
+              HasSubstr("f32[1,3,8,8]"));
+  EXPECT_THAT(bound("graph (x: f32[N,3,H,H]) -> (y) { y = Relu(x) }", {.batch = 2, .shapes = {}, .picture = picture}),
+              HasSubstr("'H' cannot be both 224 and 192"));
+  for (const char* const other : {"graph (x: f32[N,4,H,W]) -> (y) { y = Relu(x) }",    // no picture
+                                  "graph (x: f32[N,3,32,W]) -> (y) { y = Relu(x) }"})  // one side is the file's
+    EXPECT_THAT(bound(other, {.batch = 2, .shapes = {}, .picture = picture}), HasSubstr("W]"));
+}
 TEST(BindShapes, what_does_not_fit_is_named) {
   const char* const text = "graph (x: f32[N,3]) -> (y) { y = Relu(x) }";
   EXPECT_THAT(bound(text, {.batch = 0, .shapes = {{"x", {2, 4}}}}),
