@@ -70,6 +70,7 @@ struct ClassifySpec {
 };
 struct ClassifyReport {
   std::vector<Classification> images;
+  std::string note;               // what makes the answers doubtful, or empty
   double average_latency_ms = 0;  // with iterations
 };
 /// Softmax over the first output unless the network ends in one.

@@ -61,6 +61,7 @@ Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec) {
   Result<SampleBuffers> buffers = SampleBuffers::make(session);
   if (!buffers) return buffers.error();
   ClassifyReport report;
+  report.note = missing_preprocess_note(spec.data, *data);
   for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
     const int64_t count = std::min(session.batch(), data->size() - begin);
     if (const Result<Done> filled = buffers->fill(*data, begin, count); !filled) return filled.error();
@@ -101,6 +102,7 @@ std::string to_text(const ClassifyReport& report) {
 
 std::string to_json(const ClassifyReport& report) {
   nlohmann::ordered_json j;
+  if (!report.note.empty()) j["note"] = report.note;
   j["images"] = nlohmann::ordered_json::array();
   for (const Classification& c : report.images) {
     nlohmann::ordered_json lines = nlohmann::ordered_json::array();

@@ -110,8 +110,9 @@ Comparison comparison_of(const Answers& a, const Answers& b) {
 
 /// A session calibrated under one preprocessing and judged under another is a common silent mistake: say it. So are
 /// figures of a network whose ranges are noise.
-void warn(const Session& session, const std::string& spec, Evaluation& e) {
-  const Result<Preprocess> now = parse_preprocess(spec);
+void warn(const Session& session, const DataOptions& options, const SampleSet& data, Evaluation& e) {
+  const Result<Preprocess> now = parse_preprocess(options.preprocess);
+  e.note = missing_preprocess_note(options, data);
   if (now && !session.calibration_preprocess().empty() && to_string(*now) != session.calibration_preprocess())
     e.note =
         "preprocessing '" + to_string(*now) + "' differs from calibration's '" + session.calibration_preprocess() + "'";
@@ -136,7 +137,7 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
   const Result<Answers> a = answers_of(first, data, work);
   if (!a) return within(first_name, a.error());
   EvaluationReport report{evaluation_of(first, first_name, *a, labelled), {}, {}};
-  warn(first, spec.data.preprocess, report.first);
+  warn(first, spec.data, data, report.first);
   if (!second) return report;
   const Result<Answers> b = answers_of(*second, data, work);
   if (!b) return within(second_name, b.error());
@@ -145,7 +146,7 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
                  "the two networks' outputs differ in size: " + std::to_string(a->outputs.size()) + " and " +
                      std::to_string(b->outputs.size()) + " values"};
   report.second = evaluation_of(*second, second_name, *b, labelled);
-  warn(*second, spec.data.preprocess, *report.second);
+  warn(*second, spec.data, data, *report.second);
   report.comparison = comparison_of(*a, *b);
   return report;
 }

@@ -30,6 +30,14 @@ Result<SampleSet> open_data(const DataOptions& options, const Session& session) 
   return SampleSet(*std::move(opened));
 }
 
+std::string missing_preprocess_note(const DataOptions& options, const SampleSet& data) {
+  const Result<Preprocess> spec = parse_preprocess(options.preprocess);
+  if (!spec || !spec->none || !data.input(0).are_pictures()) return "";
+  return "no --preprocess is given: the pixels went in as they are, 0 to 255. Most networks were trained on scaled "
+         "ones "
+         "(imagenet, cifar10, ...) and answer by chance otherwise";
+}
+
 Result<SampleBuffers> SampleBuffers::make(const Session& session) {
   SampleBuffers b;
   b.input_ports_ = session.inputs();

@@ -27,6 +27,10 @@ class SampleSet {
 /// leading batch.
 Result<SampleSet> open_data(const DataOptions& options, const Session& session);
 
+/// What to say when pictures go into a network as plain bytes because no preprocessing is given; empty when all is
+/// well.
+std::string missing_preprocess_note(const DataOptions& options, const SampleSet& data);
+
 /// Owned buffers for one session: inputs zero-filled, outputs.
 class SampleBuffers {
  public:

@@ -28,6 +28,7 @@ int classify_images(Flags& f) {
   f.spec.data = f.data.data;
   const Result<ClassifyReport> report = classify(*session, f.spec);
   if (!report) return fail(report.error());
+  if (!report->note.empty()) f.output.print_notes({report->note});
   std::fputs((f.output.json ? to_json(*report) + "\n" : to_text(*report)).c_str(), stdout);
   return 0;
 }

@@ -31,6 +31,7 @@ class Selection final : public Dataset {
       return Error{ErrorCode::out_of_memory, "sample '" + sample_name(i) + "': no memory to read it"};
     }
   }
+  bool are_pictures() const override { return source_->are_pictures(); }
   std::string hash() const override {
     uint64_t hash = 0;
     for (const int64_t i : chosen_) {

@@ -21,6 +21,7 @@ class Source {
   virtual std::vector<int64_t> labels(int64_t i) const = 0;
   virtual std::string sample_name(int64_t i) const = 0;
   virtual Result<Done> read(int64_t i, const Dims& dims, std::span<float> out) const = 0;
+  virtual bool are_pictures() const { return false; }
   /// Of the sample's own bytes, before preprocessing.
   virtual uint64_t content_hash(int64_t i) const = 0;
 };

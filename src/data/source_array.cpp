@@ -44,6 +44,7 @@ class ArraySource final : public Source {
     if (samples_.dtype() == DType::u8) return read_pixels(i, dims, out);
     return read_float_pixels(i, dims, out);
   }
+  bool are_pictures() const override { return samples_.dtype() == DType::u8; }
   uint64_t content_hash(int64_t i) const override { return hash_bytes(sample_bytes(i)); }
 
  private:

@@ -26,6 +26,7 @@ class CifarSource final : public Source {
     }
     return write_picture(preprocess_, image, dims, out);
   }
+  bool are_pictures() const override { return true; }
   uint64_t content_hash(int64_t i) const override { return hash_bytes(record(i)); }
 
  private:

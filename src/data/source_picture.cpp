@@ -22,6 +22,7 @@ class PictureSource final : public Source {
     if (!image) return image.error();
     return write_picture(preprocess_, *image, dims, out);
   }
+  bool are_pictures() const override { return true; }
   uint64_t content_hash(int64_t i) const override {
     const Result<std::shared_ptr<const MappedFile>> mapped = MappedFile::open(file(i).path);
     return mapped ? hash_bytes((*mapped)->bytes()) : 0;  // a file that vanished fails in read(), with its message

@@ -194,6 +194,7 @@ class ShapesSource final : public Source {
   Result<Done> read(int64_t i, const Dims& dims, std::span<float> out) const override {
     return write_picture(preprocess_, picture(i), dims, out);
   }
+  bool are_pictures() const override { return true; }
   uint64_t content_hash(int64_t i) const override {
     const Image image = picture(i);
     return hash_bytes(std::as_bytes(std::span(image.rgb)));
