@@ -29,7 +29,7 @@ accuracy: build
 	@bench/accuracy/run.sh
 
 format: setup
-	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
+	@git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs clang-format -i
 
 check: build
 	@tools/check.sh

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 status=0
-git ls-files '*.cpp' '*.h' | xargs clang-format --dry-run --Werror || status=1
+git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs clang-format --dry-run --Werror || status=1
 tools/check_layers.py || status=1
 
 # The house's sizes: headers 150 lines, sources 800.

@@ -72,7 +72,7 @@ Action add(CLI::App& sub) {
       ->capture_default_str()
       ->check(CLI::IsMember({"max", "entropy", "percentile", "mse", "auto"}));
   sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str()->check(within_range(0, 100));
-  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
+  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
   sub.add_option("--batch", f->batch, "images per run (does not change the result)")
       ->capture_default_str()
       ->check(at_least(1));

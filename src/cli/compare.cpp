@@ -44,7 +44,7 @@ Action add(CLI::App& sub) {
   f->data.data.limit = 8;
   f->data.add(sub, true);
   sub.add_option("--device", f->device, "cpu, or ref")->capture_default_str()->check(CLI::IsMember({"cpu", "ref"}));
-  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
+  sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
   f->output.add(sub);
   return [f] { return compare_models(*f); };
 }

@@ -69,10 +69,10 @@ int run(int argc, char** argv) {
     const std::string first = argc > 1 ? argv[1] : "";
     const bool known =
         std::any_of(commands().begin(), commands().end(), [&](const Command* c) { return first == c->name; });
-    const std::string message =
-        known || first.empty() ? e.what() : "'" + first + "' is no command; octet --help lists them";
-    std::fprintf(stderr, "error[bad_argument] %s\n", message.c_str());
-    if (known) std::fprintf(stderr, "octet %s --help shows the options\n", first.c_str());
+    const std::string message = first.empty() ? "no command is given; octet --help lists them"
+                                : known       ? e.what() + ("; octet " + first + " --help shows the options")
+                                              : "'" + first + "' is no command; octet --help lists them";
+    fail({ErrorCode::bad_argument, message});
     return 2;
   }
   return status;

@@ -26,6 +26,19 @@ CLI::Validator at_least(int64_t low) {
       "");
 }
 
+CLI::Validator thread_count() {
+  return CLI::Validator(
+      [](std::string& text) {
+        char* end = nullptr;
+        const long value = std::strtol(text.c_str(), &end, 10);
+        const bool whole = !text.empty() && *end == '\0';
+        return whole && value >= 0 && value <= 1024
+                   ? std::string()
+                   : "'" + text + "': a number of threads from 0 (all usable) to 1024 is expected";
+      },
+      "");
+}
+
 CLI::Validator within_range(double low, double high) {
   return CLI::Validator(
       [low, high](std::string& text) {
@@ -101,7 +114,7 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   sub.add_option("--device", device, "cpu, cuda (a GPU), or ref (slow, plain reference kernels)")
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "ref", "cuda"}));
-  sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(at_least(0));
+  sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
   sub.add_option("--batch", batch, "batch of a network whose leading dimension is free (default: eval 8, else 1)")
       ->check(at_least(1));
   sub.add_option("--shapes", shapes, "input shapes, e.g. input:1x3x224x224");

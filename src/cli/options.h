@@ -15,6 +15,8 @@ namespace octet::cli {
 /// Checks with texts of octet's own: the value is a whole number of at least `low`, or finite and in [low, high].
 CLI::Validator at_least(int64_t low);
 CLI::Validator within_range(double low, double high);
+/// Of --threads: 0 to 1024, as many as a thread pool has.
+CLI::Validator thread_count();
 
 /// --json, --quiet, --verbose.
 struct OutputFlags {

@@ -66,7 +66,9 @@ Action add(CLI::App& sub) {
   f->calibration.add(sub);
   sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'")->capture_default_str();
   sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)");
-  sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")->capture_default_str();
+  sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")
+      ->capture_default_str()
+      ->check(thread_count());
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_option("-o,--output", f->output_file, "Q/DQ ONNX file to write")->required();
   f->output.add(sub);

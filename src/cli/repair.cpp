@@ -83,7 +83,9 @@ Action add(CLI::App& sub) {
   f->calibration.data.limit = 512;
   f->calibration.add(sub);
   sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'")->capture_default_str();
-  sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")->capture_default_str();
+  sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")
+      ->capture_default_str()
+      ->check(thread_count());
   f->output.add(sub);
   return [f] {
     if (f->list) return list_repairs();

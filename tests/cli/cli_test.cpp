@@ -75,7 +75,26 @@ TEST(Cli, bad_usage_ends_with_2_and_says_so_on_stderr) {
     const Ran ran = octet(arguments);
     EXPECT_EQ(ran.status, 2) << arguments;
     EXPECT_EQ(ran.out, "") << arguments;
-    EXPECT_NE(ran.err, "") << arguments;
+    EXPECT_THAT(ran.err, testing::MatchesRegex("error\\[bad_argument\\] .+ \\[OCT-4[0-9]+\\]\n")) << arguments;
+    EXPECT_THAT(ran.err, HasSubstr("--help")) << arguments;
+  }
+}
+
+TEST(Cli, more_threads_than_a_pool_has_are_refused) {
+  for (const char* command : {"eval", "bench", "quantize", "calibrate"}) {
+    const Ran ran = octet(std::string(command) + " " + k_model + " --threads 100000");
+    EXPECT_EQ(ran.status, 2) << command;
+    EXPECT_THAT(ran.err, HasSubstr("'100000': a number of threads from 0 (all usable) to 1024")) << command;
+  }
+}
+
+TEST(Cli, pictures_without_a_preprocessing_are_noticed) {
+  for (const std::string command : {"eval ", "classify "}) {
+    const std::string call = command + k_model + " --data shapes:4";
+    const Ran without = octet(call), with = octet(call + " --preprocess rgb,norm=half");
+    EXPECT_EQ(without.status, 0);
+    EXPECT_THAT(without.out + without.err, HasSubstr("no --preprocess is given")) << command;
+    EXPECT_THAT(with.out + with.err, testing::Not(HasSubstr("no --preprocess is given"))) << command;
   }
 }
 
