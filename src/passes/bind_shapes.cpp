@@ -43,6 +43,7 @@ Result<Done> bind_shape(Value& value, const Dims& wanted, Bound& bound) {
 
 Result<Done> bind_pictures(Graph& graph, const Binding& binding, Bound& bound) {
   if (!binding.picture) return Done{};
+  const Bound given = bound;  // a symbol that a given shape has fixed keeps its number
   for (const ValueId v : graph.inputs) {
     Value& value = graph.value(v);
     if (!value.shape || value.shape->size() != 4) continue;
@@ -50,9 +51,8 @@ Result<Done> bind_pictures(Graph& graph, const Binding& binding, Bound& bound) {
     if (!shape[1].known() || shape[1].value != 3 || shape[2].known() || shape[3].known()) continue;
     for (size_t side = 0; side < 2; ++side) {
       Dim& extent = shape[2 + side];
-      // A symbol that a given shape has fixed keeps its number.
-      const auto known = bound.find(extent.symbol);
-      const bool fixed = !extent.symbol.empty() && known != bound.end();
+      const auto known = given.find(extent.symbol);
+      const bool fixed = !extent.symbol.empty() && known != given.end();
       const int64_t to = fixed ? known->second : (*binding.picture)[side];
       if (Result<Done> ok = bind_symbol(bound, value, extent, to); !ok) return ok;
       extent = Dim(to);
