@@ -1,15 +1,12 @@
 // src/plan/make_plan.cpp: chooses a tactic for each node and lays the values out in one arena.
 //
-// The arena recycles the lowest free address first, so that a layer writes where a dead one lay a moment ago and still
-// sits in cache. A value lives from the step that makes it to the last step that reads it; a step's outputs never
+// A value lives from the step that makes it to the last step that reads it; a step's outputs never
 // overlap its inputs. Values that share storage (Reshape of a dense value) live as one.
 #include <algorithm>
-#include <limits>
-#include <map>
 #include <utility>
 
-#include "base/aligned.h"
 #include "ir/op.h"
+#include "plan/arena.h"
 #include "plan/backend.h"
 
 namespace octet {
@@ -91,17 +88,9 @@ Result<std::vector<Step>> choose_tactics(const Graph& graph, const Backend& back
   return Error{ErrorCode::unsupported, text};
 }
 
-/// Values that share one address range, and the steps between which the range is taken.
-struct Group {
+/// Values that share one address range.
+struct Group : ArenaRange {
   std::vector<ValueId> values;
-  size_t bytes = 0;
-  int32_t first = std::numeric_limits<int32_t>::max(), last = std::numeric_limits<int32_t>::min();
-  size_t offset = 0;
-
-  void used_at(int32_t step) {
-    first = std::min(first, step);
-    last = std::max(last, step);
-  }
 };
 
 /// The storage groups of a graph: `of[v]` is v's group or -1 for a value without storage.
@@ -154,36 +143,10 @@ void find_lifetimes(const Graph& graph, Groups& groups) {
   for (const ValueId v : graph.outputs) use(v, end);
 }
 
-size_t align_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
-
-/// Lowest gap of at least `bytes` between the taken ranges (offset -> end).
-size_t lowest_gap(const std::map<size_t, size_t>& taken, size_t bytes) {
-  size_t at = 0;
-  for (const auto& [offset, end] : taken) {
-    if (offset - at >= bytes) return at;
-    at = end;
-  }
-  return at;
-}
-
-size_t lay_out(Groups& groups, int32_t steps) {
-  std::vector<std::vector<Group*>> begins(static_cast<size_t>(steps) + 2), ends(static_cast<size_t>(steps) + 2);
-  for (Group& group : groups.all) {
-    begins[static_cast<size_t>(int64_t{group.first} + 1)].push_back(&group);
-    ends[static_cast<size_t>(int64_t{group.last} + 1)].push_back(&group);
-  }
-  std::map<size_t, size_t> taken;
-  size_t arena_bytes = 0;
-  for (size_t moment = 0; moment < begins.size(); ++moment) {
-    for (Group* group : begins[moment]) {
-      const size_t bytes = align_up(group->bytes);
-      group->offset = lowest_gap(taken, bytes);
-      taken.emplace(group->offset, group->offset + bytes);
-      arena_bytes = std::max(arena_bytes, group->offset + bytes);
-    }
-    for (const Group* group : ends[moment]) taken.erase(group->offset);
-  }
-  return arena_bytes;
+size_t lay_out(Groups& groups) {
+  std::vector<ArenaRange*> ranges;
+  for (Group& group : groups.all) ranges.push_back(&group);
+  return lay_out_arena(ranges);
 }
 
 }  // namespace
@@ -207,7 +170,7 @@ Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backen
   plan->slots.resize(graph.values.size());
   Groups groups = make_groups(graph, backend, plan->slots);
   find_lifetimes(graph, groups);
-  plan->arena_bytes = lay_out(groups, static_cast<int32_t>(graph.nodes.size()));
+  plan->arena_bytes = lay_out(groups);
   for (const Group& group : groups.all) {
     for (const ValueId v : group.values) plan->slots[static_cast<size_t>(v)].offset = group.offset;
   }

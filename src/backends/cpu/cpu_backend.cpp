@@ -15,7 +15,8 @@ constexpr int k_kernels_version = 1;
 
 class CpuBackend : public Backend {
  public:
-  explicit CpuBackend(const CpuOptions& options) : isa_(options.isa), pool_(options.threads) {}
+  explicit CpuBackend(const CpuOptions& options)
+      : isa_(options.isa), l2_bytes_(options.l2_bytes ? options.l2_bytes : l2_bytes()), pool_(options.threads) {}
 
   std::string_view name() const override { return "cpu"; }
 
@@ -48,7 +49,7 @@ class CpuBackend : public Backend {
   }
 
   Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
-    return CpuProgram::make(std::move(plan), isa_, pool_.threads());
+    return CpuProgram::make(std::move(plan), isa_, pool_.threads(), l2_bytes_ * static_cast<size_t>(pool_.threads()));
   }
 
   Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) override {
@@ -63,6 +64,7 @@ class CpuBackend : public Backend {
 
  private:
   Isa isa_;
+  size_t l2_bytes_;
   ThreadPool pool_;
 };
 

@@ -84,6 +84,7 @@ Operand StepBuilder::value(ValueId v) const {
   } else if (writes_output(graph, v)) {
     operand.place = {Place::Kind::output, index_in(graph.outputs, v)};
   }
+  if (image_bytes_ && !image_bytes_->empty()) operand.place.image_bytes = (*image_bytes_)[static_cast<size_t>(v)];
   return operand;
 }
 
@@ -105,16 +106,18 @@ Result<Operand> StepBuilder::input(const StepQuery& query, size_t i) {
 
 Operand StepBuilder::output(const StepQuery& query, size_t i) const { return value(query.node.outputs[i]); }
 
-Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Plan> plan, Isa isa, int threads) {
+Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Plan> plan, Isa isa, int threads,
+                                                        size_t cache_bytes) {
   auto program = std::make_unique<CpuProgram>();
+  const Arrangement arrangement = arrange(plan, cache_bytes);
   program->plan_ = std::move(plan);
-  if (Result<Done> done = program->prepare_transfers(isa); !done) return done.error();
-  for (const Step& step : program->plan_->steps) {
-    if (Result<Done> done = program->prepare_step(step, isa, threads); !done) return done.error();
+  for (const SubBatch& part : arrangement.parts) {
+    if (Result<Done> done = program->prepare_part(part, isa, threads); !done) return done.error();
   }
+  if (Result<Done> done = program->prepare_transfers(arrangement, isa); !done) return done.error();
   for (const PreparedStep& step : program->bring_in_) program->account(step, threads);
   for (const PreparedStep& step : program->take_out_) program->account(step, threads);
-  program->arena_bytes_ = program->plan_->arena_bytes;
+  program->arena_bytes_ = arrangement.arena_bytes;
   program->plan_.reset();
   return std::unique_ptr<const Program>(std::move(program));
 }
@@ -127,8 +130,16 @@ void CpuProgram::account(const PreparedStep& step, int threads) {
   workspace_bytes_ = std::max(workspace_bytes_, bytes);
 }
 
-Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
-  const Graph& graph = plan_->graph;
+Result<Done> CpuProgram::prepare_part(const SubBatch& part, Isa isa, int threads) {
+  for (size_t s = part.first; s < part.last; ++s) {
+    if (Result<Done> done = prepare_step(part.plan->steps[s], part, isa, threads); !done) return done.error();
+  }
+  parts_.push_back({part.first, part.last, static_cast<size_t>(part.images), static_cast<size_t>(part.turns)});
+  return Done{};
+}
+
+Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Isa isa, int threads) {
+  const Graph& graph = part.plan->graph;
   const Node& node = graph.node(step.node);
   StepQuery query{{graph, node}, isa, threads};
   const std::string_view tactic = step.tactic;
@@ -137,14 +148,15 @@ Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
   for (const StepDef* def : steps_for(node.op->name)) {
     if (def->family == tactic.substr(0, family_end)) chosen = def;
   }
-  const std::vector<Tactic> known = tactics_for(query);
+  const Graph& whole = plan_->graph;  // whose batch the tactic was chosen for
+  const std::vector<Tactic> known = tactics_for(StepQuery{{whole, whole.node(step.node)}, isa, threads});
   const bool supported =
       std::any_of(known.begin(), known.end(), [&](const Tactic& t) { return t.name == tactic && t.refused.empty(); });
   if (chosen && chosen->variants && supported) query.variant = tactic.substr(family_end + 1);
   if (!chosen || !supported)
     return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the step",
                        ErrorCode::bad_argument);
-  StepBuilder builder(*plan_, constants_);
+  StepBuilder builder(*part.plan, constants_, &part.image_bytes);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
   ProgramStep made{*std::move(prepared), {}};
@@ -156,17 +168,17 @@ Result<Done> CpuProgram::prepare_step(const Step& step, Isa isa, int threads) {
     if (v == k_absent || is_constant(graph, v)) continue;
     const Operand operand = builder.value(v);
     if (operand.place.kind == Place::Kind::nowhere) continue;
-    const int offset = domain_shift(operand.layout.dtype);
-    const DType stored = offset ? DType::u8 : operand.layout.dtype;
-    made.taps.push_back(
-        {graph.value(v).name, {stored, operand.layout.dims, operand.layout.strides, nullptr}, operand.place, offset});
+    const Layout layout = layout_of(whole, v);  // of the whole batch, whatever the step sees
+    const int offset = domain_shift(layout.dtype);
+    const DType stored = offset ? DType::u8 : layout.dtype;
+    made.taps.push_back({graph.value(v).name, {stored, layout.dims, layout.strides, nullptr}, operand.place, offset});
   }
   steps_.push_back(std::move(made));
   return Done{};
 }
 
-Result<Done> CpuProgram::prepare_transfers(Isa isa) {
-  StepBuilder builder(*plan_, constants_);
+Result<Done> CpuProgram::prepare_transfers(const Arrangement& arrangement, Isa isa) {
+  StepBuilder builder(*arrangement.whole, constants_);
   const Graph& graph = plan_->graph;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const Operand to = builder.value(graph.inputs[i]);
@@ -201,37 +213,91 @@ Result<Done> CpuProgram::prepare_output(size_t index, StepBuilder& builder, Isa 
   return Done{};
 }
 
-Result<Done> CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
-  std::optional<Error> error;
-  std::byte* const workspace = arena + align_up(arena_bytes_);
-  if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
-  const auto run_one = [&](const PreparedStep& step) {
-    if (step.run) step.run(RunContext(arena, io, workspace, align_up(step.scratch_bytes), pool, error));
-  };
-  Clock::time_point start = hooks.step_seconds ? Clock::now() : Clock::time_point();
-  const auto count_time = [&](size_t step) {
-    if (!hooks.step_seconds || step >= steps_.size()) return;
+struct CpuProgram::Running {
+  std::byte* arena;
+  std::byte* workspace;
+  const Bindings& io;
+  const RunHooks& hooks;
+  ThreadPool& pool;
+  std::optional<Error>& error;
+  Clock::time_point& start;
+
+  RunContext context(size_t scratch_bytes, size_t first_image = 0) const {
+    return RunContext(arena, io, workspace, scratch_bytes, pool, error, first_image);
+  }
+  /// Adds the time since the last call to the step.
+  void count_time(size_t step) const {
+    if (!hooks.step_seconds || step >= hooks.step_seconds->size()) return;
     const Clock::time_point now = Clock::now();
     (*hooks.step_seconds)[step] += std::chrono::duration<double>(now - start).count();
     start = now;
-  };
-  for (const PreparedStep& step : bring_in_) run_one(step);
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    run_one(steps_[i].prepared);
-    if (error) return *error;
-    count_time(i);
-    if (!hooks.tap && !hooks.value_tap) continue;
-    const RunContext context(arena, io, workspace, 0, pool, error);
-    for (const Tapped& tapped : steps_[i].taps) {
-      TensorView view = tapped.view;
-      view.data = context.at<std::byte>(tapped.place);
-      if (hooks.tap && view.dtype == DType::f32) hooks.tap(tapped.name, view);
-      if (hooks.value_tap) hooks.value_tap(tapped.name, view, tapped.offset);
-    }
-    if (hooks.step_seconds) start = Clock::now();
   }
-  for (const PreparedStep& step : take_out_) run_one(step);
-  if (!steps_.empty()) count_time(steps_.size() - 1);
+};
+
+void CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image) const {
+  if (step.run) step.run(now.context(align_up(step.scratch_bytes), first_image));
+}
+
+void CpuProgram::run_part(const Running& now, const ProgramPart& part) const {
+  for (size_t turn = 0; turn < part.turns; ++turn)
+    for (size_t i = part.first; i < part.last && !now.error; ++i) {
+      run_step(now, steps_[i].prepared, turn * part.images);
+      now.count_time(i);
+    }
+}
+
+/// Shows what a step has made. copies: by tap, where the value's own place holds a part of the batch.
+void CpuProgram::show(const Running& now, const ProgramStep& step, const std::vector<AlignedBytes>* copies) const {
+  for (size_t t = 0; t < step.taps.size(); ++t) {
+    const Tapped& tapped = step.taps[t];
+    TensorView view = tapped.view;
+    view.data = copies ? (*copies)[t].get() : now.context(0).at<std::byte>(tapped.place);
+    if (now.hooks.tap && view.dtype == DType::f32) now.hooks.tap(tapped.name, view);
+    if (now.hooks.value_tap) now.hooks.value_tap(tapped.name, view, tapped.offset);
+  }
+  if (now.hooks.step_seconds) now.start = Clock::now();
+}
+
+/// Taps see whole batches: what the turns of a cut part make is gathered first.
+void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part) const {
+  std::vector<std::vector<AlignedBytes>> copies(part.last - part.first);
+  const auto image_bytes = [](const TensorView& v) { return static_cast<size_t>(v.strides[0]) * size_of(v.dtype); };
+  for (size_t turn = 0; turn < part.turns; ++turn)
+    for (size_t i = part.first; i < part.last && !now.error; ++i) {
+      const ProgramStep& step = steps_[i];
+      run_step(now, step.prepared, turn * part.images);
+      now.count_time(i);
+      if (part.images == 0) {
+        if (!now.error) show(now, step, nullptr);
+        continue;
+      }
+      std::vector<AlignedBytes>& gathered = copies[i - part.first];
+      for (size_t t = 0; t < step.taps.size(); ++t) {
+        const Tapped& tapped = step.taps[t];
+        const size_t bytes = image_bytes(tapped.view) * part.images;
+        if (turn == 0) gathered.push_back(allocate_aligned(bytes * part.turns + k_tail_bytes));
+        if (!gathered[t])
+          return now.context(0).fail({ErrorCode::out_of_memory, "no memory to show '" + tapped.name + "'"});
+        const std::byte* from = now.context(0, turn * part.images).at<std::byte>(tapped.place);
+        std::copy_n(from, bytes, gathered[t].get() + turn * bytes);
+      }
+    }
+  for (size_t i = part.first; i < part.last && part.images > 0 && !now.error; ++i)
+    show(now, steps_[i], &copies[i - part.first]);
+}
+
+Result<Done> CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
+  std::optional<Error> error;
+  if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
+  Clock::time_point start = hooks.step_seconds ? Clock::now() : Clock::time_point();
+  const Running now{arena, arena + align_up(arena_bytes_), io, hooks, pool, error, start};
+  for (const PreparedStep& step : bring_in_) run_step(now, step, 0);
+  for (const ProgramPart& part : parts_) {
+    hooks.tap || hooks.value_tap ? run_part_with_taps(now, part) : run_part(now, part);
+    if (error) return *error;
+  }
+  for (const PreparedStep& step : take_out_) run_step(now, step, 0);
+  if (!steps_.empty()) now.count_time(steps_.size() - 1);
   return Done{};
 }
 

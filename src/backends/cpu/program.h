@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backends/cpu/step.h"
+#include "backends/cpu/sub_batch.h"
 #include "plan/backend.h"
 
 namespace octet::cpu {
@@ -22,9 +23,17 @@ struct ProgramStep {
   std::vector<Tapped> taps;
 };
 
+/// Steps [first, last) that run `turns` times, each time for the next `images` images (sub_batch.h).
+struct ProgramPart {
+  size_t first = 0, last = 0;
+  size_t images = 0, turns = 1;
+};
+
 class CpuProgram : public Program {
  public:
-  static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, Isa isa, int threads);
+  /// cache_bytes: L2 of all threads together.
+  static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, Isa isa, int threads,
+                                                     size_t cache_bytes);
 
   size_t packed_bytes() const override { return packed_bytes_; }
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
@@ -34,16 +43,24 @@ class CpuProgram : public Program {
   Result<Done> run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
 
  private:
-  Result<Done> prepare_step(const Step& step, Isa isa, int threads);
-  Result<Done> prepare_transfers(Isa isa);
+  Result<Done> prepare_part(const SubBatch& part, Isa isa, int threads);
+  Result<Done> prepare_step(const Step& step, const SubBatch& part, Isa isa, int threads);
+  Result<Done> prepare_transfers(const Arrangement& arrangement, Isa isa);
   Result<Done> prepare_output(size_t index, StepBuilder& builder, Isa isa);
   void account(const PreparedStep& step, int threads);
+
+  struct Running;
+  void run_step(const Running& now, const PreparedStep& step, size_t first_image) const;
+  void run_part(const Running& now, const ProgramPart& part) const;
+  void run_part_with_taps(const Running& now, const ProgramPart& part) const;
+  void show(const Running& now, const ProgramStep& step, const std::vector<AlignedBytes>* copies) const;
 
   std::shared_ptr<const Plan> plan_;  // while steps are prepared; then let go, with the weights that are packed by now
   size_t arena_bytes_ = 0;
   std::vector<AlignedBytes> constants_;
   std::vector<PreparedStep> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;
+  std::vector<ProgramPart> parts_;
   size_t packed_bytes_ = 0, workspace_bytes_ = 0;
 };
 

@@ -16,6 +16,7 @@ struct Place {
   Kind kind = Kind::nowhere;
   size_t at = 0;                    // arena: byte offset; input, output: index in the bindings
   const std::byte* data = nullptr;  // constant: owned by the program
+  size_t image_bytes = 0;           // from image to image where the steps see a part of the batch; 0 = they see it all
 
   /// 64-byte aligned and with k_tail_bytes behind it, as the convolution kernels want it.
   bool is_padded() const { return kind == Kind::arena || kind == Kind::constant; }
@@ -30,10 +31,16 @@ struct Operand {
 /// Everything that differs from run to run.
 class RunContext {
  public:
-  /// error: where a step that can fail leaves the first failure.
+  /// error: where a step that can fail leaves the first failure. first_image: of a step that sees a part of the batch.
   RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, ThreadPool& pool,
-             std::optional<Error>& error)
-      : arena_(arena), io_(io), workspace_(workspace), scratch_bytes_(scratch_bytes), pool_(pool), error_(error) {}
+             std::optional<Error>& error, size_t first_image = 0)
+      : arena_(arena),
+        io_(io),
+        workspace_(workspace),
+        scratch_bytes_(scratch_bytes),
+        pool_(pool),
+        error_(error),
+        first_image_(first_image) {}
 
   template <class T>
   T* at(const Place& place) const {
@@ -76,10 +83,11 @@ class RunContext {
 
  private:
   std::byte* address(const Place& place) const {
+    const size_t skipped = first_image_ * place.image_bytes;
     switch (place.kind) {
-      case Place::Kind::arena: return arena_ + place.at;
-      case Place::Kind::input: return io_.inputs[place.at].data;
-      case Place::Kind::output: return io_.outputs[place.at].data;
+      case Place::Kind::arena: return arena_ + place.at + skipped;
+      case Place::Kind::input: return io_.inputs[place.at].data + skipped;
+      case Place::Kind::output: return io_.outputs[place.at].data + skipped;
       case Place::Kind::constant: return const_cast<std::byte*>(place.data);  // nobody writes to a constant place
       case Place::Kind::nowhere: break;
     }
@@ -92,6 +100,7 @@ class RunContext {
   size_t scratch_bytes_;
   ThreadPool& pool_;
   std::optional<Error>& error_;
+  size_t first_image_;
 };
 
 }  // namespace octet::cpu

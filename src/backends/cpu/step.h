@@ -38,7 +38,9 @@ struct StepQuery : NodeContext {
 /// Hands prepare functions the values of their node. Borrows the plan and the program's memory.
 class StepBuilder {
  public:
-  StepBuilder(const Plan& plan, std::vector<AlignedBytes>& constants) : plan_(plan), constants_(constants) {}
+  /// image_bytes: of values of which the steps see a part of the batch, by ValueId (sub_batch.h); null = none.
+  StepBuilder(const Plan& plan, std::vector<AlignedBytes>& constants, const std::vector<size_t>* image_bytes = nullptr)
+      : plan_(plan), constants_(constants), image_bytes_(image_bytes) {}
   /// Input i; a constant is brought into the back end's layout. Errors: no memory for it.
   Result<Operand> input(const StepQuery& query, size_t i);
   Operand output(const StepQuery& query, size_t i = 0) const;
@@ -50,6 +52,7 @@ class StepBuilder {
  private:
   const Plan& plan_;
   std::vector<AlignedBytes>& constants_;
+  const std::vector<size_t>* image_bytes_;
 };
 
 /// One of several ways of a family.

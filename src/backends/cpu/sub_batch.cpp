@@ -1,0 +1,285 @@
+#include "backends/cpu/sub_batch.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "backends/cpu/constants.h"
+#include "backends/cpu/layout.h"
+#include "backends/cpu/movement.h"
+#include "ir/op.h"
+#include "kernels/conventions.h"
+#include "plan/arena.h"
+
+namespace octet::cpu {
+namespace {
+
+/// Ops whose answer for an image depends on that image alone, whatever the batch. Concat and Split by channels only.
+constexpr std::string_view k_convolutions[] = {"Conv", "FusedConv", "QuantConv"};
+constexpr std::string_view k_by_image[] = {"MaxPool",
+                                           "AveragePool",
+                                           "GlobalAveragePool",
+                                           "QuantAveragePool",
+                                           "QuantGlobalAveragePool",
+                                           "Relu",
+                                           "Clip",
+                                           "LeakyRelu",
+                                           "Sigmoid",
+                                           "HardSigmoid",
+                                           "HardSwish",
+                                           "Silu",
+                                           "Tanh",
+                                           "QuantizeLinear",
+                                           "DequantizeLinear",
+                                           "QuantAdd",
+                                           "QuantMul",
+                                           "QuantLookup",
+                                           "Add",
+                                           "FusedAdd",
+                                           "Mul",
+                                           "Sub",
+                                           "BatchNormalization"};
+constexpr std::string_view k_by_channels[] = {"Concat", "Split"};
+
+template <size_t n>
+bool is_one_of(const std::string_view (&names)[n], std::string_view op) {
+  return std::find(names, names + n, op) != names + n;
+}
+
+Dims dims_of(const Graph& graph, ValueId v) { return *known_dims(*graph.value(v).shape); }
+
+/// The batch of a network: that of its first input of rank 4; 1 = nothing to cut.
+int64_t batch_of(const Graph& graph) {
+  for (const ValueId v : graph.inputs) {
+    const Dims dims = dims_of(graph, v);
+    if (dims.size() == 4) return std::max<int64_t>(dims[0], 1);
+  }
+  return 1;
+}
+
+bool fits_value(const Graph& graph, ValueId v, int64_t batch, bool is_convolution) {
+  if (v == k_absent) return true;
+  if (is_constant(graph, v)) {
+    const Dims dims = constant_of(graph, v)->dims();
+    return is_convolution || dims.size() < 4 || dims[0] == 1;
+  }
+  const Dims dims = dims_of(graph, v);
+  return dims.size() == 4 && dims[0] == batch;
+}
+
+/// May the step run for a part of the batch?
+bool can_cut(const Graph& graph, const Step& step, int64_t batch) {
+  const Node& node = graph.node(step.node);
+  const bool is_convolution = is_one_of(k_convolutions, node.op->name);
+  const bool by_channels = is_one_of(k_by_channels, node.op->name) && int_attribute(node, "axis", 0) == 1;
+  if (!is_convolution && !by_channels && !is_one_of(k_by_image, node.op->name)) return false;
+  if (step.tactic.starts_with("reference")) return false;
+  const auto fits = [&](ValueId v) { return fits_value(graph, v, batch, is_convolution); };
+  return std::all_of(node.inputs.begin(), node.inputs.end(), fits) &&
+         std::all_of(node.outputs.begin(), node.outputs.end(),
+                     [&](ValueId v) { return v == k_absent || (!is_constant(graph, v) && fits(v)); });
+}
+
+/// What a step moves: bytes of activations per image, of those the inputs, and of weights.
+struct Traffic {
+  double activations = 0, inputs = 0, weights = 0;
+};
+Traffic traffic_of(const Graph& graph, const Node& node, int64_t batch) {
+  Traffic t;
+  for (const ValueId v : node.inputs) {
+    if (v == k_absent) continue;
+    if (is_constant(graph, v)) {
+      if (const Tensor* tensor = graph.constant(v)) t.weights += static_cast<double>(tensor->size_bytes());
+    } else {
+      t.inputs += static_cast<double>(layout_of(graph, v).bytes()) / static_cast<double>(batch);
+    }
+  }
+  t.activations = t.inputs;
+  for (const ValueId v : node.outputs)
+    if (v != k_absent && graph.value(v).shape)
+      t.activations += static_cast<double>(layout_of(graph, v).bytes()) / static_cast<double>(batch);
+  return t;
+}
+
+/// Bytes per image that come from behind L2 when the step sees `images` at a time, and what a turn costs beside them.
+double cost(const Traffic& t, int64_t images, double cache_bytes) {
+  constexpr double k_turn_bytes = 48 << 10;  // about a microsecond of copying
+  const double n = static_cast<double>(images);
+  const double held = n * t.activations;
+  const double missing = held > cache_bytes ? 1 - cache_bytes / held : 0;
+  return missing * t.activations + (t.weights + k_turn_bytes) / n;
+}
+
+/// Images per turn for every step: the cheapest chain, where a change of the number costs what the step reads.
+std::vector<int64_t> choose_images(const Plan& plan, int64_t batch, double cache_bytes) {
+  std::vector<int64_t> choices;
+  for (int64_t n = 1; n <= batch; ++n)
+    if (batch % n == 0) choices.push_back(n);
+  const size_t steps = plan.steps.size(), last = choices.size() - 1;
+  constexpr double k_never = std::numeric_limits<double>::infinity();
+  std::vector<std::vector<double>> best(steps + 1, std::vector<double>(choices.size(), 0.0));
+  std::vector<std::vector<size_t>> from(steps + 1, std::vector<size_t>(choices.size(), 0));
+  for (size_t s = 0; s < steps; ++s) {
+    const Traffic t = traffic_of(plan.graph, plan.graph.node(plan.steps[s].node), batch);
+    const bool may_cut = can_cut(plan.graph, plan.steps[s], batch);
+    for (size_t c = 0; c < choices.size(); ++c) {
+      double least = k_never;
+      for (size_t p = 0; p < choices.size(); ++p) {
+        const double chain = best[s][p] + (s > 0 && p != c ? t.inputs : 0);
+        if (chain < least) least = chain, from[s + 1][c] = p;
+      }
+      best[s + 1][c] = may_cut || c == last ? least + cost(t, choices[c], cache_bytes) : k_never;
+    }
+  }
+  std::vector<int64_t> images(steps);
+  size_t c = static_cast<size_t>(std::min_element(best[steps].begin(), best[steps].end()) - best[steps].begin());
+  for (size_t s = steps; s-- > 0;) {
+    images[s] = choices[c];
+    c = from[s + 1][c];
+  }
+  return images;
+}
+
+/// Where values lie: one range per group of values that share storage.
+class Places {
+ public:
+  Places(const Plan& plan, const std::vector<SubBatch>& parts) : plan_(plan), of_(plan.slots.size(), -1) {
+    group_values();
+    find_lifetimes(parts);
+  }
+
+  /// Bytes of the arena. `slots` gets the places; a value of one cut part only is as large as that part's batch.
+  size_t lay_out(const std::vector<SubBatch>& parts, int64_t batch, std::vector<Slot>& slots) {
+    std::vector<ArenaRange*> ranges;
+    for (Group& group : groups_) {
+      const int64_t images = group.part >= 0 ? parts[static_cast<size_t>(group.part)].images : 0;
+      if (images > 0) group.bytes = (group.bytes - k_tail_bytes) / static_cast<size_t>(batch / images) + k_tail_bytes;
+      ranges.push_back(&group);
+    }
+    const size_t bytes = lay_out_arena(ranges);
+    for (size_t v = 0; v < slots.size(); ++v)
+      if (of_[v] >= 0) slots[v].offset = groups_[static_cast<size_t>(of_[v])].offset;
+    return bytes;
+  }
+
+  /// Other parts, or the caller, see the value too.
+  bool is_shared(ValueId v) const {
+    const int32_t group = of_[static_cast<size_t>(v)];
+    return group < 0 || groups_[static_cast<size_t>(group)].part < 0;
+  }
+
+ private:
+  struct Group : ArenaRange {
+    static constexpr int k_nobody = -2, k_several = -1;
+    int part = k_nobody;
+  };
+
+  void group_values() {
+    const Graph& graph = plan_.graph;
+    const auto add = [&](ValueId v, ValueId shared_with) {
+      if (v == k_absent) return;
+      const size_t bytes = plan_.slots[static_cast<size_t>(v)].bytes;
+      int32_t& group = of_[static_cast<size_t>(v)];
+      if (bytes == 0 || group >= 0) return;
+      if (shared_with != k_absent) group = of_[static_cast<size_t>(shared_with)];
+      if (group < 0) group = static_cast<int32_t>(groups_.size()), groups_.emplace_back();
+      Group& g = groups_[static_cast<size_t>(group)];
+      g.bytes = std::max(g.bytes, bytes);
+    };
+    for (const ValueId v : graph.inputs) add(v, k_absent);
+    for (const Node& node : graph.nodes)
+      for (size_t i = 0; i < node.outputs.size(); ++i)
+        add(node.outputs[i], i == 0 ? reshape_alias(graph, node) : k_absent);
+  }
+
+  /// A value that leaves a cut part, or comes into it, lives as long as all turns of the part.
+  void find_lifetimes(const std::vector<SubBatch>& parts) {
+    const auto end = static_cast<int32_t>(plan_.steps.size());
+    for (const ValueId v : plan_.graph.inputs) use(v, -1, -1, Group::k_several);
+    for (const ValueId v : plan_.graph.outputs) use(v, end, end, Group::k_several);
+    for (const bool spread : {false, true})
+      for (size_t p = 0; p < parts.size(); ++p)
+        for (size_t s = parts[p].first; s < parts[p].last; ++s) {
+          const Node& node = plan_.graph.node(plan_.steps[s].node);
+          for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
+            for (const ValueId v : *values) {
+              if (v == k_absent) continue;
+              const auto at = static_cast<int32_t>(s);
+              const bool whole = spread && parts[p].images > 0 && is_shared(v);
+              use(v, whole ? static_cast<int32_t>(parts[p].first) : at,
+                  whole ? static_cast<int32_t>(parts[p].last) - 1 : at, static_cast<int>(p));
+            }
+        }
+  }
+
+  void use(ValueId v, int32_t first, int32_t last, int part) {
+    const int32_t index = of_[static_cast<size_t>(v)];
+    if (index < 0) return;
+    Group& group = groups_[static_cast<size_t>(index)];
+    group.used_at(first);
+    group.used_at(last);
+    group.part = group.part == Group::k_nobody || group.part == part ? part : Group::k_several;
+  }
+
+  const Plan& plan_;
+  std::vector<int32_t> of_;
+  std::vector<Group> groups_;
+};
+
+/// The plan as the steps of a cut part see it.
+std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, SubBatch& part, int64_t batch) {
+  auto plan = std::make_shared<Plan>(whole);
+  part.image_bytes.assign(whole.graph.values.size(), 0);
+  for (size_t s = part.first; s < part.last; ++s) {
+    const Node& node = whole.graph.node(whole.steps[s].node);
+    for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
+      for (const ValueId v : *values) {
+        if (v == k_absent || is_constant(whole.graph, v)) continue;
+        plan->graph.value(v).shape->front() = Dim{part.images};
+        if (!places.is_shared(v)) continue;
+        const Layout in_arena = layout_of(whole.graph, v);
+        const bool is_callers = whole.slots[static_cast<size_t>(v)].bytes == 0;
+        const Layout layout = is_callers ? dense_layout(in_arena.dtype, in_arena.dims) : in_arena;
+        part.image_bytes[static_cast<size_t>(v)] = layout.bytes() / static_cast<size_t>(batch);
+      }
+  }
+  return plan;
+}
+
+}  // namespace
+
+size_t l2_bytes() {
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? static_cast<size_t>(bytes) : size_t{1} << 20;
+}
+
+Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes) {
+  const int64_t batch = batch_of(plan->graph);
+  Arrangement made;
+  const size_t steps = plan->steps.size();
+  if (batch == 1) {
+    made.parts.push_back({0, steps, 0, 1, plan, {}});
+    made.whole = plan;
+    made.arena_bytes = plan->arena_bytes;
+    return made;
+  }
+  const std::vector<int64_t> images = choose_images(*plan, batch, 0.8 * static_cast<double>(cache_bytes));
+  for (size_t s = 0; s < steps; ++s) {
+    if (s == 0 || images[s] != images[s - 1]) {
+      const bool is_whole = images[s] == batch;
+      made.parts.push_back({s, s, is_whole ? 0 : images[s], is_whole ? 1 : batch / images[s], nullptr, {}});
+    }
+    made.parts.back().last = s + 1;
+  }
+  Places places(*plan, made.parts);
+  auto whole = std::make_shared<Plan>(*plan);
+  made.arena_bytes = places.lay_out(made.parts, batch, whole->slots);
+  for (SubBatch& part : made.parts) part.plan = part.images > 0 ? cut_plan(*whole, places, part, batch) : whole;
+  made.whole = whole;
+  return made;
+}
+
+}  // namespace octet::cpu

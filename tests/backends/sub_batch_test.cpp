@@ -1,0 +1,128 @@
+// Layers that run for a part of the batch at a time give the reference's bytes, and taps see whole batches.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/sub_batch.h"
+#include "backends/ref/ref.h"
+#include "backends/running.h"
+
+namespace octet {
+namespace {
+
+/// Branches, a residual, a concatenation, an output from the middle (m), a value (a) that is read again late, a dense
+/// tail: values that stay within a part and values that cross from part to part.
+constexpr char k_network[] =
+    R"(graph g (x: f32[6,3,40,40], x_scale: f32[], w1: s8[16,3,3,3], w1_scale: f32[16], b1: s32[16], w2: s8[16,16,3,3], w2_scale: f32[16], b2: s32[16], w3: s8[24,32,1,1], w3_scale: f32[24], b3: s32[24], w4: s8[10,24], w4_scale: f32[10], b4: s32[10]) -> (y, m) {
+  q = QuantizeLinear(x, x_scale)
+  a = QuantConv(q, w1, w1_scale, b1, pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.5, y_zero_point=100, to="u8")
+  p = MaxPool(a, kernel_shape=[3,3], strides=[1,1], pads=[1,1,1,1])
+  c = QuantConv(p, w2, w2_scale, b2, a, pads=[1,1,1,1], x_scale=0.5, x_zero_point=100, residual_scale=0.5, residual_zero_point=100, y_scale=1.5, y_zero_point=80, to="u8")
+  m = DequantizeLinear(c, x_scale)
+  d = Concat(c, a, axis=1)
+  e = QuantConv(d, w3, w3_scale, b3, x_scale=0.7, x_zero_point=90, strides=[2,2], y_scale=2.5, y_zero_point=120, activation="Relu", to="u8")
+  g = QuantGlobalAveragePool(e, x_scale=2.5, x_zero_point=120, y_scale=1.0, y_zero_point=10, to="u8")
+  f = Flatten(g)
+  y = QuantGemm(f, w4, w4_scale, b4, x_scale=1.0, x_zero_point=10, to="f32")
+}
+)";
+const std::set<std::string> k_constants = {"x_scale", "w1",       "w1_scale", "b1", "w2",       "w2_scale", "b2",
+                                           "w3",      "w3_scale", "b3",       "w4", "w4_scale", "b4"};
+
+struct Shown {
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<double>> values;
+};
+
+Shown shown_values(const Graph& graph, const std::shared_ptr<Backend>& backend, const std::vector<Tensor>& inputs) {
+  Shown shown;
+  RunHooks hooks;
+  hooks.value_tap = [&](std::string_view value, const TensorView& view, int offset) {
+    std::vector<double>& into = shown.values[std::string(value)];
+    shown.order.emplace_back(value);
+    const Dims& d = view.dims;
+    const size_t rank = d.size();
+    for (int64_t i = 0; i < *element_count(d); ++i) {
+      int64_t rest = i, at = 0;
+      for (size_t axis = rank; axis-- > 0; rest /= d[axis]) at += rest % d[axis] * view.strides[axis];
+      const auto* f = reinterpret_cast<const float*>(view.data);
+      const auto* u = reinterpret_cast<const uint8_t*>(view.data);
+      into.push_back(view.dtype == DType::f32 ? static_cast<double>(f[at]) : static_cast<double>(u[at] - offset));
+    }
+  };
+  run_graph(graph, backend, inputs, hooks);
+  return shown;
+}
+
+TEST(SubBatch, gives_the_reference_bytes_however_the_batch_is_cut) {
+  const Graph graph = graph_with_constants(k_network, k_constants, 3);
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+  ASSERT_EQ(expected.size(), 2u);
+  for (const Isa isa : {Isa::scalar, available_isas().back()})
+    for (const int threads : {1, 3})
+      for (const size_t l2 : {size_t{1}, size_t{60000}, size_t{110000}, size_t{1} << 30}) {
+        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+        const std::vector<Tensor> got = run_graph(graph, backend, inputs);
+        const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
+        ASSERT_EQ(got.size(), 2u) << where;
+        for (size_t i = 0; i < 2; ++i) expect_close(got[i], expected[i], k_exact, where);
+      }
+}
+
+TEST(SubBatch, shows_taps_whole_batches_in_the_order_of_the_steps) {
+  const Graph graph = graph_with_constants(k_network, k_constants, 5);
+  const std::vector<Tensor> inputs = random_inputs(graph, 5);
+  const Isa isa = available_isas().back();
+  const Shown whole = shown_values(graph, cpu::make_backend({.isa = isa, .l2_bytes = size_t{1} << 30}), inputs);
+  const Shown cut = shown_values(graph, cpu::make_backend({.isa = isa, .l2_bytes = 110000}), inputs);
+  EXPECT_EQ(whole.order, cut.order);
+  ASSERT_GE(whole.values.size(), 7u);
+  for (const auto& [value, elements] : whole.values) EXPECT_EQ(elements, cut.values.at(value)) << value;
+}
+
+std::shared_ptr<const Plan> plan_of(const Graph& graph) {
+  Result<std::shared_ptr<const Plan>> plan = make_plan(graph, *cpu::make_backend({.isa = available_isas().back()}));
+  if (!plan) ADD_FAILURE() << plan.error().message;
+  return plan ? *plan : nullptr;
+}
+
+TEST(SubBatch, cuts_where_activations_exceed_the_cache_and_nowhere_else) {
+  const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(k_network, k_constants, 1));
+  ASSERT_TRUE(plan);
+  const cpu::Arrangement whole = cpu::arrange(plan, size_t{1} << 30);
+  ASSERT_EQ(whole.parts.size(), 1u);
+  EXPECT_EQ(whole.parts[0].images, 0);
+  const cpu::Arrangement cut = cpu::arrange(plan, 110000);
+  size_t at = 0;
+  bool any_cut = false;
+  for (const cpu::SubBatch& part : cut.parts) {
+    EXPECT_EQ(part.first, at);
+    at = part.last;
+    any_cut |= part.images > 0;
+    EXPECT_EQ(part.images > 0 ? part.images * part.turns : 6, 6);
+  }
+  EXPECT_EQ(at, plan->steps.size());
+  EXPECT_TRUE(any_cut);
+  EXPECT_EQ(cut.parts.back().images, 0) << "QuantGemm sees the whole batch";
+  EXPECT_LT(cut.arena_bytes, plan->arena_bytes);
+}
+
+TEST(SubBatch, leaves_ops_that_mix_images_alone) {
+  const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(R"(graph g (x: f32[4,8,6,6]) -> (y) {
+  a = Relu(x)
+  b = Concat(a, x, axis=0)
+  y = Relu(b)
+}
+)",
+                                                                        {}, 1));
+  ASSERT_TRUE(plan);
+  for (const cpu::SubBatch& part : cpu::arrange(plan, 1).parts)
+    for (size_t s = part.first; s < part.last; ++s)
+      EXPECT_TRUE(s == 0 || part.images == 0) << "step " << s;  // behind the Concat there are eight images, not four
+}
+
+}  // namespace
+}  // namespace octet
