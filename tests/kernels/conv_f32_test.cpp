@@ -9,7 +9,9 @@
 
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
+#include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/ran_isa.h"
+#include "kernels/random_rows.h"
 
 namespace octet {
 namespace {
@@ -193,6 +195,28 @@ TEST(ConvF32, the_isa_asked_for_is_the_one_that_runs) {
     const std::string want = float_isa_of(isa);
     EXPECT_EQ(std::string(layer.make(isa)->kernel_name()).substr(0, want.size()), want);
   }
+}
+
+TEST(ConvF32, reads_the_callers_planes) {
+  int compared = 0;
+  for (const ConvCase& c : conv_cases()) {
+    const WindowGeometry g = c.geometry();
+    if (!reads_compact_copy(g)) continue;
+    Layer layer(c);
+    const std::vector<float> want = layer.run(Isa::scalar, 1);
+    std::vector<float> planes;
+    for (int64_t n = 0; n < c.batch; ++n)
+      for (int64_t k = 0; k < g.ic; ++k)
+        for (int64_t p = 0; p < g.ih * g.iw; ++p)
+          planes.push_back(layer.x[static_cast<size_t>((n * g.ih * g.iw + p) * g.x_pitch + k)]);
+    layer.x = planes;  // without a tail: what lies behind the caller's buffer is not ours
+    layer.desc.planar_x = true;
+    for (const Isa isa : available_isas())
+      for (const int threads : {1, 3})
+        ASSERT_EQ(test::bits(layer.run(isa, threads)), test::bits(want)) << name(isa) << ", " << c;
+    ++compared;
+  }
+  EXPECT_GE(compared, 20);
 }
 
 }  // namespace

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
 #include "kernels/conv_u8s8/tile_layer.h"
+#include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
@@ -88,7 +91,8 @@ struct Layer {
     const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
     Guarded<uint8_t> input(x), added(residual);
     Guarded<T> y(before);
-    const ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data()};
+    Guarded<float> photograph(image);
+    const ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data(), photograph.data()};
     const int64_t chunks = layer->chunks(shape.batch, threads);
     for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
     return y.values();
@@ -98,6 +102,7 @@ struct Layer {
   std::mt19937 random;
   ConvU8S8Desc desc;
   std::vector<uint8_t> x, residual;
+  std::vector<float> image;
   std::vector<int8_t> weights;
   std::vector<int32_t> bias;
   std::vector<float> multiplier;
@@ -293,6 +298,35 @@ TEST(ConvU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
       EXPECT_GE(many_pixels.make(isa)->chunks(1, threads), threads);
       EXPECT_GE(many_channels.make(isa)->chunks(1, threads), threads);
     }
+}
+
+TEST(ConvU8S8, quantizes_the_callers_image_on_the_way) {
+  int compared = 0;
+  for (const ConvCase& c : conv_cases()) {
+    const WindowGeometry g = c.geometry();
+    if (!reads_compact_copy(g)) continue;
+    Layer layer(c);
+    const int64_t plane = g.ih * g.iw;
+    layer.image.resize(static_cast<size_t>(c.batch * g.ic * plane));
+    for (float& v : layer.image) v = 0.125f * static_cast<float>(layer.between(-90, 90));
+    if (layer.image.size() > 3) layer.image[1] = 1e30f, layer.image[2] = std::numeric_limits<float>::quiet_NaN();
+    for (int64_t n = 0; n < c.batch; ++n)
+      layout_kernels(Isa::scalar)
+          .nchw_to_nhwc_quantize(layer.image.data() + n * g.ic * plane, plane, g.ic, plane, g.x_pitch, 0.05f, 90, 0,
+                                 255, layer.x.data() + n * plane * g.x_pitch);
+    const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+    std::fill(layer.x.begin(), layer.x.end(), uint8_t{7});  // not to be read
+    layer.desc.image_scale = 0.05f;
+    layer.desc.image_zero_point = 90;
+    EXPECT_FALSE(layer.make(Isa::scalar)) << "the judge reads codes only";
+    for (const Isa isa : fast_isas())
+      for (const int threads : {1, 3}) ASSERT_EQ(layer.run<uint8_t>(isa, threads), want) << name(isa) << ", " << c;
+    if (has_isa(Isa::avx512_vnni)) {
+      ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, 1, k_emulated_amx), want) << "emulated amx, " << c;
+    }
+    ++compared;
+  }
+  EXPECT_GE(compared, 20);
 }
 
 }  // namespace

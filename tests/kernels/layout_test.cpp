@@ -45,6 +45,35 @@ TEST(Layout, nchw_to_nhwc_f32_gives_the_scalar_bits_on_every_isa) {
   }
 }
 
+TEST(Layout, squeezing_gives_the_scalar_bits_without_padding_channels_on_every_isa) {
+  Random random(4);
+  for (const auto& [c, pixels, plane] : sizes()) {
+    if (c > 4) continue;
+    Buffer<float> x(static_cast<size_t>(c * plane));
+    for (size_t i = 0; i < x.size(); ++i) x[i] = 0.25f * static_cast<float>(random.integer(-700, 700));
+    if (x.size() > 2) x[0] = std::numeric_limits<float>::quiet_NaN(), x[1] = 1e38f, x[2] = -1e38f;
+    const auto count = static_cast<size_t>(c * pixels);
+    const auto zero_point = static_cast<int32_t>(random.integer(0, 255));
+    std::vector<float> floats(count);
+    std::vector<uint8_t> codes(count);
+    layout_kernels(Isa::scalar).nchw_to_nhwc_f32(x.data(), plane, c, pixels, c, floats.data());
+    layout_kernels(Isa::scalar)
+        .nchw_to_nhwc_quantize(x.data(), plane, c, pixels, c, 0.5f, zero_point, 0, 255, codes.data());
+    for (const Isa isa : available_isas()) {
+      const LayoutKernels kernels = layout_kernels(isa);
+      Buffer<float> f(count + 3, 5.0f);
+      Buffer<uint8_t> u(count + 3, 5);
+      kernels.squeeze_f32(x.data(), plane, c, pixels, f.data());
+      kernels.squeeze_quantize(x.data(), plane, c, pixels, 0.5f, zero_point, u.data());
+      ASSERT_TRUE(f.is_guard_intact() && u.is_guard_intact()) << name(isa) << " c " << c << " pixels " << pixels;
+      for (size_t i = 0; i < count; ++i) {
+        ASSERT_TRUE(f[i] == floats[i] || (f[i] != f[i] && floats[i] != floats[i])) << name(isa) << " element " << i;
+        ASSERT_EQ(u[i], codes[i]) << name(isa) << " c " << c << " pixels " << pixels << " element " << i;
+      }
+    }
+  }
+}
+
 TEST(Layout, nchw_to_nhwc_quantize_gives_the_scalar_codes_on_every_isa) {
   Random random(2);
   for (const auto& [c, pixels, plane] : sizes()) {

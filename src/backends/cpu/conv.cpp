@@ -108,6 +108,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   desc.bias = bias;
   desc.has_residual = query.has_input(3);
   desc.activation = fused_activation(query.node);
+  desc.planar_x = borrows_input(query.graph, query.id(0));
   std::shared_ptr<const ConvF32> layer =
       depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
@@ -124,11 +125,23 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   return step;
 }
 
+/// The layer does what the QuantizeLinear that makes its codes would do.
+void read_image(const Graph& graph, ValueId codes, ConvU8S8Desc& desc) {
+  for (const Node& node : graph.nodes) {
+    if (node.outputs[0] != codes) continue;
+    desc.image_scale = constant_scalar(graph, node.inputs[1]).value_or(0.0f);
+    desc.image_zero_point = domain_shift(graph.value(codes).dtype);
+    if (node.inputs.size() > 2 && node.inputs[2] != k_absent)
+      desc.image_zero_point += static_cast<int32_t>(constant_ints(graph, node.inputs[2])->front());
+  }
+}
+
 Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, bool depthwise) {
   Result<WindowGeometry> geometry = conv_geometry(query);
   if (!geometry) return geometry.error();
   const Tensor& weights = *query.constant(1);
   const Codes x_codes = codes_of(query.node, "x", query.dtype(0));
+  const ValueId image = query.isa == Isa::scalar ? k_absent : image_of(query.graph, query.node);
   const OutputForm form = output_form(query.node);
   std::vector<float> multiplier;
   for (const float w_scale : query.constant(2)->as<float>())
@@ -139,6 +152,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   desc.multiplier = multiplier;
   if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
   desc.x_zero_point = x_codes.zero_point;
+  if (image != k_absent) read_image(query.graph, query.id(0), desc);
   if (query.has_input(4)) {
     const Codes residual = codes_of(query.node, "residual", query.dtype(4));
     desc.has_residual = true;
@@ -153,7 +167,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   std::shared_ptr<const ConvU8S8> layer =
       depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
-  Result<Operand> x = builder.input(query, 0);
+  Result<Operand> x = image == k_absent ? builder.input(query, 0) : builder.value(image);
   if (!x) return x.error();
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
   if (!residual) return residual.error();
@@ -161,8 +175,11 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,
-              ConvU8S8Args{
-                  .batch = batch, .x = run.at<uint8_t>(x), .residual = run.at<uint8_t>(r), .y = run.at<std::byte>(y)});
+              ConvU8S8Args{.batch = batch,
+                           .x = run.at<uint8_t>(x),
+                           .residual = run.at<uint8_t>(r),
+                           .y = run.at<std::byte>(y),
+                           .image = run.at<float>(x)});  // the descriptor says which of both is meant
   };
   return step;
 }

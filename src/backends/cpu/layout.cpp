@@ -5,6 +5,7 @@
 #include "backends/cpu/constants.h"
 #include "ir/op.h"
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/tap_table.h"
 
 namespace octet::cpu {
 
@@ -31,11 +32,30 @@ bool contains(const std::vector<ValueId>& list, ValueId value) {
 
 bool is_dense_and_unshifted(const Value& value) { return value.shape->size() != 4 && value.dtype != DType::s8; }
 
-bool only_quantize_reads(const Graph& graph, ValueId value) {
+/// A convolution that makes a compact copy of its input (reads_compact_copy in the kernels), as far as the graph tells.
+bool is_few_channel_conv(const Graph& graph, const Node& node) {
+  if (int_attribute(node, "group", 1) != 1 || node.inputs.size() < 2) return false;
+  const Tensor* const weights = graph.constant(node.inputs[1]);
+  if (!weights || weights->dims().size() != 4) return false;
+  WindowGeometry g;
+  g.ic = weights->dims()[1], g.kh = weights->dims()[2], g.kw = weights->dims()[3];
+  const std::vector<int64_t> dilations = ints_attribute(node, "dilations", {});
+  if (dilations.size() == 2) g.dilation_h = dilations[0], g.dilation_w = dilations[1];
+  return reads_compact_copy(g);
+}
+
+bool reads_image(const Graph& graph, const Node& node, ValueId value) {
+  if (is_op(node, "QuantizeLinear")) return node.inputs[0] == value;
+  const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv");
+  return is_conv && node.inputs[0] == value && std::count(node.inputs.begin(), node.inputs.end(), value) == 1 &&
+         is_few_channel_conv(graph, node);
+}
+
+bool only_image_readers(const Graph& graph, ValueId value) {
   if (contains(graph.outputs, value)) return false;
   for (const Node& node : graph.nodes) {
     if (!contains(node.inputs, value)) continue;
-    if (!is_op(node, "QuantizeLinear") || node.inputs[0] != value) return false;
+    if (!reads_image(graph, node, value)) return false;
   }
   return true;
 }
@@ -45,7 +65,52 @@ bool only_quantize_reads(const Graph& graph, ValueId value) {
 bool borrows_input(const Graph& graph, ValueId value) {
   if (!contains(graph.inputs, value)) return false;
   const Value& v = graph.value(value);
-  return is_dense_and_unshifted(v) || (v.dtype == DType::f32 && only_quantize_reads(graph, value));
+  return is_dense_and_unshifted(v) || (v.dtype == DType::f32 && only_image_readers(graph, value));
+}
+
+namespace {
+
+const Node* producer_of(const Graph& graph, ValueId value) {
+  for (const Node& node : graph.nodes)
+    if (contains(node.outputs, value)) return &node;
+  return nullptr;
+}
+
+/// What the QuantizeLinear makes is read by one convolution of few channels, as its input, and by nobody else.
+bool feeds_one_stem(const Graph& graph, const Node& quantize) {
+  const ValueId codes = quantize.outputs[0], image = quantize.inputs[0];
+  if (!borrows_input(graph, image) || graph.value(image).shape->size() != 4 || contains(graph.outputs, codes))
+    return false;
+  const std::optional<float> scale = constant_scalar(graph, quantize.inputs[1]);
+  if (!scale || !(*scale > 0)) return false;
+  if (quantize.inputs.size() > 2 && quantize.inputs[2] != k_absent) {
+    const std::optional<std::vector<int64_t>> zero_point = constant_ints(graph, quantize.inputs[2]);
+    if (!zero_point || zero_point->size() != 1) return false;
+  }
+  int readers = 0;
+  for (const Node& node : graph.nodes) {
+    const int64_t times = std::count(node.inputs.begin(), node.inputs.end(), codes);
+    if (times == 0) continue;
+    if (times > 1 || node.inputs[0] != codes || !is_op(node, "QuantConv") || !is_few_channel_conv(graph, node))
+      return false;
+    for (size_t i = 2; i < std::min<size_t>(node.inputs.size(), 4); ++i)
+      if (node.inputs[i] != k_absent && !graph.constant(node.inputs[i])) return false;  // not for the fast kernels
+    ++readers;
+  }
+  return readers == 1;
+}
+
+}  // namespace
+
+ValueId image_of(const Graph& graph, const Node& conv) {
+  if (!is_op(conv, "QuantConv")) return k_absent;
+  const Node* const quantize = producer_of(graph, conv.inputs[0]);
+  if (!quantize || !is_op(*quantize, "QuantizeLinear") || !feeds_one_stem(graph, *quantize)) return k_absent;
+  return quantize->inputs[0];
+}
+
+bool is_for_taps(const Graph& graph, const Node& quantize) {
+  return is_op(quantize, "QuantizeLinear") && feeds_one_stem(graph, quantize);
 }
 
 bool writes_output(const Graph& graph, ValueId value) {

@@ -235,7 +235,8 @@ struct CpuProgram::Running {
 };
 
 void CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image) const {
-  if (step.run) step.run(now.context(align_up(step.scratch_bytes), first_image));
+  if (!step.run || (step.for_taps && !now.hooks.tap && !now.hooks.value_tap)) return;
+  step.run(now.context(align_up(step.scratch_bytes), first_image));
 }
 
 void CpuProgram::run_part(const Running& now, const ProgramPart& part) const {

@@ -70,7 +70,11 @@ Result<PreparedStep> prepare_quantize(const StepQuery& query, StepBuilder& build
   if (!x) return x.error();
   const Operand y = builder.output(query);
   const Affine affine = affine_of(query, query.output().dtype);
-  if (x->place.kind == Place::Kind::input && y.layout.is_nhwc()) return quantize_image(*x, y, affine, query.isa);
+  if (x->place.kind == Place::Kind::input && y.layout.is_nhwc()) {
+    PreparedStep step = quantize_image(*x, y, affine, query.isa);
+    step.for_taps = query.isa != Isa::scalar && is_for_taps(query.graph, query.node);
+    return step;
+  }
   PreparedStep step;
   step.run = [loop = element_loop(y.layout, {&x->layout}), quantize = elementwise_kernels(query.isa).quantize_f32,
               affine, x = x->place, y = y.place](const RunContext& run) {

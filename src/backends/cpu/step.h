@@ -21,6 +21,7 @@ struct PreparedStep {
   size_t scratch_bytes = 0;                         // per worker
   size_t shared_bytes = 0;
   size_t packed_bytes = 0;
+  bool for_taps = false;  // what it makes is wanted by taps only
 };
 
 /// What is asked about a node before anything is prepared.

@@ -235,7 +235,8 @@ std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, Su
   part.image_bytes.assign(whole.graph.values.size(), 0);
   for (size_t s = part.first; s < part.last; ++s) {
     const Node& node = whole.graph.node(whole.steps[s].node);
-    for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
+    const std::vector<ValueId> image = {image_of(whole.graph, node)};
+    for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs, &image})
       for (const ValueId v : *values) {
         if (v == k_absent || is_constant(whole.graph, v)) continue;
         plan->graph.value(v).shape->front() = Dim{part.images};

@@ -12,6 +12,7 @@
 #include "kernels/conv_f32/scalar.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
@@ -59,6 +60,7 @@ class ConvF32Packed final : public ConvF32 {
         cut_(cut),
         taps_(desc.geometry, sizeof(float), kernel.rows),
         activation_(activation_kernels(isa)),
+        planar_{layout_kernels(isa)},
         packed_(pack_conv_f32(desc, taps_, kernel)),
         pad_(allocate_aligned(sizeof(float) * static_cast<size_t>(taps_.pad_elements()))),
         block_pixels_(conv_block_pixels(work(1))),
@@ -131,7 +133,8 @@ class ConvF32Packed final : public ConvF32 {
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
     const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
     if (taps_.is_compact()) {
-      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy,
+                         desc_.planar_x ? &planar_ : nullptr);
       taps_.fill_compact(copy, pixels.begin, runs, table);
     }
     if (!taps_.is_compact()) taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
@@ -211,6 +214,7 @@ class ConvF32Packed final : public ConvF32 {
   CutBy cut_;
   TapTable taps_;
   ActivationKernels activation_;
+  PlanarSource planar_;
   PackedConvF32 packed_;
   AlignedBytes pad_;  // a pixel of zeros
   int64_t block_pixels_;

@@ -17,6 +17,7 @@ struct ConvF32Desc {
   std::span<const float> bias;     // [oc], or empty = 0
   bool has_residual = false;       // added before the activation
   ActivationParams activation;
+  bool planar_x = false;  // x is dense NCHW; where reads_compact_copy(geometry) only
 };
 
 struct ConvF32Args {

@@ -50,10 +50,13 @@ class ConvF32Scalar final : public ConvF32 {
         const int64_t iy = oy * g.stride_h - g.pad_top + ky * g.dilation_h;
         const int64_t ix = ox * g.stride_w - g.pad_left + kx * g.dilation_w;
         const bool inside = iy >= 0 && iy < g.ih && ix >= 0 && ix < g.iw;
-        const int64_t offset = ((image * g.ih + iy) * g.iw + ix) * g.x_pitch + first_channel;
+        const int64_t pixel = iy * g.iw + ix, plane = g.ih * g.iw;
+        const int64_t offset = desc_.planar_x ? (image * g.ic + first_channel) * plane + pixel
+                                              : (image * plane + pixel) * g.x_pitch + first_channel;
+        const int64_t step = desc_.planar_x ? plane : 1;
         for (int64_t c = 0; c < channels; ++c) {
           const float w = weights_[static_cast<size_t>(((oc * channels + c) * g.kh + ky) * g.kw + kx)];
-          acc = std::fma(inside ? x[offset + c] : 0.0f, w, acc);
+          acc = std::fma(inside ? x[offset + c * step] : 0.0f, w, acc);
         }
       }
     return acc;

@@ -13,6 +13,7 @@
 #include "kernels/conv_u8s8/tile_layer.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
@@ -80,6 +81,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         taps_(geometry_, 1, kernel.rows),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
+        planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
         block_pixels_(conv_block_pixels(work(1))),
@@ -150,10 +152,12 @@ class ConvU8S8Packed final : public ConvU8S8 {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
     std::byte* const copy = scratch + table_bytes();
     float* const f32_tile = reinterpret_cast<float*>(copy + round_up(taps_.copy_bytes(block_pixels_)));
-    const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
+    const bool is_image = desc_.image_scale > 0;
+    const std::byte* x =
+        is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
     const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
     if (taps_.is_compact()) {
-      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy, is_image ? &planar_ : nullptr);
       taps_.fill_compact(copy, pixels.begin, runs, table);
     }
     if (!taps_.is_compact()) taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
@@ -251,6 +255,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   TapTable taps_;
   bool f32_;
   ActivationKernels activation_;
+  PlanarSource planar_;
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point
   int64_t block_pixels_;
@@ -264,7 +269,7 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
-  if (isa == Isa::scalar) return make_conv_u8s8_scalar(desc);
+  if (isa == Isa::scalar) return desc.image_scale > 0 ? nullptr : make_conv_u8s8_scalar(desc);
   const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);

@@ -18,6 +18,10 @@ struct ConvU8S8Desc {
   std::span<const int32_t> bias;      // [oc], or empty = 0; without zero-point terms (pack() folds them)
   std::span<const float> multiplier;  // m[oc] of docs/numerics.md: with or without 1/y_scale, as the form asks
   int32_t x_zero_point = 0;           // u8 domain; also the value of padding
+  // > 0: reads ConvU8S8Args::image, which becomes codes of this scale on the way; where reads_compact_copy(geometry),
+  // and not by the scalar judge.
+  float image_scale = 0.0f;
+  int32_t image_zero_point = 0;  // u8 domain
   bool has_residual = false;
   int32_t residual_zero_point = 0;   // u8 domain
   float residual_multiplier = 0.0f;  // mr (form 2) or residual_scale (form 3)
@@ -34,6 +38,7 @@ struct ConvU8S8Args {
   const uint8_t* x = nullptr;         // NHWC, x_pitch
   const uint8_t* residual = nullptr;  // NHWC, residual_pitch
   void* y = nullptr;                  // u8 NHWC with y_pitch, or f32 NHWC with y_pitch
+  const float* image = nullptr;       // in place of x: dense NCHW
 };
 
 /// One packed layer. Immutable after make(); run_chunk may be called from many threads at once.

@@ -1,5 +1,5 @@
 // AMX: blocks of pixels whose rows lie in a panel, then panels of 32 output channels over all of them, 32 pixels at a
-// time, so that a panel's weights come from memory once per block.
+// time, so that a panel's weights come from memory once per block. Weights that stay in L1 are met the other way round.
 
 #include "kernels/conv_u8s8/tile_layer.h"
 
@@ -10,12 +10,16 @@
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
 
 /// Most bytes of a block's panel: a part of L2 (2 MB on CPUs with AMX) beside the weights.
 constexpr int64_t k_panel_bytes = 384 << 10;
+/// Weights that stay in L1 beside a block of 32 pixels: then a block meets all panels before the next one, and its
+/// output lines are written as wholes.
+constexpr size_t k_near_weight_bytes = 24 << 10;
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 int64_t round_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -37,7 +41,7 @@ ConvU8S8Kernel packing_form() {
           .name = "amx 32x32"};
 }
 
-/// Scratch of a worker: [pointer table][copy or patches][panel][sums][f32 block].
+/// Scratch of a worker: [pointer table][copy or patches][panel][sums of two blocks][f32 block].
 class ConvU8S8Amx final : public ConvU8S8 {
  public:
   ConvU8S8Amx(const ConvU8S8Desc& desc, const ConvAmxKernel& kernel, CutBy cut, Isa isa)
@@ -50,6 +54,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
         taps_(geometry_, 1, k_amx_tile_rows),
         f32_(passes_through_f32(desc)),
         activation_(activation_kernels(isa)),
+        planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, form_, f32_)),
         positions_(taps_.segments() * taps_.segment_elements()),
         steps_((positions_ + k_amx_step_bytes - 1) / k_amx_step_bytes),
@@ -66,7 +71,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
     return grid.pixel_parts * grid.panel_parts;
   }
   size_t scratch_bytes() const override {
-    return table_bytes() + round_up(taps_.copy_bytes(block_pixels_)) + panel_bytes() + sums_bytes() + f32_bytes();
+    return table_bytes() + round_up(taps_.copy_bytes(block_pixels_)) + panel_bytes() + 2 * sums_bytes() + f32_bytes();
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
@@ -190,50 +195,103 @@ class ConvU8S8Amx final : public ConvU8S8 {
     std::byte* const copy = scratch + table_bytes();
     uint8_t* const panel = reinterpret_cast<uint8_t*>(copy + round_up(taps_.copy_bytes(block_pixels_)));
     int32_t* const sums = reinterpret_cast<int32_t*>(panel + panel_bytes());
-    float* const f32_block = reinterpret_cast<float*>(sums) + k_amx_block_rows * k_amx_block_channels;
+    float* const f32_block = reinterpret_cast<float*>(sums) + 2 * k_amx_block_rows * k_amx_block_channels;
     const int64_t count = pixels.end - pixels.begin;
     const TileRuns runs = tile_runs(count, k_amx_tile_rows);
     const bool is_direct = taps_.is_linear();
     if (taps_.is_compact()) {
-      const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
-      taps_.copy_compact(x, pad_.get(), pixels.begin, count, copy);
+      const bool is_image = desc_.image_scale > 0;
+      const std::byte* x =
+          is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, count, copy, is_image ? &planar_ : nullptr);
       taps_.fill_compact(copy, pixels.begin, runs, table);
     } else if (!is_direct) {
       taps_.fill(reinterpret_cast<const std::byte*>(args.x), pad_.get(), pixels.begin, runs, copy, table);
     }
-    int64_t group = -1;
-    for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const ConvU8S8Panel& channels = packed_.panels[static_cast<size_t>(p)];
-      const int64_t first_position = channels.group * (geometry_.ic / geometry_.groups);
-      if (!is_direct && channels.group != group)
-        gather(reinterpret_cast<const uint8_t* const*>(table), runs, first_position, panel);
-      group = channels.group;
-      for (int64_t at = 0; at < count; at += k_amx_block_rows) {
-        const int64_t rows = std::min<int64_t>(k_amx_block_rows, count - at);
-        ConvAmxBlock block = {.a = panel + at * panel_stride(),
-                              .a_stride = panel_stride(),
-                              .weights = weights_.get() + offsets_[static_cast<size_t>(p)],
-                              .steps = steps_,
-                              .row_tiles = rows > k_amx_tile_rows ? 2 : 1,
-                              .vectors = static_cast<int>(vectors_of(channels)),
-                              .sums = sums};
-        if (is_direct) {
-          block.a = args.x + (pixels.begin + at) * geometry_.x_pitch + first_position;
-          block.a_stride = geometry_.x_pitch;
-          if (rows % k_amx_tile_rows != 0 || pixels.begin + at + rows == args.batch * geometry_.oh * geometry_.ow) {
-            copy_tail(block.a, rows, panel);
-            block.a = panel;
-            block.a_stride = panel_stride();
-          }
+    const auto gather_group = [&](int64_t group) {
+      if (!is_direct)
+        gather(reinterpret_cast<const uint8_t* const*>(table), runs, group * (geometry_.ic / geometry_.groups), panel);
+    };
+    const BlockWalk walk{.args = args, .pixels = pixels, .panel = panel, .sums = sums, .f32_block = f32_block};
+    Pending pending;
+    if (geometry_.groups == 1 && panel_weight_bytes(panels) <= k_near_weight_bytes) {
+      gather_group(0);
+      for (int64_t at = 0; at < count; at += k_amx_block_rows)
+        for (int64_t p = panels.begin; p < panels.end; ++p) {
+          const bool is_last = p + 1 == panels.end;
+          advance(walk, p, at, is_last ? panels.begin : p + 1, is_last ? at + k_amx_block_rows : at, pending);
         }
-        prefetch_outputs(args, channels, pixels.begin + at, rows);
-        kernel_.sums(block);
-        finish(args, channels, pixels.begin + at, static_cast<int32_t>(rows), sums, f32_block);
+    } else {
+      int64_t group = -1;
+      for (int64_t p = panels.begin; p < panels.end; ++p) {
+        const int64_t own_group = packed_.panels[static_cast<size_t>(p)].group;
+        if (own_group != group) gather_group(own_group);
+        group = own_group;
+        for (int64_t at = 0; at < count; at += k_amx_block_rows)
+          advance(walk, p, at, p, at + k_amx_block_rows, pending);
       }
     }
+    if (pending.panel >= 0) finish(walk, pending);
   }
 
-  /// What finish() will read and write may be as far as DRAM; the sums take long enough to bring it near.
+  /// What the blocks of a walk over pixels x panels have in common.
+  struct BlockWalk {
+    const ConvU8S8Args& args;
+    IndexRange pixels;
+    uint8_t* panel;
+    int32_t* sums;  // two blocks
+    float* f32_block;
+  };
+  /// A block whose sums are made and whose requantization is not.
+  struct Pending {
+    int64_t panel = -1, pixel = 0, rows = 0;
+    int32_t* sums = nullptr;
+  };
+
+  size_t panel_weight_bytes(IndexRange panels) const {
+    const size_t end =
+        panels.end < static_cast<int64_t>(offsets_.size()) ? offsets_[static_cast<size_t>(panels.end)] : weights_bytes_;
+    return end - offsets_[static_cast<size_t>(panels.begin)];
+  }
+
+  /// Starts the sums of one block, then requantizes the block before it: the tile unit and the vector units have
+  /// nothing to wait for each other. next_p, next_at: the block after this one, whose outputs are brought near.
+  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, Pending& pending) const {
+    const ConvU8S8Args& args = walk.args;
+    const ConvU8S8Panel& channels = packed_.panels[static_cast<size_t>(p)];
+    const int64_t first = walk.pixels.begin, count = walk.pixels.end - first;
+    const int64_t rows = std::min<int64_t>(k_amx_block_rows, count - at);
+    const bool is_second = pending.sums == walk.sums;
+    Pending now{p, first + at, rows, walk.sums + (is_second ? k_amx_block_rows * k_amx_block_channels : 0)};
+    ConvAmxBlock block = {.a = walk.panel + at * panel_stride(),
+                          .a_stride = panel_stride(),
+                          .weights = weights_.get() + offsets_[static_cast<size_t>(p)],
+                          .steps = steps_,
+                          .row_tiles = rows > k_amx_tile_rows ? 2 : 1,
+                          .vectors = static_cast<int>(vectors_of(channels)),
+                          .sums = now.sums};
+    if (taps_.is_linear()) {
+      block.a = args.x + (first + at) * geometry_.x_pitch + channels.group * (geometry_.ic / geometry_.groups);
+      block.a_stride = geometry_.x_pitch;
+      if (rows % k_amx_tile_rows != 0 || first + at + rows == args.batch * geometry_.oh * geometry_.ow) {
+        copy_tail(block.a, rows, walk.panel);
+        block.a = walk.panel;
+        block.a_stride = panel_stride();
+      }
+    }
+    if (next_at < count)
+      prefetch_outputs(args, packed_.panels[static_cast<size_t>(next_p)], first + next_at,
+                       std::min<int64_t>(k_amx_block_rows, count - next_at));
+    kernel_.sums(block);
+    if (pending.panel >= 0) finish(walk, pending);
+    pending = now;
+  }
+  void finish(const BlockWalk& walk, const Pending& block) const {
+    finish(walk.args, packed_.panels[static_cast<size_t>(block.panel)], block.pixel, static_cast<int32_t>(block.rows),
+           block.sums, walk.f32_block);
+  }
+
+  /// What finish() will read and write may be as far as DRAM; a block before it is long enough to bring it near.
   void prefetch_outputs(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t pixel, int64_t rows) const {
     const WindowGeometry& g = geometry_;
     const int64_t element_bytes = desc_.f32_output ? 4 : 1;
@@ -291,6 +349,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   TapTable taps_;
   bool f32_;
   ActivationKernels activation_;
+  PlanarSource planar_;
   PackedConvU8S8 packed_;  // panels, bias and multipliers; the weights move to weights_
   int64_t positions_, steps_;
   AlignedBytes pad_, weights_;

@@ -9,8 +9,6 @@ namespace {
 /// Up to 16 bytes are written and read per pixel of the compact copy, whatever its channels.
 constexpr size_t k_compact_slack = 64;
 
-bool wants_compact(const WindowGeometry& g) { return g.groups == 1 && g.ic <= 4 && g.kw > 1 && g.dilation_w == 1; }
-
 /// A segment of more steps of the inner loop than this is long enough by itself.
 constexpr int64_t k_row_segment_steps = 32;
 constexpr int64_t k_row_segment_kh = 16;
@@ -34,11 +32,13 @@ std::byte* squeeze(const std::byte* from, int64_t pitch_bytes, int64_t pixels, i
 
 }  // namespace
 
+bool reads_compact_copy(const WindowGeometry& g) { return g.groups == 1 && g.ic <= 4 && g.kw > 1 && g.dilation_w == 1; }
+
 TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows)
     : geometry_(geometry),
       element_bytes_(static_cast<int64_t>(element_bytes)),
       tile_rows_(tile_rows),
-      compact_(wants_compact(geometry)),
+      compact_(reads_compact_copy(geometry)),
       has_row_segments_(!compact_ && wants_row_segments(geometry, element_bytes_)) {
   const WindowGeometry& g = geometry_;
   const int64_t channels = g.ic / g.groups;
@@ -71,8 +71,21 @@ size_t TapTable::compact_bytes(int64_t pixels) const {
   return static_cast<size_t>(rows * compact_row_bytes_) + k_compact_slack;
 }
 
-void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels,
-                            std::byte* copy) const {
+std::byte* TapTable::squeeze_planar(const std::byte* x, int64_t image, int64_t iy, int64_t pixels,
+                                    const PlanarSource& planar, std::byte* to) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t plane = g.ih * g.iw;
+  const float* const row = reinterpret_cast<const float*>(x) + image * g.ic * plane + iy * g.iw;
+  if (planar.scale > 0)
+    planar.kernels.squeeze_quantize(row, plane, g.ic, pixels, planar.scale, planar.zero_point,
+                                    reinterpret_cast<uint8_t*>(to));
+  else
+    planar.kernels.squeeze_f32(row, plane, g.ic, pixels, reinterpret_cast<float*>(to));
+  return to + pixels * g.ic * element_bytes_;
+}
+
+void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy,
+                            const PlanarSource* planar) const {
   const WindowGeometry& g = geometry_;
   const int64_t image = first / (g.oh * g.ow);
   const int64_t oy_first = first / g.ow % g.oh;
@@ -88,7 +101,8 @@ void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t fi
       squeeze(pad, 0, width, pixel_bytes, to);
     } else {
       to = squeeze(pad, 0, left, pixel_bytes, to);
-      to = squeeze(x + (image * g.ih + iy) * g.iw * pitch_bytes, pitch_bytes, inside, pixel_bytes, to);
+      to = planar ? squeeze_planar(x, image, iy, inside, *planar, to)
+                  : squeeze(x + (image * g.ih + iy) * g.iw * pitch_bytes, pitch_bytes, inside, pixel_bytes, to);
       squeeze(pad, 0, width - left - inside, pixel_bytes, to);
     }
     copy += compact_row_bytes_;

@@ -20,8 +20,19 @@
 
 #include "kernels/conventions.h"
 #include "kernels/implicit_gemm/split.h"
+#include "kernels/layout/layout_isa.h"
 
 namespace octet {
+
+/// The layer reads a compact copy of its input (see above), and so may make it from a dense NCHW image.
+bool reads_compact_copy(const WindowGeometry& geometry);
+
+/// A dense NCHW image of f32 as a layer's input: how its rows become compact ones.
+struct PlanarSource {
+  LayoutKernels kernels;
+  float scale = 0;         // of the codes that it is quantized to; 0 = it stays f32
+  int32_t zero_point = 0;  // u8 domain
+};
 
 class TapTable {
  public:
@@ -44,7 +55,9 @@ class TapTable {
   /// Bytes of the compact copy; 0 when not compact.
   size_t compact_bytes(int64_t pixels) const;
   /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
-  void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy) const;
+  /// planar: x is a dense NCHW image of f32.
+  void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy,
+                    const PlanarSource* planar = nullptr) const;
 
   /// Fills table[(tile * segments + s) * tile_rows + r] for the tiles of the output pixels from `first` on, counted
   /// over the whole batch; a group's channels begin at its first one. patches: copy_bytes of memory.
@@ -54,6 +67,9 @@ class TapTable {
   void fill_compact(const std::byte* copy, int64_t first, TileRuns runs, const std::byte** table) const;
 
  private:
+  /// `pixels` pixels of a dense NCHW row -> compact; the end of what was written.
+  std::byte* squeeze_planar(const std::byte* x, int64_t image, int64_t iy, int64_t pixels, const PlanarSource& planar,
+                            std::byte* to) const;
   /// An output pixel and where its window begins, walked pixel by pixel.
   struct Walk {
     int64_t image, oy, ox;

@@ -109,6 +109,33 @@ void nchw_to_nhwc_quantize(const float* x, int64_t plane, int64_t c, int64_t pix
   }
 }
 
+void squeeze_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, float* y) {
+  int64_t p = 0;
+  for (; p + 8 <= pixels; p += 8) {
+    __m256i v[4];
+    for (int r = 0; r < 4; ++r)
+      v[r] = r < c ? _mm256_castps_si256(_mm256_loadu_ps(x + r * plane + p)) : _mm256_setzero_si256();
+    transpose_lanes(v);  // lane L of v[i]: the channels of pixel 4 L + i
+    for (int i = 0; i < 8; ++i)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y + (p + i) * c),
+                       i < 4 ? _mm256_castsi256_si128(v[i % 4]) : _mm256_extracti128_si256(v[i % 4], 1));
+  }
+  for (; p < pixels; ++p)
+    for (int64_t k = 0; k < c; ++k) y[p * c + k] = x[k * plane + p];
+}
+
+/// Through a padded row of codes.
+void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, float scale, int32_t zero_point,
+                      uint8_t* y) {
+  constexpr int64_t k_pixels = 64;
+  alignas(32) uint8_t codes[16 * k_pixels];
+  for (int64_t p = 0; p < pixels; p += k_pixels) {
+    const int64_t n = smaller(k_pixels, pixels - p);
+    nchw_to_nhwc_quantize(x + p, plane, c, n, 16, scale, zero_point, 0, 255, codes);
+    for (int64_t i = 0; i < n; ++i) __builtin_memcpy(y + (p + i) * c, codes + 16 * i, 4);
+  }
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   if (pixels == 1 && plane == 1) {
     __builtin_memcpy(y, x, static_cast<size_t>(c) * sizeof(float));
@@ -129,6 +156,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_avx2 = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, nhwc_to_nchw_f32, "avx2"};
+const LayoutKernels layout_avx2 = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,
+                                   squeeze_quantize, nhwc_to_nchw_f32,      "avx2"};
 
 }  // namespace octet

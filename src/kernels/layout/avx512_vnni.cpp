@@ -124,6 +124,48 @@ void nchw_to_nhwc_quantize(const float* x, int64_t plane, int64_t c, int64_t pix
   }
 }
 
+void squeeze_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, float* y) {
+  int64_t p = 0;
+  for (; p + 16 <= pixels; p += 16) {
+    __m512i v[4];
+    for (int r = 0; r < 4; ++r) v[r] = r < c ? _mm512_loadu_si512(x + r * plane + p) : _mm512_setzero_si512();
+    transpose_lanes(v);  // lane L of v[i]: the channels of pixel 4 L + i
+    float* const to = y + p * c;
+    for (int i = 0; i < 4; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * c), _mm512_castsi512_si128(v[i]));
+    for (int i = 0; i < 4; ++i)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (4 + i) * c), _mm512_extracti32x4_epi32(v[i], 1));
+    for (int i = 0; i < 4; ++i)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (8 + i) * c), _mm512_extracti32x4_epi32(v[i], 2));
+    for (int i = 0; i < 4; ++i)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (12 + i) * c), _mm512_extracti32x4_epi32(v[i], 3));
+  }
+  for (; p < pixels; ++p)
+    for (int64_t k = 0; k < c; ++k) y[p * c + k] = x[k * plane + p];
+}
+
+void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, float scale, int32_t zero_point,
+                      uint8_t* y) {
+  const QuantizedBlock block = {CodeRange512(zero_point, 0, 255), _mm512_set1_ps(scale),
+                                _mm512_set1_epi8(static_cast<char>(zero_point))};
+  alignas(64) uint32_t codes[16];
+  int64_t p = 0;
+  if (c == 3) {  // each lane's four pixels as twelve bytes
+    const __m512i dense = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    for (; p + 32 <= pixels; p += 16) {  // the last store of a block runs into the next one
+      const __m512i v = _mm512_shuffle_epi8(block.quad(x + p, plane, c, 0xffff), dense);
+      uint8_t* const to = y + 3 * p;
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(v));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 12), _mm512_extracti32x4_epi32(v, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 24), _mm512_extracti32x4_epi32(v, 2));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 36), _mm512_extracti32x4_epi32(v, 3));
+    }
+  }
+  for (; p < pixels; p += 16) {
+    _mm512_store_si512(codes, block.quad(x + p, plane, c, first_16(pixels - p)));
+    for (int64_t i = 0; i < smaller(16, pixels - p); ++i) __builtin_memcpy(y + (p + i) * c, codes + i, 4);
+  }
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   if (pixels == 1 && plane == 1) {
     __builtin_memcpy(y, x, static_cast<size_t>(c) * sizeof(float));
@@ -146,6 +188,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, nhwc_to_nchw_f32, "avx512_vnni"};
+const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,
+                                          squeeze_quantize, nhwc_to_nchw_f32,      "avx512_vnni"};
 
 }  // namespace octet

@@ -14,6 +14,11 @@ struct LayoutKernels {
   /// The same with ONNX QuantizeLinear on the way (u8 domain); padding channels get zero_point.
   void (*nchw_to_nhwc_quantize)(const float* x, int64_t plane, int64_t c, int64_t pixels, int64_t pitch, float scale,
                                 int32_t zero_point, int32_t lo, int32_t hi, uint8_t* y);
+  /// The same for c <= 4 without padding channels: pixel p starts at y + p*c. Up to 3 elements behind the last pixel
+  /// may be overwritten.
+  void (*squeeze_f32)(const float* x, int64_t plane, int64_t c, int64_t pixels, float* y);
+  void (*squeeze_quantize)(const float* x, int64_t plane, int64_t c, int64_t pixels, float scale, int32_t zero_point,
+                           uint8_t* y);
   void (*nhwc_to_nchw_f32)(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y);
   const char* name;
 };

@@ -19,6 +19,15 @@ void nchw_to_nhwc_quantize(const float* x, int64_t plane, int64_t c, int64_t pix
           k < c ? code_from_f32(x[k * plane + p] / scale, zero_point, lo, hi) : static_cast<uint8_t>(zero_point);
 }
 
+void squeeze_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, float* y) {
+  nchw_to_nhwc_f32(x, plane, c, pixels, c, y);
+}
+
+void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, float scale, int32_t zero_point,
+                      uint8_t* y) {
+  nchw_to_nhwc_quantize(x, plane, c, pixels, c, scale, zero_point, 0, 255, y);
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   for (int64_t k = 0; k < c; ++k)
     for (int64_t p = 0; p < pixels; ++p) y[k * plane + p] = x[p * pitch + k];
@@ -26,6 +35,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, nhwc_to_nchw_f32, "scalar"};
+const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,
+                                     squeeze_quantize, nhwc_to_nchw_f32,      "scalar"};
 
 }  // namespace octet
