@@ -329,5 +329,26 @@ TEST(ConvU8S8, quantizes_the_callers_image_on_the_way) {
   EXPECT_GE(compared, 20);
 }
 
+#if defined(__x86_64__)
+/// XINUSE of the thread: bit 18 is set while tile registers hold data (xgetbv with ecx = 1).
+uint32_t state_in_use() {
+  uint32_t low = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(1));
+  return low;
+}
+
+TEST(ConvU8S8, an_amx_layer_leaves_data_in_the_tile_registers) {
+  if (!has_isa(Isa::amx)) GTEST_SKIP() << "not applicable: no AMX";
+  constexpr uint32_t k_tile_data = 1u << 18;
+  Layer layer(square(8, 64, 64, 3, 1, 1));
+  __asm__ volatile(".byte 0xc4, 0xe2, 0x78, 0x49, 0xc0");  // tilerelease
+  ASSERT_EQ(state_in_use() & k_tile_data, 0u);
+  layer.run<uint8_t>(Isa::avx512_vnni, 1);
+  EXPECT_EQ(state_in_use() & k_tile_data, 0u) << "avx512_vnni has no use for tiles";
+  layer.run<uint8_t>(Isa::amx, 1);
+  EXPECT_NE(state_in_use() & k_tile_data, 0u) << "no tile instruction ran";
+}
+#endif
+
 }  // namespace
 }  // namespace octet
