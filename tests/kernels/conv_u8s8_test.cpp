@@ -10,6 +10,7 @@
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
 #include "kernels/conv_u8s8/tile_layer.h"
+#include "kernels/implicit_gemm/row_bands.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
 
@@ -327,6 +328,31 @@ TEST(ConvU8S8, quantizes_the_callers_image_on_the_way) {
     ++compared;
   }
   EXPECT_GE(compared, 20);
+}
+
+TEST(RowBands, leave_out_the_kernel_rows_that_meet_padding_only) {
+  const auto text = [](const ConvCase& c) {
+    std::string all;
+    for (const RowBand& b : row_bands(c.geometry()))
+      all += std::to_string(b.oy_begin) + "-" + std::to_string(b.oy_end) + ":" + std::to_string(b.ky_begin) + "-" +
+             std::to_string(b.ky_end) + " ";
+    return all;
+  };
+  EXPECT_EQ(text(square(4, 8, 8, 3, 1, 1)), "0-1:1-3 1-3:0-3 3-4:0-2 ");
+  EXPECT_EQ(text(square(1, 8, 8, 3, 1, 1)), "0-1:1-2 ");
+  EXPECT_EQ(text(square(8, 8, 8, 3, 2, 1)), "0-1:1-3 1-4:0-3 ");
+  EXPECT_EQ(text(square(5, 8, 8, 3, 1, 0)), "0-3:0-3 ");
+  EXPECT_EQ(text(square(2, 8, 8, 3, 1, 3)), "0-1:3-3 1-2:2-3 2-3:1-3 3-4:0-2 4-5:0-1 5-6:0-0 ");
+}
+
+TEST(ConvU8S8, leaves_taps_out_where_images_are_small) {
+  for (const int64_t size : {2, 3, 4, 5, 7, 8})
+    for (const int64_t ic : {16, 20, 64, 144})
+      for (const int64_t batch : {1, 3}) {
+        Layer layer(square(size, ic, 72, 3, size == 5 ? 2 : 1, 1, 1, 1, batch));
+        layer.with_residual(13, 0.4f);
+        expect_judged<uint8_t>(layer, {1, 2, 5});
+      }
 }
 
 #if defined(__x86_64__)

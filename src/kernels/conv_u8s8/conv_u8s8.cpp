@@ -11,6 +11,7 @@
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
 #include "kernels/conv_u8s8/tile_layer.h"
+#include "kernels/implicit_gemm/row_bands.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
@@ -88,6 +89,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         streams_weights_(packed_.weights_bytes > k_resident_weight_bytes) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     if (taps_.is_compact()) block_pixels_ = std::min(block_pixels_, compact_block_pixels());
+    find_bands();
   }
 
   const char* kernel_name() const override { return kernel_.name; }
@@ -98,9 +100,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return grid.pixel_parts * grid.panel_parts;
   }
 
-  size_t scratch_bytes() const override {
-    return table_bytes() + round_up(taps_.copy_bytes(block_pixels_)) + tile_bytes();
-  }
+  size_t scratch_bytes() const override { return table_bytes() + copies_bytes() + tile_bytes(); }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvWork all = work(args.batch);
@@ -137,7 +137,14 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .tile_rows = kernel_.rows};
   }
 
-  int64_t block_tiles(int64_t pixels) const { return (pixels + kernel_.rows - 1) / kernel_.rows; }
+  /// A part of a block that lies in one band of an image has tiles of its own, the last of which may not be full.
+  int64_t most_parts() const {
+    const int64_t images = block_pixels_ / (geometry_.oh * geometry_.ow) + 2;
+    return bands_.empty() ? 1 : images * static_cast<int64_t>(bands_.size());
+  }
+  int64_t block_tiles(int64_t pixels) const { return (pixels + kernel_.rows - 1) / kernel_.rows + most_parts() - 1; }
+  size_t part_copy_bytes() const { return round_up(taps_.copy_bytes(block_pixels_)); }
+  size_t copies_bytes() const { return static_cast<size_t>(most_parts()) * part_copy_bytes(); }
   /// Bytes of one tile's pointers.
   int64_t table_stride() const { return taps_.segments() * kernel_.rows; }
   size_t table_bytes() const {
@@ -148,7 +155,103 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return through_tile() ? sizeof(float) * static_cast<size_t>(kernel_.rows * kernel_.lanes * kernel_.vectors) : 0;
   }
 
+  /// Bands, where leaving taps out is worth tiles of their own, and the bias of each: the padding that is left out
+  /// would have met the zero point's term that is folded into the bias of whole windows.
+  void find_bands() {
+    if (taps_.is_compact() || geometry_.kh == 1) return;
+    const ConvTile tile{.rows = kernel_.rows,
+                        .lanes = kernel_.lanes,
+                        .vectors = kernel_.vectors,
+                        .dot_cycles = kernel_.dot_cycles,
+                        .name = kernel_.name};
+    const int64_t row_segments = taps_.segments() / geometry_.kh, dwords = (taps_.segment_elements() + 3) / 4;
+    bands_ = row_bands(geometry_);
+    if (!bands_pay(geometry_, bands_, tile, row_segments * dwords)) bands_.clear();
+    for (const RowBand& band : bands_) {
+      std::vector<int32_t> bias = packed_.bias;
+      for (const ConvU8S8Panel& panel : packed_.panels)
+        for (int64_t s = 0; s < taps_.segments(); ++s) {
+          const int64_t ky = s / row_segments;
+          if (ky < band.ky_begin || ky >= band.ky_end) add_weight_sums(panel, s, bias.data() + panel.lane_offset);
+        }
+      band_bias_.push_back(std::move(bias));
+    }
+  }
+
+  int64_t panel_lanes(const ConvU8S8Panel& panel) const {
+    return (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
+  }
+  /// Packed weights of one segment of a panel.
+  int64_t segment_weights(const ConvU8S8Panel& panel) const {
+    return (taps_.segment_elements() + 3) / 4 * 4 * panel_lanes(panel);
+  }
+  int64_t weight_bytes() const { return kernel_.widened_weights ? 2 : 1; }
+
+  /// bias[lane] += x_zero_point * sum of the weights that the lane has in the segment.
+  void add_weight_sums(const ConvU8S8Panel& panel, int64_t segment, int32_t* bias) const {
+    const int64_t lanes = panel_lanes(panel), count = segment_weights(panel);
+    const std::byte* from = packed_.weights.get() + panel.weights_offset + segment * count * weight_bytes();
+    for (int64_t i = 0; i < count; ++i) {
+      int16_t wide = 0;
+      int8_t narrow = 0;
+      if (kernel_.widened_weights) std::memcpy(&wide, from + 2 * i, 2);
+      if (!kernel_.widened_weights) std::memcpy(&narrow, from + i, 1);
+      // A dword's weights: [vector][lane][4], widened [vector][2][lane][2].
+      const int64_t at = i % (4 * lanes), own = kernel_.lanes;
+      const int64_t slot = kernel_.widened_weights ? at / (4 * own) * own + at / 2 % own : at / 4;
+      bias[slot] += desc_.x_zero_point * (wide + narrow);
+    }
+  }
+
+  /// Calls body(pixels, band) for the parts of [pixels) that lie in one band of one image.
+  template <class F>
+  void for_band_parts(IndexRange pixels, F&& body) const {
+    const int64_t image_pixels = geometry_.oh * geometry_.ow;
+    for (int64_t at = pixels.begin; at < pixels.end;) {
+      const int64_t image = at / image_pixels * image_pixels, oy = (at - image) / geometry_.ow;
+      size_t b = 0;
+      while (bands_[b].oy_end <= oy) ++b;
+      const int64_t end = std::min(pixels.end, image + bands_[b].oy_end * geometry_.ow);
+      body(IndexRange{at, end}, b);
+      at = end;
+    }
+  }
+
+  void run_block_by_bands(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
+    const std::byte** const table = reinterpret_cast<const std::byte**>(scratch);
+    std::byte* copy = scratch + table_bytes();
+    float* const f32_tile = reinterpret_cast<float*>(copy + copies_bytes());
+    const std::byte** into = table;
+    for_band_parts(pixels, [&](IndexRange part, size_t) {
+      const TileRuns runs = tile_runs(part.end - part.begin, kernel_.rows);
+      taps_.fill(reinterpret_cast<const std::byte*>(args.x), pad_.get(), part.begin, runs, copy, into);
+      into += (runs.tall + runs.low) * table_stride();
+      copy += part_copy_bytes();
+    });
+    const int64_t row_segments = taps_.segments() / geometry_.kh;
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
+      ConvU8S8Run run = panel_run(args, panel, pixels.begin);
+      const void* const weights = run.weights;
+      run.rows = reinterpret_cast<const uint8_t* const*>(table);
+      if (streams_weights_ && p + 1 < panels.end) prefetch(packed_.panels[static_cast<size_t>(p + 1)], run);
+      for_band_parts(pixels, [&](IndexRange part, size_t b) {
+        const RowBand& band = bands_[b];
+        const int64_t skipped = band.ky_begin * row_segments;
+        run.segments = (band.ky_end - band.ky_begin) * row_segments;
+        run.weights = static_cast<const std::byte*>(weights) + skipped * segment_weights(panel) * weight_bytes();
+        run.bias = band_bias_[b].data() + panel.lane_offset;
+        run.rows += skipped * kernel_.rows;
+        const TileRuns runs = tile_runs(part.end - part.begin, kernel_.rows);
+        run_tiles(run, runs.rows + 1, runs.tall, f32_tile);
+        run_tiles(run, runs.rows, runs.low, f32_tile);
+        run.rows -= skipped * kernel_.rows;
+      });
+    }
+  }
+
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
+    if (!bands_.empty()) return run_block_by_bands(args, pixels, panels, scratch);
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
     std::byte* const copy = scratch + table_bytes();
     float* const f32_tile = reinterpret_cast<float*>(copy + round_up(taps_.copy_bytes(block_pixels_)));
@@ -218,13 +321,26 @@ class ConvU8S8Packed final : public ConvU8S8 {
       }
       return;
     }
-    run.tiles = static_cast<int32_t>(tiles);
-    kernel_.run(run);
+    if (run.segments == taps_.segments()) {
+      run.tiles = static_cast<int32_t>(tiles);
+      kernel_.run(run);
+    } else {  // the table has pointers between the tiles that are not for this band
+      run_apart(run, tiles);
+    }
     if (f32_ && desc_.activation.kind != ActivationKind::none)
       for (int64_t r = 0; r < tiles * rows; ++r)
         activation_.activate(static_cast<float*>(run.y) + r * run.y_step, static_cast<size_t>(run.channels),
                              desc_.activation);
     advance(run, tiles);
+  }
+
+  void run_apart(const ConvU8S8Run& run, int64_t tiles) const {
+    ConvU8S8Run one = run;
+    one.tiles = 1;
+    for (int64_t t = 0; t < tiles; ++t) {
+      kernel_.run(one);
+      advance(one, 1);
+    }
   }
 
   void advance(ConvU8S8Run& run, int64_t tiles) const {
@@ -257,7 +373,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
   ActivationKernels activation_;
   PlanarSource planar_;
   PackedConvU8S8 packed_;
-  AlignedBytes pad_;  // a pixel of x_zero_point
+  AlignedBytes pad_;            // a pixel of x_zero_point
+  std::vector<RowBand> bands_;  // empty = all taps everywhere
+  std::vector<std::vector<int32_t>> band_bias_;
   int64_t block_pixels_;
   bool streams_weights_;  // all weights together do not stay in L2
 };
