@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
+# usage: setup.sh [train]
 # Installs the Debian packages that octet is built with; does nothing when all are there. sudo only when not root.
+# train: also libtorch, which octet-train (octet finetune) is built on where it is there; about 1 GB.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build git python3 python3-venv pkg-config dpkg-dev
   libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libxxhash-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libgtest-dev libgmock-dev
   clang lld clang-format clang-tidy libclang-rt-14-dev)
+
+[ "${1:-}" != train ] || packages+=(libtorch-dev)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,0 +1,53 @@
+#pragma once
+// The quantizer that a Q/DQ pair of a graph becomes: scale and zero point are the file's, to the last bit, so that the
+// codes are the engine's. (TensorQuantizer keeps amax, from which a scale comes back rounded, and has no zero point.)
+
+#include <torch/torch.h>
+
+#include "octet/train/functions.h"
+
+namespace octet::nn {
+
+struct Codes {
+  int64_t lo = -128, hi = 127;  // of the dtype, or fewer bits
+  int64_t zero_point = 0;
+  int64_t axis = 0;  // of a scale with several elements
+};
+
+class CodeQuantizerImpl : public torch::nn::Module {
+ public:
+  /// scale: one element or one per channel, each a positive normal float.
+  CodeQuantizerImpl(const torch::Tensor& scale, const Codes& codes);
+  /// f32((clamp(rint(x / scale) + zp) - zp) * scale), straight through; x itself when disabled. For s32 (biases)
+  /// nothing is clamped.
+  torch::Tensor forward(const torch::Tensor& x);
+  /// The integers behind it, as s64 with the zero point.
+  torch::Tensor codes(const torch::Tensor& x) const;
+
+  torch::Tensor scale() const;
+  const Codes& limits() const { return codes_; }
+  void set_scale(const torch::Tensor& scale);
+  /// Other codes for a new scale: 3-bit weights are {-3, 3}.
+  void set_codes(const Codes& codes) { codes_ = codes; }
+  /// From now on the optimizer moves the scale (LSQ), kept above 2^-10 of where it starts.
+  void learn_scale();
+  bool learns_scale() const { return learns_; }
+  /// After an optimizer step: a learned scale back above its floor.
+  void keep_positive();
+  /// The scale of a bias is always x's times w's.
+  void tie(const std::shared_ptr<CodeQuantizerImpl>& x, const std::shared_ptr<CodeQuantizerImpl>& w);
+  void enable() { enabled_ = true; }
+  void disable() { enabled_ = false; }
+  void pretty_print(std::ostream& stream) const override;
+
+ private:
+  CodeLimits code_limits() const;
+  bool is_wide() const { return codes_.hi > (int64_t{1} << 22); }
+  Codes codes_;
+  torch::Tensor scale_, floor_;
+  std::shared_ptr<CodeQuantizerImpl> x_, w_;
+  bool learns_ = false, enabled_ = true;
+};
+TORCH_MODULE(CodeQuantizer);
+
+}  // namespace octet::nn

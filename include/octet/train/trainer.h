@@ -1,0 +1,80 @@
+#pragma once
+// Fine-tuning and training of a graph on labelled data: SGD with momentum along half a cosine, augmentation, a held-out
+// part of the data that chooses the best epoch, checkpoints.
+//
+// The quantized recipe of the toolkit's guide: from calibrated, frozen ranges, about a tenth of the original schedule,
+// from 1 % of the original rate down to 1 % of that. The held-out part comes from the training data; a test set is
+// never read here.
+//
+// On the CPU a run is a function of its options: one that was stopped (or killed) and resumed ends in the same bits.
+
+#include <torch/torch.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "data/dataset.h"
+#include "octet/train/graph_module.h"
+
+namespace octet::nn {
+
+struct Augmentation {
+  int64_t crop_pad = 4;  // random crop of a border reflected by so many pixels; 0 = none
+  bool flip = true;      // left-right, for half of the pictures
+  int64_t cutout = 0;    // side of a square set to 0 (the mean of a normalized picture)
+};
+
+struct EpochReport {
+  int64_t epoch = 0, epochs = 0;  // 0 = before training
+  double loss = 0, train_accuracy = 0, held_out_accuracy = 0, rate = 0;
+  double images_per_s = 0, seconds = 0;
+  bool best = false;
+};
+struct StepReport {
+  int64_t epoch = 0, epochs = 0, step = 0, steps = 0;
+  double loss = 0, accuracy = 0, images_per_s = 0, eta_s = 0;
+};
+
+struct TrainOptions {
+  int64_t epochs = 5;
+  double rate = 1e-3;                          // 1 % of an original 0.1
+  double last_rate = 1e-5;                     // 1 % of that
+  double warmup_epochs = 0;                    // the rate rises linearly; for training from random weights
+  double momentum = 0.9, weight_decay = 1e-4;  // decay for tensors of rank 2 and more
+  bool nesterov = false;
+  int64_t batch = 128;
+  uint64_t seed = 1;
+  Augmentation augmentation;
+  double label_smoothing = 0;
+  double held_out = 0.05;  // of the data
+  double distill = 0;      // weight of the teacher's answers in the loss, 0 to 1
+  double temperature = 4;
+  std::string device = "cpu";               // cpu | cuda | cuda:N
+  int threads = 0;                          // 0 = all usable
+  std::string checkpoint;                   // file, written after each epoch; empty = none
+  bool resume = false;                      // go on from it
+  const std::atomic<bool>* stop = nullptr;  // ends after the running step
+  std::function<void(const EpochReport&)> on_epoch = {};
+  std::function<void(const StepReport&)> on_step = {};
+};
+
+struct TrainReport {
+  std::vector<EpochReport> epochs;  // of this and the resumed runs
+  int64_t best_epoch = 0, images = 0, held_out_images = 0;
+  double best_accuracy = 0;
+  bool stopped = false;
+};
+
+/// Leaves the best weights in the network. teacher: float, for distillation. sample: dims of one input, e.g. [3,32,32].
+/// Errors: data without labels, labels outside the outputs, a checkpoint of other options, a device that is not there.
+Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options,
+                          GraphModuleImpl* teacher = nullptr);
+
+/// Top-1 on data, by the network as it is (quantizers on).
+Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options);
+
+}  // namespace octet::nn

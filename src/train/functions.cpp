@@ -1,0 +1,289 @@
+#include "octet/train/functions.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+
+#include "train/code_rows.h"
+#include "train/convert.h"
+
+namespace octet::nn {
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using Tensors = torch::autograd::variable_list;
+
+constexpr int64_t k_chunk = 1 << 15;  // elements that are worth a thread
+
+bool on_cpu(const Tensor& x) { return x.device().is_cpu(); }
+
+/// |x| <= amax, compared in f32.
+Tensor within_amax(const Tensor& x, const Tensor& amax) { return x.detach().abs().le(amax.detach()); }
+
+/// A one-dimensional amax stands for the last dimension, as NumPy broadcasts; the quantizer reshapes before.
+octet::Tensor amax_of(const Tensor& amax) { return to_octet(amax.to(torch::kFloat32)); }
+
+/// The checks of octet's function, for tensors that are not on the CPU.
+Tensor scale_elsewhere(const Tensor& x, const Tensor& amax, const QuantOptions& o) {
+  if (o.is_unsigned && x.lt(0).any().item<bool>())
+    throw std::invalid_argument("Negative values encountered in unsigned quantization.");
+  if (amax.lt(0).any().item<bool>()) throw std::invalid_argument("Negative values in amax");
+  if (!o.ref_compat && !torch::isfinite(amax).all().item<bool>())
+    throw std::invalid_argument("an amax is not finite; look for NaN and infinities in what was calibrated");
+  const int least = o.is_unsigned ? 1 : 2;
+  if (!o.ref_compat && (o.num_bits < least || o.num_bits > 16))
+    throw std::invalid_argument("num_bits is " + std::to_string(o.num_bits) + "; expected " + std::to_string(least) +
+                                " to 16");
+  const double bound = std::ldexp(1.0, o.num_bits - 1 + (o.is_unsigned ? 1 : 0)) - 1.0;
+  return torch::full_like(amax, bound, torch::kFloat32) / amax.to(torch::kFloat32);
+}
+
+struct CodesAndScale {
+  Tensor codes, scale;
+};
+
+/// q and s by libtorch's own element-wise functions.
+CodesAndScale codes_elsewhere(const Tensor& x, const Tensor& amax, const QuantOptions& o) {
+  const Tensor s = scale_elsewhere(x, amax, o);
+  const Tensor zero = o.ref_compat ? amax.le(0x1p-24) : amax.eq(0).logical_or(torch::isinf(s));
+  const double bound = std::ldexp(1.0, o.num_bits - 1 + (o.is_unsigned ? 1 : 0)) - 1.0;
+  const double low = o.is_unsigned ? 0.0 : o.narrow_range ? -bound : -bound - 1.0;
+  const Tensor q = (x.to(torch::kFloat32) * s.masked_fill(zero, 0.0)).round_().clamp_(low, bound);
+  return {q, s.masked_fill(zero, 1.0)};
+}
+
+Tensor fake_on_cpu(const Tensor& x, const Tensor& amax, const QuantOptions& o) {
+  const octet::Tensor a = amax_of(amax);
+  Tensor y = torch::empty_like(x, x.options(), torch::MemoryFormat::Contiguous);
+  if (a.size() != 1 || !x.is_contiguous() || x.numel() <= k_chunk) {
+    value_or_throw(fake_tensor_quant_into(view_of(x), a, o, view_of(y)));
+    return y;
+  }
+  const TensorView in = view_of(x), out = view_of(y);
+  const size_t bytes = size_of(in.dtype);
+  at::parallel_for(0, x.numel(), k_chunk, [&](int64_t from, int64_t to) {
+    const auto at = static_cast<size_t>(from) * bytes;
+    value_or_throw(fake_tensor_quant_into(TensorView::dense(in.dtype, {to - from}, in.data + at), a.reshaped({}), o,
+                                          TensorView::dense(out.dtype, {to - from}, out.data + at)));
+  });
+  return y;
+}
+
+struct FakeTensorQuant : Function<FakeTensorQuant> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& amax, const QuantOptions& o) {
+    ctx->save_for_backward({within_amax(x, amax)});
+    if (on_cpu(x)) return fake_on_cpu(x.detach(), amax.detach(), o);
+    const CodesAndScale made = codes_elsewhere(x.detach(), amax.detach(), o);
+    return (made.codes / made.scale).to(x.scalar_type());
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    return {dy[0] * ctx->get_saved_variables()[0], Tensor(), Tensor()};
+  }
+};
+
+struct TensorQuant : Function<TensorQuant> {
+  static Tensors forward(AutogradContext* ctx, const Tensor& x, const Tensor& amax, QuantOptions o) {
+    ctx->save_for_backward({within_amax(x, amax)});
+    Tensor q, scale;
+    if (on_cpu(x)) {
+      if (!o.ref_compat) value_or_throw(octet::tensor_quant(view_of(x.detach()), amax_of(amax), o));  // its checks
+      o.ref_compat = true;  // floats, as libtorch's modules pass them on
+      const QuantizedTensor made = value_or_throw(octet::tensor_quant(view_of(x.detach()), amax_of(amax), o));
+      q = to_torch(made.values);
+      scale = to_torch(made.scale);
+    } else {
+      const CodesAndScale made = codes_elsewhere(x.detach(), amax.detach(), o);
+      q = made.codes.to(x.scalar_type());
+      scale = made.scale;
+    }
+    ctx->mark_non_differentiable({scale});
+    return {q, scale};
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    return {dy[0] * ctx->get_saved_variables()[0], Tensor(), Tensor()};
+  }
+};
+
+struct Affine : Function<Affine> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, float min, float max, const AffineOptions& o) {
+    const Tensor plain = x.detach();
+    ctx->save_for_backward({plain.ge(min).logical_and(plain.le(max))});
+    const Tensor here = plain.cpu();
+    return to_torch(value_or_throw(octet::fake_affine_tensor_quant(view_of(here), min, max, o))).to(x.device());
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    return {dy[0] * ctx->get_saved_variables()[0], Tensor(), Tensor(), Tensor()};
+  }
+};
+
+struct E4m3 : Function<E4m3> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& amax) {
+    const Tensor plain = x.detach();
+    ctx->save_for_backward({amax.defined() ? within_amax(plain, amax) : plain.abs().le(448.0)});
+    const Tensor here = plain.cpu();
+    std::optional<octet::Tensor> bound;
+    if (amax.defined()) bound = amax_of(amax);
+    return to_torch(value_or_throw(octet::scaled_e4m3(view_of(here), bound))).to(x.device());
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    return {dy[0] * ctx->get_saved_variables()[0], Tensor()};
+  }
+};
+
+struct PactClip : Function<PactClip> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& min, const Tensor& max) {
+    for (const Tensor& bound : {min, max})
+      if (bound.requires_grad() && bound.numel() != 1)
+        throw std::invalid_argument("Learnable min/max can only be scalar, got " + std::to_string(bound.numel()) +
+                                    " elements");
+    const Tensor plain = x.detach(), lo = min.detach(), hi = max.detach();
+    ctx->save_for_backward({plain.gt(lo), plain.lt(hi)});
+    ctx->saved_data["min_sizes"] = lo.sizes().vec();
+    ctx->saved_data["max_sizes"] = hi.sizes().vec();
+    ctx->saved_data["learn_min"] = min.requires_grad();
+    ctx->saved_data["learn_max"] = max.requires_grad();
+    return torch::max(torch::min(plain, hi), lo);
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    const Tensors inside = ctx->get_saved_variables();
+    const auto bound_gradient = [&](const char* learn, const char* sizes, const Tensor& within) {
+      if (!ctx->saved_data[learn].toBool()) return Tensor();
+      return (dy[0] * within.logical_not()).sum().reshape(ctx->saved_data[sizes].toIntVector());
+    };
+    return {dy[0] * inside[0] * inside[1], bound_gradient("learn_min", "min_sizes", inside[0]),
+            bound_gradient("learn_max", "max_sizes", inside[1])};
+  }
+};
+
+/// scale for every element: [1,..,C,..,1], or one number.
+Tensor along_axis(const Tensor& scale, const Tensor& x, int64_t axis) {
+  if (scale.numel() == 1) return scale.reshape({});
+  std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
+  sizes[static_cast<size_t>(axis < 0 ? axis + x.dim() : axis)] = scale.numel();
+  return scale.reshape(sizes);
+}
+
+/// y and, where asked for, which elements pass the gradient.
+Tensor fake_rows(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis, Tensor* inside) {
+  Tensor y = torch::empty_like(x);
+  if (inside) *inside = torch::empty_like(x, x.options().dtype(torch::kBool));
+  const Tensor scales = scale.contiguous();
+  const float* in = x.data_ptr<float>();
+  const float* s = scales.data_ptr<float>();
+  float* out = y.data_ptr<float>();
+  bool* pass = inside ? inside->data_ptr<bool>() : nullptr;
+  const auto row = [&](int64_t from, int64_t to, float step) {
+    fake_quantize_row(in + from, static_cast<size_t>(to - from), step, limits.lo, limits.hi, out + from,
+                      pass ? pass + from : nullptr);
+  };
+  if (scale.numel() == 1) {
+    at::parallel_for(0, x.numel(), k_chunk, [&](int64_t from, int64_t to) { row(from, to, s[0]); });
+    return y;
+  }
+  const int64_t channels = x.size(axis);
+  int64_t inner = 1;
+  for (int64_t d = (axis < 0 ? axis + x.dim() : axis) + 1; d < x.dim(); ++d) inner *= x.size(d);
+  const int64_t rows = inner ? x.numel() / inner : 0;
+  at::parallel_for(0, rows, std::max<int64_t>(1, k_chunk / std::max<int64_t>(1, inner)), [&](int64_t from, int64_t to) {
+    for (int64_t r = from; r < to; ++r) row(r * inner, (r + 1) * inner, s[r % channels]);
+  });
+  return y;
+}
+
+struct CodesStraightThrough : Function<CodesStraightThrough> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+    const Tensor plain = x.detach();
+    Tensor inside, y;
+    if (on_cpu(plain) && plain.scalar_type() == torch::kFloat32) {
+      y = fake_rows(plain.contiguous(), scale.detach(), limits, axis, &inside);
+    } else {
+      const Tensor s = along_axis(scale.detach(), plain, axis);
+      const Tensor v = plain / s;
+      inside = v.ge(limits.lo).logical_and_(v.le(limits.hi));
+      y = v.clamp(limits.lo, limits.hi).round_().mul_(s);
+    }
+    ctx->save_for_backward({inside});
+    return y;
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    return {dy[0] * ctx->get_saved_variables()[0], Tensor(), Tensor(), Tensor()};
+  }
+};
+
+struct LearnedStep : Function<LearnedStep> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+    ctx->save_for_backward({x, scale});
+    ctx->saved_data["lo"] = double{limits.lo};
+    ctx->saved_data["hi"] = double{limits.hi};
+    ctx->saved_data["axis"] = axis;
+    const Tensor s = along_axis(scale.detach(), x, axis);
+    return x.detach().div(s).clamp_(limits.lo, limits.hi).round_().mul_(s);
+  }
+  static Tensors backward(AutogradContext* ctx, Tensors dy) {
+    const Tensors saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &scale = saved[1];
+    const double lo = ctx->saved_data["lo"].toDouble(), hi = ctx->saved_data["hi"].toDouble();
+    const Tensor s = along_axis(scale.detach(), x, ctx->saved_data["axis"].toInt());
+    const Tensor v = x.detach() / s;
+    const Tensor inside = v.ge(lo).logical_and(v.le(hi));
+    const Tensor slope = v.clamp(lo, hi).round() - v * inside;  // rint(v) - v inside, the bound itself outside
+    Tensor ds = dy[0] * slope;
+    if (s.dim() == 0) {
+      ds = ds.sum();
+    } else {
+      std::vector<int64_t> others;
+      for (int64_t d = 0; d < x.dim(); ++d)
+        if (s.size(d) == 1) others.push_back(d);
+      if (!others.empty()) ds = ds.sum(others);
+    }
+    const double per_scale = static_cast<double>(x.numel()) / static_cast<double>(scale.numel());
+    ds = ds / std::sqrt(per_scale * std::max(hi, 1.0));
+    return {dy[0] * inside, ds.reshape(scale.sizes()), Tensor(), Tensor()};
+  }
+};
+
+void require_matching_scale(const Tensor& x, const Tensor& scale, int64_t axis) {
+  if (scale.numel() == 1 || (axis < x.dim() && axis >= -x.dim() && scale.numel() == x.size(axis))) return;
+  throw std::invalid_argument("scale has " + std::to_string(scale.numel()) +
+                              " elements; expected 1, or as many as axis " + std::to_string(axis) + " of the tensor");
+}
+
+}  // namespace
+
+std::pair<Tensor, Tensor> tensor_quant(const Tensor& x, const Tensor& amax, const QuantOptions& options) {
+  const Tensors both = TensorQuant::apply(x, amax, options);
+  return {both[0], both[1]};
+}
+
+Tensor fake_tensor_quant(const Tensor& x, const Tensor& amax, const QuantOptions& options) {
+  return FakeTensorQuant::apply(x, amax, options);
+}
+
+Tensor fake_affine_tensor_quant(const Tensor& x, float min, float max, const AffineOptions& options) {
+  return Affine::apply(x, min, max, options);
+}
+
+Tensor scaled_e4m3(const Tensor& x, const std::optional<Tensor>& amax) {
+  return E4m3::apply(x, amax ? *amax : Tensor());
+}
+
+Tensor pact_clip(const Tensor& x, const Tensor& min, const Tensor& max) { return PactClip::apply(x, min, max); }
+
+Tensor fake_quantize(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+  require_matching_scale(x, scale, axis);
+  if (torch::GradMode::is_enabled() && x.requires_grad()) return CodesStraightThrough::apply(x, scale, limits, axis);
+  const Tensor plain = x.detach();
+  if (on_cpu(plain) && plain.scalar_type() == torch::kFloat32)
+    return fake_rows(plain.contiguous(), scale.detach(), limits, axis, nullptr);
+  const Tensor s = along_axis(scale.detach(), plain, axis);
+  return plain.div(s).clamp_(limits.lo, limits.hi).round_().mul_(s);
+}
+
+Tensor learned_quantize(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+  require_matching_scale(x, scale, axis);
+  return LearnedStep::apply(x, scale, limits, axis);
+}
+
+}  // namespace octet::nn

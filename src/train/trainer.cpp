@@ -1,0 +1,376 @@
+#include "octet/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <future>
+#include <numbers>
+#include <optional>
+
+#include "base/thread_pool.h"
+#include "checkpoint/checkpoint.h"
+#include "octet/train/tensor_quantizer.h"
+#include "train/convert.h"
+#include "train/samples.h"
+
+namespace octet::nn {
+namespace {
+
+using torch::Tensor;
+using Clock = std::chrono::steady_clock;
+using State = std::map<std::string, Tensor>;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+State snapshot(const torch::nn::Module& net) {
+  State copy;
+  for (const auto& [name, tensor] : state_dict(net)) copy[name] = tensor.detach().clone();
+  return copy;
+}
+
+struct Split {
+  std::vector<int64_t> train, held_out;
+};
+
+/// The held-out part is a random one of the seed, in order of index.
+Split split(int64_t n, double part, uint64_t seed) {
+  std::vector<int64_t> all(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) all[static_cast<size_t>(i)] = i;
+  all = shuffled(std::move(all), seed, -1);
+  const auto held = static_cast<std::ptrdiff_t>(static_cast<double>(n) * part);
+  Split made{{all.begin() + held, all.end()}, {all.begin(), all.begin() + held}};
+  std::sort(made.train.begin(), made.train.end());
+  std::sort(made.held_out.begin(), made.held_out.end());
+  return made;
+}
+
+struct Batch {
+  Tensor x, y;
+};
+
+class Trainer {
+ public:
+  Trainer(GraphModuleImpl& net, const Samples& samples, const Dims& dims, const TrainOptions& o,
+          GraphModuleImpl* teacher)
+      : net_(net),
+        samples_(samples),
+        dims_(dims),
+        o_(o),
+        teacher_(teacher),
+        device_(o.device),
+        split_(split(samples.size(), o.held_out, o.seed)) {
+    for (const auto& item : net.named_parameters())
+      if (item.value().requires_grad()) parameters_.emplace_back(item.key(), item.value());
+    for (const auto& [name, parameter] : parameters_) momentum_[name] = torch::zeros_like(parameter);
+  }
+
+  Result<TrainReport> run() {
+    report_.images = static_cast<int64_t>(split_.train.size());
+    report_.held_out_images = static_cast<int64_t>(split_.held_out.size());
+    if (split_.train.empty()) return Error{ErrorCode::bad_argument, "there are no samples to train on"};
+    int64_t first = 1;
+    if (o_.resume) {
+      const Result<int64_t> done = load();
+      if (!done) return done.error();
+      first = *done + 1;
+    } else {
+      start();
+    }
+    for (int64_t epoch = first; epoch <= o_.epochs && !report_.stopped; ++epoch) {
+      EpochReport row = train_epoch(epoch);
+      if (report_.stopped) break;  // a part of an epoch is not kept
+      finish_epoch(row);
+      if (!o_.checkpoint.empty())
+        if (Result<Done> saved = save(epoch); !saved) return saved.error();
+      if (o_.on_epoch) o_.on_epoch(row);
+    }
+    load_state_dict(net_, best_);
+    net_.eval();
+    return report_;
+  }
+
+ private:
+  void start() {
+    EpochReport row{.epoch = 0, .epochs = o_.epochs};
+    row.held_out_accuracy = evaluate(split_.held_out);
+    row.best = true;
+    report_.best_accuracy = row.held_out_accuracy;
+    best_ = snapshot(net_);
+    report_.epochs.push_back(row);
+    if (o_.on_epoch) o_.on_epoch(row);
+  }
+
+  void finish_epoch(EpochReport& row) {
+    row.held_out_accuracy = split_.held_out.empty() ? row.train_accuracy : evaluate(split_.held_out);
+    row.best = row.held_out_accuracy >= report_.best_accuracy || split_.held_out.empty();
+    if (row.best) {
+      report_.best_accuracy = row.held_out_accuracy;
+      report_.best_epoch = row.epoch;
+      best_ = snapshot(net_);
+    }
+    report_.epochs.push_back(row);
+  }
+
+  int64_t steps_per_epoch() const { return std::max<int64_t>(1, report_.images / o_.batch); }
+
+  double rate_at(int64_t step) const {
+    const double total = static_cast<double>(steps_per_epoch() * o_.epochs);
+    const double warm = o_.warmup_epochs * static_cast<double>(steps_per_epoch());
+    const double t = static_cast<double>(step);
+    if (t < warm) return o_.rate * (t + 1) / warm;
+    return o_.last_rate +
+           (o_.rate - o_.last_rate) * (1.0 + std::cos(std::numbers::pi * (t - warm) / (total - warm))) / 2.0;
+  }
+
+  Batch make_batch(std::span<const int64_t> indices, bool augmented, int64_t epoch) const {
+    std::vector<int64_t> sizes = dims_;
+    sizes.insert(sizes.begin(), static_cast<int64_t>(indices.size()));
+    auto options = torch::TensorOptions().pinned_memory(device_.is_cuda());
+    Batch b{torch::empty(sizes, options.dtype(torch::kFloat32)),
+            torch::empty({static_cast<int64_t>(indices.size())}, options.dtype(torch::kInt64))};
+    const Augment augment{o_.augmentation.crop_pad, o_.augmentation.cutout, o_.augmentation.flip};
+    samples_.batch(indices, augmented ? &augment : nullptr, o_.seed, epoch, b.x.data_ptr<float>(),
+                   b.y.data_ptr<int64_t>());
+    return b;
+  }
+
+  Batch on_device(const Batch& b) const {
+    if (!device_.is_cuda()) return b;
+    return {b.x.to(device_, /*non_blocking=*/true), b.y.to(device_, /*non_blocking=*/true)};
+  }
+
+  double evaluate(const std::vector<int64_t>& indices) {
+    if (indices.empty()) return 0;
+    torch::NoGradGuard no_grad;
+    net_.eval();
+    int64_t right = 0;
+    const size_t size = static_cast<size_t>(o_.batch);
+    for (size_t at = 0; at < indices.size(); at += size) {
+      const auto part = std::span(indices).subspan(at, std::min(size, indices.size() - at));
+      const Batch b = on_device(make_batch(part, false, 0));
+      right += net_.forward(b.x).argmax(1).eq(b.y).sum().item<int64_t>();
+    }
+    return static_cast<double>(right) / static_cast<double>(indices.size());
+  }
+
+  Tensor loss_of(const Tensor& logits, const Batch& b) {
+    namespace F = torch::nn::functional;
+    const Tensor truth =
+        F::cross_entropy(logits, b.y, F::CrossEntropyFuncOptions().label_smoothing(o_.label_smoothing));
+    if (!teacher_ || o_.distill <= 0) return truth;
+    Tensor wanted;
+    {
+      torch::NoGradGuard no_grad;
+      wanted = torch::softmax(teacher_->forward(b.x) / o_.temperature, 1);
+    }
+    const Tensor own = torch::log_softmax(logits / o_.temperature, 1);
+    const Tensor distance = torch::kl_div(own, wanted, at::Reduction::Sum) / static_cast<double>(b.x.size(0));
+    return truth * (1.0 - o_.distill) + distance * (o_.distill * o_.temperature * o_.temperature);
+  }
+
+  /// m = momentum m + g;  p -= rate (nesterov: g + momentum m, else m), g with decay.
+  void step(double rate) {
+    torch::NoGradGuard no_grad;
+    for (const auto& [name, p] : parameters_) {
+      if (!p.grad().defined()) continue;
+      Tensor parameter = p, g = p.grad();
+      if (o_.weight_decay > 0 && p.dim() > 1) g = g.add(p, o_.weight_decay);
+      Tensor& m = momentum_[name];
+      m.mul_(o_.momentum).add_(g);
+      parameter.add_(o_.nesterov ? g.add(m, o_.momentum) : m, -rate);
+      parameter.mutable_grad() = Tensor();
+    }
+    net_.keep_scales_positive();
+  }
+
+  EpochReport train_epoch(int64_t epoch) {
+    net_.train();
+    const std::vector<int64_t> order = shuffled(split_.train, o_.seed, epoch);
+    const int64_t steps = steps_per_epoch();
+    const auto part = [&](int64_t i) {
+      const auto size = std::min<size_t>(static_cast<size_t>(o_.batch), order.size());
+      return std::span(order).subspan(static_cast<size_t>(i) * size, size);
+    };
+    EpochReport row{.epoch = epoch, .epochs = o_.epochs};
+    const Clock::time_point start = Clock::now();
+    Tensor loss_sum = torch::zeros({}, device_),
+           right = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kInt64));
+    std::future<Batch> next = std::async(std::launch::async, [&] { return make_batch(part(0), true, epoch); });
+    int64_t seen = 0;
+    for (int64_t i = 0; i < steps; ++i) {
+      const Batch b = on_device(next.get());
+      if (i + 1 < steps) next = std::async(std::launch::async, [&, i] { return make_batch(part(i + 1), true, epoch); });
+      const Tensor logits = net_.forward(b.x);
+      const Tensor loss = loss_of(logits, b);
+      loss.backward();
+      row.rate = rate_at((epoch - 1) * steps + i);
+      step(row.rate);
+      loss_sum += loss.detach();
+      right += logits.detach().argmax(1).eq(b.y).sum();
+      seen += b.x.size(0);
+      if (o_.on_step && (i % 20 == 19 || i + 1 == steps)) report_step(epoch, i, seen, loss_sum, right, start);
+      if (o_.stop && o_.stop->load()) {
+        report_.stopped = true;
+        if (next.valid()) next.wait();
+        break;
+      }
+    }
+    row.seconds = seconds_since(start);
+    row.loss = loss_sum.item<double>() / static_cast<double>(steps);
+    row.train_accuracy = right.item<double>() / static_cast<double>(seen);
+    row.images_per_s = static_cast<double>(seen) / row.seconds;
+    return row;
+  }
+
+  void report_step(int64_t epoch, int64_t i, int64_t seen, const Tensor& loss_sum, const Tensor& right,
+                   Clock::time_point start) const {
+    const double per_s = static_cast<double>(seen) / seconds_since(start);
+    const int64_t left = (o_.epochs - epoch + 1) * steps_per_epoch() - i - 1;
+    o_.on_step({epoch, o_.epochs, i + 1, steps_per_epoch(), loss_sum.item<double>() / static_cast<double>(i + 1),
+                right.item<double>() / static_cast<double>(seen), per_s, static_cast<double>(left * o_.batch) / per_s});
+  }
+
+  /// What makes two runs the same run.
+  std::string identity() const {
+    std::string text;
+    for (const double value :
+         {static_cast<double>(o_.epochs), o_.rate, o_.last_rate, o_.warmup_epochs, o_.momentum, o_.weight_decay,
+          static_cast<double>(o_.nesterov), static_cast<double>(o_.batch), static_cast<double>(o_.seed),
+          static_cast<double>(o_.augmentation.crop_pad), static_cast<double>(o_.augmentation.flip),
+          static_cast<double>(o_.augmentation.cutout), o_.label_smoothing, o_.held_out, o_.distill, o_.temperature,
+          static_cast<double>(samples_.size())})
+      text += std::to_string(value) + " ";
+    return text;
+  }
+
+  Result<Done> save(int64_t epoch) const {
+    std::map<std::string, octet::Tensor> all;
+    for (const auto& [name, tensor] : state_dict(net_)) all["net/" + name] = to_octet(tensor);
+    for (const auto& [name, tensor] : best_) all["best/" + name] = to_octet(tensor);
+    for (const auto& [name, tensor] : momentum_) all["momentum/" + name] = to_octet(tensor);
+    const int64_t numbers[] = {epoch, report_.best_epoch};
+    all["run/epochs"] = octet::Tensor::from<int64_t>(DType::s64, {2}, numbers);
+    std::vector<double> rows;
+    for (const EpochReport& r : report_.epochs)
+      rows.insert(rows.end(), {static_cast<double>(r.epoch), r.loss, r.train_accuracy, r.held_out_accuracy, r.rate,
+                               r.images_per_s, r.seconds, static_cast<double>(r.best)});
+    all["run/rows"] = octet::Tensor::from<double>(DType::f64, {static_cast<int64_t>(rows.size() / 8), 8},
+                                                  std::span<const double>(rows));
+    const std::string text = identity();
+    all["run/options"] =
+        octet::Tensor::from<uint8_t>(DType::u8, {static_cast<int64_t>(text.size())},
+                                     std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+    return write_safetensors(o_.checkpoint, all);
+  }
+
+  /// The epoch that is done.
+  Result<int64_t> load() {
+    const Result<Checkpoint> file = read_checkpoint(o_.checkpoint);
+    if (!file) return file.error();
+    const auto find = [&](const char* name) {
+      const auto at = file->tensors.find(name);
+      return at == file->tensors.end() ? nullptr : &at->second;
+    };
+    const octet::Tensor *options = find("run/options"), *epochs = find("run/epochs"), *rows = find("run/rows");
+    if (!options || !epochs || !rows)
+      return Error{ErrorCode::bad_argument, o_.checkpoint + ": not a checkpoint of a training run"};
+    if (std::string(reinterpret_cast<const char*>(options->bytes().data()), options->size_bytes()) != identity())
+      return Error{ErrorCode::bad_argument, o_.checkpoint +
+                                                ": the run was started with other options or data; resume with "
+                                                "the same ones, or start over without --resume"};
+    State net;
+    for (const auto& [name, tensor] : file->tensors) {
+      if (name.starts_with("net/")) net[name.substr(4)] = to_torch(tensor).to(device_);
+      if (name.starts_with("best/")) best_[name.substr(5)] = to_torch(tensor).to(device_);
+      if (name.starts_with("momentum/")) momentum_[name.substr(9)] = to_torch(tensor).to(device_);
+    }
+    load_state_dict(net_, net);
+    const auto row = rows->as<double>();
+    for (size_t i = 0; i + 8 <= row.size(); i += 8)
+      report_.epochs.push_back({static_cast<int64_t>(row[i]), o_.epochs, row[i + 1], row[i + 2], row[i + 3], row[i + 4],
+                                row[i + 5], row[i + 6], row[i + 7] != 0});
+    report_.best_epoch = epochs->at<int64_t>(1);
+    for (const EpochReport& r : report_.epochs)
+      if (r.epoch == report_.best_epoch) report_.best_accuracy = r.held_out_accuracy;
+    return epochs->at<int64_t>(0);
+  }
+
+  GraphModuleImpl& net_;
+  const Samples& samples_;
+  const Dims& dims_;
+  const TrainOptions& o_;
+  GraphModuleImpl* teacher_;
+  torch::Device device_;
+  Split split_;
+  std::vector<std::pair<std::string, Tensor>> parameters_;
+  std::map<std::string, Tensor> momentum_;
+  State best_;
+  TrainReport report_;
+};
+
+/// The device's name is known and there.
+Result<Done> check_device(const std::string& name) {
+  try {
+    const torch::Device device(name);
+    if (device.is_cpu()) return Done{};
+    if (device.is_cuda() && torch::cuda::is_available() &&
+        (device.index() < 0 || static_cast<size_t>(device.index()) < torch::cuda::device_count()))
+      return Done{};
+    return Error{ErrorCode::device, "device '" + name + "': this libtorch finds no such GPU; use --device cpu"};
+  } catch (const std::exception&) {
+    return Error{ErrorCode::bad_argument, "device '" + name + "' is not known; cpu, cuda or cuda:N"};
+  }
+}
+
+/// Samples in memory, threads and device set.
+Result<Samples> prepare(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& o) {
+  if (Result<Done> ok = check_device(o.device); !ok) return ok.error();
+  const int threads = o.threads > 0 ? o.threads : usable_threads();
+  torch::set_num_threads(threads);
+  Result<Samples> samples = Samples::read(data, sample, threads);
+  if (!samples) return samples;
+  net.to(torch::Device(o.device));
+  return samples;
+}
+
+}  // namespace
+
+Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options,
+                          GraphModuleImpl* teacher) {
+  Result<Samples> samples = prepare(net, data, sample, options);
+  if (!samples) return samples.error();
+  try {
+    if (teacher) {
+      teacher->to(torch::Device(options.device));
+      teacher->eval();
+    }
+    return Trainer(net, *samples, sample, options, teacher).run();
+  } catch (const std::exception& e) {
+    return Error{ErrorCode::internal, std::string("training failed: ") + e.what()};
+  }
+}
+
+Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options) {
+  Result<Samples> samples = prepare(net, data, sample, options);
+  if (!samples) return samples.error();
+  try {
+    torch::NoGradGuard no_grad;
+    net.eval();
+    int64_t right = 0;
+    std::vector<int64_t> sizes = sample;
+    sizes.insert(sizes.begin(), 0);
+    for (int64_t at = 0; at < samples->size(); at += options.batch) {
+      std::vector<int64_t> indices;
+      for (int64_t i = at; i < std::min(at + options.batch, samples->size()); ++i) indices.push_back(i);
+      sizes[0] = static_cast<int64_t>(indices.size());
+      Tensor x = torch::empty(sizes), y = torch::empty({sizes[0]}, torch::kInt64);
+      samples->batch(indices, nullptr, 0, 0, x.data_ptr<float>(), y.data_ptr<int64_t>());
+      const torch::Device device(options.device);
+      right += net.forward(x.to(device)).argmax(1).eq(y.to(device)).sum().item<int64_t>();
+    }
+    return static_cast<double>(right) / static_cast<double>(samples->size());
+  } catch (const std::exception& e) {
+    return Error{ErrorCode::internal, std::string("evaluation failed: ") + e.what()};
+  }
+}
+
+}  // namespace octet::nn

@@ -1,0 +1,233 @@
+// octet finetune MODEL: from calibrated, frozen ranges to better weights. The start is a Q/DQ network: MODEL itself, or
+// made here from a float one by calibration.
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "octet/model.h"
+#include "octet/ranges.h"
+#include "octet/train/trainer.h"
+#include "train_cli/progress.h"
+#include "train_cli/verb.h"
+
+namespace octet::train_cli {
+
+void show_progress(nn::TrainOptions& options, bool quiet) {
+  if (quiet) return;
+  const bool terminal = isatty(2) != 0;
+  if (terminal)
+    options.on_step = [](const nn::StepReport& s) {
+      std::fprintf(stderr,
+                   "\repoch %lld/%lld step %lld/%lld  loss %.4f  accuracy %.2f %%  %.0f images/s  %.0f s left \033[K",
+                   static_cast<long long>(s.epoch), static_cast<long long>(s.epochs), static_cast<long long>(s.step),
+                   static_cast<long long>(s.steps), s.loss, 100 * s.accuracy, s.images_per_s, s.eta_s);
+    };
+  options.on_epoch = [terminal](const nn::EpochReport& e) {
+    if (terminal) std::fprintf(stderr, "\r\033[K");
+    if (e.epoch == 0) {
+      std::fprintf(stderr, "before training: held-out accuracy %.2f %%\n", 100 * e.held_out_accuracy);
+      return;
+    }
+    std::fprintf(stderr,
+                 "epoch %lld/%lld  loss %.4f  accuracy %.2f %%  held-out %.2f %%%s  rate %.2e  %.0f images/s  %.1f s\n",
+                 static_cast<long long>(e.epoch), static_cast<long long>(e.epochs), e.loss, 100 * e.train_accuracy,
+                 100 * e.held_out_accuracy, e.best ? " (best)" : "", e.rate, e.images_per_s, e.seconds);
+  };
+}
+
+std::string report_json(const nn::TrainReport& report, const std::string& model, const std::string& output) {
+  nlohmann::ordered_json json = {{"model", model},
+                                 {"output", output},
+                                 {"images", report.images},
+                                 {"held_out_images", report.held_out_images},
+                                 {"best_epoch", report.best_epoch},
+                                 {"held_out_accuracy", report.best_accuracy},
+                                 {"stopped", report.stopped},
+                                 {"epochs", nlohmann::ordered_json::array()}};
+  for (const nn::EpochReport& e : report.epochs)
+    json["epochs"].push_back({{"epoch", e.epoch},
+                              {"loss", e.loss},
+                              {"train_accuracy", e.train_accuracy},
+                              {"held_out_accuracy", e.held_out_accuracy},
+                              {"rate", e.rate},
+                              {"images_per_s", e.images_per_s},
+                              {"seconds", e.seconds},
+                              {"best", e.best}});
+  return json.dump(2);
+}
+
+namespace {
+
+struct Flags {
+  std::string model, output, float_model, ranges, preprocess, calib_data, method = "entropy", target = "octet";
+  std::string precision = "int8", weight_method = "mse";
+  DataOptions data;
+  int64_t calib_limit = 512;
+  int weight_bits = 8;
+  double original_rate = 0.1, rate = 0;
+  bool lsq = false, no_augment = false, json = false, quiet = false;
+  nn::TrainOptions train;
+};
+
+Result<Model> quantized_start(const Flags& f, const Model& model) {
+  if (model.is_quantized() || f.precision == "fp32") return model;
+  Result<Ranges> ranges = Error{};
+  if (!f.ranges.empty()) {
+    ranges = Ranges::load(f.ranges, model);
+  } else {
+    CalibrateSpec spec;
+    spec.data = f.data;
+    if (!f.calib_data.empty()) spec.data.path = f.calib_data;
+    spec.data.limit = f.calib_limit;
+    spec.data.shuffle_seed = 1;
+    spec.method = f.method;
+    spec.threads = f.train.threads;
+    if (!f.quiet)
+      std::fprintf(stderr, "calibrating (%s) on %lld samples of %s\n", f.method.c_str(),
+                   static_cast<long long>(f.calib_limit), spec.data.path.c_str());
+    ranges = calibrate(model, spec);
+  }
+  if (!ranges) return ranges.error();
+  QuantizeSpec spec;
+  spec.method = f.ranges.empty() ? f.method : "";
+  spec.target = f.target;
+  Result<Quantized> made = quantize(model, *ranges, spec);
+  if (!made) return made.error();
+  return made->model;
+}
+
+/// [3,32,32] of the first input.
+Result<Dims> sample_dims(const Model& model) {
+  if (model.inputs().size() != 1)
+    return Error{ErrorCode::unsupported, model.path() + ": training needs a network with one input, it has " +
+                                             std::to_string(model.inputs().size())};
+  const std::string shape = model.inputs()[0].shape;
+  Dims dims;
+  size_t at = shape.find(',');
+  while (at != std::string::npos && at + 1 < shape.size()) {
+    const int64_t value = std::atoll(shape.c_str() + at + 1);
+    if (value <= 0)
+      return Error{ErrorCode::bad_model,
+                   model.path() + ": its input " + shape + " must have known extents behind the batch"};
+    dims.push_back(value);
+    at = shape.find(',', at + 1);
+  }
+  return dims;
+}
+
+int finetune(Flags& f) {
+  const Result<Model> model = Model::load(f.model);
+  if (!model) return fail(model.error());
+  const Result<Dims> sample = sample_dims(*model);
+  if (!sample) return fail(sample.error());
+  f.data.preprocess = !f.preprocess.empty() ? f.preprocess : "none";
+  if (f.preprocess.empty())
+    if (const auto at = model->metadata().find("octet.preprocess"); at != model->metadata().end())
+      f.data.preprocess = at->second;
+  const Result<Model> start = quantized_start(f, *model);
+  if (!start) return fail(start.error());
+
+  // The network as it starts, beside the output: what training reads, and what a resumed run reads again.
+  const std::string start_file = f.output + ".start.onnx";
+  if (!f.train.resume)
+    if (const Result<Done> saved = start->save(start_file); !saved) return fail(saved.error());
+  const std::string float_file = !f.float_model.empty() ? f.float_model : model->is_quantized() ? "" : f.model;
+  Result<nn::GraphModule> teacher = Error{};
+  Graph float_graph;
+  if (!float_file.empty() && f.precision != "fp32") {
+    teacher = nn::read_graph_module(float_file);
+    if (!teacher) return fail(teacher.error());
+    float_graph = (*teacher)->graph();
+  } else if (f.train.distill > 0) {
+    return fail({ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"});
+  }
+  Result<nn::GraphModule> net =
+      nn::read_graph_module(start_file, true, {.float_graph = float_file.empty() ? nullptr : &float_graph});
+  if (!net) return fail(net.error());
+  if (f.weight_bits < 8)
+    if (const Result<int64_t> set = nn::set_weight_bits(**net, f.weight_bits, f.weight_method); !set)
+      return fail(set.error());
+  if (f.lsq)
+    for (const auto& slot : (*net)->weight_quantizers()) slot.quantizer->learn_scale();
+
+  const Result<std::unique_ptr<Dataset>> data = open_dataset(
+      f.data.path, {.preprocess = f.data.preprocess,
+                    .limit = f.data.limit,
+                    .shuffle = f.data.shuffle_seed >= 0 ? std::optional<uint64_t>(f.data.shuffle_seed) : std::nullopt});
+  if (!data) return fail(data.error());
+  f.train.rate = f.rate > 0 ? f.rate : 0.01 * f.original_rate;
+  f.train.last_rate = 0.01 * f.train.rate;
+  if (f.no_augment) f.train.augmentation = {0, false, 0};
+  f.train.stop = &stop_flag();
+  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
+  show_progress(f.train, f.quiet);
+  const Result<nn::TrainReport> report =
+      nn::train(**net, **data, *sample, f.train, f.train.distill > 0 ? &**teacher : nullptr);
+  if (!report) return fail(report.error());
+  if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
+  if (f.json) {
+    std::printf("%s\n", report_json(*report, f.model, f.output).c_str());
+  } else {
+    std::printf("%s: epoch %lld of %lld is the best, held-out accuracy %.2f %%%s; wrote %s\n", f.model.c_str(),
+                static_cast<long long>(report->best_epoch), static_cast<long long>(f.train.epochs),
+                100 * report->best_accuracy, report->stopped ? " (stopped)" : "", f.output.c_str());
+  }
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  sub.add_option("MODEL", f->model, "Q/DQ ONNX file, or a float one to calibrate first")->required();
+  sub.add_option("--data", f->data.path, "labelled training data (docs/data.md); never the test set")->required();
+  sub.add_option("-o,--output", f->output, "Q/DQ ONNX file to write")->required();
+  sub.add_option("--preprocess", f->preprocess, "of the data; default: what calibration wrote into MODEL");
+  sub.add_option("--limit", f->data.limit, "first N samples")->capture_default_str();
+  sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset of --limit with this seed");
+  sub.add_option("--float", f->float_model, "float network: starting weights, and the teacher of --distill");
+  sub.add_option("--ranges", f->ranges, "ranges file for a float MODEL");
+  sub.add_option("--calib-data", f->calib_data, "calibration data for a float MODEL (default: --data)");
+  sub.add_option("--calib-limit", f->calib_limit, "samples of it")->capture_default_str();
+  sub.add_option("--method", f->method, "max, entropy, percentile, mse or auto")->capture_default_str();
+  sub.add_option("--target", f->target, "octet or tensorrt")->capture_default_str();
+  sub.add_option("--precision", f->precision, "int8, or fp32: the float network, given the same fine-tuning")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"int8", "fp32"}));
+  sub.add_option("--weight-bits", f->weight_bits, "bits of weights: codes in -(2^(N-1)-1)..2^(N-1)-1")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 8));
+  sub.add_option("--weight-method", f->weight_method, "their scales below 8 bits: max, mse, percentile, entropy")
+      ->capture_default_str();
+  sub.add_flag("--lsq", f->lsq, "weight scales are learned (LSQ) instead of frozen");
+  sub.add_option("--epochs", f->train.epochs, "about a tenth of the original schedule")->capture_default_str();
+  sub.add_option("--original-lr", f->original_rate, "rate of the original training; fine-tuning starts at 1 % of it")
+      ->capture_default_str();
+  sub.add_option("--lr", f->rate, "rate to start at, instead");
+  sub.add_option("--momentum", f->train.momentum)->capture_default_str();
+  sub.add_option("--weight-decay", f->train.weight_decay)->capture_default_str();
+  sub.add_option("--batch", f->train.batch)->capture_default_str();
+  sub.add_option("--label-smoothing", f->train.label_smoothing)->capture_default_str();
+  sub.add_option("--distill", f->train.distill, "weight of the float network's answers in the loss, 0 to 1");
+  sub.add_option("--held-out", f->train.held_out, "part of the data that chooses the best epoch")
+      ->capture_default_str();
+  sub.add_option("--cutout", f->train.augmentation.cutout, "side of the square cut out")->capture_default_str();
+  sub.add_flag("--no-augment", f->no_augment, "no random crop, flip or cutout");
+  sub.add_option("--seed", f->train.seed)->capture_default_str();
+  sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
+  sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
+  sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");
+  sub.add_flag("--resume", f->train.resume, "go on from the checkpoint");
+  sub.add_flag("--json", f->json, "the report as JSON on stdout");
+  sub.add_flag("--quiet", f->quiet, "no progress");
+  return [f] { return finetune(*f); };
+}
+
+}  // namespace
+
+extern const Verb finetune_verb;
+const Verb finetune_verb = {"finetune", "better weights for a quantized network, by training with its quantization",
+                            "octet finetune m.onnx --data train/ --preprocess cifar10 --epochs 10 -o m_int8.onnx", add};
+
+}  // namespace octet::train_cli

@@ -1,0 +1,68 @@
+// octet-train finetune | train: what `octet finetune` and `octet train` run. A program of its own, so that octet itself
+// neither needs nor loads libtorch. Exit status: 0 done, 1 bad input or failed, 2 bad usage.
+
+#include <csignal>
+#include <cstdio>
+
+#include "octet/diagnostics.h"
+#include "train_cli/verb.h"
+
+namespace octet::train_cli {
+
+extern const Verb finetune_verb;
+extern const Verb train_verb;
+
+namespace {
+
+std::atomic<bool> stopped{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler");
+
+void on_interrupt(int) {
+  if (stopped.exchange(true)) std::_Exit(130);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("octet-train: the part of octet that trains, on libtorch. octet finetune and octet train call it.",
+               "octet");
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "this text");
+  int status = 0;
+  for (const Verb* verb : {&finetune_verb, &train_verb}) {
+    CLI::App* sub = app.add_subcommand(verb->name, verb->summary);
+    sub->set_help_flag("-h,--help", "this text");
+    sub->footer(std::string("Example:\n  ") + verb->example);
+    Action action = verb->add(*sub);
+    sub->callback([action = std::move(action), &status] { status = action(); });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    std::fprintf(stderr, "error[bad_argument] %s\n", e.what());
+    return 2;
+  }
+  return status;
+}
+
+}  // namespace
+
+int fail(const Error& error) {
+  for (const Error& problem : problems_of(error))
+    std::fprintf(stderr, "error[%s] %s [%s]\n", std::string(name(problem.code)).c_str(), problem.message.c_str(),
+                 code_text(diagnose(problem)).c_str());
+  return 1;
+}
+
+const std::atomic<bool>& stop_flag() { return stopped; }
+
+}  // namespace octet::train_cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, octet::train_cli::on_interrupt);
+  try {
+    return octet::train_cli::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "error[internal] %s\n", e.what());
+    return 1;
+  }
+}

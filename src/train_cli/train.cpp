@@ -1,0 +1,103 @@
+// octet train ARCH: a built-in network from random weights, with batch statistics, to a float ONNX file.
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "octet/checkpoint.h"
+#include "octet/train/architectures.h"
+#include "octet/train/trainer.h"
+#include "train_cli/progress.h"
+#include "train_cli/verb.h"
+
+namespace octet::train_cli {
+namespace {
+
+struct Flags {
+  std::string architecture, output, data, preprocess = "none";
+  int64_t limit = 0, size = 32;
+  bool json = false, quiet = false, no_augment = false;
+  nn::TrainOptions train;
+};
+
+int64_t classes_of(const Dataset& data) {
+  int64_t classes = 0;
+  for (int64_t i = 0; i < data.size(); ++i)
+    for (const int64_t label : data.labels(i)) classes = std::max(classes, label + 1);
+  return classes;
+}
+
+int train(Flags& f) {
+  const Result<std::unique_ptr<Dataset>> data = open_dataset(f.data, {.preprocess = f.preprocess, .limit = f.limit});
+  if (!data) return fail(data.error());
+  const std::string start = f.output + ".start.onnx";
+  if (!f.train.resume) {
+    const nn::NewNetwork spec{
+        .architecture = f.architecture, .classes = classes_of(**data), .size = f.size, .seed = f.train.seed};
+    if (const Result<Done> made = nn::write_new_network(start, spec); !made) return fail(made.error());
+  }
+  Result<nn::GraphModule> net = nn::read_graph_module(start, /*clean=*/false, {.train_batch_norm = true});
+  if (!net) return fail(net.error());
+  f.train.last_rate = 1e-3 * f.train.rate;
+  if (f.no_augment) f.train.augmentation = {0, false, 0};
+  f.train.stop = &stop_flag();
+  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
+  show_progress(f.train, f.quiet);
+  const Result<nn::TrainReport> report = nn::train(**net, **data, {3, f.size, f.size}, f.train);
+  if (!report) return fail(report.error());
+  if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
+  if (f.json) {
+    std::printf("%s\n", report_json(*report, f.architecture, f.output).c_str());
+  } else {
+    std::printf("%s: epoch %lld of %lld is the best, held-out accuracy %.2f %%%s; wrote %s\n", f.architecture.c_str(),
+                static_cast<long long>(report->best_epoch), static_cast<long long>(f.train.epochs),
+                100 * report->best_accuracy, report->stopped ? " (stopped)" : "", f.output.c_str());
+  }
+  return 0;
+}
+
+Action add(CLI::App& sub) {
+  auto f = std::make_shared<Flags>();
+  f->train.epochs = 30;
+  f->train.rate = 0.1;
+  f->train.warmup_epochs = 1;
+  f->train.nesterov = true;
+  f->train.weight_decay = 5e-4;
+  std::string known;
+  for (const std::string& name : nn::new_network_architectures()) known += (known.empty() ? "" : ", ") + name;
+  sub.add_option("ARCH", f->architecture, known)->required();
+  sub.add_option("--data", f->data, "labelled training data (docs/data.md)")->required();
+  sub.add_option("-o,--output", f->output, "float ONNX file to write")->required();
+  sub.add_option("--preprocess", f->preprocess)->capture_default_str();
+  sub.add_option("--limit", f->limit, "first N samples")->capture_default_str();
+  sub.add_option("--size", f->size, "height and width of the pictures; ResNets take a 3x3 stem up to 64")
+      ->capture_default_str();
+  sub.add_option("--epochs", f->train.epochs)->capture_default_str();
+  sub.add_option("--lr", f->train.rate, "largest rate: one epoch up to it, then half a cosine down")
+      ->capture_default_str();
+  sub.add_option("--momentum", f->train.momentum)->capture_default_str();
+  sub.add_option("--weight-decay", f->train.weight_decay)->capture_default_str();
+  sub.add_option("--batch", f->train.batch)->capture_default_str();
+  sub.add_option("--label-smoothing", f->train.label_smoothing)->capture_default_str();
+  sub.add_option("--cutout", f->train.augmentation.cutout)->capture_default_str();
+  sub.add_flag("--no-augment", f->no_augment, "no random crop, flip or cutout");
+  sub.add_option("--held-out", f->train.held_out, "part of the data that chooses the best epoch")
+      ->capture_default_str();
+  sub.add_option("--seed", f->train.seed)->capture_default_str();
+  sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
+  sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
+  sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");
+  sub.add_flag("--resume", f->train.resume, "go on from the checkpoint");
+  sub.add_flag("--json", f->json);
+  sub.add_flag("--quiet", f->quiet);
+  return [f] { return train(*f); };
+}
+
+}  // namespace
+
+extern const Verb train_verb;
+const Verb train_verb = {"train", "a built-in network from random weights",
+                         "octet train resnet18 --data train/ --preprocess cifar10 --epochs 30 -o resnet18.onnx", add};
+
+}  // namespace octet::train_cli

@@ -1,0 +1,212 @@
+// The functions and TensorQuantizer on libtorch's tensors: against the toolkit's recorded runs, the cases of
+// spec/quantization.md 12.1 and 12.3, and octet's own functions without libtorch.
+
+#include <limits>
+
+#include "octet/train/tensor_quantizer.h"
+#include "train/torch_tests.h"
+
+namespace octet::nn {
+namespace {
+
+using Json = nlohmann::json;
+using torch::Tensor;
+
+class GoldenTorch : public Golden {
+ protected:
+  Tensor x_of(const Json& record, const char* name = "x") { return to_torch(input(record, name)).requires_grad_(true); }
+  static QuantOptions options_of(const Json& p) {
+    return {.num_bits = p.value("num_bits", 8),
+            .is_unsigned = p.value("unsigned", false),
+            .narrow_range = p.value("narrow_range", true),
+            .ref_compat = true};
+  }
+};
+
+TEST_F(GoldenTorch, tensor_quant_and_its_gradient) {
+  int count = 0;
+  for (const Json& record : records("tensor_quant")) {
+    const Json& p = record["params"];
+    if (p.contains("num_bits") && (!p["num_bits"].is_number() || p["num_bits"].get<int>() < 2)) continue;
+    SCOPED_TRACE(record["id"]);
+    const Tensor amax = to_torch(input(record, "amax"));
+    Tensor x = x_of(record);
+    const Tensor y = fake_tensor_quant(x, amax, options_of(p));
+    EXPECT_TRUE(same(y, to_torch(output(record, "fake"))));
+    y.backward(to_torch(input(record, "grad_out")));
+    EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
+    Tensor again = x_of(record);
+    const auto [q, scale] = tensor_quant(again, amax, options_of(p));
+    EXPECT_TRUE(same(q, to_torch(output(record, "q"))));
+    q.backward(to_torch(input(record, "grad_out")));
+    EXPECT_TRUE(same(again.grad(), to_torch(output(record, "grad_in"))));
+    ++count;
+  }
+  EXPECT_GE(count, 40);
+}
+
+TEST_F(GoldenTorch, affine_e4m3_and_pact) {
+  int count = 0;
+  for (const Json& record : records("affine")) {
+    SCOPED_TRACE(record["id"]);
+    Tensor x = x_of(record);
+    const float min = input(record, "min").at<float>(0), max = input(record, "max").at<float>(0);
+    const Tensor y =
+        fake_affine_tensor_quant(x, min, max, {.num_bits = record["params"].value("num_bits", 8), .ref_compat = true});
+    EXPECT_TRUE(same(y, to_torch(output(record, "y"))));
+    y.backward(to_torch(input(record, "grad_out")));
+    EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
+    ++count;
+  }
+  for (const Json& record : records("e4m3")) {
+    SCOPED_TRACE(record["id"]);
+    Tensor x = x_of(record);
+    std::optional<Tensor> amax;
+    if (record["inputs"].contains("amax")) amax = to_torch(input(record, "amax"));
+    const Tensor y = scaled_e4m3(x, amax);
+    EXPECT_TRUE(same(y, to_torch(output(record, "y"))));
+    y.backward(to_torch(input(record, "grad_out")));
+    EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
+    ++count;
+  }
+  for (const Json& record : records("pact_clip")) {
+    SCOPED_TRACE(record["id"]);
+    Tensor x = x_of(record), min = x_of(record, "min"), max = x_of(record, "max");
+    const Tensor y = pact_clip(x, min, max);
+    EXPECT_TRUE(same(y, to_torch(output(record, "y"))));
+    y.backward(to_torch(input(record, "grad_out")));
+    EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
+    EXPECT_TRUE(
+        torch::allclose(min.grad().reshape({-1}), to_torch(output(record, "grad_min")).reshape({-1}), 1e-5, 1e-6));
+    EXPECT_TRUE(
+        torch::allclose(max.grad().reshape({-1}), to_torch(output(record, "grad_max")).reshape({-1}), 1e-5, 1e-6));
+    ++count;
+  }
+  EXPECT_GE(count, 10);
+}
+
+constexpr float k_nan = std::numeric_limits<float>::quiet_NaN(), k_inf = std::numeric_limits<float>::infinity();
+
+TEST(Functions, gradient_passes_inside_amax_inclusively) {  // 12.1.12
+  Tensor x = floats({-1.1f, -1, -.5f, 0, 1, std::nextafter(1.0f, 2.0f), k_nan, k_inf}).requires_grad_(true);
+  fake_tensor_quant(x, torch::tensor(1.0f)).backward(floats({1, 2, 3, 4, 5, 6, 7, 8}));
+  EXPECT_TRUE(same(x.grad(), {0, 2, 3, 4, 5, 0, 0, 0}));
+  Tensor m = floats({1, 2, 3, 4}).reshape({2, 2}).requires_grad_(true);
+  tensor_quant(m, floats({1.5f, 3}).reshape({2, 1})).first.backward(floats({1, 2, 3, 4}).reshape({2, 2}));
+  EXPECT_TRUE(same(m.grad(), {1, 0, 3, 0}));
+}
+
+TEST(Functions, pact_gives_the_bounds_what_lies_at_and_beyond_them) {  // 12.1.15
+  Tensor x = floats({-2, -1, -.3f, .5f, 1, 3}).requires_grad_(true);
+  Tensor min = torch::tensor(-1.0f).requires_grad_(true), max = torch::tensor(1.0f).requires_grad_(true);
+  const Tensor y = fake_tensor_quant(pact_clip(x, min, max), torch::tensor(1.0f));
+  EXPECT_TRUE(same(y, {-1, -1, -0.2992126f, 0.503937f, 1, 1}));
+  y.backward(floats({1, 2, 3, 4, 5, 6}));
+  EXPECT_TRUE(same(x.grad(), {0, 0, 3, 4, 0, 0}));
+  EXPECT_EQ(min.grad().item<float>(), 3.0f);
+  EXPECT_EQ(max.grad().item<float>(), 11.0f);
+}
+
+TEST(Functions, wrong_arguments_throw_with_the_toolkits_words) {
+  const Tensor x = floats({-1, 1});
+  EXPECT_THROW(fake_tensor_quant(x, torch::tensor(1.0f), {.is_unsigned = true}), std::invalid_argument);
+  EXPECT_THROW(fake_tensor_quant(x, torch::tensor(-1.0f)), std::invalid_argument);
+  EXPECT_THROW(tensor_quant(x, torch::tensor(k_nan)), std::invalid_argument);
+  EXPECT_THROW(fake_quantize(x, floats({1, 2, 3}), {-127, 127}, 0), std::invalid_argument);
+}
+
+TEST(Functions, bits_are_octets_own_per_tensor_per_channel_half_and_strided) {
+  torch::manual_seed(3);
+  const Tensor x = torch::randn({5, 7, 40, 41});
+  for (const Tensor& input : {x, x.transpose(1, 3), x.to(torch::kFloat16), x.to(torch::kBFloat16)})
+    for (const bool per_channel : {false, true}) {
+      const Tensor amax = per_channel ? input.to(torch::kFloat32).abs().amax({0, 2, 3}, true) : torch::tensor(2.5f);
+      const auto wanted = octet::fake_tensor_quant(view_of(input), to_octet(amax), {.num_bits = 5});
+      ASSERT_TRUE(wanted);
+      EXPECT_TRUE(same_bits(fake_tensor_quant(input, amax, {.num_bits = 5}), *wanted));
+    }
+}
+
+/// clamp(rint(x / s)) * s element by element in plain C++.
+float onnx_value(float x, float s, float lo, float hi) { return std::min(std::max(std::nearbyint(x / s), lo), hi) * s; }
+
+TEST(Functions, fake_quantize_is_onnx_quantize_then_dequantize) {
+  torch::manual_seed(4);
+  Tensor x = torch::randn({3, 6, 11, 13}) * 3;
+  x.view({-1})[0] = 0.16535432636737823f;  // the tie of 12.1.9: ONNX rounds to 4
+  const Tensor scale = torch::rand({6}) * 0.05 + 0.001;
+  Tensor with_gradient = x.clone().requires_grad_(true);
+  for (const CodeLimits limits : {CodeLimits{-127, 127}, CodeLimits{-3, 3}, CodeLimits{-17, 238}}) {
+    const Tensor y = fake_quantize(x, scale, limits, 1), z = fake_quantize(with_gradient, scale, limits, 1);
+    EXPECT_TRUE(same(y, z.detach()));
+    const auto xs = x.accessor<float, 4>(), ys = y.accessor<float, 4>();
+    for (int64_t n = 0; n < 3; ++n)
+      for (int64_t c = 0; c < 6; ++c)
+        for (int64_t h = 0; h < 11; ++h)
+          for (int64_t w = 0; w < 13; ++w)
+            ASSERT_EQ(ys[n][c][h][w], onnx_value(xs[n][c][h][w], scale[c].item<float>(), limits.lo, limits.hi));
+  }
+  EXPECT_EQ(fake_quantize(torch::tensor(0.16535432636737823f), torch::tensor(0.04724409431219101f), {-128, 127})
+                .item<float>(),
+            4 * 0.04724409431219101f);
+}
+
+TEST(Functions, learned_step_gradient_is_formula_3_of_lsq) {
+  Tensor x = floats({-9, -0.6f, 0.2f, 1.3f, 9}).requires_grad_(true);
+  Tensor s = torch::tensor(1.0f).requires_grad_(true);
+  const Tensor y = learned_quantize(x, s, {-3, 3});
+  EXPECT_TRUE(same(y, {-3, -1, 0, 1, 3}));
+  y.backward(floats({1, 1, 1, 1, 1}));
+  EXPECT_TRUE(same(x.grad(), {0, 1, 1, 1, 0}));
+  const double sum = -3 + (-1 + 0.6) + (0 - 0.2) + (1 - 1.3) + 3;
+  EXPECT_NEAR(s.grad().item<double>(), sum / std::sqrt(5.0 * 3.0), 1e-6);
+}
+
+TEST(TorchQuantizer, flow_and_texts) {  // 12.3
+  TensorQuantizer q;
+  EXPECT_TRUE(same(q(floats({1, -2, 3, -4})), {1.007874f, -2.015748f, 2.992126f, -4}));
+  EXPECT_EQ(q->text(), "8bit fake per-tensor amax=dynamic calibrator=MaxCalibrator scale=1.0 quant");
+  TensorQuantizer rows(QuantDescriptor{.fake_quant = false, .axis = {{0}}});
+  EXPECT_TRUE(same(rows(floats({1, -2, 3, -4}).reshape({2, 2})), {64, -127, 95, -127}));
+  TensorQuantizer scaled(QuantDescriptor{.fake_quant = false, .amax = scalar_f32(127.0f)});
+  scaled->set_pre_quant_scale(torch::tensor(2.0f));
+  EXPECT_TRUE(same(scaled(floats({0, .4f, 1.1f, 2})), {0, 1, 2, 4}));
+  scaled->disable();
+  EXPECT_TRUE(same(scaled(floats({0, .4f, 1.1f, 2})), {0, .8f, 2.2f, 4}));
+  EXPECT_THROW(TensorQuantizer()->load_calib_amax(), std::invalid_argument);
+  EXPECT_THROW(TensorQuantizer()->enable_clip(), std::invalid_argument);
+}
+
+TEST(TorchQuantizer, learned_bounds_clip_before_quantizing) {  // 12.3.6
+  TensorQuantizer q(QuantDescriptor{.learn_amax = true});
+  {
+    torch::NoGradGuard no_grad;
+    q->named_parameters()["clip.clip_value_min"].fill_(-0.5f);
+    q->named_parameters()["clip.clip_value_max"].fill_(1.0f);
+  }
+  const Tensor y = q(floats({-2, -1, -.3f, .5f, 1, 3}));
+  EXPECT_TRUE(same(y.detach(), {-0.503937f, -0.503937f, -0.2992126f, 0.503937f, 1, 1}));
+  y.sum().backward();
+  EXPECT_EQ(q->named_parameters()["clip.clip_value_min"].grad().item<float>(), 2.0f);
+}
+
+TEST(TorchQuantizer, calibration_then_state_round_trip) {  // 12.3.8
+  TensorQuantizer q(QuantDescriptor{.axis = {{1}}});
+  q->enable_calib();
+  q->disable_quant();
+  q(floats({1, -2, 3, -4, 5, 6}).reshape({1, 3, 2}));
+  q->load_calib_amax();
+  q->disable_calib();
+  q->enable_quant();
+  const std::map<std::string, Tensor> state = state_dict(*q);
+  ASSERT_EQ(state.size(), 1u);
+  EXPECT_TRUE(same(state.at("_amax"), {2, 4, 6}));
+  TensorQuantizer other;
+  load_state_dict(*other, state);  // created where it was absent
+  EXPECT_TRUE(same(other->amax(), state.at("_amax")));
+  EXPECT_THROW(load_state_dict(*other, {}), std::invalid_argument);
+  EXPECT_THROW(q->set_amax(floats({1, 2})), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace octet::nn
