@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -27,6 +28,14 @@ struct DataOptions {
   int64_t shuffle_seed = -1;        // >= 0: a random subset of `limit`
 };
 
+/// What calibration saw of one tensor: counts of magnitudes in bins of one width from 0, and each method's amax.
+struct TensorHistogram {
+  std::string tensor;
+  std::vector<double> counts;
+  double width = 0;
+  std::vector<std::pair<std::string, double>> amax;
+};
+
 struct CalibrateSpec {
   DataOptions data;
   // max | entropy | percentile | mse: the one that quantize uses by default. auto: chosen for each tensor by the error
@@ -36,12 +45,13 @@ struct CalibrateSpec {
   int threads = 1;
   int64_t batch = 8;
   Progress progress = {};
-  Progress auto_progress = {};                        // of auto's trials
-  std::function<void(const std::string&)> note = {};  // the memory forecast, before the work begins
-  std::string target = "octet";                       // what auto chooses for: octet | tensorrt
-  int64_t auto_samples = 128;                         // at most a quarter of the data is held out for auto
-  std::map<std::string, Dims> shapes = {};            // of inputs with free extents beside the batch
-  bool per_channel = false;                           // the ends of each channel too
+  Progress auto_progress = {};                                    // of auto's trials
+  std::function<void(const TensorHistogram&)> on_histogram = {};  // for each tensor at the end, in graph order
+  std::function<void(const std::string&)> note = {};              // the memory forecast, before the work begins
+  std::string target = "octet";                                   // what auto chooses for: octet | tensorrt
+  int64_t auto_samples = 128;                                     // at most a quarter of the data is held out for auto
+  std::map<std::string, Dims> shapes = {};                        // of inputs with free extents beside the batch
+  bool per_channel = false;                                       // the ends of each channel too
   // The pytorch-quantization toolkit's histograms and searches, defects included: depends on batch and order. Neither
   // auto nor per_channel.
   bool ref_compat = false;

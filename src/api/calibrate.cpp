@@ -62,7 +62,8 @@ class Task {
                              .method = method_,
                              .per_channel = spec_.per_channel,
                              .preprocess = spec_.data.preprocess,
-                             .group = &group_};
+                             .group = &group_,
+                             .on_histogram = histogram_listener()};
     std::vector<int64_t> held_out;
     split_samples(data_.size(), method_ == CalibrationMethod::automatic ? spec_.auto_samples : 0, options.samples,
                   held_out);
@@ -100,6 +101,17 @@ class Task {
     datasets_ = *std::move(opened);
     for (const std::unique_ptr<Dataset>& one : datasets_) data_.inputs.push_back(one.get());
     return Done{};
+  }
+
+  std::function<void(const TensorRange&, const Bins&)> histogram_listener() const {
+    if (!spec_.on_histogram) return {};
+    return [this](const TensorRange& row, const Bins& bins) {
+      TensorHistogram seen{
+          .tensor = row.name, .counts = {bins.counts.begin(), bins.counts.end()}, .width = bins.width, .amax = {}};
+      for (const CalibrationMethod method : k_calibration_methods)
+        seen.amax.emplace_back(std::string(name(method)), double{row.range(method).amax});
+      spec_.on_histogram(seen);
+    };
   }
 
   void say_forecast(const CalibrateOptions& options) const {

@@ -20,6 +20,9 @@
 namespace octet {
 namespace {
 
+/// Bins of a histogram for eyes.
+constexpr int k_shown_bins = 128;
+
 /// What `auto` chooses from, beside the four methods: other percentiles.
 constexpr double k_candidate_percentiles[] = {99.9, 99.99, 99.999};
 
@@ -191,6 +194,9 @@ class Calibration {
       std::vector<Candidate>* candidates = made.candidates.empty() ? nullptr : &made.candidates[at];
       drifts[at] = choose_for(points[at], made.table.tensors[at], candidates);
     });
+    if (options_.on_histogram)
+      for (size_t i = 0; i < points.size(); ++i)
+        options_.on_histogram(made.table.tensors[i], points[i].all().view(Side::magnitude, k_shown_bins));
     return report(made, drifts);
   }
 

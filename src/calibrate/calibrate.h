@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "calibrate/calibration_report.h"
 #include "calibrate/feed.h"
+#include "quant/histogram.h"
 #include "quant/ranges.h"
 #include "runtime/engine.h"
 
@@ -25,6 +26,8 @@ struct CalibrateOptions {
   bool per_channel = false;                               // the ends of each channel too
   std::string preprocess = {};                            // the spec the samples went through, to judge the input
   const ProcessGroup* group = nullptr;                    // null = this process alone
+  /// Told each tensor's magnitudes behind its row, in order.
+  std::function<void(const TensorRange& row, const Bins& magnitudes)> on_histogram = {};
 };
 
 /// A range that `auto` may choose for a tensor, and where it comes from: "max", "percentile 99.9".

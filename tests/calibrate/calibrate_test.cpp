@@ -94,6 +94,22 @@ TEST(Calibrate, finds_what_a_histogram_of_all_samples_finds) {
   }
 }
 
+TEST(Calibrate, tells_the_histograms_behind_the_rows) {
+  const Samples data(21);
+  std::vector<std::string> seen;
+  uint64_t counted = 0;
+  CalibrateOptions options{.points = {"input", "r"}};
+  options.on_histogram = [&](const TensorRange& row, const Bins& bins) {
+    seen.push_back(row.name);
+    counted += bins.total;
+    EXPECT_EQ(bins.max, double{std::max(row.max, -row.min)});
+    EXPECT_LE(bins.counts.size(), 128u);
+  };
+  table_of(4, data, options);
+  EXPECT_EQ(seen, (std::vector<std::string>{"input", "r"}));
+  EXPECT_EQ(counted, 2 * 21u * 6);
+}
+
 TEST(Calibrate, does_not_depend_on_batch_order_threads_or_back_end) {
   Samples data(23);
   const CalibrateOptions options{.points = {"input", "r", "y"}};

@@ -1,0 +1,163 @@
+#include "report/html_page.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "report/text_table.h"
+
+namespace octet {
+namespace {
+
+constexpr std::string_view k_style = R"(
+:root{--ground:#fbfbf9;--card:#fff;--ink:#1c2128;--soft:#5b6672;--line:#dde1e6;--s0:#8a97a6;--s1:#2f6fde;--s2:#1d8a5f;--s3:#c0532b}
+@media (prefers-color-scheme:dark){:root{--ground:#14181d;--card:#1b2027;--ink:#e8ebef;--soft:#9aa5b1;--line:#313942;--s0:#6f7c8a;--s1:#6ea1ff;--s2:#4cc38a;--s3:#f0906a}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:1000px;margin:0 auto;padding:24px 16px 64px}
+h1{font-size:1.7rem;line-height:1.2;margin:.5em 0}
+h2{font-size:1.2rem;margin:2em 0 .5em}
+p{max-width:70ch;color:var(--soft);margin:.4em 0 1em}
+.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;margin:.5em 0 1em}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{padding:7px 12px;text-align:left;border-top:1px solid var(--line);white-space:nowrap}
+thead th{border-top:0;color:var(--soft);font-weight:600;font-size:.85rem}
+.n{text-align:right}
+figure{margin:.5em 0 1em;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px;min-width:0}
+figcaption{font-size:.85rem;color:var(--soft);overflow-wrap:anywhere;margin-bottom:6px}
+svg{display:block;width:100%;height:auto}
+svg text{fill:var(--ink);font:11px system-ui,sans-serif}
+.soft{fill:var(--soft)}
+.s0{fill:var(--s0)}.s1{fill:var(--s1)}.s2{fill:var(--s2)}.s3{fill:var(--s3)}
+.m0{stroke:var(--s1)}.m1{stroke:var(--s2)}.m2{stroke:var(--s3)}.m3{stroke:var(--ink)}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr));gap:0 14px}
+.key{display:inline-block;margin-right:14px;white-space:nowrap}
+.key i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}
+details>summary{cursor:pointer;color:var(--s1);margin:.6em 0}
+)";
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f", value);
+  return text;
+}
+
+bool is_number(const std::string& cell) {
+  return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '+' || cell[0] == '-');
+}
+
+constexpr const char* k_colours[] = {"--s0", "--s1", "--s2", "--s3"};
+constexpr const char* k_mark_colours[] = {"--s1", "--s2", "--s3", "--ink"};
+
+std::string key(const std::string& name, const char* colour) {
+  return "<span class=\"key\"><i style=\"background:var(" + std::string(colour) + ")\"></i>" + html_escaped(name) +
+         "</span>";
+}
+
+}  // namespace
+
+std::string html_escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      case '\'': out += "&#39;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+HtmlPage::HtmlPage(std::string title) : title_(std::move(title)) {}
+
+void HtmlPage::heading(std::string_view text) { body_ += "<h2>" + html_escaped(text) + "</h2>\n"; }
+void HtmlPage::paragraph(std::string_view text) { body_ += "<p>" + html_escaped(text) + "</p>\n"; }
+
+void HtmlPage::table(const std::vector<std::vector<std::string>>& rows) {
+  if (rows.empty()) return;
+  body_ += "<div class=\"scroll\"><table>\n";
+  for (size_t r = 0; r < rows.size(); ++r) {
+    body_ += r == 0 ? "<thead><tr>" : "<tr>";
+    for (size_t c = 0; c < rows[r].size(); ++c) {
+      // A column of numbers has its head on the right too.
+      const bool right =
+          is_number(rows[r][c]) || (r == 0 && rows.size() > 1 && c < rows[1].size() && is_number(rows[1][c]));
+      const char* tag = r == 0 ? "th" : "td";
+      body_ += "<" + std::string(tag) + (right ? " class=\"n\">" : ">") + html_escaped(rows[r][c]) + "</" + tag + ">";
+    }
+    body_ += r == 0 ? "</tr></thead><tbody>\n" : "</tr>\n";
+  }
+  body_ += "</tbody></table></div>\n";
+}
+
+void HtmlPage::bars(std::string_view title, const std::vector<HtmlBar>& bars, const std::vector<std::string>& legend) {
+  double largest = 0;
+  for (const HtmlBar& bar : bars) largest = std::max(largest, bar.value);
+  const int row = 18, label = 190, room = 300;
+  const int height = row * static_cast<int>(bars.size()) + 4;
+  body_ += "<figure><figcaption>" + html_escaped(title) + " ";
+  for (size_t i = 0; i < legend.size() && i < std::size(k_colours); ++i) body_ += key(legend[i], k_colours[i]);
+  body_ += "</figcaption><svg viewBox=\"0 0 600 " + std::to_string(height) + "\" role=\"img\" aria-label=\"" +
+           html_escaped(title) + "\">\n";
+  for (size_t i = 0; i < bars.size(); ++i) {
+    const HtmlBar& bar = bars[i];
+    const int y = row * static_cast<int>(i) + 2;
+    const double width = largest > 0 && bar.value > 0 ? room * bar.value / largest : 0;
+    std::string name = bar.label;
+    if (name.size() > 32) name = "..." + name.substr(name.size() - 29);
+    body_ += "<text x=\"" + std::to_string(label - 6) + "\" y=\"" + std::to_string(y + 12) + "\" text-anchor=\"end\">" +
+             html_escaped(name) + "</text><rect class=\"s" + std::to_string(bar.series & 3) + "\" x=\"" +
+             std::to_string(label) + "\" y=\"" + std::to_string(y + 2) + "\" width=\"" + number(width) +
+             "\" height=\"" + std::to_string(row - 5) + "\" rx=\"2\"/><text class=\"soft\" x=\"" +
+             number(label + width + 6) + "\" y=\"" + std::to_string(y + 12) + "\">" + html_escaped(bar.text) +
+             "</text>\n";
+  }
+  body_ += "</svg></figure>\n";
+}
+
+void HtmlPage::histogram(const HtmlHistogram& h) {
+  const double wide = 300, high = 90;
+  double largest = 1;
+  for (const double count : h.counts) largest = std::max(largest, count);
+  const double span = h.width * static_cast<double>(h.counts.size());
+  body_ += "<figure><figcaption>" + html_escaped(h.title) +
+           "</figcaption><svg viewBox=\"0 0 300 104\" role=\"img\" aria-label=\"" + html_escaped(h.title) +
+           "\">\n<path class=\"s0\" d=\"M0 " + number(high);
+  for (size_t i = 0; i < h.counts.size(); ++i) {
+    const double x0 = wide * static_cast<double>(i) / static_cast<double>(h.counts.size());
+    const double x1 = wide * static_cast<double>(i + 1) / static_cast<double>(h.counts.size());
+    const double y = high - high * std::log1p(h.counts[i]) / std::log1p(largest);
+    body_ += "L" + number(x0) + " " + number(y) + "L" + number(x1) + " " + number(y);
+  }
+  body_ += "L300 " + number(high) + "Z\"/>\n";
+  std::string keys;
+  for (size_t i = 0; i < h.marks.size(); ++i) {
+    const auto& [name, at] = h.marks[i];
+    const double x = span > 0 ? std::min(wide - 1, wide * at / span) : 0;
+    body_ += "<line class=\"m" + std::to_string(i & 3) + "\" x1=\"" + number(x) + "\" x2=\"" + number(x) +
+             "\" y1=\"0\" y2=\"" + number(high) + "\" stroke-width=\"1.5\"/>\n";
+    keys += key(name + " " + short_number(at), k_mark_colours[i & 3]);
+  }
+  body_ +=
+      "<text class=\"soft\" x=\"0\" y=\"102\">0</text><text class=\"soft\" x=\"300\" y=\"102\" text-anchor=\"end\">" +
+      short_number(span) + "</text></svg><figcaption>" + keys + "</figcaption></figure>\n";
+}
+
+void HtmlPage::begin_grid() { body_ += "<div class=\"grid\">\n"; }
+void HtmlPage::end_grid() { body_ += "</div>\n"; }
+void HtmlPage::begin_details(std::string_view summary) {
+  body_ += "<details><summary>" + html_escaped(summary) + "</summary>\n";
+}
+void HtmlPage::end_details() { body_ += "</details>\n"; }
+
+std::string HtmlPage::text() const {
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+         "content=\"width=device-width,initial-scale=1\"><link rel=\"icon\" href=\"data:,\"><title>" +
+         html_escaped(title_) + "</title><style>" + std::string(k_style) + "</style></head><body><main>\n<h1>" +
+         html_escaped(title_) + "</h1>\n" + body_ + "</main></body></html>\n";
+}
+
+}  // namespace octet
