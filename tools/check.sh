@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 status=0
 git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs clang-format --dry-run --Werror || status=1
 tools/check_layers.py || status=1
+tools/check_guide.py || status=1
 
 # The house's sizes: headers 150 lines, sources 800.
 while read -r lines file; do
@@ -23,10 +24,10 @@ while read -r header; do
   case "$header" in src/kernels/*|src/quant/rows/*) flags="$isa_flags" ;; esac
   # shellcheck disable=SC2086
   g++ -std=c++20 $flags -fsyntax-only -Isrc -Iinclude -Ibuild/generated -x c++ -include "$header" /dev/null || { echo "$header does not compile alone"; status=1; }
-done < <(git ls-files 'src/*.h' 'include/*.h' | grep -v '^src/backends/cuda/')  # nvcc's headers
+done < <(git ls-files 'src/*.h' 'include/*.h' | grep -vE '^(src/backends/cuda|src/train|include/octet/train)/')  # nvcc's headers and libtorch's
 
 # ISA files are left out: clang-tidy 14 does not know all intrinsics that gcc compiles them with.
-git ls-files 'src/*.cpp' | grep -vE 'src/kernels/.*(avx|amx)' |
+git ls-files 'src/*.cpp' | grep -vE 'src/kernels/.*(avx|amx)|src/train/' |
   xargs -P "$(nproc)" -n 4 clang-tidy -p build --quiet 2>/dev/null || status=1
 [ $status -eq 0 ] && echo "check: clean"
 exit $status

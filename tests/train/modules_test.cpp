@@ -146,7 +146,7 @@ torch::nn::Sequential small_net() {
 }
 
 TEST(Replacement, keeps_parameters_and_leaves_max_pools_float) {  // 12.6
-  const torch::nn::Sequential net = small_net(), made = quantized(net), again = quantized(made);
+  torch::nn::Sequential net = small_net(), made = quantized(net), again = quantized(made);
   EXPECT_EQ(default_quant_modules().size(), 15u);
   EXPECT_TRUE(std::dynamic_pointer_cast<QuantConv2dImpl>(made->ptr(0)));
   EXPECT_TRUE(std::dynamic_pointer_cast<QuantLinearImpl>(made->ptr(4)));
