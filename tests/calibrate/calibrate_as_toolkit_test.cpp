@@ -35,6 +35,7 @@ class GrowingSamples final : public Dataset {
     return Done{};
   }
   std::string hash() const override { return ""; }
+  bool are_pictures() const override { return false; }
   std::vector<std::vector<float>> rows;
 };
 

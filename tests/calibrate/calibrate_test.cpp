@@ -36,6 +36,7 @@ class Samples final : public Dataset {
     return Done{};
   }
   std::string hash() const override { return ""; }
+  bool are_pictures() const override { return false; }
 
   std::vector<std::vector<float>> rows;
   int64_t unreadable = -1;

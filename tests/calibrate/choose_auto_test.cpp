@@ -32,6 +32,7 @@ class Samples final : public Dataset {
     return Done{};
   }
   std::string hash() const override { return ""; }
+  bool are_pictures() const override { return false; }
 
  private:
   std::vector<std::vector<float>> rows_;

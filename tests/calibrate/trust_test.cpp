@@ -160,6 +160,7 @@ class ColouredPictures final : public Dataset {
     return Done{};
   }
   std::string hash() const override { return ""; }
+  bool are_pictures() const override { return false; }
 
  private:
   bool bgr_;

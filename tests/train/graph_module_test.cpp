@@ -217,6 +217,7 @@ class Separable : public Dataset {
     return Done{};
   }
   std::string hash() const override { return ""; }
+  bool are_pictures() const override { return false; }
 };
 
 constexpr const char* k_small = R"(graph g (x: f32[N,1,2,2]) -> (y) {

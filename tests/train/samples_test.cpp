@@ -24,6 +24,7 @@ class Counted : public Dataset {
     return Done{};
   }
   std::string hash() const override { return ""; }
+  bool are_pictures() const override { return false; }
   int64_t unlabelled = -1;
 
  private:
