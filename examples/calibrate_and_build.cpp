@@ -18,7 +18,7 @@ octet::Result<octet::Done> build(const char* model_file, const char* data, const
   const octet::Result<octet::Ranges> ranges = octet::calibrate(*model, calibration);
   if (!ranges) return ranges.error();
 
-  const octet::Result<octet::Quantized> quantized = octet::quantize(*model, *ranges, {.method = "entropy"});
+  const octet::Result<octet::Quantized> quantized = octet::quantize(*model, *ranges, {});
   if (!quantized) return quantized.error();
   std::printf("%lld of %lld layers in INT8\n", static_cast<long long>(quantized->quantized),
               static_cast<long long>(quantized->total));

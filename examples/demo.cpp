@@ -119,7 +119,9 @@ class Demo {
     std::printf("3. Quantize and export by each method, and prove the accuracy on labelled images\n");
     if (Result<Done> row = add_row("FP32", s_.model, "fp32"); !row) return row;
     for (const char* method : {"max", "entropy", "percentile", "mse"}) {
-      const Result<Quantized> made = quantize(float_model(), ranges_, {.method = method});
+      QuantizeSpec spec;
+      spec.method = method;
+      const Result<Quantized> made = quantize(float_model(), ranges_, spec);
       if (!made) return made.error();
       const std::string path = folder_ + "/int8_" + method + ".onnx";
       if (Result<Done> saved = made->model.save(path); !saved) return saved;

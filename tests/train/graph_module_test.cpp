@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(Models, FloatLogits,
                                          Reference{"efficientnet_b0_c10", "cifar10"},
                                          Reference{"vit_tiny_c10", "cifar10"},
                                          Reference{"resnet56_cifar10_bn_pad", "rgb,norm=imagenet"}),
-                         [](const auto& info) { return std::string(info.param.model); });
+                         [](const auto& one) { return std::string(one.param.model); });
 
 /// The network quantized by octet on training images, in a temporary file.
 std::string quantized_file(const std::string& model, const std::string& preprocess) {
@@ -79,7 +79,7 @@ std::string quantized_file(const std::string& model, const std::string& preproce
   spec.data = {.path = root + "/cifar10/train_exact_4000.bin", .preprocess = preprocess, .limit = 64};
   const Result<Ranges> ranges = calibrate(*net, spec);
   EXPECT_TRUE(ranges) << (ranges ? "" : ranges.error().message);
-  const Result<Quantized> made = quantize(*net, *ranges, {.method = "entropy"});
+  const Result<Quantized> made = quantize(*net, *ranges, QuantizeSpec());
   EXPECT_TRUE(made) << (made ? "" : made.error().message);
   const std::string path = testing::TempDir() + model + "_train_test.onnx";
   EXPECT_TRUE(made->model.save(path));
