@@ -18,6 +18,27 @@ QuantDescriptor per_axis_descriptor(int64_t axis) {
   return descriptor;
 }
 
+QuantInstanceNormImpl::QuantInstanceNormImpl(const torch::nn::InstanceNormOptions& of_float,
+                                             const QuantDescriptor& input)
+    : options(of_float) {
+  const int64_t channels = options.num_features();
+  if (options.affine()) {
+    weight = register_parameter("weight", torch::ones(channels));
+    bias = register_parameter("bias", torch::zeros(channels));
+  }
+  if (options.track_running_stats()) {
+    running_mean = register_buffer("running_mean", torch::zeros(channels));
+    running_var = register_buffer("running_var", torch::ones(channels));
+  }
+  input_quantizer = register_module("_input_quantizer", make_module_quantizer(input));
+}
+
+Tensor QuantInstanceNormImpl::forward(const Tensor& x) {
+  return torch::instance_norm(input_quantizer(x), weight, bias, running_mean, running_var,
+                              is_training() || !options.track_running_stats(), options.momentum(), options.eps(),
+                              false);
+}
+
 namespace {
 
 /// i, f, g, o = the four parts of gates; returns h'.

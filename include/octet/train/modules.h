@@ -102,9 +102,22 @@ OCTET_INPUT_MODULE(AvgPool3d);
 OCTET_INPUT_MODULE(AdaptiveAvgPool1d);
 OCTET_INPUT_MODULE(AdaptiveAvgPool2d);
 OCTET_INPUT_MODULE(AdaptiveAvgPool3d);
-OCTET_INPUT_MODULE(InstanceNorm1d);
-OCTET_INPUT_MODULE(InstanceNorm2d);
-OCTET_INPUT_MODULE(InstanceNorm3d);
 #undef OCTET_INPUT_MODULE
+
+/// Of its own, because libtorch does not export what a class derived from its InstanceNorm needs.
+class QuantInstanceNormImpl : public torch::nn::Module {
+ public:
+  explicit QuantInstanceNormImpl(const torch::nn::InstanceNormOptions& of_float, const QuantDescriptor& input = {});
+  torch::Tensor forward(const torch::Tensor& x);
+  torch::nn::InstanceNormOptions options;
+  torch::Tensor weight, bias, running_mean, running_var;  // where the options ask for them
+  TensorQuantizer input_quantizer{nullptr};
+};
+using QuantInstanceNorm1dImpl = QuantInstanceNormImpl;
+using QuantInstanceNorm2dImpl = QuantInstanceNormImpl;
+using QuantInstanceNorm3dImpl = QuantInstanceNormImpl;
+TORCH_MODULE(QuantInstanceNorm1d);
+TORCH_MODULE(QuantInstanceNorm2d);
+TORCH_MODULE(QuantInstanceNorm3d);
 
 }  // namespace octet::nn
