@@ -119,12 +119,12 @@ struct Affine : Function<Affine> {
 };
 
 struct E4m3 : Function<E4m3> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& amax) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const std::optional<Tensor>& amax) {
     const Tensor plain = x.detach();
-    ctx->save_for_backward({amax.defined() ? within_amax(plain, amax) : plain.abs().le(448.0)});
+    ctx->save_for_backward({amax ? within_amax(plain, *amax) : plain.abs().le(448.0)});
     const Tensor here = plain.cpu();
     std::optional<octet::Tensor> bound;
-    if (amax.defined()) bound = amax_of(amax);
+    if (amax) bound = amax_of(*amax);
     return to_torch(value_or_throw(octet::scaled_e4m3(view_of(here), bound))).to(x.device());
   }
   static Tensors backward(AutogradContext* ctx, Tensors dy) {
@@ -265,9 +265,7 @@ Tensor fake_affine_tensor_quant(const Tensor& x, float min, float max, const Aff
   return Affine::apply(x, min, max, options);
 }
 
-Tensor scaled_e4m3(const Tensor& x, const std::optional<Tensor>& amax) {
-  return E4m3::apply(x, amax ? *amax : Tensor());
-}
+Tensor scaled_e4m3(const Tensor& x, const std::optional<Tensor>& amax) { return E4m3::apply(x, amax); }
 
 Tensor pact_clip(const Tensor& x, const Tensor& min, const Tensor& max) { return PactClip::apply(x, min, max); }
 

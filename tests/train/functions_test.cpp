@@ -33,16 +33,18 @@ TEST_F(GoldenTorch, tensor_quant_and_its_gradient) {
     Tensor x = x_of(record);
     const Tensor y = fake_tensor_quant(x, amax, options_of(p));
     EXPECT_TRUE(same(y, to_torch(output(record, "fake"))));
-    y.backward(to_torch(input(record, "grad_out")));
-    EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
     Tensor again = x_of(record);
     const auto [q, scale] = tensor_quant(again, amax, options_of(p));
     EXPECT_TRUE(same(q, to_torch(output(record, "q"))));
+    EXPECT_TRUE(same(scale, to_torch(output(record, "scale"))));
+    if (!record["inputs"].contains("grad_out")) continue;
+    ++count;
+    y.backward(to_torch(input(record, "grad_out")));
+    EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
     q.backward(to_torch(input(record, "grad_out")));
     EXPECT_TRUE(same(again.grad(), to_torch(output(record, "grad_in"))));
-    ++count;
   }
-  EXPECT_GE(count, 40);
+  EXPECT_GE(count, 200);
 }
 
 TEST_F(GoldenTorch, affine_e4m3_and_pact) {
@@ -76,10 +78,9 @@ TEST_F(GoldenTorch, affine_e4m3_and_pact) {
     EXPECT_TRUE(same(y, to_torch(output(record, "y"))));
     y.backward(to_torch(input(record, "grad_out")));
     EXPECT_TRUE(same(x.grad(), to_torch(output(record, "grad_in"))));
-    EXPECT_TRUE(
-        torch::allclose(min.grad().reshape({-1}), to_torch(output(record, "grad_min")).reshape({-1}), 1e-5, 1e-6));
-    EXPECT_TRUE(
-        torch::allclose(max.grad().reshape({-1}), to_torch(output(record, "grad_max")).reshape({-1}), 1e-5, 1e-6));
+    const float dmin = scalar(record["scalars"]["grad_min"]), dmax = scalar(record["scalars"]["grad_max"]);
+    EXPECT_NEAR(min.grad().item<float>(), dmin, 1e-5 * std::abs(dmin));  // the order of the sum is free
+    EXPECT_NEAR(max.grad().item<float>(), dmax, 1e-5 * std::abs(dmax));
     ++count;
   }
   EXPECT_GE(count, 10);
