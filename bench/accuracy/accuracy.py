@@ -194,19 +194,27 @@ def int8_rows(args, target):
     return rows
 
 
+def contains_zero(difference, ci95):
+    """Whether the interval holds 0; one above 0 is told apart, since auto is then better."""
+    if difference - ci95 > 0:
+        return "above 0: better"
+    return "yes" if difference + ci95 >= 0 else "**no**"
+
+
 def int8_text(rows, title, activations, ort):
     names = [c for c, _, _ in COLUMNS]
     lines = ["", f"## {title}", "",
              "Change of top-1 in points on the 10,000 images of `test_batch.bin` against FP32 (95 % interval of the paired difference in brackets); ranges",
              "from 600 training images, `auto` chosen on training images too. `auto - best`: against the best single method, which was found by looking at",
-             "the test images and is therefore flattered.", "",
-             "| model | FP32 right | " + " | ".join(names) + " | auto - best | allowed | auto's file in ONNX Runtime | quantized by ONNX Runtime: right |",
-             "| --- | --- |" + " --- |" * (len(names) + 4)]
+             "the test images and is therefore flattered; `contains 0`: the paired interval of that difference does, or lies above it.", "",
+             "| model | FP32 right | " + " | ".join(names) + " | auto - best | contains 0 | allowed | auto's file in ONNX Runtime | quantized by ONNX Runtime: right |",
+             "| --- | --- |" + " --- |" * (len(names) + 5)]
     for r in rows:
         cells = [f"{r['columns'][c]['difference']:+.2f} (+-{r['columns'][c]['ci95']:.2f})" for c in names]
         difference, ci95 = r["auto_against_best"]
         ours = r["columns"]["auto"]["right"]
-        lines.append(f"| {r['model']} | {r['fp32_right']} | " + " | ".join(cells) + f" | {difference:+.2f} (+-{ci95:.2f}) to {r['best']} | -{r['allowed']} | "
+        lines.append(f"| {r['model']} | {r['fp32_right']} | " + " | ".join(cells) + f" | {difference:+.2f} (+-{ci95:.2f}) to {r['best']} | "
+                     f"{contains_zero(difference, ci95)} | -{r['allowed']} | "
                      f"{r.get('ort_right', '-')} right (octet {ours}) | {ort.get((r['model'], activations), '-')} |")
     return lines
 
