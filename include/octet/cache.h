@@ -23,10 +23,10 @@ std::string to_text(const CacheCheck& check, bool all_names);
 std::string to_json(const CacheCheck& check);
 
 struct ConvertSpec {
-  std::string format;              // octet | tensorrt | onnxruntime-text | onnxruntime-json | onnxruntime-flatbuffers
-  std::string version = "100300";  // of a TensorRT cache
-  std::string algorithm;           // entropy2 | minmax | legacy | entropy; empty = as the source's, else entropy2
-  std::string method;              // whose ranges of a ranges.json; empty = its own
+  std::string format;     // octet | tensorrt | onnxruntime-text | onnxruntime-json | onnxruntime-flatbuffers
+  std::string version;    // of a TensorRT cache; empty = as the source's, else 100300
+  std::string algorithm;  // entropy2 | minmax | legacy | entropy; empty = as the source's, else entropy2
+  std::string method;     // whose ranges of a ranges.json; empty = its own
 };
 
 class CalibrationCache {
@@ -51,6 +51,10 @@ class CalibrationCache {
   /// convert(), written to a file.
   Result<Done> convert_to(const std::string& path, const ConvertSpec& spec, const Model* model, bool force,
                           std::vector<std::string>& notes) const;
+
+  /// What convert_to() did, as JSON.
+  std::string conversion_json(const std::string& path, const ConvertSpec& spec,
+                              const std::vector<std::string>& notes) const;
 
   struct State;
 

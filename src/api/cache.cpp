@@ -11,6 +11,8 @@
 
 namespace octet {
 
+constexpr const char* k_trt_version = "100300";  // of a header whose source names none
+
 struct CalibrationCache::State {
   std::string path, format, description;
   std::vector<std::string> notes;
@@ -48,6 +50,55 @@ std::string names_line(const char* title, const std::vector<std::string>& names,
   std::string text = std::string(title) + ":";
   for (size_t i = 0; i < shown; ++i) text += (i ? ", '" : " '") + names[i] + "'";
   return text + (shown < names.size() ? " and " + std::to_string(names.size() - shown) + " more" : "") + "\n";
+}
+
+/// A cache of another model is not written for this one.
+Result<Done> check_fit(const CalibrationCache& cache, const Model* model, bool force, std::vector<std::string>& notes) {
+  if (!model) return Done{};
+  const CacheCheck check = cache.check(*model);
+  if (check.fits) return Done{};
+  if (!force)
+    return Error{ErrorCode::bad_argument, "the cache does not fit " + model->path() + ": " + check.reason +
+                                              "; --force takes it all the same and is recorded"};
+  notes.push_back("warning: taken by force, though " + check.reason);
+  return Done{};
+}
+
+void note_channels(const CalibrationTable& table, std::vector<std::string>& notes) {
+  const auto n = std::count_if(table.tensors.begin(), table.tensors.end(),
+                               [](const TensorRange& tensor) { return tensor.channels.has_value(); });
+  if (n)
+    notes.push_back("the ends of the channels of " + std::to_string(n) +
+                    " tensors were left out: this format holds one range a tensor");
+}
+
+/// Version and algorithm as asked for; what was not asked for stays as it is.
+Result<Done> set_header(TrtCache& cache, const ConvertSpec& spec) {
+  if (spec.version.find_first_of("-\r\n") != std::string::npos)
+    return Error{ErrorCode::bad_argument,
+                 "--cache-version '" + spec.version + "' is no version number such as 8601 or 100300"};
+  if (!spec.algorithm.empty()) {
+    const std::optional<TrtAlgorithm> algorithm = trt_algorithm_from_name(spec.algorithm);
+    if (!algorithm)
+      return Error{ErrorCode::bad_argument,
+                   "--algorithm " + spec.algorithm + ": known are entropy2, minmax, entropy, legacy"};
+    // The headers "0 ..." and "1" name no version; a worded one needs it.
+    if (*algorithm != cache.algorithm && cache.version.empty()) cache.version = k_trt_version;
+    cache.algorithm = *algorithm;
+  }
+  if (!spec.version.empty()) cache.version = spec.version;
+  if (cache.algorithm == TrtAlgorithm::legacy) cache.version.clear();  // its header has none
+  return Done{};
+}
+
+std::vector<TrtScale> usable_scales(const std::vector<ForeignRange>& rows, std::vector<std::string>& notes) {
+  std::vector<TrtScale> scales;
+  for (const ForeignRange& r : rows)
+    if (r.usable) scales.push_back({r.name, r.amax / 127.0f});
+  if (scales.size() < rows.size())
+    notes.push_back(std::to_string(rows.size() - scales.size()) +
+                    " ranges that are zero, subnormal, infinite or absurd were left out");
+  return scales;
 }
 
 OrtTable ort_of(const std::vector<ForeignRange>& rows, std::vector<std::string>& notes) {
@@ -160,6 +211,8 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
                                               "onnxruntime-json, onnxruntime-flatbuffers"};
   if (*format == CacheFormat::octet) {
     if (!model) return Error{ErrorCode::bad_argument, "octet's ranges belong to a model: give --model FILE.onnx"};
+    if (std::holds_alternative<CalibrationTable>(state_->cache))
+      if (Result<Done> fine = check_fit(*this, model, force, notes); !fine) return fine.error();
     const Result<Ranges> ranges = Ranges::load(state_->path, *model, force);
     if (!ranges) return ranges.error();
     notes.insert(notes.end(), ranges->notes.begin(), ranges->notes.end());
@@ -173,6 +226,7 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
     if (!wanted) return Error{ErrorCode::bad_argument, "--method " + spec.method + " is not known"};
     method = *wanted;
   }
+  if (Result<Done> fine = check_fit(*this, model, force, notes); !fine) return fine.error();
   if (own && own->uncalibrated) {
     if (!force)
       return Error{ErrorCode::bad_argument,
@@ -180,6 +234,7 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
                    "samples, or give --force"};
     notes.emplace_back("UNCALIBRATED: these ranges come from noise, which this format cannot say");
   }
+  if (own) note_channels(*own, notes);
   if (*format != CacheFormat::tensorrt) {
     const OrtForm form = *format == CacheFormat::ort_text   ? OrtForm::text
                          : *format == CacheFormat::ort_json ? OrtForm::json
@@ -188,25 +243,17 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
   }
   TrtCache out;
   if (trt) out = *trt;
-  out.version = spec.version;
-  if (spec.version.empty() || spec.version.find_first_of("-\r\n") != std::string::npos)
-    return Error{ErrorCode::bad_argument,
-                 "--cache-version '" + spec.version + "' is no version number such as 8601 or 100300"};
-  if (!spec.algorithm.empty()) {
-    const std::optional<TrtAlgorithm> algorithm = trt_algorithm_from_name(spec.algorithm);
-    if (!algorithm)
-      return Error{ErrorCode::bad_argument,
-                   "--algorithm " + spec.algorithm + ": known are entropy2, minmax, entropy, legacy"};
-    out.algorithm = *algorithm;
-  }
-  if (out.algorithm == TrtAlgorithm::legacy) {
-    out.version.clear();  // its header has none
-    if (!trt) out.quantile = own ? own->percentile / 100 : 1.0;
-  }
+  if (!trt) out.version = k_trt_version;
+  if (Result<Done> made = set_header(out, spec); !made) return made.error();
+  if (out.algorithm == TrtAlgorithm::legacy && !trt) out.quantile = own ? own->percentile / 100 : 1.0;
   if (own) {
     out.scales = trt_scales(*own, method);
   } else if (!trt) {
-    for (const ForeignRange& r : state_->rows) out.scales.push_back({r.name, r.amax / 127.0f});
+    out.scales = usable_scales(state_->rows, notes);
+  } else if (const auto bad = std::count_if(state_->rows.begin(), state_->rows.end(),
+                                            [](const ForeignRange& r) { return !r.usable; })) {
+    notes.push_back("warning: " + std::to_string(bad) +
+                    " scales of the source are zero, subnormal, infinite or absurd; its lines were kept as they are");
   }
   return to_text(out);
 }
@@ -216,6 +263,12 @@ Result<Done> CalibrationCache::convert_to(const std::string& path, const Convert
   const Result<std::string> bytes = convert(spec, model, force, notes);
   if (!bytes) return bytes.error();
   return write_file_atomically(path, *bytes);
+}
+
+std::string CalibrationCache::conversion_json(const std::string& path, const ConvertSpec& spec,
+                                              const std::vector<std::string>& notes) const {
+  const Json root = {{"file", state_->path}, {"output", path}, {"format", spec.format}, {"notes", notes}};
+  return root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string to_text(const CacheCheck& check, bool all_names) {

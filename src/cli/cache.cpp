@@ -58,7 +58,11 @@ int convert(const Flags& f) {
   const Result<Done> saved = cache->convert_to(f.output_file, f.convert, model ? &*model : nullptr, f.force, notes);
   if (!saved) return fail(saved.error());
   print_notes(f, notes);
-  std::printf("%s -> %s (%s)\n", f.file.c_str(), f.output_file.c_str(), f.convert.format.c_str());
+  if (f.output.json) {
+    std::printf("%s\n", cache->conversion_json(f.output_file, f.convert, notes).c_str());
+  } else if (!f.output.quiet) {
+    std::printf("%s -> %s (%s)\n", f.file.c_str(), f.output_file.c_str(), f.convert.format.c_str());
+  }
   return 0;
 }
 
@@ -83,11 +87,13 @@ Action add(CLI::App& sub) {
   to->add_option("--to", f->convert.format,
                  "octet, tensorrt, onnxruntime-text, onnxruntime-json or onnxruntime-flatbuffers")
       ->required();
-  to->add_option("--model", f->model, "float ONNX file, for --to octet");
+  to->add_option("--model", f->model, "float ONNX file that the cache must fit; --to octet needs it");
   to->add_option("--method", f->convert.method, "whose ranges of a ranges.json (default: its own)");
-  to->add_option("--cache-version", f->convert.version, "version in a TensorRT header")->capture_default_str();
+  to->add_option("--cache-version", f->convert.version,
+                 "version in a TensorRT header, such as 8601 (default: the source's, 100300 where it has none)");
   to->add_option("--algorithm", f->convert.algorithm,
-                 "calibrator in a TensorRT header: entropy2, minmax, entropy, legacy");
+                 "calibrator in a TensorRT header: entropy2, minmax, entropy, legacy (default: the source's, entropy2 "
+                 "where it has none)");
   to->add_flag("--force", f->force, "take a cache that does not fit; recorded");
   to->add_option("-o,--output", f->output_file, "file to write")->required();
   return [run] { return *run ? (*run)() : 2; };

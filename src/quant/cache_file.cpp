@@ -173,9 +173,11 @@ OrtTable ort_table(const CalibrationTable& table, CalibrationMethod method) {
                                                          : "MinMax";
   for (const TensorRange& tensor : table.tensors) {
     const ChosenRange& range = tensor.range(method);
-    OrtRange row{tensor.name, range.amax, std::nullopt};
-    const bool only_amax = range.lo == 0 && range.hi == 0 && range.amax > 0;
-    if (!only_amax) row.ends = {range.lo, range.hi};
+    // A dead tensor's amax is taken as 1, as in trt_scales(): a zero would become a scale of zero in ONNX Runtime.
+    const bool dead = !std::isnormal(range.amax / 127.0f);
+    OrtRange row{tensor.name, dead ? 1.0f : range.amax, std::nullopt};
+    const bool only_amax = range.lo == 0 && range.hi == 0;
+    if (!only_amax && !dead) row.ends = {range.lo, range.hi};
     out.ranges.push_back(std::move(row));
   }
   std::stable_sort(out.ranges.begin(), out.ranges.end(),

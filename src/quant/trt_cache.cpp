@@ -125,7 +125,7 @@ std::optional<TrtAlgorithm> trt_algorithm_from_name(std::string_view word) {
   return static_cast<TrtAlgorithm>(at - k_names.begin());
 }
 
-bool is_usable_scale(float scale) { return scale > 0.0f && scale <= k_largest_scale; }
+bool is_usable_scale(float scale) { return std::isnormal(scale) && scale > 0.0f && scale <= k_largest_scale; }
 
 std::string TrtCache::description() const {
   const std::string word(trt_word(algorithm));

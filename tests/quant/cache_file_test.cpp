@@ -118,7 +118,7 @@ TEST(CacheExport, gives_tensorrt_amax_over_127_and_never_a_zero) {
 TEST(CacheExport, gives_onnx_runtime_both_ends) {
   const OrtTable ort = ort_table(table(), CalibrationMethod::mse);
   EXPECT_EQ(ort.ranges[0], (OrtRange{"a", 2.75, std::pair(-0.5, 2.75)}));
-  EXPECT_EQ(to_bytes(ort, OrtForm::text), "a 2.75\ndead 0.0\n");
+  EXPECT_EQ(to_bytes(ort, OrtForm::text), "a 2.75\ndead 1.0\n");
 }
 
 }  // namespace

@@ -150,7 +150,8 @@ TEST(TrtCache, says_which_line_is_wrong) {
 
 TEST(TrtCache, tells_usable_scales) {
   EXPECT_TRUE(is_usable_scale(1e-30f));
-  for (const float bad : {0.0f, 2e30f, std::bit_cast<float>(0x7c010204u), std::bit_cast<float>(0x7f800000u)})
+  for (const float bad :
+       {0.0f, 1e-45f, 1e-38f, 2e30f, std::bit_cast<float>(0x7c010204u), std::bit_cast<float>(0x7f800000u)})
     EXPECT_FALSE(is_usable_scale(bad)) << bad;
 }
 
