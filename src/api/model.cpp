@@ -249,6 +249,7 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
     return Error{ErrorCode::bad_argument, "the ranges hold no choice of 'auto'; calibrate with --method auto"};
   options.target = spec.target == "tensorrt" ? Target::tensorrt : Target::octet;
   options.keep_float = spec.keep_float;
+  options.per_channel = spec.per_channel;
 
   auto state = std::make_shared<Model::State>(model.state());
   const Result<QuantizeReport> report = octet::quantize(state->graph, table, options);
@@ -260,6 +261,12 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
   if (options.method == CalibrationMethod::automatic && table.target != spec.target)
     made.notes.push_back("auto chose for target " + table.target + ", this file is for " + spec.target +
                          "; calibrate with --target " + spec.target);
+  const auto with_channels =
+      std::count_if(table.tensors.begin(), table.tensors.end(), [](const TensorRange& t) { return t.channels; });
+  if (with_channels > 0 && !spec.per_channel)
+    made.notes.push_back("the ranges hold the ends of channels of " + std::to_string(with_channels) +
+                         " tensors: an integer layer takes one scale for its input, so they were not used; "
+                         "--per-channel writes them as fake quantization");
   if (table.uncalibrated)
     made.notes.insert(made.notes.begin(), "UNCALIBRATED: the ranges come from noise; accuracy means nothing");
   if (!forced.empty()) made.notes.insert(made.notes.begin(), "forced: " + forced);

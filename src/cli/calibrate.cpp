@@ -82,7 +82,7 @@ Action add(CLI::App& sub) {
   sub.add_option("--auto-samples", f->auto_samples, "samples held out for auto, at most a quarter of all")
       ->capture_default_str()
       ->check(at_least(4));
-  sub.add_flag("--per-channel", f->per_channel, "the ends of each channel too");
+  sub.add_flag("--per-channel", f->per_channel, "the ends of each channel too, for 'quantize --per-channel'");
   sub.add_flag("--ref-compat", f->ref_compat,
                "the pytorch-quantization toolkit's histograms and searches, defects included");
   sub.add_option("--shapes", f->shapes, "input shapes, e.g. input:1x3x224x224");

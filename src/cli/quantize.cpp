@@ -12,6 +12,7 @@ struct Flags {
   std::string model, output_file, preprocess = "none", method;
   int64_t opset = 0;
   int threads = 1;
+  bool per_channel = false;
   std::vector<std::string> skip_passes;
   CalibrationFlags calibration;
   OutputFlags output;
@@ -30,6 +31,7 @@ Result<Ranges> ranges_for(const Model& model, const Flags& f) {
                      .progress = progress_bar("calibrating", f.output),
                      .auto_progress = progress_bar("auto: trials", f.output),
                      .target = f.calibration.target};
+  spec.per_channel = f.per_channel;
   spec.data.preprocess = f.preprocess;
   return calibrate(model, spec);
 }
@@ -43,7 +45,8 @@ int quantize_model(const Flags& f, bool method_given) {
   QuantizeSpec spec{.method = method_given ? f.calibration.method : "",
                     .target = f.calibration.target,
                     .keep_float = {f.calibration.keep_float.begin(), f.calibration.keep_float.end()},
-                    .force = f.calibration.force};
+                    .force = f.calibration.force,
+                    .per_channel = f.per_channel};
   const Result<Quantized> quantized = quantize(*model, *ranges, spec);
   if (!quantized) return fail(quantized.error());
   if (const Result<Done> saved = quantized->model.save(f.output_file, f.opset); !saved) return fail(saved.error());
@@ -65,6 +68,10 @@ Action add(CLI::App& sub) {
   f->calibration.data.limit = 512;
   f->calibration.add(sub);
   sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'")->capture_default_str();
+  sub.add_flag(
+      "--per-channel", f->per_channel,
+      "one scale a channel for inputs of convolutions, which then run in float (fake quantization); ranges from "
+      "'calibrate --per-channel'");
   sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)");
   sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")
       ->capture_default_str()

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "passes/weight_codes.h"
+
 namespace octet {
 namespace {
 
@@ -63,6 +65,21 @@ CodeParams choose_codes(const CodeRange& range, Target target) {
     return symmetric;
   const float zero_point = std::clamp(std::nearbyint(-range.lo / scale), 0.0f, 255.0f);
   return {scale, static_cast<int32_t>(zero_point), DType::u8};
+}
+
+ChannelParams channel_params(const ChannelRanges& ends, bool proven_never_negative) {
+  const bool is_unsigned =
+      proven_never_negative || std::all_of(ends.min.begin(), ends.min.end(), [](float lo) { return lo >= 0.0f; });
+  ChannelParams params{{}, is_unsigned ? DType::u8 : DType::s8};
+  for (size_t c = 0; c < ends.max.size(); ++c) {
+    const float amax = is_unsigned ? ends.max[c] : std::max(-ends.min[c], ends.max[c]);
+    const float kept = std::min(amax, 127.0f * k_largest_scale);
+    params.scale.push_back(amax >= k_dead_amax ? kept / (is_unsigned ? 255.0f : 127.0f) : 0.0f);
+  }
+  const float median = median_positive(params.scale);
+  for (float& scale : params.scale)
+    if (scale == 0.0f) scale = median;
+  return params;
 }
 
 std::vector<bool> never_negative(const Graph& graph) {

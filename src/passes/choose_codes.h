@@ -24,6 +24,14 @@ CodeRange merged(const CodeRange& a, const CodeRange& b);
 CodeParams choose_codes(const CodeRange& range, Target target);
 bool is_dead(const CodeRange& range);
 
+/// One scale a channel, zero point 0: u8 with hi/255 for a tensor that is never negative, else s8 with the channel's
+/// amax/127. A dead channel takes the median of the others.
+struct ChannelParams {
+  std::vector<float> scale;
+  DType dtype = DType::s8;
+};
+ChannelParams channel_params(const ChannelRanges& ends, bool proven_never_negative);
+
 /// By value: shown by the ops that make it to be never negative (Relu, Sigmoid, Clip from 0, and what moves, selects,
 /// averages, adds or multiplies such values).
 std::vector<bool> never_negative(const Graph& graph);

@@ -64,6 +64,7 @@ struct QuantizeOptions {
   CalibrationMethod method = CalibrationMethod::entropy;
   Target target = Target::octet;
   std::set<std::string> keep_float;  // node names
+  bool per_channel = false;          // one scale a channel for inputs of convolutions: fake quantization, octet only
 };
 /// What placement decided, one row per quantized op or op left float.
 struct PlacementRow {

@@ -1,6 +1,10 @@
 // Writes quantization into a clean float graph: placement.h decides where, choose_codes.h and weight_codes.h how, this
 // file inserts the nodes. Every value that becomes codes gets one QuantizeLinear and one DequantizeLinear; its integer
 // readers, and its float readers where the layer before ends in codes, read the latter.
+//
+// Per-channel activations (on request) are the toolkit's fake quantization: where convolutions alone read a value as
+// codes, its pair has one scale for each channel (axis 1). No integer layer takes such codes, because its sum runs over
+// the channels, so these convolutions run in float between the pairs.
 
 #include <algorithm>
 #include <cstdio>
@@ -34,11 +38,14 @@ class Quantizer {
   Result<QuantizeReport> run() {
     Result<std::vector<bool>> keep = keep_float();
     if (!keep) return keep.error();
-    const std::function<bool(ValueId)> has_range = [&](ValueId v) { return range_of(v) != nullptr; };
-    placement_ = place(editor_, has_range, *keep);
+    const std::function<bool(ValueId)> has_range = [&](ValueId v) { return range_of(v) && !is_absurd(v); };
     never_negative_ = never_negative(graph_);
+    do {
+      placement_ = place(editor_, has_range, *keep);
+      choose_params();
+    } while (leave_in_float(*keep));
+    if (options_.per_channel) choose_channels();
     report_nodes();
-    choose_params();
     const auto values = static_cast<ValueId>(graph_.values.size());
     for (ValueId v = 0; v < values; ++v)
       if (placement_.wanted[index(v)]) insert_pair(v);
@@ -77,18 +84,104 @@ class Quantizer {
     return at == ranges_.end() ? nullptr : &at->second->range(options_.method);
   }
 
+  /// So wide that its scale would lie above the largest (weight_codes.h): a mask of -1e20 or an overflow.
+  bool is_absurd(ValueId v) const {
+    const ChosenRange& r = *range_of(v);
+    return !(std::max({r.amax, -r.lo, r.hi}) <= 127.0f * k_largest_scale);
+  }
+
   void report_nodes() {
     for (size_t id = 0; id < graph_.nodes.size(); ++id) {
       const Node& node = graph_.nodes[id];
-      if (placement_.decision[id].empty()) continue;
-      report_.rows.push_back({label(graph_, node), std::string(node.op->name), placement_.decision[id]});
+      std::string decision = placement_.decision[id];
+      if (decision.empty()) continue;
+      const auto obstacle = obstacles_.find(static_cast<NodeId>(id));
+      if (obstacle != obstacles_.end()) decision = obstacle->second;
+      const bool fake = takes_channels(node);
+      if (fake) decision = "fake: one scale a channel of its input; runs in float";
+      report_.rows.push_back({label(graph_, node), std::string(node.op->name), decision});
       ++report_.total;
-      if (placement_.int8[id]) ++report_.quantized;
+      if (placement_.int8[id] && !fake) ++report_.quantized;
     }
+    for (ValueId v = 0; v < static_cast<ValueId>(graph_.values.size()); ++v)
+      if (range_of(v) && is_absurd(v))
+        report_.notes.push_back("'" + graph_.value(v).name + "': its range goes beyond 127 * 2^33; it stays float");
+  }
+
+  /// A convolution that reads an input with one scale a channel.
+  bool takes_channels(const Node& node) const { return is_op(node, "Conv") && channels_.contains(node.inputs[0]); }
+
+  /// Codes of all layers that are int8; those whose scales would not fit become float. Whether there were any.
+  bool leave_in_float(std::vector<bool>& keep) {
+    layers_.clear();
+    bool found = false;
+    for (NodeId id = 0; id < editor_.node_count(); ++id) {
+      const Node& node = editor_.node(id);
+      if (!placement_.int8[index(id)] || node.op->quant.role != QuantRole::weighted || !graph_.constant(node.inputs[1]))
+        continue;
+      WeightCodes codes =
+          quantize_weight(*graph_.constant(node.inputs[1]), biases_of(node), params_of(node.inputs[0]).scale);
+      const std::string obstacle = scale_obstacle(codes);
+      if (obstacle.empty()) {
+        layers_.emplace(id, std::move(codes));
+        continue;
+      }
+      obstacles_[id] = obstacle;
+      keep[index(id)] = found = true;
+    }
+    return found;
+  }
+
+  std::span<const float> biases_of(const Node& node) const {
+    if (input(node, 2) == k_absent) return {};
+    return graph_.constant(node.inputs[2])->as<float>();
+  }
+
+  void choose_channels() {
+    int64_t without = 0;
+    const auto values = static_cast<ValueId>(placement_.wanted.size());
+    std::map<ValueId, int> group_size;
+    for (ValueId v = 0; v < values; ++v)
+      if (placement_.wanted[index(v)]) ++group_size[placement_.group[index(v)]];
+    for (ValueId v = 0; v < values; ++v) {
+      if (!placement_.wanted[index(v)]) continue;
+      const std::optional<ChannelParams> params =
+          group_size[placement_.group[index(v)]] == 1 && only_convolutions_take(v) ? channel_params_of(v)
+                                                                                   : std::nullopt;
+      if (params) {
+        channels_.emplace(v, *params);
+      } else {
+        ++without;
+      }
+    }
+    report_.notes.push_back("per channel: " + std::to_string(channels_.size()) + " activations, " +
+                            std::to_string(without) +
+                            " keep one scale (not read by convolutions alone, or their ends are not in the table)");
+  }
+
+  bool only_convolutions_take(ValueId v) const {
+    const std::vector<NodeId>& readers = editor_.readers(v);
+    return std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
+      const Node& node = editor_.node(reader);
+      return placement_.takes[index(reader)].empty() || (is_op(node, "Conv") && node.inputs[0] == v);
+    });
+  }
+
+  std::optional<ChannelParams> channel_params_of(ValueId v) const {
+    const auto at = ranges_.find(graph_.value(v).name);
+    if (at == ranges_.end() || !at->second->channels || !graph_.value(v).shape) return std::nullopt;
+    const ChannelRanges& ends = *at->second->channels;
+    const auto axis = static_cast<size_t>(ends.axis);
+    if (ends.axis != 1 || graph_.value(v).shape->size() < 2 ||
+        extent(graph_.value(v), axis) != static_cast<int64_t>(ends.max.size()))
+      return std::nullopt;
+    return channel_params(ends, never_negative_[index(v)]);
   }
 
   /// One range for each group of values with one scale; a note where sharing makes a value's own step coarser.
   void choose_params() {
+    params_.clear();
+    report_.notes.clear();
     std::map<ValueId, std::vector<ValueId>> groups;
     for (size_t v = 0; v < placement_.wanted.size(); ++v)
       if (placement_.wanted[v]) groups[placement_.group[v]].push_back(static_cast<ValueId>(v));
@@ -149,13 +242,24 @@ class Quantizer {
   }
 
   void insert_pair(ValueId v) {
-    const CodeParams params = params_of(v);
+    CodeParams params = params_of(v);
     const std::string base = graph_.value(v).name;
+    const auto channels = channels_.find(v);
+    Tensor scales = scalar_f32(params.scale), zeros = zero_point(params);
+    Attributes along;
+    if (channels != channels_.end()) {
+      params.dtype = channels->second.dtype;
+      const auto n = static_cast<int64_t>(channels->second.scale.size());
+      scales = f32_tensor({n}, channels->second.scale);
+      const std::vector<uint8_t> codes(static_cast<size_t>(n), 0);
+      zeros = Tensor::from<uint8_t>(params.dtype, {n}, codes);
+      along["axis"] = int64_t{1};
+    }
     const NodeId maker = editor_.producer(v);
     // A network output is float anyway, so float readers may have it as it is.
     const bool ends_in_codes = maker >= 0 && placement_.int8[index(maker)] && !editor_.is_output(v);
-    const ValueId scale = editor_.add_constant(base + "_scale", scalar_f32(params.scale));
-    const ValueId zero = editor_.add_constant(base + "_zero_point", zero_point(params));
+    const ValueId scale = editor_.add_constant(base + "_scale", scales);
+    const ValueId zero = editor_.add_constant(base + "_zero_point", zeros);
     const ValueId q = editor_.add_value(base + "_quantized", params.dtype, graph_.value(v).shape);
     const ValueId d = editor_.add_value(base + "_dequantized", v);
     const std::vector<NodeId> readers = editor_.readers(v);
@@ -165,9 +269,9 @@ class Quantizer {
           editor_.set_input(reader, i, d);
     const NodeId anchor = maker + 1;
     editor_.insert_before(anchor,
-                          make_node("QuantizeLinear", node_name(base, "QuantizeLinear"), {v, scale, zero}, {q}));
-    editor_.insert_before(anchor,
-                          make_node("DequantizeLinear", node_name(base, "DequantizeLinear"), {q, scale, zero}, {d}));
+                          make_node("QuantizeLinear", node_name(base, "QuantizeLinear"), {v, scale, zero}, {q}, along));
+    editor_.insert_before(
+        anchor, make_node("DequantizeLinear", node_name(base, "DequantizeLinear"), {q, scale, zero}, {d}, along));
   }
 
   std::string node_name(const std::string& base, const std::string& op) const {
@@ -177,11 +281,9 @@ class Quantizer {
   void quantize_layer(NodeId id) {
     const Node node = editor_.node(id);
     const Node* dequantize = editor_.producer(node.inputs[0], "DequantizeLinear");
-    const float x_scale = *scalar_constant(graph_, dequantize->inputs[1]);
-    const Tensor weight = *graph_.constant(node.inputs[1]);
+    const std::optional<float> x_scale = scalar_constant(graph_, dequantize->inputs[1]);  // none: one a channel
     const Tensor bias = input(node, 2) == k_absent ? Tensor() : *graph_.constant(node.inputs[2]);
-    const std::span<const float> biases = bias.size() ? bias.as<float>() : std::span<const float>();
-    const WeightCodes codes = quantize_weight(weight, biases, x_scale);
+    const WeightCodes& codes = layers_.at(id);
     if (!codes.weak.empty())
       report_.notes.push_back(label(graph_, node) + ": " + std::to_string(codes.weak.size()) + " of " +
                               std::to_string(codes.scale.size()) + " channels are weak, the first is " +
@@ -192,7 +294,7 @@ class Quantizer {
     const ValueId scale = editor_.add_constant(base + "_scale", f32_tensor({channels}, codes.scale));
     const ValueId zero = editor_.add_constant(base + "_zero_point", Tensor::from<int8_t>(DType::s8, {channels}, zeros));
     insert_dequantized(id, 1, editor_.add_constant(base + "_quantized", codes.codes), {scale, zero});
-    if (bias.size()) quantize_layer_bias(id, quantize_bias(biases, x_scale, codes.scale));
+    if (bias.size() && x_scale) quantize_layer_bias(id, quantize_bias(bias.as<float>(), *x_scale, codes.scale));
   }
 
   void quantize_layer_bias(NodeId id, const BiasCodes& bias) {
@@ -226,7 +328,10 @@ class Quantizer {
   std::unordered_map<std::string, const TensorRange*> ranges_;  // only asked, never iterated
   Placement placement_;
   std::vector<bool> never_negative_;
-  std::map<ValueId, CodeParams> params_;  // by group
+  std::map<ValueId, CodeParams> params_;       // by group
+  std::map<ValueId, ChannelParams> channels_;  // by value, on request
+  std::map<NodeId, WeightCodes> layers_;
+  std::map<NodeId, std::string> obstacles_;  // why a layer is float that placement would have made int8
   QuantizeReport report_;
 };
 
@@ -237,6 +342,14 @@ Result<QuantizeReport> quantize(Graph& graph, const CalibrationTable& ranges, co
     if (is_any(node, {"QuantizeLinear", "DequantizeLinear"}))
       return Error{ErrorCode::bad_argument, "the graph is quantized already: '" + label(graph, node) + "' is a " +
                                                 std::string(node.op->name) + "; quantize the float model instead"};
+  if (options.per_channel && options.target == Target::tensorrt)
+    return Error{ErrorCode::bad_argument,
+                 "TensorRT takes one scale an activation: per-channel activations are for the target octet"};
+  if (options.per_channel && std::none_of(ranges.tensors.begin(), ranges.tensors.end(),
+                                          [](const TensorRange& row) { return row.channels.has_value(); }))
+    return Error{
+        ErrorCode::bad_argument,
+        "the ranges hold no ends of channels; calibrate with --per-channel (other programs' caches have none)"};
   return Quantizer(graph, ranges, options).run();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 namespace octet {
 namespace {
@@ -16,7 +17,8 @@ float abs_max(std::span<const float> channel) {
   return amax;
 }
 
-/// The median of the positive scales (the lower one of an even number), 1/127 without any.
+}  // namespace
+
 float median_positive(std::vector<float> scales) {
   std::erase_if(scales, [](float s) { return !(s > 0.0f); });
   if (scales.empty()) return 1.0f / 127.0f;
@@ -25,7 +27,16 @@ float median_positive(std::vector<float> scales) {
   return *middle;
 }
 
-}  // namespace
+std::string scale_obstacle(const WeightCodes& codes) {
+  for (size_t c = 0; c < codes.scale.size(); ++c) {
+    if (codes.scale[c] <= k_largest_scale) continue;
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g", double{codes.scale[c]});
+    return "float: output channel " + std::to_string(c) + " would need a weight scale of " + text +
+           ", the largest is 2^33";
+  }
+  return {};
+}
 
 WeightCodes quantize_weight(const Tensor& weight, std::span<const float> bias, float x_scale) {
   const std::span<const float> all = weight.as<float>();

@@ -202,6 +202,9 @@ std::optional<ChannelRanges> read_channels(Reader& reader, const Json& tensor, c
   channels.min = read_row(reader, *found, "min", where + " channels");
   channels.max = read_row(reader, *found, "max", where + " channels");
   if (channels.min.size() != channels.max.size()) reader.fail(where + " channels: 'min' and 'max' differ in length");
+  for (size_t c = 0; c < std::min(channels.min.size(), channels.max.size()); ++c)
+    if (channels.min[c] > channels.max[c])
+      reader.fail(where + " channels: 'min' is above 'max' for channel " + std::to_string(c));
   return channels;
 }
 

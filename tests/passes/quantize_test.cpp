@@ -239,5 +239,56 @@ TEST(QuantizeAndFuse, a_residual_block_becomes_integer_layers_only) {
   EXPECT_THAT(print(fused, {.elide_constants = true}), HasSubstr("r_quantized = QuantConv(c_quantized"));
 }
 
+// ---- per-channel activations, on request
+
+CalibrationTable with_channels(const Graph& graph) {
+  CalibrationTable table = full_table(graph);
+  for (TensorRange& row : table.tensors) row.channels = ChannelRanges{1, {-1.27f, -2.54f}, {0.5f, 1.0f}};
+  return table;
+}
+
+TEST(Quantize, per_channel_inputs_of_convolutions_have_a_scale_for_each_channel) {
+  const std::string text = "graph (x: f32[N,2,4,4]) -> (y) {" + k_w + "y = Conv(x, w, b) @conv }";
+  const CalibrationTable table = with_channels(parsed(text));
+  const Quantized q = quantized(text, &table, {.keep_float = {}, .per_channel = true});
+  EXPECT_EQ(shown(q.graph), shown(parsed(R"(graph (x: f32[N,2,4,4]) -> (y) {
+      const x_scale: f32[2] = {0.01, 0.02}; const x_zero_point: s8[2] = {0, 0}
+      const w_quantized: s8[2,2,1,1] = {127, 50, -127, 50}; const w_scale: f32[2] = {0.01, 0.02}; const w_zero_point: s8[2] = {0, 0}
+      const b: f32[2] = {0.1, -0.2}
+      x_quantized = QuantizeLinear(x, x_scale, x_zero_point, axis=1) @x_QuantizeLinear
+      x_dequantized = DequantizeLinear(x_quantized, x_scale, x_zero_point, axis=1) @x_DequantizeLinear
+      w_dequantized = DequantizeLinear(w_quantized, w_scale, w_zero_point, axis=0) @w_DequantizeLinear
+      y = Conv(x_dequantized, w_dequantized, b) @conv })")));
+  EXPECT_EQ(q.decision("conv"), "fake: one scale a channel of its input; runs in float");
+  EXPECT_EQ(q.report.quantized, 0) << "no integer layer";
+}
+TEST(Quantize, per_channel_leaves_alone_what_others_than_convolutions_read) {
+  const CalibrationTable table = with_channels(parsed(k_residual));
+  const Quantized q = quantized(k_residual, &table, {.keep_float = {}, .per_channel = true});
+  EXPECT_THAT(shown(q.graph), HasSubstr("const x_scale: f32[2]"));
+  EXPECT_THAT(shown(q.graph), HasSubstr("const c_scale: f32[] ")) << "the Add reads it too";
+  EXPECT_THAT(q.report.notes, ::testing::Contains(HasSubstr("per channel: 2 activations, 1 keep one scale")));
+}
+TEST(Quantize, per_channel_runs_as_the_same_graph_node_by_node) {
+  Quantized q;
+  const CalibrationTable table = with_channels(parsed(k_residual));
+  q = quantized(k_residual, &table, {.keep_float = {}, .per_channel = true});
+  Result<Done> bound = bind_shapes(q.graph, {.batch = 3, .shapes = {}});
+  ASSERT_TRUE(bound) << bound.error().message;
+  const Tensor x = random_tensor({3, 2, 4, 4}, 5, -2, 2);
+  const Tensor plain = evaluate(q.graph, {{"x", x}}).at("y");
+  const Tensor fused = evaluate(after_stage(Stage::fuse, q.graph), {{"x", x}}).at("y");
+  EXPECT_LT(relative_difference(fused, plain), 1e-5);
+}
+TEST(Quantize, per_channel_is_refused_where_it_cannot_be) {
+  Graph g = parsed(k_residual);
+  const CalibrationTable plain = full_table(g), channels = with_channels(g);
+  EXPECT_THAT(quantize(g, plain, {.keep_float = {}, .per_channel = true}).error().message,
+              HasSubstr("the ranges hold no ends of channels; calibrate with --per-channel"));
+  EXPECT_THAT(
+      quantize(g, channels, {.target = Target::tensorrt, .keep_float = {}, .per_channel = true}).error().message,
+      HasSubstr("TensorRT takes one scale an activation"));
+}
+
 }  // namespace
 }  // namespace octet

@@ -101,5 +101,16 @@ TEST(NeverNegative, follows_sums_products_and_moves) {
   for (const char* name : {"x", "f", "z"}) EXPECT_FALSE(flags[static_cast<size_t>(*graph.find_value(name))]) << name;
 }
 
+TEST(ChannelParams, a_dead_channel_takes_the_median_and_no_scale_is_odd) {
+  const ChannelParams s8 = channel_params({1, {-1.27f, 0, -3.81f, -1e-45f}, {0, 0, 2, 0}}, false);
+  EXPECT_EQ(s8.dtype, DType::s8);
+  EXPECT_EQ(s8.scale, (std::vector<float>{0.01f, 0.01f, 0.03f, 0.01f}));
+  const ChannelParams u8 = channel_params({1, {0, 0}, {2.55f, 3e38f}}, false);
+  EXPECT_EQ(u8.dtype, DType::u8);
+  EXPECT_EQ(u8.scale[0], 0.01f);
+  EXPECT_LE(u8.scale[1], k_largest_scale);
+  EXPECT_EQ(channel_params({1, {0}, {0}}, true).scale, (std::vector<float>{1.0f / 127}));
+}
+
 }  // namespace
 }  // namespace octet
