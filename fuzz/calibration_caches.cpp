@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "quant/cache_file.h"
+#include "quant/trt_histogram.h"
 
 namespace octet {
 namespace {
@@ -31,6 +32,12 @@ void check(const CalibrationTable& table) {
   require(again.has_value());
 }
 
+void check(const TrtHistogramCache& cache) {
+  const Result<TrtHistogramCache> again = parse_trt_histograms(to_bytes(cache));
+  require(again && again->histograms == cache.histograms);
+  for (const auto& [name, histogram] : cache.histograms) (void)histogram.quantile_threshold(0.99);
+}
+
 }  // namespace
 }  // namespace octet
 
@@ -41,6 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const OrtForm form : {OrtForm::text, OrtForm::json, OrtForm::flatbuffers})
     if (const Result<OrtTable> ort = parse_ort_table(bytes, form)) check(*ort);
   if (const Result<CalibrationTable> own = ranges_from_json(bytes)) check(*own);
+  if (const Result<TrtHistogramCache> histograms = parse_trt_histograms(bytes)) check(*histograms);
   (void)parse_cache(bytes);
   return 0;
 }

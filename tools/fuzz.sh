@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fuzzes the ONNX reader, and before it, for a sixth of the time each, the readers of calibration caches and of QuantDescriptors: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
+# Fuzzes the ONNX reader, and before it, for a sixth of the time each, the readers of calibration caches (TensorRT's, ONNX Runtime's, octet's
+# ranges, a legacy calibrator's histograms) and of QuantDescriptors: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
 # Builds the target with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
 # starts from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the
 # verifier.
@@ -29,6 +30,7 @@ printf 'TRT-8003-EntropyCalibration2\ninput: 3c010204\nRelu_1:0: 3f800000\n' > c
 printf '0 3ff0000000000000 3fefffeb074a771d\r\nx: 1\r\n' > cache_seeds/legacy
 printf 'data 2.64\nconv 1 6.0\n' > cache_seeds/ort_text
 printf '{"CLS": "TensorsData", "data": {"a": {"lowest": -1.0, "highest": 2.5}}}' > cache_seeds/ort_json
+printf 'octet histograms 1\n\001\0\0\0\0\0\0\0h\012\0\0\0\0\0\0\0' > cache_seeds/histograms
 printf '\014\0\0\0\010\0\014\0\004\0\010\0\010\0\0\0\004\0\0\0\0\0\0\0' > cache_seeds/ort_flatbuffers
 "$build/fuzz/octet_fuzz_calibration_caches" -max_total_time=$((seconds / 6 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
   -print_final_stats=1 caches cache_seeds

@@ -2,12 +2,14 @@
 // Calibrators with TensorRT's shape, so that existing classes port with few edits:
 //
 //   * nvinfer1:: becomes octet::, noexcept and the names stay;
-//   * getBatch() fills bindings with pointers to host memory (see memory() for device memory), so a cudaMemcpy to a
-//     device buffer becomes copy_to_binding(), or goes;
+//   * getBatch() fills bindings with pointers to host memory, or to device memory in a CUDA build of octet, as memory()
+//     says; a cudaMemcpy to the device buffer may stay, become copy_to_binding(), or go;
 //   * instead of config->setInt8Calibrator(&c): octet::calibrate(model, c).
 //
 // octet calls in TensorRT's order: getAlgorithm, getBatchSize, readCalibrationCache; a usable cache ends it, without a
-// batch and without a write. Else getBatch until it returns false, then writeCalibrationCache once. Pointers must stay
+// batch and without a write. Else getBatch until it returns false, then writeCalibrationCache once. For a legacy
+// calibrator readHistogramCache comes before the first batch; what was counted is taken from there, so that another
+// quantile needs no batch, else writeHistogramCache follows the last one. Pointers must stay
 // valid until the next call. Data is f32 and dense, getBatchSize() samples of the network's input shape; names come in
 // the network's order. Where the network's own batch is smaller, octet runs it several times, so no sample is lost
 // (TensorRT would read the first ones only). The ranges follow TensorRT's rules (docs/caches.md); `octet calibrate`
@@ -45,7 +47,8 @@ class IInt8Calibrator {
   virtual const void* readCalibrationCache(std::size_t& length) noexcept = 0;
   virtual void writeCalibrationCache(const void* ptr, std::size_t length) noexcept = 0;
   virtual CalibrationAlgoType getAlgorithm() noexcept = 0;
-  /// octet's own: where the pointers of getBatch lie. Device pointers are not read yet and are refused.
+  /// octet's own: where the pointers of getBatch lie. Device pointers need a build with CUDA; octet waits for the
+  /// device and copies.
   virtual CalibratorMemory memory() const noexcept { return CalibratorMemory::host; }
 };
 
@@ -70,6 +73,8 @@ class IInt8LegacyCalibrator : public IInt8Calibrator {
   CalibrationAlgoType getAlgorithm() noexcept override { return CalibrationAlgoType::kLEGACY_CALIBRATION; }
   virtual double getQuantile() const noexcept = 0;          // in (0, 1]
   virtual double getRegressionCutoff() const noexcept = 0;  // 1 = no regression, the only one that octet has
+  /// The histograms of an earlier run, in octet's own form (TensorRT's is not published); one of another model, or
+  /// damaged, is not used, with a warning. It is the application's matter to drop it when the data changes.
   virtual const void* readHistogramCache(std::size_t& length) noexcept = 0;
   virtual void writeHistogramCache(const void* ptr, std::size_t length) noexcept = 0;
 };
@@ -92,7 +97,7 @@ struct CalibratorOptions {
 
 /// Runs the calibrator over a float model. The ranges are symmetric (amax), as TensorRT's are, and serve quantize() for
 /// either target. notes says whether the cache was used, and warns below 100 samples.
-/// Errors: batch size below 1, no batch at all, a null binding, device pointers, a value that
+/// Errors: batch size below 1, no batch at all, a null binding, device pointers without CUDA, a value that
 /// is not finite (tensor and batch named), a regression cutoff other than 1, a cache that is broken.
 Result<Ranges> calibrate(const Model& model, IInt8Calibrator& calibrator, const CalibratorOptions& options = {});
 

@@ -1,5 +1,5 @@
 // The calibrator interface: TensorRT's order of calls around octet's float engine.
-#include "octet/calibrator.h"
+#include "api/calibrator_run.h"
 
 #include <algorithm>
 #include <cmath>
@@ -33,8 +33,9 @@ CalibrationMethod method_of(TrtAlgorithm algorithm) {
 
 class CalibratorRun {
  public:
-  CalibratorRun(const Model& model, IInt8Calibrator& calibrator, const CalibratorOptions& options)
-      : model_(model), calibrator_(calibrator), options_(options) {}
+  CalibratorRun(const Model& model, IInt8Calibrator& calibrator, const CalibratorOptions& options,
+                const DeviceCopies& copies)
+      : model_(model), calibrator_(calibrator), options_(options), copies_(copies) {}
 
   Result<Ranges> run() {
     algorithm_ = static_cast<TrtAlgorithm>(calibrator_.getAlgorithm());
@@ -42,13 +43,19 @@ class CalibratorRun {
     batch_size_ = calibrator_.getBatchSize();
     if (Result<Done> ok = check(); !ok) return ok.error();
     if (std::optional<Result<Ranges>> cached = from_cache()) return *std::move(cached);
-    if (Result<Done> built = build(); !built) return built.error();
-    if (Result<Done> done = collect(); !done) return done.error();
+    list_points();
+    if (!from_histogram_cache()) {
+      if (Result<Done> built = build(); !built) return built.error();
+      if (Result<Done> done = collect(); !done) return done.error();
+      to_histogram_cache();
+    }
     TrtCache cache = cache_of();
     const std::string bytes = to_text(cache);
     calibrator_.writeCalibrationCache(bytes.data(), bytes.size());
-    return ranges_of(cache, "calibrated " + std::to_string(samples_) + " samples in " + std::to_string(batches_) +
-                                " batches by " + std::string(trt_word(algorithm_)));
+    return ranges_of(cache, batches_ == 0
+                                ? "histogram cache used, no batch was asked for"
+                                : "calibrated " + std::to_string(samples_) + " samples in " + std::to_string(batches_) +
+                                      " batches by " + std::string(trt_word(algorithm_)));
   }
 
  private:
@@ -58,10 +65,6 @@ class CalibratorRun {
     if (batch_size_ < 1)
       return Error{ErrorCode::bad_argument,
                    "the calibrator's getBatchSize() is " + std::to_string(batch_size_) + ", expected at least 1"};
-    if (calibrator_.memory() == CalibratorMemory::device)
-      return Error{ErrorCode::device,
-                   "the calibrator gives device pointers, which octet does not read yet; "
-                   "give host pointers and let memory() say so"};
     if (legacy_ && legacy_->getRegressionCutoff() != 1.0)
       return Error{ErrorCode::unsupported, "the legacy calibrator's regression cutoff is " +
                                                std::to_string(legacy_->getRegressionCutoff()) +
@@ -91,6 +94,47 @@ class CalibratorRun {
     return ranges_of(*cache, "calibration cache used, no batch was asked for");
   }
 
+  void list_points() {
+    for (const std::string& point : calibration_points(model_.state().graph)) {
+      order_.push_back(point);
+      histograms_[point];
+    }
+  }
+
+  /// The legacy calibrator's second cache: what was counted, so that another quantile needs no batch.
+  bool from_histogram_cache() {
+    if (!legacy_) return false;
+    size_t length = 0;
+    const void* bytes = legacy_->readHistogramCache(length);
+    if (!bytes || length == 0) return false;
+    Result<TrtHistogramCache> cache = parse_trt_histograms({static_cast<const char*>(bytes), length});
+    if (!cache) {
+      notes_.push_back("warning: the calibrator's histogram cache was not used: " + cache.error().message);
+      return false;
+    }
+    if (cache->model_hash != model_.hash()) {
+      notes_.push_back("warning: the calibrator's histogram cache was not used: it was made for model " +
+                       cache->model_hash + ", this one is " + model_.hash());
+      return false;
+    }
+    for (const std::string& point : order_)
+      if (!cache->histograms.contains(point)) {
+        notes_.push_back("warning: the calibrator's histogram cache was not used: it lacks '" + point + "'");
+        return false;
+      }
+    for (const std::string& point : order_) histograms_[point] = cache->histograms.at(point);
+    samples_ = cache->samples;
+    return true;
+  }
+
+  void to_histogram_cache() {
+    if (!legacy_) return;
+    TrtHistogramCache cache{model_.hash(), samples_, {}};
+    for (const std::string& point : order_) cache.histograms.emplace(point, histograms_.at(point));
+    const std::string bytes = to_bytes(cache);
+    legacy_->writeHistogramCache(bytes.data(), bytes.size());
+  }
+
   Result<Done> build() {
     Result<Graph> graph = lower(model_.state().graph, {.batch = batch_size_, .shapes = {}}, model_.state().skip_passes);
     if (!graph) return within(model_.path(), graph.error());
@@ -102,10 +146,6 @@ class CalibratorRun {
     Result<Context> context = Context::make(engine_);
     if (!context) return context.error();
     context_.emplace(*std::move(context));
-    for (const std::string& point : calibration_points(model_.state().graph)) {
-      order_.push_back(point);
-      histograms_[point];
-    }
     return bind();
   }
 
@@ -168,8 +208,12 @@ class CalibratorRun {
     seen_.clear();
     for (size_t i = 0; i < bindings.size(); ++i) {
       const size_t bytes = static_cast<size_t>(*element_count(io_.inputs[i].dims)) * sizeof(float);
-      std::memcpy(buffers_[i].get(), static_cast<const std::byte*>(bindings[i]) + static_cast<size_t>(part) * bytes,
-                  bytes);
+      const std::byte* from = static_cast<const std::byte*>(bindings[i]) + static_cast<size_t>(part) * bytes;
+      if (calibrator_.memory() == CalibratorMemory::host) {
+        std::memcpy(buffers_[i].get(), from, bytes);
+      } else if (Result<Done> copied = copies_.to_host(buffers_[i].get(), from, bytes); !copied) {
+        return within("batch " + std::to_string(batches_) + ", the binding of '" + names_[i] + "'", copied.error());
+      }
       observe(names_[i], io_.inputs[i]);
     }
     RunHooks hooks;
@@ -247,6 +291,7 @@ class CalibratorRun {
   const Model& model_;
   IInt8Calibrator& calibrator_;
   const CalibratorOptions& options_;
+  const DeviceCopies copies_;
   TrtAlgorithm algorithm_ = TrtAlgorithm::entropy2;
   IInt8LegacyCalibrator* legacy_ = nullptr;
   int64_t batch_size_ = 1, run_batch_ = 1, batches_ = 0, samples_ = 0;
@@ -264,7 +309,7 @@ class CalibratorRun {
 }  // namespace
 
 bool copy_to_binding(void* binding, const void* host, std::size_t bytes, CalibratorMemory memory) {
-  if (memory == CalibratorMemory::device) return false;  // needs a build with CUDA
+  if (memory == CalibratorMemory::device) return device_copies().to_device(binding, host, bytes).has_value();
   std::memcpy(binding, host, bytes);
   return true;
 }
@@ -290,8 +335,13 @@ Result<std::vector<std::string>> picture_files(const std::string& folder) {
 }
 
 Result<Ranges> calibrate(const Model& model, IInt8Calibrator& calibrator, const CalibratorOptions& options) {
+  return calibrate_with(model, calibrator, options, device_copies());
+}
+
+Result<Ranges> calibrate_with(const Model& model, IInt8Calibrator& calibrator, const CalibratorOptions& options,
+                              const DeviceCopies& copies) {
   try {
-    return CalibratorRun(model, calibrator, options).run();
+    return CalibratorRun(model, calibrator, options, copies).run();
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::out_of_memory, "no memory for the calibrator's histograms"};
   }

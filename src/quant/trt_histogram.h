@@ -18,9 +18,14 @@
 // Source: S. Migacz, "8-bit inference with TensorRT", GTC 2017; measured on caches (scale * 127 * 2048 = 2048.5).
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace octet {
 
@@ -39,6 +44,12 @@ class TrtHistogram {
   double entropy_threshold() const;
   double quantile_threshold(double quantile) const;
 
+  /// Everything but an open first batch, little-endian: f32 max, f64 width, u64 count, u64 bins, u64 each bin.
+  std::string to_bytes() const;
+  /// Takes one from the front. Nothing: cut short, more bins than there can be, numbers that no batch leaves.
+  static std::optional<TrtHistogram> take(std::string_view& bytes);
+  bool operator==(const TrtHistogram&) const = default;
+
  private:
   void put(std::span<const float> values);
   void halve();
@@ -50,5 +61,17 @@ class TrtHistogram {
   uint64_t count_ = 0;
   std::vector<uint64_t> counts_;
 };
+
+/// What a legacy calibrator's histogram cache holds.
+struct TrtHistogramCache {
+  std::string model_hash;
+  int64_t samples = 0;
+  std::map<std::string, TrtHistogram> histograms;  // by tensor
+};
+/// "octet histograms 1\n", hash and u64 samples, then name and histogram for each tensor; texts with a u64 length in
+/// front.
+std::string to_bytes(const TrtHistogramCache& cache);
+/// Errors: another first line, cut short, damaged.
+Result<TrtHistogramCache> parse_trt_histograms(std::string_view bytes);
 
 }  // namespace octet

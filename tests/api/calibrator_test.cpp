@@ -1,5 +1,5 @@
 // The calibrator interface: TensorRT's order of calls, each class's rule against a count made here, caches, refusals.
-#include "octet/calibrator.h"
+#include "api/calibrator_run.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <random>
@@ -76,8 +77,15 @@ class Legacy : public Scripted<IInt8LegacyCalibrator> {
   Legacy(Script& script, double quantile, double cutoff) : Scripted(script), quantile_(quantile), cutoff_(cutoff) {}
   double getQuantile() const noexcept override { return quantile_; }
   double getRegressionCutoff() const noexcept override { return cutoff_; }
-  const void* readHistogramCache(std::size_t& length) noexcept override { return length = 0, nullptr; }
-  void writeHistogramCache(const void*, std::size_t) noexcept override {}
+  const void* readHistogramCache(std::size_t& length) noexcept override {
+    length = histograms.size();
+    return histograms.data();
+  }
+  void writeHistogramCache(const void* ptr, std::size_t length) noexcept override {
+    histograms_written.assign(static_cast<const char*>(ptr), length);
+  }
+
+  std::string histograms, histograms_written;
 
  private:
   double quantile_, cutoff_;
@@ -248,6 +256,108 @@ TEST_F(Calibrators, refuse_what_cannot_be_calibrated_and_say_why) {
   script_.batch_size = 0;
   EXPECT_THAT(error_of(calibrator), HasSubstr("getBatchSize() is 0, expected at least 1"));
   EXPECT_EQ(script_.written, "") << "no cache of a calibration that failed";
+}
+
+TEST_F(Calibrators, another_quantile_of_a_legacy_calibrator_needs_no_batch) {
+  Legacy first(script_, 0.9, 1.0);
+  ASSERT_TRUE(calibrate(*model_, first));
+  ASSERT_NE(first.histograms_written, "");
+  const double at_90 = amax_of_x();
+
+  Script again;
+  again.batch_size = script_.batch_size;
+  Legacy second(again, 0.999, 1.0);
+  second.histograms = first.histograms_written;
+  const Result<Ranges> ranges = calibrate(*model_, second);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  EXPECT_THAT(again.calls, ElementsAre("size", "read", "write"));
+  EXPECT_THAT(ranges->notes, Contains(HasSubstr("histogram cache used")));
+  EXPECT_EQ(second.histograms_written, "");
+
+  script_.at = 0;  // the same from the data
+  Legacy counted(script_, 0.999, 1.0);
+  ASSERT_TRUE(calibrate(*model_, counted));
+  EXPECT_EQ(again.written, script_.written);
+  EXPECT_GT(amax_of_x(), at_90);
+}
+
+TEST_F(Calibrators, a_histogram_cache_that_does_not_fit_is_not_used_and_told) {
+  Legacy damaged(script_, 0.9, 1.0);
+  damaged.histograms = "something else";
+  const Result<Ranges> ranges = calibrate(*model_, damaged);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  EXPECT_THAT(ranges->notes, Contains(HasSubstr("histogram cache was not used: the histogram cache is not one that")));
+  EXPECT_EQ(script_.at, 30u);
+  script_.at = 0;
+  model_ = load("1");
+  Legacy other(script_, 0.9, 1.0);
+  other.histograms = damaged.histograms_written;
+  const Result<Ranges> foreign = calibrate(*model_, other);
+  ASSERT_TRUE(foreign) << foreign.error().message;
+  EXPECT_THAT(foreign->notes, Contains(HasSubstr("it was made for model")));
+}
+
+// A device that this test is itself: its addresses are those of the host plus an offset, so that reading one without
+// the copy would crash.
+constexpr uintptr_t k_device_offset = uintptr_t{1} << 50;
+int device_reads = 0;
+
+Result<Done> fake_to_host(void* host, const void* device, size_t bytes) {
+  ++device_reads;
+  std::memcpy(host, reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(device) - k_device_offset), bytes);
+  return Done{};
+}
+Result<Done> fake_to_device(void*, const void*, size_t) { return Done{}; }
+
+class OnDevice : public Scripted<IInt8EntropyCalibrator2> {
+ public:
+  using Scripted::Scripted;
+  bool getBatch(void* bindings[], const char* names[], int32_t count) noexcept override {
+    if (!Scripted::getBatch(bindings, names, count)) return false;
+    bindings[0] = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(bindings[0]) + k_device_offset);
+    return true;
+  }
+};
+
+TEST_F(Calibrators, device_pointers_are_copied_and_give_what_host_pointers_give) {
+  Scripted<IInt8EntropyCalibrator2> on_host(script_);
+  ASSERT_TRUE(calibrate(*model_, on_host));
+  const std::string wanted = script_.written;
+  for (const char* batch : {"N", "1"}) {
+    model_ = load(batch);
+    script_.at = 0;
+    script_.written.clear();
+    script_.where = CalibratorMemory::device;
+    device_reads = 0;
+    OnDevice on_device(script_);
+    const Result<Ranges> ranges = calibrate_with(*model_, on_device, {}, {fake_to_host, fake_to_device});
+    ASSERT_TRUE(ranges) << ranges.error().message;
+    EXPECT_EQ(script_.written, wanted);
+    EXPECT_EQ(device_reads, *batch == 'N' ? 30 : 120) << "a copy for each run";
+  }
+}
+
+TEST_F(Calibrators, a_failed_copy_names_batch_and_input) {
+  script_.where = CalibratorMemory::device;
+  OnDevice on_device(script_);
+  const DeviceCopies failing = {[](void*, const void*, size_t) -> Result<Done> {
+                                  return Error{ErrorCode::device, "no such memory"};
+                                },
+                                fake_to_device};
+  const Result<Ranges> ranges = calibrate_with(*model_, on_device, {}, failing);
+  ASSERT_FALSE(ranges);
+  EXPECT_EQ(ranges.error().message, "batch 0, the binding of 'x': no such memory");
+}
+
+// Without CUDA both copies say so; with it host addresses are no device memory.
+TEST_F(Calibrators, the_builds_own_copies_refuse_what_is_no_device_memory) {
+  script_.where = CalibratorMemory::device;
+  Scripted<IInt8EntropyCalibrator2> calibrator(script_);
+  EXPECT_THAT(error_of(calibrator), HasSubstr("batch 0, the binding of 'x': "));
+  float x = 1, y = 0;
+  EXPECT_FALSE(copy_to_binding(&y, &x, sizeof x, CalibratorMemory::device));
+  EXPECT_TRUE(copy_to_binding(&y, &x, sizeof x));
+  EXPECT_EQ(y, 1.0f);
 }
 
 }  // namespace

@@ -114,5 +114,76 @@ TEST(TrtHistogram, waits_for_the_first_batch_that_says_something_and_keeps_its_m
   EXPECT_EQ(total, 103u);
 }
 
+TEST(TrtHistogram, zeros_before_the_first_batch_that_says_something_are_counted_but_not_kept) {
+  TrtHistogram h;
+  for (int i = 0; i < 3; ++i) {
+    h.collect(std::vector<float>(1000, 0.0f));
+    h.end_batch();
+  }
+  EXPECT_LT(h.to_bytes().size(), 100u);
+  h.collect(std::vector<float>{0.0f, 1.0f});
+  h.end_batch();
+  EXPECT_EQ(h.counts()[0], 3001u);
+  EXPECT_EQ(h.count(), 3002u);
+}
+
+TEST(TrtHistogram, thresholds_commute_with_powers_of_two) {
+  const std::vector<float> x = normal(5000, 3), more = normal(5000, 4, 1.5f);
+  const auto thresholds = [&](int exponent) {
+    TrtHistogram h;
+    for (const auto& batch : {x, more}) {
+      std::vector<float> scaled;
+      for (const float v : batch) scaled.push_back(std::ldexp(v, exponent));
+      h.collect(scaled);
+      h.end_batch();
+    }
+    return std::vector<double>{h.entropy_threshold(), h.quantile_threshold(0.99), double{h.max()}};
+  };
+  const std::vector<double> one = thresholds(0);
+  for (const int exponent : {-100, -7, 1, 30, 100}) {
+    const std::vector<double> scaled = thresholds(exponent);
+    for (size_t i = 0; i < one.size(); ++i) EXPECT_EQ(scaled[i], std::ldexp(one[i], exponent)) << exponent << " " << i;
+  }
+}
+
+TrtHistogramCache small_cache() {
+  TrtHistogramCache cache{"0123456789abcdef", 20, {}};
+  TrtHistogram h;
+  h.collect(normal(500, 9));
+  h.end_batch();
+  h.collect(normal(500, 10, 2));
+  h.end_batch();
+  cache.histograms = {{"conv: 1", h}, {"dead", TrtHistogram()}};
+  return cache;
+}
+
+TEST(TrtHistogramCache, comes_back_as_it_was_written) {
+  const TrtHistogramCache cache = small_cache();
+  const Result<TrtHistogramCache> read = parse_trt_histograms(to_bytes(cache));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->model_hash, cache.model_hash);
+  EXPECT_EQ(read->samples, 20);
+  EXPECT_EQ(read->histograms, cache.histograms);
+}
+
+TEST(TrtHistogramCache, survives_damage) {
+  const std::string bytes = to_bytes(small_cache());
+  EXPECT_FALSE(parse_trt_histograms("TRT-8003-EntropyCalibration2\n"));
+  const auto step = [](size_t n) { return n < 200 ? size_t{1} : size_t{97}; };
+  for (size_t n = 0; n < bytes.size(); n += step(n)) {
+    const Result<TrtHistogramCache> cut = parse_trt_histograms(std::string_view(bytes).substr(0, n));
+    EXPECT_TRUE(!cut || cut->histograms.size() < 2) << n << ": cut between two tensors at most";
+  }
+  for (size_t n = 0; n < bytes.size(); n += step(n)) {
+    for (const char c : {'\x00', '\x7f', '\xff'}) {
+      std::string wrong = bytes;
+      wrong[n] = c;
+      const Result<TrtHistogramCache> read = parse_trt_histograms(wrong);
+      if (!read) continue;
+      for (const auto& [name, h] : read->histograms) EXPECT_TRUE(std::isfinite(h.quantile_threshold(0.99))) << n;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octet
