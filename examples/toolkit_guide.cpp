@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "octet/export.h"
 #include "octet/model.h"
 #include "octet/quant.h"
 
@@ -233,6 +234,13 @@ void export_to_onnx(const char* model_file) {
   must(quantized.model.save(file, 13));
   check(must(Model::load(file)).is_quantized(), "the file that was written holds Q and DQ");
   std::filesystem::remove(file);
+  // Quantizers of one's own go into the file by the names of their tensors, as with
+  //   quant_nn.TensorQuantizer.use_fb_fake_quant = True; torch.onnx.export(model, dummy_input, "quant.onnx")
+  const TensorQuantizer input_quantizer = must(TensorQuantizer::make({.amax = scalar_f32(1)}));
+  const std::string input = model.inputs()[0].name;
+  const Model exported = must(export_quantizers(model, {{input, &input_quantizer}}, {.use_fb_fake_quant = true}));
+  check(exported.is_quantized() && exported.text(true).find(input + "_scale") != std::string::npos,
+        "the exported pair");
   std::printf("%lld of %lld layers written as Q/DQ, opset 13\n", static_cast<long long>(quantized.quantized),
               static_cast<long long>(quantized.total));
 }

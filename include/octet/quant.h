@@ -14,5 +14,6 @@
 #include "quant/formulas.h"
 #include "quant/functions.h"
 #include "quant/quantizer.h"
+#include "quant/quantizer_export.h"
 #include "quant/reduce_amax.h"
 #include "quant/weights.h"

@@ -26,7 +26,7 @@ Result<std::vector<float>> scales_of(const Tensor& scale, bool any) {
   return values;
 }
 
-Result<Done> check_codes(const CodeRange& codes) {
+Result<Done> check_codes(const IntegerCodes& codes) {
   constexpr int k_widest = 1 << 23;  // sums of codes and zero points stay exact in f32
   if (codes.min <= codes.zero_point && codes.zero_point <= codes.max && codes.min >= -k_widest && codes.max <= k_widest)
     return Done{};
@@ -36,7 +36,8 @@ Result<Done> check_codes(const CodeRange& codes) {
 
 }  // namespace
 
-Result<Tensor> torch_fake_quantize(const TensorView& x, const Tensor& scale, const CodeRange& codes, bool ref_compat) {
+Result<Tensor> torch_fake_quantize(const TensorView& x, const Tensor& scale, const IntegerCodes& codes,
+                                   bool ref_compat) {
   const Result<const QuantRows*> rows = chosen_quant_rows();
   if (!rows) return rows.error();
   if (Result<Done> checked = check_codes(codes); !checked) return checked.error();
@@ -60,7 +61,7 @@ Result<Tensor> torch_fake_quantize(const TensorView& x, const Tensor& scale, con
   return std::move(made->first);
 }
 
-Result<Tensor> onnx_quantize(const TensorView& x, const Tensor& scale, const CodeRange& codes) {
+Result<Tensor> onnx_quantize(const TensorView& x, const Tensor& scale, const IntegerCodes& codes) {
   const Result<const QuantRows*> rows = chosen_quant_rows();
   if (!rows) return rows.error();
   if (Result<Done> checked = check_codes(codes); !checked) return checked.error();

@@ -14,18 +14,18 @@
 
 namespace octet {
 
-struct CodeRange {
+struct IntegerCodes {
   int zero_point = 0;
   int min = -128, max = 127;
 };
 
 /// fake_quantize_per_tensor_affine and _per_channel_affine. A scale that is not a positive normal float is an error;
 /// ref_compat takes it (amax 0 gives scale 0 there, D39).
-Result<Tensor> torch_fake_quantize(const TensorView& x, const Tensor& scale, const CodeRange& codes = {},
+Result<Tensor> torch_fake_quantize(const TensorView& x, const Tensor& scale, const IntegerCodes& codes = {},
                                    bool ref_compat = false);
 
 /// Codes as s8 or u8, by the range: NaN gives the zero point (ONNX is silent).
-Result<Tensor> onnx_quantize(const TensorView& x, const Tensor& scale, const CodeRange& codes = {});
+Result<Tensor> onnx_quantize(const TensorView& x, const Tensor& scale, const IntegerCodes& codes = {});
 /// f32 values of s8 or u8 codes.
 Result<Tensor> onnx_dequantize(const Tensor& codes, const Tensor& scale, int zero_point = 0);
 
