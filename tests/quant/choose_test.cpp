@@ -90,6 +90,32 @@ TEST(Choose, gives_the_constant_for_a_constant_tensor) {
   }
 }
 
+TEST(Choose, commutes_with_powers_of_two) {
+  std::mt19937 random(12);
+  std::student_t_distribution<float> tails(3);
+  for (const char* kind : {"both sides", "never negative", "lopsided"}) {
+    std::vector<float> values(4000);
+    for (float& x : values) {
+      x = tails(random);
+      if (*kind == 'n') x = std::abs(x);
+      if (*kind == 'l') x = std::max(x, -0.1f);
+    }
+    const Histogram one = histogram_of(values);
+    for (const int exponent : {-110, -41, -3, 1, 17, 90}) {
+      std::vector<float> scaled;
+      for (const float x : values) scaled.push_back(std::ldexp(x, exponent));
+      const Histogram other = histogram_of(scaled);
+      for (const CalibrationMethod method : k_calibration_methods)
+        for (const double p : {99.0, 99.9, 99.999}) {
+          const ChosenRange a = choose(method, one, {p}), b = choose(method, other, {p});
+          EXPECT_EQ(b,
+                    (ChosenRange{std::ldexp(a.amax, exponent), std::ldexp(a.lo, exponent), std::ldexp(a.hi, exponent)}))
+              << kind << " " << name(method) << " " << p << " 2^" << exponent;
+        }
+    }
+  }
+}
+
 TEST(Choose, stays_within_what_was_seen) {
   std::mt19937 random(11);
   std::normal_distribution<float> normal(0.5f, 1.0f);
