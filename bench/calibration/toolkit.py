@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the toolkit's searches cost in Python, on the histograms that octet_search_bench wrote.
 
-usage: octet_search_bench histograms.json; toolkit.py histograms.json [TENSORS]
+usage: octet_search_bench histograms.json; toolkit.py histograms.json [TENSORS]      (all of them unless told)
 
 The three rules as the pytorch-quantization toolkit computes them (numpy only, one thread, interpreted loop over candidates with a search
 by np.digitize in each), on 2048 bins as it has them, 8 bits signed, start 128, stride 1. The network's forward and the collection of
@@ -69,12 +69,14 @@ def percentile(counts, edges):
 
 
 def main():
-    rows = list(histograms(sys.argv[1]))[:int(sys.argv[2]) if len(sys.argv) > 2 else 3]
+    rows = list(histograms(sys.argv[1]))
+    if len(sys.argv) > 2:
+        rows = rows[:int(sys.argv[2])]
     for name, rule in (("entropy", entropy), ("mse", mse), ("percentile", percentile)):
         start = time.perf_counter()
         for counts, edges in rows:
             rule(counts, edges)
-        print(f"toolkit's {name:<10} {1e3 * (time.perf_counter() - start) / len(rows):10.1f} ms a tensor, {len(rows)} tensors, {BINS} bins")
+        print(f"toolkit's {name:<10} {1e3 * (time.perf_counter() - start) / len(rows):10.3f} ms a tensor, {len(rows)} tensors, {BINS} bins")
 
 
 if __name__ == "__main__":

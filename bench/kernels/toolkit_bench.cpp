@@ -82,6 +82,16 @@ void run(int64_t n, int repeats) {
   const Tensor rows = *kept_amax(xm, {{0}}), columns = *kept_amax(xm, {{1}});
 
   copy_rate = report("memcpy", f32_bytes, repeats, [&] { std::memcpy(y.bytes.get(), x.bytes.get(), count * 4); });
+  report("plain sum of the words (stream probe, reads)", f32_bytes / 2, repeats, [&] {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i += 2) {
+      uint64_t word;
+      std::memcpy(&word, values + i, sizeof word);
+      sum += word;
+    }
+    volatile uint64_t kept = sum;
+    (void)kept;
+  });
   report("fake_tensor_quant f32, per tensor", f32_bytes, repeats,
          [&] { must(fake_tensor_quant_into(xv, amax, {}, yv)); });
   report("fake_tensor_quant f32, axis 0", f32_bytes, repeats, [&] { must(fake_tensor_quant_into(xm, rows, {}, ym)); });
