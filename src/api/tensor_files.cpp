@@ -197,6 +197,7 @@ Result<TensorReport> histogram_npy(const HistogramSpec& spec) {
   json["counts"] = whole;
   json["edges"] = edges;
   std::string text = std::to_string(counts.size()) + " bins, " + std::to_string(elements) + " elements";
+  if (counts.empty()) text += ": nothing but zeros was seen, which have no range";
   if (edges.size() > 1) {
     text += ", edges " + python_float(edges.front()) + " .. " + python_float(edges.back()) + ", width " +
             python_float(edges[1] - edges[0]);

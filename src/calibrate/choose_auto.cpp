@@ -41,7 +41,8 @@ class Search {
     if (static_cast<int64_t>(options_.held_out.size()) < k_fewest_held_out)
       return Error{ErrorCode::bad_argument, "auto needs at least " + std::to_string(k_fewest_held_out) +
                                                 " held-out samples, there are " +
-                                                std::to_string(options_.held_out.size()) + "; give more data"};
+                                                std::to_string(options_.held_out.size()) +
+                                                "; a quarter of the data is held out, so give 16 samples or more"};
     // Alternating, so that both halves see all of the data.
     for (size_t i = 0; i < options_.held_out.size(); ++i) (i % 2 ? check_ : judge_).push_back(options_.held_out[i]);
     report_.samples = static_cast<int64_t>(options_.held_out.size());

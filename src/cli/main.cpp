@@ -69,8 +69,11 @@ int run(int argc, char** argv) {
     const std::string first = argc > 1 ? argv[1] : "";
     const bool known =
         std::any_of(commands().begin(), commands().end(), [&](const Command* c) { return first == c->name; });
+    const auto is_second = [&](const CLI::App* sub) { return sub->get_name() == argv[2]; };
+    const bool deeper = known && argc > 2 && !app.get_subcommand(first)->get_subcommands(is_second).empty();
+    const std::string command = deeper ? first + " " + argv[2] : first;
     const std::string message = first.empty() ? "no command is given; octet --help lists them"
-                                : known       ? e.what() + ("; octet " + first + " --help shows the options")
+                                : known       ? e.what() + ("; octet " + command + " --help shows the options")
                                               : "'" + first + "' is no command; octet --help lists them";
     fail({ErrorCode::bad_argument, message});
     return 2;

@@ -35,7 +35,9 @@ void add_common(CLI::App& sub, Flags& f) {
       ->capture_default_str()
       ->check(bits_word());
   sub.add_flag("--unsigned", f.is_unsigned, "codes from 0 on");
-  sub.add_option("--axis", f.axis, "axes that keep their own amax (negative: from the end)");
+  sub.add_option("--axis", f.axis, "an axis that keeps its own amax (negative: from the end); several: --axis 0,1")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   sub.add_flag("--ref-compat", f.ref_compat,
                "the pytorch-quantization toolkit's numbers to the last bit, defects included");
   sub.add_flag("--json", f.output.json, "one JSON object on stdout");

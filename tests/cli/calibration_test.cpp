@@ -305,6 +305,101 @@ TEST(Cache, that_does_not_fit_is_refused_with_the_reason_unless_forced) {
   EXPECT_THAT(damaged.err, HasSubstr("not a calibration cache; octet reads TensorRT's"));
 }
 
+TEST(Cache, convert_keeps_the_header_unless_told_otherwise) {
+  const std::string from = scratch() + "/header.cache", to = scratch() + "/header.out";
+  for (const char* header : {"TRT-7203-MinMaxCalibration", "TRT-100300-EntropyCalibration2",
+                             "TRT-8XXX-EntropyCalibration", "0 3ff0000000000000 3fefffeb074a771d", "1"}) {
+    write(from, std::string(header) + "\ninput: 3c010204\na b:0: 3f800000\n");
+    ASSERT_EQ(octet("cache convert " + from + " --to tensorrt -o " + to).status, 0) << header;
+    EXPECT_EQ(read(to), read(from)) << header;
+  }
+  // From a header without a version to one that has it.
+  ASSERT_EQ(octet("cache convert " + from + " --to tensorrt --algorithm entropy2 -o " + to).status, 0);
+  EXPECT_THAT(read(to), testing::StartsWith("TRT-100300-EntropyCalibration2\n"));
+  ASSERT_EQ(octet("cache convert " + from + " --to tensorrt --cache-version 8601 -o " + to).status, 0);
+  EXPECT_THAT(read(to), testing::StartsWith("TRT-8601-EntropyCalibration\n"));
+  write(from, "data 2.54\ndead 0.0\ntiny 1e-43\n");
+  const Ran text = octet("cache convert " + from + " --to tensorrt -o " + to);
+  ASSERT_EQ(text.status, 0) << text.err;
+  EXPECT_EQ(read(to), "TRT-100300-EntropyCalibration2\ndata: 3ca3d70a\n");
+  EXPECT_THAT(text.err, HasSubstr("2 ranges that are zero, subnormal, infinite or absurd were left out"));
+}
+
+TEST(Cache, of_another_model_is_not_converted_unless_forced_which_is_recorded) {
+  // The same network with one weight changed.
+  std::string bytes = read(k_model);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  const std::string other = scratch() + "/other.onnx", own = scratch() + "/fit.json", to = scratch() + "/fit.out";
+  write(other, bytes);
+  ASSERT_EQ(calibrate("shapes-train:20", "--quiet", "fit.json").status, 0);
+  for (const char* form : {"octet", "tensorrt", "onnxruntime-json"}) {
+    const std::string line = "cache convert " + own + " --to " + form + " -o " + to + " --model ";
+    EXPECT_EQ(octet(line + k_model).status, 0) << form;
+    std::filesystem::remove(to);
+    const Ran refused = octet(line + other);
+    EXPECT_EQ(refused.status, 1) << form;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("the cache does not fit " + other + ": the ranges were made for model "),
+                                   HasSubstr("--force takes it all the same and is recorded")))
+        << form;
+    EXPECT_FALSE(std::filesystem::exists(to)) << form;
+    const Ran forced = octet(line + other + " --force");
+    EXPECT_EQ(forced.status, 0) << form << forced.err;
+    EXPECT_THAT(forced.err, HasSubstr("taken by force, though the ranges were made for model")) << form;
+    if (std::string(form) != "octet") continue;
+    EXPECT_THAT(read(to), HasSubstr("\"forced\": \"the ranges were made for model "));
+  }
+}
+
+TEST(Cache, convert_says_what_it_did_as_json) {
+  const std::string from = scratch() + "/json.cache", to = scratch() + "/json.out";
+  write(from, "TRT-8003-EntropyCalibration2\ninput: 3c010204\n");
+  const Ran ran = octet("cache convert " + from + " --to onnxruntime-json --json -o " + to);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(testing::StartsWith("{"), HasSubstr("\"output\": \"" + to + "\""),
+                             HasSubstr("\"format\": \"onnxruntime-json\"")));
+}
+
+TEST(Tensor, an_axis_takes_one_value_so_that_a_file_may_follow) {
+  write(scratch() + "/axis.npy", npy("2, 3", {1, -2, 3, -4, 5, -6.5f}));
+  const Ran one = octet("tensor quantize --axis 0 " + scratch() + "/axis.npy");
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("amax [3.0000, 6.5000](2)"));
+  const Ran both = octet("tensor quantize " + scratch() + "/axis.npy --axis 0,1 --json");
+  ASSERT_EQ(both.status, 0) << both.err;
+  const Ran wrong = octet("tensor quantize");
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("octet tensor quantize --help shows the options"));
+}
+
+TEST(Cache, says_what_the_other_format_cannot_hold) {
+  ASSERT_EQ(calibrate("shapes-train:20", "--quiet --per-channel", "wide.json").status, 0);
+  const Ran ran = octet("cache convert " + scratch() + "/wide.json --to tensorrt -o " + scratch() + "/wide.cache");
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.err, HasSubstr("were left out: this format holds one range a tensor"));
+}
+
+TEST(Calibration, per_channel_ranges_are_used_on_request_and_never_dropped_in_silence) {
+  ASSERT_EQ(calibrate("shapes-train:50", "--per-channel --quiet", "pc.json").status, 0);
+  const std::string line = "quantize " + k_model + " --ranges " + scratch() + "/pc.json -o " + scratch() + "/pc.onnx ";
+  const Ran plain = octet(line);
+  ASSERT_EQ(plain.status, 0) << plain.err;
+  EXPECT_THAT(plain.err, HasSubstr("so they were not used; --per-channel writes them as fake quantization"));
+  const Ran fake = octet(line + "--per-channel --verbose");
+  ASSERT_EQ(fake.status, 0) << fake.err;
+  EXPECT_THAT(fake.out, HasSubstr("fake: one scale a channel of its input; runs in float"));
+  EXPECT_THAT(fake.err, Not(HasSubstr("were not used")));
+  const Ran evaluated =
+      octet("eval " + scratch() + "/pc.onnx --data shapes:200 --preprocess rgb,norm=half --json --quiet");
+  ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.out, HasSubstr("\"images\": 200"));
+  EXPECT_THAT(octet(line + "--per-channel --target tensorrt").err, HasSubstr("TensorRT takes one scale an activation"));
+  ASSERT_EQ(calibrate("shapes-train:20", "--quiet", "no_pc.json").status, 0);
+  EXPECT_THAT(
+      octet("quantize " + k_model + " --ranges " + scratch() + "/no_pc.json --per-channel -o " + scratch() + "/x.onnx")
+          .err,
+      HasSubstr("the ranges hold no ends of channels; calibrate with --per-channel"));
+}
+
 TEST(ImageCalibrator, reuses_its_cache_file_on_the_second_run) {
   const std::string folder = scratch() + "/pictures", cache = scratch() + "/calibration.cache";
   std::filesystem::create_directories(folder);
