@@ -97,8 +97,10 @@ class Quantizer {
       if (decision.empty()) continue;
       const auto obstacle = obstacles_.find(static_cast<NodeId>(id));
       if (obstacle != obstacles_.end()) decision = obstacle->second;
-      const bool fake = takes_channels(node);
-      if (fake) decision = "fake: one scale a channel of its input; runs in float";
+      const bool fake = is_fake(static_cast<NodeId>(id));
+      if (fake)
+        decision = takes_channels(node) ? "fake: one scale a channel of its input; runs in float"
+                                        : "float, as the layer before it";
       report_.rows.push_back({label(graph_, node), std::string(node.op->name), decision});
       ++report_.total;
       if (placement_.int8[id] && !fake) ++report_.quantized;
@@ -110,6 +112,18 @@ class Quantizer {
 
   /// A convolution that reads an input with one scale a channel.
   bool takes_channels(const Node& node) const { return is_op(node, "Conv") && channels_.contains(node.inputs[0]); }
+
+  /// Such a convolution, or what placement would have fused into it.
+  bool is_fake(NodeId id) const {
+    const Node& node = editor_.node(id);
+    if (takes_channels(node)) return true;
+    const std::string decision = placement_.decision[index(id)] + " ";
+    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) {
+      const NodeId host = v == k_absent ? -1 : editor_.producer(v);
+      return host >= 0 && decision.starts_with("fused into " + label(graph_, editor_.node(host)) + " ") &&
+             is_fake(host);
+    });
+  }
 
   /// Codes of all layers that are int8; those whose scales would not fit become float. Whether there were any.
   bool leave_in_float(std::vector<bool>& keep) {

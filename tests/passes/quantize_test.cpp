@@ -267,6 +267,8 @@ TEST(Quantize, per_channel_leaves_alone_what_others_than_convolutions_read) {
   const Quantized q = quantized(k_residual, &table, {.keep_float = {}, .per_channel = true});
   EXPECT_THAT(shown(q.graph), HasSubstr("const x_scale: f32[2]"));
   EXPECT_THAT(shown(q.graph), HasSubstr("const c_scale: f32[] ")) << "the Add reads it too";
+  EXPECT_EQ(q.decision("conv2"), "int8");
+  EXPECT_EQ(q.decision("act"), "fused into add") << "conv2 carries them both";
   EXPECT_THAT(q.report.notes, ::testing::Contains(HasSubstr("per channel: 2 activations, 1 keep one scale")));
 }
 TEST(Quantize, per_channel_runs_as_the_same_graph_node_by_node) {
