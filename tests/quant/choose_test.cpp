@@ -101,17 +101,19 @@ TEST(Choose, commutes_with_powers_of_two) {
       if (*kind == 'l') x = std::max(x, -0.1f);
     }
     const Histogram one = histogram_of(values);
-    for (const int exponent : {-110, -41, -3, 1, 17, 90}) {
+    for (const int exponent : {-110, -3, 1, 90}) {
       std::vector<float> scaled;
       for (const float x : values) scaled.push_back(std::ldexp(x, exponent));
       const Histogram other = histogram_of(scaled);
-      for (const CalibrationMethod method : k_calibration_methods)
-        for (const double p : {99.0, 99.9, 99.999}) {
+      for (const CalibrationMethod method : k_calibration_methods) {
+        const bool is_percentile = method == CalibrationMethod::percentile;
+        for (const double p : is_percentile ? std::vector<double>{99, 99.9, 99.999} : std::vector<double>{99.99}) {
           const ChosenRange a = choose(method, one, {p}), b = choose(method, other, {p});
-          EXPECT_EQ(b,
-                    (ChosenRange{std::ldexp(a.amax, exponent), std::ldexp(a.lo, exponent), std::ldexp(a.hi, exponent)}))
-              << kind << " " << name(method) << " " << p << " 2^" << exponent;
+          const ChosenRange wanted = {std::ldexp(a.amax, exponent), std::ldexp(a.lo, exponent),
+                                      std::ldexp(a.hi, exponent)};
+          EXPECT_EQ(b, wanted) << kind << " " << name(method) << " " << p << " 2^" << exponent;
         }
+      }
     }
   }
 }
