@@ -51,7 +51,8 @@ Result<TrtCache> parse_trt_cache(std::string_view text);
 /// The file; of a parsed one the same bytes, but for what notes lists and for digits that were not canonical.
 std::string to_text(const TrtCache& cache);
 
-/// False for zero, subnormal, infinite or above 1e30: the tensor has no range. Such lines occur in working caches (log-softmax).
+/// False for zero, subnormal, infinite or above 1e30: the tensor has no range. Such lines occur in working caches
+/// (log-softmax).
 bool is_usable_scale(float scale);
 
 }  // namespace octet
