@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -67,6 +68,19 @@ TEST(Cli, each_command_has_help_with_an_example) {
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, HasSubstr("Example:\n  octet " + command)) << command;
   }
+}
+
+TEST(Cli, training_without_its_program_says_how_to_get_it) {
+  const std::string alone = scratch() + "/octet_alone";
+  std::filesystem::copy_file(OCTET_PROGRAM, alone, std::filesystem::copy_options::overwrite_existing);
+  for (const char* command : {"finetune", "train"}) {
+    const std::string line = "PATH=" + scratch() + " " + alone + " " + command + " x 2>" + scratch() + "/alone_err";
+    EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1);
+    EXPECT_THAT(read(scratch() + "/alone_err"),
+                HasSubstr("octet " + std::string(command) + " needs the program octet-train"));
+    EXPECT_THAT(read(scratch() + "/alone_err"), HasSubstr("tools/setup.sh train"));
+  }
+  std::filesystem::remove(alone);
 }
 
 TEST(Cli, bad_usage_ends_with_2_and_says_so_on_stderr) {

@@ -1,0 +1,102 @@
+// octet finetune and octet train as a user runs them: a network of its own for each step, killed and resumed.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "octet/model.h"
+
+namespace {
+
+using testing::HasSubstr;
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class Program : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "octet_train_program_" + std::to_string(::getpid());
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string file(const std::string& name) const { return folder_ + "/" + name; }
+
+  pid_t start(const std::string& arguments) const {
+    std::vector<std::string> words = {OCTET_PROGRAM};
+    std::istringstream in(arguments);
+    for (std::string word; in >> word;) words.push_back(word);
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int err = ::open(file("stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      const int out = ::open(file("stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      ::dup2(err, 2);
+      ::dup2(out, 1);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    return child;
+  }
+  static int ended(pid_t child) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  int run(const std::string& arguments) const { return ended(start(arguments)); }
+
+  std::string folder_;
+};
+
+const std::string k_finetune = std::string("finetune ") + OCTET_DEMO_MODEL +
+                               " --data shapes-train:400 --preprocess rgb,norm=half --calib-limit 64 --weight-bits 3 "
+                               "--lsq --lr 0.02 --batch 32 --threads 1 --quiet ";
+
+TEST_F(Program, a_run_that_was_killed_and_resumed_writes_the_same_file) {
+  ASSERT_EQ(run(k_finetune + "--epochs 3 -o " + file("whole.onnx")), 0) << read(file("stderr"));
+  const pid_t child = start(k_finetune + "--epochs 3 -o " + file("parts.onnx"));
+  for (int i = 0; i < 600 && !std::filesystem::exists(file("parts.onnx.checkpoint")); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  ::kill(child, SIGKILL);
+  ended(child);
+  ASSERT_TRUE(std::filesystem::exists(file("parts.onnx.checkpoint")));
+  ASSERT_EQ(run(k_finetune + "--epochs 3 --resume -o " + file("parts.onnx")), 0) << read(file("stderr"));
+  EXPECT_TRUE(read(file("whole.onnx")) == read(file("parts.onnx")));
+  EXPECT_TRUE(octet::Model::load(file("parts.onnx")));
+  EXPECT_EQ(run(k_finetune + "--epochs 4 --resume -o " + file("parts.onnx")), 1);
+  EXPECT_THAT(read(file("stderr")), HasSubstr("the run was started with other options or data"));
+}
+
+TEST_F(Program, trains_a_new_network_whose_file_every_command_takes) {
+  ASSERT_EQ(run("train resnet20 --data shapes-train:96 --preprocess rgb,norm=half --epochs 1 --batch 32 --threads 1 "
+                "--json -o " +
+                file("new.onnx")),
+            0)
+      << read(file("stderr"));
+  EXPECT_THAT(read(file("stdout")), HasSubstr("\"held_out_accuracy\""));
+  EXPECT_EQ(run("inspect " + file("new.onnx")), 0) << read(file("stderr"));
+}
+
+TEST_F(Program, bad_usage_ends_with_2_and_bad_input_with_1) {
+  EXPECT_EQ(run("finetune m.onnx"), 2);
+  EXPECT_EQ(run("finetune " + file("none.onnx") + " --data shapes-train:10 -o " + file("o.onnx")), 1);
+  EXPECT_THAT(read(file("stderr")), HasSubstr("none.onnx"));
+  EXPECT_EQ(run("train vgg --data shapes-train:10 -o " + file("o.onnx")), 1);
+  EXPECT_THAT(read(file("stderr")), HasSubstr("'vgg' cannot be trained"));
+}
+
+}  // namespace
