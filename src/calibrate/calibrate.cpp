@@ -131,6 +131,9 @@ class Calibration {
     }
     RunHooks hooks;
     hooks.tap = [this](std::string_view value, const TensorView& view) { collector_.observe(value, view); };
+    hooks.part_tap = [this](std::string_view value, const TensorView& view, int64_t first, int64_t images) {
+      collector_.observe(value, view, first, images);
+    };
     if (Result<Done> done = feed_->run(*context_, hooks); !done) return done;
     if (collector_.non_finite()) return not_finite(batch);
     for (int64_t slot = 0; slot < real; ++slot)

@@ -68,24 +68,27 @@ void Collector::begin_run(int64_t batch, int64_t real, bool late) {
   real_ = real;
   late_ = late;
   non_finite_.reset();
-  for (Point& point : points_) point.seen = false;
+  for (Point& point : points_) point.seen = 0;
 }
 
-void Collector::observe(std::string_view value, const TensorView& view) {
+void Collector::observe(std::string_view value, const TensorView& view, int64_t first, int64_t images) {
   const auto at = index_.find(std::string(value));
   if (at == index_.end() || view.dtype != DType::f32) return;
   Point& point = points_[at->second];
-  if (point.seen) return;
-  point.seen = true;
+  if (point.seen != first) return;
+  const int64_t in_view = images > 0 ? images : batch_;
+  point.seen += in_view;
   // How much of dimension 0 belongs to one sample; a tensor that does not carry the batch there is taken whole.
   const int64_t rows = view.dims.empty() ? 1 : view.dims[0];
-  const bool carries_batch = rows % batch_ == 0;
-  const int64_t each = carries_batch ? rows / batch_ : rows, samples = carries_batch ? real_ : 1;
+  const bool carries_batch = rows % in_view == 0;
+  const int64_t each = carries_batch ? rows / in_view : rows;
+  const int64_t samples = carries_batch ? std::clamp<int64_t>(real_ - first, 0, in_view) : 1;
+  if (samples == 0) return;  // a turn of nothing but padding
   Histogram& histogram = late_ ? point.late : point.early;
   const uint64_t before = histogram.non_finite();
   collect_view(histogram, view, 0, each * samples, kernel_);
   if (histogram.non_finite() != before) {
-    if (!non_finite_) find_non_finite(at->second, view, each, samples);
+    if (!non_finite_) find_non_finite(at->second, view, each, samples, first);
     return;
   }
   mark_channels(point, view, each * samples);
@@ -109,12 +112,12 @@ void Collector::mark_channels(Point& point, const TensorView& view, int64_t end)
     if (!point.alive[c]) point.alive[c] = channel_lives(view, 0, end, static_cast<int64_t>(c));
 }
 
-void Collector::find_non_finite(size_t index, const TensorView& view, int64_t each, int64_t samples) {
+void Collector::find_non_finite(size_t index, const TensorView& view, int64_t each, int64_t samples, int64_t first) {
   for (int64_t slot = 0; slot < samples; ++slot) {
     Histogram probe;
     collect_view(probe, view, slot * each, (slot + 1) * each);
     if (probe.non_finite() == 0) continue;
-    non_finite_ = NonFinite{index, slot, probe.non_finite()};
+    non_finite_ = NonFinite{index, first + slot, probe.non_finite()};
     return;
   }
 }

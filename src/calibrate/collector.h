@@ -22,7 +22,7 @@ struct Point {
   Histogram early, late;
   std::vector<uint8_t> alive;             // by channel, where the tensor has channels
   std::optional<ChannelRanges> channels;  // where asked for
-  bool seen = false;                      // in the run at hand
+  int64_t seen = 0;                       // images of the run at hand
 
   uint64_t count() const { return early.count() + late.count(); }
   Histogram all() const;
@@ -49,8 +49,9 @@ class Collector {
   std::vector<Point>& points() { return points_; }
   /// Before each run: the engine's batch, how many of it are real, and whether they belong to the last fifth.
   void begin_run(int64_t batch, int64_t real, bool late);
-  /// A value's view; names that are no points, other dtypes and further views of one run are passed over.
-  void observe(std::string_view value, const TensorView& view);
+  /// A value's view; names that are no points, other dtypes and further views of one run are passed over. images > 0:
+  /// the view holds the images [first, first + images) of the batch alone; parts come in order.
+  void observe(std::string_view value, const TensorView& view, int64_t first = 0, int64_t images = 0);
   /// The first non-finite value of this run.
   const std::optional<NonFinite>& non_finite() const { return non_finite_; }
 
@@ -63,7 +64,7 @@ class Collector {
 
  private:
   void mark_channels(Point& point, const TensorView& view, int64_t end) const;
-  void find_non_finite(size_t index, const TensorView& view, int64_t each, int64_t samples);
+  void find_non_finite(size_t index, const TensorView& view, int64_t each, int64_t samples, int64_t first);
 
   std::vector<Point> points_;
   std::unordered_map<std::string, size_t> index_;

@@ -55,6 +55,9 @@ struct RunHooks {
   /// Called with every f32 value that a step makes, after that step (logical NCHW dims, real strides). Empty = no taps,
   /// no cost.
   std::function<void(std::string_view value, const TensorView& view)> tap;
+  /// With tap: a back end that runs a batch in turns may give the images [first, first + images) of a value here, as
+  /// each turn makes them, instead of gathering them for tap.
+  std::function<void(std::string_view value, const TensorView& view, int64_t first, int64_t images)> part_tap = {};
   /// Called with every value that a step makes, codes too, after that step. Codes come as the back end stores them:
   /// code = stored - offset, where an s8 value may be u8 bytes with offset 128. Empty = no cost.
   std::function<void(std::string_view value, const TensorView& view, int offset)> value_tap = {};

@@ -1,6 +1,7 @@
 // Layers that run for a part of the batch at a time give the reference's bytes, and taps see whole batches.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <map>
 
@@ -81,6 +82,47 @@ TEST(SubBatch, shows_taps_whole_batches_in_the_order_of_the_steps) {
   EXPECT_EQ(whole.order, cut.order);
   ASSERT_GE(whole.values.size(), 7u);
   for (const auto& [value, elements] : whole.values) EXPECT_EQ(elements, cut.values.at(value)) << value;
+}
+
+TEST(SubBatch, gives_a_part_tap_each_image_once_in_order) {
+  const Graph graph = graph_with_constants(k_network, k_constants, 5);
+  const std::vector<Tensor> inputs = random_inputs(graph, 5);
+  struct Seen {
+    int64_t images = 0;
+    double sum = 0;
+  };
+  const auto run_with = [&](size_t l2, int64_t& parts) {
+    std::map<std::string, Seen> seen;
+    const auto add = [](Seen& s, const TensorView& view, int64_t images) {
+      s.images += images;
+      for (int64_t i = 0; i < *element_count(view.dims); ++i) {
+        int64_t rest = i, at = 0;
+        for (size_t axis = view.dims.size(); axis-- > 0; rest /= view.dims[axis])
+          at += rest % view.dims[axis] * view.strides[axis];
+        s.sum += std::round(static_cast<double>(reinterpret_cast<const float*>(view.data)[at]) * 1024);
+      }
+    };
+    RunHooks hooks;
+    hooks.tap = [&](std::string_view value, const TensorView& view) { add(seen[std::string(value)], view, 6); };
+    hooks.part_tap = [&](std::string_view value, const TensorView& view, int64_t first, int64_t images) {
+      Seen& s = seen[std::string(value)];
+      EXPECT_EQ(first, s.images) << value;
+      EXPECT_EQ(view.dims[0], images) << value;
+      add(s, view, images);
+      ++parts;
+    };
+    run_graph(graph, cpu::make_backend({.isa = available_isas().back(), .l2_bytes = l2}), inputs, hooks);
+    return seen;
+  };
+  int64_t no_parts = 0, parts = 0;
+  const std::map<std::string, Seen> whole = run_with(size_t{1} << 30, no_parts), cut = run_with(110000, parts);
+  EXPECT_EQ(no_parts, 0);
+  ASSERT_EQ(cut.size(), whole.size());
+  for (const auto& [value, seen] : whole) {
+    EXPECT_EQ(cut.at(value).images, 6) << value;
+    EXPECT_EQ(cut.at(value).sum, seen.sum) << value;
+  }
+  EXPECT_GT(parts, 0);
 }
 
 std::shared_ptr<const Plan> plan_of(const Graph& graph) {

@@ -145,6 +145,38 @@ TEST(Collector, finds_dead_channels_and_ends_and_joins_processes) {
   EXPECT_FALSE(Collector::join(first.points()[0], "short"));
 }
 
+TEST(Collector, takes_a_batch_in_parts_as_it_takes_it_whole) {
+  const Collector::Options options{.points = {"t"}, .kernel = nullptr, .per_channel = true};
+  constexpr int64_t k_batch = 6, k_real = 5;
+  std::vector<float> x;
+  for (int i = 0; i < k_batch * 6; ++i) x.push_back(static_cast<float>((i * 37) % 23) / 8 - 1);
+  Collector whole(options);
+  whole.begin_run(k_batch, k_real, false);
+  whole.observe("t", view_of(x, {k_batch, 3, 1, 2}));
+  for (const int64_t images : {1, 2, 3}) {
+    Collector parts(options);
+    parts.begin_run(k_batch, k_real, false);
+    for (int64_t first = 0; first < k_batch; first += images) {
+      std::vector<float> part(x.begin() + first * 6, x.begin() + (first + images) * 6);
+      parts.observe("t", view_of(part, {images, 3, 1, 2}), first, images);
+      parts.observe("t", view_of(part, {images, 3, 1, 2}), first, images);  // a second view of the same images
+    }
+    parts.observe("t", view_of(x, {k_batch, 3, 1, 2}));  // and of all of them
+    EXPECT_EQ(parts.points()[0].early, whole.points()[0].early) << images;
+    EXPECT_EQ(parts.points()[0].channels, whole.points()[0].channels) << images;
+    EXPECT_EQ(parts.points()[0].alive, whole.points()[0].alive) << images;
+  }
+  x[4 * 6 + 1] = std::nanf("");
+  Collector broken(options);
+  broken.begin_run(k_batch, k_real, false);
+  for (int64_t first = 0; first < k_batch; first += 2) {
+    std::vector<float> part(x.begin() + first * 6, x.begin() + (first + 2) * 6);
+    broken.observe("t", view_of(part, {2, 3, 1, 2}), first, 2);
+  }
+  ASSERT_TRUE(broken.non_finite());
+  EXPECT_EQ(broken.non_finite()->slot, 4);
+}
+
 /// Pictures of one colour, red (label 0) or blue (label 2) by turns; bgr: blue is stored first.
 class ColouredPictures final : public Dataset {
  public:

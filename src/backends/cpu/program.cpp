@@ -259,8 +259,21 @@ void CpuProgram::show(const Running& now, const ProgramStep& step, const std::ve
   if (now.hooks.step_seconds) now.start = Clock::now();
 }
 
-/// Taps see whole batches: what the turns of a cut part make is gathered first.
+/// Shows the images that one turn of a cut part has made, where they lie.
+void CpuProgram::show_turn(const Running& now, const ProgramStep& step, const ProgramPart& part, size_t turn) const {
+  for (const Tapped& tapped : step.taps) {
+    TensorView view = tapped.view;
+    if (view.dtype != DType::f32) continue;
+    view.dims[0] /= static_cast<int64_t>(part.turns);
+    view.data = now.context(0, turn * part.images).at<std::byte>(tapped.place);
+    now.hooks.part_tap(tapped.name, view, static_cast<int64_t>(turn * part.images), static_cast<int64_t>(part.images));
+  }
+  if (now.hooks.step_seconds) now.start = Clock::now();
+}
+
+/// Taps see whole batches: what the turns of a cut part make is gathered first, unless they take it in parts.
 void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part) const {
+  const bool in_parts = now.hooks.part_tap && !now.hooks.value_tap;
   std::vector<std::vector<AlignedBytes>> copies(part.last - part.first);
   const auto image_bytes = [](const TensorView& v) { return static_cast<size_t>(v.strides[0]) * size_of(v.dtype); };
   for (size_t turn = 0; turn < part.turns; ++turn)
@@ -270,6 +283,10 @@ void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part)
       now.count_time(i);
       if (part.images == 0) {
         if (!now.error) show(now, step, nullptr);
+        continue;
+      }
+      if (in_parts) {
+        if (!now.error) show_turn(now, step, part, turn);
         continue;
       }
       std::vector<AlignedBytes>& gathered = copies[i - part.first];
@@ -283,7 +300,7 @@ void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part)
         std::copy_n(from, bytes, gathered[t].get() + turn * bytes);
       }
     }
-  for (size_t i = part.first; i < part.last && part.images > 0 && !now.error; ++i)
+  for (size_t i = part.first; i < part.last && part.images > 0 && !in_parts && !now.error; ++i)
     show(now, steps_[i], &copies[i - part.first]);
 }
 

@@ -54,6 +54,7 @@ class CpuProgram : public Program {
   void run_part(const Running& now, const ProgramPart& part) const;
   void run_part_with_taps(const Running& now, const ProgramPart& part) const;
   void show(const Running& now, const ProgramStep& step, const std::vector<AlignedBytes>* copies) const;
+  void show_turn(const Running& now, const ProgramStep& step, const ProgramPart& part, size_t turn) const;
 
   std::shared_ptr<const Plan> plan_;  // while steps are prepared; then let go, with the weights that are packed by now
   size_t arena_bytes_ = 0;
