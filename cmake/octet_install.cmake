@@ -1,5 +1,5 @@
 # make install, find_package(octet_runtime), pkg-config octet_runtime, and packages of three parts: runtime (the shared
-# library), development (headers and build files), tools (the octet program).
+# library), development (headers and build files), tools (the octet program), mpi (the module for mpirun, where MPI is).
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -23,6 +23,9 @@ install(FILES ${CMAKE_SOURCE_DIR}/include/octet/runtime.h DESTINATION ${CMAKE_IN
 # In the sources octet/result.h forwards to a room; outside there are no rooms.
 install(FILES ${CMAKE_SOURCE_DIR}/src/base/result.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet COMPONENT development)
 install(TARGETS octet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
+if(TARGET octet_mpi)
+  install(TARGETS octet_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/octet COMPONENT mpi)
+endif()
 
 set(CPACK_PACKAGE_NAME octet)
 set(CPACK_PACKAGE_VENDOR octet)
@@ -34,6 +37,9 @@ set(CPACK_GENERATOR DEB TGZ)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_ALL runtime development tools)
+if(TARGET octet_mpi)
+  list(APPEND CPACK_COMPONENTS_ALL mpi)
+endif()
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME liboctet-runtime${PROJECT_VERSION_MAJOR})
@@ -44,4 +50,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "liboctet-runtime${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME octet)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_MPI_PACKAGE_NAME octet-mpi)
+set(CPACK_DEBIAN_MPI_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS "octet (= ${PROJECT_VERSION})")
 include(CPack)

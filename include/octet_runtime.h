@@ -32,6 +32,9 @@ const char* octet_last_error(void);
 octet_engine* octet_engine_load(const char* path, int threads, int64_t batch);
 /* From memory, which is copied. */
 octet_engine* octet_engine_load_memory(const void* plan, size_t bytes, int threads, int64_t batch);
+/* The same network at another batch of the plan's profile, with the first engine's weights and threads. Each is freed
+   by itself, in any order. */
+octet_engine* octet_engine_at(const octet_engine* engine, int64_t batch);
 /* Contexts made from the engine stay usable. NULL is allowed. */
 void octet_engine_free(octet_engine* engine);
 size_t octet_input_count(const octet_engine* engine);

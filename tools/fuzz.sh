@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fuzzes the ONNX reader, and before it, for a sixth of the time each, the readers of calibration caches (TensorRT's, ONNX Runtime's, octet's
-# ranges, a legacy calibrator's histograms) and of QuantDescriptors: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
+# Fuzzes the ONNX reader for two thirds of SECONDS, the reader of plans for a third, the readers of calibration caches (TensorRT's, ONNX
+# Runtime's, octet's ranges, a legacy calibrator's histograms) and of QuantDescriptors for a twelfth each:
+# tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
 # Builds the target with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
 # starts from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the
 # verifier.
@@ -21,7 +22,7 @@ cmake -S "$root" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUIL
   -DOCTET_FUZZ=ON -DOCTET_TESTS=OFF -DOCTET_SANITIZE=address,undefined > "$build/configure.log" 2>&1 ||
   { cat "$build/configure.log" >&2; exit 1; }
 cmake --build "$build" -j "${JOBS:-$(nproc)}" --target octet_fuzz_onnx_reader octet_onnx_seeds octet_fuzz_calibration_caches \
-  octet_fuzz_quant_descriptor
+  octet_fuzz_quant_descriptor octet_fuzz_plan_reader octet_plan_seeds
 mkdir -p "$corpus" "$build/seeds"
 "$build/fuzz/octet_onnx_seeds" "$build/seeds"
 cd "$build"
@@ -32,14 +33,18 @@ printf 'data 2.64\nconv 1 6.0\n' > cache_seeds/ort_text
 printf '{"CLS": "TensorsData", "data": {"a": {"lowest": -1.0, "highest": 2.5}}}' > cache_seeds/ort_json
 printf 'octet histograms 1\n\001\0\0\0\0\0\0\0h\012\0\0\0\0\0\0\0' > cache_seeds/histograms
 printf '\014\0\0\0\010\0\014\0\004\0\010\0\010\0\0\0\004\0\0\0\0\0\0\0' > cache_seeds/ort_flatbuffers
-"$build/fuzz/octet_fuzz_calibration_caches" -max_total_time=$((seconds / 6 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+"$build/fuzz/octet_fuzz_calibration_caches" -max_total_time=$((seconds / 12 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
   -print_final_stats=1 caches cache_seeds
 mkdir -p descriptors descriptor_seeds
 printf 'amax: 3.1415927410125732\naxis:\n- 1\n- 2\nname: a\nnum_bits: 2\n' > descriptor_seeds/toolkit
 printf 'num_bits: !!python/tuple\n- 4\n- 3\ncalib_method: histogram\nunsigned: true\n' > descriptor_seeds/pair
 printf '{"amax": [[0.5], [1e-05]], "axis": [0], "name": "x", "num_bits": 8, "scale_amax": 0.5}' > descriptor_seeds/json
-"$build/fuzz/octet_fuzz_quant_descriptor" -max_total_time=$((seconds / 6 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+"$build/fuzz/octet_fuzz_quant_descriptor" -max_total_time=$((seconds / 12 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
   -print_final_stats=1 descriptors descriptor_seeds
+mkdir -p plans plan_seeds
+"$build/fuzz/octet_plan_seeds" plan_seeds
+"$build/fuzz/octet_fuzz_plan_reader" -max_total_time=$((seconds / 3)) -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
+  -print_final_stats=1 plans plan_seeds
 # rss: a reader of small files has no reason for more; a tensor that claims more than it holds must not be allocated.
-exec "$build/fuzz/octet_fuzz_onnx_reader" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
+exec "$build/fuzz/octet_fuzz_onnx_reader" -max_total_time=$((seconds * 2 / 3)) -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
   -print_final_stats=1 "$@" "$corpus" "$build/seeds"

@@ -18,7 +18,6 @@ from collections import Counter
 FORMATS = {
     "Row major linear FP32": ("FP32", 4), "Channel major FP32 format": ("FP32", 4),
     "Row major Int8 format": ("INT8", 1), "Channel major Int8 format": ("INT8", 1),
-    "Row major linear UInt8 format": ("UINT8", 1), "Channel major UInt8 format": ("UINT8", 1),
     "Row major linear FP16 format": ("FP16", 2), "Channel major FP16 format": ("FP16", 2),
     "Row major linear Int32": ("INT32", 4), "Row major linear Int64 format": ("INT64", 8), "Row major linear BOOL": ("Bool", 0),
 }

@@ -1,8 +1,21 @@
 #!/usr/bin/env bash
-# The unit tests under address and undefined-behaviour sanitizers, without the large real-data cases.
+# The unit tests under sanitizers, without the large real-data cases: tools/sanitize.sh [address|thread].
+# address (the default): address and undefined behaviour, all rooms. thread: data races in what runs on several threads:
+# the thread pool, back ends, the runtime and its library, and 4 contexts on engines of 2 threads (tests/runtime_api/soak.cpp).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+kind=${1:-address}
+case $kind in
+  address) preset=asan rooms=() ;;
+  thread) preset=tsan rooms=(octet_base octet_plan octet_backends octet_runtime octet_runtime_api) ;;
+  *) echo "usage: tools/sanitize.sh [address|thread]" >&2; exit 2 ;;
+esac
 mkdir -p build
-cmake --preset asan > build/configure-asan.log 2>&1 || { cat build/configure-asan.log; exit 1; }
-cmake --build --preset asan -j "${JOBS:-$(nproc)}" -- --quiet
-env -u OCTET_DATA tools/run_tests.py build/asan
+cmake --preset $preset > build/configure-$preset.log 2>&1 || { cat build/configure-$preset.log; exit 1; }
+targets=()
+for room in "${rooms[@]}"; do targets+=(--target "${room}_test"); done
+[ $kind = address ] || targets+=(--target octet_soak)
+cmake --build --preset $preset -j "${JOBS:-$(nproc)}" "${targets[@]}" -- --quiet
+[ $kind = thread ] || exec env -u OCTET_DATA tools/run_tests.py build/$preset
+for room in "${rooms[@]}"; do env -u OCTET_DATA tools/run_tests.py build/$preset "${room}_test"; done
+build/$preset/tests/runtime_api/octet_soak 20 tests/compat/*.plan

@@ -53,6 +53,23 @@ ldd "$lib" | grep -q 'not found' && fail "the packaged library misses: $(ldd "$l
 program=$(find "$work/unpacked" -name octet -type f)
 ldd "$program" | grep -q 'not found' && fail "the packaged program misses: $(ldd "$program" | grep 'not found')"
 "$program" --version > /dev/null || fail "the packaged program does not start"
+# What each package may ask of a Debian 12 that has nothing but its base.
+declare -A may_need=(
+  [liboctet-runtime0]='libc6|libgcc-s1|libstdc\+\+6'
+  [liboctet-runtime-dev]='liboctet-runtime0'
+  [octet]='libc6|libgcc-s1|libstdc\+\+6|libjpeg62-turbo|libpng16-16|zlib1g|libyaml-cpp0\.7|libxxhash0'
+  [octet-mpi]='libc6|libgcc-s1|libstdc\+\+6|libopenmpi3|octet')
+for deb in "$work"/packages/*.deb; do
+  package=$(dpkg -f "$deb" Package)
+  [ -n "${may_need[$package]:-}" ] || fail "a package $package that nobody expects"
+  for need in $(dpkg -f "$deb" Depends | tr ',' '\n' | sed 's/([^)]*)//g; s/|.*//'); do
+    [[ $need =~ ^(${may_need[$package]})$ ]] || fail "package $package needs $need"
+  done
+done
+if [ -e "$build/liboctet_mpi.so" ]; then
+  [ -n "$(find "$work/unpacked" -path '*/octet/liboctet_mpi.so')" ] || fail "the MPI module is in no package"
+fi
+readelf -d "$program" | grep -q libmpi && fail "the program links MPI"
 ls "$work"/packages/*.tar.gz > /dev/null || fail "no tarball"
 for deb in "$work"/packages/*.deb; do
   echo "test_install: $(basename "$deb") $(stat -c %s "$deb") bytes, depends: $(dpkg -f "$deb" Depends)"

@@ -1,4 +1,5 @@
 """docs/benchmarks.md from the gathered results."""
+import os
 import machine
 
 # How many times faster than the peer octet's INT8 is to be: ONNX Runtime's u8 form, OpenVINO's best INT8 form.
@@ -62,6 +63,16 @@ def forms_table(results):
     return lines
 
 
+def plans_section():
+    """The last section, which bench/plans/run.py writes."""
+    if not os.path.exists("docs/benchmarks.md"):
+        return ""
+    with open("docs/benchmarks.md", encoding="utf-8") as file:
+        text = file.read()
+    at = text.find("## Plans and tuning\n")
+    return text[at:] if at >= 0 else ""
+
+
 def write(results, order, peaks):
     """peaks: further lines, start-up and memory and the machine's peak."""
     results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
@@ -81,5 +92,6 @@ def write(results, order, peaks):
             "## Forms of the INT8 file", "",
             "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form.", "", *forms_table(results), ""]
     page += peaks
+    kept = plans_section()
     with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
-        file.write("\n".join(page))
+        file.write("\n".join(page).rstrip("\n") + "\n" + ("\n" + kept if kept else ""))

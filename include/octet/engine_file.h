@@ -26,7 +26,9 @@ struct BuildSpec {
   /// Ranges file as a calibration cache: used when it fits model, data and preprocessing, refused with the reason when
   /// it does not, written after the calibration when it is not there. Empty = none.
   std::string cache;
+  double require_int8 = 0;     // percent of the multiply-accumulates that have to be in INT8, or the build fails
   size_t workspace_bytes = 0;  // at most so much memory for activations and scratch; 0 = no limit
+  bool packed = false;         // add the weights as this machine packs them: a larger file, loaded without packing
   bool uncalibrated = false;   // ranges are placeholders: stamped into the file and said by every command
 };
 
@@ -43,8 +45,11 @@ class EngineFile {
   const std::string& path() const;  // as loaded; the model's after build
   size_t size_bytes() const;        // of the file
   std::string writer() const;       // "octet 0.1.0"
-  std::string precision() const;    // "fp32" | "int8"
+  std::string precision() const;    // "fp32" | "int8" | "fp16" | "int8 and fp32"
   bool is_uncalibrated() const;
+  std::string hash() const;          // of the file's bytes, 16 hex digits: equal builds have equal hashes
+  double int8_percent() const;       // of the multiply-accumulates; 0 where there are none
+  std::string layer_counts() const;  // "58 INT8, 3 FP32 layers, 2 conversions; 99.2 % of MACs in INT8"
   const std::vector<std::pair<std::string, std::string>>& provenance() const;
   std::vector<TensorInfo> inputs() const;  // shape: "[1..32,3,224,224]" where the profile leaves a choice
   std::vector<TensorInfo> outputs() const;

@@ -43,6 +43,9 @@ class Engine {
   const std::vector<Port>& outputs() const;
   std::string description() const;                // "cpu avx512_vnni, 1 thread"
   const std::vector<std::string>& notes() const;  // what a user should know, e.g. UNCALIBRATED
+  /// The same network at another batch or other shapes of the plan's profile, with this engine's weights and threads.
+  /// Errors: shapes outside the profile; a plan of one shape only.
+  Result<Engine> at(int64_t batch, const std::map<std::string, std::vector<int64_t>>& shapes = {}) const;
   /// Memory for one run at a time. Many contexts of one engine run side by side.
   Result<Context> context() const;
 

@@ -70,6 +70,7 @@ class Session {
   int threads() const;
   std::string precision() const;  // "fp32" | "int8"
   size_t packed_bytes() const;    // weights as packed for the device
+  size_t context_bytes() const;   // activations and scratch of one context
   size_t arena_bytes() const;
   std::vector<LayerInfo> layers() const;
   const SessionTimes& times() const;

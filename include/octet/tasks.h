@@ -33,6 +33,7 @@ struct BenchSpec {
   int64_t iterations = 10;  // at least
   double duration_s = 3;    // at least, after the warm-up
   double warmup_ms = 200;
+  int streams = 1;                                 // of bench(): so many contexts, each on a thread of its own
   bool profile = false;                            // further runs with per-layer times, and the roofline of bench()
   std::map<std::string, std::string> inputs = {};  // name -> .npy or raw file; others are random
 };

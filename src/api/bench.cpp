@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 
@@ -32,7 +33,20 @@ PerformanceReport head(const Session& session, const std::string& name, const Be
   report.threads = session.threads();
   report.batch = session.batch();
   report.warmup_ms = spec.warmup_ms;
+  report.streams = spec.streams;
+  report.load_ms = 1000 * session.times().load_s;
+  report.build_ms = 1000 * session.times().build_s;
+  report.weight_bytes = session.packed_bytes();
+  report.context_bytes = session.context_bytes();
   return report;
+}
+
+/// What a user waits for once.
+Result<Done> first_run(Session& session, TensorBuffers& b, PerformanceReport& report) {
+  const auto start = Clock::now();
+  const Result<Done> ran = session.run(b.run_inputs(), b.run_outputs());
+  report.first_run_ms = ms_since(start);
+  return ran;
 }
 
 /// One query; its time goes to the report unless it belongs to the warm-up. The engine runs in the calling thread, so
@@ -88,6 +102,8 @@ struct Lane {
 
 /// trtexec's loop: queries that start within the warm-up are dropped; then both minima must be met.
 Result<Done> measure(std::vector<Lane>& lanes, const BenchSpec& spec) {
+  for (Lane& lane : lanes)
+    if (const Result<Done> ran = first_run(lane.session, lane.buffers, lane.report); !ran) return ran.error();
   const auto start = Clock::now();
   while (ms_since(start) < spec.warmup_ms)
     for (Lane& lane : lanes)
@@ -102,9 +118,43 @@ Result<Done> measure(std::vector<Lane>& lanes, const BenchSpec& spec) {
   return Done{};
 }
 
+/// Several contexts of one engine at the same time, by trtexec's own loop (octet/measure.h).
+Result<PerformanceReport> bench_streams(Session& session, const std::string& name, const BenchSpec& spec) {
+  PerformanceReport report = head(session, name, spec);
+  std::vector<Session> others;
+  std::vector<TensorBuffers> buffers;
+  for (int i = 0; i < spec.streams; ++i) {
+    Result<TensorBuffers> own = buffers_for(session, spec);
+    if (!own) return own.error();
+    buffers.push_back(*std::move(own));
+    if (i == 0) continue;
+    Result<Session> another = session.another();
+    if (!another) return another.error();
+    others.push_back(*std::move(another));
+  }
+  if (const Result<Done> ran = first_run(session, buffers[0], report); !ran) return ran.error();
+  std::vector<Stream> streams;
+  for (size_t i = 0; i < buffers.size(); ++i) streams.push_back({i == 0 ? &session : &others[i - 1], &buffers[i]});
+  const MeasureSpec how{
+      .iterations = spec.iterations, .duration_s = spec.duration_s, .warmup_ms = spec.warmup_ms, .transfers = false};
+  const Result<std::vector<QueryTrace>> trace = measure(streams, how);
+  if (!trace) return trace.error();
+  const size_t first = first_measured(*trace, spec.warmup_ms);
+  report.warmup_queries = static_cast<int64_t>(first);
+  for (size_t i = first; i < trace->size(); ++i) {
+    const QueryTrace& q = (*trace)[i];
+    report.queries.push_back({q.enqueue(), q.h2d(), q.compute(), q.d2h()});
+    report.walltime_s = std::max(report.walltime_s, (q.d2h_end - (*trace)[first].h2d_start) / 1000);
+  }
+  return report;
+}
+
 }  // namespace
 
 Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec) {
+  if (spec.streams > 1 && spec.profile)
+    return Error{ErrorCode::bad_argument, "layers are timed on one stream: --profile or --streams, not both"};
+  if (spec.streams > 1) return bench_streams(session, name, spec);
   Result<TensorBuffers> buffers = buffers_for(session, spec);
   if (!buffers) return buffers.error();
   std::vector<Lane> lanes;

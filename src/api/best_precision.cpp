@@ -117,10 +117,10 @@ Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph&
     best.float_layers.insert(name);
     reasons.push_back(name + " is float: " + text_of("%.2f us in FP32, %.2f us in INT8", found->second, us));
   }
+  Graph mixed_clean = quantized;
   if (!best.float_layers.empty()) {
-    Graph mixed = quantized;
-    make_float(mixed, best.float_layers);
-    Result<Form> form = Form::make(mixed, binding, skip, backend);
+    make_float(mixed_clean, best.float_layers);
+    Result<Form> form = Form::make(mixed_clean, binding, skip, backend);
     if (!form) return form.error();
     forms.push_back(*std::move(form));
     if (Result<Done> done = time_layers({&forms[2]}); !done) return done.error();
@@ -157,6 +157,7 @@ Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph&
                     "precision best: " + counts(forms[chosen]) + "; whole network " +
                         text_of("%.3f ms, in FP32 %.3f ms (noise +-%.3f ms)", (*times)[chosen].ms, fp32.ms, noise));
   best.graph = std::move(forms[chosen].graph);
+  best.clean = chosen == 0 ? quantized : chosen == 1 ? floating : std::move(mixed_clean);
   return best;
 }
 

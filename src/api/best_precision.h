@@ -13,6 +13,7 @@ namespace octet {
 
 struct BestPrecision {
   Graph graph;                         // fused, ready for an engine
+  Graph clean;                         // what it was lowered from, for other shapes
   std::set<std::string> float_layers;  // made float by this choice
   std::string precision;               // "int8", "fp32" or "int8 and fp32"
   std::vector<std::string> notes;      // why each float layer is float; counts; both whole times

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 
 #include "api/state.h"
@@ -9,6 +10,7 @@
 #include "base/hash.h"
 #include "data/dataset.h"
 #include "ir/metadata.h"
+#include "ir/op.h"
 #include "ir/text.h"
 #include "octet/version.h"
 #include "quant/ranges.h"
@@ -57,7 +59,8 @@ Result<Ranges> ranges_from_cache(const Model& model, const BuildSpec& spec) {
 /// The session's spec with its ranges settled: from the cache, or calibrated and then written to the cache.
 Result<SessionSpec> with_cache(const Model& model, const BuildSpec& spec, std::vector<std::string>& notes) {
   SessionSpec session = spec.session;
-  if (spec.cache.empty() || model.is_quantized() || session.precision != "int8" || !session.ranges.empty())
+  if (spec.cache.empty() || model.is_quantized() || (session.precision != "int8" && session.precision != "best") ||
+      !session.ranges.empty())
     return session;
   if (!std::filesystem::exists(spec.cache)) {
     if (session.calibration.data.path.empty())
@@ -95,14 +98,24 @@ Result<Done> check_range(const std::string& input, const ShapeRange& range) {
 
 using Pick = Dims ShapeRange::*;
 
-Result<Graph> lower_at(const Model& model, const BuildSpec& spec, Pick shape) {
+Binding binding_at(const BuildSpec& spec, Pick shape) {
   Binding binding{.batch = spec.session.batch > 0 ? spec.session.batch : 1,
                   .shapes = spec.session.shapes,
                   .picture = picture_of(spec.session.calibration.data.preprocess)};
   for (const auto& [input, range] : spec.profile) binding.shapes[input] = range.*shape;
+  return binding;
+}
+
+std::set<std::string> skipped_passes(const Model& model, const BuildSpec& spec) {
   std::set<std::string> skip = spec.session.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
-  Result<Graph> graph = lower(model.state().graph, binding, skip);
+  return skip;
+}
+
+Result<Graph> lower_at(const PreparedModel& prepared, const BuildSpec& spec, Pick shape) {
+  const Model& model = prepared.model;
+  const Graph& clean = prepared.chosen ? *prepared.chosen : model.state().graph;
+  Result<Graph> graph = lower(clean, binding_at(spec, shape), skipped_passes(model, spec));
   if (!graph) return within(model.path(), graph.error());
   compact(*graph);
   return graph;
@@ -123,10 +136,11 @@ ShapeProfile profile_of(const Graph& graph, const BuildSpec& spec) {
 }
 
 /// A profile is sound when lowering at its ends gives what the best shape's graph becomes at those shapes.
-Result<Done> check_profile(const Model& model, const BuildSpec& spec, const PlanFile& plan) {
+Result<Done> check_profile(const PreparedModel& prepared, const BuildSpec& spec, const PlanFile& plan) {
+  const Model& model = prepared.model;
   for (const Pick pick : {&ShapeRange::smallest, &ShapeRange::largest}) {
     const bool low = pick == &ShapeRange::smallest;
-    const Result<Graph> lowered = lower_at(model, spec, pick);
+    const Result<Graph> lowered = lower_at(prepared, spec, pick);
     if (!lowered) return lowered.error();
     const Result<Graph> reshaped = at_shapes(plan, low ? plan.profile.smallest : plan.profile.largest);
     const std::string which = low ? "smallest" : "largest";
@@ -141,14 +155,16 @@ Result<Done> check_profile(const Model& model, const BuildSpec& spec, const Plan
 
 // ---- provenance ----
 
-std::string options_text(const BuildSpec& spec) {
+std::string options_text(const BuildSpec& spec, const PreparedModel& prepared) {
   std::string text = "precision=" + spec.session.precision;
   const QuantizeSpec& quantization = spec.session.quantization;
-  if (spec.session.precision == "int8") text += " target=" + quantization.target;
+  if (spec.session.precision == "int8" || spec.session.precision == "best") text += " target=" + quantization.target;
   for (const std::string& name : quantization.keep_float) text += " keep-float=" + name;
+  for (const std::string& name : prepared.float_layers) text += " float=" + name;
   for (const std::string& name : spec.session.skip_passes) text += " skip-pass=" + name;
   for (const auto& [input, range] : spec.profile) text += " shapes=" + input + ":" + range_text(range);
   if (spec.workspace_bytes > 0) text += " workspace=" + std::to_string(spec.workspace_bytes);
+  if (spec.packed) text += " packed";
   return text;
 }
 
@@ -168,7 +184,7 @@ Provenance provenance_of(const Model& model, const PreparedModel& prepared, cons
     p.emplace_back("calibration", std::to_string(table.tensors.size()) + " tensors from " +
                                       std::to_string(table.samples) + " samples, " + method);
   }
-  p.emplace_back("options", options_text(spec));
+  p.emplace_back("options", options_text(spec, prepared));
   std::string notes;
   for (const std::string& note : prepared.notes) notes += note + "\n";
   if (!notes.empty() && prepared.ranges) p.emplace_back("notes", notes);
@@ -192,6 +208,50 @@ TensorInfo info_of(const Value& value, const Dims* low, const Dims* high) {
   }
   info.shape = "[" + shape + "]";
   return info;
+}
+
+// ---- what runs in which precision ----
+
+struct LayerCounts {
+  int integer = 0, real = 0, conversions = 0;
+  double integer_macs = 0, all_macs = 0;
+  double percent() const { return all_macs > 0 ? 100 * integer_macs / all_macs : 0; }
+};
+
+LayerCounts count_layers(const Graph& graph) {
+  LayerCounts counts;
+  for (const Node& node : graph.nodes) {
+    const bool converts = is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear");
+    const bool is_integer = node.op->name.starts_with("Quant") && !converts;
+    const double macs = mmac_of(graph, node);
+    counts.all_macs += macs;
+    if (is_integer) counts.integer_macs += macs;
+    if (converts) {
+      ++counts.conversions;
+    } else if (is_integer) {
+      ++counts.integer;
+    } else if (graph.value(node.outputs[0]).dtype == DType::f32) {
+      ++counts.real;
+    }
+  }
+  return counts;
+}
+
+std::string percent_text(double percent) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", percent);
+  return text;
+}
+
+/// "It built, but it is a float engine" is to be an error for those who ask.
+Result<Done> check_share(const Model& model, const BuildSpec& spec, const Graph& graph) {
+  const LayerCounts counts = count_layers(graph);
+  if (counts.percent() >= spec.require_int8) return Done{};
+  return Error{ErrorCode::bad_argument,
+               model.path() + ": " + percent_text(counts.percent()) + " of the multiply-accumulates are in INT8 (" +
+                   std::to_string(counts.integer) + " layers; " + std::to_string(counts.real) +
+                   " are float), --require-int8 asks for " + percent_text(spec.require_int8) +
+                   ": quantize the model, or see octet inspect for the layers that stay float"};
 }
 
 }  // namespace
@@ -223,6 +283,21 @@ Result<Done> EngineFile::save(const std::string& path) const {
   return write_file_atomically(path, bytes);
 }
 
+std::string EngineFile::hash() const {
+  return to_hex(hash_bytes(state_->file ? state_->file->bytes() : std::span<const std::byte>(state_->bytes)));
+}
+
+double EngineFile::int8_percent() const { return count_layers(state_->plan.graph).percent(); }
+
+std::string EngineFile::layer_counts() const {
+  const LayerCounts counts = count_layers(state_->plan.graph);
+  std::string text = std::to_string(counts.integer) + " INT8, " + std::to_string(counts.real) + " " +
+                     (precision() == "fp16" ? "FP16" : "FP32") + " layers, " + std::to_string(counts.conversions) +
+                     (counts.conversions == 1 ? " conversion" : " conversions");
+  if (counts.all_macs > 0) text += "; " + percent_text(counts.percent()) + " of MACs in INT8";
+  return text;
+}
+
 const std::string& EngineFile::path() const { return state_->path; }
 size_t EngineFile::size_bytes() const { return state_->file_bytes; }
 std::string EngineFile::writer() const { return state_->plan.writer; }
@@ -237,7 +312,7 @@ std::string EngineFile::text(bool elided) const { return print(state_->plan.grap
 
 std::string EngineFile::precision() const {
   const std::string stored = provenance_value(state_->plan.provenance, "precision");
-  return stored == "int8" || stored == "fp16" ? stored : "fp32";
+  return stored == "int8" || stored == "fp16" || stored == "int8 and fp32" ? stored : "fp32";
 }
 
 std::vector<TensorInfo> EngineFile::inputs() const {
@@ -259,35 +334,37 @@ std::vector<TensorInfo> EngineFile::outputs() const {
 }
 
 Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec) {
-  if (spec.session.precision == "best")
-    return Error{ErrorCode::unsupported,
-                 "build knows no --precision best yet: octet eval --precision best names the layers to keep in float, "
-                 "give them to --keep-float"};
   for (const auto& [input, range] : spec.profile)
     if (const Result<Done> ok = check_range(input, range); !ok) return ok.error();
   auto state = std::make_shared<EngineFile::State>();
   const auto calibration_start = Clock::now();
   const Result<SessionSpec> session = with_cache(model, spec, state->notes);
   if (!session) return session.error();
-  const Result<PreparedModel> prepared = prepare_model(model, *session);
+  Result<PreparedModel> prepared = prepare_model(model, *session);
   if (!prepared) return prepared.error();
   state->times.calibrate_s = seconds_since(calibration_start);
-  state->notes.insert(state->notes.end(), prepared->notes.begin(), prepared->notes.end());
 
   const auto start = Clock::now();
-  Result<Graph> graph = lower_at(prepared->model, spec, &ShapeRange::best);
+  const Result<std::shared_ptr<Backend>> backend = backend_for(spec.session, prepared->precision);
+  if (!backend) return backend.error();
+  if (spec.session.precision == "best") {
+    const Result<Graph> chosen = graph_to_run(model, *prepared, *session, binding_at(spec, &ShapeRange::best),
+                                              skipped_passes(prepared->model, spec), **backend);
+    if (!chosen) return within(model.path(), chosen.error());
+  }
+  state->notes.insert(state->notes.end(), prepared->notes.begin(), prepared->notes.end());
+  Result<Graph> graph = lower_at(*prepared, spec, &ShapeRange::best);
   if (!graph) return graph.error();
+  if (const Result<Done> enough = check_share(model, spec, *graph); !enough) return enough.error();
   PlanFile plan;
   plan.writer = own_name();
   plan.profile = profile_of(*graph, spec);
   plan.provenance = provenance_of(model, *prepared, spec);
   plan.graph = *std::move(graph);
   if (!plan.profile.fixed())
-    if (const Result<Done> sound = check_profile(prepared->model, spec, plan); !sound) return sound.error();
+    if (const Result<Done> sound = check_profile(*prepared, spec, plan); !sound) return sound.error();
 
   // The engine is made here once, so that a plan that no machine like this one can run is never written.
-  const Result<std::shared_ptr<Backend>> backend = backend_for(spec.session, prepared->precision);
-  if (!backend) return backend.error();
   Result<Graph> largest = plan.profile.fixed() ? Result<Graph>(plan.graph) : at_shapes(plan, plan.profile.largest);
   if (!largest) return within(model.path(), largest.error());
   Result<TunedTactics> tuned = tuned_tactics(plan.graph, **backend, spec.session);
@@ -305,7 +382,9 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec) {
                                                " bytes for activations and scratch, --workspace allows " +
                                                std::to_string(spec.workspace_bytes) +
                                                ": allow more, or build for a smaller batch"};
+  if (spec.packed) plan.packed.push_back(*Engine::packed_of(*engine));
   Result<std::vector<std::byte>> bytes = plan_bytes(plan);
+  plan.packed.clear();  // they keep the engine alive
   if (!bytes) return within(model.path(), bytes.error());
   state->path = model.path();
   state->file_bytes = bytes->size();

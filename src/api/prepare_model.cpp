@@ -26,6 +26,8 @@ Result<Graph> best_graph(const Model& model, const Model& chosen, const Binding&
   prepared.notes.insert(prepared.notes.begin(), best->notes.begin(), best->notes.end());
   std::string names;
   for (const std::string& name : best->float_layers) names += " " + name;
+  prepared.float_layers.assign(best->float_layers.begin(), best->float_layers.end());
+  prepared.chosen = std::make_shared<const Graph>(std::move(best->clean));
   if (!names.empty())
     prepared.notes.push_back("a file with these layers in float: octet quantize ... --keep-float" + names);
   return std::move(best->graph);
@@ -46,7 +48,7 @@ Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std:
 }
 
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec) {
-  PreparedModel made{model, "fp32", {}, {}, 0};
+  PreparedModel made{model, "fp32", {}, {}, 0, nullptr, {}};
   if (model.is_quantized()) {
     made.precision = "int8";
     if (spec.precision != "int8" && spec.precision != "best")

@@ -24,7 +24,8 @@ Port port_of(const Value& value) {
   return port;
 }
 
-/// Multiply-accumulates of one step in millions.
+}  // namespace
+
 double mmac_of(const Graph& graph, const Node& node) {
   const bool conv = is_op(node, "FusedConv") || is_op(node, "QuantConv") || is_op(node, "Conv");
   const bool gemm =
@@ -43,8 +44,6 @@ double mmac_of(const Graph& graph, const Node& node) {
   const auto k = static_cast<double>(transposed ? wd->back() : (*wd)[wd->size() - 2 < wd->size() ? wd->size() - 2 : 0]);
   return outputs * k / 1e6;
 }
-
-}  // namespace
 
 Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span<std::byte* const> out,
                                  const RunHooks& hooks) {
@@ -142,7 +141,7 @@ Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
   state->notes = file.notes();
   state->calibration_preprocess = provenance_value(plan.provenance, "preprocess");
   state->uncalibrated = file.is_uncalibrated();
-  if (spec.precision == "int8" && file.precision() != "int8")
+  if (spec.precision == "int8" && !file.precision().starts_with("int8"))
     return Error{ErrorCode::bad_argument, file.path() + " was built in " + file.precision() +
                                               ", --precision int8 was asked for: build it with --precision int8"};
   const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
@@ -150,7 +149,8 @@ Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
   const Result<std::shared_ptr<const Engine>> engine =
       load_engine(plan, *backend, {.batch = spec.batch, .shapes = spec.shapes}, state->notes);
   if (const Result<Done> started = start(*state, engine, spec); !started) return started.error();
-  if (file.state().file) file.state().file->drop_pages();
+  // Weights used in place stay; the rest of the file is not needed any more.
+  if (file.state().file && state->engine->program().borrowed_steps() == 0) file.state().file->drop_pages();
   state->times = file.times();
   state->times.load_s += seconds_since(start_time);
   return Session(std::move(state));
@@ -206,6 +206,9 @@ std::string Session::isa() const {
 int Session::threads() const { return state_->threads; }
 std::string Session::precision() const { return state_->precision; }
 size_t Session::packed_bytes() const { return state_->engine->program().packed_bytes(); }
+size_t Session::context_bytes() const {
+  return std::max(state_->engine->program().context_bytes(), state_->engine->plan().arena_bytes);
+}
 size_t Session::arena_bytes() const { return state_->engine->plan().arena_bytes; }
 const SessionTimes& Session::times() const { return state_->times; }
 const std::string& Session::tuning_log() const { return state_->tuning_log; }

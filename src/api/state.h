@@ -68,6 +68,8 @@ struct PreparedModel {
   std::optional<Ranges> ranges;  // of an INT8 form made here
   std::vector<std::string> notes;
   double calibrate_s = 0;
+  std::shared_ptr<const Graph> chosen;    // of `best`: the clean graph after the choice; null = the model's
+  std::vector<std::string> float_layers;  // made float by that choice
 };
 /// Calibrates and quantizes where the spec asks for INT8 and the model is float.
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec);
@@ -76,6 +78,9 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
 /// says which).
 Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
                            const std::set<std::string>& skip, Backend& backend);
+
+/// Multiply-accumulates of one step in millions; 0 for ops without products.
+double mmac_of(const Graph& graph, const Node& node);
 
 /// The back end of the spec, told the precision of its float layers.
 Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std::string& precision);

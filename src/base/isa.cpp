@@ -82,10 +82,14 @@ std::optional<Isa> isa_from_name(std::string_view word) {
 }
 
 std::vector<Isa> available_isas() {
-  std::vector<Isa> isas;
-  for (const auto& [isa, text] : k_names)
-    if (runs(isa)) isas.push_back(isa);
-  return isas;
+  // Once: under a hypervisor each CPUID instruction costs a microsecond or more, and planning asks for every layer.
+  static const std::vector<Isa> found = [] {
+    std::vector<Isa> isas;
+    for (const auto& [isa, text] : k_names)
+      if (runs(isa)) isas.push_back(isa);
+    return isas;
+  }();
+  return found;
 }
 
 Result<Isa> chosen_isa() {

@@ -1,6 +1,6 @@
 #pragma once
-// The processes that work on one task: this one alone, or those that mpirun started. No MPI type is seen outside
-// process_group_mpi.cpp; a build without Open MPI links process_group_single.cpp instead.
+// The processes that work on one task: this one alone, or those that mpirun started. MPI is seen by the module
+// liboctet_mpi.so (process_group_mpi.cpp) only, which is loaded where mpirun started the program.
 
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@ namespace octet {
 class ProcessGroup {
  public:
   /// The group this process belongs to. Starts MPI when mpirun started the process, and ends it at exit. An Error when
-  /// mpirun started several and this build has no MPI: each would do all of the work.
+  /// mpirun started several and the module is not to be had: each would do all of the work.
   static Result<const ProcessGroup*> world();
 
   int rank() const { return rank_; }  // 0 .. size()-1

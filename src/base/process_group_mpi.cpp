@@ -1,11 +1,12 @@
-// Built where CMake found MPI. Only the C interface is used. Messages are cut into pieces, because MPI counts in int.
+// The module liboctet_mpi.so, built where CMake found MPI. Only the C interface is used. Messages are cut into pieces,
+// because MPI counts in int.
 #include <mpi.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 
-#include "base/process_group.h"
+#include "base/process_transport.h"
 
 namespace octet {
 namespace {
@@ -25,32 +26,28 @@ void end_mpi() {
   if (!ended) MPI_Finalize();
 }
 
-}  // namespace
-
-Result<const ProcessGroup*> ProcessGroup::world() {
-  static const ProcessGroup group = [] {
-    if (launched_processes() <= 1) return alone();  // starting MPI costs a second that one process need not pay
-    MPI_Init(nullptr, nullptr);
-    std::atexit(end_mpi);
-    int rank = 0, size = 1;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    return ProcessGroup(rank, size);
-  }();
-  return &group;
+int own_rank() {
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  return rank;
 }
 
-std::vector<std::string> ProcessGroup::gather(const std::string& bytes) const {
-  if (size_ == 1) return {bytes};
+int group_size() {
+  int size = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  return size;
+}
+
+std::vector<std::string> gather(const std::string& bytes) {
   uint64_t length = bytes.size();
-  if (rank_ != 0) {
+  if (own_rank() != 0) {
     MPI_Send(&length, 1, MPI_UINT64_T, 0, k_tag, MPI_COMM_WORLD);
     in_pieces(length,
               [&](uint64_t at, int count) { MPI_Send(bytes.data() + at, count, MPI_BYTE, 0, k_tag, MPI_COMM_WORLD); });
     return {};
   }
   std::vector<std::string> all = {bytes};
-  for (int rank = 1; rank < size_; ++rank) {
+  for (int rank = 1; rank < group_size(); ++rank) {
     MPI_Recv(&length, 1, MPI_UINT64_T, rank, k_tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     std::string& one = all.emplace_back(length, '\0');
     in_pieces(length, [&](uint64_t at, int count) {
@@ -60,8 +57,7 @@ std::vector<std::string> ProcessGroup::gather(const std::string& bytes) const {
   return all;
 }
 
-std::string ProcessGroup::broadcast(std::string bytes) const {
-  if (size_ == 1) return bytes;
+std::string broadcast(std::string bytes) {
   uint64_t length = bytes.size();
   MPI_Bcast(&length, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
   bytes.resize(length);
@@ -69,4 +65,14 @@ std::string ProcessGroup::broadcast(std::string bytes) const {
   return bytes;
 }
 
+}  // namespace
 }  // namespace octet
+
+const octet::ProcessTransport* octet_start_mpi() {
+  static const octet::ProcessTransport transport = [] {
+    MPI_Init(nullptr, nullptr);
+    std::atexit(octet::end_mpi);
+    return octet::ProcessTransport{octet::own_rank(), octet::group_size(), octet::gather, octet::broadcast};
+  }();
+  return &transport;
+}

@@ -67,6 +67,8 @@ int bench_models(Flags& f) {
   f.spec.profile |= !f.trace_file.empty();
   std::vector<std::string> models = f.models;
   if (models.size() == 1 && !f.precision2.empty()) models.push_back(models[0]);
+  if (models.size() > 1 && f.spec.streams > 1)
+    return fail({ErrorCode::bad_argument, "two models take turns on one stream: leave --streams out"});
   std::vector<Session> sessions;
   std::vector<SessionSpec> specs;
   for (size_t i = 0; i < models.size(); ++i) {
@@ -116,6 +118,10 @@ Action add(CLI::App& sub) {
   sub.add_option("--warm-up", f->spec.warmup_ms, "milliseconds of warm-up")
       ->capture_default_str()
       ->check(within_range(0, 1e9));
+  sub.add_option("--streams,--infStreams", f->spec.streams,
+                 "N contexts of one model at the same time, each on a thread of its own")
+      ->capture_default_str()
+      ->check(within_range(1, 256));
   sub.add_flag("--profile", f->spec.profile,
                "time per layer from further runs, held against the machine's peak measured beside them");
   sub.add_option("--loadInputs", f->inputs, "NAME:FILE, .npy or raw bytes; other inputs are random")->delimiter(',');

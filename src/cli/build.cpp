@@ -10,6 +10,8 @@ namespace {
 
 struct Flags {
   std::string model, output_file, preprocess = "none", cache, workspace;
+  bool packed = false;
+  double require_int8 = 0;
   SessionFlags session;
   OutputFlags output;
 };
@@ -25,6 +27,8 @@ Result<BuildSpec> build_spec(const Flags& f) {
     if (range->second.smallest != range->second.largest) spec.profile.insert(*range);
   }
   spec.cache = f.cache;
+  spec.packed = f.packed;
+  spec.require_int8 = f.require_int8;
   if (!f.workspace.empty()) {
     const Result<size_t> bytes = parse_bytes("--workspace", f.workspace);
     if (!bytes) return bytes.error();
@@ -33,12 +37,22 @@ Result<BuildSpec> build_spec(const Flags& f) {
   return spec;
 }
 
+std::string json_text(const std::string& text) {
+  std::string made = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') made += '\\';
+    made += c;
+  }
+  return made + "\"";
+}
+
 void print_json(const EngineFile& engine, const std::string& path) {
   std::printf(
-      "{\"plan\": \"%s\", \"bytes\": %zu, \"precision\": \"%s\", \"uncalibrated\": %s, \"calibrate_s\": %.3f, "
-      "\"build_s\": %.3f}\n",
-      path.c_str(), engine.size_bytes(), engine.precision().c_str(), engine.is_uncalibrated() ? "true" : "false",
-      engine.times().calibrate_s, engine.times().build_s);
+      "{\"plan\": %s, \"bytes\": %zu, \"hash\": \"%s\", \"precision\": \"%s\", \"int8_percent\": %.2f, "
+      "\"uncalibrated\": %s, \"calibrate_s\": %.3f, \"tune_s\": %.3f, \"build_s\": %.3f}\n",
+      json_text(path).c_str(), engine.size_bytes(), engine.hash().c_str(), engine.precision().c_str(),
+      engine.int8_percent(), engine.is_uncalibrated() ? "true" : "false", engine.times().calibrate_s,
+      engine.times().tune_s, engine.times().build_s);
 }
 
 int build_model(const Flags& f) {
@@ -60,6 +74,7 @@ int build_model(const Flags& f) {
   std::printf("wrote %s: %s, %.2f MiB, calibrated in %.2f s, built in %.2f s\n", f.output_file.c_str(),
               engine->precision().c_str(), static_cast<double>(engine->size_bytes()) / 1048576.0,
               engine->times().calibrate_s, engine->times().build_s);
+  std::printf("plan: %s; hash %s\n", engine->layer_counts().c_str(), engine->hash().c_str());
   return 0;
 }
 
@@ -73,6 +88,12 @@ Action add(CLI::App& sub) {
   sub.add_option("--cache", f->cache,
                  "calibration cache: used when it fits model and data, refused when stale, written when missing");
   sub.add_option("--workspace", f->workspace, "most memory a context may need for activations and scratch, e.g. 1GiB");
+  sub.add_flag(
+      "--packed", f->packed,
+      "add the weights as this machine packs them: a larger plan, loaded without packing; others ignore the part");
+  sub.add_option("--require-int8", f->require_int8,
+                 "fail when less than this percentage of the multiply-accumulates is in INT8")
+      ->check(CLI::Range(0.0, 100.0));
   f->output.add(sub);
   return [f] { return build_model(*f); };
 }

@@ -20,6 +20,11 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual size_t packed_bytes() const = 0;
+  /// Weights in this program's own form, by NodeId, for plan files and for programs of other shapes; they live as long
+  /// as the program. Empty = nothing worth keeping.
+  virtual std::vector<PackedWeights> packed() const { return {}; }
+  /// Steps that use weights of Plan::packed in place.
+  virtual size_t borrowed_steps() const { return 0; }
   /// How a step is run, beyond its tactic's name, for profiles; may be empty.
   virtual std::string step_note(size_t) const { return {}; }
   /// Memory of one context, activations and scratch; 0 = the back end does not say.
@@ -83,9 +88,10 @@ class Backend {
   virtual std::string description() const = 0;  // "cpu avx512_vnni, 1 thread"
   /// What a measured time holds for: model of the device, ISA, threads, version of the kernels. One line, no tabs.
   virtual std::string timing_key() const { return description(); }
-  /// Names what packed weights depend on besides the graph; device parts of plan files carry it. Changes with every
-  /// change of a packing.
+  /// Names what tactics depend on besides the graph; tuning parts of plan files carry it.
   virtual std::string device_key() const { return std::string(name()); }
+  /// Names what packed weights depend on besides the graph and their form; packed parts of plan files carry it.
+  virtual std::string packing_key() const { return std::string(name()); }
   /// Every way this back end knows for the node, refused ones with their reason. Empty = the op is unknown to it.
   virtual std::vector<Tactic> tactics(const Graph& graph, NodeId node) const = 0;
   /// Bytes of arena for a value in this back end's layout, room behind it included; 0 = it needs none (a graph input or

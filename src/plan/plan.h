@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,19 @@ struct Tactic {
 /// The tactic wanted for each node, by NodeId; an empty string, or no list at all, leaves it to the static cost.
 using TacticChoice = std::vector<std::string>;
 
+/// A step's weights as a back end packs them.
+struct PackedWeights {
+  std::string form;                  // what the bytes are; another form is packed anew
+  std::span<const std::byte> bytes;  // 64-byte aligned; empty = none
+};
+
+/// Packed weights of a network on one back end.
+struct PackedPart {
+  std::string key;                      // Backend::packing_key()
+  std::vector<PackedWeights> steps;     // by NodeId; an empty form = none
+  std::shared_ptr<const void> owner{};  // of the bytes
+};
+
 struct Step {
   NodeId node = -1;
   std::string tactic;
@@ -38,6 +52,7 @@ struct Plan {
   std::vector<Step> steps;  // one per node, in running order
   std::vector<Slot> slots;  // by ValueId
   size_t arena_bytes = 0;
+  std::shared_ptr<const PackedPart> packed;  // to be used in place where its forms fit; null = none
 };
 
 }  // namespace octet

@@ -61,22 +61,34 @@ std::vector<std::byte> tuning_section(const TuningPart& part) {
   return std::move(out.bytes());
 }
 
-std::vector<std::byte> packed_section(const PackedPart& part) {
+/// What packed weights were made from: hashes of the graph section and of the weights section.
+struct PackedFrom {
+  uint64_t graph = 0, weights = 0;
+  bool operator==(const PackedFrom&) const = default;
+};
+
+std::vector<std::byte> packed_section(const PackedPart& part, const PackedFrom& from) {
   FieldWriter out;
-  out.count(part.blobs.size());
-  size_t head = 4;
-  for (const PackedPart::Blob& blob : part.blobs) head += 4 + 4 + blob.tactic.size() + 8 + 8;
-  size_t at = plan_align(head);
-  for (const PackedPart::Blob& blob : part.blobs) {
-    out.number(static_cast<uint32_t>(blob.node));
-    out.text(blob.tactic);
-    out.number(static_cast<uint64_t>(at));
-    out.number(static_cast<uint64_t>(blob.bytes.size()));
-    at = plan_align(at + blob.bytes.size());
+  out.number(from.graph), out.number(from.weights);
+  std::vector<uint32_t> nodes;
+  size_t head = 8 + 8 + 4;
+  for (size_t n = 0; n < part.steps.size(); ++n) {
+    if (part.steps[n].bytes.empty()) continue;
+    nodes.push_back(static_cast<uint32_t>(n));
+    head += 4 + 4 + part.steps[n].form.size() + 8 + 8;
   }
-  for (const PackedPart::Blob& blob : part.blobs) {
+  out.count(nodes.size());
+  size_t at = plan_align(head);
+  for (const uint32_t n : nodes) {
+    out.number(n);
+    out.text(part.steps[n].form);
+    out.number(static_cast<uint64_t>(at));
+    out.number(static_cast<uint64_t>(part.steps[n].bytes.size()));
+    at = plan_align(at + part.steps[n].bytes.size());
+  }
+  for (const uint32_t n : nodes) {
     out.pad();
-    out.raw(blob.bytes);
+    out.raw(part.steps[n].bytes);
   }
   return std::move(out.bytes());
 }
@@ -89,7 +101,8 @@ Result<std::vector<Section>> sections_of(const PlanFile& plan) {
   sections.push_back({k_weights, k_required, "", std::move(weights.bytes())});
   sections.push_back({k_provenance, k_required, "", provenance_section(plan.provenance)});
   for (const TuningPart& part : plan.tuning) sections.push_back({k_tuning, 0, part.device_key, tuning_section(part)});
-  for (const PackedPart& part : plan.packed) sections.push_back({k_packed, 0, part.device_key, packed_section(part)});
+  const PackedFrom from{hash_bytes(sections[0].bytes), hash_bytes(sections[1].bytes)};
+  for (const PackedPart& part : plan.packed) sections.push_back({k_packed, 0, part.key, packed_section(part, from)});
   if (sections.size() > k_most_sections)
     return Error{ErrorCode::bad_argument, "a plan holds at most 64 sections, here are " +
                                               std::to_string(sections.size()) + ": leave device parts out"};
@@ -246,20 +259,29 @@ Result<TuningPart> read_tuning(std::span<const std::byte> bytes, const std::stri
   return made;
 }
 
-Result<PackedPart> read_packed(std::span<const std::byte> bytes, const std::string& key) {
+/// nodes: of the graph. from: what this file's graph and weights are.
+Result<PackedPart> read_packed(std::span<const std::byte> bytes, const std::string& key, size_t nodes,
+                               const PackedFrom& from) {
   FieldReader in(bytes, "packed weights section");
-  PackedPart made{key, {}};
+  PackedPart made{key, {}, {}};
+  PackedFrom written;
+  written.graph = in.number<uint64_t>(), written.weights = in.number<uint64_t>();
+  if (!in.failed() && written != from) in.fail("it was packed from another graph or other weights");
   for (size_t n = in.count(24); n > 0 && !in.failed(); --n) {
-    PackedPart::Blob blob;
-    blob.node = static_cast<NodeId>(in.number<uint32_t>());
-    blob.tactic = in.text();
+    const size_t node = in.number<uint32_t>();
+    PackedWeights packed;
+    packed.form = in.text();
     const auto at = in.number<uint64_t>(), size = in.number<uint64_t>();
-    if (at % k_plan_alignment != 0 || at > bytes.size() || size > bytes.size() - at) {
+    if (in.failed()) break;
+    if (node >= nodes || node < made.steps.size()) {
+      in.fail("node " + std::to_string(node) + " is not the next of " + std::to_string(nodes));
+    } else if (size == 0 || at % k_plan_alignment != 0 || at > bytes.size() || size > bytes.size() - at) {
       in.fail("a packing of " + std::to_string(size) + " bytes at " + std::to_string(at) + " does not lie in it");
-      break;
+    } else {
+      packed.bytes = bytes.subspan(at, size);
+      made.steps.resize(node);
+      made.steps.push_back(std::move(packed));
     }
-    blob.bytes = bytes.subspan(at, size);
-    made.blobs.push_back(blob);
   }
   if (in.failed()) return in.error();
   return made;
@@ -313,12 +335,14 @@ Result<PlanFile> read_aligned(std::span<const std::byte> bytes, const std::share
   if (!provenance) return provenance.error();
   plan.provenance = *std::move(provenance);
   // A broken device part costs time, never answers: it is left out.
+  const PackedFrom from{(*entries)[0].checksum, (*entries)[1].checksum};
   for (const Entry& entry : *entries) {
     if (entry.kind == k_tuning)
       keep_or_note(read_tuning(section(entry), entry.key), plan.tuning, plan.notes);
     else if (entry.kind == k_packed)
-      keep_or_note(read_packed(section(entry), entry.key), plan.packed, plan.notes);
+      keep_or_note(read_packed(section(entry), entry.key, plan.graph.nodes.size(), from), plan.packed, plan.notes);
   }
+  for (PackedPart& part : plan.packed) part.owner = keep_alive;
   return plan;
 }
 

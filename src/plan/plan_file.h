@@ -39,17 +39,6 @@ struct TuningPart {
   TacticChoice tactics;    // by node
 };
 
-/// Weights as one back end packs them.
-struct PackedPart {
-  struct Blob {
-    NodeId node = -1;
-    std::string tactic;  // that it was packed for
-    std::span<const std::byte> bytes;
-  };
-  std::string device_key;
-  std::vector<Blob> blobs;
-};
-
 struct PlanFile {
   std::string writer;  // "octet 0.1.0"
   Graph graph;         // fused; shapes of profile.best

@@ -37,9 +37,14 @@ std::string constant_word(const std::string& dtype) {
   return type_word(dtype);
 }
 
+/// TensorRT has no unsigned codes inside a network, and its engine explorer counts what it does not know as no
+/// precision at all: u8 codes are Int8 there, and a key of octet's own says that they are unsigned.
 std::string tensor_json(const LayerTensor& tensor) {
+  LayerTensor known = tensor;
+  if (tensor.dtype == "uint8") known.dtype = "int8";
   return "{\n    \"Name\": " + quoted(tensor.name) + ",\n    \"Dimensions\": " + list_text(tensor.dims) +
-         ",\n    \"Format/Datatype\": " + quoted(format_text(tensor)) + "\n  }";
+         ",\n    \"Format/Datatype\": " + quoted(format_text(known)) +
+         (tensor.dtype == "uint8" ? ",\n    \"Codes\": \"unsigned\"" : "") + "\n  }";
 }
 
 std::string tensors_json(std::span<const LayerTensor> tensors) {

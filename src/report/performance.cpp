@@ -89,9 +89,14 @@ std::string to_text(const PerformanceReport& report, bool trace) {
   };
   const auto n = static_cast<double>(report.queries.size());
   const double mean_compute = n > 0 ? std::accumulate(compute.begin(), compute.end(), 0.0) / n : 0;
-  std::string text = "Warmup completed " + std::to_string(report.warmup_queries) + " queries over " +
-                     short_number(report.warmup_ms) + " ms\nTiming trace has " + std::to_string(report.queries.size()) +
-                     " queries over " + short_number(report.walltime_s) + " s\n";
+  std::string text =
+      (report.load_ms > 0 ? "Load " + short_number(report.load_ms) : "Build " + short_number(report.build_ms)) +
+      " ms, first run " + short_number(report.first_run_ms) + " ms; packed weights " +
+      fixed(static_cast<double>(report.weight_bytes) / 1048576, 2) + " MiB, a context " +
+      fixed(static_cast<double>(report.context_bytes) / 1048576, 2) + " MiB\n";
+  text += "Warmup completed " + std::to_string(report.warmup_queries) + " queries over " +
+          short_number(report.warmup_ms) + " ms\nTiming trace has " + std::to_string(report.queries.size()) +
+          " queries over " + short_number(report.walltime_s) + " s\n";
   if (trace) text += trace_text(report);
   text += "\n=== Performance summary ===\n";
   text += "Throughput: " + short_number(report.walltime_s > 0 ? n / report.walltime_s : 0) + " qps\n";
@@ -102,6 +107,9 @@ std::string to_text(const PerformanceReport& report, bool trace) {
   text += line("D2H Latency", [](const QueryTimes& q) { return q.d2h; });
   text += "Total Host Walltime: " + short_number(report.walltime_s) + " s\n";
   text += "Total GPU Compute Time: " + short_number(mean_compute * n / 1000) + " s\n";
+  if (report.streams > 1)
+    text += "* " + std::to_string(report.streams) +
+            " streams run at the same time: a latency is that of a query beside others; throughput is the figure.\n";
   if (const double cv = variation(compute); cv > 2.5)
     text += "* GPU compute time is unstable, with coefficient of variance = " + short_number(cv) +
             "%.\n  On a CPU: stop other programs, pin the process (taskset) or fix the clock.\n";
@@ -128,6 +136,12 @@ std::string to_json(const PerformanceReport& report) {
   j["precision"] = report.precision;
   j["threads"] = report.threads;
   j["batch"] = report.batch;
+  j["streams"] = report.streams;
+  j["load_ms"] = report.load_ms;
+  j["build_ms"] = report.build_ms;
+  j["first_run_ms"] = report.first_run_ms;
+  j["weight_bytes"] = report.weight_bytes;
+  j["context_bytes"] = report.context_bytes;
   if (!report.layers.empty()) {
     j["layers"] = nlohmann::ordered_json::array();
     for (const LayerTime& l : report.layers)

@@ -34,6 +34,10 @@ struct PerformanceReport {
   std::string model, device, isa, precision;
   int threads = 1;
   int64_t batch = 1;
+  int streams = 1;
+  double load_ms = 0, build_ms = 0;  // of a plan; of an engine made here
+  double first_run_ms = 0;           // not measured with the others
+  size_t weight_bytes = 0, context_bytes = 0;
   int64_t warmup_queries = 0;
   double warmup_ms = 0;
   double walltime_s = 0;

@@ -64,15 +64,22 @@ std::shared_ptr<const Plan> without_weights(const Plan& plan) {
   auto light = std::make_shared<Plan>(plan);
   for (Value& value : light->graph.values)
     if (value.constant && value.constant->size_bytes() > k_kept_bytes) value.constant.reset();
+  light->packed.reset();
   return light;
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr<Backend> backend,
-                                                    const TacticChoice& choice) {
+                                                    const TacticChoice& choice,
+                                                    std::shared_ptr<const PackedPart> packed) {
   Result<std::shared_ptr<const Plan>> plan = make_plan(std::move(graph), *backend, choice);
   if (!plan) return plan.error();
+  if (packed) {
+    auto with_packed = std::make_shared<Plan>(**plan);
+    with_packed->packed = std::move(packed);
+    plan = std::shared_ptr<const Plan>(std::move(with_packed));
+  }
   Result<std::unique_ptr<const Program>> program = backend->prepare(*plan);
   if (!program) return program.error();
   auto engine = std::make_shared<Engine>();
@@ -80,6 +87,11 @@ Result<std::shared_ptr<const Engine>> Engine::build(Graph graph, std::shared_ptr
   engine->backend_ = std::move(backend);
   engine->program_ = *std::move(program);
   return std::shared_ptr<const Engine>(std::move(engine));
+}
+
+std::shared_ptr<const PackedPart> Engine::packed_of(const std::shared_ptr<const Engine>& engine) {
+  PackedPart part{engine->backend().packing_key(), engine->program().packed(), engine};
+  return std::make_shared<const PackedPart>(std::move(part));
 }
 
 Result<Context> Context::make(std::shared_ptr<const Engine> engine) {

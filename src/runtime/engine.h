@@ -14,12 +14,17 @@ class Engine {
  public:
   /// graph: fused, all shapes known (passes/bind_shapes). The engine shares the back end with its contexts. choice: as
   /// make_plan takes it, from runtime/tune.h or a plan file.
+  /// packed: weights that fit are used in place and kept alive; null = everything is packed.
   static Result<std::shared_ptr<const Engine>> build(Graph graph, std::shared_ptr<Backend> backend,
-                                                     const TacticChoice& choice = {});
+                                                     const TacticChoice& choice = {},
+                                                     std::shared_ptr<const PackedPart> packed = nullptr);
   /// Without large constants: the program holds what it runs with, in its own form, and nothing is held twice.
   const Plan& plan() const { return *plan_; }
   const Program& program() const { return *program_; }
   Backend& backend() const { return *backend_; }
+  const std::shared_ptr<Backend>& share_backend() const { return backend_; }
+  /// This engine's packed weights, for engines of the same network at other shapes; they keep this one alive.
+  static std::shared_ptr<const PackedPart> packed_of(const std::shared_ptr<const Engine>& engine);
   /// Inputs and outputs in graph order.
   const Value& input(size_t i) const { return plan_->graph.value(plan_->graph.inputs[i]); }
   const Value& output(size_t i) const { return plan_->graph.value(plan_->graph.outputs[i]); }

@@ -26,8 +26,12 @@ Result<std::vector<Dims>> plan_shapes(const PlanFile& plan, const WantedShapes& 
 /// fit.
 TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend& backend,
                         std::vector<std::string>& notes) {
+  std::string others;
   for (const TuningPart& part : plan.tuning) {
-    if (part.device_key != backend.device_key() || part.timing_key != backend.timing_key()) continue;
+    if (part.device_key != backend.device_key() || part.timing_key != backend.timing_key()) {
+      others += (others.empty() ? "'" : ", '") + part.timing_key + "'";
+      continue;
+    }
     bool fits = part.tactics.size() == graph.nodes.size();
     for (size_t n = 0; fits && n < part.tactics.size(); ++n) {
       if (part.tactics[n].empty()) continue;
@@ -37,20 +41,53 @@ TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend&
     }
     if (fits) return part.tactics;
     notes.push_back("tuning of the plan ignored: it names tactics that this octet does not have for its layers");
+    return {};
   }
+  if (!others.empty())
+    notes.push_back("tuning of the plan ignored: it was measured on " + others + ", this is '" + backend.timing_key() +
+                    "'; tactics by the static choice");
   return {};
+}
+
+/// The plan's packed weights for this machine, or null.
+std::shared_ptr<const PackedPart> packed_of(const PlanFile& plan, const Backend& backend,
+                                            std::vector<std::string>& notes) {
+  std::string others;
+  for (const PackedPart& part : plan.packed) {
+    if (part.key == backend.packing_key()) return std::make_shared<const PackedPart>(part);
+    others += (others.empty() ? "'" : ", '") + part.key + "'";
+  }
+  if (!others.empty())
+    notes.push_back("packed weights of the plan ignored: they are for " + others + ", this is '" +
+                    backend.packing_key() + "'; packed anew");
+  return nullptr;
+}
+
+/// Says when weights that the plan brought along were of no use.
+void note_unused(const PackedPart& part, const Engine& engine, std::vector<std::string>& notes) {
+  const size_t had = static_cast<size_t>(
+      std::count_if(part.steps.begin(), part.steps.end(), [](const PackedWeights& w) { return !w.bytes.empty(); }));
+  const size_t used = engine.program().borrowed_steps();
+  if (used < had)
+    notes.push_back(std::to_string(had - used) + " of the plan's " + std::to_string(had) +
+                    " packed weights ignored: this octet packs those layers otherwise; packed anew");
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const Engine>> load_engine(const PlanFile& plan, const std::shared_ptr<Backend>& backend,
-                                                  const WantedShapes& wanted, std::vector<std::string>& notes) {
+                                                  const WantedShapes& wanted, std::vector<std::string>& notes,
+                                                  const std::shared_ptr<const Engine>& sibling) {
   const Result<std::vector<Dims>> shapes = plan_shapes(plan, wanted);
   if (!shapes) return shapes.error();
   Result<Graph> graph = at_shapes(plan, *shapes);
   if (!graph) return graph.error();
   const TacticChoice choice = tactics_of(plan, *graph, *backend, notes);
-  return Engine::build(*std::move(graph), backend, choice);
+  const std::shared_ptr<const PackedPart> packed =
+      sibling ? Engine::packed_of(sibling) : packed_of(plan, *backend, notes);
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(graph), backend, choice, packed);
+  if (engine && packed && !sibling) note_unused(*packed, **engine, notes);
+  return engine;
 }
 
 std::string uncalibrated_note(const PlanFile& plan) {

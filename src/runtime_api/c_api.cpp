@@ -75,6 +75,13 @@ octet_engine* octet_engine_load_memory(const void* plan, size_t bytes, int threa
   });
 }
 
+octet_engine* octet_engine_at(const octet_engine* engine, int64_t batch) {
+  return guarded<octet_engine*>(nullptr, [&]() -> octet::Result<octet_engine*> {
+    if (!engine) return no_pointer("engine");
+    return wrapped(engine->engine.at(batch));
+  });
+}
+
 void octet_engine_free(octet_engine* engine) { delete engine; }
 
 size_t octet_input_count(const octet_engine* engine) { return engine ? engine->engine.inputs().size() : 0; }

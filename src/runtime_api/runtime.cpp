@@ -1,5 +1,7 @@
 #include "octet/runtime.h"
 
+#include <algorithm>
+
 #include "backends/open.h"
 #include "base/file.h"
 #include "octet/version.h"
@@ -38,21 +40,31 @@ struct Engine::State {
   std::shared_ptr<const Core> core;
   std::vector<Port> inputs, outputs;
   std::vector<std::string> notes;
+  std::shared_ptr<const PlanFile> plan;  // of a plan with a profile, for engines at other shapes; else null
 
-  static Result<std::shared_ptr<const State>> make(const Result<PlanFile>& plan, const Options& options) {
+  static Result<std::shared_ptr<const State>> make(Result<PlanFile> plan, const Options& options) {
     if (!plan) return plan.error();
     const Result<std::shared_ptr<Backend>> backend = open_backend(options.device, {.threads = options.threads});
     if (!backend) return backend.error();
-    auto state = std::make_shared<State>();
-    state->notes = plan->notes;
-    if (std::string note = uncalibrated_note(*plan); !note.empty()) state->notes.push_back(std::move(note));
-    Result<std::shared_ptr<const Core>> core =
-        load_engine(*plan, *backend, {.batch = options.batch, .shapes = options.shapes}, state->notes);
+    State first;
+    first.notes = plan->notes;
+    if (std::string note = uncalibrated_note(*plan); !note.empty()) first.notes.push_back(std::move(note));
+    return make(std::make_shared<const PlanFile>(*std::move(plan)), *backend,
+                {.batch = options.batch, .shapes = options.shapes}, std::move(first));
+  }
+
+  /// from: has the notes, and for another engine at other shapes the core whose weights are shared.
+  static Result<std::shared_ptr<const State>> make(std::shared_ptr<const PlanFile> plan,
+                                                   const std::shared_ptr<Backend>& backend, const WantedShapes& wanted,
+                                                   State from) {
+    auto state = std::make_shared<State>(std::move(from));
+    Result<std::shared_ptr<const Core>> core = load_engine(*plan, backend, wanted, state->notes, state->core);
     if (!core) return core.error();
     state->core = *std::move(core);
     const Graph& graph = state->core->plan().graph;
     state->inputs = ports_of(graph, graph.inputs);
     state->outputs = ports_of(graph, graph.outputs);
+    if (!plan->profile.fixed()) state->plan = std::move(plan);
     return std::shared_ptr<const State>(std::move(state));
   }
 };
@@ -68,7 +80,8 @@ Result<Engine> Engine::load(const std::string& path, const Options& options) {
   const std::string self = "octet " + version();
   Result<std::shared_ptr<const State>> state = State::make(read_plan((*file)->bytes(), *file, self), options);
   if (!state) return within(path, state.error());
-  (*file)->drop_pages();
+  // Weights used in place stay; the rest of the file is not needed any more.
+  if ((*state)->core->program().borrowed_steps() == 0) (*file)->drop_pages();
   return Engine(*std::move(state));
 }
 
@@ -77,6 +90,20 @@ Result<Engine> Engine::load(std::span<const std::byte> plan, const Options& opti
   const std::string self = "octet " + version();
   Result<std::shared_ptr<const State>> state = State::make(read_plan(*copy, copy, self), options);
   if (!state) return within("plan in memory", state.error());
+  return Engine(*std::move(state));
+}
+
+Result<Engine> Engine::at(int64_t batch, const std::map<std::string, std::vector<int64_t>>& shapes) const {
+  const bool is_this = shapes.empty() && std::all_of(state_->inputs.begin(), state_->inputs.end(), [&](const Port& p) {
+                         return batch == 0 || p.dims.empty() || p.dims[0] == batch;
+                       });
+  if (is_this) return *this;
+  if (!state_->plan)
+    return Error{ErrorCode::bad_argument,
+                 "the plan was built for one shape only: build it with --shapes NAME:MIN:OPT:MAX"};
+  Result<std::shared_ptr<const State>> state =
+      State::make(state_->plan, state_->core->share_backend(), {.batch = batch, .shapes = shapes}, *state_);
+  if (!state) return state.error();
   return Engine(*std::move(state));
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "octet/engine_file.h"
 #include "octet/measure.h"
 #include "octet/session.h"
 
@@ -46,6 +47,33 @@ TEST(BestPrecision, says_its_counts_and_both_times_and_answers_as_int8_where_all
   Result<Session> int8 = Session::build(*model, in("int8"));
   ASSERT_TRUE(int8);
   EXPECT_EQ(answer(*best), answer(*int8));
+}
+
+TEST(BestPrecision, a_plan_holds_the_choice_and_says_it) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10_ort_qdq_s8.onnx");
+  ASSERT_TRUE(model);
+  BuildSpec spec;
+  spec.session = in("best");
+  const Result<EngineFile> plan = build_engine(*model, spec);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_THAT(plan->notes(), testing::Contains(HasSubstr("precision best: INT8 ")));
+  Result<Session> session = Session::load(*plan, {});
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ(session->precision(), plan->precision());
+  std::string options;
+  for (const auto& [key, value] : plan->provenance())
+    if (key == "options") options = value;
+  EXPECT_THAT(options, HasSubstr("precision=best"));
+  int float_convolutions = 0;
+  for (const LayerInfo& layer : session->layers()) float_convolutions += layer.op == "Conv" || layer.op == "FusedConv";
+  if (plan->precision() == "int8") EXPECT_EQ(float_convolutions, 0);
+  if (plan->precision() == "int8 and fp32") {
+    EXPECT_GT(float_convolutions, 0);
+    EXPECT_THAT(options, HasSubstr(" float="));
+  }
+  if (plan->precision() == "fp32") EXPECT_GT(float_convolutions, 19);
 }
 
 TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {

@@ -270,6 +270,24 @@ TEST(Cli, every_command_takes_a_plan_where_it_takes_a_model) {
   EXPECT_EQ(octet("build " + plan + " -o " + plan).status, 1) << "a plan is not built from a plan";
 }
 
+TEST(Cli, build_says_what_runs_in_int8_and_can_require_it) {
+  const std::string a = scratch() + "/share_a.plan", b = scratch() + "/share_b.plan", demo = OCTET_DEMO_MODEL;
+  const std::string int8 = " --precision int8 --calib-data shapes-train:16 --quiet";
+  const Ran built = octet("build " + demo + int8 + " --require-int8 90 -o " + a);
+  ASSERT_EQ(built.status, 0) << built.err;
+  EXPECT_THAT(built.out,
+              testing::ContainsRegex("plan: [0-9]+ INT8, 0 FP32 layers, [0-9]+ conversions?; 100.0 % of MACs "
+                                     "in INT8; hash [0-9a-f]{16}"));
+  const Ran again = octet("build " + demo + int8 + " -o " + b);
+  EXPECT_EQ(built.out.substr(built.out.find("hash ")), again.out.substr(again.out.find("hash ")));
+  std::filesystem::remove(a);
+  const Ran refused = octet("build " + demo + " --precision fp32 --quiet --require-int8 90 -o " + a);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("0.0 % of the multiply-accumulates are in INT8"));
+  EXPECT_FALSE(std::filesystem::exists(a)) << "nothing is written";
+  std::filesystem::remove(b);
+}
+
 TEST(Cli, build_refuses_a_stale_cache_and_leaves_the_old_plan_alone) {
   const std::string plan = scratch() + "/stale.plan", cache = scratch() + "/stale.json";
   const std::string int8 = "build " + k_model + " --precision int8 --cache " + cache + " -o " + plan + " --calib-data ";

@@ -237,6 +237,24 @@ TEST(Bench, a_profile_and_its_trace_account_for_the_run) {
   EXPECT_EQ(slices, 50 * static_cast<int64_t>(j["layers"].size()));
 }
 
+TEST(Bench, several_streams_share_the_engine_and_its_report_says_what_was_loaded) {
+  const Ran ran = octet("bench " + plan() + " --streams 3 --iterations 12 --duration 0 --warm-up 0 --json --quiet");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json j = json::parse(ran.out);
+  EXPECT_EQ(j["streams"], 3);
+  EXPECT_GE(j["queries"], 36) << "twelve on each";
+  EXPECT_GT(j["load_ms"], 0);
+  EXPECT_EQ(j["build_ms"], 0);
+  EXPECT_GT(j["first_run_ms"], 0);
+  EXPECT_GT(j["weight_bytes"], 1000);
+  EXPECT_GT(j["context_bytes"], 1000);
+  const Ran text = octet("bench " + plan() + " --streams 2 --iterations 5 --duration 0 --warm-up 0 --quiet");
+  EXPECT_THAT(text.out, HasSubstr("2 streams run at the same time"));
+  EXPECT_THAT(text.out, testing::ContainsRegex("Load [0-9.]+ ms, first run [0-9.]+ ms; packed weights [0-9.]+ MiB"));
+  EXPECT_EQ(octet("bench " + plan() + " " + plan() + " --streams 2").status, 1);
+  EXPECT_EQ(octet("bench " + plan() + " --streams 2 --profile").status, 1);
+}
+
 TEST(Bench, the_emitted_program_was_compiled_and_measures) {
   // bench wrote its source when the tests were built; what it says must be a measurement of the same network.
   const Ran ran = run(OCTET_EMITTED_PROGRAM);

@@ -37,7 +37,7 @@ PlanFile small_plan() {
   plan.tuning = {{"cpu x kernels 1", "cpu x, 1 thread", {"a", "b", "c", "d"}}};
   static constexpr std::array<std::byte, 5> k_blob = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4},
                                                       std::byte{5}};
-  plan.packed = {{"cpu x kernels 1", {{0, "conv x", k_blob}, {1, "gemm x", std::span(k_blob).first(3)}}}};
+  plan.packed = {{"cpu x", {{"conv x", k_blob}, {}, {"gemm x", std::span(k_blob).first(3)}}}};
   return plan;
 }
 
@@ -78,11 +78,12 @@ TEST(PlanFile, reads_back_what_was_written) {
   ASSERT_EQ(again->tuning.size(), 1u);
   EXPECT_EQ(again->tuning[0].tactics, plan.tuning[0].tactics);
   ASSERT_EQ(again->packed.size(), 1u);
-  ASSERT_EQ(again->packed[0].blobs.size(), 2u);
-  EXPECT_EQ(again->packed[0].blobs[1].tactic, "gemm x");
-  EXPECT_EQ(again->packed[0].blobs[0].bytes.size(), 5u);
-  EXPECT_EQ(again->packed[0].blobs[1].bytes[2], std::byte{3});
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(again->packed[0].blobs[1].bytes.data()) % 64, 0u);
+  ASSERT_EQ(again->packed[0].steps.size(), 3u);
+  EXPECT_EQ(again->packed[0].steps[2].form, "gemm x");
+  EXPECT_EQ(again->packed[0].steps[0].bytes.size(), 5u);
+  EXPECT_TRUE(again->packed[0].steps[1].bytes.empty());
+  EXPECT_EQ(again->packed[0].steps[2].bytes[2], std::byte{3});
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(again->packed[0].steps[2].bytes.data()) % 64, 0u);
   EXPECT_EQ(*plan_bytes(*again), small_bytes());
 }
 
@@ -186,6 +187,37 @@ TEST(PlanFile, stays_sane_when_changed_bytes_are_sealed_again) {
     ASSERT_FALSE(print(plan->graph).empty());
   }
   EXPECT_GT(read_well, 1000) << "names and numbers may change and still be a plan";
+}
+
+/// The table's row of the packed weights.
+constexpr size_t k_packed_row = 128 + 4 * 128;
+
+// Packed weights of other weights would be wrong answers without a word.
+TEST(PlanFile, leaves_out_packed_weights_that_were_made_from_others) {
+  const std::vector<std::byte> bytes = small_bytes();
+  uint64_t at = 0, size = 0;
+  std::memcpy(&at, bytes.data() + k_packed_row + 8, 8);
+  std::memcpy(&size, bytes.data() + k_packed_row + 16, 8);
+  struct Edit {
+    size_t offset;
+    uint32_t value;
+    const char* says;
+  };
+  for (const Edit& edit : {Edit{0, 1, "packed from another graph or other weights"},
+                           Edit{8, 1, "packed from another graph or other weights"},
+                           Edit{16, 1u << 30, "longer than it"}, Edit{20, 4, "node 4 is not the next of 4"},
+                           Edit{34, 32, "does not lie in it"}, Edit{42, 1u << 20, "does not lie in it"}}) {
+    std::vector<std::byte> changed = bytes;
+    put(changed, at + edit.offset, edit.value);
+    put(changed, k_packed_row + 24, hash_bytes(std::span(changed).subspan(at, size)));
+    reseal(changed);
+    const Result<PlanFile> plan = read(changed);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_TRUE(plan->packed.empty());
+    ASSERT_EQ(plan->notes.size(), 1u);
+    EXPECT_THAT(plan->notes[0], HasSubstr(edit.says));
+    EXPECT_EQ(print(plan->graph), print(small_plan().graph)) << "the plan itself is as good as before";
+  }
 }
 
 TEST(PlanFile, gives_the_graph_other_shapes_within_the_profile) {

@@ -203,7 +203,9 @@ TEST(LayerFile, detailed_has_what_readers_look_for) {
   const nlohmann::json j = nlohmann::json::parse(layers_json(layers, bindings, LayerVerbosity::detailed))["Layers"][0];
   EXPECT_EQ(j["Name"], "conv1");
   EXPECT_EQ(j["ParameterType"], "Convolution");
-  EXPECT_EQ(j["Inputs"][0]["Format/Datatype"], "Channel major UInt8 format");
+  EXPECT_EQ(j["Inputs"][0]["Format/Datatype"], "Channel major Int8 format") << "the engine explorer knows no UInt8";
+  EXPECT_EQ(j["Inputs"][0]["Codes"], "unsigned");
+  EXPECT_FALSE(j["Outputs"][0].contains("Codes"));
   EXPECT_EQ(j["Outputs"][0]["Dimensions"], (std::vector<int64_t>{1, 16, 8, 8}));
   EXPECT_EQ(j["Weights"]["Type"], "Int8");
   EXPECT_EQ(j["Weights"]["Count"], 432);

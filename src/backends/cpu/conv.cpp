@@ -109,6 +109,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   desc.has_residual = query.has_input(3);
   desc.activation = fused_activation(query.node);
   desc.planar_x = borrows_input(query.graph, query.id(0));
+  desc.packed = given_weights(query);
   std::shared_ptr<const ConvF32> layer =
       depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
@@ -118,6 +119,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   if (!residual) return residual.error();
   const Operand y = builder.output(query);
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,
               ConvF32Args{.batch = batch, .x = run.at<float>(x), .residual = run.at<float>(r), .y = run.at<float>(y)});
@@ -164,6 +166,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   desc.lo = form.lo, desc.hi = form.hi;
   desc.activation = form.activation;
   desc.inverse_y_scale = form.inverse_y_scale;
+  desc.packed = given_weights(query);
   std::shared_ptr<const ConvU8S8> layer =
       depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
@@ -173,6 +176,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   if (!residual) return residual.error();
   const Operand y = builder.output(query);
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,
               ConvU8S8Args{.batch = batch,

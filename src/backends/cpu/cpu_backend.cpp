@@ -35,6 +35,9 @@ class CpuBackend : public Backend {
     return "cpu " + std::string(octet::name(isa_)) + " kernels " + std::to_string(k_kernels_version);
   }
 
+  // The forms of packed weights carry the version of their packing.
+  std::string packing_key() const override { return "cpu " + std::string(octet::name(isa_)); }
+
   std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
     return tactics_for(StepQuery{{graph, graph.node(node)}, isa_, pool_.threads()});
   }

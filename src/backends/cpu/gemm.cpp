@@ -82,7 +82,8 @@ size_t padded_bytes(size_t bytes) { return (bytes + k_tail_bytes + k_alignment -
 /// Runs a layer whose rows must be pitched: copies x in and y out where the graph's dense rows are not so already, or
 /// lie in the caller's buffer, which has no room behind it.
 template <class Layer, class Args, class X, class Y>
-PreparedStep pitched_step(std::shared_ptr<const Layer> layer, const Sizes& s, const Operand& x, const Operand& y) {
+PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> layer, const Sizes& s, const Operand& x,
+                          const Operand& y) {
   const int64_t x_pitch = channel_pitch(s.k), y_pitch = channel_pitch(s.n);
   const bool stage_x = x_pitch != s.k || !x.place.is_padded();
   const bool stage_y = y_pitch != s.n || !y.place.is_padded();
@@ -91,6 +92,7 @@ PreparedStep pitched_step(std::shared_ptr<const Layer> layer, const Sizes& s, co
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(),
                     .shared_bytes = x_bytes + y_bytes,
                     .packed_bytes = layer->packed_bytes()};
+  keep_packed(query, layer->packed(), step);
   step.run = [=, xp = x.place, yp = y.place](const RunContext& run) {
     const X* from = run.at<X>(xp);
     Y* to = run.at<Y>(yp);
@@ -148,11 +150,12 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder) {
   desc.weights = weights;
   desc.bias = bias;
   desc.activation = fused_activation(query.node);
+  desc.packed = given_weights(query);
   std::shared_ptr<const ConvF32> layer = ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
-  return pitched_step<ConvF32, ConvF32Args, float, float>(std::move(layer), s, *x, builder.output(query));
+  return pitched_step<ConvF32, ConvF32Args, float, float>(query, std::move(layer), s, *x, builder.output(query));
 }
 
 Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) {
@@ -173,13 +176,14 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
   desc.lo = form.lo, desc.hi = form.hi;
   desc.activation = form.activation;
   desc.inverse_y_scale = form.inverse_y_scale;
+  desc.packed = given_weights(query);
   std::shared_ptr<const ConvU8S8> layer = ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  if (form.to_f32) return pitched_step<ConvU8S8, ConvU8S8Args, uint8_t, float>(std::move(layer), s, *x, y);
-  return pitched_step<ConvU8S8, ConvU8S8Args, uint8_t, uint8_t>(std::move(layer), s, *x, y);
+  if (form.to_f32) return pitched_step<ConvU8S8, ConvU8S8Args, uint8_t, float>(query, std::move(layer), s, *x, y);
+  return pitched_step<ConvU8S8, ConvU8S8Args, uint8_t, uint8_t>(query, std::move(layer), s, *x, y);
 }
 
 }  // namespace

@@ -118,8 +118,15 @@ Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Pl
   for (const PreparedStep& step : program->bring_in_) program->account(step, threads);
   for (const PreparedStep& step : program->take_out_) program->account(step, threads);
   program->arena_bytes_ = arrangement.arena_bytes;
+  if (program->borrowed_steps_ > 0) program->packed_owner_ = program->plan_->packed->owner;
   program->plan_.reset();
   return std::unique_ptr<const Program>(std::move(program));
+}
+
+std::vector<PackedWeights> CpuProgram::packed() const {
+  std::vector<PackedWeights> all;  // step n is node n: make_plan keeps the order of the graph
+  for (const ProgramStep& step : steps_) all.push_back(step.prepared.packed);
+  return all;
 }
 
 size_t CpuProgram::context_bytes() const { return align_up(arena_bytes_) + workspace_bytes_; }
@@ -156,11 +163,14 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
   if (!chosen || !supported)
     return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the step",
                        ErrorCode::bad_argument);
+  if (plan_->packed && static_cast<size_t>(step.node) < plan_->packed->steps.size())
+    query.packed = &plan_->packed->steps[static_cast<size_t>(step.node)];
   StepBuilder builder(*part.plan, constants_, &part.image_bytes);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
   ProgramStep made{*std::move(prepared), {}};
   account(made.prepared, threads);
+  borrowed_steps_ += made.prepared.borrows;
   for (const ValueId v : node.inputs) {
     if (const Tensor* constant = v == k_absent ? nullptr : graph.constant(v)) release_mapped_pages(constant->bytes());
   }

@@ -36,6 +36,8 @@ class CpuProgram : public Program {
                                                      size_t cache_bytes);
 
   size_t packed_bytes() const override { return packed_bytes_; }
+  size_t borrowed_steps() const override { return borrowed_steps_; }
+  std::vector<PackedWeights> packed() const override;
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
   size_t context_bytes() const override;
   /// arena: 64-byte aligned, context_bytes().
@@ -57,7 +59,8 @@ class CpuProgram : public Program {
   void show_turn(const Running& now, const ProgramStep& step, const ProgramPart& part, size_t turn) const;
 
   std::shared_ptr<const Plan> plan_;  // while steps are prepared; then let go, with the weights that are packed by now
-  size_t arena_bytes_ = 0;
+  std::shared_ptr<const void> packed_owner_;  // of what steps use in place
+  size_t arena_bytes_ = 0, borrowed_steps_ = 0;
   std::vector<AlignedBytes> constants_;
   std::vector<PreparedStep> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;

@@ -11,6 +11,7 @@
 #include "base/aligned.h"
 #include "base/isa.h"
 #include "ir/op.h"
+#include "kernels/implicit_gemm/packed_weights.h"
 #include "plan/plan.h"
 
 namespace octet::cpu {
@@ -21,14 +22,17 @@ struct PreparedStep {
   size_t scratch_bytes = 0;                         // per worker
   size_t shared_bytes = 0;
   size_t packed_bytes = 0;
-  bool for_taps = false;  // what it makes is wanted by taps only
+  bool for_taps = false;      // what it makes is wanted by taps only
+  PackedWeights packed = {};  // to be kept; the bytes live as long as `run`
+  bool borrows = false;       // packed is StepQuery::packed in place
 };
 
 /// What is asked about a node before anything is prepared.
 struct StepQuery : NodeContext {
   Isa isa = Isa::scalar;
   int threads = 1;
-  std::string_view variant = {};  // which of the family's ways; empty = its cheapest
+  std::string_view variant = {};          // which of the family's ways; empty = its cheapest
+  const PackedWeights* packed = nullptr;  // of this step, from a plan file or another program; null = none
 
   ValueId id(size_t i) const { return i < node.inputs.size() ? node.inputs[i] : k_absent; }
   const Value& output(size_t i = 0) const { return graph.value(node.outputs[i]); }
@@ -81,6 +85,16 @@ struct StepDef {
 
 /// The way of last resort, for every op: reference.cpp.
 extern const StepDef reference_step;
+
+/// What a layer object may use in place of packing.
+inline PackedConvWeights given_weights(const StepQuery& query) {
+  return query.packed ? PackedConvWeights{query.packed->form, query.packed->bytes} : PackedConvWeights();
+}
+/// Notes what the layer object keeps; it lives as long as step.run.
+inline void keep_packed(const StepQuery& query, const PackedConvWeights& kept, PreparedStep& step) {
+  step.packed = {kept.form, kept.bytes};
+  step.borrows = query.packed && !kept.bytes.empty() && kept.bytes.data() == query.packed->bytes.data();
+}
 
 /// Estimate of a step that is bound by memory: bytes of all inputs and outputs at 10 GB/s, and a microsecond to start.
 double streaming_cost_us(const StepQuery& query);

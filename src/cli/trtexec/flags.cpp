@@ -86,7 +86,11 @@ variance of GPU Compute Time above 1 % (with `--compat=11` 2.5 %); more than one
 
 `--exportProfile`, `--exportLayerInfo`, `--exportTimes` and `--exportOutput` have trtexec's keys and layout; names are escaped, which
 trtexec does not do. A profile's layers do not quite sum up to the run: the log says what is left (`unattributed`), and the file keeps to
-trtexec's form. Layer information is complete with `--profilingVerbosity=detailed`.
+trtexec's form. Layer information is complete with `--profilingVerbosity=detailed`. TensorRT has no unsigned
+codes inside a network: where octet has them the format says Int8, and a key `Codes` says `unsigned`.
+
+Two readers of others take these files as they are: NVIDIA's TensorRT Engine Explorer 0.1.5 (`tools/read_with_trex.py`) and Polygraphy's trtexec
+back end 0.0.9, which also reads the log (`tools/read_with_polygraphy.py`). `tools/read_trtexec_files.py` asks the same in every test run.
 
 ## Flags
 

@@ -76,6 +76,7 @@ class ConvF32Packed final : public ConvF32 {
 
   const char* kernel_name() const override { return kernel_.name; }
   size_t packed_bytes() const override { return packed_.weights_bytes + 4 * packed_.bias.size(); }
+  PackedConvWeights packed() const override { return packed_.kept; }
 
   int64_t chunks(int64_t batch, int threads) const override {
     const ConvGrid grid = conv_grid(work(batch), threads, cut_);
@@ -166,8 +167,7 @@ class ConvF32Packed final : public ConvF32 {
     run.segments = block.segments;
     run.first_position = panel.group * (g.ic / g.groups) + block.first_position;
     run.positions = block.positions;
-    run.weights = reinterpret_cast<const float*>(packed_.weights.get()) + panel.weights_offset +
-                  static_cast<size_t>(depth_before * lanes_used(panel));
+    run.weights = packed_.weights + panel.weights_offset + static_cast<size_t>(depth_before * lanes_used(panel));
     run.y = args.y + first * g.y_pitch + panel.first_channel;
     run.y_step = g.y_pitch;
     run.start = is_first ? packed_.bias.data() + panel.bias_offset : run.y;

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "base/isa.h"
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/packed_weights.h"
 #include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
@@ -18,6 +20,8 @@ struct ConvF32Desc {
   bool has_residual = false;       // added before the activation
   ActivationParams activation;
   bool planar_x = false;  // x is dense NCHW; where reads_compact_copy(geometry) only
+  /// As in ConvU8S8Desc.
+  PackedConvWeights packed = {};
 };
 
 struct ConvF32Args {
@@ -34,6 +38,8 @@ class ConvF32 {
   virtual ~ConvF32() = default;
   virtual const char* kernel_name() const = 0;
   virtual size_t packed_bytes() const = 0;
+  /// For ConvF32Desc::packed of layers to come; the bytes live as long as this layer.
+  virtual PackedConvWeights packed() const { return {}; }
   virtual int64_t chunks(int64_t batch, int threads) const = 0;
   virtual size_t scratch_bytes() const = 0;
   virtual void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;

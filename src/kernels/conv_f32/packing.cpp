@@ -32,6 +32,31 @@ std::vector<ConvF32Block> cut_reduction(const TapTable& taps, int64_t panel_widt
   return blocks;
 }
 
+std::string form_of(const ConvF32Kernel& kernel, const TapTable& taps) {
+  return "f32 " + std::string(kernel.name) + ", " + std::to_string(taps.segments()) + " x " +
+         std::to_string(taps.segment_elements()) + " positions, packing " + std::to_string(k_conv_f32_packing);
+}
+
+/// weights and bias are zero before.
+void fill(const ConvF32Desc& desc, const TapTable& taps, int64_t lanes, const std::vector<ConvF32Panel>& panels,
+          float* weights, float* bias) {
+  const WindowGeometry& g = desc.geometry;
+  const int64_t oc_stride = (g.ic / g.groups) * g.kh * g.kw;
+  std::vector<int64_t> order;  // of a channel's weights
+  for (int64_t s = 0; s < taps.segments(); ++s)
+    for (int64_t k = 0; k < taps.segment_elements(); ++k) order.push_back(taps.weight_index(s, k));
+  for (const ConvF32Panel& panel : panels) {
+    // Blocks follow one another in k order, so the panel is simply [segment][position][channel].
+    float* to = weights + panel.weights_offset;
+    const float* from = desc.weights.data() + panel.first_channel * oc_stride;
+    const int64_t lanes_used = (panel.channels + lanes - 1) / lanes * lanes;
+    for (size_t k = 0; k < order.size(); ++k, to += lanes_used)
+      for (int64_t c = 0; c < panel.channels; ++c) to[c] = from[c * oc_stride + order[k]];
+    for (int64_t c = 0; c < panel.channels && !desc.bias.empty(); ++c)
+      bias[panel.bias_offset + static_cast<size_t>(c)] = desc.bias[static_cast<size_t>(panel.first_channel + c)];
+  }
+}
+
 }  // namespace
 
 PackedConvF32 pack_conv_f32(const ConvF32Desc& desc, const TapTable& taps, const ConvF32Kernel& kernel) {
@@ -54,22 +79,20 @@ PackedConvF32 pack_conv_f32(const ConvF32Desc& desc, const TapTable& taps, const
     }
   }
   packed.weights_bytes = 4 * floats;
-  packed.weights = allocate_aligned(packed.weights_bytes);
-  std::memset(packed.weights.get(), 0, packed.weights_bytes);
-  packed.bias.assign(bias_floats, 0.0f);
-
-  const int64_t oc_stride = (g.ic / g.groups) * g.kh * g.kw;
-  for (const ConvF32Panel& panel : packed.panels) {
-    // Blocks follow one another in k order, so the panel is simply [segment][position][channel].
-    float* to = reinterpret_cast<float*>(packed.weights.get()) + panel.weights_offset;
-    const int64_t lanes_used = (panel.channels + lanes - 1) / lanes * lanes;
-    for (int64_t s = 0; s < taps.segments(); ++s)
-      for (int64_t k = 0; k < taps.segment_elements(); ++k, to += lanes_used)
-        for (int64_t c = 0; c < panel.channels; ++c)
-          to[c] = desc.weights[static_cast<size_t>((panel.first_channel + c) * oc_stride + taps.weight_index(s, k))];
-    for (int64_t c = 0; c < panel.channels && !desc.bias.empty(); ++c)
-      packed.bias[panel.bias_offset + static_cast<size_t>(c)] = desc.bias[static_cast<size_t>(panel.first_channel + c)];
+  const size_t bias_at = (packed.weights_bytes + k_alignment - 1) / k_alignment * k_alignment;
+  const size_t bytes = bias_at + 4 * bias_floats;
+  packed.kept = {form_of(kernel, taps), desc.packed.bytes};
+  const bool is_given = desc.packed.form == packed.kept.form && desc.packed.bytes.size() == bytes &&
+                        reinterpret_cast<uintptr_t>(desc.packed.bytes.data()) % k_alignment == 0;
+  if (!is_given) {
+    packed.own = allocate_aligned(bytes);
+    packed.kept.bytes = {packed.own.get(), bytes};
+    std::memset(packed.own.get(), 0, bytes);
+    fill(desc, taps, lanes, packed.panels, reinterpret_cast<float*>(packed.own.get()),
+         reinterpret_cast<float*>(packed.own.get() + bias_at));
   }
+  packed.weights = reinterpret_cast<const float*>(packed.kept.bytes.data());
+  packed.bias = {reinterpret_cast<const float*>(packed.kept.bytes.data() + bias_at), bias_floats};
   return packed;
 }
 

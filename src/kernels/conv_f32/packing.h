@@ -3,6 +3,7 @@
 // reduction whose weights stay in L2.
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/aligned.h"
@@ -30,11 +31,17 @@ struct ConvF32Block {
 struct PackedConvF32 {
   std::vector<ConvF32Panel> panels;
   std::vector<ConvF32Block> blocks;  // in increasing k order, the same for every panel
-  AlignedBytes weights;
+  PackedConvWeights kept;            // weights, then bias at the next multiple of 64; own, or the descriptor's
+  const float* weights = nullptr;
   size_t weights_bytes = 0;
-  std::vector<float> bias;
+  std::span<const float> bias;
+  AlignedBytes own;
 };
 
+/// As k_conv_u8s8_packing.
+inline constexpr int k_conv_f32_packing = 1;
+
+/// Takes desc.packed in place where its form and size are right.
 PackedConvF32 pack_conv_f32(const ConvF32Desc& desc, const TapTable& taps, const ConvF32Kernel& kernel);
 
 }  // namespace octet

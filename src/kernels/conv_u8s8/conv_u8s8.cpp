@@ -94,6 +94,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   const char* kernel_name() const override { return kernel_.name; }
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size(); }
+  PackedConvWeights packed() const override { return packed_.kept; }
 
   int64_t chunks(int64_t batch, int threads) const override {
     const ConvGrid grid = conv_grid(work(batch), threads, cut_);
@@ -168,7 +169,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     bands_ = row_bands(geometry_);
     if (!bands_pay(geometry_, bands_, tile, row_segments * dwords)) bands_.clear();
     for (const RowBand& band : bands_) {
-      std::vector<int32_t> bias = packed_.bias;
+      std::vector<int32_t> bias(packed_.bias.begin(), packed_.bias.end());
       for (const ConvU8S8Panel& panel : packed_.panels)
         for (int64_t s = 0; s < taps_.segments(); ++s) {
           const int64_t ky = s / row_segments;
@@ -187,20 +188,27 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
   int64_t weight_bytes() const { return kernel_.widened_weights ? 2 : 1; }
 
-  /// bias[lane] += x_zero_point * sum of the weights that the lane has in the segment.
+  /// bias[lane] += x_zero_point * sum of the weights that the lane has in the segment. Loads wait for it: no divisions.
   void add_weight_sums(const ConvU8S8Panel& panel, int64_t segment, int32_t* bias) const {
-    const int64_t lanes = panel_lanes(panel), count = segment_weights(panel);
-    const std::byte* from = packed_.weights.get() + panel.weights_offset + segment * count * weight_bytes();
-    for (int64_t i = 0; i < count; ++i) {
-      int16_t wide = 0;
-      int8_t narrow = 0;
-      if (kernel_.widened_weights) std::memcpy(&wide, from + 2 * i, 2);
-      if (!kernel_.widened_weights) std::memcpy(&narrow, from + i, 1);
-      // A dword's weights: [vector][lane][4], widened [vector][2][lane][2].
-      const int64_t at = i % (4 * lanes), own = kernel_.lanes;
-      const int64_t slot = kernel_.widened_weights ? at / (4 * own) * own + at / 2 % own : at / 4;
-      bias[slot] += desc_.x_zero_point * (wide + narrow);
+    const int64_t lanes = panel_lanes(panel), count = segment_weights(panel), own = kernel_.lanes;
+    const std::byte* from = packed_.weights + panel.weights_offset + segment * count * weight_bytes();
+    std::vector<int32_t> sums(static_cast<size_t>(lanes), 0);
+    if (kernel_.widened_weights) {  // a dword's weights: [vector][2][lane][2]
+      const auto* w = reinterpret_cast<const int16_t*>(from);
+      for (int64_t d = 0; d < count; d += 4 * lanes)
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          const int16_t* pair = w + d + lane / own * 4 * own + lane % own * 2;
+          sums[static_cast<size_t>(lane)] += pair[0] + pair[1] + pair[2 * own] + pair[2 * own + 1];
+        }
+    } else {  // [vector][lane][4]
+      const auto* w = reinterpret_cast<const int8_t*>(from);
+      for (int64_t d = 0; d < count; d += 4 * lanes)
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          const int8_t* four = w + d + 4 * lane;
+          sums[static_cast<size_t>(lane)] += four[0] + four[1] + four[2] + four[3];
+        }
     }
+    for (int64_t lane = 0; lane < lanes; ++lane) bias[lane] += desc_.x_zero_point * sums[static_cast<size_t>(lane)];
   }
 
   /// Calls body(pixels, band) for the parts of [pixels) that lie in one band of one image.
@@ -281,7 +289,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.first_position = panel.group * (g.ic / g.groups);
     run.segments = taps_.segments();
     run.dwords = (taps_.segment_elements() + 3) / 4;
-    run.weights = packed_.weights.get() + panel.weights_offset;
+    run.weights = packed_.weights + panel.weights_offset;
     run.bias = packed_.bias.data() + panel.lane_offset;
     run.multiplier = packed_.multiplier.data() + panel.lane_offset;
     if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + panel.first_channel;
@@ -300,7 +308,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   void prefetch(const ConvU8S8Panel& next, ConvU8S8Run& run) const {
-    const char* const weights = reinterpret_cast<const char*>(packed_.weights.get());
+    const char* const weights = reinterpret_cast<const char*>(packed_.weights);
     run.prefetch = weights + next.weights_offset;
     run.prefetch_end = run.prefetch + run.segments * run.dwords * 4 * kernel_.lanes * kernel_.vectors;
   }

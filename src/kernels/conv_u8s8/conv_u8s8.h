@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "base/isa.h"
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/packed_weights.h"
 #include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
@@ -31,6 +33,9 @@ struct ConvU8S8Desc {
   int32_t lo = 0, hi = 255;
   ActivationParams activation;   // form 3; for f32 output relu and clip too
   float inverse_y_scale = 0.0f;  // form 3 to a code
+  /// What another layer with these weights gave: used in place where the form is this layer's, and then it must outlive
+  /// it.
+  PackedConvWeights packed = {};
 };
 
 struct ConvU8S8Args {
@@ -51,6 +56,8 @@ class ConvU8S8 {
   /// The ISA whose inner function runs, e.g. "avx512_vnni 6x64".
   virtual const char* kernel_name() const = 0;
   virtual size_t packed_bytes() const = 0;
+  /// For ConvU8S8Desc::packed of layers to come; the bytes live as long as this layer.
+  virtual PackedConvWeights packed() const { return {}; }
   /// Number of independent chunks for this batch, chosen for `threads` workers.
   virtual int64_t chunks(int64_t batch, int threads) const = 0;
   /// Scratch bytes per worker that run_chunk needs (64-byte aligned).

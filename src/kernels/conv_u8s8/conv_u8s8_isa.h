@@ -46,6 +46,7 @@ struct ConvU8S8Kernel {
   bool widened_weights;  // s16 weights in the order (0, 2), (1, 3) of each dword's positions
   double dot_cycles;     // of one vector of dot products, for the static cost
   const char* name;
+  bool tile_order = false;  // weights in the order of ConvAmxBlock
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;

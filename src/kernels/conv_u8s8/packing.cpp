@@ -8,31 +8,138 @@
 namespace octet {
 namespace {
 
-/// The weights of one output channel, by segment and position, with merged groups' zeros.
-class ChannelWeights {
- public:
-  ChannelWeights(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps)
-      : desc_(desc), merge_(merge), taps_(taps), own_channels_(desc.geometry.ic / desc.geometry.groups) {}
+/// Bytes of a packed row: one output channel's positions, segment by segment. Segments end at a dword; in tile order
+/// only the whole row does, at a step of 64 positions.
+int64_t packed_row_bytes(const TapTable& taps, bool tile_order) {
+  const int64_t elements = taps.segment_elements();
+  return tile_order ? (taps.segments() * elements + 63) / 64 * 64 : taps.segments() * ((elements + 3) / 4 * 4);
+}
 
-  int8_t at(int64_t oc, int64_t segment, int64_t position) const {
-    const WindowGeometry& g = desc_.geometry;
-    const int64_t taps = g.kh * g.kw;
-    int64_t index = taps_.weight_index(segment, position);
-    if (merge_ > 1) {
-      const int64_t group_in_merge = oc / (g.oc / g.groups) % merge_;
-      const int64_t channel = index / taps - group_in_merge * own_channels_;
-      if (channel < 0 || channel >= own_channels_) return 0;
-      index = channel * taps + index % taps;
+/// Output channels as packed rows, gaps and merged groups' positions zero.
+class Rows {
+ public:
+  Rows(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps, bool tile_order)
+      : weights_(desc.weights.data()),
+        own_count_(static_cast<size_t>(desc.geometry.ic / desc.geometry.groups * desc.geometry.kh * desc.geometry.kw)),
+        group_channels_(desc.geometry.oc / desc.geometry.groups),
+        own_(own_count_ + 1, 0) {
+    for (int64_t m = 0; m < merge; ++m) orders_.push_back(order_of(desc.geometry, m, taps, tile_order));
+  }
+
+  /// Writes the row of channel oc; its sum.
+  int64_t write(int64_t oc, int8_t* row) {
+    const std::vector<uint32_t>& order = orders_[static_cast<size_t>(oc / group_channels_) % orders_.size()];
+    const int8_t* from = weights_ + static_cast<size_t>(oc) * own_count_;
+    const int64_t sum = sum_of(from, own_count_);
+    if (is_plain_) {
+      std::memcpy(row, from, own_count_);
+      std::memset(row + own_count_, 0, order.size() - own_count_);
+      return sum;
     }
-    return desc_.weights[static_cast<size_t>(oc * own_channels_ * taps + index)];
+    if (has_gaps_) {  // they read the zero behind the weights
+      std::memcpy(own_.data(), from, own_count_);
+      from = own_.data();
+    }
+    const uint32_t* const index = order.data();
+    for (size_t k = 0, n = order.size(); k < n; ++k) row[k] = from[index[k]];
+    return sum;
   }
 
  private:
-  const ConvU8S8Desc& desc_;
-  int64_t merge_;
-  const TapTable& taps_;
-  int64_t own_channels_;
+  /// By position of the row: where its weight lies among the channel's own, or own_count_, where a zero lies.
+  std::vector<uint32_t> order_of(const WindowGeometry& g, int64_t group_in_merge, const TapTable& taps,
+                                 bool tile_order) {
+    std::vector<uint32_t> order(static_cast<size_t>(packed_row_bytes(taps, tile_order)),
+                                static_cast<uint32_t>(own_count_));
+    const int64_t elements = taps.segment_elements(), window = g.kh * g.kw;
+    const int64_t segment_bytes = tile_order ? elements : (elements + 3) / 4 * 4;
+    for (int64_t s = 0; s < taps.segments(); ++s)
+      for (int64_t k = 0; k < elements; ++k) {
+        const int64_t index = taps.weight_index(s, k) - group_in_merge * (g.ic / g.groups) * window;
+        const bool is_own = index >= 0 && index < static_cast<int64_t>(own_count_);
+        if (is_own) order[static_cast<size_t>(s * segment_bytes + k)] = static_cast<uint32_t>(index);
+        is_plain_ = is_plain_ && is_own && index == s * segment_bytes + k;
+      }
+    has_gaps_ = has_gaps_ || std::find(order.begin(), order.end(), own_count_) != order.end();
+    return order;
+  }
+
+  /// Eight codes at a time: u = code + 128 is code ^ 0x80, and four sums of 16 bits take 128 pairs of u.
+  static int64_t sum_of(const int8_t* codes, size_t n) {
+    constexpr uint64_t k_flip = 0x8080808080808080ull, k_even = 0x00ff00ff00ff00ffull;
+    int64_t sum = 0;
+    size_t i = 0;
+    while (i + 8 <= n) {
+      uint64_t pairs = 0;
+      const size_t end = std::min(n / 8 * 8, i + 8 * 128);
+      for (; i < end; i += 8) {
+        uint64_t eight = 0;
+        std::memcpy(&eight, codes + i, 8);
+        eight ^= k_flip;
+        pairs += (eight & k_even) + ((eight >> 8) & k_even);
+      }
+      for (; pairs != 0; pairs >>= 16) sum += static_cast<int64_t>(pairs & 0xffff);
+    }
+    sum -= 128 * static_cast<int64_t>(i);
+    for (; i < n; ++i) sum += codes[i];
+    return sum;
+  }
+
+  const int8_t* weights_;
+  size_t own_count_;
+  int64_t group_channels_;
+  std::vector<int8_t> own_;  // one channel's weights and the zero
+  std::vector<std::vector<uint32_t>> orders_;
+  bool is_plain_ = true;  // the row is the channel's weights as they lie
+  bool has_gaps_ = false;
 };
+
+using FourDwords = int32_t __attribute__((vector_size(16)));
+
+/// Four dwords of four rows: to + d * step gets dword d of each.
+inline void transpose_4x4(const int8_t* rows, int64_t row_step, std::byte* to, int64_t step) {
+  FourDwords r[4], t[4];
+  for (int i = 0; i < 4; ++i) std::memcpy(&r[i], rows + i * row_step, 16);
+  t[0] = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), t[1] = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  t[2] = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), t[3] = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  r[0] = __builtin_shufflevector(t[0], t[1], 0, 1, 4, 5), r[1] = __builtin_shufflevector(t[0], t[1], 2, 3, 6, 7);
+  r[2] = __builtin_shufflevector(t[2], t[3], 0, 1, 4, 5), r[3] = __builtin_shufflevector(t[2], t[3], 2, 3, 6, 7);
+  for (int i = 0; i < 4; ++i) std::memcpy(to + i * step, &r[i], 16);
+}
+
+/// Dword d of `lanes` rows side by side, d by d; vectors lie between one another. Both orders keep 4 dwords that begin
+/// at a multiple of 4 at one distance.
+void interleave(const int8_t* rows, int64_t row_step, int64_t row_bytes, const ConvU8S8Kernel& kernel, int vectors,
+                std::byte* to) {
+  const int64_t lanes = kernel.lanes, dwords = row_bytes / 4, step = kernel.tile_order ? 64 : vectors * lanes * 4;
+  for (int64_t d = 0; d < dwords; d += 4) {
+    std::byte* vector = to + (kernel.tile_order ? d / 16 * vectors * 1024 + d % 16 * 64 : d * step);
+    for (int64_t lane = 0; lane < lanes; lane += 4) {
+      const int8_t* from = rows + lane * row_step + 4 * d;
+      if (d + 4 <= dwords) {
+        transpose_4x4(from, row_step, vector + 4 * lane, step);
+        continue;
+      }
+      for (int64_t e = d; e < dwords; ++e)
+        for (int64_t l = 0; l < 4; ++l)
+          std::memcpy(vector + (e - d) * step + 4 * (lane + l), from + l * row_step + 4 * (e - d), 4);
+    }
+  }
+}
+
+/// The same as s16: a vector of the positions' pairs (0, 2), then one of pairs (1, 3).
+void interleave_wide(const int8_t* rows, int64_t row_step, int64_t row_bytes, const ConvU8S8Kernel& kernel, int vectors,
+                     std::byte* to) {
+  const int64_t lanes = kernel.lanes, dwords = row_bytes / 4;
+  for (int64_t d = 0; d < dwords; ++d)
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      const int8_t* w = rows + lane * row_step + 4 * d;
+      const int16_t even[2] = {w[0], w[2]}, odd[2] = {w[1], w[3]};
+      std::byte* vector = to + (d * vectors * 2 * lanes + lane) * 4;
+      std::memcpy(vector, even, 4);
+      std::memcpy(vector + 4 * lanes, odd, 4);
+    }
+}
 
 std::vector<ConvU8S8Panel> lay_out_panels(const WindowGeometry& g, int64_t groups, const ConvU8S8Kernel& kernel,
                                           size_t vector_bytes) {
@@ -63,52 +170,78 @@ int64_t merged_groups(const WindowGeometry& g, int lanes) {
   return merge;
 }
 
+namespace {
+
+std::string form_of(const ConvU8S8Kernel& kernel, const TapTable& taps, bool natural_order) {
+  return "u8s8 " + std::string(kernel.name) + ", " + std::to_string(taps.segments()) + " x " +
+         std::to_string(taps.segment_elements()) + " positions, " + (natural_order ? "natural" : "lane") +
+         " order, packing " + std::to_string(k_conv_u8s8_packing);
+}
+
+/// Weights and bias of one panel.
+void pack_panel(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, bool natural_order, int64_t row_bytes,
+                const ConvU8S8Panel& panel, Rows& rows, std::byte* to, int32_t* bias) {
+  const int lanes = kernel.lanes, vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
+  const int64_t row_step = (row_bytes + 63) / 64 * 64 + 64;  // rows do not meet in one set of L1
+  std::vector<int8_t> side_by_side(static_cast<size_t>(lanes * row_step));
+  for (int v = 0; v < vectors; ++v) {
+    std::memset(side_by_side.data(), 0, side_by_side.size());
+    for (int lane = 0; lane < lanes; ++lane) {
+      const int64_t c = conv_u8s8_channel(kernel, vectors, natural_order, v, lane);
+      if (c >= panel.channels) continue;
+      const int64_t oc = panel.first_channel + c;
+      const int64_t sum = rows.write(oc, side_by_side.data() + lane * row_step);
+      const int32_t own = desc.bias.empty() ? 0 : desc.bias[static_cast<size_t>(oc)];
+      bias[v * lanes + lane] = static_cast<int32_t>(own - desc.x_zero_point * sum);
+    }
+    const int64_t vector_bytes = kernel.tile_order ? 1024 : lanes * (kernel.widened_weights ? 8 : 4);
+    const auto pack = kernel.widened_weights ? interleave_wide : interleave;
+    pack(side_by_side.data(), row_step, row_bytes, kernel, vectors, to + v * vector_bytes);
+  }
+}
+
+}  // namespace
+
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
                               const ConvU8S8Kernel& kernel, bool natural_order) {
   const WindowGeometry& g = desc.geometry;
-  const int64_t dwords = (taps.segment_elements() + 3) / 4, lanes = kernel.lanes;
-  const size_t steps = static_cast<size_t>(taps.segments() * dwords);
-  const size_t vector_bytes = steps * static_cast<size_t>(lanes) * (kernel.widened_weights ? 8 : 4);
+  const int64_t lanes = kernel.lanes, row_bytes = packed_row_bytes(taps, kernel.tile_order);
+  const size_t vector_bytes = static_cast<size_t>(row_bytes * lanes * (kernel.widened_weights ? 2 : 1));
   PackedConvU8S8 packed;
   packed.panels = lay_out_panels(g, g.groups / merge, kernel, vector_bytes);
   const ConvU8S8Panel& last = packed.panels.back();
   const size_t last_vectors = static_cast<size_t>((last.channels + lanes - 1) / lanes);
   packed.weights_bytes = last.weights_offset + last_vectors * vector_bytes;
-  packed.weights = allocate_aligned(packed.weights_bytes);
-  std::memset(packed.weights.get(), 0, packed.weights_bytes);
-  packed.bias.assign(last.lane_offset + last_vectors * static_cast<size_t>(lanes), 0);
-  packed.multiplier.assign(packed.bias.size(), 0.0f);
+  const size_t lane_count = last.lane_offset + last_vectors * static_cast<size_t>(lanes);
+  const size_t bias_at = (packed.weights_bytes + k_alignment - 1) / k_alignment * k_alignment;
+  const size_t bytes = bias_at + lane_count * sizeof(int32_t);
 
-  const ChannelWeights weights(desc, merge, taps);
+  packed.multiplier.assign(lane_count, 0.0f);
   for (const ConvU8S8Panel& panel : packed.panels) {
     const int vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
-    std::byte* const start = packed.weights.get() + panel.weights_offset;
     for (int v = 0; v < vectors; ++v)
       for (int lane = 0; lane < lanes; ++lane) {
         const int64_t c = conv_u8s8_channel(kernel, vectors, natural_order, v, lane);
-        if (c >= panel.channels) continue;
-        const int64_t oc = panel.first_channel + c;
-        int64_t sum = 0;
-        for (int64_t s = 0; s < taps.segments(); ++s)
-          for (int64_t k = 0; k < taps.segment_elements(); ++k) {
-            const int8_t w = weights.at(oc, s, k);
-            sum += w;
-            const int64_t vector = (s * dwords + k / 4) * vectors + v;  // counted over the panel
-            if (kernel.widened_weights) {
-              // A vector of the positions' pairs (0, 2) comes first, then one of pairs (1, 3).
-              const int64_t pair = (vector * 2 + k % 2) * lanes + lane;
-              const int16_t wide = w;
-              std::memcpy(start + (pair * 2 + k % 4 / 2) * 2, &wide, 2);
-            } else {
-              std::memcpy(start + (vector * lanes + lane) * 4 + k % 4, &w, 1);
-            }
-          }
-        const size_t slot = panel.lane_offset + static_cast<size_t>(v * lanes + lane);
-        const int32_t bias = desc.bias.empty() ? 0 : desc.bias[static_cast<size_t>(oc)];
-        packed.bias[slot] = static_cast<int32_t>(bias - desc.x_zero_point * sum);
-        packed.multiplier[slot] = desc.multiplier[static_cast<size_t>(oc)];
+        if (c < panel.channels)
+          packed.multiplier[panel.lane_offset + static_cast<size_t>(v * lanes + lane)] =
+              desc.multiplier[static_cast<size_t>(panel.first_channel + c)];
       }
   }
+  packed.kept = {form_of(kernel, taps, natural_order), desc.packed.bytes};
+  const bool is_given = desc.packed.form == packed.kept.form && desc.packed.bytes.size() == bytes &&
+                        reinterpret_cast<uintptr_t>(desc.packed.bytes.data()) % k_alignment == 0;
+  if (!is_given) {
+    packed.own = allocate_aligned(bytes);
+    packed.kept.bytes = {packed.own.get(), bytes};
+    std::memset(packed.own.get() + packed.weights_bytes, 0, bytes - packed.weights_bytes);
+    Rows rows(desc, merge, taps, kernel.tile_order);
+    auto* const bias = reinterpret_cast<int32_t*>(packed.own.get() + bias_at);
+    for (const ConvU8S8Panel& panel : packed.panels)
+      pack_panel(desc, kernel, natural_order, row_bytes, panel, rows, packed.own.get() + panel.weights_offset,
+                 bias + panel.lane_offset);
+  }
+  packed.weights = packed.kept.bytes.data();
+  packed.bias = {reinterpret_cast<const int32_t*>(packed.weights + bias_at), lane_count};
   return packed;
 }
 

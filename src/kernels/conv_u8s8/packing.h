@@ -2,6 +2,7 @@
 // Packs a layer's weights, bias and multipliers into the order that an inner function reads (conv_u8s8_isa.h).
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/aligned.h"
@@ -26,19 +27,26 @@ struct ConvU8S8Panel {
   size_t lane_offset = 0;     // elements of bias and multiplier
 };
 
+/// Raised with every change of what pack_conv_u8s8 writes: packed weights of plan files carry it, and those of another
+/// version are packed anew. tests/kernels/packing_test.cpp notices a change that forgets it.
+inline constexpr int k_conv_u8s8_packing = 1;
+
 struct PackedConvU8S8 {
   std::vector<ConvU8S8Panel> panels;
-  AlignedBytes weights;
+  PackedConvWeights kept;              // weights, then bias at the next multiple of 64; own, or the descriptor's
+  const std::byte* weights = nullptr;  // 64-byte aligned
   size_t weights_bytes = 0;
-  std::vector<int32_t> bias;  // bias - x_zero_point * sum of weights
+  std::span<const int32_t> bias;  // bias - x_zero_point * sum of weights
   std::vector<float> multiplier;
+  AlignedBytes own;
 };
 
 /// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
 /// the vector work never grows, since a vector's lanes were idle anyway.
 int64_t merged_groups(const WindowGeometry& geometry, int lanes);
 
-/// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output.
+/// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output. Takes
+/// desc.packed in place where its form and size are right.
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
                               const ConvU8S8Kernel& kernel, bool natural_order);
 

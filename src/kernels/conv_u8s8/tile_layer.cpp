@@ -30,7 +30,7 @@ bool passes_through_f32(const ConvU8S8Desc& desc) {
   return desc.f32_output || !is_bound;
 }
 
-/// Positions in the order of the panel: segment by segment, without gaps.
+/// Weights [step of 64 positions][vector][dword 0..15][lane][4]; positions segment by segment, without gaps.
 ConvU8S8Kernel packing_form() {
   return {.run = nullptr,
           .rows = k_amx_tile_rows,
@@ -38,7 +38,8 @@ ConvU8S8Kernel packing_form() {
           .vectors = 2,
           .widened_weights = false,
           .dot_cycles = 0,
-          .name = "amx 32x32"};
+          .name = "amx 32x32",
+          .tile_order = true};
 }
 
 /// Scratch of a worker: [pointer table][copy or patches][panel][sums of two blocks][f32 block].
@@ -60,12 +61,12 @@ class ConvU8S8Amx final : public ConvU8S8 {
         steps_((positions_ + k_amx_step_bytes - 1) / k_amx_step_bytes),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
-    pack_tiles();
     choose_block();
   }
 
   const char* kernel_name() const override { return form_.name; }
-  size_t packed_bytes() const override { return weights_bytes_ + 8 * packed_.bias.size(); }
+  size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size(); }
+  PackedConvWeights packed() const override { return packed_.kept; }
   int64_t chunks(int64_t batch, int threads) const override {
     const ConvGrid grid = conv_grid(work(batch), threads, cut_);
     return grid.pixel_parts * grid.panel_parts;
@@ -102,7 +103,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
     const int64_t panels = static_cast<int64_t>(packed_.panels.size());
     return {.pixels = batch * g.oh * g.ow,
             .panels = panels,
-            .panel_bytes = static_cast<int64_t>(weights_bytes_) / panels,
+            .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
             .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
             .segments = taps_.segments(),
             .tile_rows = k_amx_block_rows};
@@ -133,36 +134,6 @@ class ConvU8S8Amx final : public ConvU8S8 {
   }
   static constexpr size_t sums_bytes() { return sizeof(int32_t) * k_amx_block_rows * k_amx_block_channels; }
   size_t f32_bytes() const { return f32_ && !desc_.f32_output ? sums_bytes() : 0; }
-
-  /// [segment][dword][vector][lane][4] of pack_conv_u8s8 with its segments padded to dwords -> [step][vector][dword]
-  /// [lane][4] over positions without gaps.
-  void pack_tiles() {
-    const int64_t dwords = (taps_.segment_elements() + 3) / 4;
-    weights_bytes_ = 0;
-    for (ConvU8S8Panel& panel : packed_.panels) {
-      offsets_.push_back(weights_bytes_);
-      weights_bytes_ += static_cast<size_t>(steps_ * vectors_of(panel)) * 1024;
-    }
-    weights_ = allocate_aligned(weights_bytes_);
-    std::memset(weights_.get(), 0, weights_bytes_);
-    for (size_t p = 0; p < packed_.panels.size(); ++p) {
-      const ConvU8S8Panel& panel = packed_.panels[p];
-      const int64_t vectors = vectors_of(panel);
-      const std::byte* from = packed_.weights.get() + panel.weights_offset;
-      std::byte* to = weights_.get() + offsets_[p];
-      for (int64_t s = 0; s < taps_.segments(); ++s)
-        for (int64_t k = 0; k < taps_.segment_elements(); ++k) {
-          const int64_t position = s * taps_.segment_elements() + k;
-          for (int64_t v = 0; v < vectors; ++v) {
-            const std::byte* column = from + ((s * dwords + k / 4) * vectors + v) * 64 + k % 4;
-            std::byte* tile = to + (position / k_amx_step_bytes * vectors + v) * 1024 +
-                              position % k_amx_step_bytes / 4 * 64 + position % 4;
-            for (int64_t lane = 0; lane < 16; ++lane) tile[4 * lane] = column[4 * lane];
-          }
-        }
-    }
-    packed_.weights.reset();
-  }
 
   static int64_t vectors_of(const ConvU8S8Panel& panel) { return (panel.channels + 15) / 16; }
 
@@ -249,9 +220,11 @@ class ConvU8S8Amx final : public ConvU8S8 {
   };
 
   size_t panel_weight_bytes(IndexRange panels) const {
-    const size_t end =
-        panels.end < static_cast<int64_t>(offsets_.size()) ? offsets_[static_cast<size_t>(panels.end)] : weights_bytes_;
-    return end - offsets_[static_cast<size_t>(panels.begin)];
+    const auto offset = [&](int64_t p) {
+      return p < static_cast<int64_t>(packed_.panels.size()) ? packed_.panels[static_cast<size_t>(p)].weights_offset
+                                                             : packed_.weights_bytes;
+    };
+    return offset(panels.end) - offset(panels.begin);
   }
 
   /// Starts the sums of one block, then requantizes the block before it: the tile unit and the vector units have
@@ -265,7 +238,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
     Pending now{p, first + at, rows, walk.sums + (is_second ? k_amx_block_rows * k_amx_block_channels : 0)};
     ConvAmxBlock block = {.a = walk.panel + at * panel_stride(),
                           .a_stride = panel_stride(),
-                          .weights = weights_.get() + offsets_[static_cast<size_t>(p)],
+                          .weights = packed_.weights + channels.weights_offset,
                           .steps = steps_,
                           .row_tiles = rows > k_amx_tile_rows ? 2 : 1,
                           .vectors = static_cast<int>(vectors_of(channels)),
@@ -350,11 +323,9 @@ class ConvU8S8Amx final : public ConvU8S8 {
   bool f32_;
   ActivationKernels activation_;
   PlanarSource planar_;
-  PackedConvU8S8 packed_;  // panels, bias and multipliers; the weights move to weights_
+  PackedConvU8S8 packed_;
   int64_t positions_, steps_;
-  AlignedBytes pad_, weights_;
-  size_t weights_bytes_ = 0;
-  std::vector<size_t> offsets_;  // of the panels' weights
+  AlignedBytes pad_;
   int64_t block_pixels_ = k_amx_block_rows;
 };
 

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""What plans and tuning bring: build times, load times, a plan beside the engine in memory, tuned beside untuned tactics.
+
+usage: bench/plans/run.py [--build build] [--models resnet50,...] [--threads 1,2]
+
+Networks are those of octet_make_model with random weights (speed does not depend on them), as Q/DQ files. Results gather in BUILD/bench/plans.json, a
+model's new ones replace its old ones; the section "Plans and tuning" of docs/benchmarks.md is written from all of them. bench/peers keeps that section.
+"""
+import argparse
+import datetime
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+MODELS = ["resnet50", "mobilenet_v2", "resnet18_32", "resnet20_32"]
+BEGIN = "## Plans and tuning\n"
+PAGE = "docs/benchmarks.md"
+
+
+def run(*words):
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)}\n{done.stderr}{done.stdout[-2000:]}")
+    return done.stdout
+
+
+def octet_json(octet, *words):
+    return json.loads(run(octet, *words, "--json", "--quiet"))
+
+
+def loads(octet, plan):
+    """Median milliseconds of the first load of seven processes, and of further loads within one."""
+    first = [octet_json(octet, "bench", plan, "--iterations", "1", "--duration", "0", "--warm-up", "0")["load_ms"] for _ in range(7)]
+    log = run(octet, "trtexec", f"--loadEngine={plan}", "--timeDeserialize")
+    again = float(re.search(r"average time = ([0-9.e-]+)", log).group(1))
+    return statistics.median(first), again
+
+
+def pair(octet, first, second, threads, seconds="4"):
+    """Medians of both, the speed-up of the second and its 95 % interval."""
+    out = octet_json(octet, "bench", first, second, "--precision", "int8", "--threads", str(threads), "--duration", seconds)
+    return {"first_ms": out["first"]["latency_ms"]["median"], "second_ms": out["second"]["latency_ms"]["median"],
+            "speedup": out["speedup"], "ci": out["speedup_ci95"], "device": out["first"]["device"]}
+
+
+def measure(build, model, threads):
+    work, octet = f"{build}/bench/plans", f"{build}/octet"
+    os.makedirs(work, exist_ok=True)
+    fp32, int8 = f"{work}/{model}.onnx", f"{work}/{model}_int8.onnx"
+    if not os.path.exists(int8):
+        run(f"{build}/octet_make_model", model, fp32)
+        run(octet, "quantize", fp32, "--calib-data", "synthetic:16", "--quiet", "-o", int8)
+    plain, tuned, packed, table = (f"{work}/{model}_{threads}{end}" for end in (".plan", "_tuned.plan", "_packed.plan", "_times.txt"))
+    words = ["--precision", "int8", "--threads", str(threads)]
+    row = {"model": model, "threads": threads, "plain_build_s": octet_json(octet, "build", int8, *words, "-o", plain)["build_s"]}
+    octet_json(octet, "build", int8, *words, "--packed", "-o", packed)
+    row["bytes"], row["packed_bytes"] = os.path.getsize(plain), os.path.getsize(packed)
+    if os.path.exists(table):
+        os.remove(table)
+    for name in ("cold_build_s", "warm_build_s"):
+        row[name] = octet_json(octet, "build", int8, *words, "--tune", "--timing-cache", table, "-o", tuned)["build_s"]
+    row["load_ms"], row["load_again_ms"] = loads(octet, plain)
+    row["packed_load_ms"], row["packed_load_again_ms"] = loads(octet, packed)
+    row["memory_and_plan"] = pair(octet, int8, plain, threads)
+    row["plain_and_packed"] = pair(octet, plain, packed, threads)
+    row["plain_and_tuned"] = pair(octet, plain, tuned, threads)
+    return row
+
+
+def interval(result):
+    low, high = result["ci"] if result["ci"] else (0, float("inf"))
+    return f"{result['speedup']:.3f} ({low:.3f} .. {high:.3f})"
+
+
+def section(rows):
+    lines = [BEGIN, f"Written by `bench/plans/run.py`, {datetime.date.today().isoformat()}; {rows[0]['memory_and_plan']['device'].split(',')[0]}. Ratios of "
+             "two that take turns query by query (`octet bench A B`), with their 95 % interval.", "",
+             "| model | threads | build s | tuned, no times known s | tuned, times known s | load ms: first in a process, again | with `--packed` |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
+    for r in rows:
+        lines.append(f"| {r['model']} | {r['threads']} | {r['plain_build_s']:.2f} | {r['cold_build_s']:.2f} | {r['warm_build_s']:.2f} | "
+                     f"{r['load_ms']:.1f}, {r['load_again_ms']:.1f} ({r['bytes'] / 1048576:.1f} MiB) | "
+                     f"{r['packed_load_ms']:.1f}, {r['packed_load_again_ms']:.1f} ({r['packed_bytes'] / 1048576:.1f} MiB) |")
+    lines += ["", "| model | threads | in memory ms | from the plan ms | plan over memory | `--packed` over plain | untuned ms | tuned ms | what tuning buys |",
+              "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for r in rows:
+        m, p, t = r["memory_and_plan"], r["plain_and_packed"], r["plain_and_tuned"]
+        lines.append(f"| {r['model']} | {r['threads']} | {m['first_ms']:.3f} | {m['second_ms']:.3f} | {interval(m)} | {interval(p)} | "
+                     f"{t['first_ms']:.3f} | {t['second_ms']:.3f} | {interval(t)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(rows):
+    with open(PAGE, encoding="utf-8") as file:
+        text = file.read()
+    at = text.find(BEGIN)
+    end = text.find("\n## ", at + 1) if at >= 0 else -1
+    head = text if at < 0 else text[:at]
+    tail = "" if end < 0 else text[end:]
+    with open(PAGE, "w", encoding="utf-8") as file:
+        file.write(head.rstrip("\n") + "\n\n" + section(rows) + tail)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--threads", default="1,2")
+    args = parser.parse_args()
+    results = f"{args.build}/bench/plans.json"
+    rows = []
+    if os.path.exists(results):
+        with open(results, encoding="utf-8") as file:
+            rows = json.load(file)
+    for model in args.models.split(","):
+        for threads in (int(t) for t in args.threads.split(",")):
+            new = measure(args.build, model, threads)
+            print(json.dumps(new), flush=True)
+            rows = [r for r in rows if (r["model"], r["threads"]) != (model, threads)] + [new]
+            os.makedirs(os.path.dirname(results), exist_ok=True)
+            with open(results, "w", encoding="utf-8") as file:
+                json.dump(rows, file, indent=1)
+    rows.sort(key=lambda r: (MODELS.index(r["model"]), r["threads"]))
+    write(rows)
+
+
+if __name__ == "__main__":
+    main()

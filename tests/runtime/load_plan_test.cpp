@@ -1,0 +1,154 @@
+// What a plan's device parts do when it is loaded: tactics that were recorded are used, packed weights are used in
+// place, and what does not fit is left out with a note.
+#include "runtime/load_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "backends/open.h"
+#include "base/aligned.h"
+#include "ir/text.h"
+
+namespace octet {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::shared_ptr<Backend> cpu() {
+  Result<std::shared_ptr<Backend>> backend = open_backend("cpu", {.threads = 1});
+  EXPECT_TRUE(backend);
+  return *backend;
+}
+
+/// A pointwise convolution of 40 channels and a copy of it negated; batch 1 to 8.
+PlanFile plan_of_one_convolution() {
+  std::string weights;
+  for (int i = 0; i < 40 * 6; ++i) weights += (i ? ", " : "") + std::to_string(i % 7 - 3) + ".5";
+  Result<Graph> graph =
+      parse_graph("graph g (x: f32[2,6,5,5]) -> (y) {\n  const w: f32[40,6,1,1] = {" + weights +
+                  "}\n  c = FusedConv(x, w, _, _, activation=\"Relu\") @conv\n  y = Neg(c) @neg\n}\n");
+  EXPECT_TRUE(graph) << graph.error().message;
+  PlanFile plan;
+  plan.writer = "octet test";
+  plan.graph = *std::move(graph);
+  plan.profile = {{{1, 6, 5, 5}}, {{2, 6, 5, 5}}, {{8, 6, 5, 5}}};
+  return plan;
+}
+
+/// Through a file's bytes, at exactly aligned memory that `bytes` shares with the plan.
+PlanFile through_file(const PlanFile& plan, std::span<const std::byte>* bytes = nullptr) {
+  const Result<std::vector<std::byte>> made = plan_bytes(plan);
+  EXPECT_TRUE(made) << made.error().message;
+  auto kept = std::shared_ptr<std::byte[]>(allocate_aligned(made->size()).release(), AlignedFree{});
+  std::copy(made->begin(), made->end(), kept.get());
+  if (bytes) *bytes = {kept.get(), made->size()};
+  Result<PlanFile> read = read_plan({kept.get(), made->size()}, kept, "octet test");
+  EXPECT_TRUE(read) << read.error().message;
+  return *std::move(read);
+}
+
+std::vector<float> answers(const std::shared_ptr<const Engine>& engine) {
+  const Dims in = *known_dims(*engine->input(0).shape), out = *known_dims(*engine->output(0).shape);
+  std::vector<float> x(static_cast<size_t>(*element_count(in))), y(static_cast<size_t>(*element_count(out)));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  Result<Context> context = Context::make(engine);
+  EXPECT_TRUE(context);
+  const Bindings io = {{TensorView::dense(DType::f32, in, reinterpret_cast<std::byte*>(x.data()))},
+                       {TensorView::dense(DType::f32, out, reinterpret_cast<std::byte*>(y.data()))}};
+  const Result<Done> ran = context->run(io);
+  EXPECT_TRUE(ran) << ran.error().message;
+  return y;
+}
+
+std::shared_ptr<const Engine> load(const PlanFile& plan, std::vector<std::string>& notes, int64_t batch = 0,
+                                   const std::shared_ptr<const Engine>& sibling = nullptr,
+                                   std::shared_ptr<Backend> backend = nullptr) {
+  if (!backend) backend = sibling ? sibling->share_backend() : cpu();
+  Result<std::shared_ptr<const Engine>> engine =
+      load_engine(plan, backend, {.batch = batch, .shapes = {}}, notes, sibling);
+  EXPECT_TRUE(engine) << engine.error().message;
+  return *engine;
+}
+
+TEST(LoadPlan, uses_packed_weights_where_they_lie) {
+  std::vector<std::string> notes;
+  PlanFile plan = plan_of_one_convolution();
+  const std::shared_ptr<const Engine> packer = load(plan, notes);
+  if (packer->program().packed()[0].bytes.empty()) GTEST_SKIP() << "not applicable: the scalar layer keeps nothing";
+  plan.packed.push_back(*Engine::packed_of(packer));
+  std::span<const std::byte> file;
+  const PlanFile read = through_file(plan, &file);
+  const std::shared_ptr<const Engine> engine = load(read, notes);
+  EXPECT_THAT(notes, IsEmpty());
+  EXPECT_EQ(engine->program().borrowed_steps(), 1u);
+  const std::byte* used = engine->program().packed()[0].bytes.data();
+  EXPECT_TRUE(used >= file.data() && used < file.data() + file.size()) << "not a copy";
+  EXPECT_EQ(answers(engine), answers(packer));
+  EXPECT_EQ(answers(load(read, notes, 0, nullptr, *open_backend("ref"))).size(), answers(engine).size());
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_THAT(notes[0], HasSubstr("packed weights of the plan ignored: they are for 'cpu "));
+  EXPECT_THAT(notes[0], HasSubstr("', this is 'ref'; packed anew"));
+}
+
+TEST(LoadPlan, says_which_packed_weights_it_could_not_use) {
+  std::vector<std::string> notes;
+  PlanFile plan = plan_of_one_convolution();
+  const std::shared_ptr<const Engine> packer = load(plan, notes);
+  if (packer->program().packed()[0].bytes.empty()) GTEST_SKIP() << "not applicable: the scalar layer keeps nothing";
+  PackedPart part = *Engine::packed_of(packer);
+  part.steps[0].form += "0";  // a later version of the packing
+  plan.packed.push_back(part);
+  const std::shared_ptr<const Engine> engine = load(through_file(plan), notes);
+  EXPECT_EQ(engine->program().borrowed_steps(), 0u);
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("1 of the plan's 1 packed weights ignored")));
+  EXPECT_EQ(answers(engine), answers(packer));
+}
+
+TEST(LoadPlan, engines_of_other_shapes_share_the_weights) {
+  std::vector<std::string> notes;
+  const PlanFile plan = plan_of_one_convolution();
+  std::shared_ptr<const Engine> two = load(plan, notes);
+  if (two->program().packed()[0].bytes.empty()) GTEST_SKIP() << "not applicable: the scalar layer keeps nothing";
+  const std::shared_ptr<const Engine> eight = load(plan, notes, 8, two);
+  EXPECT_EQ(eight->program().packed()[0].bytes.data(), two->program().packed()[0].bytes.data());
+  EXPECT_EQ(eight->program().borrowed_steps(), 1u);
+  EXPECT_EQ(answers(eight), answers(load(plan, notes, 8))) << "as with weights of its own";
+  const std::vector<float> of_two = answers(two), of_eight = answers(eight);
+  EXPECT_TRUE(std::equal(of_two.begin(), of_two.end(), of_eight.begin()));
+  two.reset();
+  EXPECT_EQ(answers(eight), of_eight) << "the weights live as long as anybody uses them";
+  EXPECT_THAT(notes, IsEmpty());
+}
+
+TEST(LoadPlan, runs_the_recorded_tactics) {
+  std::vector<std::string> notes;
+  PlanFile plan = plan_of_one_convolution();
+  const std::shared_ptr<Backend> backend = cpu();
+  const std::string usual = load(plan, notes)->plan().steps[0].tactic;
+  std::string other;
+  for (const Tactic& tactic : backend->tactics(plan.graph, 0))
+    if (tactic.refused.empty() && tactic.name != usual) other = tactic.name;
+  if (other.empty()) GTEST_SKIP() << "not applicable: this machine has one way to run it";
+  plan.tuning = {{backend->device_key(), backend->timing_key(), {other, ""}}};
+  const std::shared_ptr<const Engine> engine = load(through_file(plan), notes);
+  EXPECT_EQ(engine->plan().steps[0].tactic, other);
+  EXPECT_THAT(notes, IsEmpty());
+
+  plan.tuning[0].tactics[0] = "conv_f32 of a later octet";
+  EXPECT_EQ(load(through_file(plan), notes)->plan().steps[0].tactic, usual);
+  EXPECT_THAT(notes,
+              ElementsAre(HasSubstr("tuning of the plan ignored: it names tactics that this octet does not have")));
+
+  notes.clear();
+  plan.tuning = {{backend->device_key(), "another CPU, avx512_vnni, 1 threads, kernels 1", {other, ""}}};
+  EXPECT_EQ(load(through_file(plan), notes)->plan().steps[0].tactic, usual);
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("tuning of the plan ignored: it was measured on 'another CPU")));
+}
+
+}  // namespace
+}  // namespace octet
