@@ -6,7 +6,10 @@
 #include <cstring>
 #include <sstream>
 
+#include "backends/cuda/cluster.h"
+#include "backends/cuda/conv_layer.h"
 #include "backends/cuda/pack.h"
+#include "backends/cuda/tma.h"
 #include "backends/cuda/window.h"
 
 namespace octet::cuda {
@@ -64,61 +67,6 @@ std::string refuse_depthwise(const StepQuery& query) {
   const std::string reason = refuse_codes(query);
   if (!reason.empty()) return reason;
   return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
-}
-
-/// What an integer layer needs beside its weights, uploaded: arrays of `rows` entries.
-struct Channels {
-  const void* multiplier = nullptr;
-  const void* bias = nullptr;
-  bool small_sums = false;  // see ConvParams
-};
-
-/// By output channel: the sum of all weights, of the positive and of the negative ones.
-struct RowSums {
-  std::vector<int64_t> all, positive, negative;
-};
-
-/// No sum of 255 codes' worth of weights and the bias leaves +-2^22.
-bool sums_are_small(const RowSums& sums, const std::vector<int32_t>& bias) {
-  constexpr int64_t k_limit = (int64_t{1} << 22) - 1;
-  for (size_t c = 0; c < sums.all.size(); ++c) {
-    if (bias[c] + 255 * sums.positive[c] > k_limit || bias[c] + 255 * sums.negative[c] < -k_limit) return false;
-  }
-  return !sums.all.empty();
-}
-
-/// sums: of the weights; empty: the bias is uploaded as it is. tiled: for the tensor-core kernels.
-Result<Channels> upload_channels(const StepQuery& query, StepBuilder& builder, const Codes& x, double y_scale,
-                                 size_t rows, const RowSums& sums, bool tiled) {
-  std::vector<float> multiplier(rows, 0.0f);
-  std::vector<int32_t> bias(rows, 0);
-  const std::span<const float> scales = query.constant(2)->as<float>();
-  for (size_t c = 0; c < scales.size(); ++c)
-    multiplier[c] = static_cast<float>(static_cast<double>(x.scale) * static_cast<double>(scales[c]) / y_scale);
-  if (query.has_input(3)) {
-    const std::span<const int32_t> given = query.constant(3)->as<int32_t>();
-    std::copy(given.begin(), given.end(), bias.begin());
-  }
-  // Sums wrap, and so does this: the accumulator of the real answer fits.
-  for (size_t c = 0; c < sums.all.size(); ++c)
-    bias[c] = static_cast<int32_t>(static_cast<int64_t>(bias[c]) - x.zero_point * sums.all[c]);
-  const bool small = tiled && sums_are_small(sums, bias);
-  constexpr int32_t k_integer_bits = 0x4B400000;  // of the float 1.5 * 2^23
-  for (int32_t& b : bias) b += small ? k_integer_bits : 0;
-  Result<const void*> m = builder.upload(multiplier), b = builder.upload(bias);
-  if (!m || !b) return m ? b.error() : m.error();
-  return Channels{*m, *b, small};
-}
-
-RowSums row_sums(std::span<const int8_t> w, int64_t oc) {
-  RowSums sums;
-  for (std::vector<int64_t>* v : {&sums.all, &sums.positive, &sums.negative}) v->assign(static_cast<size_t>(oc), 0);
-  const size_t per_row = w.size() / static_cast<size_t>(oc);
-  for (size_t i = 0; i < w.size(); ++i) {
-    sums.all[i / per_row] += w[i];
-    (w[i] > 0 ? sums.positive : sums.negative)[i / per_row] += w[i];
-  }
-  return sums;
 }
 
 /// m pixels of y by n channels, k bytes: what the estimate knows of a layer.
@@ -216,7 +164,7 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
     const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
     for (const int split : {1, 2, 4, 8}) {
       const bool worth = type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
-                         params.k_used / tile.k_bytes >= 2 * split * tile.groups;
+                         params.k_used / tile.k_bytes >= split * tile.groups;
       if (split > 1 && !worth) break;
       std::string name = tile.name;
       if (split > 1) name += " split " + std::to_string(split);
@@ -231,56 +179,62 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
   return step;
 }
 
-/// Adds the warpgroup kernels where the device has them and the layer is large. blocks: pack_blocks, uploaded.
-void add_wgmma_choices(const ConvParams& params, const void* blocks, const Operand& x, const Operand& residual,
-                       const Operand& y, const Device& device, PreparedStep& step) {
-  for (int i = 0; i < wgmma_tile_count(); ++i) {
-    const ConvTile& tile = wgmma_tile(i);
-    const double tiles = std::ceil(static_cast<double>(params.m) / tile.bm) * ((params.oc + tile.bn - 1) / tile.bn);
-    const double k = params.k_bytes;
-    const double tile_us = std::max(tile.bm * tile.bn * k / 5e6, (tile.bm + tile.bn) * k / 60e3) + 0.5;
-    step.choices.push_back({tile.name, 3 + std::ceil(tiles / device.sms) * tile_us,
-                            [=, sms = device.sms, x = x.place, r = residual.place, y = y.place](const Launch& run) {
-                              ConvParams p = params;
-                              p.w = blocks;
-                              p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-                              return launch_wgmma(i, p, sms, run.stream);
-                            }});
+/// Persistent kernels: waves of tiles, each as long as its products or its bytes take.
+double estimate_persistent_us(const ConvTile& tile, const ConvParams& p, int element, const Device& device) {
+  const double tiles = std::ceil(static_cast<double>(p.m) / tile.bm) * ((p.oc + tile.bn - 1) / tile.bn);
+  const double k = std::ceil(static_cast<double>(p.k_used) / tile.k_bytes) * tile.k_bytes;
+  const double bytes = (tile.bm + tile.bn) * k + (p.epilogue.has_residual ? tile.bm * tile.bn * element : 0);
+  return 3 + std::ceil(tiles / device.sms) * (std::max(tile.bm * tile.bn * k / 5e6, bytes / 60e3) + 0.5);
+}
+
+/// Adds the warpgroup kernels where the device has them and the layer fits them.
+Result<Done> add_hopper_choices(ConvType type, const ConvParams& params, const PackedWeights& packed, const Operand& x,
+                                const Operand& residual, const Operand& y, StepBuilder& builder, PreparedStep& step) {
+  const Device& device = builder.device();
+  if (device.major != 9) return Done{};
+  const void* blocks[2] = {};  // of 64 and 128 bytes, uploaded when first needed
+  for (int i = 0; i < tma_tile_count(type); ++i) {
+    const ConvTile& tile = tma_tile(type, i);
+    if (!tma_takes(type, tile, params)) continue;
+    const void*& w = blocks[tile.k_bytes / 128];
+    if (!w) {
+      Result<const void*> made = builder.upload(pack_blocks(packed, tile.k_bytes));
+      if (!made) return made.error();
+      w = *made;
+    }
+    step.choices.push_back(
+        {tile.name, estimate_persistent_us(tile, params, type == ConvType::u8s8 ? 1 : 2, device),
+         [=, w = w, sms = device.sms, x = x.place, r = residual.place, y = y.place](const Launch& run) {
+           ConvParams p = params;
+           p.w = w;
+           p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+           return launch_tma(type, i, p, sms, run.stream);
+         }});
+  }
+  return Done{};
+}
+
+/// Adds the kernels of clusters where the device has them and the tiles leave multiprocessors idle.
+void add_cluster_choices(const ConvParams& params, const Operand& x, const Operand& residual, const Operand& y,
+                         const Device& device, PreparedStep& step) {
+  if (device.major < 9) return;
+  for (int i = 0; i < cluster_tile_count(); ++i) {
+    const ConvTile& tile = cluster_tile(i);
+    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
+    for (const int split : {1, 2, 4, 8}) {
+      if (split > 1 && (tiles * split > 2 * device.sms || params.k_used / tile.k_bytes < split * tile.groups)) break;
+      step.choices.push_back({std::string(tile.name) + " " + std::to_string(split),
+                              estimate_us(tile, params, split, device, rate_of(ConvType::u8s8)),
+                              [=, x = x.place, r = residual.place, y = y.place](const Launch& run) {
+                                ConvParams p = params;
+                                p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+                                return launch_cluster(i, p, split, run.stream);
+                              }});
+    }
   }
 }
 
 // ---- integer layers ----
-
-struct Layer {
-  Operand x, residual, y;
-  Codes x_codes;
-  Epilogue epilogue;
-  double y_scale = 1.0;  // what the multipliers are divided by
-};
-
-Result<Layer> integer_layer(const StepQuery& query, StepBuilder& builder) {
-  Layer layer;
-  Result<Operand> x = builder.input(query, 0);
-  if (!x) return x.error();
-  layer.x = *x;
-  layer.y = builder.output(query);
-  layer.x_codes = codes_of(query.node, "x", query.dtype(0));
-  Result<Epilogue> epilogue = epilogue_of(query, query.floats);
-  if (!epilogue) return epilogue.error();
-  layer.epilogue = *epilogue;
-  if (layer.epilogue.to == Store::u8 && !layer.epilogue.on_values)
-    layer.y_scale = static_cast<double>(float_attribute(query.node, "y_scale", 1.0f));
-  if (layer.y.place.kind == Place::Kind::output) layer.epilogue.to = layer.y.layout.store;
-  if (!query.has_input(4) || is_op(query.node, "QuantGemm")) return layer;
-  Result<Operand> residual = builder.input(query, 4);
-  if (!residual) return residual.error();
-  layer.residual = *residual;
-  const Codes r = codes_of(query.node, "residual", query.dtype(4));
-  layer.epilogue.has_residual = true;
-  layer.epilogue.r_zero = r.zero_point;
-  layer.epilogue.r_multiplier = static_cast<float>(static_cast<double>(r.scale) / layer.y_scale);
-  return layer;
-}
 
 Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& builder) {
   Result<Layer> layer = integer_layer(query, builder);
@@ -304,12 +258,12 @@ Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& bu
   p->epilogue = layer->epilogue;
   PreparedStep step = conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
                                    packed.bytes.size());
-  const bool rows_fit = !layer->epilogue.has_residual || p->r_pitch % 16 == 0;
-  if (small_c || builder.device().major != 9 || !rows_fit) return step;
-  const std::vector<std::byte> blocks = pack_blocks(packed);
-  Result<const void*> device_blocks = builder.upload(blocks);
-  if (!device_blocks) return device_blocks.error();
-  add_wgmma_choices(*p, *device_blocks, layer->x, layer->residual, layer->y, builder.device(), step);
+  if (small_c) return step;
+  add_cluster_choices(*p, layer->x, layer->residual, layer->y, builder.device(), step);
+  if (Result<Done> ok =
+          add_hopper_choices(ConvType::u8s8, *p, packed, layer->x, layer->residual, layer->y, builder, step);
+      !ok)
+    return ok.error();
   return step;
 }
 
@@ -436,7 +390,11 @@ Result<PreparedStep> prepare_float(const StepQuery& query, StepBuilder& builder,
   if (!b) return b.error();
   p->bias = *b;
   p->epilogue = epilogue;
-  return conv_choices(float_type(query), *p, false, *x, *residual, y, builder.device(), packed.bytes.size());
+  PreparedStep step =
+      conv_choices(float_type(query), *p, false, *x, *residual, y, builder.device(), packed.bytes.size());
+  if (Result<Done> ok = add_hopper_choices(float_type(query), *p, packed, *x, *residual, y, builder, step); !ok)
+    return ok.error();
+  return step;
 }
 
 // ---- fully connected layers ----
@@ -517,7 +475,10 @@ Result<PreparedStep> prepare_gemm_codes(const StepQuery& query, StepBuilder& bui
   p->small_sums = channels->small_sums;
   p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
   p->epilogue = layer->epilogue;
-  return conv_choices(ConvType::u8s8, *p, false, layer->x, {}, layer->y, builder.device(), packed.bytes.size());
+  PreparedStep step =
+      conv_choices(ConvType::u8s8, *p, false, layer->x, {}, layer->y, builder.device(), packed.bytes.size());
+  add_cluster_choices(*p, layer->x, {}, layer->y, builder.device(), step);
+  return step;
 }
 
 Result<PreparedStep> prepare_gemm_float(const StepQuery& query, StepBuilder& builder) {

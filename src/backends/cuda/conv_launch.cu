@@ -44,8 +44,12 @@ const ConvTile& conv_tile(ConvType type, int index) { return entries(type)[stati
 cudaError_t conv_setup() {
   for (const ConvType type : {ConvType::u8s8, ConvType::f16, ConvType::f32, ConvType::tf32}) {
     for (const ConvEntry& e : entries(type)) {
-      const cudaError_t set =
+      cudaError_t set =
           cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
+      // One split of L1 and shared memory for all: another one has to wait until the chip is empty.
+      if (set == cudaSuccess)
+        set = cudaFuncSetAttribute(e.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                   cudaSharedmemCarveoutMaxShared);
       if (set != cudaSuccess) return set;
     }
   }
@@ -55,11 +59,11 @@ cudaError_t conv_setup() {
 cudaError_t launch_conv(ConvType type, int index, const ConvParams& p, int split, cudaStream_t stream) {
   const ConvEntry& e = entries(type)[static_cast<size_t>(index)];
   const int64_t tiles = int64_t{(p.m + e.tile.bm - 1) / e.tile.bm} * ((p.oc + e.tile.bn - 1) / e.tile.bn);
-  // A short K uses few stages, and what is left lets more CTAs live side by side.
   const int k_tiles = (p.k_used + e.tile.k_bytes - 1) / e.tile.k_bytes;
-  const size_t shared_bytes =
-      e.tile.groups == 1 ? e.stage_bytes * static_cast<size_t>(k_tiles < e.tile.stages ? k_tiles : e.tile.stages)
-                         : e.shared_bytes;
+  const int stages = stages_used(k_tiles, e.tile.groups * split, e.tile.stages);
+  const size_t ring = e.stage_bytes * static_cast<size_t>(stages * e.tile.groups);
+  const size_t sums = e.tile.groups > 1 ? size_t{4} * e.tile.groups * e.tile.bm * e.tile.bn : 0;
+  const size_t shared_bytes = ring > sums ? ring : sums;
   return launch(e.kernel, dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(split)),
                 dim3(static_cast<unsigned>(e.threads)), shared_bytes, stream, p);
 }

@@ -16,349 +16,9 @@
 // The rows of a B tile are permuted so that a thread's accumulators are neighbouring output channels: its codes leave
 // as one 16-byte store (8 or 4 bytes for narrow warps), straight from registers.
 
-#include "backends/cuda/device.cuh"
-#include "backends/cuda/launch.h"
+#include "backends/cuda/conv_epilogue.cuh"
 
 namespace octet::cuda {
-
-__device__ __forceinline__ uint32_t shared_address(const void* p) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
-}
-__device__ __forceinline__ void copy_16(uint32_t to, const void* from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-}
-__device__ __forceinline__ void copy_4(uint32_t to, const void* from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
-}
-__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int Pending>
-__device__ __forceinline__ void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
-}
-__device__ __forceinline__ void fill_16(uint32_t to, uint32_t v) {
-  asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(to), "r"(v) : "memory");
-}
-__device__ __forceinline__ void fill_4(uint32_t to, uint32_t v) {
-  asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(v) : "memory");
-}
-__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t from) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(from)
-               : "memory");
-}
-template <int Threads>
-__device__ __forceinline__ void group_barrier(int group) {
-  if constexpr (Threads == 32) {
-    __syncwarp();
-  } else {
-    asm volatile("bar.sync %0, %1;" ::"r"(group + 1), "n"(Threads) : "memory");
-  }
-}
-
-/// Byte of 16-byte chunk c of row r in a tile of RowBytes-wide rows.
-template <int RowBytes>
-__device__ __forceinline__ uint32_t swizzled(int r, int c) {
-  constexpr int chunks = RowBytes / 16;
-  const int x = chunks >= 8 ? r & 7 : (r >> 1) & 3;
-  return static_cast<uint32_t>(r * RowBytes + ((c ^ x) << 4));
-}
-
-__device__ __forceinline__ void mma(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ __forceinline__ void mma_f16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ __forceinline__ void mma_tf32(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-__device__ __forceinline__ uint32_t to_tf32(float x) {
-  uint32_t r;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
-  return r;
-}
-/// x = high + low + a rest below 2^-21 of x.
-__device__ __forceinline__ void split_tf32(uint32_t x, uint32_t& high, uint32_t& low) {
-  high = to_tf32(__uint_as_float(x));
-  low = to_tf32(__uint_as_float(x) - __uint_as_float(high));
-}
-
-template <ConvType T>
-struct Accumulator {
-  using type = float;
-};
-template <>
-struct Accumulator<ConvType::u8s8> {
-  using type = int32_t;
-};
-
-template <ConvType T>
-__device__ __forceinline__ void multiply(typename Accumulator<T>::type (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                         uint32_t b1) {
-  if constexpr (T == ConvType::u8s8) mma(d, a, b0, b1);
-  if constexpr (T == ConvType::f16) mma_f16(d, a, b0, b1);
-  if constexpr (T == ConvType::tf32) {
-    const uint32_t r[4] = {to_tf32(__uint_as_float(a[0])), to_tf32(__uint_as_float(a[1])),
-                           to_tf32(__uint_as_float(a[2])), to_tf32(__uint_as_float(a[3]))};
-    mma_tf32(d, r, to_tf32(__uint_as_float(b0)), to_tf32(__uint_as_float(b1)));
-  }
-  if constexpr (T == ConvType::f32) {
-    uint32_t ah[4], al[4], bh[2], bl[2];
-    for (int i = 0; i < 4; ++i) split_tf32(a[i], ah[i], al[i]);
-    split_tf32(b0, bh[0], bl[0]);
-    split_tf32(b1, bh[1], bl[1]);
-    mma_tf32(d, al, bh[0], bh[1]);
-    mma_tf32(d, ah, bl[0], bl[1]);
-    mma_tf32(d, ah, bh[0], bh[1]);
-  }
-}
-
-// ---- epilogue ----
-
-/// V codes as V / 4 words, one store where the row keeps its alignment.
-template <int V>
-__device__ __forceinline__ void store_words(void* to, const uint32_t (&w)[V]) {
-  if constexpr (V == 1) *static_cast<uint32_t*>(to) = w[0];
-  if constexpr (V == 2) *static_cast<uint2*>(to) = make_uint2(w[0], w[1]);
-  if constexpr (V >= 4) {
-#pragma unroll
-    for (int i = 0; i < V / 4; ++i)
-      static_cast<uint4*>(to)[i] = make_uint4(w[4 * i], w[4 * i + 1], w[4 * i + 2], w[4 * i + 3]);
-  }
-}
-template <int V>
-__device__ __forceinline__ void load_words(uint32_t (&w)[V], const void* from) {
-  if constexpr (V == 1) w[0] = *static_cast<const uint32_t*>(from);
-  if constexpr (V == 2) {
-    const uint2 v = *static_cast<const uint2*>(from);
-    w[0] = v.x, w[1] = v.y;
-  }
-  if constexpr (V >= 4) {
-#pragma unroll
-    for (int i = 0; i < V / 4; ++i) {
-      const uint4 v = static_cast<const uint4*>(from)[i];
-      w[4 * i] = v.x, w[4 * i + 1] = v.y, w[4 * i + 2] = v.z, w[4 * i + 3] = v.w;
-    }
-  }
-}
-
-/// Byte i % 4 of word w as float, less `zero` (2^23 and the code's zero point): 2^23 + b is the float of bits
-/// 0x4b0000bb.
-__device__ __forceinline__ float byte_less(uint32_t w, int i, float zero) {
-  return __fsub_rn(__uint_as_float(__byte_perm(w, 0x4B000000u, 0x7540u | static_cast<unsigned>(i % 4))), zero);
-}
-
-/// Codes of V products that carry 1/y_scale already. Adding 1.5 * 2^23 rounds once, to nearest even, and leaves the
-/// integer in the low bits; the clamp before it changes nothing, its bounds being integers. The zero point is added to
-/// the bytes, since it may be odd and ties go to even.
-template <int V>
-__device__ __forceinline__ void pack_codes(const Epilogue& e, const float (&v)[V], uint32_t (&w)[V / 4]) {
-  const float lo = static_cast<float>(e.lo - e.y_zero), hi = static_cast<float>(e.hi - e.y_zero);
-  const uint32_t zero = static_cast<uint32_t>(e.y_zero) * 0x01010101u;
-#pragma unroll
-  for (int i = 0; i < V / 4; ++i) {
-    uint32_t q[4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j) q[j] = __float_as_uint(__fadd_rn(fminf(fmaxf(v[4 * i + j], lo), hi), 12582912.0f));
-    w[i] = __vadd4(__byte_perm(__byte_perm(q[0], q[1], 0x0040), __byte_perm(q[2], q[3], 0x0040), 0x5410), zero);
-  }
-}
-
-/// V products act'(acc + bias) of one pixel as its dtype wants them; m, oc say where.
-template <int V>
-__device__ __forceinline__ void store_outputs(const ConvParams& p, size_t y_at, int oc, bool wide, float (&v)[V]) {
-  const Epilogue& e = p.epilogue;
-  if (e.to == Store::u8) {
-    if (e.on_values) {
-#pragma unroll
-      for (int i = 0; i < V; ++i) {
-        v[i] = __fmul_rn(activate(e.act, e.p0, e.p1, v[i]), e.inverse_y_scale);
-        v[i] = isnan(v[i]) ? 0.0f : v[i];
-      }
-    }
-    uint32_t w[V / 4];
-    pack_codes<V>(e, v, w);
-    auto* to = static_cast<uint8_t*>(p.y) + y_at;
-    if (wide) {
-      store_words<V / 4>(to, w);
-    } else {
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) to[i] = static_cast<uint8_t>(w[i / 4] >> (8 * (i % 4)));
-    }
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < V; ++i) v[i] = output_value(e, v[i]);
-  if (e.to == Store::f32) {
-    auto* to = static_cast<float*>(p.y) + y_at;
-    if (wide) {
-      uint32_t w[V];
-#pragma unroll
-      for (int i = 0; i < V; ++i) w[i] = __float_as_uint(v[i]);
-      store_words<V>(to, w);
-    } else {
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) to[i] = v[i];
-    }
-  } else {
-    auto* to = static_cast<__half*>(p.y) + y_at;
-    for (int i = 0; i < V; ++i)
-      if (oc + i < p.oc) to[i] = __float2half_rn(v[i]);
-  }
-}
-
-/// The outputs of V neighbouring channels of one pixel, from exact sums. bias, multiplier: of these channels; where
-/// p.small_sums holds, bias has the bits of 1.5 * 2^23 added, so that the sum is an integer below 2^22 in float's own
-/// bits and one exact subtraction converts it.
-template <int V>
-__device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc, const int32_t (&acc)[V],
-                                             const int32_t (&bias)[V], const float (&multiplier)[V]) {
-  const Epilogue& e = p.epilogue;
-  const bool wide = p.wide_store && oc + V <= p.oc;
-  float v[V];
-  if (p.small_sums) {
-#pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = __fsub_rn(__int_as_float(acc[i] + bias[i]), 12582912.0f);
-  } else {
-#pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = __int2float_rn(acc[i] + bias[i]);
-  }
-  if (e.has_residual) {
-    uint32_t r[V / 4];
-    const auto* from = static_cast<const uint8_t*>(p.residual) + static_cast<size_t>(m) * p.r_pitch + oc;
-    if (wide) {
-      load_words<V / 4>(r, from);
-    } else {
-#pragma unroll
-      for (int i = 0; i < V / 4; ++i) r[i] = 0;
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) r[i / 4] |= static_cast<uint32_t>(from[i]) << (8 * (i % 4));
-    }
-    const float zero = 8388608.0f + static_cast<float>(e.r_zero);
-#pragma unroll
-    for (int i = 0; i < V; ++i)
-      v[i] = __fmaf_rn(v[i], multiplier[i], __fmul_rn(byte_less(r[i / 4], i, zero), e.r_multiplier));
-  } else {
-#pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = __fmul_rn(v[i], multiplier[i]);
-  }
-  store_outputs<V>(p, static_cast<size_t>(m) * p.y_pitch + oc, oc, wide, v);
-}
-
-/// act() of V values with the choice made once; no activation, ReLU and Clip are a clamp.
-template <int V>
-__device__ __forceinline__ void activate_all(const Epilogue& e, float (&v)[V]) {
-  if (e.act == Act::none) return;
-  if (e.act == Act::relu) {
-#pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = keep_max(v[i], 0.0f);
-    return;
-  }
-#pragma unroll 1
-  for (int i = 0; i < V; ++i) v[i] = activate(e.act, e.p0, e.p1, v[i]);
-}
-
-/// The same for float layers: act(acc + bias + residual).
-template <bool Half, int V>
-__device__ __forceinline__ void finish_values(const ConvParams& p, int m, int oc, const float (&acc)[V],
-                                              const float (&bias)[V]) {
-  const Epilogue& e = p.epilogue;
-  const bool wide = p.wide_store && oc + V <= p.oc;
-  float v[V];
-#pragma unroll
-  for (int i = 0; i < V; ++i) v[i] = acc[i] + bias[i];
-  const size_t y_at = static_cast<size_t>(m) * p.y_pitch + oc, r_at = static_cast<size_t>(m) * p.r_pitch + oc;
-  if constexpr (Half) {
-    if (e.has_residual) {
-      const auto* from = static_cast<const __half*>(p.residual) + r_at;
-      if (wide) {
-        uint32_t r[V / 2];
-        load_words<V / 2>(r, from);
-#pragma unroll
-        for (int i = 0; i < V / 2; ++i) {
-          const float2 f = __half22float2(*reinterpret_cast<const __half2*>(&r[i]));
-          v[2 * i] += f.x, v[2 * i + 1] += f.y;
-        }
-      } else {
-        for (int i = 0; i < V; ++i)
-          if (oc + i < p.oc) v[i] += __half2float(from[i]);
-      }
-    }
-    activate_all<V>(e, v);
-    auto* to = static_cast<__half*>(p.y) + y_at;
-    uint32_t w[V / 2];
-#pragma unroll
-    for (int i = 0; i < V / 2; ++i) {
-      const __half2 h = __floats2half2_rn(v[2 * i], v[2 * i + 1]);
-      w[i] = *reinterpret_cast<const uint32_t*>(&h);
-    }
-    if (wide) {
-      store_words<V / 2>(to, w);
-    } else {
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) to[i] = __ushort_as_half(static_cast<unsigned short>(w[i / 2] >> (16 * (i % 2))));
-    }
-  } else {
-    const auto* from = static_cast<const float*>(p.residual) + r_at;
-    auto* to = static_cast<float*>(p.y) + y_at;
-    if (e.has_residual) {
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) v[i] += from[i];
-    }
-    activate_all<V>(e, v);
-    uint32_t w[V];
-#pragma unroll
-    for (int i = 0; i < V; ++i) w[i] = __float_as_uint(v[i]);
-    if (wide) {
-      store_words<V>(to, w);
-    } else {
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) to[i] = __uint_as_float(w[i]);
-    }
-  }
-}
-
-template <ConvType T, int V>
-__device__ __forceinline__ void finish(const ConvParams& p, int m, int oc,
-                                       const typename Accumulator<T>::type (&acc)[V],
-                                       const typename Accumulator<T>::type (&bias)[V], const float (&multiplier)[V]) {
-  if (m >= p.m || oc >= p.oc) return;
-  if constexpr (T == ConvType::u8s8) {
-    finish_codes<V>(p, m, oc, acc, bias, multiplier);
-  } else {
-    finish_values<T == ConvType::f16, V>(p, m, oc, acc, bias);
-  }
-}
-
-/// bias and multiplier of V neighbouring channels; both arrays end at w_rows, a multiple of 64.
-template <ConvType T, int V>
-__device__ __forceinline__ void load_channels(const ConvParams& p, int oc, typename Accumulator<T>::type (&bias)[V],
-                                              float (&multiplier)[V]) {
-  uint32_t w[V] = {};
-  const bool inside = oc < p.w_rows;
-  if (inside) load_words<V>(w, static_cast<const uint32_t*>(p.bias) + oc);
-#pragma unroll
-  for (int i = 0; i < V; ++i) {
-    if constexpr (T == ConvType::u8s8) {
-      bias[i] = static_cast<int32_t>(w[i]);
-    } else {
-      bias[i] = __uint_as_float(w[i]);
-    }
-  }
-  if constexpr (T == ConvType::u8s8) {
-    if (inside) load_words<V>(w, p.multiplier + oc);
-#pragma unroll
-    for (int i = 0; i < V; ++i) multiplier[i] = __uint_as_float(w[i]);
-  }
-}
 
 /// The output channel of row n of a B tile, within the tile: PG columns of a warp are NB blocks of 8, and thread t of
 /// a quad owns columns 2t, 2t + 1 of each block, which become channels t * 2 NB .. t * 2 NB + 2 NB - 1.
@@ -369,19 +29,24 @@ __device__ __forceinline__ int channel_of_row(int n) {
   return n - in + t * 2 * NB + 2 * b + in % 2;
 }
 
-// ---- the kernel ----
+/// Stages of a group's ring that hold something when `step` groups share out k_tiles; what is left of shared memory
+/// lets CTAs of this kernel and of the next one live side by side.
+__host__ __device__ constexpr int stages_used(int k_tiles, int step, int stages) {
+  const int most = (k_tiles + step - 1) / step;
+  return most < 1 ? 1 : most < stages ? most : stages;
+}
 
 template <ConvType T, int BM, int BN, int WM, int WN, int WK, int BK, int Stages, bool SmallC>
 struct ConvKernel {
   static constexpr int k_group = 32 * WM * WN, k_threads = k_group * WK;
   static constexpr int k_chunks = BK / 16, k_step = k_group / k_chunks;  // rows from one copy of a thread to the next
   static constexpr int k_a_rows = BM / k_step, k_b_rows = BN / k_step;
-  static constexpr int k_stage = (BM + BN) * BK, k_ring = k_stage * Stages;
+  static constexpr int k_stage = (BM + BN) * BK;
   static constexpr int k_m = BM / WM, k_n = BN / WN;  // warp tile
   static constexpr int k_mi = k_m / 16, k_ni = k_n / 8;
   static constexpr int k_pg = k_n < 64 ? k_n : 64, k_groups = k_n / k_pg, k_v = k_pg / 4;
   static constexpr int k_units = 2 * k_mi;  // rows of a thread
-  static constexpr size_t k_shared = k_ring * WK;
+  static constexpr size_t k_shared = size_t{k_stage} * Stages * WK;
   static_assert(BM % k_step == 0 && BN % k_step == 0 && k_ni % 2 == 0 && k_m % 16 == 0);
   static_assert(WK == 1 || static_cast<size_t>(WK) * BM * BN * 4 <= k_shared, "partial sums reuse the ring");
   using Acc = typename Accumulator<T>::type;
@@ -499,9 +164,9 @@ struct ConvKernel {
     const int warp = tid / 32, lane = tid % 32, wm = warp / WN, wn = warp % WN;
     const int n_tiles = (p.oc + BN - 1) / BN, tile = blockIdx.x;
     const int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
-    const uint32_t ring = shared_address(shared) + group * k_ring;
     const int step = WK * gridDim.y, first = blockIdx.y * WK + group;
     const int k_tiles = (p.k_used + BK - 1) / BK;
+    const uint32_t ring = shared_address(shared) + group * stages_used(k_tiles, step, Stages) * k_stage;
     const int count = first < k_tiles ? (k_tiles - first + step - 1) / step : 0;
     const Rows rows = rows_of(p, tid, m0, n0);
 #pragma unroll

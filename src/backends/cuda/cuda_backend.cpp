@@ -1,7 +1,9 @@
 #include "backends/cuda/cuda_backend.h"
 
+#include "backends/cuda/cluster.h"
 #include "backends/cuda/movement.h"
 #include "backends/cuda/program.h"
+#include "backends/cuda/tma.h"
 
 namespace octet::cuda {
 namespace {
@@ -15,6 +17,12 @@ class CudaBackend : public Backend {
   std::string description() const override {
     const std::string floats = options_.floats == DType::f16 ? ", f16" : options_.tf32 ? ", tf32" : "";
     return "cuda " + device_.name + ", sm_" + std::to_string(device_.major) + std::to_string(device_.minor) + floats;
+  }
+
+  // The kernels' version: raise it with every change of a kernel or of the ways to cut a layer up.
+  std::string timing_key() const override { return description() + ", kernels 2"; }
+  std::string device_key() const override {
+    return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor);
   }
 
   std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
@@ -72,7 +80,9 @@ std::vector<std::string> tile_names() {
     names.emplace_back(conv_tile(ConvType::u8s8, i).name);
     names.push_back(names.back() + " split 2");
   }
-  for (int i = 0; i < wgmma_tile_count(); ++i) names.emplace_back(wgmma_tile(i).name);
+  for (int i = 0; i < cluster_tile_count(); ++i)
+    for (const char* split : {" 1", " 2", " 4", " 8"}) names.push_back(cluster_tile(i).name + std::string(split));
+  for (int i = 0; i < tma_tile_count(ConvType::u8s8); ++i) names.emplace_back(tma_tile(ConvType::u8s8, i).name);
   return names;
 }
 

@@ -1,6 +1,8 @@
 #include "backends/cuda/device.h"
 
+#include "backends/cuda/cluster.h"
 #include "backends/cuda/launch.h"
+#include "backends/cuda/tma.h"
 
 namespace octet::cuda {
 namespace {
@@ -66,21 +68,33 @@ Result<Event> make_event() {
   return Event(e);
 }
 
+std::string no_device_reason(const DriverAnswer& answer, int ordinal) {
+  if (answer.driver == 0) return "no NVIDIA driver was found on this machine";
+  if (answer.counted == cudaErrorInsufficientDriver || answer.driver / 1000 < answer.runtime / 1000)
+    return "the NVIDIA driver is for CUDA " + version(answer.driver) + ", this octet needs " + version(answer.runtime) +
+           ": update the driver";
+  if (answer.counted != cudaSuccess && answer.counted != cudaErrorNoDevice)
+    return std::string("the driver answers '") + cudaGetErrorString(answer.counted) + "'";
+  if (answer.counted == cudaErrorNoDevice || answer.count == 0) return "this machine has no CUDA device";
+  if (ordinal < 0 || ordinal >= answer.count)
+    return "there is no device " + std::to_string(ordinal) + ", this machine has " + std::to_string(answer.count);
+  return "";
+}
+
+std::string no_kernel_reason(const Device& device) {
+  const std::string capability = std::to_string(device.major) + std::to_string(device.minor);
+  return "octet was not built for " + device.name + " (compute capability " + std::to_string(device.major) + "." +
+         std::to_string(device.minor) + "): rebuild with -DOCTET_CUDA_ARCHITECTURES=" + capability +
+         (device.major == 9 ? "a" : "");
+}
+
 Result<Device> open_device(int ordinal) {
-  int driver = 0, runtime = 0, count = 0;
-  cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
-  const cudaError_t counted = cudaGetDeviceCount(&count);
+  DriverAnswer answer;
+  cudaDriverGetVersion(&answer.driver);
+  cudaRuntimeGetVersion(&answer.runtime);
+  answer.counted = cudaGetDeviceCount(&answer.count);
   cudaGetLastError();
-  if (driver == 0) return no_device("no NVIDIA driver was found on this machine");
-  if (counted == cudaErrorInsufficientDriver || driver / 1000 < runtime / 1000)
-    return no_device("the NVIDIA driver is for CUDA " + version(driver) + ", this octet needs " + version(runtime) +
-                     ": update the driver");
-  if (counted != cudaSuccess && counted != cudaErrorNoDevice)
-    return no_device(std::string("the driver answers '") + cudaGetErrorString(counted) + "'");
-  if (counted == cudaErrorNoDevice || count == 0) return no_device("this machine has no CUDA device");
-  if (ordinal < 0 || ordinal >= count)
-    return no_device("there is no device " + std::to_string(ordinal) + ", this machine has " + std::to_string(count));
+  if (const std::string reason = no_device_reason(answer, ordinal); !reason.empty()) return no_device(reason);
   Device device;
   device.ordinal = ordinal;
   cudaDeviceProp properties{};
@@ -92,12 +106,11 @@ Result<Device> open_device(int ordinal) {
   device.sms = properties.multiProcessorCount;
   device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
   cudaError_t setup = conv_setup();
-  if (setup == cudaSuccess && device.major == 9) setup = wgmma_setup();
+  if (setup == cudaSuccess && device.major >= 9) setup = cluster_setup();
+  if (setup == cudaSuccess && device.major == 9) setup = tma_setup();
   cudaGetLastError();
   if (setup == cudaErrorNoKernelImageForDevice || setup == cudaErrorInvalidDeviceFunction)
-    return no_device("octet was not built for " + device.name + " (compute capability " + std::to_string(device.major) +
-                     "." + std::to_string(device.minor) + "): rebuild with -DOCTET_CUDA_ARCHITECTURES=" +
-                     std::to_string(device.major) + std::to_string(device.minor));
+    return no_device(no_kernel_reason(device));
   ok = check(setup, "preparing the kernels");
   if (!ok) return ok.error();
   return device;

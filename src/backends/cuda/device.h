@@ -59,6 +59,16 @@ struct Device {
   int major = 0, minor = 0, sms = 1;
   size_t l2_bytes = 0;
 };
+/// What the driver says of this machine, as the runtime hands it out.
+struct DriverAnswer {
+  int driver = 0, runtime = 0;  // versions as CUDA writes them: 13000 is 13.0; no driver: 0
+  cudaError_t counted = cudaSuccess;
+  int count = 0;  // devices
+};
+/// Why device `ordinal` cannot be used; empty: it can.
+std::string no_device_reason(const DriverAnswer& answer, int ordinal);
+/// What to do where no kernel was compiled for the device.
+std::string no_kernel_reason(const Device& device);
 /// Makes the device current for the calling thread. Errors: no driver, an old one, no such device, no kernel for it.
 Result<Device> open_device(int ordinal);
 

@@ -1,6 +1,7 @@
 // Loops over elements at any strides: copies, conversions, quantization, arithmetic of two operands, functions of one.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/launch.h"
+#include "backends/cuda/quantize.cuh"
 
 namespace octet::cuda {
 namespace {
@@ -43,12 +44,6 @@ __global__ void fill(T* y, T element, int64_t count) {
   grid_wait();
   const int64_t index = index_here();
   if (index < count) y[index] = element;
-}
-
-/// sat(rne(x / scale) + zero), one IEEE division.
-__device__ __forceinline__ uint8_t quantized(float x, float scale, int32_t zero) {
-  return static_cast<uint8_t>(rounded(__fdiv_rn(x, scale), static_cast<float>(-zero), static_cast<float>(255 - zero)) +
-                              zero);
 }
 
 template <class T>

@@ -23,11 +23,6 @@ const ConvTile& conv_tile(ConvType type, int index);
 cudaError_t conv_setup();
 /// split: CTAs that share one tile's K; above 1 `partial` and `arrived` are used. Integer layers only.
 cudaError_t launch_conv(ConvType type, int index, const ConvParams& p, int split, cudaStream_t stream);
-/// The wgmma kernels of compute capability 9.0: 0 where they are not built in.
-int wgmma_tile_count();
-const ConvTile& wgmma_tile(int index);
-cudaError_t wgmma_setup();
-cudaError_t launch_wgmma(int index, const ConvParams& p, int sms, cudaStream_t stream);
 
 cudaError_t launch_direct_u8s8(const WindowParams& p, cudaStream_t stream);
 cudaError_t launch_direct_float(const WindowParams& p, Store store, cudaStream_t stream);

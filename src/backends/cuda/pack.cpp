@@ -30,18 +30,19 @@ PackedWeights pack_weights(const std::byte* w, int64_t oc, int64_t ic, int64_t k
   return made;
 }
 
-std::vector<std::byte> pack_blocks(const PackedWeights& packed) {
-  constexpr int k_rows = 64, k_width = 128, k_chunk = 16;
+std::vector<std::byte> pack_blocks(const PackedWeights& packed, int width) {
+  constexpr int k_rows = 64, k_chunk = 16;
   std::vector<std::byte> made(packed.bytes.size());
   std::byte* to = made.data();
   for (int group = 0; group < packed.rows / k_rows; ++group) {
-    for (int column = 0; column < packed.row_bytes; column += k_width) {
+    for (int column = 0; column < packed.row_bytes; column += width) {
       for (int n = 0; n < k_rows; ++n) {
         const int channel = n % 8 / 2 * 16 + n / 8 * 2 + n % 2;
         const std::byte* from =
             packed.bytes.data() + static_cast<int64_t>(group * k_rows + channel) * packed.row_bytes + column;
-        for (int c = 0; c < k_width / k_chunk; ++c, to += k_chunk)
-          std::memcpy(to, from + (c ^ n % 8) * k_chunk, k_chunk);
+        const int exchange = width == 128 ? n % 8 : n / 2 % 4;
+        for (int c = 0; c < width / k_chunk; ++c, to += k_chunk)
+          std::memcpy(to, from + (c ^ exchange) * k_chunk, k_chunk);
       }
     }
   }

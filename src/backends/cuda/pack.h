@@ -19,8 +19,9 @@ struct PackedWeights {
 PackedWeights pack_weights(const std::byte* w, int64_t oc, int64_t ic, int64_t kh, int64_t kw, size_t size,
                            bool small_c);
 
-/// The same rows as the tiles of the wgmma kernels lie in shared memory: blocks of 64 rows by 128 bytes, [row / 64]
-/// [column / 128], rows permuted as conv_mma.cuh says, 16-byte chunks exchanged by the 128-byte swizzle.
-std::vector<std::byte> pack_blocks(const PackedWeights& packed);
+/// The same rows as the tiles of the warpgroup kernels lie in shared memory: blocks of 64 rows by `width` bytes (128 or
+/// 64), [row / 64][column / width], rows permuted as conv_mma.cuh says, 16-byte chunks exchanged by the swizzle of that
+/// width.
+std::vector<std::byte> pack_blocks(const PackedWeights& packed, int width);
 
 }  // namespace octet::cuda

@@ -2,8 +2,10 @@
 
 #include <cuda_fp16.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "backends/cuda/fused_steps.h"
 #include "backends/cuda/tune.h"
 
 namespace octet::cuda {
@@ -63,13 +65,44 @@ Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const P
   program->floats_ = options.floats;
   if (Result<Done> done = program->prepare_transfers(device); !done) return done.error();
   std::vector<PreparedStep> steps;
-  for (const Step& step : program->plan_->steps) {
-    Result<PreparedStep> prepared = program->prepare_step(step, options, device);
-    if (!prepared) return prepared.error();
-    steps.push_back(std::move(*prepared));
-  }
+  while (steps.size() < program->plan_->steps.size())
+    if (Result<Done> done = program->prepare_steps(steps.size(), options, device, steps); !done) return done.error();
   if (Result<Done> done = program->choose(steps, options); !done) return done.error();
   return std::unique_ptr<const Program>(std::move(program));
+}
+
+Result<Done> CudaProgram::prepare_steps(size_t first, const ProgramOptions& options, const Device& device,
+                                        std::vector<PreparedStep>& prepared) {
+  StepBuilder builder(*plan_, device, options.floats, constants_);
+  Result<FusedSteps> fused = options.tile.empty() || options.tile.starts_with("stem")
+                                 ? fuse_stem(*plan_, first, options.floats, builder)
+                                 : FusedSteps{};
+  if (!fused) return fused.error();
+  if (fused->steps == 0) {
+    Result<PreparedStep> made = prepare_step(plan_->steps[first], options, device);
+    if (!made) return made.error();
+    prepared.push_back(std::move(*made));
+    return Done{};
+  }
+  packed_bytes_ += fused->prepared.packed_bytes;
+  for (size_t i = 0; i < fused->steps; ++i) {
+    add_step(plan_->steps[first + i], builder);
+    steps_.back().note = "in the step after it";
+    prepared.emplace_back();
+  }
+  prepared.back() = std::move(fused->prepared);
+  return Done{};
+}
+
+/// An entry of steps_ with what taps are shown of it.
+void CudaProgram::add_step(const Step& step, const StepBuilder& builder) {
+  const Graph& graph = plan_->graph;
+  ProgramStep made;
+  for (const ValueId v : graph.node(step.node).outputs) {
+    if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
+    made.taps.push_back({graph.value(v).name, builder.value(v)});
+  }
+  steps_.push_back(std::move(made));
 }
 
 Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOptions& options, const Device& device) {
@@ -89,12 +122,7 @@ Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOp
   packed_bytes_ += prepared->packed_bytes;
   partial_sums_ = std::max(partial_sums_, prepared->partial_sums);
   tiles_ = std::max(tiles_, prepared->tiles);
-  ProgramStep made;
-  for (const ValueId v : node.outputs) {
-    if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
-    made.taps.push_back({graph.value(v).name, builder.value(v)});
-  }
-  steps_.push_back(std::move(made));
+  add_step(step, builder);
   return prepared;
 }
 
@@ -125,30 +153,50 @@ Result<Done> CudaProgram::prepare_transfers(const Device& device) {
 }
 
 Result<Done> CudaProgram::choose(std::vector<PreparedStep>& steps, const ProgramOptions& options) {
-  Result<std::unique_ptr<CudaWorkspace>> workspace = Error{ErrorCode::internal, ""};
-  Tuner tuner;
+  std::vector<size_t> chosen(steps.size(), 0);
   for (size_t i = 0; i < steps.size(); ++i) {
-    std::vector<Choice>& choices = steps[i].choices;
-    if (choices.empty()) continue;
-    size_t best = 0;
+    const std::vector<Choice>& choices = steps[i].choices;
     for (size_t c = 1; c < choices.size(); ++c)
-      if (choices[c].cost_us < choices[best].cost_us) best = c;
-    if (!options.tile.empty()) {
-      for (size_t c = 0; c < choices.size(); ++c)
-        if (choices[c].name == options.tile) best = c;
-    } else if (options.tune && choices.size() > 1) {
-      if (!workspace) {
-        workspace = allocate();
-        if (!workspace) return workspace.error();
-      }
-      Result<size_t> fastest = tuner.fastest(steps[i], (*workspace)->launch());
-      if (!fastest) return fastest.error();
-      best = *fastest;
-    }
-    steps_[i].run = std::move(choices[best].run);
-    steps_[i].note = choices[best].name;
+      if (choices[c].cost_us < choices[chosen[i]].cost_us) chosen[i] = c;
+    for (size_t c = 0; c < choices.size(); ++c)
+      if (choices[c].name == options.tile) chosen[i] = c;
+  }
+  if (options.tune && options.tile.empty())
+    if (Result<Done> done = tune(steps, chosen); !done) return done;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].choices.empty()) continue;
+    steps_[i].run = std::move(steps[i].choices[chosen[i]].run);
+    steps_[i].note = steps[i].choices[chosen[i]].name;
   }
   return Done{};
+}
+
+Result<Done> CudaProgram::tune(const std::vector<PreparedStep>& steps, std::vector<size_t>& chosen) const {
+  const auto has_choice = [](const PreparedStep& step) { return step.choices.size() > 1; };
+  if (std::none_of(steps.begin(), steps.end(), has_choice)) return Done{};
+  Result<std::unique_ptr<CudaWorkspace>> workspace = allocate();
+  if (!workspace) return workspace.error();
+  Tuner tuner;
+  std::vector<std::vector<size_t>> ranked(steps.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (!has_choice(steps[i])) continue;
+    Result<std::vector<size_t>> fastest = tuner.fastest(steps[i], (*workspace)->launch());
+    if (!fastest) return fastest.error();
+    ranked[i] = *std::move(fastest);
+    chosen[i] = ranked[i][0];
+  }
+  const Enqueue run_all = [&](const Launch& launch) {
+    for (const Enqueue& part : bring_in_)
+      if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i].choices.empty()) continue;
+      if (const cudaError_t status = steps[i].choices[chosen[i]].run(launch); status != cudaSuccess) return status;
+    }
+    for (const Enqueue& part : take_out_)
+      if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
+    return cudaSuccess;
+  };
+  return tune_together(steps, ranked, chosen, run_all, (*workspace)->launch());
 }
 
 Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate() const {

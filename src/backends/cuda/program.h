@@ -49,9 +49,15 @@ class CudaProgram : public Program {
   Result<Done> run(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks) const;
 
  private:
+  /// Adds plan.steps[first], or a row of steps that one kernel runs, to steps_ and `prepared`: the last of a row runs
+  /// it.
+  Result<Done> prepare_steps(size_t first, const ProgramOptions& options, const Device& device,
+                             std::vector<PreparedStep>& prepared);
   Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, const Device& device);
+  void add_step(const Step& step, const StepBuilder& builder);
   Result<Done> prepare_transfers(const Device& device);
   Result<Done> choose(std::vector<PreparedStep>& steps, const ProgramOptions& options);
+  Result<Done> tune(const std::vector<PreparedStep>& steps, std::vector<size_t>& chosen) const;
   Result<std::unique_ptr<CudaWorkspace>> allocate() const;
   cudaError_t enqueue(const Launch& launch) const;
   Result<Done> run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;

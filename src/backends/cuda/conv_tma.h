@@ -1,0 +1,27 @@
+#pragma once
+// What the kernels of conv_tma.cuh are told, and the tables of those that are compiled.
+
+#include <cuda.h>
+
+#include <span>
+
+#include "backends/cuda/launch.h"
+
+namespace octet::cuda {
+
+struct TmaParams {
+  CUtensorMap x, residual;  // in bytes: channels innermost
+  bool as_matrix = false;   // x is one of pixels by channels, no im2col
+  ConvParams conv;          // w: pack_blocks
+};
+
+struct TmaEntry {
+  ConvTile tile;
+  void (*kernel)(TmaParams);
+  size_t shared_bytes;
+};
+
+std::span<const TmaEntry> tma_entries_u8s8();
+std::span<const TmaEntry> tma_entries_f16();
+
+}  // namespace octet::cuda
