@@ -76,13 +76,16 @@ def main():
     print("\nPyTorch FP16 torch.compile max-autotune: " + ("; ".join(compiled) or "unmeasured") + ".")
     print("\n## Same bytes as the CPU engine\n")
     print("INT8 networks, outputs compared byte for byte: " + ", ".join(text(folder, "equal.txt").split("\n")) + ".")
+    steps = text(folder, "three_steps.md")
+    if steps:
+        print("\n## One network in three steps\n\n" + steps)
     for r in rows:
-        if (r["net"], r["precision"], r["batch"]) not in (("resnet50", "int8", 128), ("resnet50", "int8", 1)):
+        if r["net"] != "resnet50" or (r["precision"], r["batch"]) not in (("int8", 1), ("int8", 8), ("int8", 128), ("fp16", 256)):
             continue
         layers = r.get("layers", [])
         total = sum(x["us"] for x in layers)
         other = sum(x["us"] for x in layers if x["tops"] == 0)
-        print(f"\n## ResNet-50 INT8, batch {r['batch']}, layer by layer\n")
+        print(f"\n## ResNet-50 {r['precision'].upper()}, batch {r['batch']}, layer by layer\n")
         print(f"Each layer ten times in a row; they add up to {total:.0f} us, of which {100 * other / total:.1f} % is not matrix work.\n")
         print("| op | output | tactic | us | TOPS | GB/s |\n| --- | --- | --- | --- | --- | --- |")
         for x in layers:

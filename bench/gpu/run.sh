@@ -45,4 +45,7 @@ nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,po
 if [ -z "${OCTET_NO_TORCH:-}" ] && python3 -c 'import torch, torchvision' 2>/dev/null; then
   timeout 200 python3 torch_peers.py "$out/torch.json" "${OCTET_TORCH_SECONDS:-100}" >"$out/torch.txt" 2>&1
 fi
+if python3 -c 'import torch, onnx' 2>/dev/null && [ -f resnet18_c10_float.onnx ]; then
+  timeout 60 python3 three_steps.py bin resnet18_c10_float.onnx models/resnet18_c10.onnx data/cifar10_64.bin "$out/three_steps.json" >"$out/three_steps.md" 2>"$out/three_steps.err"
+fi
 python3 report.py "$out" | tee "$out/report.md"

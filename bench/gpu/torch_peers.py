@@ -14,7 +14,6 @@ import torch
 import torchvision
 
 START = time.time()
-LIMIT = float(sys.argv[2]) if len(sys.argv) > 2 else 1e9
 
 
 def median_ms(run, target_ms=20.0):
@@ -60,13 +59,14 @@ def resnet18_32():
 
 def main():
     torch.backends.cudnn.benchmark = True
+    limit = float(sys.argv[2]) if len(sys.argv) > 2 else 1e9
     models = {"resnet50": (torchvision.models.resnet50, 224), "mobilenet_v2": (torchvision.models.mobilenet_v2, 224),
               "resnet18_32": (resnet18_32, 32)}
     batches = {"resnet50": (1, 8, 128, 256), "mobilenet_v2": (1, 128), "resnet18_32": (1,)}
     rows = []
 
     def case(name, batch, how, make):
-        if time.time() - START > LIMIT:
+        if time.time() - START > limit:
             return
         try:
             with torch.inference_mode():

@@ -140,7 +140,7 @@ std::string text_of(const StemCase& c) {
                      s(c.h) + "," + s(c.w) + "], w: s8[" + s(c.oc) + "," + s(c.c) + "," + s(c.k) + "," + s(c.k) +
                      "], w_scale: f32[" + s(c.oc) + "], b: s32[" + s(c.oc) + "]";
   if (quantized) text += ", q_scale: f32[], q_zero: " + codes + "[]";
-  text += ") -> (y) {\n";
+  text += ") -> (" + std::string(quantized ? "y" : "y, z") + ") {\n";
   if (quantized) text += "  q = QuantizeLinear(x, q_scale, q_zero)\n";
   text += "  v = QuantConv(" + std::string(quantized ? "q" : "x") + ", w, w_scale, b, strides=[" + s(c.stride) + "," +
           s(c.stride) + "], pads=[" + s(c.pad) + "," + s(c.pad) + "," + s(c.pad) + "," + s(c.pad) +
@@ -149,7 +149,11 @@ std::string text_of(const StemCase& c) {
   if (*c.pool) text += "  p = MaxPool(v, " + std::string(c.pool) + ")\n";
   // A graph output leaves in the caller's layout: one more op behind what is tested.
   text += "  y = QuantGlobalAveragePool(" + last +
-          ", x_scale=0.4, x_zero_point=20, y_scale=0.01, y_zero_point=0, to=\"u8\")\n}\n";
+          ", x_scale=0.4, x_zero_point=20, y_scale=0.01, y_zero_point=0, to=\"u8\")\n";
+  // Codes that are read again later: what is made of them cannot take their place in memory, so one kernel may make it.
+  if (!quantized)
+    text += "  z = QuantGlobalAveragePool(x, x_scale=0.4, x_zero_point=20, y_scale=0.01, y_zero_point=0, to=\"u8\")\n";
+  text += "}\n";
   return text;
 }
 
@@ -190,7 +194,7 @@ TEST(Cuda, first_layers_in_one_kernel_give_the_cpus_bytes) {
     const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b", "q_scale", "q_zero"}, ++seed);
     const std::vector<Tensor> inputs = random_inputs(graph, seed);
     const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
-    ASSERT_EQ(expected.size(), 1u);
+    ASSERT_GE(expected.size(), 1u);
     for (const std::string tile : {"", "stem 8x14", "stem 8x8", "stem 4x8", "stem 4x4", "stem 16x16", "64x64 c4"}) {
       Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
       ASSERT_TRUE(backend) << backend.error().message;

@@ -86,7 +86,7 @@ Result<Done> CudaProgram::prepare_steps(size_t first, const ProgramOptions& opti
   }
   packed_bytes_ += fused->prepared.packed_bytes;
   for (size_t i = 0; i < fused->steps; ++i) {
-    add_step(plan_->steps[first + i], builder);
+    add_step(plan_->steps[first + i], builder, i + 1 == fused->steps);
     steps_.back().note = "in the step after it";
     prepared.emplace_back();
   }
@@ -95,11 +95,11 @@ Result<Done> CudaProgram::prepare_steps(size_t first, const ProgramOptions& opti
 }
 
 /// An entry of steps_ with what taps are shown of it.
-void CudaProgram::add_step(const Step& step, const StepBuilder& builder) {
+void CudaProgram::add_step(const Step& step, const StepBuilder& builder, bool made_outputs) {
   const Graph& graph = plan_->graph;
   ProgramStep made;
   for (const ValueId v : graph.node(step.node).outputs) {
-    if (v == k_absent || graph.value(v).dtype != DType::f32 || is_constant(graph, v)) continue;
+    if (!made_outputs || v == k_absent || is_constant(graph, v)) continue;
     made.taps.push_back({graph.value(v).name, builder.value(v)});
   }
   steps_.push_back(std::move(made));
@@ -122,7 +122,7 @@ Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOp
   packed_bytes_ += prepared->packed_bytes;
   partial_sums_ = std::max(partial_sums_, prepared->partial_sums);
   tiles_ = std::max(tiles_, prepared->tiles);
-  add_step(step, builder);
+  add_step(step, builder, true);
   return prepared;
 }
 
@@ -284,7 +284,11 @@ Result<Done> CudaProgram::show(const CudaWorkspace& workspace, const ProgramStep
       }
     }
     std::byte* data = values.empty() ? bytes.data() : reinterpret_cast<std::byte*>(values.data());
-    hooks.tap(tapped.name, {DType::f32, layout.dims, layout.strides, data});
+    // An s8 code is stored as u8 with 128 added.
+    const DType dtype = layout.dtype == DType::s8 ? DType::u8 : layout.dtype;
+    const TensorView view{dtype, layout.dims, layout.strides, data};
+    if (hooks.tap && dtype == DType::f32) hooks.tap(tapped.name, view);
+    if (hooks.value_tap) hooks.value_tap(tapped.name, view, domain_shift(layout.dtype));
   }
   return Done{};
 }
@@ -301,7 +305,7 @@ Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& ho
   for (const ProgramStep& step : steps_) {
     if (step.run)
       if (Result<Done> ok = finish(step.run(launch)); !ok) return ok;
-    if (hooks.tap)
+    if (hooks.tap || hooks.value_tap)
       if (Result<Done> ok = show(workspace, step, hooks); !ok) return ok;
   }
   for (const Enqueue& part : take_out_)
@@ -347,7 +351,7 @@ Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHoo
   }
   mark(1);
   const int repeats = hooks.device_times ? std::max(hooks.device_times->repeats, 1) : 1;
-  if (hooks.tap || hooks.step_seconds) {
+  if (hooks.tap || hooks.value_tap || hooks.step_seconds) {
     if (Result<Done> ok = check(status, "copying inputs"); !ok) return ok;
     if (Result<Done> ok = run_steps(w, hooks); !ok) return ok;
   } else {

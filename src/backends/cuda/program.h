@@ -21,7 +21,7 @@ struct CudaWorkspace : Workspace {
   Launch launch() const;
 };
 
-/// One f32 value that a step makes, for taps.
+/// One value that a step makes, for taps.
 struct Tapped {
   std::string name;
   Operand operand;
@@ -54,7 +54,8 @@ class CudaProgram : public Program {
   Result<Done> prepare_steps(size_t first, const ProgramOptions& options, const Device& device,
                              std::vector<PreparedStep>& prepared);
   Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, const Device& device);
-  void add_step(const Step& step, const StepBuilder& builder);
+  /// made_outputs: whether its outputs lie in memory afterwards, for taps.
+  void add_step(const Step& step, const StepBuilder& builder, bool made_outputs);
   Result<Done> prepare_transfers(const Device& device);
   Result<Done> choose(std::vector<PreparedStep>& steps, const ProgramOptions& options);
   Result<Done> tune(const std::vector<PreparedStep>& steps, std::vector<size_t>& chosen) const;
