@@ -18,7 +18,7 @@ class Octet:
 
     def slice_ms(self, seconds):
         out = json.loads(octet("bench", self.path, "--batch", str(len(self.x)), "--threads", str(self.threads), "--duration",
-                               str(seconds), "--warm-up", "200", "--precision", self.precision, "--json", "--quiet", *self.extra))
+                               str(seconds), "--warm-up", str(int(1000 * min(0.2, seconds))), "--iterations", "3", "--precision", self.precision, "--json", "--quiet", *self.extra))
         self.isa = out["isa"]
         return out["latency_ms"]["median"]
 
@@ -36,12 +36,12 @@ class Peer:
         self.label, self.run = label, run
 
     def slice_ms(self, seconds):
-        end = time.perf_counter() + 0.2
+        end = time.perf_counter() + min(0.2, seconds)
         while time.perf_counter() < end:
             self.run()
         times = []
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(times) < 5:
+        while time.perf_counter() < end or len(times) < 3:
             start = time.perf_counter()
             self.run()
             times.append((time.perf_counter() - start) * 1000)

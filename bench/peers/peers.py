@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """octet against ONNX Runtime and OpenVINO on the same files: short slices in turns in one run.
 
-usage: peers.py [--quick] [--models resnet50,...] [--batches 1,8] [--threads 1] [--no-amx] [--peers-only] [--page-only]
+usage: peers.py [--quick] [--minutes M] [--models resnet50,...] [--batches 1,8] [--threads 1] [--no-amx] [--peers-only] [--page-only]
 
 Every engine gets the same number of rounds; a round lets each engine run for a slice and notes the slice's median. The tables
 hold the median of these medians and their spread. Float tensors in and out, conversions inside the timing. Outputs are checked
 in the same run. Results are gathered in build/bench/results.json by model, batch, threads; a later run replaces what it measures
 again, and docs/benchmarks.md is written from all of them. With --peers-only nothing of octet is needed or run.
+
+--minutes bounds the whole: slices become as short as the rows still to come ask for, and rows for which no time is left are named
+and not measured. One thread and small batches come first.
 
 INT8 files: octet's own; ONNX Runtime's quantize_static with u8 and with symmetric s8 activations; OpenVINO's NNCF.
 """
@@ -15,6 +18,7 @@ import json
 import os
 import statistics
 import sys
+import time
 
 import numpy as np
 
@@ -62,16 +66,21 @@ def check(lanes):
     return found
 
 
-def measure(model, batch, threads, rounds, seconds, peers_only):
+def measure(model, batch, threads, rounds, seconds, peers_only, row_s=None):
+    """row_s: what the row may take from here on, setting up and checking included."""
+    start = time.monotonic()
     files = models.prepare(model, not peers_only)
     x = models.noise(model, batch, 0)
     lanes = lanes_for(files, x, threads, peers_only)
     cosines = check(lanes)
+    if row_s is not None:
+        left = row_s - (time.monotonic() - start)
+        seconds = min(seconds, max(0.05, left / rounds / len(lanes) - 0.25))
     samples = {lane.label: [] for lane in lanes}
     for _ in range(rounds):
         for lane in lanes:
             samples[lane.label].append(lane.slice_ms(seconds))
-    result = {"model": model, "batch": batch, "threads": threads, "rounds": rounds, "slice_s": seconds, "date": machine.today(),
+    result = {"model": model, "batch": batch, "threads": threads, "rounds": rounds, "slice_s": round(seconds, 2), "date": machine.today(),
               "cosine": cosines, "ms": {label: [statistics.median(ms), min(ms), max(ms)] for label, ms in samples.items()}}
     if not peers_only:
         result["isa"] = lanes[0].isa
@@ -116,6 +125,7 @@ def extra_sections():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="batch 1 and 8, one thread, 5 rounds of 0.25 s")
+    parser.add_argument("--minutes", type=float, default=0, help="bound for the whole run")
     parser.add_argument("--models", default="")
     parser.add_argument("--batches", default="")
     parser.add_argument("--threads", default="")
@@ -130,17 +140,23 @@ def main():
     batches = args.batches or ("1,8" if args.quick else "1,8,32")
     threads = args.threads or ("1" if args.quick else "1,2")
     results = load()
-    for model in args.models.split(",") if args.models else models.available():
-        for count in () if args.page_only else (int(t) for t in threads.split(",")):
-            for batch in (int(b) for b in batches.split(",")):
-                new = measure(model, batch, count, rounds, seconds, args.peers_only)
-                new["amx"] = machine.has_amx() and not args.no_amx
-                print(json.dumps({k: new[k] for k in ("model", "batch", "threads")} |
-                                 {label: round(ms[0], 3) for label, ms in new["ms"].items()}), flush=True)
-                if not args.peers_only:
-                    results = gather(results, new)
-                    with open(RESULTS, "w", encoding="utf-8") as file:
-                        json.dump(results, file, indent=1)
+    wanted = args.models.split(",") if args.models else models.available()
+    rows = [(model, int(batch), int(count)) for count in threads.split(",") for batch in batches.split(",") for model in wanted]
+    end = time.monotonic() + 60 * args.minutes
+    for i, (model, batch, count) in enumerate(() if args.page_only else rows):
+        left = end - time.monotonic()
+        if args.minutes and left < 10:
+            print(f"note: no time left for {', '.join(f'{m} batch {b} threads {t}' for m, b, t in rows[i:])}", file=sys.stderr)
+            break
+        row_s = left / (len(rows) - i) if args.minutes else None
+        new = measure(model, batch, count, rounds, seconds, args.peers_only, row_s)
+        new["amx"] = machine.has_amx() and not args.no_amx
+        print(json.dumps({k: new[k] for k in ("model", "batch", "threads")} |
+                         {label: round(ms[0], 3) for label, ms in new["ms"].items()}), flush=True)
+        if not args.peers_only:
+            results = gather(results, new)
+            with open(RESULTS, "w", encoding="utf-8") as file:
+                json.dump(results, file, indent=1)
     if not args.peers_only:
         page.write(results, models.available(), extra_sections())
 

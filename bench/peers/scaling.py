@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Threads, contexts and a busy neighbour: how octet scales beside what register loops scale to in the same run.
+
+usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--rounds 5] [--seconds 0.4] [--precision int8]
+
+In turns, `rounds` times: one thread; two threads; two processes of one thread each at the same time; two threads beside a process
+that does nothing but spin. The rate of vpdpbusd (or its like) on registers is measured beside each. Printed are medians, and
+  two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
+  two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
+  busy neighbour: time of two threads beside it / time of one thread alone, on two CPUs               wanted <= 1.3
+Needs two CPUs to itself.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+OCTET = "build/octet"
+
+
+def start(args, threads):
+    command = [OCTET, "bench", args.model, "--precision", args.precision, "--batch", str(args.batch), "--threads", str(threads),
+               "--duration", str(args.seconds), "--warm-up", "100", "--profile", "--json", "--quiet"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, _ = process.communicate()
+    if process.returncode != 0:
+        sys.exit(f"scaling: {OCTET} failed with status {process.returncode}")
+    result = json.loads(out)
+    return result["latency_ms"]["median"], result["roofline"]["peak"]["u8s8_gmacs"]
+
+
+def spin():
+    """A child that keeps one CPU busy."""
+    return subprocess.Popen([sys.executable, "-c", "while True: pass"])
+
+
+def measure(args):
+    one, two, both, busy = [], [], [], []
+    for _ in range(args.rounds):
+        one.append(finish(start(args, 1)))
+        two.append(finish(start(args, 2)))
+        pair = [start(args, 1), start(args, 1)]
+        both += [tuple(finish(p) for p in pair)]
+        neighbour = spin()
+        try:
+            busy.append(finish(start(args, 2)))
+        finally:
+            neighbour.kill()
+            neighbour.wait()
+    return one, two, both, busy
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="build/bench/resnet50_octet_int8.onnx")
+    parser.add_argument("--precision", default="int8")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.4)
+    args = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        sys.exit("scaling: needs two CPUs")
+    one, two, both, busy = measure(args)
+    median = statistics.median
+    ms1, peak1 = median(ms for ms, _ in one), median(p for _, p in one)
+    ms2 = median(ms for ms, _ in two)
+    images = median(1 / a[0] + 1 / b[0] for a, b in both) * ms1
+    loops = median(a[1] + b[1] for a, b in both) / peak1
+    threads = ms1 / ms2 / loops
+    beside = median(ms for ms, _ in busy)
+    print(f"{os.path.basename(args.model)}, batch {args.batch}: 1 thread {ms1:.3f} ms, loops {peak1:.0f} GMAC/s")
+    print(f"2 threads {ms2:.3f} ms: {ms1 / ms2:.2f} times as fast, two loops {loops:.2f}: {threads:.2f} (>= 0.93)")
+    print(f"2 processes of 1 thread: {images:.2f} times the images, loops {loops:.2f}: {images / loops:.2f} (>= 0.93)")
+    print(f"2 threads beside a busy process: {beside:.3f} ms, {beside / ms1:.2f} of 1 thread alone (<= 1.3)")
+
+
+if __name__ == "__main__":
+    main()
