@@ -1,5 +1,4 @@
 """Start-up time and peak memory on ResNet-50, octet beside ONNX Runtime: a section of docs/benchmarks.md."""
-import os
 import statistics
 import subprocess
 import sys
@@ -8,17 +7,25 @@ import time
 from models import OCTET
 
 
+# Runs a command and prints its peak resident memory in KiB. A process of its own, because a child begins with its parent's peak.
+PEAK = """
+import os, sys
+pid = os.fork()
+if pid == 0:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execvp(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss)
+sys.exit(1 if status else 0)
+"""
+
+
 def peak_mib(command):
     """Peak resident memory of a command, MiB."""
-    pid = os.fork()
-    if pid == 0:
-        with open(os.devnull, "w", encoding="utf-8") as sink:
-            os.dup2(sink.fileno(), 1)
-        os.execvp(command[0], command)
-    _, status, usage = os.wait4(pid, 0)
-    if status:
-        sys.exit(f"{command}: status {status}")
-    return usage.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, "-S", "-c", PEAK, *command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{command}: failed")
+    return int(done.stdout) / 1024
 
 
 def wall_s(command, repeats=7):
