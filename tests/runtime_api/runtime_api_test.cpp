@@ -19,7 +19,7 @@ using octet::runtime::Context;
 using octet::runtime::Engine;
 using testing::HasSubstr;
 
-constexpr char k_plan[] = OCTET_COMPAT_PLAN;
+constexpr char k_plan[] = OCTET_COMPAT_PLAN, k_profile_plan[] = OCTET_PROFILE_PLAN;
 
 std::vector<float> picture(float phase) {
   std::vector<float> x(3 * 32 * 32);
@@ -90,6 +90,47 @@ TEST(Runtime, a_context_outlives_its_engine) {
   octet::Result<Context> context = [] { return Engine::load(k_plan)->context(); }();
   ASSERT_TRUE(context);
   EXPECT_EQ(run(*context, picture(1)).size(), 10u);
+}
+
+// tests/compat/format_1_profile.plan: the demo network for batches 1 to 8, best 2, with packed weights and tuning of
+// one machine (which others leave out).
+TEST(Runtime, engines_of_other_batches_share_weights_and_answer_the_same) {
+  octet::Result<Engine> two = Engine::load(k_profile_plan);
+  ASSERT_TRUE(two) << two.error().message;
+  EXPECT_EQ(two->inputs()[0].dims[0], 2);
+  const octet::Result<Engine> five = two->at(5);
+  ASSERT_TRUE(five) << five.error().message;
+  ASSERT_EQ(five->inputs()[0].dims[0], 5);
+  std::vector<float> x, y(50);
+  for (int i = 0; i < 5; ++i) {
+    const std::vector<float> one = picture(static_cast<float>(i));
+    x.insert(x.end(), one.begin(), one.end());
+  }
+  two = octet::Error{octet::ErrorCode::internal, ""};  // the second engine keeps what it needs
+  octet::Result<Context> context = five->context();
+  ASSERT_TRUE(context);
+  const void* in[] = {x.data()};
+  void* out[] = {y.data()};
+  ASSERT_TRUE(context->run(in, out));
+  const octet::Result<Engine> one = five->at(1);
+  ASSERT_TRUE(one);
+  octet::Result<Context> alone = one->context();
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(run(*alone, picture(static_cast<float>(i))),
+              std::vector<float>(y.begin() + 10 * i, y.begin() + 10 * i + 10));
+  EXPECT_THAT(five->at(9).error().message,
+              HasSubstr("[9,3,32,32] was asked for, the plan was built for [1,3,32,32] to"));
+  const octet::Result<Engine> fixed = Engine::load(k_plan);
+  ASSERT_TRUE(fixed);
+  EXPECT_TRUE(fixed->at(1)) << "its own shape";
+  EXPECT_THAT(fixed->at(2).error().message, HasSubstr("built for one shape only"));
+  EXPECT_EQ(octet_engine_at(nullptr, 1), nullptr);
+  octet_engine* const first = octet_engine_load(k_profile_plan, 1, 0);
+  octet_engine* const third = octet_engine_at(first, 3);
+  octet_engine_free(first);
+  ASSERT_NE(third, nullptr) << octet_last_error();
+  EXPECT_EQ(octet_input(third, 0).dims[0], 3);
+  octet_engine_free(third);
 }
 
 TEST(Runtime, says_what_is_wrong) {
