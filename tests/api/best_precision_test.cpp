@@ -68,12 +68,16 @@ TEST(BestPrecision, a_plan_holds_the_choice_and_says_it) {
   EXPECT_THAT(options, HasSubstr("precision=best"));
   int float_convolutions = 0;
   for (const LayerInfo& layer : session->layers()) float_convolutions += layer.op == "Conv" || layer.op == "FusedConv";
-  if (plan->precision() == "int8") EXPECT_EQ(float_convolutions, 0);
+  if (plan->precision() == "int8") {
+    EXPECT_EQ(float_convolutions, 0);
+  }
   if (plan->precision() == "int8 and fp32") {
     EXPECT_GT(float_convolutions, 0);
     EXPECT_THAT(options, HasSubstr(" float="));
   }
-  if (plan->precision() == "fp32") EXPECT_GT(float_convolutions, 19);
+  if (plan->precision() == "fp32") {
+    EXPECT_GT(float_convolutions, 19);
+  }
 }
 
 TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {

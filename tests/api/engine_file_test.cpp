@@ -174,9 +174,13 @@ TEST(EngineFile, keeps_the_tactics_of_its_tuning_table) {
   for (size_t i = 0; i < loaded->layers().size(); ++i) {
     const std::string tactic = loaded->layers()[i].tactic;
     other += tactic != plain->layers()[i].tactic;
-    if (kept) EXPECT_EQ(tactic, plain->layers()[i].tactic);
+    if (kept) {
+      EXPECT_EQ(tactic, plain->layers()[i].tactic);
+    }
   }
-  if (!kept) EXPECT_GT(other, 0) << "the recorded tactics run";
+  if (!kept) {
+    EXPECT_GT(other, 0) << "the recorded tactics run";
+  }
   EXPECT_EQ(answers(loaded), answers(plain)) << "tactics change no answer";
   for (const std::string& path : {table, a, b}) std::filesystem::remove(path);
 }
