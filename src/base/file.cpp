@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -124,14 +125,36 @@ Result<Done> may_replace(const std::string& path) {
   return Done{};
 }
 
+/// Where a symbolic link leads; other paths as they are.
+std::string resolved(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real ? real.get() : path;
+}
+
 }  // namespace
+
+Result<Done> may_write(const std::string& path) {
+  if (Result<Done> allowed = may_replace(path); !allowed) return allowed.error();
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    return io_error(path, "create (does its folder exist and may you write there?)");
+  return Done{};
+}
 
 Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
   if (Result<Done> allowed = may_replace(path); !allowed) return allowed.error();
-  const std::string temporary = path + ".tmp" + std::to_string(::getpid());
+  const std::string target = resolved(path), temporary = target + ".tmp" + std::to_string(::getpid());
+  struct stat old {};
+  const bool replaces = ::stat(target.c_str(), &old) == 0;
   {
     const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
     if (file.fd < 0) return io_error(path, "create (does its folder exist and may you write there?)");
+    if (replaces && ::fchmod(file.fd, old.st_mode & 07777) != 0) {
+      const Error error = io_error(path, "set the mode of");
+      ::unlink(temporary.c_str());
+      return error;
+    }
     size_t done = 0;
     while (done < bytes.size()) {
       const ssize_t n = ::write(file.fd, bytes.data() + done, bytes.size() - done);
@@ -149,7 +172,7 @@ Result<Done> write_file_atomically(const std::string& path, std::span<const std:
       return error;
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (::rename(temporary.c_str(), target.c_str()) != 0) {
     const Error error = io_error(path, "replace");
     ::unlink(temporary.c_str());
     return error;

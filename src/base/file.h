@@ -34,9 +34,12 @@ void release_mapped_pages(std::span<const std::byte> bytes);
 
 Result<std::string> read_text_file(const std::string& path);
 
+/// What write_file_atomically would say of the path, without writing: no such folder, a file that is not replaced.
+Result<Done> may_write(const std::string& path);
 /// Replaces path by these bytes: temporary file beside it, fsync, rename. On failure the old file is untouched. A file
 /// that is write-protected, that this process has mapped (a command's input), or that is no regular file is not
-/// replaced.
+/// replaced. A replaced file keeps its mode; a symbolic link stays and its target is replaced. A process that is killed
+/// while it writes leaves PATH.tmpPID behind.
 Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
 Result<Done> write_file_atomically(const std::string& path, std::string_view text);
 

@@ -74,5 +74,32 @@ TEST(WriteFile, a_write_protected_file_is_not_replaced) {
   std::filesystem::remove(path);
 }
 
+TEST(WriteFile, a_replaced_file_keeps_its_mode_and_a_link_stays_a_link) {
+  namespace fs = std::filesystem;
+  const std::string folder = testing::TempDir() + "octet_write_modes/";
+  fs::remove_all(folder);
+  fs::create_directory(folder);
+  ASSERT_TRUE(write_file_atomically(folder + "real", "old"));
+  fs::permissions(folder + "real", fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink("real", folder + "link");
+  ASSERT_TRUE(write_file_atomically(folder + "link", "new"));
+  EXPECT_TRUE(fs::is_symlink(folder + "link"));
+  EXPECT_EQ(*read_text_file(folder + "real"), "new");
+  EXPECT_EQ(fs::status(folder + "real").permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 2);  // no temporary is left
+  fs::remove_all(folder);
+}
+
+TEST(MayWrite, says_what_a_write_would_say) {
+  const std::string folder = testing::TempDir();
+  EXPECT_TRUE(may_write(folder + "/octet_not_there_yet"));
+  EXPECT_TRUE(may_write("octet_not_there_yet"));
+  EXPECT_FALSE(std::filesystem::exists("octet_not_there_yet"));
+  const Result<Done> nowhere = may_write(folder + "/octet_no_such_folder/file");
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().code, ErrorCode::io);
+  EXPECT_FALSE(may_write(folder));
+}
+
 }  // namespace
 }  // namespace octet
