@@ -68,6 +68,7 @@ struct ClassifySpec {
   std::string classes_file;  // one name per line; empty = the index is the name
   int64_t iterations = 0;    // > 0: average latency over that many runs of the first image
   int64_t warmup = 5;
+  Progress progress = {};
 };
 struct ClassifyReport {
   std::vector<Classification> images;
@@ -84,6 +85,7 @@ struct RunSpec {
   DataOptions data;                           // for a single-input network
   std::map<std::string, std::string> inputs;  // name -> .npy file; the batch is the file's
   std::string output;  // .npy file, or a folder when there are several outputs; empty = only the summary
+  Progress progress = {};
 };
 struct RunReport {
   struct Output {

@@ -8,6 +8,7 @@
 #include "api/samples.h"
 #include "base/file.h"
 #include "octet/tasks.h"
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -25,6 +26,7 @@ Result<std::vector<std::string>> class_names(const std::string& path) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
     names.push_back(line);
   }
+  while (!names.empty() && names.back().empty()) names.pop_back();
   return names;
 }
 
@@ -74,6 +76,7 @@ Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec) {
                                                   " outputs"};
       report.images.push_back(classification_of(data->sample_name(begin + i), row, session.ends_in_softmax(), *names));
     }
+    if (spec.progress) spec.progress(begin + count, data->size());
   }
   if (spec.iterations <= 0) return report;
   if (const Result<Done> filled = buffers->fill(*data, 0, 1); !filled) return filled.error();
@@ -111,7 +114,7 @@ std::string to_json(const ClassifyReport& report) {
     j["images"].push_back({{"image", c.image}, {"classes", lines}});
   }
   if (report.average_latency_ms > 0) j["average_latency_ms"] = report.average_latency_ms;
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

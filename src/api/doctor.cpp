@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/isa.h"
 #include "ir/text.h"
+#include "report/json_text.h"
 #include "report/text_table.h"
 #include "runtime/engine.h"
 
@@ -203,7 +204,7 @@ std::string to_json(const DoctorReport& report) {
   j["findings"] = nlohmann::ordered_json::array();
   for (const DoctorFinding& f : report.findings)
     j["findings"].push_back({{"device", f.device}, {"check", f.name}, {"passed", f.passed}, {"note", f.note}});
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

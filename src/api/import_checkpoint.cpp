@@ -4,6 +4,7 @@
 #include "checkpoint/network.h"
 #include "octet/checkpoint.h"
 #include "quant/ranges.h"
+#include "report/json_text.h"
 
 namespace octet {
 namespace {
@@ -83,7 +84,7 @@ std::string to_json(const ImportReport& report, const ImportSpec& spec) {
                                  {"parameters", report.parameters},   {"output", spec.output}};
   if (!report.ranges_file.empty()) json.update({{"ranges_file", report.ranges_file}, {"ranges", report.ranges}});
   json["notes"] = report.notes;
-  return json.dump(2);
+  return json_text(json);
 }
 
 std::string architecture_list() {

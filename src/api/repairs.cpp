@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/tasks.h"
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -59,7 +60,7 @@ std::string repairs_json(const Model& model, const std::string& output_file) {
                           {"after", e.after},
                           {"lossless", e.change.empty()},
                           {"change", e.change}});
-  return j.dump(2);
+  return json_text(j);
 }
 
 std::vector<std::pair<std::string, std::string>> repair_names() {

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "data/npy.h"
 #include "octet/tasks.h"
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -40,7 +41,8 @@ void append(Collected& collected, const Session& session, std::span<const std::v
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Dims& dims = session.outputs()[i].dims;
     const bool batched = !dims.empty() && dims[0] == session.batch();
-    const size_t bytes = batched ? outputs[i].size() / static_cast<size_t>(session.batch()) * static_cast<size_t>(count)
+    const size_t bytes = batched ? outputs[i].size() / static_cast<size_t>(std::max<int64_t>(session.batch(), 1)) *
+                                       static_cast<size_t>(count)
                                  : outputs[i].size();
     collected.bytes[i].append(reinterpret_cast<const char*>(outputs[i].data()), bytes);
   }
@@ -124,6 +126,7 @@ Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collecte
     }
     if (const Result<Done> ran = run_once(session, inputs, outputs); !ran) return ran.error();
     append(collected, session, outputs, count);
+    if (spec.progress) spec.progress(begin + count, data->size());
   }
   return Done{};
 }
@@ -189,7 +192,7 @@ std::string to_json(const RunReport& report) {
   for (const RunReport::Output& o : report.outputs)
     j["outputs"].push_back(
         {{"name", o.name}, {"shape", o.shape}, {"min", o.min}, {"max", o.max}, {"mean", o.mean}, {"file", o.file}});
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

@@ -6,6 +6,7 @@
 #include "octet/model.h"
 #include "octet/tasks.h"
 #include "octet/version.h"
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -22,7 +23,7 @@ std::string to_json(const Quantized& quantized, const std::string& output_file) 
   for (const std::vector<std::string>& row : quantized.rows)
     j["layers"].push_back({{"name", row[0]}, {"op", row[1]}, {"decision", row[2]}});
   j["notes"] = quantized.notes;
-  return j.dump(2);
+  return json_text(j);
 }
 
 std::string version_text() {

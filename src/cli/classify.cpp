@@ -26,6 +26,7 @@ int classify_images(Flags& f) {
   if (!session) return fail(session.error());
   f.output.print_notes(*session);
   f.spec.data = f.data.data;
+  if (f.image.empty()) f.spec.progress = progress_bar("classifying", f.output);
   const Result<ClassifyReport> report = classify(*session, f.spec);
   if (!report) return fail(report.error());
   if (!report->note.empty()) f.output.print_notes({report->note});

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -62,7 +63,7 @@ std::string to_text(const EvaluationReport& report) {
 }
 
 std::string to_json(const EvaluationReport& report) {
-  if (!report.second) return one_json(report.first).dump(2);
+  if (!report.second) return json_text(one_json(report.first));
   nlohmann::ordered_json j = {{"first", one_json(report.first)}, {"second", one_json(*report.second)}};
   if (report.comparison) {
     j["agreement"] = report.comparison->agreement;
@@ -73,7 +74,7 @@ std::string to_json(const EvaluationReport& report) {
     j["sqnr_db"] = finite_or_null(report.comparison->sqnr_db);
     j["cosine"] = finite_or_null(report.comparison->cosine);
   }
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -75,7 +76,7 @@ std::string to_json(const Inspection& in) {
   if (!in.target_findings.empty()) j["tensorrt"] = in.target_findings;
   for (const auto& [key, value] : in.provenance) j["provenance"][key] = value;
   j["findings"] = in.findings;
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -78,7 +79,7 @@ std::string to_json(const LayerErrorReport& report) {
     layer["used_codes"] = l.is_codes ? nlohmann::ordered_json(l.used_codes) : nullptr;
     j["layers"].push_back(std::move(layer));
   }
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -151,7 +152,7 @@ std::string to_json(const PerformanceReport& report) {
     j["profiled_run_ms"] = report.profile.total_ms() / runs;
   }
   if (report.roofline) j["roofline"] = nlohmann::ordered_json::parse(to_json(*report.roofline));
-  return j.dump(2);
+  return json_text(j);
 }
 
 std::string profile_text(const PerformanceReport& report) {
@@ -219,7 +220,7 @@ std::string paired_json(const PerformanceReport& first, const PerformanceReport&
   j["speedup"] = s.ratio;
   j["speedup_ci95"] = std::isfinite(s.high) ? nlohmann::ordered_json{s.low, s.high} : nlohmann::ordered_json();
   j["difference_shown"] = s.is_shown();
-  return j.dump(2);
+  return json_text(j);
 }
 
 bool OutputCheck::passed() const {
@@ -240,7 +241,7 @@ std::string to_json(const OutputCheck& check) {
   for (const OutputCheck::Output& o : check.outputs)
     j["outputs"].push_back(
         {{"name", o.name}, {"max_error", o.max_error}, {"max_value", o.max_value}, {"cosine", o.cosine}});
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "report/json_text.h"
 #include "report/text_table.h"
 
 namespace octet {
@@ -110,7 +111,7 @@ std::string to_json(const RooflineReport& r) {
                            {"gmacs", gmacs},
                            {"peak_share", peak > 0 ? gmacs / peak : 0}});
   }
-  return j.dump(2);
+  return json_text(j);
 }
 
 }  // namespace octet
