@@ -78,7 +78,7 @@ std::string limit(std::string_view op) {
 std::string cpu_text(std::string_view op) {
   std::string text;
   for (const cpu::StepDef* step : cpu::steps_for(op)) {
-    if (step == &cpu::reference_step) continue;
+    if (step == &cpu::reference_step || step == &cpu::nothing_step) continue;
     const std::string family(step->family);
     if (text.find(family) == std::string::npos) text += (text.empty() ? "" : ", ") + family;
   }

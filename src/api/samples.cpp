@@ -10,6 +10,9 @@ namespace octet {
 namespace {
 
 Result<Done> check_input(const Port& in, int64_t batch) {
+  if (batch < 1)
+    return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + to_string(in.dims) +
+                                              ", which holds no sample; give it a batch of at least 1 (--shapes)"};
   if (in.dtype == "float32" && in.dims.size() >= 2 && in.dims[0] == batch) return Done{};
   return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + in.dtype + to_string(in.dims) +
                                             "; data sets feed float32 inputs with a leading batch"};

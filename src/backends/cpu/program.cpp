@@ -40,15 +40,19 @@ std::vector<const StepDef*> steps_for(std::string_view op) {
   for (const OpStep& entry : k_steps) {
     if (entry.op == op) found.push_back(entry.step);
   }
+  found.push_back(&nothing_step);
   found.push_back(&reference_step);
   return found;
 }
 
 std::vector<Tactic> tactics_for(const StepQuery& query) {
+  const bool without_elements = is_without_elements(query);
   std::vector<Tactic> found;
   for (const StepDef* step : steps_for(query.node.op->name)) {
     const std::string family(step->family);
-    std::string refused = step->refuse(query);
+    const bool is_fast = step != &nothing_step && step != &reference_step;
+    if (step == &nothing_step && !without_elements) continue;
+    std::string refused = is_fast && without_elements ? "a tensor has no elements" : step->refuse(query);
     if (step == &reference_step && refused.empty() && any_supported(found)) refused = "there is a fast way";
     if (!refused.empty()) {
       found.push_back({family + " " + std::string(name(query.isa)), std::move(refused), 0});

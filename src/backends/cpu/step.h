@@ -83,6 +83,10 @@ struct StepDef {
 #include "backends/cpu/steps.def"
 #undef OCTET_STEP
 
+/// The way of steps that make nothing, for every op: nothing.cpp.
+extern const StepDef nothing_step;
+/// Whether all outputs, or an input that is not a constant, have no elements: fast kernels count on there being some.
+bool is_without_elements(const StepQuery& query);
 /// The way of last resort, for every op: reference.cpp.
 extern const StepDef reference_step;
 

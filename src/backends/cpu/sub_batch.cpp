@@ -76,7 +76,7 @@ bool can_cut(const Graph& graph, const Step& step, int64_t batch) {
   const bool is_convolution = is_one_of(k_convolutions, node.op->name);
   const bool by_channels = is_one_of(k_by_channels, node.op->name) && int_attribute(node, "axis", 0) == 1;
   if (!is_convolution && !by_channels && !is_one_of(k_by_image, node.op->name)) return false;
-  if (step.tactic.starts_with("reference")) return false;
+  if (step.tactic.starts_with("reference") || step.tactic.starts_with("nothing")) return false;
   const auto fits = [&](ValueId v) { return fits_value(graph, v, batch, is_convolution); };
   return std::all_of(node.inputs.begin(), node.inputs.end(), fits) &&
          std::all_of(node.outputs.begin(), node.outputs.end(),
