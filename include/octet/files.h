@@ -10,6 +10,9 @@
 
 namespace octet {
 
+/// Says before long work whether an output can be written there: its folder exists, and what lies there may be
+/// replaced. An empty path is all right.
+Result<Done> check_output(const std::string& path);
 Result<Done> write_text_file(const std::string& path, std::string_view text);
 /// In place, as trtexec writes its reports: a reader may hold the file open already, and the path may be a pipe.
 Result<Done> write_report_file(const std::string& path, std::string_view text);

@@ -6,6 +6,8 @@
 
 namespace octet {
 
+Result<Done> check_output(const std::string& path) { return path.empty() ? Done{} : may_write(path); }
+
 Result<Done> write_text_file(const std::string& path, std::string_view text) {
   return write_file_atomically(path, text);
 }

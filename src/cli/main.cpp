@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/trtexec/trtexec.h"
 #include "octet/diagnostics.h"
 #include "octet/tasks.h"
@@ -34,7 +36,27 @@ const std::vector<const Command*>& commands() {
   return list;
 }
 
+/// Variables of the environment that have a say in every command.
+Result<Done> check_environment() {
+  const auto wrong = [](const char* variable, const char* value, const char* expected) {
+    return Error{ErrorCode::bad_argument, std::string(variable) + "=" + value + ": expected " + expected};
+  };
+  if (const char* log = std::getenv("OCTET_LOG"); log && *log && std::strcmp(log, "quiet") != 0 &&
+                                                  std::strcmp(log, "notes") != 0 && std::strcmp(log, "verbose") != 0)
+    return wrong("OCTET_LOG", log, "quiet, notes or verbose");
+  if (const char* threads = std::getenv("OCTET_THREADS"); threads && *threads) {
+    std::string text = threads;
+    if (!thread_count().operator()(text).empty() || text == "0")
+      return wrong("OCTET_THREADS", threads, "a number from 1 to 1024");
+  }
+  return Done{};
+}
+
 int run(int argc, char** argv) {
+  if (const Result<Done> ok = check_environment(); !ok) {
+    fail(ok.error());
+    return 2;
+  }
   CLI::App app(
       "octet: small and fast 8-bit neural networks, with proof.\nReads an ONNX file, finds the ranges of its "
       "activations, writes "
@@ -92,9 +114,10 @@ int main(int argc, char** argv) {
       return octet::cli::trtexec::run(called, {argv + 1, argv + argc});
     if (argc > 1 && std::string(argv[1]) == "trtexec")
       return octet::cli::trtexec::run(called + " trtexec", {argv + 2, argv + argc});
-    return octet::cli::run(argc, argv);
+    const int status = octet::cli::run(argc, argv);
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+    return octet::cli::fail({octet::ErrorCode::io, "the results could not be written to stdout: is there room?"});
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "error[internal] %s\n", e.what());
-    return 1;
+    return octet::cli::fail({octet::ErrorCode::internal, e.what()});
   }
 }

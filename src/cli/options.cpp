@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -54,6 +55,9 @@ CLI::Validator within_range(double low, double high) {
 }
 
 void OutputFlags::add(CLI::App& sub) {
+  const char* log = std::getenv("OCTET_LOG");
+  quiet = log && std::strcmp(log, "quiet") == 0;
+  verbose = log && std::strcmp(log, "verbose") == 0;
   sub.add_flag("--json", json, "one JSON object on stdout");
   sub.add_flag("--quiet", quiet, "no progress, no notes");
   sub.add_flag("--verbose", verbose, "all notes of reader, passes and placement");

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "octet/files.h"
 #include "octet/ranges.h"
 #include "octet/tasks.h"
 
@@ -58,6 +59,7 @@ int repair_model(const Flags& f) {
   options.float_biases = tensorrt && !f.recalibrate;
   Result<Model> model = Model::load(f.model, options);
   if (!model) return fail(model.error());
+  if (const Result<Done> ok = check_output(f.output_file); !ok) return fail(ok.error());
   if (f.recalibrate) {
     model = recalibrated(*model, f);
     if (!model) return fail(model.error());

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "octet/files.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -30,6 +31,9 @@ int run_model(Flags& f) {
   Result<Session> session = f.session.open(f.model, *spec);
   if (!session) return fail(session.error());
   f.output.print_notes(*session);
+  if (f.spec.output.ends_with(".npy"))
+    if (const Result<Done> ok = check_output(f.spec.output); !ok) return fail(ok.error());
+  f.spec.progress = progress_bar("running", f.output);
   const Result<RunReport> report = run_files(*session, f.spec);
   if (!report) return fail(report.error());
   std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -324,6 +325,50 @@ TEST(Cli, a_damaged_plan_is_one_error) {
     EXPECT_EQ(ran.status, 1) << command;
     EXPECT_THAT(ran.err, HasSubstr("damaged.plan: is cut off")) << command;
   }
+}
+
+TEST(Cli, a_batch_without_samples_is_refused) {
+  for (const std::string command : {"run", "eval", "classify"}) {
+    const Ran ran = octet(command + " " + k_model + " --data shapes:4 --shapes input:0x3x32x32 --threads 2");
+    EXPECT_EQ(ran.status, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("holds no sample; give it a batch of at least 1")) << command;
+  }
+  EXPECT_EQ(octet("bench " + k_model + " --shapes input:0x3x32x32 --threads 2 --iterations 1 --duration 0").status, 0);
+}
+
+TEST(Cli, results_that_cannot_be_written_are_an_error) {
+  const Ran ran = octet("inspect " + k_model + " --json > /dev/full");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("error[io] the results could not be written"));
+}
+
+TEST(Cli, an_output_that_cannot_be_written_is_said_before_the_work) {
+  for (const std::string command : {"calibrate", "quantize", "build --precision int8"}) {
+    const Ran ran = octet(command + " " + k_model + " --calib-data shapes-train:64 --preprocess rgb,norm=half -o " +
+                          scratch() + "/no/such/folder/out");
+    EXPECT_EQ(ran.status, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("does its folder exist")) << command;
+    EXPECT_THAT(ran.err, testing::Not(HasSubstr("calibrating"))) << command;
+  }
+}
+
+TEST(Cli, names_that_are_not_utf8_give_valid_json) {
+  const std::string path = scratch() +
+                           "/b\xff"
+                           "d.onnx";
+  std::filesystem::copy_file(k_model, path, std::filesystem::copy_options::overwrite_existing);
+  const Ran ran = octet("eval '" + path + "' --data shapes:4 --preprocess rgb,norm=half --json --quiet");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_TRUE(nlohmann::json::accept(ran.out)) << ran.out;
+}
+
+TEST(Cli, the_environment_is_checked) {
+  const Ran log = octet("eval " + k_model, "OCTET_LOG=loud"), threads = octet("eval " + k_model, "OCTET_THREADS=many");
+  EXPECT_EQ(log.status, 2);
+  EXPECT_THAT(log.err, HasSubstr("OCTET_LOG=loud: expected quiet, notes or verbose"));
+  EXPECT_EQ(threads.status, 2);
+  EXPECT_THAT(threads.err, HasSubstr("OCTET_THREADS=many: expected a number from 1 to 1024"));
+  EXPECT_EQ(octet("run " + k_model + " --data shapes:4 --preprocess rgb,norm=half", "OCTET_LOG=quiet").err, "");
 }
 
 }  // namespace
