@@ -211,6 +211,8 @@ def int8_text(rows, title, activations, ort):
              "| --- | --- |" + " --- |" * (len(names) + 5)]
     for r in rows:
         cells = [f"{r['columns'][c]['difference']:+.2f} (+-{r['columns'][c]['ci95']:.2f})" for c in names]
+        if r["columns"]["auto"]["difference"] < -r["allowed"]:
+            cells[names.index("auto")] += " **missed**"
         difference, ci95 = r["auto_against_best"]
         ours = r["columns"]["auto"]["right"]
         lines.append(f"| {r['model']} | {r['fp32_right']} | " + " | ".join(cells) + f" | {difference:+.2f} (+-{ci95:.2f}) to {r['best']} | "

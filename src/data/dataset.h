@@ -27,7 +27,7 @@ class Dataset {
   /// An Error names the sample and what does not fit.
   virtual Result<Done> read(int64_t i, const Dims& dims, std::span<float> out) const = 0;
   /// Whether samples are 8-bit pictures, which a network takes only after a preprocessing that only its owner knows.
-  virtual bool are_pictures() const = 0;
+  virtual bool are_pictures() const { return false; }
   /// Content hash of the samples (their names and bytes), 16 hex digits, for caches. Reads every sample's file.
   virtual std::string hash() const = 0;
 };
