@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build git python3 python3-venv pkg-config dpkg-dev
   libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libxxhash-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libgtest-dev libgmock-dev
-  clang lld clang-format clang-tidy libclang-rt-14-dev)
+  clang lld clang-format clang-tidy-16 libclang-rt-14-dev)
 
 [ "${1:-}" != train ] || packages+=(libtorch-dev)
 
