@@ -26,7 +26,7 @@ TEST(NoElements, in_the_output_channels) {
 
 TEST(NoElements, to_sum_over) {
   expect_runs("x: f32[2,0], w: f32[0,3]) -> (y) {\n  y = MatMul(x, w)", {"w"});
-  expect_runs("x: f32[2,0,4]) -> (y) {\n  y = ReduceSum(x, axes=[1])");
+  expect_runs("x: f32[2,0,4]) -> (y) {\n  const k: s64[1] = {1}\n  y = ReduceSum(x, k)");
 }
 
 TEST(NoElements, in_a_part_of_a_concatenation) {
