@@ -56,6 +56,50 @@ TEST(QuantMatMulOnCpu, equals_the_reference_byte_for_byte) {
       expect_step(std::string("a: u8") + a + ", b: s8" + b, "  y = QuantMatMul(a, b, " + codes + end);
 }
 
+TEST(IntegerProductsOnCpu, equal_the_reference_byte_for_byte) {
+  // Dense, 1x1 with a stride, grouped, depthwise with padding and dilation, an odd number of products, auto_pad.
+  const std::pair<const char*, const char*> layers[] = {
+      {"[2,5,7,9]", "w: s8[6,5,3,3]|pads=[1,1,1,1]"},
+      {"[1,16,8,8]", "w: s8[33,16,1,1]|strides=[2,2]"},
+      {"[2,6,5,5]", "w: u8[4,3,3,2]|group=2, pads=[0,1,2,0]"},
+      {"[1,21,9,70]", "w: s8[21,1,3,3]|group=21, dilations=[2,1], pads=[2,1,2,1]"},
+      {"[1,3,8,8]", "w: u8[8,3,3,3]|auto_pad=\"SAME_UPPER\", strides=[2,2]"},
+  };
+  for (const auto& [x, layer] : layers) {
+    const std::string text(layer), weight = text.substr(0, text.find('|')),
+                                   attributes = text.substr(text.find('|') + 1);
+    const std::string type = weight.substr(3, 2), channels = weight.substr(6, weight.find(',') - 6);
+    for (const char* codes : {"u8", "s8"}) {
+      const std::string head =
+          "graph g (x: " + std::string(codes) + x + ", " + weight + ", zx: " + codes + "[], zw: " + type;
+      const std::set<std::string> constants = {"w", "zw"};
+      expect_cpu_equals_ref(head + "[]) -> (y) {\n  y = ConvInteger(x, w, zx, zw, " + attributes + ")\n}\n", constants,
+                            k_exact);
+      expect_cpu_equals_ref(
+          head + "[" + channels + "]) -> (y) {\n  y = ConvInteger(x, w, zx, zw, " + attributes + ")\n}\n", constants,
+          k_exact);
+      expect_cpu_equals_ref("graph g (x: " + std::string(codes) + x + ", " + weight +
+                                ") -> (y) {\n  y = ConvInteger(x, w, " + attributes + ")\n}\n",
+                            {"w"}, k_exact);
+    }
+  }
+  for (const char* a : {"[1,7]", "[3,70,7]", "[130,7]"})
+    for (const char* w : {"u8[7,5]", "s8[7,33]"}) {
+      const std::string weight(w), n = weight.substr(5, weight.size() - 6);
+      expect_cpu_equals_ref(std::string("graph g (x: u8") + a + ", w: " + w + ", zx: u8[], zw: " + weight.substr(0, 2) +
+                                "[" + n + "]) -> (y) {\n  y = MatMulInteger(x, w, zx, zw)\n}\n",
+                            {"w", "zw"}, k_exact);
+    }
+}
+
+TEST(DynamicQuantizeOnCpu, finds_the_range_of_images_and_of_rows) {
+  for (const char* shape : {"[2,5,3,4]", "[1,1,9,9]", "[70]", "[3,1000]", "[1]", "[2,16,8,8]"})
+    expect_cpu_equals_ref(
+        std::string("graph g (x: f32") + shape +
+            ") -> (q, s, z) {\n  c = Mul(x, x)\n  y = Sub(c, x)\n  q, s, z = DynamicQuantizeLinear(y)\n}\n",
+        {}, k_exact);
+}
+
 TEST(RearrangeOnCpu, tiles) {
   for (const char* type : {"f32", "s8"}) {
     expect_step(std::string("x: ") + type + "[2,5,3,4]", "  const r: s64[4] = {1, 3, 2, 1}\n  y = Tile(x, r)");

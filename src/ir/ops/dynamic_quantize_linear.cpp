@@ -1,8 +1,8 @@
 // DynamicQuantizeLinear(x) -> y u8, y_scale, y_zero_point: one range for all of x, stretched to hold 0.
 //   scale = (max(x, 0) - min(x, 0)) / 255       zero_point = sat(rne(-min(x, 0) / scale))
 //   y = sat(rne(x / scale) + zero_point)
-// Source: ONNX operator DynamicQuantizeLinear, opset 11. A range of zeros has scale 1, as in ONNX Runtime (ONNX would
-// divide by 0).
+// A NaN counts for nothing in the range and has the code zero_point. Source: ONNX operator DynamicQuantizeLinear,
+// opset 11. A range of zeros has scale 1, as in ONNX Runtime (ONNX would divide by 0).
 #include <algorithm>
 
 #include "ir/ops/common.h"
@@ -29,7 +29,8 @@ Result<Tensors> reference(const NodeContext&, std::span<const Tensor> inputs) {
   const uint8_t zero_point = saturated(std::nearbyint(-low / scale));
   std::vector<uint8_t> y;
   y.reserve(x.size());
-  for (const float v : x) y.push_back(saturated(std::nearbyint(v / scale) + static_cast<float>(zero_point)));
+  for (const float v : x)
+    y.push_back(std::isnan(v) ? zero_point : saturated(std::nearbyint(v / scale) + static_cast<float>(zero_point)));
   return Tensors{Tensor::from<uint8_t>(DType::u8, inputs[0].dims(), y), scalar_f32(scale),
                  Tensor::from<uint8_t>(DType::u8, {}, std::span(&zero_point, 1))};
 }
