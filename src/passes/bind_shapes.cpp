@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/op.h"
+#include "passes/free_batch.h"
 #include "passes/passes.h"
 
 namespace octet {
@@ -84,9 +85,24 @@ Result<Done> bind_inputs(Graph& graph, const Binding& binding, Bound& bound) {
   return Done{};
 }
 
+/// Whether more samples are asked for than the 1 that every input is fixed at.
+bool wants_free_batch(const Graph& graph, const Binding& binding) {
+  if (graph.inputs.empty()) return false;
+  bool more = binding.batch > 1;
+  for (const ValueId v : graph.inputs) {
+    const Value& value = graph.value(v);
+    if (!value.shape || value.shape->empty() || value.shape->front() != Dim(1)) return false;
+    const auto named = binding.shapes.find(value.name);
+    more |= named != binding.shapes.end() && !named->second.empty() && named->second.front() > 1;
+  }
+  return more;
+}
+
 }  // namespace
 
 Result<Done> bind_shapes(Graph& graph, const Binding& binding) {
+  // One that cannot be freed stays 1, and a shape that asks for more is refused below.
+  if (wants_free_batch(graph, binding)) (void)free_batch(graph);
   Bound bound;
   if (Result<Done> ok = bind_inputs(graph, binding, bound); !ok) return ok;
   for (Value& value : graph.values) {

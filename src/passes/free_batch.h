@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/result.h"
+#include "ir/graph.h"
+
+namespace octet {
+
+/// Makes a batch that the file fixes at 1 a free one: every value of one sample becomes [N, ...]. Errors: an input
+/// without a leading extent of 1, or a node that does not work on each sample by itself; the graph is as before then.
+Result<Done> free_batch(Graph& graph);
+
+}  // namespace octet
