@@ -2,7 +2,13 @@
 // DequantizeLinear(residual)]
 // [-> activation] [-> QuantizeLinear] becomes QuantConv, which accumulates in int32 and rounds once. Without a
 // QuantizeLinear at the end the result is float. What the graph quantizes in between is executed as written.
-// Arithmetic: src/ir/ops/README.md.
+// A bias off the grid x_scale * w_scale keeps its number: what rounding to the grid takes from it is added as a
+// residual of one pixel, in 254 steps from the least to the largest remainder. Where a residual stands already, it is
+// rounded. Arithmetic: src/ir/ops/README.md.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "passes/epilogue.h"
 #include "passes/passes.h"
@@ -10,6 +16,20 @@
 
 namespace octet {
 namespace {
+
+/// The remainders of the bias as codes, u8 with zero point 128, in the place of a residual.
+void add_remainder(Editor& editor, const std::string& base, const QuantLayer& layer, Epilogue& epilogue) {
+  double largest = 0;
+  for (const double r : layer.remainder) largest = std::max(largest, std::abs(r));
+  const auto scale = static_cast<float>(largest / 127);
+  if (!(scale >= std::numeric_limits<float>::min())) return;
+  std::vector<uint8_t> codes;
+  for (const double r : layer.remainder)
+    codes.push_back(static_cast<uint8_t>(std::clamp(std::nearbyint(r / double{scale}) + 128, 0.0, 255.0)));
+  const Dims dims{1, static_cast<int64_t>(codes.size()), 1, 1};
+  epilogue.residual = editor.add_constant(base + "_bias_remainder", Tensor::from<uint8_t>(DType::u8, dims, codes));
+  epilogue.residual_params = CodeParams{scale, 128, DType::u8};
+}
 
 Node quant_conv(Editor& editor, const Node& conv, const Codes& x, const QuantLayer& layer, const Epilogue& epilogue) {
   const std::string base = label(editor.graph(), conv);
@@ -41,9 +61,12 @@ Result<Changed> fuse_quant_conv(Graph& graph) {
     const std::optional<Codes> x = codes_behind(editor, conv.inputs[0]);
     if (!x || graph.constant(x->value) || !w.shape || w.shape->size() != 4) continue;
     const QuantLayerMatch match = match_quant_layer(editor, conv, x->params.scale, 0);
-    if (!match.note.empty()) changed.notes.push_back(match.note);
+    Epilogue epilogue;
+    if (match.layer) epilogue = match_epilogue(editor, id, Residual::codes, Activations::all, true);
+    const bool keeps_bias = match.layer && !match.layer->remainder.empty() && !epilogue.residual_params;
+    if (!match.note.empty() && !keeps_bias) changed.notes.push_back(match.note);
     if (!match.layer) continue;
-    const Epilogue epilogue = match_epilogue(editor, id, Residual::codes, Activations::all, true);
+    if (keeps_bias) add_remainder(editor, label(graph, conv), *match.layer, epilogue);
     Node fused = quant_conv(editor, conv, *x, *match.layer, epilogue);
     write_fused(editor, epilogue, std::move(fused));
     ++changed.count;

@@ -77,7 +77,7 @@ std::optional<RealBias> real_bias(const Editor& editor, ValueId v, size_t channe
 /// The code in units of `grid`. A unit that is the grid but for the rounding of a float product keeps its codes; every
 /// other bias is rounded once, and one that was not written on the grid is reported.
 double grid_code(double code, double unit, double grid, bool& off_grid) {
-  if (std::abs(unit / grid - 1.0) < 0x1p-20) return code;
+  if (std::abs(unit / grid - 1.0) < 0x1p-20 && code == std::nearbyint(code)) return code;
   const double ratio = code * unit / grid;
   const double nearest = std::nearbyint(ratio);
   // A bias on the grid but written as float is off by half an ulp: 2^-24 of itself.
@@ -85,8 +85,9 @@ double grid_code(double code, double unit, double grid, bool& off_grid) {
   return nearest;
 }
 
-std::optional<Tensor> grid_bias(const RealBias& real, float x_scale, const QuantLayer& layer, std::string& note) {
+std::optional<Tensor> grid_bias(const RealBias& real, float x_scale, QuantLayer& layer, std::string& note) {
   std::vector<int32_t> codes;
+  std::vector<double> remainder;
   double largest_change = 0.0;
   bool off_grid = false;
   for (size_t c = 0; c < real.code.size(); ++c) {
@@ -95,8 +96,10 @@ std::optional<Tensor> grid_bias(const RealBias& real, float x_scale, const Quant
     if (!(std::abs(code) < k_accumulator_limit)) return std::nullopt;
     largest_change = std::max(largest_change, std::abs(code * grid - real.code[c] * real.unit[c]));
     codes.push_back(static_cast<int32_t>(code));
+    remainder.push_back(real.code[c] * real.unit[c] - code * grid);
   }
   if (off_grid) {
+    layer.remainder = std::move(remainder);
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), "%.3g", largest_change);
     note = "bias rounded once to the grid x_scale * w_scale, by up to " + std::string(text.data());
@@ -130,7 +133,7 @@ QuantLayerMatch match_quant_layer(const Editor& editor, const Node& node, float 
                 ", not along the output channels"};
   std::optional<Tensor> codes = weight_codes(*w, channel_axis);
   if (!codes) return {{}, place + "float: the weight's codes do not fit int8"};
-  QuantLayer layer{std::move(*codes), w->scale, {}};
+  QuantLayer layer{std::move(*codes), w->scale, {}, {}};
   const auto channels = static_cast<size_t>(layer.weight.dims()[0]);
   if (layer.w_scale.size() == 1) layer.w_scale.assign(channels, w->scale.front());
   std::string note;

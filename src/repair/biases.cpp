@@ -1,7 +1,8 @@
 // src/repair/biases.cpp: an integer layer adds its bias in units of x_scale * w_scale. A bias that lies elsewhere
 // (float, uint8 or int8 with parameters of its own, int32 on another grid) is rounded to that grid once and stored as
 // int32 behind DequantizeLinear, so that the file and every engine that runs it agree. A bias on the grid, or one whose
-// codes would not fit, stays as it is.
+// codes would not fit, stays as it is; so does the float bias of a 2-D convolution without a residual Add behind it,
+// since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp).
 
 #include <cmath>
 
@@ -87,6 +88,15 @@ void write_bias(Editor& editor, NodeId id, const Bias& bias, const std::vector<f
           "rounded once, by up to " + short_text(largest));
 }
 
+/// Whether the layer's fused form adds a float bias as it is.
+bool keeps_float_bias(const Editor& editor, const Node& layer) {
+  const Graph& graph = editor.graph();
+  if (!is_op(layer, "Conv") || !graph.constant(layer.inputs[2])) return false;
+  const std::optional<Shape>& w = graph.value(layer.inputs[1]).shape;
+  const NodeId reader = editor.only_reader(layer.outputs[0]);
+  return w && w->size() == 4 && !(reader >= 0 && is_op(editor.node(reader), "Add"));
+}
+
 /// y = alpha A B + beta C with other factors than 1 has another grid.
 bool has_plain_bias(const Graph& graph, const Node& node) {
   if (input(node, 2) == k_absent || graph.value(node.inputs[0]).dtype != DType::f32) return false;
@@ -103,6 +113,7 @@ Result<Done> biases(Graph& graph, RepairLog& log) {
     const Node node = editor.node(id);
     if (!has_plain_bias(graph, node)) continue;
     if (is_op(node, "ConvTranspose") && int_attribute(node, "group", 1) != 1) continue;
+    if (keeps_float_bias(editor, node)) continue;
     const std::optional<std::vector<float>> grid = grid_of(editor, node);
     if (!grid) continue;
     const std::optional<Bias> bias = bias_of(editor, node, *grid);

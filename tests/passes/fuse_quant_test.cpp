@@ -61,17 +61,39 @@ TEST(FuseQuantConv, scales_per_tensor_are_broadcast_and_zero_points_subtracted) 
   EXPECT_THAT(text, HasSubstr("const conv_w: s8[2,2,1,1] = {1, -2, 127, 4}"));
   EXPECT_THAT(text, HasSubstr("const conv_w_scale: f32[2] = {0.5, 0.5}"));
 }
-TEST(FuseQuantConv, a_foreign_float_bias_is_rounded_once_and_reported) {
-  Graph graph = parsed("graph (x: u8[N,2,4,4]) -> (y) { const fb: f32[2] = {2.6, -20}" + k_layer +
+std::vector<std::string> notes_of(const std::vector<PassReport>& reports) {
+  std::vector<std::string> notes;
+  for (const PassReport& report : reports)
+    notes.insert(notes.end(), report.changed.notes.begin(), report.changed.notes.end());
+  return notes;
+}
+TEST(FuseQuantConv, a_float_bias_off_the_grid_keeps_its_number) {
+  Graph graph = parsed("graph (x: u8[N,2,4,4]) -> (y) { const fb: f32[2] = {2.6, -20.05}" + k_layer +
                        "y = Conv(dx, dw, fb) @conv }");
+  const Graph before = graph;
+  Result<std::vector<PassReport>> reports = run_stage(graph, Stage::fuse);
+  ASSERT_TRUE(reports) << reports.error().message;
+  // In units of 0.25: 2.6 = 10 and 0.1 over, -20.05 = -80 (unit 0.25) and 0.05 under; 0.1 is 127 steps, 0.05 about 64.
+  EXPECT_THAT(print(graph), HasSubstr("conv_bias_remainder: u8[1,2,1,1] = {255, "));
+  EXPECT_THAT(print(graph), HasSubstr("residual_zero_point=128"));
+  EXPECT_THAT(notes_of(*reports), ::testing::IsEmpty());
+  std::vector<uint8_t> codes(64);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(3 + i % 3);  // the zero point is 3
+  const std::map<std::string, Tensor> x = {{"x", Tensor::from<uint8_t>(DType::u8, {2, 2, 4, 4}, codes)}};
+  const Tensor was = evaluate(before, x).at("y"), is = evaluate(graph, x).at("y");
+  for (int64_t i = 0; i < was.size(); ++i)
+    EXPECT_NEAR(was.at<float>(i), is.at<float>(i), 0.1 / 254 + 1e-4) << "a step of the remainder is 0.1 / 127";
+}
+TEST(FuseQuantConv, a_float_bias_before_a_residual_is_rounded_once_and_reported) {
+  Graph graph = parsed("graph (x: u8[N,2,4,4], r: s8[N,2,4,4]) -> (y) { const fb: f32[2] = {2.6, -20}" + k_layer +
+                       "const rs: f32[] = {0.125}; dr = DequantizeLinear(r, rs); c = Conv(dx, dw, fb) @conv; "
+                       "y = Add(c, dr) }");
   Result<std::vector<PassReport>> reports = run_stage(graph, Stage::fuse);
   ASSERT_TRUE(reports) << reports.error().message;
   // 2.6 / 0.25 = 10.4 -> 10; the change is 0.1
   EXPECT_THAT(print(graph), HasSubstr("conv_bias: s32[2] = {10, -20}"));
-  std::vector<std::string> notes;
-  for (const PassReport& report : *reports)
-    notes.insert(notes.end(), report.changed.notes.begin(), report.changed.notes.end());
-  EXPECT_THAT(notes, ::testing::ElementsAre("conv: bias rounded once to the grid x_scale * w_scale, by up to 0.1"));
+  EXPECT_THAT(notes_of(*reports),
+              ::testing::ElementsAre("conv: bias rounded once to the grid x_scale * w_scale, by up to 0.1"));
 }
 TEST(FuseQuantConv, a_sum_that_could_overflow_stays_float) {
   // 255 * 127 + 2^31 - 1000 > 2^31

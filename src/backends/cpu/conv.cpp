@@ -160,6 +160,8 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
     desc.has_residual = true;
     desc.residual_zero_point = residual.zero_point;
     desc.residual_multiplier = form.multiplier(static_cast<double>(residual.scale));
+    const Dims one_pixel{1, desc.geometry.oc, 1, 1};
+    if (query.dims(4) == one_pixel && query.output_dims() != one_pixel) desc.geometry.residual_pitch = 0;
   }
   desc.f32_output = form.to_f32;
   desc.y_zero_point = form.y_zero_point;

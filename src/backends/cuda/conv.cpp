@@ -236,12 +236,18 @@ void add_cluster_choices(const ConvParams& params, const Operand& x, const Opera
 
 // ---- integer layers ----
 
+/// A residual of one pixel is read again for every pixel.
+int residual_pitch(const Layer& layer, int pitch) {
+  return layer.epilogue.has_residual && layer.residual.layout.dims != layer.y.layout.dims ? 0 : pitch;
+}
+
 Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& builder) {
   Result<Layer> layer = integer_layer(query, builder);
   if (!layer) return layer.error();
   const Dims w = query.dims(1);
   Result<WindowParams> window = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
   if (!window) return window.error();
+  window->r_pitch = residual_pitch(*layer, window->r_pitch);
   const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
   const bool small_c = layer->x.layout.pitch() == 4;
   const PackedWeights packed =
@@ -258,7 +264,8 @@ Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& bu
   p->epilogue = layer->epilogue;
   PreparedStep step = conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
                                    packed.bytes.size());
-  if (small_c) return step;
+  const bool one_pixel = layer->epilogue.has_residual && p->r_pitch == 0;  // the others read residuals by rows
+  if (small_c || one_pixel) return step;
   add_cluster_choices(*p, layer->x, layer->residual, layer->y, builder.device(), step);
   if (Result<Done> ok =
           add_hopper_choices(ConvType::u8s8, *p, packed, layer->x, layer->residual, layer->y, builder, step);
@@ -284,6 +291,7 @@ Result<PreparedStep> prepare_direct_codes(const StepQuery& query, StepBuilder& b
   const Dims w = query.dims(1);
   Result<WindowParams> p = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
   if (!p) return p.error();
+  p->r_pitch = residual_pitch(*layer, p->r_pitch);
   const Tensor& weights = *query.constant(1);
   Result<const void*> device_w = builder.upload(weights.bytes().data(), weights.size_bytes());
   if (!device_w) return device_w.error();
@@ -303,6 +311,7 @@ Result<PreparedStep> prepare_depthwise(const StepQuery& query, StepBuilder& buil
   const Dims w = query.dims(1);
   Result<WindowParams> p = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
   if (!p) return p.error();
+  p->r_pitch = residual_pitch(*layer, p->r_pitch);
   const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
   const auto taps = static_cast<size_t>(w[2] * w[3]), pitch = static_cast<size_t>(p->x_pitch);
   // Windows of 3x3 have a kernel of their own, with the taps of a window row in one word per channel.

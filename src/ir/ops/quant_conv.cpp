@@ -28,6 +28,11 @@ Result<Done> check_inputs(const NodeContext& context) {
   return Done{};
 }
 
+/// A residual of [1, OC, 1, 1] is added at every pixel.
+bool is_one_pixel(const std::optional<Shape>& residual, const Shape& y) {
+  return residual && *residual == Shape{Dim(1), y[1], Dim(1), Dim(1)} && y.size() == 4;
+}
+
 Result<ValueTypes> infer(const NodeContext& context) {
   if (Result<Done> ok = check_inputs(context); !ok) return ok.error();
   Result<Requantize> requantize = requantize_of(context);
@@ -38,7 +43,7 @@ Result<ValueTypes> infer(const NodeContext& context) {
   for (const size_t i : {size_t{2}, size_t{3}})
     if (context.has_input(i))
       if (Result<Done> ok = require_channels(context, i, context.shape(i), (**y)[1]); !ok) return ok.error();
-  if (context.has_input(4))
+  if (context.has_input(4) && !is_one_pixel(context.shape(4), **y))
     if (Result<Done> ok = require_shape(context, 4, context.shape(4), **y); !ok) return ok.error();
   return ValueTypes{{requantize->y.dtype, std::move(**y)}};
 }
@@ -59,12 +64,14 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
   for (int32_t& code : x) code -= xq->zero_point;  // padding then adds nothing
   const std::span<const int8_t> w = inputs[1].as<int8_t>();
   const bool has_residual = is_present(inputs, 4);
+  bool one_pixel = false;
   QuantParams rq;
   std::vector<int32_t> r;
   if (has_residual) {
     Result<QuantParams> params = quant_params(context, "residual", inputs[4].dtype());
     if (!params) return params.error();
-    if (inputs[4].dims() != g.y_dims)
+    one_pixel = inputs[4].dims() != g.y_dims && inputs[4].dims() == Dims{1, g.oc, 1, 1} && g.y_dims.size() == 4;
+    if (!one_pixel && inputs[4].dims() != g.y_dims)
       return context.error("the residual is " + to_string(inputs[4].dims()) + ", expected " + to_string(g.y_dims));
     rq = *params;
     r = code_values(inputs[4]);
@@ -86,7 +93,8 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
         Result<int32_t> exact = accumulator(context, acc);
         if (!exact) return exact.error();
         const auto a = static_cast<float>(*exact);
-        y.add(has_residual ? std::fma(a, m, static_cast<float>(r[at] - rq.zero_point) * mr) : a * m);
+        const size_t from = one_pixel ? static_cast<size_t>(oc) : at;
+        y.add(has_residual ? std::fma(a, m, static_cast<float>(r[from] - rq.zero_point) * mr) : a * m);
         ++at;
       }
     }
