@@ -38,7 +38,7 @@ struct Found {
   std::vector<NodeId> parts;
 };
 
-/// x * 0.5 * gate, where gate = 1 + erf(..): (x * gate) * 0.5, or (x * 0.5) * gate.
+/// x * 0.5 * gate, where gate = 1 + erf(..): (x * gate) * 0.5, x * (gate * 0.5), or (x * 0.5) * gate.
 std::optional<Found> halved_product(const Editor& editor, ValueId x, ValueId gate) {
   const NodeId product = reader(editor, gate, "Mul");
   if (product < 0) return std::nullopt;
@@ -48,6 +48,13 @@ std::optional<Found> halved_product(const Editor& editor, ValueId x, ValueId gat
     const NodeId half = reader(editor, node.outputs[0], "Mul");
     if (half < 0 || !beside_scalar(editor.graph(), editor.node(half), 0.5)) return std::nullopt;
     return Found{half, {product}};
+  }
+  if (beside_scalar(editor.graph(), node, 0.5) == gate) {
+    const NodeId whole = reader(editor, node.outputs[0], "Mul");
+    if (whole < 0) return std::nullopt;
+    const std::vector<ValueId>& factors = editor.node(whole).inputs;
+    if (factors[factors[0] == node.outputs[0] ? 1 : 0] != x) return std::nullopt;
+    return Found{whole, {product}};
   }
   const Node* scaled = editor.producer(other, "Mul");
   if (!scaled || !editor.single_use(other) || beside_scalar(editor.graph(), *scaled, 0.5) != x) return std::nullopt;

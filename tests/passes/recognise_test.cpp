@@ -21,6 +21,9 @@ TEST(RecogniseGelu, however_the_products_are_grouped) {
   const std::string by_product =
       "const i: f32[] = {0.70710677}; d = Mul(x, i); e = Erf(d); a = Add(e, o); m = Mul(a, x); y = Mul(h, m) @act";
   EXPECT_EQ(rewritten(by_product), shown(parsed(after)));
+  // As torch's exporter with dynamo writes it: x * (0.5 * (1 + erf)).
+  EXPECT_EQ(rewritten("d = Div(x, r); e = Erf(d); a = Add(e, o); m = Mul(h, a); y = Mul(x, m) @act"),
+            shown(parsed(after)));
 }
 
 TEST(RecogniseGelu, leaves_pieces_that_others_read_and_other_numbers) {
