@@ -5,6 +5,8 @@
 #include "backends/cpu/program.h"
 #include "ir/op.h"
 #include "octet/tasks.h"
+#include "repair/repair.h"
+#include "repair/tensorrt.h"
 
 namespace octet {
 namespace {
@@ -126,11 +128,44 @@ std::string ops_page() {
   return text;
 }
 
+std::string tensorrt_page() {
+  std::string text =
+      "# TensorRT's rules for Q/DQ networks\n\nPrinted by `octet --describe tensorrt`; a test fails when this page "
+      "differs.\n\n`octet inspect MODEL --target tensorrt` checks a file as it is; `octet quantize --target tensorrt` "
+      "and `octet repair --target tensorrt` check what they\nwrote and end with 1 when a rule is broken that TensorRT "
+      "refuses. The list is `src/repair/tensorrt_rules.def`; `tests/repair/tensorrt_test.cpp` has a graph that\nbreaks "
+      "each rule, with its message, and for R40 the numbers.\n\n| rule | at worst | what it asks |\n| --- | --- | --- "
+      "|\n";
+  for (const TensorRtRule& rule : tensorrt_rules())
+    text += "| R" + std::to_string(rule.number) + " | " + std::string(name(rule.severity)) + " | " +
+            std::string(rule.title) + " |\n";
+  return text;
+}
+
+std::string repairs_page() {
+  std::string text =
+      "# Repairs\n\nPrinted by `octet --describe repairs`; a test fails when this page differs. Each is one file of "
+      "`src/repair/`, each edit one row of the report of\n`octet repair`. What they do for the files of the test data: "
+      "[import.md](import.md).\n\n| repair, in running order | mends |\n| --- | --- |\n";
+  for (const Repair& each : all_repairs())
+    text += "| `" + std::string(each.name) + "` | " + std::string(each.mends) + " |\n";
+  return text +
+         "| `float_biases` | with `--target tensorrt`: int32 biases as the same numbers in float |\n"
+         "| `dynamic_quantization` | with `--recalibrate`: DynamicQuantizeLinear, ConvInteger, MatMulInteger as the "
+         "float "
+         "layers they stand for |\n\nOperator forms (QLinearConv and its kin) become QuantizeLinear and "
+         "DequantizeLinear "
+         "while the file is read. A zero point that is neither 0 nor 128 stays and\nruns exactly.\n";
+}
+
 }  // namespace
 
 Result<std::string> describe(const std::string& topic) {
   if (topic == "ops") return ops_page();
-  return Error{ErrorCode::bad_argument, "--describe " + topic + ": unknown; this version describes ops"};
+  if (topic == "tensorrt") return tensorrt_page();
+  if (topic == "repairs") return repairs_page();
+  return Error{ErrorCode::bad_argument,
+               "--describe " + topic + ": unknown; this version describes ops, repairs and tensorrt"};
 }
 
 }  // namespace octet

@@ -1,5 +1,7 @@
 #include "octet/model.h"
 
+#include <algorithm>
+
 #include "api/state.h"
 #include "base/diagnostics.h"
 #include "base/file.h"
@@ -38,18 +40,28 @@ void add_repair_notes(std::vector<std::string>& notes, const std::vector<RepairE
   }
 }
 
+void add_rows(Model::State& state, std::vector<RepairRow> rows) {
+  for (RepairRow& row : rows)
+    state.repairs.push_back({std::move(row.repair), std::move(row.node), std::move(row.before), std::move(row.after),
+                             std::move(row.change)});
+}
+
+bool quantizes_dynamically(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return is_op(node, "DynamicQuantizeLinear"); });
+}
+
 Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
   for (const OnnxEdit& edit : state.info.edits)
     state.repairs.push_back({edit.what, edit.node, edit.before, edit.after, edit.change});
   for (const auto& [node, op] : state.info.operator_forms)
-    state.repairs.push_back(
-        {"operator_forms", node, op, "its float op between DequantizeLinear and QuantizeLinear", ""});
+    if (op.starts_with("QLinear") || op == "QGemm")  // the others are dynamic quantization, which stays
+      state.repairs.push_back(
+          {"operator_forms", node, op, "its float op between DequantizeLinear and QuantizeLinear", ""});
   Result<std::vector<RepairRow>> rows =
       repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases});
   if (!rows) return rows.error();
-  for (RepairRow& row : *rows)
-    state.repairs.push_back({std::move(row.repair), std::move(row.node), std::move(row.before), std::move(row.after),
-                             std::move(row.change)});
+  add_rows(state, *std::move(rows));
   add_repair_notes(state.notes, state.repairs);
   return verify(state.graph);
 }
@@ -161,6 +173,10 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   if (!cleaned) return within(path, cleaned.error());
   add_notes(state->notes, *cleaned);
   state->quantized = holds_quantization(state->graph);
+  if (quantizes_dynamically(state->graph))
+    state->notes.push_back(path +
+                           " quantizes dynamically (DynamicQuantizeLinear): it runs as it is, with ranges found in "
+                           "each run for the whole batch; 'octet repair --recalibrate' gives it ranges from samples");
   state->hash = to_hex(hash_graph(state->graph));
   return Model(std::move(state));
 }
@@ -179,9 +195,12 @@ std::string to_text(const TargetFinding& f) {
 }
 
 Result<Model> Model::float_form() const {
-  if (!is_quantized()) return Error{ErrorCode::bad_argument, path() + " is not quantized; calibrate it as it is"};
+  if (!is_quantized() && !quantizes_dynamically(state_->graph))
+    return Error{ErrorCode::bad_argument, path() + " is not quantized; calibrate it as it is"};
   auto state = std::make_shared<State>(*state_);
-  if (const Result<Done> ok = make_float(state->graph); !ok) return within(path(), ok.error());
+  RepairLog log;
+  if (const Result<Done> ok = make_float(state->graph, log); !ok) return within(path(), ok.error());
+  add_rows(*state, std::move(log.rows));
   const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, state->skip_passes);
   if (!cleaned) return within(path(), cleaned.error());
   state->quantized = false;

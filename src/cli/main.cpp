@@ -67,7 +67,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", version_text());
   app.footer(
       "octet COMMAND --help shows the options of a command, with an example.\n"
-      "octet --describe ops prints a page of the docs from the code's own lists.\n"
+      "octet --describe ops|repairs|tensorrt prints a page of the docs from the code's own lists.\n"
       "Exit status: 0 done, 1 bad input or failed check, 2 bad usage.");
   int status = 0;
   for (const Command* command : commands()) {

@@ -7,7 +7,9 @@
 
 namespace octet {
 
-Result<Done> make_float(Graph& graph) {
+Result<Done> make_float(Graph& graph, RepairLog& log) {
+  log.repair = "dynamic_quantization";
+  if (Result<Done> ok = dynamic_quantization(graph, log); !ok) return ok;
   {
     Editor editor(graph);
     for (NodeId id = 0; id < editor.node_count(); ++id) {

@@ -1,12 +1,15 @@
 #pragma once
 
-#include "base/result.h"
-#include "ir/graph.h"
+#include "repair/repair.h"
 
 namespace octet {
 
-/// Takes quantization out of a repaired graph; weights keep the values their codes have. Errors: parameters that are
-/// computed while the network runs; what does not verify then.
-Result<Done> make_float(Graph& graph);
+/// Takes quantization out of a repaired graph; weights keep the values their codes have. A row for each layer that was
+/// quantized dynamically. Errors: parameters that are computed while the network runs in another way; what does not
+/// verify then.
+Result<Done> make_float(Graph& graph, RepairLog& log);
+
+/// The part for DynamicQuantizeLinear, ConvInteger and MatMulInteger: dynamic_quantization.cpp.
+Result<Done> dynamic_quantization(Graph& graph, RepairLog& log);
 
 }  // namespace octet

@@ -160,6 +160,18 @@ void check_network(TensorRtCheck& check) {
     check.findings.push_back({31, Severity::warning, "",
                               "the network is explicit: calibration data and caches are ignored.",
                               "leave the calibration out, or calibrate the float network."});
+  const Node *fp8 = nullptr, *int8 = nullptr;
+  for (const Node& node : check.graph.nodes) {
+    if (!is_q_or_dq(node)) continue;
+    const DType codes = check.graph.value(is_quantize(node) ? node.outputs[0] : node.inputs[0]).dtype;
+    if (codes == DType::f8e4m3fn || codes == DType::f8e5m2) fp8 = &node;
+    if (codes == DType::s8) int8 = &node;
+  }
+  if (fp8 && int8)
+    check.error(
+        32, *fp8,
+        "FP8 codes beside the int8 codes of '" + label(check.graph, *int8) + "'; TensorRT takes one of the two.",
+        "quantize the whole network in int8.");
   for (const ValueId v : check.graph.inputs)
     if (is_code(check.graph.value(v).dtype))
       check.note(39, "", "graph input '" + check.graph.value(v).name + "' is of codes: give it an int8 format.");

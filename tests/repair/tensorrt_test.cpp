@@ -87,6 +87,17 @@ std::vector<RuleCase> rule_cases() {
           const ws: f32[8] = {1,2,3,4,5,6,7,8} dw = DequantizeLinear(w, ws, axis=0) y = MatMul(d, dw) @mm)",
        "R16 error, node 'mm': the weight's scales lie along axis 0, over which the product sums; they belong to axis "
        "1. Mend: quantize the weight along its output dimension."},
+      {15,
+       k_pair +
+           R"(const w: s8[4,2,1,1] = {1,2,3,4,5,6,7,8} const ws: f32[2] = {1,2} dw = DequantizeLinear(w, ws, axis=1) y = ConvTranspose(d, dw) @up)",
+       "R15 warning, node 'up': the weight's scales lie along axis 1, the output channels; TensorRT 8 wants axis 0 and "
+       "8.2 computes wrong results. Mend: one scale for the tensor is safe everywhere."},
+      {38,
+       k_pair +
+           R"(const t: s64[3] = {256,1,1} const w: f32[1,4,1] = {1,2,3,4} r = Reshape(d, t) e = QuantizeLinear(r, s, z)
+          f = DequantizeLinear(e, s, z) y = LSTM(f, w, w, hidden_size=1) @lstm)",
+       "R38 error, node 'lstm': a quantized LSTM; TensorRT has no int8 kernel for it. Mend: take the pairs off its "
+       "inputs."},
       {17, "const s: f32[2,2] = {1,2,3,4} const w: s8[2,4] = {1,2,3,4,5,6,7,8} y = DequantizeLinear(w, s) @dw",
        "R17 error, node 'dw': scales of shape [2,2] are blocks; TensorRT has none for int8. Mend: one scale for each "
        "output channel."},
@@ -171,6 +182,15 @@ TEST(TensorRt, each_rule_has_a_graph_that_breaks_it_and_its_message) {
     EXPECT_THAT(texts(check_tensorrt(graph_of(each.body))), ::testing::Contains(each.text)) << "rule " << each.rule;
 }
 
+TEST(TensorRt, fp8_beside_int8_is_refused) {
+  const Graph graph =
+      broken("graph (x: f32[1,4,8,8], e: f8e4m3fn[4]) -> (d, y) {" + k_pair + "y = DequantizeLinear(e, s) @fp8 }");
+  EXPECT_THAT(
+      texts(check_tensorrt(graph)),
+      ::testing::Contains("R32 error, node 'fp8': FP8 codes beside the int8 codes of 'd'; TensorRT takes one of "
+                          "the two. Mend: quantize the whole network in int8."));
+}
+
 TEST(TensorRt, rules_on_the_file_rather_than_the_graph) {
   const Graph graph = graph_of(k_pair + k_weight + "y = Conv(d, dw) @conv");
   EXPECT_THAT(
@@ -201,6 +221,16 @@ TEST(TensorRt, a_clean_network_breaks_nothing) {
                "p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z)");
   for (const RuleFinding& f : check_tensorrt(graph)) EXPECT_EQ(f.severity, Severity::note) << to_string(f);
   EXPECT_TRUE(check_tensorrt(broken("graph (x: f32[2]) -> (y) { y = Relu(x) }")).empty());
+}
+
+// R40: half to even, saturation. Expected codes by hand.
+TEST(TensorRt, rounding_is_half_to_even_and_saturates) {
+  const Graph graph = broken(R"(graph (x: f32[8]) -> (q) { const s: f32[] = {0.5} const z: s8[] = {0}
+      q = QuantizeLinear(x, s, z) })");
+  const std::vector<float> x = {1.25f, 1.75f, -1.25f, 0.25f, 63.5f, 64.0f, -64.0f, -65.0f};
+  const Tensor q = answers(graph, {{"x", Tensor::from<float>(DType::f32, {8}, x)}})[0];
+  const std::vector<int8_t> codes(q.as<int8_t>().begin(), q.as<int8_t>().end());
+  EXPECT_EQ(codes, (std::vector<int8_t>{2, 4, -2, 0, 127, 127, -128, -128}));
 }
 
 TEST(TensorRt, the_rules_are_numbered_1_to_42) {
