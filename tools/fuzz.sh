@@ -1,8 +1,9 @@
 #!/bin/sh
-# Fuzzes the ONNX reader for two thirds of SECONDS, the reader of plans for a third, the readers of calibration caches (TensorRT's, ONNX
-# Runtime's, octet's ranges, a legacy calibrator's histograms) and of QuantDescriptors for a twelfth each:
-# tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
-# Builds the target with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
+# Fuzzes the readers of what users bring: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]
+# SECONDS each for the ONNX reader and the reader of plans; a twelfth each for calibration caches (TensorRT's, ONNX
+# Runtime's, octet's ranges, a legacy calibrator's histograms), QuantDescriptors, checkpoints, the graph's text form,
+# pictures and arrays. Folder and options are the ONNX reader's.
+# Builds the targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
 # starts from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the
 # verifier.
 # Exit 0: no finding. A finding stays as crash-*, oom-* or timeout-* in the build folder.
@@ -22,7 +23,8 @@ cmake -S "$root" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUIL
   -DOCTET_FUZZ=ON -DOCTET_TESTS=OFF -DOCTET_SANITIZE=address,undefined > "$build/configure.log" 2>&1 ||
   { cat "$build/configure.log" >&2; exit 1; }
 cmake --build "$build" -j "${JOBS:-$(nproc)}" --target octet_fuzz_onnx_reader octet_onnx_seeds octet_fuzz_calibration_caches \
-  octet_fuzz_quant_descriptor octet_fuzz_plan_reader octet_plan_seeds
+  octet_fuzz_quant_descriptor octet_fuzz_checkpoint octet_fuzz_text_parser octet_fuzz_image_loader octet_fuzz_npy_loader \
+  octet_fuzz_plan_reader octet_plan_seeds
 mkdir -p "$corpus" "$build/seeds"
 "$build/fuzz/octet_onnx_seeds" "$build/seeds"
 cd "$build"
@@ -43,8 +45,17 @@ printf '{"amax": [[0.5], [1e-05]], "axis": [0], "name": "x", "num_bits": 8, "sca
   -print_final_stats=1 descriptors descriptor_seeds
 mkdir -p plans plan_seeds
 "$build/fuzz/octet_plan_seeds" plan_seeds
-"$build/fuzz/octet_fuzz_plan_reader" -max_total_time=$((seconds / 3)) -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
+"$build/fuzz/octet_fuzz_plan_reader" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
   -print_final_stats=1 plans plan_seeds
+python3 "$root/fuzz/checkpoint_seeds.py" checkpoint_seeds
+python3 "$root/fuzz/loader_seeds.py" loader_seeds
+# Of the picture decoders one may rightly hold 384 MiB of pixels, and ASan's red zones beside them.
+for target in checkpoint:checkpoint_seeds text_parser:loader_seeds/text image_loader:loader_seeds/image npy_loader:loader_seeds/npy; do
+  name=${target%%:*}
+  mkdir -p "corpus_$name"
+  "$build/fuzz/octet_fuzz_$name" -max_total_time=$((seconds / 12 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+    -print_final_stats=1 "corpus_$name" "${target#*:}"
+done
 # rss: a reader of small files has no reason for more; a tensor that claims more than it holds must not be allocated.
-exec "$build/fuzz/octet_fuzz_onnx_reader" -max_total_time=$((seconds * 2 / 3)) -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
+exec "$build/fuzz/octet_fuzz_onnx_reader" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
   -print_final_stats=1 "$@" "$corpus" "$build/seeds"

@@ -119,7 +119,8 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "ref", "cuda"}));
   sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
-  sub.add_option("--batch", batch, "batch of a network whose leading dimension is free (default: eval 8, else 1)")
+  sub.add_option("--batch", batch,
+                 "batch of a network whose leading dimension is free or can be made so (default: eval 8, else 1)")
       ->check(at_least(1));
   sub.add_option("--shapes", shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", skip_passes, "leave a pass out (names: octet inspect --passes)");
