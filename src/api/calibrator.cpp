@@ -136,7 +136,13 @@ class CalibratorRun {
   }
 
   Result<Done> build() {
-    Result<Graph> graph = lower(model_.state().graph, {.batch = batch_size_, .shapes = {}}, model_.state().skip_passes);
+    const Graph& clean = model_.state().graph;
+    // A batch that the file fixes stays: the calibrator's batch then takes several runs, as with TensorRT.
+    const bool is_fixed = std::all_of(clean.inputs.begin(), clean.inputs.end(), [&](ValueId v) {
+      const std::optional<Shape>& shape = clean.value(v).shape;
+      return shape && !shape->empty() && shape->front().known();
+    });
+    Result<Graph> graph = lower(clean, {.batch = is_fixed ? 0 : batch_size_, .shapes = {}}, model_.state().skip_passes);
     if (!graph) return within(model_.path(), graph.error());
     const Result<std::shared_ptr<Backend>> backend = open_backend("cpu", {.threads = options_.threads});
     if (!backend) return backend.error();
