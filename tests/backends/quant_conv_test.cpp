@@ -54,6 +54,25 @@ TEST(QuantConvOnCpu, adds_a_residual_of_another_scale) {
       k_weights, k_exact);
 }
 
+// A float bias off the grid: what rounding takes from it, at every pixel. Dense, 1x1, depthwise, one output pixel.
+TEST(QuantConvOnCpu, adds_a_residual_of_one_pixel_everywhere) {
+  const std::string codes =
+      "x_scale=0.02, x_zero_point=10, y_scale=0.06, y_zero_point=3, residual_scale=0.002, "
+      "residual_zero_point=128, ";
+  const std::pair<const char*, const char*> layers[] = {{"u8[2,16,5,5]", "[24,16,3,3]|pads=[1,1,1,1], "},
+                                                        {"u8[3,16,4,7]", "[70,16,1,1]|"},
+                                                        {"u8[2,33,9,9]", "[33,1,3,3]|group=33, pads=[1,1,1,1], "},
+                                                        {"u8[2,4,3,3]", "[5,4,3,3]|"}};
+  for (const auto& [x, layer] : layers)
+    for (const char* to :
+         {"activation=\"Relu\", to=\"u8\"", "to=\"s8\"", "activation=\"Silu\", to=\"u8\"", "to=\"f32\""}) {
+      const std::string text(layer), w = text.substr(0, text.find('|')), geometry = text.substr(text.find('|') + 1);
+      const int oc = std::stoi(w.substr(1));
+      expect_cpu_equals_ref(conv(x, w, oc, geometry + codes + to, ", r: u8[1," + std::to_string(oc) + ",1,1]", ", r"),
+                            {"w", "w_scale", "b", "r"}, k_exact);
+    }
+}
+
 TEST(QuantConvOnCpu, evaluates_other_activations_on_values) {
   for (const char* activation : {"Silu", "HardSwish", "Sigmoid", "Tanh"}) {
     for (const char* to : {"u8", "s8", "f32"}) {

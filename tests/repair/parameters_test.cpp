@@ -179,6 +179,16 @@ TEST(Biases, a_float_bias_is_rounded_to_the_grid_once) {
                    b_on_grid = DequantizeLinear(b_s32, b_grid, axis=0) y = Gemm(d, dw, b_on_grid, transB=1) @fc })",
                 {"fc: f32 bias -> s32 bias on the grid x_scale * w_scale; rounded once, by up to 0.4"});
 }
+TEST(Biases, a_float_bias_of_a_convolution_keeps_its_number_unless_a_residual_follows) {
+  const std::string head =
+      R"(graph (x: s8[N,2,4,4], r: f32[N,2,4,4]) -> (y) { const xs: f32[] = {0.5} const w: s8[2,2,1,1] = {1,2,3,4}
+         const ws: f32[2] = {0.25, 2} const b: f32[2] = {0.3, -7.6} d = DequantizeLinear(x, xs)
+         dw = DequantizeLinear(w, ws, axis=0) )";
+  expect_untouched("biases", head + "c = Conv(d, dw, b) @conv y = Relu(c) }");
+  const MendedGraph made = mended("biases", head + "c = Conv(d, dw, b) @conv y = Add(c, r) }");
+  ASSERT_EQ(made.rows.size(), 1u);
+  EXPECT_EQ(made.rows[0].change, "rounded once, by up to 0.4");
+}
 TEST(Biases, a_uint8_bias_with_parameters_of_its_own_is_rounded_too) {
   const MendedGraph made =
       mended("biases", k_layer + R"(const b: u8[2] = {10, 250} const bs: f32[] = {0.1} const bz: u8[] = {128}
