@@ -167,6 +167,21 @@ TEST_F(ExternalData, is_read_from_a_file_beside_the_model) {
   EXPECT_THAT(to_doubles(*read_tensor(part, folder_.string())), ElementsAre(3, 4));
 }
 
+TEST_F(ExternalData, may_lie_beyond_two_gibibytes) {
+  // Sparse: takes a page of the disk.
+  constexpr uintmax_t k_offset = (uintmax_t{1} << 31) + 4096;
+  const float values[] = {5, 6};
+  std::ofstream large(folder_ / "large.bin", std::ios::binary);
+  large.seekp(static_cast<std::streamoff>(k_offset)).write(reinterpret_cast<const char*>(values), 8);
+  large.close();
+  ASSERT_EQ(std::filesystem::file_size(folder_ / "large.bin"), k_offset + 8);
+  const auto tensor =
+      external(1, {2}, {{"location", "large.bin"}, {"offset", std::to_string(k_offset)}, {"length", "8"}});
+  const Result<Tensor> read = read_tensor(tensor, folder_.string());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_THAT(to_doubles(*read), ElementsAre(5, 6));
+}
+
 TEST_F(ExternalData, may_not_lead_out_of_the_folder) {
   for (const char* location : {"/etc/passwd", "../w.bin", "sub/../../w.bin", ""})
     EXPECT_THAT(error_of(external(1, {1}, {{"location", location}}), folder_.string()),
