@@ -168,7 +168,7 @@ class Demo {
                                                 "-o",
                                                 path};
       if (Result<Done> ran = run(command); !ran) return ran;
-      const std::string title = bits + "-bit weights, " + (epochs ? "fine-tuned" : "not trained");
+      const std::string title = "weights of " + bits + " bits, " + (epochs ? "fine-tuned" : "not trained");
       if (Result<Done> row = add_row(title, path, "int8"); !row) return row;
     }
     return Done{};

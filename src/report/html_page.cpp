@@ -82,9 +82,9 @@ void HtmlPage::table(const std::vector<std::vector<std::string>>& rows) {
   for (size_t r = 0; r < rows.size(); ++r) {
     body_ += r == 0 ? "<thead><tr>" : "<tr>";
     for (size_t c = 0; c < rows[r].size(); ++c) {
-      // A column of numbers has its head on the right too.
-      const bool right =
-          is_number(rows[r][c]) || (r == 0 && rows.size() > 1 && c < rows[1].size() && is_number(rows[1][c]));
+      // The first column names the row; a column of numbers has its head on the right too.
+      const bool right = c > 0 && (is_number(rows[r][c]) ||
+                                   (r == 0 && rows.size() > 1 && c < rows[1].size() && is_number(rows[1][c])));
       const char* tag = r == 0 ? "th" : "td";
       body_ += "<" + std::string(tag) + (right ? " class=\"n\">" : ">") + html_escaped(rows[r][c]) + "</" + tag + ">";
     }
@@ -99,7 +99,8 @@ void HtmlPage::bars(std::string_view title, const std::vector<HtmlBar>& bars, co
   const int row = 18, label = 190, room = 300;
   const int height = row * static_cast<int>(bars.size()) + 4;
   body_ += "<figure><figcaption>" + html_escaped(title) + " ";
-  for (size_t i = 0; i < legend.size() && i < std::size(k_colours); ++i) body_ += key(legend[i], k_colours[i]);
+  for (size_t i = 0; i < legend.size() && i < std::size(k_colours); ++i)
+    if (!legend[i].empty()) body_ += key(legend[i], k_colours[i]);
   body_ += "</figcaption><svg viewBox=\"0 0 600 " + std::to_string(height) + "\" role=\"img\" aria-label=\"" +
            html_escaped(title) + "\">\n";
   for (size_t i = 0; i < bars.size(); ++i) {

@@ -30,9 +30,10 @@ class HtmlPage {
   explicit HtmlPage(std::string title);
   void heading(std::string_view text);
   void paragraph(std::string_view text);
-  /// The first row is the head; cells that start with a digit, '+' or '-' go to the right.
+  /// The first row is the head, the first column names the rows; other cells that start with a digit, '+' or '-' go to
+  /// the right.
   void table(const std::vector<std::vector<std::string>>& rows);
-  /// Bars of one scale; a legend names the series where there are several.
+  /// Bars of one scale; a legend names the series, but those of an empty name.
   void bars(std::string_view title, const std::vector<HtmlBar>& bars, const std::vector<std::string>& legend = {});
   void histogram(const HtmlHistogram& histogram);
   /// Histograms side by side as far as the width goes.

@@ -68,6 +68,13 @@ TEST(StoryPage, holds_the_table_histograms_errors_latencies_layers_and_provenanc
   EXPECT_THAT(story_table(small_story()), HasSubstr("INT8, entropy"));
 }
 
+TEST(HtmlPage, names_of_rows_stay_left_and_numbers_go_right) {
+  HtmlPage page("t");
+  page.table({{"", "top-1"}, {"2 bits", "90.00 %"}});
+  EXPECT_THAT(page.text(), HasSubstr("<td>2 bits</td><td class=\"n\">90.00 %</td>"));
+  EXPECT_THAT(page.text(), HasSubstr("<th></th><th class=\"n\">top-1</th>"));
+}
+
 TEST(HtmlPage, a_histogram_marks_places_in_proportion) {
   HtmlPage page("t");
   page.histogram({"h", {1, 1, 1, 1}, 1.0, {{"middle", 2.0}, {"beyond", 9.0}}});
