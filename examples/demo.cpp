@@ -55,10 +55,10 @@ Setting setting_for(const char* octet_data) {
           "shapes-train:512",
           "shapes-train:4000",
           "rgb,norm=half",
-          2,
-          4000,
-          6,
-          "0.02"};
+          3,
+          2000,
+          4,
+          "0.002"};
 }
 
 int fail(const Error& error) {
@@ -158,6 +158,8 @@ class Demo {
                                                 std::to_string(epochs ? s_.train_limit : 256),
                                                 "--weight-bits",
                                                 bits,
+                                                "--weight-method",
+                                                "entropy",
                                                 "--lsq",
                                                 "--lr",
                                                 s_.rate,
