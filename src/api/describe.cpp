@@ -90,8 +90,8 @@ std::string cpu_text(std::string_view op) {
 std::string int8_text(const OpDef& op) {
   switch (op.quant.role) {
     case QuantRole::weighted: return "integer layer, constant weight";
-    case QuantRole::add: return "integer layer";
-    case QuantRole::mul: return "integer layer";
+    case QuantRole::add:
+    case QuantRole::mul:
     case QuantRole::pool_average: return "integer layer";
     case QuantRole::same_scale: return "moves codes";
     case QuantRole::shared_scale: return "moves codes of one scale";

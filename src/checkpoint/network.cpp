@@ -11,7 +11,7 @@ namespace octet {
 namespace {
 
 constexpr Architecture k_architectures[] = {
-#define OCTET_ARCH(name, size, build) {#name, size, &build},
+#define OCTET_ARCH(name, size, build) {#name, size, &(build)},
 #include "checkpoint/archs.def"
 #undef OCTET_ARCH
 };

@@ -76,8 +76,8 @@ std::string paired_json(const PerformanceReport& first, const PerformanceReport&
 struct OutputCheck {
   struct Output {
     std::string name;
-    double max_error = 0, max_value = 0, cosine = 0;  // max_value: the largest |expected|
-    bool within(double tolerance) const { return max_error <= tolerance * max_value; }  // false for NaN
+    double max_error = 0, max_value = 0, cosine = 0;                          // max_value: the largest |expected|
+    bool within(double part) const { return max_error <= part * max_value; }  // false for NaN
   };
   std::string file;
   double tolerance = 0;  // of max |a - b| / max |b|

@@ -16,7 +16,7 @@ struct OpStep {
   const StepDef* step;
 };
 constexpr OpStep k_steps[] = {
-#define OCTET_STEP(op, step) {#op, &step},
+#define OCTET_STEP(op, step) {#op, &(step)},
 #include "backends/cpu/steps.def"
 #undef OCTET_STEP
 };
