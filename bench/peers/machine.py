@@ -1,6 +1,7 @@
 """What a figure must say of the machine: CPU model, ISA, clocks, versions."""
 import datetime
 import importlib.metadata
+import os
 import subprocess
 
 
@@ -29,9 +30,15 @@ def has_amx():
         return " amx_int8" in file.read()
 
 
+def octet_version():
+    """"0.1.0 (commit)" of the program that is measured."""
+    words = subprocess.run(["build/octet", "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]
+    return words.strip()
+
+
 def versions():
     names = ("onnxruntime", "openvino", "nncf", "onnx", "numpy")
-    found = []
+    found = [octet_version()] if os.path.exists("build/octet") else []
     for name in names:
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")
