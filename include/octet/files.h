@@ -5,14 +5,16 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace octet {
 
 /// Says before long work whether an output can be written there: its folder exists, and what lies there may be
-/// replaced. An empty path is all right.
-Result<Done> check_output(const std::string& path);
+/// replaced. inputs: files and folders that the command reads; an output that would replace one of them, or a file in
+/// such a folder, is an error. An empty path is all right.
+Result<Done> check_output(const std::string& path, const std::vector<std::string>& inputs = {});
 Result<Done> write_text_file(const std::string& path, std::string_view text);
 /// In place, as trtexec writes its reports: a reader may hold the file open already, and the path may be a pipe.
 Result<Done> write_report_file(const std::string& path, std::string_view text);

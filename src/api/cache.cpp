@@ -225,6 +225,8 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
     const std::optional<CalibrationMethod> wanted = calibration_method_from_name(spec.method);
     if (!wanted) return Error{ErrorCode::bad_argument, "--method " + spec.method + " is not known"};
     method = *wanted;
+    if (method == CalibrationMethod::automatic && !has_automatic(*own))
+      return Error{ErrorCode::bad_argument, "the ranges hold no choice of 'auto'; calibrate with --method auto"};
   }
   if (Result<Done> fine = check_fit(*this, model, force, notes); !fine) return fine.error();
   if (own && own->uncalibrated) {
@@ -245,7 +247,8 @@ Result<std::string> CalibrationCache::convert(const ConvertSpec& spec, const Mod
   if (trt) out = *trt;
   if (!trt) out.version = k_trt_version;
   if (Result<Done> made = set_header(out, spec); !made) return made.error();
-  if (out.algorithm == TrtAlgorithm::legacy && !trt) out.quantile = own ? own->percentile / 100 : 1.0;
+  if (out.algorithm == TrtAlgorithm::legacy && !(trt && trt->algorithm == TrtAlgorithm::legacy))
+    out.quantile = own && method == CalibrationMethod::percentile ? own->percentile / 100 : 1.0;
   if (own) {
     out.scales = trt_scales(*own, method);
   } else if (!trt) {

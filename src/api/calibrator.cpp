@@ -43,6 +43,7 @@ class CalibratorRun {
     batch_size_ = calibrator_.getBatchSize();
     if (Result<Done> ok = check(); !ok) return ok.error();
     if (std::optional<Result<Ranges>> cached = from_cache()) return *std::move(cached);
+    if (Result<Done> ok = check_regression(); !ok) return ok.error();
     list_points();
     if (!from_histogram_cache()) {
       if (Result<Done> built = build(); !built) return built.error();
@@ -65,12 +66,17 @@ class CalibratorRun {
     if (batch_size_ < 1)
       return Error{ErrorCode::bad_argument,
                    "the calibrator's getBatchSize() is " + std::to_string(batch_size_) + ", expected at least 1"};
+    if (legacy_ && !(legacy_->getQuantile() > 0 && legacy_->getQuantile() <= 1))
+      return Error{ErrorCode::bad_argument, "the legacy calibrator's quantile must lie in (0, 1]"};
+    return Done{};
+  }
+
+  /// Asked when there is something to calibrate: a cache holds ranges that need no regression any more.
+  Result<Done> check_regression() const {
     if (legacy_ && legacy_->getRegressionCutoff() != 1.0)
       return Error{ErrorCode::unsupported, "the legacy calibrator's regression cutoff is " +
                                                std::to_string(legacy_->getRegressionCutoff()) +
                                                "; only 1 (no regression) is known to octet"};
-    if (legacy_ && !(legacy_->getQuantile() > 0 && legacy_->getQuantile() <= 1))
-      return Error{ErrorCode::bad_argument, "the legacy calibrator's quantile must lie in (0, 1]"};
     return Done{};
   }
 
@@ -89,6 +95,16 @@ class CalibratorRun {
     if (cache->algorithm != algorithm_) {
       notes_.push_back("warning: the cache is of " + std::string(trt_word(cache->algorithm)) + ", the calibrator is " +
                        std::string(trt_word(algorithm_)) + "; it was not used");
+      return std::nullopt;
+    }
+    if (legacy_ &&
+        (cache->quantile != legacy_->getQuantile() || cache->regression_cutoff != legacy_->getRegressionCutoff())) {
+      const auto pair = [](double quantile, double cutoff) {
+        return "quantile " + std::to_string(quantile) + ", regression cutoff " + std::to_string(cutoff);
+      };
+      notes_.push_back("warning: the cache is of " + pair(cache->quantile, cache->regression_cutoff) +
+                       ", the calibrator of " + pair(legacy_->getQuantile(), legacy_->getRegressionCutoff()) +
+                       "; it was not used");
       return std::nullopt;
     }
     return ranges_of(*cache, "calibration cache used, no batch was asked for");

@@ -1,12 +1,29 @@
 #include "octet/files.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include "base/file.h"
 
 namespace octet {
 
-Result<Done> check_output(const std::string& path) { return path.empty() ? Done{} : may_write(path); }
+Result<Done> check_output(const std::string& path, const std::vector<std::string>& inputs) {
+  namespace fs = std::filesystem;
+  if (path.empty()) return Done{};
+  std::error_code ignored;
+  const bool replaces = fs::exists(path, ignored);
+  for (const std::string& input : inputs) {
+    if (!replaces || input.empty() || !fs::exists(input, ignored)) continue;
+    bool same = fs::equivalent(path, input, ignored);
+    if (fs::is_directory(input, ignored))
+      for (fs::path at = fs::canonical(path, ignored); !same && at.has_relative_path(); at = at.parent_path())
+        same = fs::equivalent(at, input, ignored);
+    if (same)
+      return Error{ErrorCode::io,
+                   path + ": cannot be replaced: it is an input of this command; give another output name"};
+  }
+  return may_write(path);
+}
 
 Result<Done> write_text_file(const std::string& path, std::string_view text) {
   return write_file_atomically(path, text);

@@ -81,12 +81,6 @@ void add_notes(std::vector<std::string>& notes, const std::vector<PassReport>& r
   }
 }
 
-bool has_automatic(const CalibrationTable& table) {
-  for (const TensorRange& row : table.tensors)
-    if (!row.automatic) return false;
-  return !table.tensors.empty();
-}
-
 /// What whoever runs the Q/DQ file ought to know about its ranges.
 void stamp(Graph& graph, const CalibrationTable& table, CalibrationMethod method, const std::string& forced) {
   graph.metadata[k_meta_calibration] = table.uncalibrated ? k_uncalibrated : "calibrated";
@@ -131,6 +125,12 @@ bool holds_quantization(const Graph& graph) {
   for (const Node& node : graph.nodes)
     if (is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear")) return true;
   return false;
+}
+
+bool has_automatic(const CalibrationTable& table) {
+  for (const TensorRange& row : table.tensors)
+    if (!row.automatic) return false;
+  return !table.tensors.empty();
 }
 
 std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess) {

@@ -101,6 +101,8 @@ std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess);
 /// clean graph -> bound -> fused, ready for an engine.
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip);
 bool holds_quantization(const Graph& graph);
+/// Whether the ranges hold a choice of method for each tensor.
+bool has_automatic(const CalibrationTable& table);
 /// Refuses an unknown method, target or node name before a calibration has cost its time.
 Result<Done> check_quantize_spec(const Model& model, const QuantizeSpec& spec);
 

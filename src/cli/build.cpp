@@ -63,7 +63,10 @@ int build_model(const Flags& f) {
     return fail({ErrorCode::bad_argument, f.model + " is a plan already: build from the ONNX file"});
   const Result<Model> model = load(f.model, f.session.skip_passes, f.session.no_repair);
   if (!model) return fail(model.error());
-  if (const Result<Done> ok = check_output(f.output_file); !ok) return fail(ok.error());
+  if (const Result<Done> ok =
+          check_output(f.output_file, {f.model, f.session.calibration.ranges, f.session.calibration.data.path});
+      !ok)
+    return fail(ok.error());
   const Result<EngineFile> engine = build_engine(*model, *spec);
   if (!engine) return fail(engine.error());
   f.output.print_notes(engine->notes());

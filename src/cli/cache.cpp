@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "octet/files.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -54,6 +55,7 @@ int convert(const Flags& f) {
     if (!loaded) return fail(loaded.error());
     model = *std::move(loaded);
   }
+  if (const Result<Done> ok = check_output(f.output_file, {f.file, f.model}); !ok) return fail(ok.error());
   std::vector<std::string> notes;
   const Result<Done> saved = cache->convert_to(f.output_file, f.convert, model ? &*model : nullptr, f.force, notes);
   if (!saved) return fail(saved.error());

@@ -25,7 +25,7 @@ int calibrate_model(const Flags& f) {
   if (!model) return fail(model.error());
   Result<std::map<std::string, Dims>> shapes = parse_shapes(f.shapes);
   if (!shapes) return fail(shapes.error());
-  if (const Result<Done> ok = check_output(f.output_file); !ok) return fail(ok.error());
+  if (const Result<Done> ok = check_output(f.output_file, {f.model, f.data.path}); !ok) return fail(ok.error());
   // Under mpirun one process speaks and writes for all.
   const bool speaks = process_rank() == 0;
   CalibrateSpec spec{.data = f.data,

@@ -41,7 +41,9 @@ int quantize_model(const Flags& f, bool method_given) {
   const bool tensorrt = f.calibration.target == "tensorrt";
   const Result<Model> model = load(f.model, f.skip_passes);
   if (!model) return fail(model.error());
-  if (const Result<Done> ok = check_output(f.output_file); !ok) return fail(ok.error());
+  if (const Result<Done> ok = check_output(f.output_file, {f.model, f.calibration.ranges, f.calibration.data.path});
+      !ok)
+    return fail(ok.error());
   const Result<Ranges> ranges = ranges_for(*model, f);
   if (!ranges) return fail(ranges.error());
   QuantizeSpec spec{.method = method_given ? f.calibration.method : "",

@@ -59,7 +59,8 @@ int repair_model(const Flags& f) {
   options.float_biases = tensorrt && !f.recalibrate;
   Result<Model> model = Model::load(f.model, options);
   if (!model) return fail(model.error());
-  if (const Result<Done> ok = check_output(f.output_file); !ok) return fail(ok.error());
+  if (const Result<Done> ok = check_output(f.output_file, {f.model, f.calibration.data.path}); !ok)
+    return fail(ok.error());
   if (f.recalibrate) {
     model = recalibrated(*model, f);
     if (!model) return fail(model.error());

@@ -31,8 +31,10 @@ int run_model(Flags& f) {
   Result<Session> session = f.session.open(f.model, *spec);
   if (!session) return fail(session.error());
   f.output.print_notes(*session);
+  std::vector<std::string> read = {f.model, f.spec.data.path};
+  for (const auto& [input, file] : f.spec.inputs) read.push_back(file);
   if (f.spec.output.ends_with(".npy"))
-    if (const Result<Done> ok = check_output(f.spec.output); !ok) return fail(ok.error());
+    if (const Result<Done> ok = check_output(f.spec.output, read); !ok) return fail(ok.error());
   f.spec.progress = progress_bar("running", f.output);
   const Result<RunReport> report = run_files(*session, f.spec);
   if (!report) return fail(report.error());

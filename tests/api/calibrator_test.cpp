@@ -281,6 +281,33 @@ TEST_F(Calibrators, another_quantile_of_a_legacy_calibrator_needs_no_batch) {
   EXPECT_GT(amax_of_x(), at_90);
 }
 
+TEST_F(Calibrators, a_legacy_cache_is_used_when_quantile_and_cutoff_are_its_own) {
+  Legacy first(script_, 0.9, 1.0);
+  ASSERT_TRUE(calibrate(*model_, first));
+  const std::string at_90 = script_.written;
+
+  script_.at = 0;
+  script_.cache = at_90;
+  Legacy other(script_, 0.999, 1.0);
+  const Result<Ranges> anew = calibrate(*model_, other);
+  ASSERT_TRUE(anew) << anew.error().message;
+  EXPECT_THAT(anew->notes, Contains(HasSubstr("the cache is of quantile 0.900000, regression cutoff 1.000000, the "
+                                              "calibrator of quantile 0.999000")));
+  EXPECT_EQ(script_.at, 30u) << "calibrated anew";
+  EXPECT_EQ(written().quantile, 0.999);
+
+  Result<TrtCache> cache = parse_trt_cache(at_90);
+  ASSERT_TRUE(cache);
+  cache->regression_cutoff = 0.8;
+  Script again;
+  again.batch_size = 4;
+  again.cache = to_text(*cache);
+  Legacy regression(again, 0.9, 0.8);
+  const Result<Ranges> used = calibrate(*model_, regression);
+  ASSERT_TRUE(used) << used.error().message;
+  EXPECT_THAT(again.calls, ElementsAre("size", "read"));
+}
+
 TEST_F(Calibrators, a_histogram_cache_that_does_not_fit_is_not_used_and_told) {
   Legacy damaged(script_, 0.9, 1.0);
   damaged.histograms = "something else";

@@ -449,4 +449,30 @@ TEST(Processes, end_together_with_the_first_error) {
   EXPECT_THAT(ran.err, AllOf(HasSubstr("sample '11'"), Not(HasSubstr("sample '19'"))));
 }
 
+TEST(Calibration, an_input_is_never_the_output) {
+  namespace fs = std::filesystem;
+  const std::string ranges = scratch() + "/own.json", copy = scratch() + "/own.onnx", data = scratch() + "/own.npy";
+  ASSERT_EQ(calibrate("shapes-train:16", "", "own.json").status, 0);
+  fs::copy_file(k_model, copy, fs::copy_options::overwrite_existing);
+  write(data, npy("2, 3, 32, 32", std::vector<float>(2 * 3 * 32 * 32, 0.5f)));
+  fs::create_directory(scratch() + "/samples");
+  write(scratch() + "/samples/a.npy", read(data));
+  const std::pair<std::string, std::string> calls[] = {
+      {"calibrate " + copy + " --calib-data " + data + " -o " + data, data},
+      {"calibrate " + copy + " --calib-data " + data + " -o " + copy, copy},
+      {"calibrate " + copy + " --calib-data " + scratch() + "/samples -o " + scratch() + "/samples/../samples/a.npy",
+       scratch() + "/samples/a.npy"},
+      {"quantize " + copy + " --ranges " + ranges + " -o " + ranges, ranges},
+      {"build " + copy + " --precision int8 --ranges " + ranges + " -o " + ranges, ranges},
+      {"run " + copy + " --data " + data + " -o " + data, data},
+      {"cache convert " + ranges + " --to tensorrt -o " + ranges, ranges}};
+  for (const auto& [call, input] : calls) {
+    const std::string before = read(input);
+    const Ran ran = octet(call);
+    EXPECT_EQ(ran.status, 1) << call;
+    EXPECT_THAT(ran.err, HasSubstr("it is an input of this command")) << call;
+    EXPECT_EQ(read(input), before) << call;
+  }
+}
+
 }  // namespace
