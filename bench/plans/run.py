@@ -39,7 +39,7 @@ def loads(octet, plan):
     return statistics.median(first), again
 
 
-def pair(octet, first, second, threads, seconds="2.5"):
+def pair(octet, first, second, threads, seconds="6"):
     """Medians of both, the speed-up of the second and its 95 % interval."""
     out = octet_json(octet, "bench", first, second, "--precision", "int8", "--threads", str(threads), "--duration", seconds)
     return {"first_ms": out["first"]["latency_ms"]["median"], "second_ms": out["second"]["latency_ms"]["median"],
