@@ -157,7 +157,7 @@ Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph&
                     "precision best: " + counts(forms[chosen]) + "; whole network " +
                         text_of("%.3f ms, in FP32 %.3f ms (noise +-%.3f ms)", (*times)[chosen].ms, fp32.ms, noise));
   best.graph = std::move(forms[chosen].graph);
-  best.clean = chosen == 0 ? quantized : chosen == 1 ? floating : std::move(mixed_clean);
+  best.clean = chosen == 0 ? quantized : chosen == 1 ? floating : mixed_clean;
   return best;
 }
 

@@ -47,7 +47,8 @@ void InputStatistics::add(const TensorView& view, int64_t samples) {
       int64_t values = 0, squares = 0;
       for (int64_t j = at; j < std::min(plane, at + k_row); ++j) {
         const float v = x[i + j];
-        const double clipped = std::clamp(static_cast<double>(v), -k_clip, k_clip);
+        // A NaN ends the calibration by name elsewhere; here it has no integer.
+        const double clipped = std::isnan(v) ? 0.0 : std::clamp(static_cast<double>(v), -k_clip, k_clip);
         values += std::llrint(clipped * k_value_unit);
         squares += std::llrint(clipped * clipped * k_square_unit);
         sums.min = sums.count == 0 && j == 0 ? v : std::min(sums.min, v);

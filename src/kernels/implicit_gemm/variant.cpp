@@ -20,8 +20,9 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   const double rows = static_cast<double>(extent.pixels) / static_cast<double>(tiles);
   double cycles = 0;
   if (tile.is_tile_unit) {
-    const double tiles_16 = static_cast<double>((extent.pixels + 15) / 16 * 16) / static_cast<double>(tiles);
-    const double steps_16 = static_cast<double>((extent.steps + 15) / 16 * 16);
+    const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
+    const double tiles_16 = static_cast<double>(up_to_16(extent.pixels)) / static_cast<double>(tiles);
+    const auto steps_16 = static_cast<double>(up_to_16(extent.steps));
     for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors))
       cycles += tiles_16 * vectors * (steps_16 * tile.dot_cycles + k_cycles_per_result) + 4 * k_cycles_per_tile;
     return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
