@@ -96,6 +96,7 @@ void explanation_lines(Lines& lines) {
        {"", "=== Explanations of the performance metrics ===",
         "Total Host Walltime: from the first measured query's start to the last one's end.",
         "GPU Compute Time: the time of the network itself for one query (on a CPU: of the run call).",
+        // NOLINTNEXTLINE(bugprone-suspicious-missing-comma)
         "Total GPU Compute Time: the sum of GPU Compute Time over all queries. Much below Total Host Walltime means "
         "that "
         "something else takes the time.",

@@ -62,15 +62,16 @@ class Golden : public testing::Test {
 
 /// Same dims and the same numbers: bits, but NaN equals NaN. Dtypes may differ (an integer then has no -0), and a
 /// number without dimensions is recorded as [1].
-inline testing::AssertionResult same_numbers(const Tensor& got, const Tensor& wanted) {
+inline testing::AssertionResult same_numbers(const Tensor& got, const Tensor& wanted,
+                                             ZeroSigns signs = ZeroSigns::count) {
   if (got.dims() != wanted.dims() && !(got.rank() == 0 && wanted.dims() == Dims{1})) {
     return testing::AssertionFailure() << "dims " << to_string(std::span<const int64_t>(got.dims())) << ", wanted "
                                        << to_string(std::span<const int64_t>(wanted.dims()));
   }
-  const bool both_float = is_float(got.dtype()) && is_float(wanted.dtype());
+  const bool with_signs = signs == ZeroSigns::count && is_float(got.dtype()) && is_float(wanted.dtype());
   const std::vector<double> a = to_doubles(got), b = to_doubles(wanted);
   for (size_t i = 0; i < a.size(); ++i) {
-    const bool same_sign = !both_float || std::signbit(a[i]) == std::signbit(b[i]);
+    const bool same_sign = !with_signs || std::signbit(a[i]) == std::signbit(b[i]);
     if ((a[i] == b[i] && same_sign) || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
     return testing::AssertionFailure() << "element " << i << " is " << a[i] << ", wanted " << b[i];
   }

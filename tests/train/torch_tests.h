@@ -15,7 +15,7 @@ inline torch::Tensor floats(std::vector<float> values) {
 
 /// Same dims and numbers; NaN equals NaN, -0 equals +0.
 inline testing::AssertionResult same(const torch::Tensor& got, const torch::Tensor& wanted) {
-  return same_numbers(to_octet(got), to_octet(wanted));
+  return same_numbers(to_octet(got), to_octet(wanted), ZeroSigns::do_not);
 }
 inline testing::AssertionResult same(const torch::Tensor& got, std::vector<float> wanted) {
   return same(got.reshape({-1}), floats(std::move(wanted)));
