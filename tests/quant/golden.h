@@ -60,6 +60,8 @@ class Golden : public testing::Test {
   std::map<std::string, std::map<std::string, Tensor>> arrays_;
 };
 
+enum class ZeroSigns { count, do_not };
+
 /// Same dims and the same numbers: bits, but NaN equals NaN. Dtypes may differ (an integer then has no -0), and a
 /// number without dimensions is recorded as [1].
 inline testing::AssertionResult same_numbers(const Tensor& got, const Tensor& wanted,
