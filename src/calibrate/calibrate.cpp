@@ -247,7 +247,11 @@ class Calibration {
       }
     }
     std::vector<std::string> names;
-    for (const TensorRange& row : made.table.tensors) names.push_back(row.name);
+    for (const TensorRange& row : made.table.tensors) {
+      names.push_back(row.name);
+      const float amax = std::max(std::abs(row.min), std::abs(row.max));
+      if (amax > 0 && amax <= 0x1p-24f) r.tiny_tensors.push_back(row.name);
+    }
     const CalibrationMethod judged =
         options_.method == CalibrationMethod::automatic ? CalibrationMethod::entropy : options_.method;
     r.stability = judge_stability(judged, names, drifts, static_cast<int64_t>(samples_.size()) - late_begin());

@@ -84,6 +84,10 @@ std::vector<std::string> lines_of(const CalibrationReport& r) {
   if (!r.dead_tensors.empty())
     lines.push_back("warning: " + std::to_string(r.dead_tensors.size()) +
                     " tensors are zero for every sample: " + quoted_names(r.dead_tensors));
+  if (!r.tiny_tensors.empty())
+    lines.push_back("warning: " + std::to_string(r.tiny_tensors.size()) +
+                    " tensors never exceed 2^-24, which the pytorch-quantization toolkit takes for zero: " +
+                    quoted_names(r.tiny_tensors));
   for (size_t i = 0; i < std::min(r.dead_channels.size(), k_shown); ++i) {
     const CalibrationReport::DeadChannels& d = r.dead_channels[i];
     lines.push_back("note: '" + d.tensor + "': " + std::to_string(d.dead.size()) + " of " + std::to_string(d.channels) +

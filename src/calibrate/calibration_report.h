@@ -26,6 +26,7 @@ struct CalibrationReport {
   std::vector<std::string> inputs;    // "input: mean [...] std [...], from ... to ..."
   std::vector<std::string> findings;  // what is likely wrong, a sentence each
   std::vector<std::string> dead_tensors;
+  std::vector<std::string> tiny_tensors;  // 0 < amax <= 2^-24, which the toolkit takes for zero
   struct DeadChannels {
     std::string tensor;
     int64_t channels = 0;

@@ -198,16 +198,18 @@ class ColouredPictures final : public Dataset {
   bool bgr_;
 };
 
-/// The network's answer is the brightest channel; d is zero whatever comes, one channel of e too.
+/// The network's answer is the brightest channel; d is zero whatever comes, one channel of e too, and t next to
+/// nothing.
 CalibrationReport report_of(const Dataset& data) {
   Result<Graph> graph = parse_graph(
       "graph g (x: f32[4,3,2,2]) -> (y) {\n  const zero: f32[1] = {0}\n  const two: f32[1,3,1,1] = {1, 0, 1}\n"
-      "  d = Mul(x, zero)\n  e = Mul(x, two)\n  s = Add(d, e)\n  p = GlobalAveragePool(s)\n  y = Flatten(p)\n}\n");
+      "  d = Mul(x, zero)\n  e = Mul(x, two)\n  const small: f32[] = {1e-9}\n  t = Mul(x, small)\n  s = Add(d, e)\n  p "
+      "= GlobalAveragePool(s)\n  y = Flatten(p)\n}\n");
   EXPECT_TRUE(graph) << graph.error().message;
   const Result<std::shared_ptr<Backend>> backend = open_backend("ref");
   const Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(graph), *backend);
   EXPECT_TRUE(engine) << engine.error().message;
-  const Result<Calibrated> made = calibrate(*engine, InputData{{&data}}, {.points = {"x", "d", "e"}});
+  const Result<Calibrated> made = calibrate(*engine, InputData{{&data}}, {.points = {"x", "d", "e", "t"}});
   EXPECT_TRUE(made) << made.error().message;
   return made ? made->report : CalibrationReport{};
 }
@@ -228,6 +230,7 @@ TEST(Report, red_and_blue_are_scored_both_ways_where_labels_are) {
 TEST(Report, dead_tensors_and_channels_are_found_by_running) {
   const CalibrationReport r = report_of(ColouredPictures(false));
   EXPECT_THAT(r.dead_tensors, ElementsAre("d"));
+  EXPECT_THAT(r.tiny_tensors, ElementsAre("t"));
   ASSERT_EQ(r.dead_channels.size(), 1u);
   EXPECT_EQ(r.dead_channels[0].tensor, "e");
   EXPECT_THAT(r.dead_channels[0].dead, ElementsAre(1));
@@ -238,10 +241,13 @@ TEST(Report, lists_dead_tensors_and_channels) {
   report.samples = 512;
   report.tensors = 54;
   report.dead_tensors = {"a"};
+  report.tiny_tensors = {"b"};
   report.dead_channels = {{"layer3.conv2", 256, {7, 19, 23}}};
   const std::vector<std::string> lines = lines_of(report);
   EXPECT_EQ(lines[0], "calibrated 512 samples, 54 of 54 tensors observed, 0 values not finite");
   EXPECT_THAT(lines, testing::Contains("warning: 1 tensors are zero for every sample: 'a'"));
+  EXPECT_THAT(lines, testing::Contains("warning: 1 tensors never exceed 2^-24, which the pytorch-quantization toolkit "
+                                       "takes for zero: 'b'"));
   EXPECT_THAT(lines, testing::Contains("note: 'layer3.conv2': 3 of 256 channels are zero for every sample [7,19,23]; "
                                        "consider pruning"));
 }
