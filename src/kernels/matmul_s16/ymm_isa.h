@@ -1,0 +1,46 @@
+#pragma once
+// Two s16 products and a sum per lane on 256-bit registers: 8 columns a register, 4 rows at a time. add_products is the
+// ISA's way: sums + a * b in pairs. For one ISA file only: everything is in an unnamed namespace.
+#include <immintrin.h>
+
+#include "kernels/matmul_s16/matmul_s16_isa.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t k_panel = 16;
+
+int32_t pair_at(const int16_t* a) {
+  int32_t pair;
+  __builtin_memcpy(&pair, a, sizeof pair);
+  return pair;
+}
+
+template <auto add_products, int rows>
+void tile(const int16_t* a, const int16_t* b, int64_t pairs, int32_t* sums, int64_t pitch) {
+  __m256i low[rows], high[rows];
+  for (int r = 0; r < rows; ++r) low[r] = high[r] = _mm256_setzero_si256();
+  for (int64_t p = 0; p < pairs; ++p) {
+    const __m256i b0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * k_panel * 2));
+    const __m256i b1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + p * k_panel * 2 + k_panel));
+    for (int r = 0; r < rows; ++r) {
+      const __m256i pair = _mm256_set1_epi32(pair_at(a + (r * pairs + p) * 2));
+      low[r] = add_products(low[r], pair, b0);
+      high[r] = add_products(high[r], pair, b1);
+    }
+  }
+  for (int r = 0; r < rows; ++r) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + r * pitch), low[r]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + r * pitch + k_panel / 2), high[r]);
+  }
+}
+
+template <auto add_products>
+void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch) {
+  int64_t m = 0;
+  for (; m + 4 <= rows; m += 4) tile<add_products, 4>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+  for (; m < rows; ++m) tile<add_products, 1>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+}
+
+}  // namespace
+}  // namespace octet
