@@ -47,7 +47,7 @@ TEST(ThreadPool, hands_what_the_workers_wrote_to_the_caller) {
 }
 
 TEST(ThreadPool, keeps_short_jobs_apart_however_late_a_worker_is) {
-  ThreadPool pool(8);  // more threads than this machine may have CPUs: workers are late all the time
+  ThreadPool pool(4);  // more threads than this machine may have CPUs: workers are late all the time
   for (int round = 0; round < 20000; ++round) {
     int64_t sums[3] = {};
     const int64_t chunks = 1 + round % 3;
@@ -102,6 +102,13 @@ TEST(ThreadPool, lives_beside_other_pools) {
 
 TEST(ThreadPool, comes_and_goes_without_having_worked) {
   for (int round = 0; round < 50; ++round) ThreadPool pool(4);
+}
+
+TEST(ThreadPool, ends_however_late_its_workers_start) {
+  for (int round = 0; round < 500; ++round) {
+    ThreadPool pool(4);
+    EXPECT_EQ(runs_per_chunk(pool, 2), std::vector<int>(2, 1));
+  }
 }
 
 TEST(ThreadPool, works_with_rounding_to_nearest_whatever_the_creator_set) {
