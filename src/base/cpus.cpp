@@ -12,21 +12,6 @@
 namespace octet {
 namespace {
 
-int affinity_cpus() {
-  // The kernel's mask may be wider than cpu_set_t (1024 CPUs): grow until the call accepts the size.
-  for (int capacity = 1024; capacity <= (1 << 16); capacity *= 2) {
-    cpu_set_t* set = CPU_ALLOC(capacity);
-    if (set == nullptr) break;
-    const size_t bytes = CPU_ALLOC_SIZE(capacity);
-    CPU_ZERO_S(bytes, set);
-    const bool read = sched_getaffinity(0, bytes, set) == 0;
-    const int count = read ? CPU_COUNT_S(bytes, set) : 0;
-    CPU_FREE(set);
-    if (read && count > 0) return count;
-  }
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
 /// Files of /proc and /sys say a size of 0 and cannot be mapped, so they are read as a stream. Nothing when unreadable.
 std::optional<std::string> read_kernel_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
@@ -81,6 +66,24 @@ bool lists_cpu_controller(std::string_view controllers) {
 
 }  // namespace
 
+std::vector<int> affinity_mask() {
+  // The kernel's mask may be wider than cpu_set_t (1024 CPUs): grow until the call accepts the size.
+  for (size_t capacity = 1024; capacity <= (1 << 16); capacity *= 2) {
+    cpu_set_t* set = CPU_ALLOC(capacity);
+    if (set == nullptr) break;
+    const size_t bytes = CPU_ALLOC_SIZE(capacity);
+    CPU_ZERO_S(bytes, set);
+    std::vector<int> cpus;
+    if (sched_getaffinity(0, bytes, set) == 0) {
+      for (size_t cpu = 0; cpu < capacity; ++cpu)
+        if (CPU_ISSET_S(cpu, bytes, set)) cpus.push_back(static_cast<int>(cpu));
+    }
+    CPU_FREE(set);
+    if (!cpus.empty()) return cpus;
+  }
+  return {};
+}
+
 std::optional<double> cgroup_cpu_quota(const std::string& root, std::string_view memberships) {
   std::optional<double> best;
   while (!memberships.empty()) {
@@ -109,7 +112,8 @@ std::optional<double> cgroup_cpu_quota(const std::string& root, std::string_view
 }
 
 int allowed_cpus() {
-  int cpus = affinity_cpus();
+  const std::vector<int> mask = affinity_mask();
+  int cpus = mask.empty() ? static_cast<int>(std::thread::hardware_concurrency()) : static_cast<int>(mask.size());
   if (const std::optional<std::string> memberships = read_kernel_file("/proc/self/cgroup")) {
     if (const std::optional<double> quota = cgroup_cpu_quota("/sys/fs/cgroup", *memberships)) {
       // Rounded down: one thread too many makes the scheduler stop all of them at the end of each period.

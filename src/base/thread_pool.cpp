@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/cpu_seats.h"
 #include "base/cpus.h"
 #include "base/float_env.h"
 
@@ -80,7 +81,10 @@ struct ThreadPool::State {
   std::atomic<bool> caller_sleeps{false};
   alignas(k_cache_line) std::atomic<bool> busy{false};  // a caller is inside parallel_for
   int cpus = 1;
+  CpuSeats seats;
   std::vector<std::thread> workers;
+
+  explicit State(int threads) : cpus(allowed_cpus()), seats(threads - 1) {}
 
   bool may_spin() const { return pool_threads_alive.load(std::memory_order_relaxed) <= cpus; }
   void take_chunks(int worker);
@@ -119,9 +123,9 @@ void ThreadPool::State::work(int worker) {
       job.wait(seen, std::memory_order_seq_cst);
       sleepers.fetch_sub(1, std::memory_order_relaxed);
     }
-    // The number first: a stop that came after this reading makes another number, so that it is not slept through.
-    seen = job.load(std::memory_order_acquire);
     if (stop.load(std::memory_order_acquire)) return;
+    seats.note(worker - 1);
+    seen = job.load(std::memory_order_acquire);
     take_chunks(worker);
   }
 }
@@ -136,6 +140,7 @@ void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void*
   ticket.store((number << k_count_bits) | count, std::memory_order_release);
   job.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers.load(std::memory_order_seq_cst) > 0) job.notify_all();
+  if (may_spin()) seats.spread();  // otherwise there are more threads than CPUs to sit on
   take_chunks(0);
   const auto done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
   if (spin_for(may_spin(), done)) return;
@@ -149,8 +154,7 @@ void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void*
 
 ThreadPool::ThreadPool(int threads)
     : threads_(std::clamp(threads == 0 ? usable_threads() : threads, 1, k_max_threads)),
-      state_(std::make_unique<State>()) {
-  state_->cpus = allowed_cpus();
+      state_(std::make_unique<State>(threads_)) {
   for (int worker = 1; worker < threads_; ++worker) {
     try {
       state_->workers.emplace_back([state = state_.get(), worker] { state->work(worker); });
@@ -158,6 +162,7 @@ ThreadPool::ThreadPool(int threads)
       threads_ = worker;
     }
   }
+  for (std::thread& worker : state_->workers) state_->seats.add(worker.native_handle());
   pool_threads_alive.fetch_add(threads_, std::memory_order_relaxed);
 }
 

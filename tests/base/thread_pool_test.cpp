@@ -1,10 +1,13 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include <atomic>
 #include <cfenv>
+#include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -47,7 +50,7 @@ TEST(ThreadPool, hands_what_the_workers_wrote_to_the_caller) {
 }
 
 TEST(ThreadPool, keeps_short_jobs_apart_however_late_a_worker_is) {
-  ThreadPool pool(4);  // more threads than this machine may have CPUs: workers are late all the time
+  ThreadPool pool(8);  // more threads than this machine may have CPUs: workers are late all the time
   for (int round = 0; round < 20000; ++round) {
     int64_t sums[3] = {};
     const int64_t chunks = 1 + round % 3;
@@ -100,15 +103,43 @@ TEST(ThreadPool, lives_beside_other_pools) {
   other.join();
 }
 
-TEST(ThreadPool, comes_and_goes_without_having_worked) {
-  for (int round = 0; round < 50; ++round) ThreadPool pool(4);
+/// Two chunks that wait for each other: both threads run.
+void meet(ThreadPool& pool, const std::function<void(int worker)>& act) {
+  std::atomic<int> arrived{0};
+  pool.parallel_for(2, [&](int64_t, int worker) {
+    act(worker);
+    arrived.fetch_add(1);
+    while (arrived.load() < 2) std::this_thread::yield();
+  });
 }
 
-TEST(ThreadPool, ends_however_late_its_workers_start) {
-  for (int round = 0; round < 500; ++round) {
-    ThreadPool pool(4);
-    EXPECT_EQ(runs_per_chunk(pool, 2), std::vector<int>(2, 1));
-  }
+TEST(ThreadPool, parts_a_worker_from_the_callers_cpu) {
+  const std::vector<int> cpus = affinity_mask();
+  if (cpus.size() < 2 || allowed_cpus() < 2) GTEST_SKIP() << "one CPU";
+  cpu_set_t first, all;
+  CPU_ZERO(&first);
+  CPU_SET(static_cast<size_t>(cpus[0]), &first);
+  ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+  ThreadPool pool(2);
+  // Both are chained to one CPU, as a scheduler that sees no reason to part them would keep them.
+  ASSERT_EQ(sched_setaffinity(0, sizeof first, &first), 0);
+  meet(pool, [&](int worker) {
+    if (worker == 1) {
+      EXPECT_EQ(sched_setaffinity(0, sizeof first, &first), 0);
+    }
+  });
+  std::atomic<int> cpu_of_worker{cpus[0]};
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (cpu_of_worker == cpus[0] && std::chrono::steady_clock::now() < give_up)
+    meet(pool, [&](int worker) {
+      if (worker == 1) cpu_of_worker = sched_getcpu();
+    });
+  EXPECT_NE(cpu_of_worker, cpus[0]);
+  EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
+TEST(ThreadPool, comes_and_goes_without_having_worked) {
+  for (int round = 0; round < 50; ++round) ThreadPool pool(4);
 }
 
 TEST(ThreadPool, works_with_rounding_to_nearest_whatever_the_creator_set) {
