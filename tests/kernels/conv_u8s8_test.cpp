@@ -10,7 +10,7 @@
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
 #include "kernels/conv_u8s8/tile_layer.h"
-#include "kernels/implicit_gemm/row_bands.h"
+#include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
 
@@ -330,19 +330,19 @@ TEST(ConvU8S8, quantizes_the_callers_image_on_the_way) {
   EXPECT_GE(compared, 20);
 }
 
-TEST(RowBands, leave_out_the_kernel_rows_that_meet_padding_only) {
-  const auto text = [](const ConvCase& c) {
+TEST(TapBands, leave_out_the_kernel_positions_that_meet_padding_only) {
+  const auto text = [](const WindowAxis& axis) {
     std::string all;
-    for (const RowBand& b : row_bands(c.geometry()))
-      all += std::to_string(b.oy_begin) + "-" + std::to_string(b.oy_end) + ":" + std::to_string(b.ky_begin) + "-" +
-             std::to_string(b.ky_end) + " ";
+    for (const TapBand& b : tap_bands(axis))
+      all += std::to_string(b.begin) + "-" + std::to_string(b.end) + ":" + std::to_string(b.k_begin) + "-" +
+             std::to_string(b.k_end) + " ";
     return all;
   };
-  EXPECT_EQ(text(square(4, 8, 8, 3, 1, 1)), "0-1:1-3 1-3:0-3 3-4:0-2 ");
-  EXPECT_EQ(text(square(1, 8, 8, 3, 1, 1)), "0-1:1-2 ");
-  EXPECT_EQ(text(square(8, 8, 8, 3, 2, 1)), "0-1:1-3 1-4:0-3 ");
-  EXPECT_EQ(text(square(5, 8, 8, 3, 1, 0)), "0-3:0-3 ");
-  EXPECT_EQ(text(square(2, 8, 8, 3, 1, 3)), "0-1:3-3 1-2:2-3 2-3:1-3 3-4:0-2 4-5:0-1 5-6:0-0 ");
+  EXPECT_EQ(text({4, 4, 3, 1, 1, 1}), "0-1:1-3 1-3:0-3 3-4:0-2 ");
+  EXPECT_EQ(text({1, 1, 3, 1, 1, 1}), "0-1:1-2 ");
+  EXPECT_EQ(text({8, 4, 3, 2, 1, 1}), "0-1:1-3 1-4:0-3 ");
+  EXPECT_EQ(text({5, 3, 3, 1, 0, 1}), "0-3:0-3 ");
+  EXPECT_EQ(text({2, 6, 3, 1, 3, 1}), "0-1:3-3 1-2:2-3 2-3:1-3 3-4:0-2 4-5:0-1 5-6:0-0 ");
 }
 
 TEST(ConvU8S8, leaves_taps_out_where_images_are_small) {

@@ -24,7 +24,7 @@ void finish(const ConvU8S8Run& tile, const int32_t* sums) {
       __m512i acc[C];
       __m512 f[C];
       load_sums<C>(tile, sums, r, acc);
-      scale<C, form>(tile, acc, r, upper, f);
+      scale<C, form>(tile, acc, tile.residual + r * tile.residual_step, upper, f);
       store_floats<C>(tile, f, static_cast<float*>(tile.y) + r * tile.y_step);
     }
   } else {
@@ -38,7 +38,7 @@ void finish(const ConvU8S8Run& tile, const int32_t* sums) {
         const int r = first + i < rows ? first + i : rows - 1;  // the last pixel may be stored several times
         __m512i acc[C];
         load_sums<C>(tile, sums, r, acc);
-        scale<C, form>(tile, acc, r, upper, f[i]);
+        scale<C, form>(tile, acc, tile.residual + r * tile.residual_step, upper, f[i]);
         out[i] = y + r * tile.y_step;
       }
       if constexpr (C == 2) {

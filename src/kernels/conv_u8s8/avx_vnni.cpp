@@ -15,17 +15,18 @@ struct VnniTile {
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));
-    const __m256i* weights = static_cast<const __m256i*>(tile.weights);
-    const int64_t dwords = tile.dwords;
-    for (int64_t s = 0; s < tile.segments; ++s) {
-      const uint8_t* row[R];
-      for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r] + tile.first_position;
-      for (int64_t d = 0; d < dwords; ++d) {
+    const uint8_t* row[R];
+    for (int r = 0; r < R; ++r) row[r] = tile.x + tile.x_offsets[r];
+    const WindowSegment* const end = tile.segment_list + tile.segments;
+    for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
+      const __m256i* weights = static_cast<const __m256i*>(tile.weights) + C * s->dword;
+      const int64_t last = s->x + 4 * tile.dwords;
+      for (int64_t at = s->x; at != last; at += 4) {
         __m256i w[C];
         for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
-          const __m256i x = broadcast_4(row[r] + 4 * d);
+          const __m256i x = broadcast_4(row[r] + at);
           for (int v = 0; v < C; ++v) acc[r][v] = _mm256_dpbusd_avx_epi32(acc[r][v], x, w[v]);
         }
       }

@@ -11,7 +11,7 @@
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
 #include "kernels/conv_u8s8/tile_layer.h"
-#include "kernels/implicit_gemm/row_bands.h"
+#include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
@@ -70,7 +70,12 @@ WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 
-/// One packed layer for one inner function. Scratch of a worker: [tap table][compact input][f32 tile].
+/// Pixels of a tile that lie side by side.
+constexpr int32_t k_in_order[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                  16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+
+/// One packed layer for one inner function. Scratch of a worker: [offsets in x][pixels of y][copy of the input][f32
+/// tile].
 class ConvU8S8Packed final : public ConvU8S8 {
  public:
   ConvU8S8Packed(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, CutBy cut, Isa isa)
@@ -80,16 +85,17 @@ class ConvU8S8Packed final : public ConvU8S8 {
         merge_(merged_groups(desc.geometry, kernel.lanes)),
         geometry_(with_merged_groups(desc.geometry, merge_)),
         taps_(geometry_, 1, kernel.rows),
+        classes_(PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel))),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
-        block_pixels_(conv_block_pixels(work(1))),
         streams_weights_(packed_.weights_bytes > k_resident_weight_bytes) {
+    assert(2 * static_cast<size_t>(kernel.rows) <= std::size(k_in_order));
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
-    if (taps_.is_compact()) block_pixels_ = std::min(block_pixels_, compact_block_pixels());
-    find_bands();
+    choose_block();
+    find_class_bias();
   }
 
   const char* kernel_name() const override { return kernel_.name; }
@@ -101,30 +107,60 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return grid.pixel_parts * grid.panel_parts;
   }
 
-  size_t scratch_bytes() const override { return table_bytes() + copies_bytes() + tile_bytes(); }
+  size_t scratch_bytes() const override {
+    return offsets_bytes() + pixels_bytes() + round_up(classes_.copy_bytes(block_pixels_)) + tile_bytes();
+  }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvWork all = work(args.batch);
     const ConvGrid grid = conv_grid(all, threads, cut_);
     const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
+    int64_t sorted = 0;  // pixels of the block before
     for (int64_t first = pixels.begin; first < pixels.end;) {
       int64_t count = std::min(block_pixels_, pixels.end - first);
-      if (taps_.is_compact()) {  // its copy serves one image
+      if (classes_.is_copied()) {  // a copy serves one image
         const int64_t image_pixels = geometry_.oh * geometry_.ow;
         count = std::min(count, image_pixels - first % image_pixels);
       }
-      run_block(args, {first, first + count}, panels, scratch);
+      run_block(args, {first, first + count}, panels, scratch, sorted);
       first += count;
     }
   }
 
  private:
+  static ConvTile tile_of(const ConvU8S8Kernel& kernel) {
+    return {.rows = kernel.rows,
+            .lanes = kernel.lanes,
+            .vectors = kernel.vectors,
+            .dot_cycles = kernel.dot_cycles,
+            .name = kernel.name};
+  }
+
   /// Rows of a block's compact copy should stay in L1: at most about 16 KB of input.
   int64_t compact_block_pixels() const {
     int64_t rows = 1;
-    while (rows < geometry_.oh && taps_.compact_bytes((rows + 1) * geometry_.ow) <= (16u << 10)) ++rows;
+    while (rows < geometry_.oh && classes_.copy_bytes((rows + 1) * geometry_.ow) <= (16u << 10)) ++rows;
     return rows * geometry_.ow;
+  }
+
+  /// Where pixels fall into classes a block is whole images, or rows enough that the columns at the sides fill tiles.
+  void choose_block() {
+    const WindowGeometry& g = geometry_;
+    block_pixels_ = conv_block_pixels(work(1));
+    if (taps_.is_compact()) {
+      block_pixels_ = std::min(block_pixels_, compact_block_pixels());
+    } else if (classes_.classes().size() > 1) {
+      constexpr int64_t k_most_bytes = 256 << 10;
+      const int64_t image_pixels = g.oh * g.ow, most = std::max(k_most_bytes / work(1).pixel_bytes, block_pixels_);
+      const int64_t wanted = std::clamp(2 * kernel_.rows * g.ow, block_pixels_, most);
+      if (wanted >= image_pixels) {
+        block_pixels_ = wanted / image_pixels * image_pixels;
+      } else {
+        const int64_t rows = std::max<int64_t>(wanted / g.ow, 1), blocks = (g.oh + rows - 1) / rows;
+        block_pixels_ = (g.oh + blocks - 1) / blocks * g.ow;
+      }
+    }
   }
 
   ConvWork work(int64_t batch) const {
@@ -134,64 +170,48 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .panels = panels,
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
             .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
-            .segments = taps_.segments(),
             .tile_rows = kernel_.rows};
   }
 
-  /// A part of a block that lies in one band of an image has tiles of its own, the last of which may not be full.
-  int64_t most_parts() const {
-    const int64_t images = block_pixels_ / (geometry_.oh * geometry_.ow) + 2;
-    return bands_.empty() ? 1 : images * static_cast<int64_t>(bands_.size());
-  }
-  int64_t block_tiles(int64_t pixels) const { return (pixels + kernel_.rows - 1) / kernel_.rows + most_parts() - 1; }
-  size_t part_copy_bytes() const { return round_up(taps_.copy_bytes(block_pixels_)); }
-  size_t copies_bytes() const { return static_cast<size_t>(most_parts()) * part_copy_bytes(); }
-  /// Bytes of one tile's pointers.
-  int64_t table_stride() const { return taps_.segments() * kernel_.rows; }
-  size_t table_bytes() const {
-    return round_up(static_cast<size_t>(block_tiles(block_pixels_) * table_stride()) * sizeof(std::byte*));
-  }
+  int64_t slack() const { return 2 * kernel_.rows; }  // a tile brings near what the next one writes
+  size_t offsets_bytes() const { return round_up(sizeof(int64_t) * static_cast<size_t>(block_pixels_ + slack())); }
+  size_t pixels_bytes() const { return round_up(sizeof(int32_t) * static_cast<size_t>(block_pixels_ + slack())); }
   /// Only form 3 to a code passes through an f32 tile.
   size_t tile_bytes() const {
     return through_tile() ? sizeof(float) * static_cast<size_t>(kernel_.rows * kernel_.lanes * kernel_.vectors) : 0;
   }
 
-  /// Bands, where leaving taps out is worth tiles of their own, and the bias of each: the padding that is left out
-  /// would have met the zero point's term that is folded into the bias of whole windows.
-  void find_bands() {
-    if (taps_.is_compact() || geometry_.kh == 1) return;
-    const ConvTile tile{.rows = kernel_.rows,
-                        .lanes = kernel_.lanes,
-                        .vectors = kernel_.vectors,
-                        .dot_cycles = kernel_.dot_cycles,
-                        .name = kernel_.name};
-    const int64_t row_segments = taps_.segments() / geometry_.kh, dwords = (taps_.segment_elements() + 3) / 4;
-    bands_ = row_bands(geometry_);
-    if (!bands_pay(geometry_, bands_, tile, row_segments * dwords)) bands_.clear();
-    for (const RowBand& band : bands_) {
-      std::vector<int32_t> bias(packed_.bias.begin(), packed_.bias.end());
+  /// The bias of each class: the padding that it leaves out would have met the zero point's term that is folded into
+  /// the bias of whole windows. Empty where that is nothing.
+  void find_class_bias() {
+    const WindowGeometry& g = geometry_;
+    class_bias_.resize(classes_.classes().size());
+    if (desc_.x_zero_point == 0 || taps_.is_compact()) return;
+    const int64_t tap_dwords = (g.ic / g.groups + 3) / 4;
+    for (size_t c = 0; c < class_bias_.size(); ++c) {
+      const TapBand &rows = classes_.classes()[c].rows, &columns = classes_.classes()[c].columns;
+      if ((rows.k_end - rows.k_begin) * (columns.k_end - columns.k_begin) == g.kh * g.kw) continue;
+      class_bias_[c].assign(packed_.bias.begin(), packed_.bias.end());
       for (const ConvU8S8Panel& panel : packed_.panels)
-        for (int64_t s = 0; s < taps_.segments(); ++s) {
-          const int64_t ky = s / row_segments;
-          if (ky < band.ky_begin || ky >= band.ky_end) add_weight_sums(panel, s, bias.data() + panel.lane_offset);
-        }
-      band_bias_.push_back(std::move(bias));
+        for (int64_t ky = 0; ky < g.kh; ++ky)
+          for (int64_t kx = 0; kx < g.kw; ++kx) {
+            const bool is_met = ky >= rows.k_begin && ky < rows.k_end && kx >= columns.k_begin && kx < columns.k_end;
+            if (!is_met)
+              add_weight_sums(panel, (ky * g.kw + kx) * tap_dwords, tap_dwords,
+                              class_bias_[c].data() + panel.lane_offset);
+          }
     }
   }
 
   int64_t panel_lanes(const ConvU8S8Panel& panel) const {
     return (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
   }
-  /// Packed weights of one segment of a panel.
-  int64_t segment_weights(const ConvU8S8Panel& panel) const {
-    return (taps_.segment_elements() + 3) / 4 * 4 * panel_lanes(panel);
-  }
-  int64_t weight_bytes() const { return kernel_.widened_weights ? 2 : 1; }
 
-  /// bias[lane] += x_zero_point * sum of the weights that the lane has in the segment. Loads wait for it: no divisions.
-  void add_weight_sums(const ConvU8S8Panel& panel, int64_t segment, int32_t* bias) const {
-    const int64_t lanes = panel_lanes(panel), count = segment_weights(panel), own = kernel_.lanes;
-    const std::byte* from = packed_.weights + panel.weights_offset + segment * count * weight_bytes();
+  /// bias[lane] += x_zero_point * sum of the weights that the lane has in the dwords. Loads wait for it: no divisions.
+  void add_weight_sums(const ConvU8S8Panel& panel, int64_t first_dword, int64_t dwords, int32_t* bias) const {
+    const int64_t lanes = panel_lanes(panel), count = 4 * dwords * lanes, own = kernel_.lanes;
+    const std::byte* from =
+        packed_.weights + panel.weights_offset + first_dword * 4 * lanes * (kernel_.widened_weights ? 2 : 1);
     std::vector<int32_t> sums(static_cast<size_t>(lanes), 0);
     if (kernel_.widened_weights) {  // a dword's weights: [vector][2][lane][2]
       const auto* w = reinterpret_cast<const int16_t*>(from);
@@ -211,86 +231,57 @@ class ConvU8S8Packed final : public ConvU8S8 {
     for (int64_t lane = 0; lane < lanes; ++lane) bias[lane] += desc_.x_zero_point * sums[static_cast<size_t>(lane)];
   }
 
-  /// Calls body(pixels, band) for the parts of [pixels) that lie in one band of one image.
-  template <class F>
-  void for_band_parts(IndexRange pixels, F&& body) const {
-    const int64_t image_pixels = geometry_.oh * geometry_.ow;
-    for (int64_t at = pixels.begin; at < pixels.end;) {
-      const int64_t image = at / image_pixels * image_pixels, oy = (at - image) / geometry_.ow;
-      size_t b = 0;
-      while (bands_[b].oy_end <= oy) ++b;
-      const int64_t end = std::min(pixels.end, image + bands_[b].oy_end * geometry_.ow);
-      body(IndexRange{at, end}, b);
-      at = end;
+  /// The input of a block: where the pixels' offsets count from.
+  const uint8_t* bring_input(const ConvU8S8Args& args, IndexRange pixels, std::byte* copy) const {
+    if (!classes_.is_copied()) return args.x + classes_.origin(pixels.begin);
+    if (taps_.is_compact()) {
+      const bool is_image = desc_.image_scale > 0;
+      const std::byte* x =
+          is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy, is_image ? &planar_ : nullptr);
+    } else {
+      classes_.copy(args.x, static_cast<uint8_t>(desc_.x_zero_point), pixels, reinterpret_cast<uint8_t*>(copy));
     }
+    return reinterpret_cast<const uint8_t*>(copy);
   }
 
-  void run_block_by_bands(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
-    const std::byte** const table = reinterpret_cast<const std::byte**>(scratch);
-    std::byte* copy = scratch + table_bytes();
-    float* const f32_tile = reinterpret_cast<float*>(copy + copies_bytes());
-    const std::byte** into = table;
-    for_band_parts(pixels, [&](IndexRange part, size_t) {
-      const TileRuns runs = tile_runs(part.end - part.begin, kernel_.rows);
-      taps_.fill(reinterpret_cast<const std::byte*>(args.x), pad_.get(), part.begin, runs, copy, into);
-      into += (runs.tall + runs.low) * table_stride();
-      copy += part_copy_bytes();
-    });
-    const int64_t row_segments = taps_.segments() / geometry_.kh;
+  /// sorted: pixels whose offsets the scratch holds already; those of a layer that reads all pixels in order are the
+  /// same in every block.
+  void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch,
+                 int64_t& sorted) const {
+    const BlockPixels block{reinterpret_cast<int64_t*>(scratch), reinterpret_cast<int32_t*>(scratch + offsets_bytes())};
+    std::byte* const copy = scratch + offsets_bytes() + pixels_bytes();
+    float* const f32_tile = reinterpret_cast<float*>(copy + round_up(classes_.copy_bytes(block_pixels_)));
+    const uint8_t* const x = bring_input(args, pixels, copy);
+    int64_t counts[PixelClasses::k_most] = {pixels.end - pixels.begin};
+    if (!taps_.is_linear() || sorted != counts[0]) classes_.sort(pixels, block, counts, slack());
+    sorted = pixels.end - pixels.begin;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
       ConvU8S8Run run = panel_run(args, panel, pixels.begin);
-      const void* const weights = run.weights;
-      run.rows = reinterpret_cast<const uint8_t* const*>(table);
+      run.x = x + panel.group * (geometry_.ic / geometry_.groups);
+      run.x_offsets = block.x;
+      run.y_pixels = run.residual_pixels = block.y;
       if (streams_weights_ && p + 1 < panels.end) prefetch(packed_.panels[static_cast<size_t>(p + 1)], run);
-      for_band_parts(pixels, [&](IndexRange part, size_t b) {
-        const RowBand& band = bands_[b];
-        const int64_t skipped = band.ky_begin * row_segments;
-        run.segments = (band.ky_end - band.ky_begin) * row_segments;
-        run.weights = static_cast<const std::byte*>(weights) + skipped * segment_weights(panel) * weight_bytes();
-        run.bias = band_bias_[b].data() + panel.lane_offset;
-        run.rows += skipped * kernel_.rows;
-        const TileRuns runs = tile_runs(part.end - part.begin, kernel_.rows);
+      for (size_t c = 0; c < classes_.classes().size(); ++c) {
+        if (counts[c] == 0) continue;
+        const PixelClass& own = classes_.classes()[c];
+        run.segment_list = own.segments.data();
+        run.segments = static_cast<int64_t>(own.segments.size());
+        run.dwords = own.dwords;
+        run.bias = (class_bias_[c].empty() ? packed_.bias.data() : class_bias_[c].data()) + panel.lane_offset;
+        const TileRuns runs = tile_runs(counts[c], kernel_.rows);
         run_tiles(run, runs.rows + 1, runs.tall, f32_tile);
         run_tiles(run, runs.rows, runs.low, f32_tile);
-        run.rows -= skipped * kernel_.rows;
-      });
+      }
     }
   }
 
-  void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
-    if (!bands_.empty()) return run_block_by_bands(args, pixels, panels, scratch);
-    const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
-    std::byte* const copy = scratch + table_bytes();
-    float* const f32_tile = reinterpret_cast<float*>(copy + round_up(taps_.copy_bytes(block_pixels_)));
-    const bool is_image = desc_.image_scale > 0;
-    const std::byte* x =
-        is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
-    const TileRuns runs = tile_runs(pixels.end - pixels.begin, kernel_.rows);
-    if (taps_.is_compact()) {
-      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy, is_image ? &planar_ : nullptr);
-      taps_.fill_compact(copy, pixels.begin, runs, table);
-    }
-    if (!taps_.is_compact()) taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
-    for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
-      ConvU8S8Run run = panel_run(args, panel, pixels.begin);
-      run.rows = reinterpret_cast<const uint8_t* const*>(table);
-      if (streams_weights_ && p + 1 < panels.end) prefetch(packed_.panels[static_cast<size_t>(p + 1)], run);
-      run_tiles(run, runs.rows + 1, runs.tall, f32_tile);
-      run_tiles(run, runs.rows, runs.low, f32_tile);
-    }
-  }
-
-  /// What all tiles of a panel have in common; they begin at pixel `first`.
+  /// What all tiles of a panel have in common; pixels count from `first`.
   ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t first) const {
     const WindowGeometry& g = geometry_;
     ConvU8S8Run run;
-    run.first_position = panel.group * (g.ic / g.groups);
-    run.segments = taps_.segments();
-    run.dwords = (taps_.segment_elements() + 3) / 4;
     run.weights = packed_.weights + panel.weights_offset;
-    run.bias = packed_.bias.data() + panel.lane_offset;
     run.multiplier = packed_.multiplier.data() + panel.lane_offset;
     if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + panel.first_channel;
     run.residual_step = g.residual_pitch;
@@ -308,9 +299,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   void prefetch(const ConvU8S8Panel& next, ConvU8S8Run& run) const {
-    const char* const weights = reinterpret_cast<const char*>(packed_.weights);
-    run.prefetch = weights + next.weights_offset;
-    run.prefetch_end = run.prefetch + run.segments * run.dwords * 4 * kernel_.lanes * kernel_.vectors;
+    const size_t end = &next == &packed_.panels.back() ? packed_.weights_bytes : (&next)[1].weights_offset;
+    run.prefetch = reinterpret_cast<const char*>(packed_.weights) + next.weights_offset;
+    run.prefetch_end = reinterpret_cast<const char*>(packed_.weights) + end;
   }
 
   /// Runs `tiles` tiles of `rows` pixels and moves `run` behind them.
@@ -323,39 +314,27 @@ class ConvU8S8Packed final : public ConvU8S8 {
         one.tiles = 1;
         one.y = f32_tile;
         one.y_step = run.channels;
+        one.y_pixels = k_in_order;
         kernel_.run(one);
         quantize_tile(f32_tile, run);
         advance(run, 1);
       }
       return;
     }
-    if (run.segments == taps_.segments()) {
-      run.tiles = static_cast<int32_t>(tiles);
-      kernel_.run(run);
-    } else {  // the table has pointers between the tiles that are not for this band
-      run_apart(run, tiles);
-    }
+    run.tiles = static_cast<int32_t>(tiles);
+    kernel_.run(run);
     if (f32_ && desc_.activation.kind != ActivationKind::none)
       for (int64_t r = 0; r < tiles * rows; ++r)
-        activation_.activate(static_cast<float*>(run.y) + r * run.y_step, static_cast<size_t>(run.channels),
-                             desc_.activation);
+        activation_.activate(static_cast<float*>(run.y) + run.y_pixels[r] * run.y_step,
+                             static_cast<size_t>(run.channels), desc_.activation);
     advance(run, tiles);
-  }
-
-  void run_apart(const ConvU8S8Run& run, int64_t tiles) const {
-    ConvU8S8Run one = run;
-    one.tiles = 1;
-    for (int64_t t = 0; t < tiles; ++t) {
-      kernel_.run(one);
-      advance(one, 1);
-    }
   }
 
   void advance(ConvU8S8Run& run, int64_t tiles) const {
     const int64_t pixels = tiles * run.row_count;
-    run.rows += tiles * table_stride();
-    if (run.residual) run.residual += pixels * run.residual_step;
-    run.y = static_cast<std::byte*>(run.y) + pixels * run.y_step * y_element_bytes();
+    run.x_offsets += pixels;
+    run.y_pixels += pixels;
+    run.residual_pixels += pixels;
     run.prefetch += tiles * run.segments * run.dwords * 64;
   }
 
@@ -365,7 +344,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     activation_.activate(v, channels * static_cast<size_t>(run.row_count), desc_.activation);
     for (int64_t r = 0; r < run.row_count; ++r)
       activation_.quantize(v + static_cast<size_t>(r) * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point,
-                           desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + r * run.y_step);
+                           desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + run.y_pixels[r] * run.y_step);
   }
 
   bool through_tile() const { return f32_ && !desc_.f32_output; }
@@ -376,15 +355,15 @@ class ConvU8S8Packed final : public ConvU8S8 {
   CutBy cut_;
   int64_t merge_;
   WindowGeometry geometry_;  // with merged groups
-  TapTable taps_;
+  TapTable taps_;            // the order of positions; a stem's compact copy
+  PixelClasses classes_;
   bool f32_;
   ActivationKernels activation_;
   PlanarSource planar_;
   PackedConvU8S8 packed_;
-  AlignedBytes pad_;            // a pixel of x_zero_point
-  std::vector<RowBand> bands_;  // empty = all taps everywhere
-  std::vector<std::vector<int32_t>> band_bias_;
-  int64_t block_pixels_;
+  AlignedBytes pad_;  // a pixel of x_zero_point
+  std::vector<std::vector<int32_t>> class_bias_;
+  int64_t block_pixels_ = 1;
   bool streams_weights_;  // all weights together do not stay in L2
 };
 

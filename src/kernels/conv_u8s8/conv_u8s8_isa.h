@@ -2,34 +2,39 @@
 // The inner function of the integer convolution: a run of equal tiles of output pixels x one panel of output channels.
 // C headers only: ISA files include this.
 //
-//   acc[r][c] = bias[c] + sum over segments s, positions k of rows[s][r][k] * weights[s][k][c]     exact int32
-//   u8 out:  y[r][c] = clamp(rne(f) + y_zero_point, lo, hi)          f32 out:  y[r][c] = f
-//   f = cvt(acc) * m[c],   with residual  f = fma(cvt(acc), m[c], cvt(residual[r][c] - zr) * mr)
+//   acc[r][c] = bias[c] + sum over segments s, positions k of x[x_offsets[r] + s.x + k] * weights[s.dword + k / 4][c][k
+//   % 4] u8 out:  y[r][c] = clamp(rne(f) + y_zero_point, lo, hi)          f32 out:  y[r][c] = f f = cvt(acc) * m[c],
+//   with residual  f = fma(cvt(acc), m[c], cvt(residual[r][c] - zr) * mr)
 //
 // A segment is a run of input bytes that lies contiguously for each pixel: the channels of one tap, or the taps of one
-// kernel row in the few-channel form.
+// kernel row where nothing lies between pixels.
 
 #include <stdint.h>
 
+#include "kernels/implicit_gemm/window_segment_isa.h"
+
 namespace octet {
 
-/// Packed weights: [segment][dword][vector][lane][4 positions] s8 (or the same as s16, see ConvU8S8Kernel), zero where
-/// a position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
+/// Packed weights: [dword][vector][lane][4 positions] s8 (or the same as s16, see ConvU8S8Kernel), zero where a
+/// position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
 struct ConvU8S8Run {
-  const uint8_t* const* rows = nullptr;  // [tiles][segments][kernel.rows]; 4 * dwords bytes are read at each
-  int64_t first_position = 0;            // of the group within each row
+  const uint8_t* x = nullptr;                // first position of the group in the block's origin
+  const int64_t* x_offsets = nullptr;        // [tiles][row_count]; 4 * dwords bytes are read at each, for every segment
+  const int32_t* y_pixels = nullptr;         // [tiles][row_count] pixels from y; row_count more are readable
+  const int32_t* residual_pixels = nullptr;  // the same from residual
+  const WindowSegment* segment_list = nullptr;
   int64_t segments = 0;
   int64_t dwords = 0;  // groups of 4 positions in a segment
   const void* weights = nullptr;
   const int32_t* bias = nullptr;
   const float* multiplier = nullptr;
-  const uint8_t* residual = nullptr;  // first pixel, first channel of the panel; null = none
+  const uint8_t* residual = nullptr;  // pixel 0, first channel of the panel; null = none
   int64_t residual_step = 0;          // elements from pixel to pixel
-  void* y = nullptr;                  // first pixel, first channel of the panel
+  void* y = nullptr;                  // pixel 0, first channel of the panel
   int64_t y_step = 0;                 // elements from pixel to pixel
   const char* prefetch = nullptr;     // weights wanted next: one cache line per dword, up to prefetch_end
   const char* prefetch_end = nullptr;
-  int32_t tiles = 0;      // one after the other along the pixels
+  int32_t tiles = 0;      // one after the other along the offsets
   int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
   int32_t channels = 0;   // of the panel; exactly these are stored
   int32_t residual_zero_point = 0;
@@ -40,7 +45,7 @@ struct ConvU8S8Run {
 
 struct ConvU8S8Kernel {
   void (*run)(const ConvU8S8Run& run);
-  int rows;              // most pixels of one tile; also the stride of the pointer table
+  int rows;              // most pixels of one tile
   int lanes;             // channels of one vector
   int vectors;           // vectors of a full panel
   bool widened_weights;  // s16 weights in the order (0, 2), (1, 3) of each dword's positions

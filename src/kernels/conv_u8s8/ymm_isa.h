@@ -34,7 +34,7 @@ inline __m256 scaled(const ConvU8S8Run& tile, __m256i acc, int r, int v) {
   const __m256 m = _mm256_loadu_ps(tile.multiplier + 8 * v);
   const __m256 f = _mm256_cvtepi32_ps(acc);
   if (!tile.residual) return _mm256_mul_ps(f, m);
-  const __m256i codes = residual_codes<C, f32>(tile.residual + r * tile.residual_step, v);
+  const __m256i codes = residual_codes<C, f32>(tile.residual + tile.residual_pixels[r] * tile.residual_step, v);
   const __m256i centred = _mm256_sub_epi32(codes, _mm256_set1_epi32(tile.residual_zero_point));
   const __m256 scaled_residual = _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(tile.residual_multiplier));
   return _mm256_fmadd_ps(f, m, scaled_residual);
@@ -53,7 +53,7 @@ inline void store_codes(const ConvU8S8Run& tile, const __m256i (&acc)[C], int r)
   words = _mm256_adds_epi16(words, _mm256_set1_epi16(static_cast<int16_t>(tile.y_zero_point)));
   __m128i codes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   codes = _mm_max_epu8(codes, _mm_set1_epi8(static_cast<char>(tile.lo)));
-  uint8_t* const y = static_cast<uint8_t*>(tile.y) + r * tile.y_step;
+  uint8_t* const y = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
   if (tile.channels == 16) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(y), codes);
     return;
@@ -67,7 +67,8 @@ template <int C>
 inline void store_floats(const ConvU8S8Run& tile, const __m256i (&acc)[C], int r) {
   float row[16];
   for (int v = 0; v < C; ++v) _mm256_storeu_ps(row + 8 * v, scaled<C, true>(tile, acc[v], r, v));
-  __builtin_memcpy(static_cast<float*>(tile.y) + r * tile.y_step, row, 4 * static_cast<size_t>(tile.channels));
+  __builtin_memcpy(static_cast<float*>(tile.y) + tile.y_pixels[r] * tile.y_step, row,
+                   4 * static_cast<size_t>(tile.channels));
 }
 
 template <int R, int C>
@@ -86,9 +87,9 @@ void run_tiles(const ConvU8S8Run& run) {
   ConvU8S8Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
     Tile<R, C>::run(tile);
-    tile.rows += tile.segments * k_rows;
-    if (tile.residual) tile.residual += R * tile.residual_step;
-    tile.y = static_cast<char*>(tile.y) + R * tile.y_step * (tile.f32_output ? 4 : 1);
+    tile.x_offsets += R;
+    tile.y_pixels += R;
+    if (tile.residual) tile.residual_pixels += R;
   }
 }
 

@@ -15,20 +15,22 @@ inline __m512i broadcast_4(const uint8_t* p) {
   return _mm512_set1_epi32(four);
 }
 
-template <int rows, int R, int C>
+template <int R, int C>
 inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < C; ++v) acc[r][v] = _mm512_loadu_si512(tile.bias + 16 * v);
-  const char* weights = static_cast<const char*>(tile.weights);
-  const char* prefetch = tile.prefetch;
-  const int64_t dwords = tile.dwords, prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
-  for (int64_t s = 0; s < tile.segments; ++s) {
-    const uint8_t* row[R];
+  const uint8_t* row[R];
 #pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r] + tile.first_position;
-    for (int64_t d = 0; d < dwords; ++d) {
+  for (int r = 0; r < R; ++r) row[r] = tile.x + tile.x_offsets[r];
+  const char* prefetch = tile.prefetch;
+  const int64_t prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
+  const WindowSegment* const end = tile.segment_list + tile.segments;
+  for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
+    const char* weights = static_cast<const char*>(tile.weights) + 64 * C * s->dword;
+    const int64_t last = s->x + 4 * tile.dwords;
+    for (int64_t at = s->x; at != last; at += 4) {
       if constexpr (C > 1) {  // a step of one vector is bound by its loads already
         _mm_prefetch(prefetch, _MM_HINT_T1);
         prefetch += prefetch_step;
@@ -39,7 +41,7 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
       weights += 64 * C;
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
-        const __m512i x = broadcast_4(row[r] + 4 * d);
+        const __m512i x = broadcast_4(row[r] + at);
 #pragma GCC unroll 4
         for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], x, w[v]);
       }

@@ -18,19 +18,26 @@ namespace {
 template <int R, Form form>
 inline __attribute__((always_inline)) void prefetch_next(const ConvU8S8Run& tile) {
   for (int r = R; r < 2 * R; ++r) {
-    if (has_residual(form)) _mm_prefetch(tile.residual + r * tile.residual_step, _MM_HINT_T0);
-    const char* y = static_cast<const char*>(tile.y) + r * tile.y_step * (is_f32(form) ? 4 : 1);
+    if (has_residual(form)) _mm_prefetch(tile.residual + tile.residual_pixels[r] * tile.residual_step, _MM_HINT_T0);
+    const int64_t pixel = tile.y_pixels[r];
+    const char* y = static_cast<const char*>(tile.y) + pixel * tile.y_step * (is_f32(form) ? 4 : 1);
     __builtin_prefetch(y, 1, 3);
   }
+}
+
+/// The residual of the tile's pixel r; null without one.
+template <Form form>
+inline __attribute__((always_inline)) const uint8_t* residual_of(const ConvU8S8Run& tile, int r) {
+  return has_residual(form) ? tile.residual + tile.residual_pixels[r] * tile.residual_step : nullptr;
 }
 
 /// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr). Codes are clamped from above: clamping before
 /// rounding equals clamping after it, since rounding is monotone and the bound is an integer.
 template <int C, Form form>
-inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const __m512i (&acc)[C], int r, __m512 upper,
-                                                 __m512 (&f)[C]) {
+inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const __m512i (&acc)[C],
+                                                 const uint8_t* residual, __m512 upper, __m512 (&f)[C]) {
   __m512i codes[C];
-  if (has_residual(form)) residual_codes<C>(tile.residual + r * tile.residual_step, tile.channels, is_f32(form), codes);
+  if (has_residual(form)) residual_codes<C>(residual, tile.channels, is_f32(form), codes);
 #pragma GCC unroll 4
   for (int v = 0; v < C; ++v) {
     const __m512 m = _mm512_loadu_ps(tile.multiplier + 16 * v);
@@ -48,11 +55,11 @@ inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const 
 
 // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
 // inner loop has none to spare.
-template <int rows, int R, int C, Form form>
+template <int R, int C, Form form>
 __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   prefetch_next<R, form>(tile);
   __m512i acc[R][C];
-  accumulate<rows, R, C>(tile, acc);
+  accumulate<R, C>(tile, acc);
   const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
   if constexpr (C == 1 && !is_f32(form)) {
 #pragma GCC unroll 3
@@ -63,9 +70,9 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
       for (int i = 0; i < 4; ++i) {
         const int r = first + i < R ? first + i : R - 1;  // the last pixel may be stored several times
         __m512 one[1];
-        scale<C, form>(tile, acc[r], r, upper, one);
+        scale<C, form>(tile, acc[r], residual_of<form>(tile, r), upper, one);
         f[i] = one[0];
-        y[i] = static_cast<uint8_t*>(tile.y) + r * tile.y_step;
+        y[i] = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
       }
       store_four(tile, f, y);
     }
@@ -74,50 +81,50 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
     for (int r = 0; r < R; r += 2) {
       const int other = r + 1 < R ? r + 1 : r;  // a last odd pixel is stored twice
       __m512 f0[C], f1[C];
-      scale<C, form>(tile, acc[r], r, upper, f0);
-      scale<C, form>(tile, acc[other], other, upper, f1);
+      scale<C, form>(tile, acc[r], residual_of<form>(tile, r), upper, f0);
+      scale<C, form>(tile, acc[other], residual_of<form>(tile, other), upper, f1);
       uint8_t* const y = static_cast<uint8_t*>(tile.y);
-      store_two(tile, f0, f1, y + r * tile.y_step, y + other * tile.y_step);
+      store_two(tile, f0, f1, y + tile.y_pixels[r] * tile.y_step, y + tile.y_pixels[other] * tile.y_step);
     }
   } else {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
+      const int64_t pixel = tile.y_pixels[r];
       __m512 f[C];
-      scale<C, form>(tile, acc[r], r, upper, f);
+      scale<C, form>(tile, acc[r], residual_of<form>(tile, r), upper, f);
       if (is_f32(form))
-        store_floats<C>(tile, f, static_cast<float*>(tile.y) + r * tile.y_step);
+        store_floats<C>(tile, f, static_cast<float*>(tile.y) + pixel * tile.y_step);
       else
-        store_codes<C>(tile, f, static_cast<uint8_t*>(tile.y) + r * tile.y_step);
+        store_codes<C>(tile, f, static_cast<uint8_t*>(tile.y) + pixel * tile.y_step);
     }
   }
 }
 
-template <int rows, int R, int C, Form form>
+template <int R, int C, Form form>
 void run_tiles(const ConvU8S8Run& run) {
   ConvU8S8Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<rows, R, C, form>(tile);
-    tile.rows += tile.segments * rows;
-    if (has_residual(form)) tile.residual += R * tile.residual_step;
-    tile.y = static_cast<char*>(tile.y) + R * tile.y_step * (is_f32(form) ? 4 : 1);
+    run_tile<R, C, form>(tile);
+    tile.x_offsets += R;
+    tile.y_pixels += R;
+    if (has_residual(form)) tile.residual_pixels += R;
     tile.prefetch += tile.segments * tile.dwords * 64;
   }
 }
 
-template <int rows, int R, int C>
+template <int R, int C>
 void run_form(const ConvU8S8Run& run) {
-  if (run.f32_output)
-    return run.residual ? run_tiles<rows, R, C, Form::f32_residual>(run) : run_tiles<rows, R, C, Form::f32>(run);
-  return run.residual ? run_tiles<rows, R, C, Form::u8_residual>(run) : run_tiles<rows, R, C, Form::u8>(run);
+  if (run.f32_output) return run.residual ? run_tiles<R, C, Form::f32_residual>(run) : run_tiles<R, C, Form::f32>(run);
+  return run.residual ? run_tiles<R, C, Form::u8_residual>(run) : run_tiles<R, C, Form::u8>(run);
 }
 
 /// Finds R = row_count among 1 .. rows.
-template <int rows, int R, int C>
+template <int R, int C>
 void run_rows(const ConvU8S8Run& run) {
   if constexpr (R > 1) {
-    if (run.row_count < R) return run_rows<rows, R - 1, C>(run);
+    if (run.row_count < R) return run_rows<R - 1, C>(run);
   }
-  return run_form<rows, R, C>(run);
+  return run_form<R, C>(run);
 }
 
 /// Finds C, the vectors that the panel's channels fill, among 1 .. vectors.
@@ -126,7 +133,7 @@ void run_panel(const ConvU8S8Run& run) {
   if constexpr (C > 1) {
     if (run.channels <= 16 * (C - 1)) return run_panel<rows, C - 1>(run);
   }
-  return run_rows<rows, rows, C>(run);
+  return run_rows<rows, C>(run);
 }
 
 template <int rows, int vectors>
