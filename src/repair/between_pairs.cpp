@@ -123,6 +123,13 @@ class PairCleaner {
     const auto real = [&](int64_t code) {
       return scalar_f32(static_cast<float>(code - params.zero_point) * params.scale);
     };
+    if (const Tensor* weight = constant_of(graph_, x, DType::f32)) {
+      std::vector<float> values(weight->as<float>().begin(), weight->as<float>().end());
+      const float low = real(clip.low).as<float>()[0], high = real(clip.high).as<float>()[0];
+      for (float& v : values) v = std::clamp(v, low, high);
+      const Dims dims = weight->dims();
+      return editor_.set_input(quantize, 0, editor_.add_constant(base + "_clipped", f32_tensor(dims, values)));
+    }
     const ValueId low = editor_.add_constant(base + "_low", real(clip.low));
     const ValueId high = editor_.add_constant(base + "_high", real(clip.high));
     const ValueId clipped = editor_.add_value(base + "_clipped", x);

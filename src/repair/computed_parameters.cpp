@@ -74,6 +74,11 @@ std::string chain_text(const Graph& graph, const std::vector<NodeId>& nodes) {
   return text;
 }
 
+/// Whether the nodes write quantization out.
+bool rounds(const Graph& graph, const std::vector<NodeId>& nodes) {
+  return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) { return is_any(graph.node(id), {"Round", "Floor"}); });
+}
+
 std::string constant_text(const Tensor& tensor) {
   const std::string dtype(name(tensor.dtype()));
   if (tensor.size() == 1) return dtype + " constant " + short_text(to_doubles(tensor)[0]);
@@ -112,6 +117,7 @@ void make_constant(Editor& editor, NodeId id, size_t i, RepairLog& log) {
   } else {
     const std::optional<std::vector<NodeId>> nodes = makers(editor, v);
     if (!nodes) return;
+    if (!is_q_or_dq(editor.node(id)) && i == 1 && rounds(graph, *nodes)) return;  // rounding_chains keeps its codes
     tensor = computed(graph, *nodes, v);
     if (!tensor) return;
     before = "computed by " + chain_text(graph, *nodes);

@@ -1,6 +1,7 @@
 #include "repair/parameters.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace octet {
@@ -64,6 +65,28 @@ std::optional<StoredCodes> stored_codes(const Graph& graph, const Node& node) {
   for (size_t i = 0; i < stored.codes.size(); ++i)
     stored.codes[i] -= (*zero)[zero->size() == 1 ? 0 : stored.channel(i)];
   return stored;
+}
+
+std::vector<double> scales_of(const Graph& graph, ValueId factor, ValueId x, int64_t& axis) {
+  if (const auto s = scalar_constant(graph, factor)) return {double{*s}};
+  const Tensor* tensor = constant_of(graph, factor, DType::f32);
+  const Tensor* weight = graph.constant(x);
+  if (!tensor || !weight || tensor->rank() > weight->rank()) return {};
+  const Dims& dims = tensor->dims();
+  const size_t lead = weight->rank() - dims.size();
+  std::optional<size_t> longer;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    if (dims[d] == 1) continue;
+    if (longer || dims[d] != weight->dims()[lead + d]) return {};
+    longer = d;
+  }
+  axis = static_cast<int64_t>(lead + longer.value_or(0));
+  return to_doubles(*tensor);
+}
+
+bool are_positive(const std::vector<double>& scales) {
+  return !scales.empty() &&
+         std::all_of(scales.begin(), scales.end(), [](double s) { return s > 0 && std::isfinite(s); });
 }
 
 std::optional<size_t> output_channel_axis(const Graph& graph, const Node& layer) {

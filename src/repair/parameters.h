@@ -40,6 +40,12 @@ struct StoredCodes {
 /// Nothing when a parameter is not constant, of the wrong dtype or of a count that does not fit the axis.
 std::optional<StoredCodes> stored_codes(const Graph& graph, const Node& dequantize);
 
+/// Factors written as a constant beside x: a number, or one for each index of the one axis of a constant x along which
+/// the factor is longer than 1 ([K,1,1,1] for a convolution's weight). Empty when it is anything else.
+std::vector<double> scales_of(const Graph& graph, ValueId factor, ValueId x, int64_t& axis);
+/// Not empty, and every one positive and finite.
+bool are_positive(const std::vector<double>& scales);
+
 /// Input 1 of a Conv, ConvTranspose, Gemm or MatMul: the axis of its output channels (of the product's columns), or
 /// nothing while the rank is unknown or there is no such input.
 std::optional<size_t> output_channel_axis(const Graph& graph, const Node& layer);

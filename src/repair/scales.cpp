@@ -1,6 +1,7 @@
 // src/repair/scales.cpp: scales that are no scales. A DequantizeLinear with scale 0 makes zeros, so its codes become
-// zero points and the scale the median of its siblings. A negative scale is the positive one with the codes mirrored.
-// A scale that is NaN or infinite, and a zero scale of an activation, cannot be mended; verify() names them.
+// zero points and the scale the median of its siblings; a subnormal scale (below 2^-126) makes numbers that no sum
+// notices, and is taken as 0. A negative scale is the positive one with the codes mirrored. A scale that is NaN or
+// infinite, and a zero or subnormal scale of an activation, cannot be mended; verify() names them.
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +12,7 @@
 namespace octet {
 namespace {
 
-bool is_good(float s) { return s > 0 && std::isfinite(s); }
+bool is_good(float s) { return s > 0 && std::isnormal(s); }
 
 /// The middle one of the good scales, 1 without any.
 float median_scale(std::span<const float> scales) {
@@ -25,7 +26,8 @@ float median_scale(std::span<const float> scales) {
 struct Mended {
   std::vector<float> scales;
   std::vector<bool> zero, mirrored;
-  int64_t zeros = 0, negatives = 0;
+  int64_t zeros = 0, negatives = 0, subnormals = 0;  // zeros counts subnormals too
+  double largest_subnormal = 0;
 };
 
 /// Nothing when there is nothing to mend or something that cannot be.
@@ -34,8 +36,11 @@ std::optional<Mended> mended_scales(const Tensor& tensor) {
   Mended made{{scales.begin(), scales.end()}, std::vector<bool>(scales.size()), std::vector<bool>(scales.size())};
   for (size_t c = 0; c < scales.size(); ++c) {
     if (!std::isfinite(scales[c])) return std::nullopt;
-    made.zero[c] = scales[c] == 0;
-    made.mirrored[c] = scales[c] < 0;
+    const float size = std::abs(scales[c]);
+    made.zero[c] = !std::isnormal(scales[c]);
+    made.mirrored[c] = scales[c] < 0 && !made.zero[c];
+    made.subnormals += size > 0 && made.zero[c];
+    if (made.zero[c]) made.largest_subnormal = std::max(made.largest_subnormal, double{size});
     made.zeros += made.zero[c];
     made.negatives += made.mirrored[c];
     made.scales[c] = std::abs(scales[c]);
@@ -49,7 +54,8 @@ std::optional<Mended> mended_scales(const Tensor& tensor) {
 
 std::string before_text(const Mended& mended) {
   const std::string count = " of " + std::to_string(mended.scales.size()) + " scales ";
-  if (mended.negatives == 0) return std::to_string(mended.zeros) + count + "0";
+  if (mended.negatives == 0)
+    return std::to_string(mended.zeros) + count + (mended.subnormals > 0 ? "0 or subnormal" : "0");
   if (mended.zeros == 0) return std::to_string(mended.negatives) + count + "negative";
   return std::to_string(mended.zeros + mended.negatives) + count + "0 or negative";
 }
@@ -82,7 +88,11 @@ void mend_constant(Editor& editor, NodeId id, RepairLog& log) {
   int64_t clamped = 0;
   const int32_t limit = dtype == DType::s8 ? 127 : 0x7fffffff;
   const std::vector<int32_t> codes = mended_codes(*stored, *mended, -limit - 1, limit, clamped);
-  log.add(label(graph, node), before_text(*mended), "positive scales, the same numbers", clamped ? k_end_of_range : "");
+  std::string change = clamped ? k_end_of_range : "";
+  if (mended->subnormals > 0)
+    change += (clamped ? "; " : "") + std::string("numbers below ") +
+              short_text(mended->largest_subnormal * (dtype == DType::s8 ? 128.0 : 0x1p31)) + " become 0";
+  log.add(label(graph, node), before_text(*mended), "positive scales, the same numbers", change);
   const std::string base = graph.value(node.inputs[0]).name;
   editor.set_input(id, 0, editor.add_constant(base + "_mended", code_tensor(dtype, stored->dims, codes)));
   const Dims dims = graph.constant(node.inputs[1])->dims();

@@ -36,6 +36,11 @@ std::vector<Case> text_cases() {
       {"text_scale_negative",
        "graph (x: f32[2]) -> (y) { const s: f32[] = {-1} const z: s8[] = {0} y = QuantizeLinear(x, s, z) @q }"},
       {"text_scale_nan", "graph (x: s8[2]) -> (y) { const s: f32[] = {nan} y = DequantizeLinear(x, s) @d }"},
+      {"text_scale_subnormal",
+       "graph (x: f32[2]) -> (y) { const s: f32[] = {1e-40} const z: s8[] = {0} y = QuantizeLinear(x, s, z) @q }"},
+      {"text_zero_point_of_another_rank",
+       "graph (x: s8[3]) -> (y) { const s: f32[3] = {1,1,1} const z: s8[3,1] = {0,0,0} y = DequantizeLinear(x, s, z, "
+       "axis=0) @d }"},
       {"text_scale_axis",
        "graph (x: s8[4,3]) -> (y) { const s: f32[4] = {1,1,1,1} y = DequantizeLinear(x, s, axis=1) @d }"},
       {"text_scale_is_integer", "graph (x: s8[4]) -> (y) { const s: s32[] = {1} y = DequantizeLinear(x, s) @d }"},

@@ -13,7 +13,7 @@ TEST(Repair, an_unknown_name_is_refused_with_the_known_ones) {
   const Result<std::vector<RepairRow>> rows = repair(graph, {.skip = {"polish"}, .float_biases = false});
   ASSERT_FALSE(rows);
   EXPECT_THAT(rows.error().message,
-              ::testing::StartsWith("there is no repair called 'polish'; the repairs are computed_parameters, "));
+              ::testing::StartsWith("there is no repair called 'polish'; the repairs are written_dequantize, "));
 }
 
 TEST(Repair, a_float_graph_stays) {

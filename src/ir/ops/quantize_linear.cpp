@@ -5,6 +5,8 @@
 //   x = (q - zero_point) * scale
 // Blocks (block_size > 0): scale has x's rank, and element i of the axis takes scale i / block_size.
 #include <algorithm>
+#include <cstdio>
+#include <limits>
 
 #include "ir/ops/common.h"
 #include "ir/ops/fused.h"
@@ -64,12 +66,23 @@ Result<Done> check_scale_type(const NodeContext& context) {
   return context.error("scale is " + std::string(name(context.dtype(1))) + ", expected a float type");
 }
 
+/// A subnormal float leaves x / scale without digits, or infinite: the range behind it was never measured.
+std::string subnormal_text(double s) {
+  char text[96];
+  std::snprintf(text, sizeof text,
+                "scale holds %.3g, which is subnormal; expected positive finite numbers from %.3g up", s,
+                double{std::numeric_limits<float>::min()});
+  return text;
+}
+
 /// Scales that are no scales, or lie along the wrong axis: a repair may mend them, so inference lets them pass.
 Result<Done> validate(const NodeContext& context) {
   if (const Tensor* scale = context.constant(1))
-    for (const double s : to_doubles(*scale))
+    for (const double s : to_doubles(*scale)) {
       if (!(s > 0) || !std::isfinite(s))
         return context.error("scale holds " + std::to_string(s) + ", expected positive finite numbers");
+      if (s < double{std::numeric_limits<float>::min()}) return context.error(subnormal_text(s));
+    }
   const std::optional<Dims> x = context.shape(0) ? known_dims(*context.shape(0)) : std::nullopt;
   const std::optional<Dims> s = context.shape(1) ? known_dims(*context.shape(1)) : std::nullopt;
   if (x && s)
