@@ -56,6 +56,32 @@ TEST(QuantMatMulOnCpu, equals_the_reference_byte_for_byte) {
       expect_step(std::string("a: u8") + a + ", b: s8" + b, "  y = QuantMatMul(a, b, " + codes + end);
 }
 
+TEST(AttentionOnCpu, lies_dense_between_its_products_and_as_an_image_elsewhere) {
+  // Heads from one projection, scores, softmax, and back; then a value that an image op reads as well.
+  const std::string heads =
+      "  const to: s64[5] = {2, 9, 3, 5, 8}\n  const q0: s64[1] = {0}\n  const q1: s64[1] = {1}\n  const q2: s64[1] = "
+      "{2}\n  const q3: s64[1] = {3}\n  const ax: s64[1] = {0}\n  const back: s64[3] = {2, 9, 40}\n  const c: f32[] = "
+      "{0.35}\n  r = Reshape(x, to)\n  t = Transpose(r, perm=[2,0,3,1,4])\n  s0 = Slice(t, q0, q1, ax)\n  s1 = "
+      "Slice(t, q1, q2, ax)\n  s2 = Slice(t, q2, q3, ax)\n  q = Squeeze(s0, ax)\n  k = Squeeze(s1, ax)\n  v = "
+      "Squeeze(s2, ax)\n  kt = Transpose(k, perm=[0,1,3,2])\n  m = MatMul(q, kt)\n  d = Mul(m, c)\n  e = "
+      "Softmax(d)\n  o = MatMul(e, v)\n  u = Transpose(o, perm=[0,2,1,3])\n";
+  expect_step("x: f32[2,9,120]", heads + "  y = Reshape(u, back)", {5e-6});
+  expect_step("x: f32[2,9,120]", heads + "  p = GlobalAveragePool(o)\n  y = Mul(o, p)", {5e-6});
+}
+
+TEST(AttentionOnCpu, masks_and_codes_between_dense_and_image_values) {
+  expect_step("a: f32[2,3,7,6], b: f32[2,3,6,7], mask: f32[1,1,7,7]",
+              "  m = MatMul(a, b)\n  s = Add(m, mask)\n  y = Softmax(s)", {5e-6});
+  expect_step("a: f32[2,1,7,6], b: f32[2,1,6,20]",
+              "  const s: f32[] = {0.1}\n  const z: u8[] = {100}\n  m = MatMul(a, b)\n  q = QuantizeLinear(m, s, z)\n  "
+              "f = DequantizeLinear(q, s, z)\n  p = MaxPool(f, kernel_shape=[2,2])\n  y = Relu(p)",
+              {0.02});
+  expect_step("x: f32[2,3,7,6], b: f32[2,3,6,20]",
+              "  const s: f32[] = {0.1}\n  const z: u8[] = {100}\n  c = MaxPool(x, kernel_shape=[1,1])\n  q = "
+              "QuantizeLinear(c, s, z)\n  f = DequantizeLinear(q, s, z)\n  y = MatMul(f, b)",
+              {1e-5});
+}
+
 TEST(IntegerProductsOnCpu, equal_the_reference_byte_for_byte) {
   // Dense, 1x1 with a stride, grouped, depthwise with padding and dilation, an odd number of products, auto_pad.
   const std::pair<const char*, const char*> layers[] = {

@@ -1,6 +1,7 @@
 #include "backends/cpu/layout.h"
 
 #include <algorithm>
+#include <span>
 
 #include "backends/cpu/constants.h"
 #include "ir/op.h"
@@ -16,12 +17,7 @@ Layout dense_layout(DType dtype, const Dims& dims) {
 Layout layout_of(DType dtype, const Dims& dims) {
   if (dims.size() != 4) return dense_layout(dtype, dims);
   const int64_t pitch = channel_pitch(dims[1]), h = dims[2], w = dims[3];
-  return {dtype, dims, {h * w * pitch, 1, w * pitch, pitch}, dims[0] * h * w * pitch, size_of(dtype)};
-}
-
-Layout layout_of(const Graph& graph, ValueId value) {
-  const Value& v = graph.value(value);
-  return layout_of(v.dtype, *known_dims(*v.shape));
+  return {dtype, dims, {h * w * pitch, 1, w * pitch, pitch}, dims[0] * h * w * pitch, size_of(dtype), true};
 }
 
 namespace {
@@ -29,6 +25,60 @@ namespace {
 bool contains(const std::vector<ValueId>& list, ValueId value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
+
+enum class Touch { image, any_order, reshape, rows };
+
+/// What an op asks of the order of its values. The steps of all but the first kind take any strides on every side.
+Touch touch_of(const Node& node) {
+  constexpr std::string_view k_rows[] = {"MatMul", "QuantMatMul", "Softmax", "LogSoftmax", "LayerNormalization"};
+  constexpr std::string_view k_reshapes[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"};
+  constexpr std::string_view k_any_order[] = {"Add",
+                                              "FusedAdd",
+                                              "Sub",
+                                              "Mul",
+                                              "Div",
+                                              "Min",
+                                              "Max",
+                                              "Pow",
+                                              "Slice",
+                                              "Split",
+                                              "Concat",
+                                              "Expand",
+                                              "Identity",
+                                              "QuantizeLinear",
+                                              "DequantizeLinear"};
+  const auto is_in = [&](std::span<const std::string_view> ops) {
+    return std::find(ops.begin(), ops.end(), node.op->name) != ops.end();
+  };
+  return is_in(k_rows)        ? Touch::rows
+         : is_in(k_reshapes)  ? Touch::reshape
+         : is_in(k_any_order) ? Touch::any_order
+                              : Touch::image;
+}
+
+/// A rank-4 value of a graph that lies dense: see layout_of().
+bool is_dense_matrix(const Graph& graph, ValueId value) {
+  if (contains(graph.inputs, value) || contains(graph.outputs, value) || graph.constant(value)) return false;
+  bool rows = false, reshapes = true;
+  for (const Node& node : graph.nodes) {
+    if (!contains(node.inputs, value) && !contains(node.outputs, value)) continue;
+    const Touch touch = touch_of(node);
+    if (touch == Touch::image) return false;
+    rows |= touch == Touch::rows;
+    reshapes &= touch == Touch::reshape;
+  }
+  return rows || reshapes;
+}
+
+}  // namespace
+
+Layout layout_of(const Graph& graph, ValueId value) {
+  const Value& v = graph.value(value);
+  const Dims dims = *known_dims(*v.shape);
+  return dims.size() == 4 && is_dense_matrix(graph, value) ? dense_layout(v.dtype, dims) : layout_of(v.dtype, dims);
+}
+
+namespace {
 
 bool is_dense_and_unshifted(const Value& value) { return value.shape->size() != 4 && value.dtype != DType::s8; }
 

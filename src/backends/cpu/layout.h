@@ -1,7 +1,7 @@
 #pragma once
 // How a value lies in memory on the CPU back end, and which values need no storage of their own.
-// Rank 4: NHWC with a channel pitch (src/kernels/README.md). Other ranks: dense row-major. Codes: u8, an s8 code is
-// stored as code + 128.
+// Images (rank 4): NHWC with a channel pitch (src/kernels/README.md). Other ranks, and the matrices of attention: dense
+// row-major. Codes: u8, an s8 code is stored as code + 128.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,20 +18,23 @@ struct Layout {
   Dims strides;                    // elements, logical order
   int64_t elements = 0;            // from the first to behind the last, padding channels included
   size_t element_bytes = 0;
+  bool nhwc = false;
 
   size_t rank() const { return dims.size(); }
-  bool is_nhwc() const { return dims.size() == 4; }
+  bool is_nhwc() const { return nhwc; }
   int64_t batch() const { return dims[0]; }
   int64_t channels() const { return dims[1]; }
   int64_t pixels() const { return dims[2] * dims[3]; }  // of one image
-  int64_t pitch() const { return strides[3]; }          // rank 4: elements from pixel to pixel
+  int64_t pitch() const { return strides[3]; }          // NHWC: elements from pixel to pixel
   size_t bytes() const { return static_cast<size_t>(elements) * element_bytes; }
   bool operator==(const Layout&) const = default;
 };
 
-/// The back end's layout of a value of these dims.
+/// The back end's layout of a constant of these dims.
 Layout layout_of(DType dtype, const Dims& dims);
-/// The same for a value of a planned graph (shape known).
+/// The layout of a value of a planned graph (shape known). Rank 4 is an image, unless only ops that take any order
+/// touch the value and one of them works along rows (attention: [batch, heads, rows, columns] with few heads, which
+/// NHWC would spread over padded pixels), or nothing but reshapes and transposes does.
 Layout layout_of(const Graph& graph, ValueId value);
 /// Dense row-major, as the caller has it.
 Layout dense_layout(DType dtype, const Dims& dims);

@@ -27,7 +27,8 @@ struct Lines {
   size_t scratch_bytes() const { return static_cast<size_t>(length) * sizeof(float); }
 };
 
-/// Calls work(line, n) on a contiguous copy of each line, in place; the result goes to y.
+/// Calls work(line, n) on a contiguous copy of each line (in y itself where lines lie without gaps), in place; the
+/// result goes to y.
 template <class F>
 void for_lines(const RunContext& run, const Lines& lines, F&& work) {
   const float* x = run.at<float>(lines.x);
@@ -39,6 +40,11 @@ void for_lines(const RunContext& run, const Lines& lines, F&& work) {
       const StridedLoop::Offsets row = lines.starts.row_offsets(unit / per_row);
       const float* from = x + row[1] + unit % per_row * lines.starts.row_stride(1);
       float* to = y + row[0] + unit % per_row * lines.starts.row_stride(0);
+      if (lines.x_stride == 1 && lines.y_stride == 1) {
+        if (to != from) std::copy_n(from, lines.length, to);
+        work(to, lines.length);
+        continue;
+      }
       for (int64_t i = 0; i < lines.length; ++i) line[i] = from[i * lines.x_stride];
       work(line, lines.length);
       for (int64_t i = 0; i < lines.length; ++i) to[i * lines.y_stride] = line[i];

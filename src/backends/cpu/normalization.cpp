@@ -4,6 +4,7 @@
 #include "backends/cpu/constants.h"
 #include "backends/cpu/lines.h"
 #include "backends/cpu/rows.h"
+#include "kernels/normalize/normalize.h"
 
 namespace octet::cpu {
 namespace {
@@ -64,15 +65,6 @@ std::string refuse_layer(const StepQuery& query) {
   return axis == -1 || axis == rank - 1 ? "" : "more than the last axis";
 }
 
-void normalize_line(float* x, int64_t n, double epsilon, const float* scale, const float* bias) {
-  double sum = 0, squares = 0;
-  for (int64_t i = 0; i < n; ++i) sum += x[i];
-  const double mean = sum / static_cast<double>(n);
-  for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
-  const double inverse = 1.0 / std::sqrt(squares / static_cast<double>(n) + epsilon);
-  for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>((x[i] - mean) * inverse) * scale[i] + bias[i];
-}
-
 Result<PreparedStep> prepare_layer(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
@@ -82,8 +74,9 @@ Result<PreparedStep> prepare_layer(const StepQuery& query, StepBuilder& builder)
   std::vector<float> bias = constant_floats(query.graph, query.id(2));
   bias.resize(scale.size(), 0.0f);
   PreparedStep step{.scratch_bytes = lines.scratch_bytes()};
-  step.run = [=](const RunContext& run) {
-    for_lines(run, lines, [&](float* line, int64_t n) { normalize_line(line, n, epsilon, scale.data(), bias.data()); });
+  step.run = [=, work = normalize_kernels(query.isa).layer](const RunContext& run) {
+    for_lines(run, lines,
+              [&](float* line, int64_t n) { work(line, static_cast<size_t>(n), epsilon, scale.data(), bias.data()); });
   };
   return step;
 }

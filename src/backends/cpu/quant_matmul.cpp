@@ -1,8 +1,6 @@
 // QuantMatMul: products of two matrices of codes that are known at run time only (attention). Each matrix is brought
 // into s16 without its zero point, b in panels of 16 columns, and multiplied by the matmul_s16 kernels; a result is
 // requantized or scaled row by row. A unit of work is one matrix of the batch.
-#include <cmath>
-
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
 #include "backends/cpu/strided.h"
@@ -48,23 +46,27 @@ struct Product {
   OutputForm form;
   float multiplier = 0;
   MatMulS16Kernels kernels;
-  void (*activate)(float* v, size_t n, ActivationParams activation);
+  ActivationKernels activation;
 
   int64_t pairs() const { return (a.columns + 1) / 2; }
   int64_t pitch() const { return round_up(b.columns, k_matmul_s16_panel); }
-  /// Packed a, packed b, sums, one row of floats.
+  /// Packed a, packed b, sums, one row of floats and of codes.
   size_t a_bytes() const { return static_cast<size_t>(round_up(a.rows * pairs() * 4, 64)); }
   size_t b_bytes() const { return static_cast<size_t>(round_up(pitch() * pairs() * 4, 64)); }
   size_t sum_bytes() const { return static_cast<size_t>(round_up(a.rows * pitch() * 4, 64)); }
   size_t scratch_bytes() const {
-    return a_bytes() + b_bytes() + sum_bytes() + static_cast<size_t>(round_up(pitch() * 4, 64));
+    return a_bytes() + b_bytes() + sum_bytes() + static_cast<size_t>(round_up(pitch() * 5, 64));
   }
 
   void pack_a(const uint8_t* from, int16_t* to) const {
     const int64_t width = 2 * pairs();
     for (int64_t m = 0; m < a.rows; ++m, to += width) {
       const uint8_t* row = from + m * a.row_stride;
-      for (int64_t k = 0; k < a.columns; ++k) to[k] = static_cast<int16_t>(row[k * a.column_stride] - ac.zero_point);
+      if (a.column_stride == 1) {
+        kernels.centre_row(row, a.columns, ac.zero_point, to);
+      } else {
+        for (int64_t k = 0; k < a.columns; ++k) to[k] = static_cast<int16_t>(row[k * a.column_stride] - ac.zero_point);
+      }
       if (width > a.columns) to[a.columns] = 0;
     }
   }
@@ -73,7 +75,13 @@ struct Product {
   void pack_b(const uint8_t* from, int16_t* to) const {
     for (int64_t first = 0; first < b.columns; first += k_matmul_s16_panel) {
       const int64_t columns = std::min(k_matmul_s16_panel, b.columns - first);
+      const bool whole = columns == k_matmul_s16_panel && b.column_stride == 1;
       for (int64_t p = 0; p < pairs(); ++p, to += 2 * k_matmul_s16_panel) {
+        if (whole && 2 * p + 1 < b.rows) {
+          const uint8_t* even = from + 2 * p * b.row_stride + first;
+          kernels.centre_pair(even, even + b.row_stride, bc.zero_point, to);
+          continue;
+        }
         std::fill_n(to, 2 * k_matmul_s16_panel, int16_t{0});
         for (int64_t half = 0; half < 2 && 2 * p + half < b.rows; ++half) {
           const uint8_t* row = from + (2 * p + half) * b.row_stride + first * b.column_stride;
@@ -84,26 +92,25 @@ struct Product {
     }
   }
 
-  int32_t code(float v) const {
-    const float bounded = std::clamp(v, -0x1p30f, 0x1p30f);
-    const int32_t rounded = std::isnan(v) ? 0 : static_cast<int32_t>(std::nearbyint(bounded));
-    return std::clamp(rounded + form.y_zero_point, form.lo, form.hi);
-  }
-
+  /// row: floats, and behind them as many codes.
   void store_row(const int32_t* sums, float* row, std::byte* to) const {
     const int64_t n = b.columns;
-    for (int64_t j = 0; j < n; ++j) row[j] = static_cast<float>(sums[j]) * multiplier;
+    const auto count = static_cast<size_t>(n);
+    const bool in_place = y.column_stride == 1;
+    auto* values = form.to_f32 && in_place ? reinterpret_cast<float*>(to) : row;
+    kernels.scale_row(sums, n, multiplier, values);
     if (form.on_values && form.activation.kind != ActivationKind::none)
-      activate(row, static_cast<size_t>(n), form.activation);
+      activation.activate(values, count, form.activation);
     if (form.to_f32) {
       float* y_row = reinterpret_cast<float*>(to);
-      for (int64_t j = 0; j < n; ++j) y_row[j * y.column_stride] = row[j];
+      for (int64_t j = 0; !in_place && j < n; ++j) y_row[j * y.column_stride] = row[j];
       return;
     }
-    auto* codes = reinterpret_cast<uint8_t*>(to);
+    auto* y_row = reinterpret_cast<uint8_t*>(to);
+    auto* codes = in_place ? y_row : reinterpret_cast<uint8_t*>(row + pitch());
     const float scale = form.on_values ? form.inverse_y_scale : 1.0f;
-    for (int64_t j = 0; j < n; ++j)
-      codes[j * y.column_stride] = static_cast<uint8_t>(code(form.on_values ? row[j] * scale : row[j]));
+    activation.quantize(row, count, scale, form.y_zero_point, form.lo, form.hi, codes);
+    for (int64_t j = 0; !in_place && j < n; ++j) y_row[j * y.column_stride] = codes[j];
   }
 
   void run(const uint8_t* pa, const uint8_t* pb, std::byte* py, std::byte* scratch) const {
@@ -134,7 +141,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
                   output_form(query.node),
                   0,
                   matmul_s16_kernels(query.isa),
-                  activation_kernels(query.isa).activate};
+                  activation_kernels(query.isa)};
   product.multiplier =
       product.form.multiplier(static_cast<double>(product.ac.scale) * static_cast<double>(product.bc.scale));
   const StridedLoop matrices(

@@ -75,13 +75,14 @@ Result<PreparedStep> prepare_quantize(const StepQuery& query, StepBuilder& build
     step.for_taps = query.isa != Isa::scalar && is_for_taps(query.graph, query.node);
     return step;
   }
-  PreparedStep step;
+  PreparedStep step{.scratch_bytes = k_row_block * sizeof(float)};
   step.run = [loop = element_loop(y.layout, {&x->layout}), quantize = elementwise_kernels(query.isa).quantize_f32,
               affine, x = x->place, y = y.place](const RunContext& run) {
     const float* px = run.at<float>(x);
     uint8_t* py = run.at<uint8_t>(y);
-    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int) {
-      quantize(px + at[1], static_cast<size_t>(n), affine.scale, affine.zero_point, 0, 255, py + at[0]);
+    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int worker) {
+      const float* row = contiguous_row(px + at[1], loop.row_stride(1), n, run.scratch<float>(worker));
+      quantize(row, static_cast<size_t>(n), affine.scale, affine.zero_point, 0, 255, py + at[0]);
     });
   };
   return step;
@@ -92,14 +93,15 @@ Result<PreparedStep> prepare_dequantize(const StepQuery& query, StepBuilder& bui
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  PreparedStep step;
+  PreparedStep step{.scratch_bytes = k_row_block};
   step.run = [loop = element_loop(y.layout, {&x->layout}), affine = affine_of(query, query.dtype(0)),
               dequantize = elementwise_kernels(query.isa).dequantize_u8, x = x->place,
               y = y.place](const RunContext& run) {
     const uint8_t* px = run.at<uint8_t>(x);
     float* py = run.at<float>(y);
-    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int) {
-      dequantize(px + at[1], static_cast<size_t>(n), affine.scale, affine.zero_point, py + at[0]);
+    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int worker) {
+      const uint8_t* row = contiguous_row(px + at[1], loop.row_stride(1), n, run.scratch<uint8_t>(worker));
+      dequantize(row, static_cast<size_t>(n), affine.scale, affine.zero_point, py + at[0]);
     });
   };
   return step;

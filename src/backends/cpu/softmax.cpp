@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "backends/cpu/lines.h"
-#include "tensor/activation.h"
+#include "kernels/normalize/normalize.h"
 
 namespace octet::cpu {
 namespace {
@@ -17,15 +17,8 @@ std::string refuse(const StepQuery& query) {
   return query.shape(0)->size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
 }
 
-void softmax(float* x, int64_t n) {
-  const float max = *std::max_element(x, x + n);
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += x[i] = exp_f32(x[i] - max);
-  const auto inverse = static_cast<float>(1.0 / sum);
-  for (int64_t i = 0; i < n; ++i) x[i] *= inverse;
-}
-
-void log_softmax(float* x, int64_t n) {
+void log_softmax(float* x, size_t count) {
+  const auto n = static_cast<int64_t>(count);
   const float max = *std::max_element(x, x + n);
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i] - max));
@@ -38,8 +31,9 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   if (!x) return x.error();
   const Lines lines(builder.output(query), *x, axis_of(query));
   PreparedStep step{.scratch_bytes = lines.scratch_bytes()};
-  step.run = [lines, work = is_op(query.node, "Softmax") ? softmax : log_softmax](const RunContext& run) {
-    for_lines(run, lines, work);
+  step.run = [lines, work = is_op(query.node, "Softmax") ? normalize_kernels(query.isa).softmax
+                                                         : log_softmax](const RunContext& run) {
+    for_lines(run, lines, [&](float* line, int64_t n) { work(line, static_cast<size_t>(n)); });
   };
   return step;
 }

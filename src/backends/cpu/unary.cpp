@@ -8,6 +8,7 @@
 #include "backends/cpu/rows.h"
 #include "backends/cpu/step.h"
 #include "kernels/activation/activation.h"
+#include "kernels/normalize/normalize.h"
 
 namespace octet::cpu {
 namespace {
@@ -32,7 +33,6 @@ struct NamedFunction {
 };
 
 float softplus(float x) { return std::max(x, 0.0f) + std::log1p(std::exp(-std::fabs(x))); }  // e^x cannot overflow
-float gelu(float x, ActivationParams) { return 0.5f * x * (1.0f + std::erf(x * 0.70710678f)); }
 float gelu_tanh(float x, ActivationParams) {
   return 0.5f * x * (1.0f + std::tanh(0.79788456f * (x + 0.044715f * x * x * x)));  // sqrt(2/pi)
 }
@@ -48,7 +48,6 @@ constexpr NamedFunction k_functions[] = {
     {"Round", [](float x, ActivationParams) { return std::nearbyint(x); }},
     {"Neg", [](float x, ActivationParams) { return -x; }},
     {"Abs", [](float x, ActivationParams) { return std::fabs(x); }},
-    {"Gelu", gelu},
     {"Elu", [](float x, ActivationParams p) { return x < 0 ? p.p0 * std::expm1(x) : x; }},
     {"Selu", [](float x, ActivationParams p) { return p.p1 * (x < 0 ? p.p0 * std::expm1(x) : x); }},
     {"Softplus", [](float x, ActivationParams) { return softplus(x); }},
@@ -106,6 +105,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   const ActivationParams params = params_of(query);
   const auto function = function_of(query.node);
   const auto activate = activation_kernels(query.isa).activate;
+  const auto gelu = is_op(query.node, "Gelu") && !function ? normalize_kernels(query.isa).gelu : nullptr;
   PreparedStep step{.scratch_bytes = k_row_block * sizeof(float)};
   step.run = [=, loop = element_loop(y.layout, {&x->layout}), x = x->place, y = y.place](const RunContext& run) {
     const float* px = run.at<float>(x);
@@ -115,6 +115,9 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
       float* out = py + at[0];
       if (function) {
         for (int64_t i = 0; i < n; ++i) out[i] = function(row[i], params);
+      } else if (gelu) {
+        std::copy_n(row, n, out);
+        gelu(out, static_cast<size_t>(n));
       } else {
         std::copy_n(row, n, out);
         activate(out, static_cast<size_t>(n), params);

@@ -1,32 +1,11 @@
 // AVX-512: src/tensor/activation.h, operation by operation, on 16 values.
 
 #include "kernels/activation/activation_isa.h"
+#include "kernels/exp_avx512.h"
 #include "kernels/requantize_avx512.h"
 
 namespace octet {
 namespace {
-
-__m512 splat(float v) { return _mm512_set1_ps(v); }
-
-// max(c, x) and min(c, x) return x when x is NaN or equal to c, as std::max(x, c) and std::min(x, c) do.
-__m512 at_least(__m512 x, float c) { return _mm512_max_ps(splat(c), x); }
-__m512 at_most(__m512 x, float c) { return _mm512_min_ps(splat(c), x); }
-
-__m512 exp_f32(__m512 x) {
-  x = at_most(at_least(x, -87.0f), 88.0f);
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, splat(0x1.715476p+0f)), _MM_FROUND_TO_NEAREST_INT);
-  __m512 r = _mm512_fmadd_ps(n, splat(-0x1.62e400p-1f), x);
-  r = _mm512_fmadd_ps(n, splat(-0x1.7f7d1cp-20f), r);
-  __m512 p = splat(0x1.a0d2cep-13f);
-  p = _mm512_fmadd_ps(p, r, splat(0x1.6e879cp-10f));
-  p = _mm512_fmadd_ps(p, r, splat(0x1.111210p-7f));
-  p = _mm512_fmadd_ps(p, r, splat(0x1.555382p-5f));
-  p = _mm512_fmadd_ps(p, r, splat(0x1.555554p-3f));
-  p = _mm512_fmadd_ps(p, r, splat(0x1.000000p-1f));
-  const __m512 y = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), splat(1.0f));
-  const __m512i exponent = _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23);
-  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(y), exponent));
-}
 
 __m512 negate(__m512 x) { return _mm512_xor_ps(x, splat(-0.0f)); }
 __m512 one_plus_exp_of_minus(__m512 x) { return _mm512_add_ps(splat(1.0f), exp_f32(negate(x))); }

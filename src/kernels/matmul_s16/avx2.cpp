@@ -1,4 +1,5 @@
 // vpmaddwd adds two s16 products.
+#include "kernels/matmul_s16/rows_isa.h"
 #include "kernels/matmul_s16/ymm_isa.h"
 
 namespace octet {
@@ -8,6 +9,6 @@ __m256i add_products(__m256i acc, __m256i a, __m256i b) { return _mm256_add_epi3
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_avx2 = {panel<add_products>, "matmul_s16 avx2"};
+const MatMulS16Kernels matmul_s16_avx2 = {panel<add_products>, centre_row, centre_pair, scale_row, "matmul_s16 avx2"};
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/matmul_s16/matmul_s16_isa.h"
+#include "kernels/matmul_s16/rows_isa.h"
 
 namespace octet {
 namespace {
@@ -34,6 +35,6 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_avx512_vnni = {panel, "matmul_s16 avx512_vnni"};
+const MatMulS16Kernels matmul_s16_avx512_vnni = {panel, centre_row, centre_pair, scale_row, "matmul_s16 avx512_vnni"};
 
 }  // namespace octet

@@ -11,6 +11,12 @@ struct MatMulS16Kernels {
   /// Exact: 2 * 255^2 * pairs < 2^31 is the caller's promise. rows of a lie 2 * pairs apart, rows of sums `pitch`
   /// apart.
   void (*panel)(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch);
+  /// to[i] = codes[i] - zero_point.
+  void (*centre_row)(const uint8_t* codes, int64_t n, int32_t zero_point, int16_t* to);
+  /// One pair of rows of a panel: to[2 j] = even[j] - zero_point, to[2 j + 1] = odd[j] - zero_point, j < 16.
+  void (*centre_pair)(const uint8_t* even, const uint8_t* odd, int32_t zero_point, int16_t* to);
+  /// v[j] = (float)sums[j] * multiplier.
+  void (*scale_row)(const int32_t* sums, int64_t n, float multiplier, float* v);
   const char* name;
 };
 

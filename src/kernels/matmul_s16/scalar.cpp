@@ -1,5 +1,6 @@
 // Plain C++: the judge of the family.
 #include "kernels/matmul_s16/matmul_s16_isa.h"
+#include "kernels/matmul_s16/rows_isa.h"
 
 namespace octet {
 namespace {
@@ -22,6 +23,6 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_scalar = {panel, "matmul_s16 scalar"};
+const MatMulS16Kernels matmul_s16_scalar = {panel, centre_row, centre_pair, scale_row, "matmul_s16 scalar"};
 
 }  // namespace octet

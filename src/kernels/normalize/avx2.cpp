@@ -1,0 +1,141 @@
+// AVX2: 16 values in two vectors, their sums in four vectors of 4 doubles.
+#include "kernels/exp_avx2.h"
+#include "kernels/normalize/gelu_constants.h"
+#include "kernels/normalize/normalize_isa.h"
+#include "kernels/requantize_avx2.h"
+
+namespace octet {
+namespace {
+
+/// Elements i .. i+15 of a row; those behind its end are `fill`, and stay unwritten.
+struct Block {
+  __m256 v[2];
+  static Block load(const float* x, size_t left, float fill = 0.0f) {
+    if (left >= 16) return {{_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8)}};
+    Block b;
+    for (size_t j = 0; j < 2; ++j) {
+      const __m256i mask = first_8(static_cast<int64_t>(left) - static_cast<int64_t>(8 * j));
+      b.v[j] = _mm256_blendv_ps(splat(fill), _mm256_maskload_ps(x + 8 * j, mask), _mm256_castsi256_ps(mask));
+    }
+    return b;
+  }
+  void store(float* x, size_t left) const {
+    for (size_t j = 0; j < 2; ++j) {
+      if (left >= 16)
+        _mm256_storeu_ps(x + 8 * j, v[j]);
+      else
+        _mm256_maskstore_ps(x + 8 * j, first_8(static_cast<int64_t>(left) - static_cast<int64_t>(8 * j)), v[j]);
+    }
+  }
+  __m256d quarter(int q) const {
+    const __m256 half = v[q / 2];
+    return _mm256_cvtps_pd(q % 2 ? _mm256_extractf128_ps(half, 1) : _mm256_castps256_ps128(half));
+  }
+};
+
+struct Lanes {
+  __m256d v[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+  /// Lanes 8, 4, 2, 1 apart.
+  double total() const {
+    const __m256d low = _mm256_add_pd(v[0], v[2]), high = _mm256_add_pd(v[1], v[3]);
+    const __m256d four = _mm256_add_pd(low, high);
+    const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  }
+};
+
+float max_of(const float* x, size_t n) {
+  __m256 max = splat(x[0]);
+  for (size_t i = 0; i < n; i += 16) {
+    const Block b = Block::load(x + i, n - i, x[0]);
+    max = _mm256_max_ps(b.v[1], _mm256_max_ps(b.v[0], max));  // max where x is NaN
+  }
+  float lanes[8];
+  _mm256_storeu_ps(lanes, max);
+  float result = lanes[0];
+  for (const float lane : lanes) result = lane > result ? lane : result;
+  return result;
+}
+
+void softmax(float* x, size_t n) {
+  const __m256 max = splat(max_of(x, n)), lowest = splat(-87.0f);
+  Lanes sums;
+  for (size_t i = 0; i < n; i += 16) {
+    Block b = Block::load(x + i, n - i, -__builtin_inff());
+    for (__m256& v : b.v) {
+      const __m256 d = _mm256_sub_ps(v, max);
+      v = _mm256_and_ps(exp_f32(d), _mm256_cmp_ps(d, lowest, _CMP_NLT_UQ));
+    }
+    b.store(x + i, n - i);
+    if (n - i < 16) b = Block::load(x + i, n - i);  // what lies behind the end counts as 0, be max what it may
+    for (int q = 0; q < 4; ++q) sums.v[q] = _mm256_add_pd(sums.v[q], b.quarter(q));
+  }
+  const __m256 inverse = splat(static_cast<float>(1.0 / sums.total()));
+  for (size_t i = 0; i < n; i += 16) {
+    Block b = Block::load(x + i, n - i);
+    for (__m256& v : b.v) v = _mm256_mul_ps(v, inverse);
+    b.store(x + i, n - i);
+  }
+}
+
+void layer(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
+  Lanes sums, squares;
+  for (size_t i = 0; i < n; i += 16) {
+    const Block b = Block::load(x + i, n - i);
+    for (int q = 0; q < 4; ++q) sums.v[q] = _mm256_add_pd(sums.v[q], b.quarter(q));
+  }
+  const double mean_value = sums.total() / static_cast<double>(n);
+  const __m256d mean = _mm256_set1_pd(mean_value);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Block b = Block::load(x + i, 16);
+    for (int q = 0; q < 4; ++q) {
+      const __m256d d = _mm256_sub_pd(b.quarter(q), mean);
+      squares.v[q] = _mm256_fmadd_pd(d, d, squares.v[q]);
+    }
+  }
+  double tail[16];
+  for (int q = 0; q < 4; ++q) _mm256_storeu_pd(tail + 4 * q, squares.v[q]);
+  for (size_t j = i; j < n; ++j) {
+    const double d = static_cast<double>(x[j]) - mean_value;
+    tail[j - i] = __builtin_fma(d, d, tail[j - i]);
+  }
+  for (int q = 0; q < 4; ++q) squares.v[q] = _mm256_loadu_pd(tail + 4 * q);
+  const double variance = squares.total() / static_cast<double>(n);
+  const __m256d inverse = _mm256_set1_pd(1.0 / _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set1_pd(variance + epsilon))));
+  for (i = 0; i < n; i += 16) {
+    Block b = Block::load(x + i, n - i);
+    const Block s = Block::load(scale + i, n - i), shift = Block::load(bias + i, n - i);
+    for (int j = 0; j < 2; ++j) {
+      const __m128 l = _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_sub_pd(b.quarter(2 * j), mean), inverse));
+      const __m128 h = _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_sub_pd(b.quarter(2 * j + 1), mean), inverse));
+      b.v[j] = _mm256_add_ps(_mm256_mul_ps(_mm256_set_m128(h, l), s.v[j]), shift.v[j]);
+    }
+    b.store(x + i, n - i);
+  }
+}
+
+__m256 gelu_of(__m256 x) {
+  const __m256 one = splat(1.0f), sign = splat(-0.0f);
+  const __m256 t = _mm256_div_ps(one, _mm256_fmadd_ps(_mm256_andnot_ps(sign, x), splat(k_half_inverse_sqrt_2), one));
+  __m256 p = splat(k_gelu_p[0]);
+  for (int i = 1; i < 10; ++i) p = _mm256_fmadd_ps(p, t, splat(k_gelu_p[i]));
+  const __m256 square = _mm256_mul_ps(_mm256_mul_ps(x, x), splat(0.5f));
+  const __m256 e = _mm256_mul_ps(t, exp_f32(_mm256_sub_ps(p, square)));
+  const __m256 positive = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ);
+  return _mm256_mul_ps(_mm256_mul_ps(splat(0.5f), x), _mm256_blendv_ps(e, _mm256_sub_ps(splat(2.0f), e), positive));
+}
+
+void gelu(float* x, size_t n) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(x + i, gelu_of(_mm256_loadu_ps(x + i)));
+  if (i == n) return;
+  const __m256i mask = first_8(static_cast<int64_t>(n - i));
+  _mm256_maskstore_ps(x + i, mask, gelu_of(_mm256_maskload_ps(x + i, mask)));
+}
+
+}  // namespace
+
+const NormalizeKernels normalize_avx2 = {softmax, layer, gelu, "avx2"};
+
+}  // namespace octet

@@ -1,0 +1,61 @@
+// Plain C++: the judge of the family.
+#include <cmath>
+
+#include "kernels/normalize/gelu_constants.h"
+#include "kernels/normalize/normalize_isa.h"
+#include "tensor/activation.h"
+
+namespace octet {
+namespace {
+
+constexpr size_t k_lanes = 16;
+
+double total(double* lanes) {
+  for (size_t apart = k_lanes / 2; apart > 0; apart /= 2)
+    for (size_t i = 0; i < apart; ++i) lanes[i] += lanes[i + apart];
+  return lanes[0];
+}
+
+void softmax(float* x, size_t n) {
+  float max = x[0];
+  for (size_t i = 1; i < n; ++i) max = x[i] > max ? x[i] : max;
+  double lanes[k_lanes] = {};
+  for (size_t i = 0; i < n; ++i) {
+    const float d = x[i] - max;
+    x[i] = d < -87.0f ? 0.0f : exp_f32(d);
+    lanes[i % k_lanes] += static_cast<double>(x[i]);
+  }
+  const auto inverse = static_cast<float>(1.0 / total(lanes));
+  for (size_t i = 0; i < n; ++i) x[i] *= inverse;
+}
+
+void layer(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
+  double sums[k_lanes] = {}, squares[k_lanes] = {};
+  for (size_t i = 0; i < n; ++i) sums[i % k_lanes] += static_cast<double>(x[i]);
+  const double mean = total(sums) / static_cast<double>(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(x[i]) - mean;
+    squares[i % k_lanes] = std::fma(d, d, squares[i % k_lanes]);
+  }
+  const double inverse = 1.0 / std::sqrt(total(squares) / static_cast<double>(n) + epsilon);
+  for (size_t i = 0; i < n; ++i)
+    x[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse) * scale[i] + bias[i];
+}
+
+float gelu_of(float x) {
+  const float t = 1.0f / std::fma(std::fabs(x), k_half_inverse_sqrt_2, 1.0f);
+  float p = k_gelu_p[0];
+  for (size_t i = 1; i < std::size(k_gelu_p); ++i) p = std::fma(p, t, k_gelu_p[i]);
+  const float e = t * exp_f32(p - x * x * 0.5f);
+  return 0.5f * x * (x > 0.0f ? 2.0f - e : e);
+}
+
+void gelu(float* x, size_t n) {
+  for (size_t i = 0; i < n; ++i) x[i] = gelu_of(x[i]);
+}
+
+}  // namespace
+
+const NormalizeKernels normalize_scalar = {softmax, layer, gelu, "scalar"};
+
+}  // namespace octet

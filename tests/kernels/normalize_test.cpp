@@ -1,0 +1,110 @@
+#include "kernels/normalize/normalize.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/ran_isa.h"
+#include "kernels/random_rows.h"
+
+namespace octet {
+namespace {
+
+using test::Buffer;
+using test::Random;
+
+constexpr float k_inf = std::numeric_limits<float>::infinity();
+
+std::vector<float> softmax_in_double(const std::vector<float>& x) {
+  double max = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (const float v : x) max = std::max(max, static_cast<double>(v));
+  for (const float v : x) sum += std::exp(static_cast<double>(v) - max);
+  std::vector<float> y;
+  for (const float v : x) y.push_back(static_cast<float>(std::exp(static_cast<double>(v) - max) / sum));
+  return y;
+}
+
+TEST(Normalize, every_isa_gives_the_scalar_bits_and_nothing_behind_the_row) {
+  Random random(1);
+  for (size_t n = 1; n <= 200; ++n) {
+    Buffer<float> x(n), scale(n), bias(n);
+    for (Buffer<float>* b : {&x, &scale, &bias}) random.fill(b->data(), n, 5.0f);
+    Buffer<float> soft = x, layer = x, gelu = x;
+    normalize_scalar.softmax(soft.data(), n);
+    normalize_scalar.layer(layer.data(), n, 1e-5, scale.data(), bias.data());
+    normalize_scalar.gelu(gelu.data(), n);
+    for (const Isa isa : available_isas()) {
+      const NormalizeKernels kernels = normalize_kernels(isa);
+      Buffer<float> a = x, b = x, c = x;
+      kernels.softmax(a.data(), n);
+      kernels.layer(b.data(), n, 1e-5, scale.data(), bias.data());
+      kernels.gelu(c.data(), n);
+      ASSERT_TRUE(a.is_guard_intact() && b.is_guard_intact() && c.is_guard_intact()) << name(isa) << " n " << n;
+      ASSERT_EQ(test::bits(a.values()), test::bits(soft.values())) << name(isa) << " n " << n;
+      ASSERT_EQ(test::bits(b.values()), test::bits(layer.values())) << name(isa) << " n " << n;
+      ASSERT_EQ(test::bits(c.values()), test::bits(gelu.values())) << name(isa) << " n " << n;
+    }
+  }
+}
+
+TEST(Normalize, softmax_is_the_formula_to_a_few_ulp) {
+  Random random(2);
+  for (const float spread : {0.01f, 3.0f, 60.0f})
+    for (const size_t n : {1u, 2u, 17u, 64u, 1000u}) {
+      std::vector<float> x(n);
+      random.fill(x.data(), n, spread);
+      const std::vector<float> want = softmax_in_double(x);
+      normalize_scalar.softmax(x.data(), n);
+      // x - max is rounded once, which the exponential turns into a relative error of |x - max| 2^-24.
+      for (size_t i = 0; i < n; ++i)
+        EXPECT_NEAR(x[i], want[i], (5e-7f + 2 * spread * 0x1p-24f) * want[i] + 1e-37f) << spread << " " << n;
+    }
+}
+
+TEST(Normalize, a_masked_element_of_softmax_is_zero_and_a_nan_is_everywhere) {
+  for (const Isa isa : available_isas()) {
+    for (const size_t n : {3u, 8u, 19u, 40u}) {
+      const NormalizeKernels kernels = normalize_kernels(isa);
+      std::vector<float> masked(n, -k_inf), all = masked, nan(n, 1.0f), infinite(n, 1.0f);
+      masked[n / 2] = 3.0f;
+      kernels.softmax(masked.data(), n);
+      for (size_t i = 0; i < n; ++i) EXPECT_EQ(masked[i], i == n / 2 ? 1.0f : 0.0f) << name(isa);
+      nan[n - 1] = std::numeric_limits<float>::quiet_NaN();
+      infinite[0] = k_inf;
+      for (std::vector<float>* row : {&all, &nan}) {
+        kernels.softmax(row->data(), n);
+        for (const float v : *row) EXPECT_TRUE(std::isnan(v)) << name(isa) << " n " << n;
+      }
+      kernels.softmax(infinite.data(), n);
+      EXPECT_TRUE(std::isnan(infinite[0])) << name(isa);
+    }
+  }
+}
+
+TEST(Normalize, layer_keeps_small_deviations_beside_a_large_mean) {
+  std::vector<float> x, scale(130, 1.0f), bias(130, 0.0f);
+  double sum = 0, squares = 0;
+  for (int i = 0; i < 130; ++i)
+    x.push_back(1e4f + 0.25f * static_cast<float>(i % 7)), sum += static_cast<double>(x.back());
+  const double mean = sum / 130;
+  for (const float v : x) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+  const double inverse = 1 / std::sqrt(squares / 130 + 1e-5);
+  std::vector<float> y = x;
+  normalize_scalar.layer(y.data(), y.size(), 1e-5, scale.data(), bias.data());
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], (static_cast<double>(x[i]) - mean) * inverse, 1e-6);
+}
+
+TEST(Normalize, gelu_is_the_formula_for_both_signs) {
+  for (float x = -13.0f; x < 13.0f; x += 0.0037f) {
+    float got = x;
+    normalize_scalar.gelu(&got, 1);
+    const double want = 0.5 * static_cast<double>(x) * std::erfc(-static_cast<double>(x) / std::sqrt(2.0));
+    // The exponent x^2 / 2 is rounded, a relative error of up to x^2 2^-24.
+    EXPECT_NEAR(got, want, (1e-6 + static_cast<double>(x * x) * 0x1p-23) * std::fabs(want) + 1e-37) << x;
+  }
+}
+
+}  // namespace
+}  // namespace octet
