@@ -1,49 +1,110 @@
-// src/passes/fold_pad.cpp: a Pad of zeros around the image goes into the pads of the Conv behind it, or into an
-// AveragePool, whose divisor then counts the padding (count_include_pad = 1), as it did before.
+// src/passes/fold_pad.cpp: a constant Pad of an image's spatial axes goes into the pads of what reads it, where the
+// result stays the same: zeros into a Conv, a LpPool (a zero adds nothing), or an AveragePool, whose divisor then
+// counts the padding (count_include_pad = 1) as it did before; into a MaxPool what its own padding cannot beat: -inf or
+// less than any float, and zeros where x is never negative, as long as every window meets an element of x. Between a
+// Pad of zeros and a Conv there may be a Q/DQ pair: 0 is a code.
 
 #include <algorithm>
+#include <limits>
 
+#include "passes/choose_codes.h"
 #include "passes/match.h"
 #include "passes/passes.h"
 
 namespace octet {
 namespace {
 
-/// Pads of every axis (begin..., end...) of a constant Pad by zeros of a rank-4 f32 tensor; nothing for another Pad.
-std::optional<std::vector<int64_t>> zero_pads(const Graph& graph, const Node& node) {
+struct Padding {
+  size_t rank = 0;
+  std::vector<int64_t> begin, end;  // of the spatial axes
+  float value = 0;
+};
+
+/// A Pad by a constant of an f32 tensor that touches spatial axes only; nothing for another.
+std::optional<Padding> padding_of(const Graph& graph, const Node& node) {
   const Value& x = graph.value(node.inputs[0]);
-  if (x.dtype != DType::f32 || !x.shape || x.shape->size() != 4) return std::nullopt;
+  if (x.dtype != DType::f32 || !x.shape || x.shape->size() < 3 || x.shape->size() > 5) return std::nullopt;
   if (string_attribute(node, "mode", "constant") != "constant") return std::nullopt;
-  const ValueId value = input(node, 2);
-  if (value != k_absent && scalar_constant(graph, value) != 0.0f) return std::nullopt;
+  const size_t rank = x.shape->size();
+  Padding padding{rank, {}, {}, 0};
+  if (const ValueId value = input(node, 2); value != k_absent) {
+    const std::optional<float> given = scalar_constant(graph, value);
+    if (!given) return std::nullopt;
+    padding.value = *given;
+  }
   const std::optional<std::vector<int64_t>> given = constant_ints(graph, node.inputs[1]);
   if (!given || given->size() % 2 != 0) return std::nullopt;
-  std::vector<int64_t> axes{0, 1, 2, 3};
+  std::vector<int64_t> axes;
+  for (size_t i = 0; i < rank; ++i) axes.push_back(static_cast<int64_t>(i));
   if (input(node, 3) != k_absent) {
     const std::optional<std::vector<int64_t>> listed = constant_ints(graph, input(node, 3));
     if (!listed) return std::nullopt;
     axes = *listed;
   }
   if (axes.size() * 2 != given->size()) return std::nullopt;
-  std::vector<int64_t> pads(8, 0);
+  std::vector<int64_t> pads(2 * rank, 0);
   for (size_t i = 0; i < axes.size(); ++i) {
-    const auto axis = static_cast<size_t>(axes[i] < 0 ? axes[i] + 4 : axes[i]);
-    if (axis >= 4) return std::nullopt;
+    const auto axis = static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(rank) : axes[i]);
+    if (axis >= rank) return std::nullopt;
     pads[axis] = (*given)[i];
-    pads[axis + 4] = (*given)[i + axes.size()];
+    pads[axis + rank] = (*given)[i + axes.size()];
   }
   const bool negative = std::any_of(pads.begin(), pads.end(), [](int64_t p) { return p < 0; });
-  if (negative || pads[0] || pads[1] || pads[4] || pads[5]) return std::nullopt;
-  return pads;
+  if (negative || pads[0] || pads[1] || pads[rank] || pads[rank + 1]) return std::nullopt;
+  const auto spatial = pads.begin() + 2, behind = pads.begin() + static_cast<ptrdiff_t>(rank);
+  padding.begin.assign(spatial, behind);
+  padding.end.assign(behind + 2, pads.end());
+  return padding;
 }
 
-bool accepts_pads(const Node& node) {
-  if (string_attribute(node, "auto_pad", "NOTSET") != "NOTSET") return false;
-  if (is_op(node, "Conv")) return true;
-  if (!is_op(node, "AveragePool") || int_attribute(node, "ceil_mode", 0) != 0) return false;
+bool pads_nothing(const Node& node) {
   const std::vector<int64_t> own = ints_attribute(node, "pads", {});
-  const bool pads_nothing = std::all_of(own.begin(), own.end(), [](int64_t p) { return p == 0; });
-  return pads_nothing || int_attribute(node, "count_include_pad", 0) != 0;
+  return std::all_of(own.begin(), own.end(), [](int64_t p) { return p == 0; });
+}
+
+/// Every window of a MaxPool meets an element that is not padding: each pad is less than the undilated kernel.
+bool windows_meet_elements(const Node& node, const Padding& padding) {
+  const std::vector<int64_t> kernel = ints_attribute(node, "kernel_shape", {});
+  const std::vector<int64_t> own = ints_attribute(node, "pads", std::vector<int64_t>(2 * kernel.size(), 0));
+  for (const int64_t dilation : ints_attribute(node, "dilations", {}))
+    if (dilation != 1) return false;
+  if (kernel.size() != padding.begin.size()) return false;
+  for (size_t i = 0; i < kernel.size(); ++i)
+    if (own[i] + padding.begin[i] >= kernel[i] || own[kernel.size() + i] + padding.end[i] >= kernel[i]) return false;
+  return true;
+}
+
+bool takes(const Node& node, const Padding& padding, bool x_is_never_negative) {
+  if (string_attribute(node, "auto_pad", "NOTSET") != "NOTSET") return false;
+  if (is_op(node, "Conv")) return padding.value == 0.0f;
+  if (int_attribute(node, "ceil_mode", 0) != 0 || node.outputs.size() > 1) return false;
+  if (is_op(node, "LpPool")) return padding.value == 0.0f;
+  if (is_op(node, "AveragePool"))
+    return padding.value == 0.0f && (pads_nothing(node) || int_attribute(node, "count_include_pad", 0) != 0);
+  if (!is_op(node, "MaxPool") || !windows_meet_elements(node, padding)) return false;
+  return padding.value <= std::numeric_limits<float>::lowest() || (padding.value == 0.0f && x_is_never_negative);
+}
+
+/// The pair of QuantizeLinear and DequantizeLinear per tensor that alone reads v.
+std::optional<std::pair<NodeId, NodeId>> pair_behind(const Editor& editor, ValueId v) {
+  const NodeId quantize = editor.only_reader(v);
+  if (quantize < 0 || !is_op(editor.node(quantize), "QuantizeLinear")) return std::nullopt;
+  const NodeId dequantize = editor.only_reader(editor.node(quantize).outputs[0]);
+  if (dequantize < 0 || !is_op(editor.node(dequantize), "DequantizeLinear")) return std::nullopt;
+  const std::optional<CodeParams> params = code_params(editor.graph(), editor.node(quantize));
+  if (!params || code_params(editor.graph(), editor.node(dequantize)) != params) return std::nullopt;
+  return std::pair(quantize, dequantize);
+}
+
+void add_pads(Node& node, const Padding& padding) {
+  const size_t axes = padding.begin.size();
+  std::vector<int64_t> own = ints_attribute(node, "pads", std::vector<int64_t>(2 * axes, 0));
+  for (size_t i = 0; i < axes; ++i) {
+    own[i] += padding.begin[i];
+    own[axes + i] += padding.end[i];
+  }
+  node.attributes["pads"] = own;
+  if (is_op(node, "AveragePool")) node.attributes["count_include_pad"] = int64_t{1};
 }
 
 }  // namespace
@@ -51,23 +112,27 @@ bool accepts_pads(const Node& node) {
 Result<Changed> fold_pad(Graph& graph) {
   Editor editor(graph);
   Changed changed;
+  const std::vector<bool> positive = never_negative(graph);
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     if (!is_op(editor.node(id), "Pad")) continue;
     const Node pad = editor.node(id);
-    const std::optional<std::vector<int64_t>> pads = zero_pads(graph, pad);
-    const NodeId reader = editor.only_reader(pad.outputs[0]);
-    if (!pads || reader < 0 || !accepts_pads(editor.node(reader))) continue;
+    const std::optional<Padding> padding = padding_of(graph, pad);
+    if (!padding) continue;
+    const auto pair = pair_behind(editor, pad.outputs[0]);
+    const ValueId padded = pair ? editor.node(pair->second).outputs[0] : pad.outputs[0];
+    const NodeId reader = editor.only_reader(padded);
+    if (reader < 0 || editor.node(reader).inputs[0] != padded || (pair && !is_op(editor.node(reader), "Conv")))
+      continue;
+    if (!takes(editor.node(reader), *padding, positive[static_cast<size_t>(pad.inputs[0])])) continue;
     Node node = editor.node(reader);
-    if (node.inputs[0] != pad.outputs[0]) continue;
-    std::vector<int64_t> own = ints_attribute(node, "pads", {0, 0, 0, 0});
-    if (own.size() != 4) continue;
-    for (size_t i = 0; i < 2; ++i) {
-      own[i] += (*pads)[2 + i];
-      own[2 + i] += (*pads)[6 + i];
+    add_pads(node, *padding);
+    if (pair) {
+      for (const NodeId coder : {pair->first, pair->second})
+        graph.value(editor.node(coder).outputs[0]).shape = graph.value(pad.inputs[0]).shape;
+      editor.set_input(pair->first, 0, pad.inputs[0]);
+    } else {
+      node.inputs[0] = pad.inputs[0];
     }
-    node.inputs[0] = pad.inputs[0];
-    node.attributes["pads"] = own;
-    if (is_op(node, "AveragePool")) node.attributes["count_include_pad"] = int64_t{1};
     editor.replace(reader, std::move(node));
     editor.remove(id);
     ++changed.count;
