@@ -34,10 +34,36 @@ bool is_known(std::string_view op_type) {
   return op && op->is_onnx;
 }
 
+/// What to do about domains that tools are known to write.
+struct DomainMend {
+  std::string_view domain, op;  // op empty: every one
+  std::string_view mend;
+};
+constexpr DomainMend k_domain_mends[] = {
+    {"ai.onnx.ml", "",
+     "scikit-learn's operators: keep scalers and the choice of a label outside, a regressor's network is plain "
+     "ai.onnx"},
+    {"com.microsoft", "MatMulNBits", "weights in blocks: write them with quant_format=QuantFormat.QDQ"},
+    {"com.microsoft", "", "ONNX Runtime's optimizations write it: take the file from before them"},
+    {"com.microsoft.nchwc", "", "made for one machine by ONNX Runtime's optimizations: take the file from before them"},
+    {"com.ms.internal.nhwc", "",
+     "made for one machine by ONNX Runtime's optimizations: take the file from before them"},
+    {"onnx.brevitas", "", "export with brevitas.export.export_onnx_qcdq"},
+    {"qonnx.custom_op.general", "", "export as Q/DQ, or convert with qonnx's QuantToQCDQ"},
+    {"trt", "", "TensorRT's own FP8 nodes: export in INT8"},
+};
+
+std::string unknown_domain(const ProtoNode& node) {
+  const std::string text = "domain '" + std::string(node.domain) + "' is not supported";
+  for (const DomainMend& known : k_domain_mends)
+    if (known.domain == node.domain && (known.op.empty() || known.op == node.op_type))
+      return text + " (" + std::string(known.mend) + ")";
+  return text;
+}
+
 /// Why this node cannot be read; empty when it can.
 std::string reason_against(const ProtoNode& node) {
-  if (!is_default_domain(node.domain) && !find_foreign_oddity(node.domain, node.op_type))
-    return "domain '" + std::string(node.domain) + "' is not supported";
+  if (!is_default_domain(node.domain) && !find_foreign_oddity(node.domain, node.op_type)) return unknown_domain(node);
   if (node.op_type == "Loop" || node.op_type == "Scan") return "holds a subgraph, loops are not supported";
   if (node.op_type == "If") return {};  // the importer asks for its condition
   if (is_default_domain(node.domain) && !is_known(node.op_type)) return "octet has no such op";

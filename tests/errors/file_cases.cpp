@@ -74,6 +74,16 @@ std::vector<std::pair<const char*, ModelBuilder>> graphs() {
               .node({.op = "Polish", .inputs = {"x"}, .outputs = {"a"}, .name = "p1"})
               .node({.op = "QFoo", .inputs = {"a"}, .outputs = {"b"}, .name = "p2", .domain = "com.acme"})
               .node({.op = "Polish", .inputs = {"b"}, .outputs = {"y"}, .name = "p3"})));
+  add("operators_of_other_domains",
+      end(start()
+              .node({.op = "Scaler", .inputs = {"x"}, .outputs = {"a"}, .name = "scaler", .domain = "ai.onnx.ml"})
+              .node({.op = "FusedMatMul",
+                     .inputs = {"a", "a"},
+                     .outputs = {"b"},
+                     .name = "fused",
+                     .domain = "com.microsoft"})
+              .node({.op = "MatMulNBits", .inputs = {"b"}, .outputs = {"c"}, .name = "n", .domain = "com.microsoft"})
+              .node({.op = "Quant", .inputs = {"c"}, .outputs = {"y"}, .name = "q", .domain = "onnx.brevitas"})));
   add("control_flow", one({.op = "Loop", .inputs = {"x"}, .outputs = {"y"}, .name = "loop"}));
   add("attribute_twice",
       one({.op = "Softmax",
