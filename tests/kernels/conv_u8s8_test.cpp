@@ -355,6 +355,14 @@ TEST(ConvU8S8, leaves_taps_out_where_images_are_small) {
       }
 }
 
+TEST(ConvU8S8, pointwise_layers_of_many_pixels_run_in_blocks_that_begin_in_any_column) {
+  for (const int64_t size : {7, 16, 33})
+    for (const auto& [ic, oc] : {std::pair(16, 32), std::pair(96, 24), std::pair(24, 144)}) {
+      Layer layer(square(size, ic, oc, 1, 1, 0, 1, 1, 8192 / (size * size)));
+      expect_judged<uint8_t>(layer, {1, 3});
+    }
+}
+
 #if defined(__x86_64__)
 /// XINUSE of the thread: bit 18 is set while tile registers hold data (xgetbv with ecx = 1).
 uint32_t state_in_use() {
