@@ -97,6 +97,26 @@ TEST(Verify, a_constant_agrees_with_its_value) {
   EXPECT_EQ(verdict(graph), "value 'c': stored shape unknown, but its constant is []");
 }
 
+/// What is said of an integer layer of one channel whose bound is 255 * 2 + |bias|.
+std::string integer_layer(const std::string& op, const std::string& extents, int64_t bias) {
+  const Result<Graph> graph = parse_graph(
+      "graph (x: u8[" + extents + "]) -> (y) {\n  const w: s8[" + extents + "] = {-2}\n  const s: f32[1] = {0.5}\n" +
+      "  const b: s32[1] = {" + std::to_string(bias) + "}\n  y = " + op +
+      "(x, w, s, b, x_scale=0.5, x_zero_point=3, y_scale=0.5, y_zero_point=0, to=\"u8\") @n\n}\n");
+  return graph ? verdict(*graph) : graph.error().message;
+}
+
+TEST(Verify, an_integer_layer_cannot_leave_int32) {
+  for (const auto& [op, extents] : {std::pair{"QuantConv", "1,1,1,1"}, std::pair{"QuantGemm", "1,1"}}) {
+    for (const int64_t bias : {int64_t{2147483137}, int64_t{-2147483137}})
+      EXPECT_EQ(integer_layer(op, extents, bias), "accepted") << op;
+    for (const int64_t bias : {int64_t{2147483138}, int64_t{-2147483138}, int64_t{INT32_MIN}})
+      EXPECT_EQ(integer_layer(op, extents, bias),
+                "node 'n' (" + std::string(op) + "): output channel 0: 255 * sum|w| + |bias| is " +
+                    std::to_string(510 + std::abs(bias)) + ", expected less than 2^31, or int32 could overflow");
+  }
+}
+
 TEST(Verify, absurd_extents_are_refused) {
   Graph graph = chain();
   graph.value(0).shape = Shape{Dim(int64_t{1} << 40), Dim("N")};

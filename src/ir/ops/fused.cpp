@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "ir/ops/common.h"
 
@@ -114,6 +115,26 @@ Result<std::vector<Tensor>> LayerOutputs::tensor(const Dims& dims) const {
 Result<int32_t> accumulator(const NodeContext& context, int64_t acc) {
   if (acc == static_cast<int32_t>(acc)) return static_cast<int32_t>(acc);
   return context.error("an accumulator is " + std::to_string(acc) + ", more than int32 holds", ErrorCode::unsupported);
+}
+
+Result<Done> require_exact_accumulators(const NodeContext& context) {
+  constexpr int64_t limit = int64_t{1} << 31;
+  const Tensor *weight = context.constant(1), *bias = context.constant(3);
+  if (!weight || weight->dims().empty() || weight->dims()[0] == 0) return Done{};
+  const int64_t channels = weight->dims()[0], per_channel = weight->size() / channels;
+  if (bias && bias->size() != channels) return Done{};  // inference names it
+  for (int64_t c = 0; c < channels; ++c) {
+    const int64_t own = bias ? std::abs(int64_t{bias->at<int32_t>(c)}) : 0;
+    if (255 * 128 * per_channel + own < limit) continue;  // true of nearly every layer: its weights are not read here
+    int64_t sum = 0;
+    for (const int8_t w :
+         weight->as<int8_t>().subspan(static_cast<size_t>(c * per_channel), static_cast<size_t>(per_channel)))
+      sum += std::abs(int{w});
+    if (255 * sum + own >= limit)
+      return context.error("output channel " + std::to_string(c) + ": 255 * sum|w| + |bias| is " +
+                           std::to_string(255 * sum + own) + ", expected less than 2^31, or int32 could overflow");
+  }
+  return Done{};
 }
 
 std::vector<int32_t> code_values(const Tensor& codes) {

@@ -64,6 +64,11 @@ class LayerOutputs {
 /// An exact sum as the int32 that the integer layers accumulate in; an Error where it does not fit.
 Result<int32_t> accumulator(const NodeContext& context, int64_t acc);
 
+/// A validate function for x (input 0), an s8 weight with its output channels first (1) and an s32 bias (3), the latter
+/// two where they are constants: 255 * sum |w| + |bias| of every channel stays below 2^31, so that no input of 8 bits
+/// makes an accumulator leave int32. Error: the first channel where it does not.
+Result<Done> require_exact_accumulators(const NodeContext& context);
+
 /// Codes of a u8 or s8 tensor as integers.
 std::vector<int32_t> code_values(const Tensor& codes);
 /// A tensor of y's dtype: codes in [-128, 255] are narrowed, or floats are kept.

@@ -196,6 +196,7 @@ const OpDef quant_gemm_op = {.name = "QuantGemm",
                              .attributes = k_quant_attributes,
                              .infer = infer_quant,
                              .reference = quant_gemm,
+                             .validate = require_exact_accumulators,
                              .is_onnx = false};
 
 }  // namespace octet

@@ -111,6 +111,7 @@ const OpDef quant_conv_op = {
     .attributes = k_attributes,
     .infer = infer,
     .reference = reference,
+    .validate = require_exact_accumulators,
     .is_onnx = false,
 };
 
