@@ -123,9 +123,10 @@ void ThreadPool::State::work(int worker) {
       job.wait(seen, std::memory_order_seq_cst);
       sleepers.fetch_sub(1, std::memory_order_relaxed);
     }
+    // The number first: a stop that came after this reading makes another number, so that it is not slept through.
+    seen = job.load(std::memory_order_acquire);
     if (stop.load(std::memory_order_acquire)) return;
     seats.note(worker - 1);
-    seen = job.load(std::memory_order_acquire);
     take_chunks(worker);
   }
 }

@@ -142,6 +142,13 @@ TEST(ThreadPool, comes_and_goes_without_having_worked) {
   for (int round = 0; round < 50; ++round) ThreadPool pool(4);
 }
 
+TEST(ThreadPool, ends_however_late_its_workers_start) {
+  for (int round = 0; round < 500; ++round) {
+    ThreadPool pool(4);
+    EXPECT_EQ(runs_per_chunk(pool, 2), std::vector<int>(2, 1));
+  }
+}
+
 TEST(ThreadPool, works_with_rounding_to_nearest_whatever_the_creator_set) {
   std::fesetround(FE_UPWARD);
   std::optional<ThreadPool> pool(std::in_place, 4);

@@ -220,8 +220,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     for (int64_t c = 0; c < g.ic; ++c) {
       int32_t sum = 0;
       for (int64_t tap = 0; tap < taps; ++tap) sum += desc_.weights[static_cast<size_t>(c * taps + tap)];
-      bias[static_cast<size_t>(c)] =
-          (desc_.bias.empty() ? 0 : desc_.bias[static_cast<size_t>(c)]) - desc_.x_zero_point * sum;
+      const int64_t own = desc_.bias.empty() ? 0 : desc_.bias[static_cast<size_t>(c)];
+      bias[static_cast<size_t>(c)] = static_cast<int32_t>(own - int64_t{desc_.x_zero_point} * sum);
     }
     if (block_ == 1) {
       packed_bytes_ = desc_.weights.size();
