@@ -95,7 +95,14 @@ inline std::vector<ConvCase> conv_cases() {
   cases.push_back(square(1, 515, 70, 1, 1, 0, 1, 1, 5));   // fully connected
   cases.push_back(square(3, 700, 16, 3, 1, 1));            // a reduction of several blocks
   cases.push_back(square(2, 2100, 65, 1, 1, 0, 1, 1, 2));  // one that is cut inside a tap
-  cases.push_back(square(40, 16, 16, 3, 1, 1));            // several blocks of pixels
+  // Several blocks of pixels, which begin anywhere in a row.
+  cases.push_back(square(40, 16, 16, 3, 1, 1));
+  cases.push_back(square(37, 48, 20, 1));
+  cases.push_back(square(37, 48, 20, 1, 2));
+  cases.push_back(square(61, 3, 20, 3, 2, 1, 1, 1, 2));
+  cases.push_back(square(90, 3, 20, 7, 2, 3));
+  cases.push_back(square(37, 32, 20, 7, 1, 3));
+  cases.push_back({2, 33, 21, 40, 20, 3, 3, 1, 2, 1, 1, 1, 1, 1, 1, 1});
   return cases;
 }
 

@@ -116,7 +116,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     const ConvGrid grid = conv_grid(all, threads, cut_);
     const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
-    SortedPixels sorted;
+    int64_t sorted = 0;  // pixels of the block before
     for (int64_t first = pixels.begin; first < pixels.end;) {
       int64_t count = std::min(block_pixels_, pixels.end - first);
       if (classes_.is_copied()) {  // a copy serves one image
@@ -245,24 +245,17 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return reinterpret_cast<const uint8_t*>(copy);
   }
 
-  /// Whose offsets the scratch holds: so many pixels from this column on.
-  struct SortedPixels {
-    int64_t count = 0, column = 0;
-    bool operator==(const SortedPixels&) const = default;
-  };
-
-  /// sorted: of the block before. The offsets of a layer that reads all pixels in order are the same in every block of
-  /// as many pixels that begins in the same column (they count from the beginning of its row).
+  /// sorted: pixels whose offsets the scratch holds already; those of a layer that reads all pixels in order are the
+  /// same in every block.
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch,
-                 SortedPixels& sorted) const {
+                 int64_t& sorted) const {
     const BlockPixels block{reinterpret_cast<int64_t*>(scratch), reinterpret_cast<int32_t*>(scratch + offsets_bytes())};
     std::byte* const copy = scratch + offsets_bytes() + pixels_bytes();
     float* const f32_tile = reinterpret_cast<float*>(copy + round_up(classes_.copy_bytes(block_pixels_)));
     const uint8_t* const x = bring_input(args, pixels, copy);
     int64_t counts[PixelClasses::k_most] = {pixels.end - pixels.begin};
-    const SortedPixels wanted{counts[0], pixels.begin % geometry_.ow};
-    if (!taps_.is_linear() || !(sorted == wanted)) classes_.sort(pixels, block, counts, slack());
-    sorted = wanted;
+    if (!classes_.is_linear() || sorted != counts[0]) classes_.sort(pixels, block, counts, slack());
+    sorted = pixels.end - pixels.begin;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
       ConvU8S8Run run = panel_run(args, panel, pixels.begin);

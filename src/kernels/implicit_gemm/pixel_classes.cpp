@@ -60,6 +60,8 @@ PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool c
   rows_ = cut(vertical(g), cut_rows && !squeezed);
   columns_ = cut(horizontal(g), cut_columns && !squeezed);
   is_copied_ = is_copied_ || squeezed;
+  is_linear_ = !is_copied_ && g.kh == 1 && g.kw == 1 && g.stride_h == 1 && g.stride_w == 1 && g.oh == g.ih &&
+               g.ow == g.iw && g.pad_top == 0 && g.pad_left == 0;
   const int64_t width = is_copied_ ? (g.ow - 1) * g.stride_w + (g.kw - 1) * g.dilation_w + 1 : g.iw;
   row_bytes_ = width * pixel_bytes_;
   for (size_t b = 0; b < rows_.size(); ++b)
@@ -124,6 +126,7 @@ size_t PixelClasses::copy_bytes(int64_t pixels) const {
 
 int64_t PixelClasses::origin(int64_t first) const {
   const WindowGeometry& g = geometry_;
+  if (is_linear_) return first * pixel_bytes_;
   const int64_t image = first / (g.oh * g.ow), oy = first / g.ow % g.oh;
   return ((image * g.ih + oy * g.stride_h - g.pad_top) * g.iw - g.pad_left) * pixel_bytes_;
 }
@@ -150,6 +153,13 @@ void PixelClasses::sort(IndexRange pixels, const BlockPixels& to, int64_t (&coun
   const WindowGeometry& g = geometry_;
   const int64_t image_pixels = g.oh * g.ow, count = pixels.end - pixels.begin;
   const int64_t first_image = pixels.begin / image_pixels, first_row = pixels.begin / g.ow % g.oh;
+  std::fill_n(to.x + count, slack, int64_t{0});
+  std::fill_n(to.y + count, slack, int32_t{0});
+  if (is_linear_) {
+    for (int64_t i = 0; i < count; ++i) to.x[i] = i * pixel_bytes_, to.y[i] = static_cast<int32_t>(i);
+    counts[0] = count;
+    return;
+  }
   const size_t bands = columns_.size();
   /// Calls body(image, oy, ox_begin, ox_end, pixel) for the rows of the block.
   const auto for_rows = [&](auto&& body) {
@@ -185,8 +195,6 @@ void PixelClasses::sort(IndexRange pixels, const BlockPixels& to, int64_t (&coun
       next[c + b] = i;
     }
   });
-  std::fill_n(to.x + count, slack, int64_t{0});
-  std::fill_n(to.y + count, slack, int32_t{0});
 }
 
 }  // namespace octet

@@ -53,6 +53,8 @@ class PixelClasses {
   const std::vector<PixelClass>& classes() const { return classes_; }
   /// The block's input rows are copied first; then a block lies in one image.
   bool is_copied() const { return is_copied_; }
+  /// Output pixel i reads input pixel i and no other: blocks of equal size have equal offsets.
+  bool is_linear() const { return is_linear_; }
   /// Bytes of the copy that serves `pixels` consecutive output pixels of one image; 0 when not copied.
   size_t copy_bytes(int64_t pixels) const;
   /// What to add to the input's address (in place) for a block that begins at output pixel `first` of the batch. May
@@ -70,7 +72,7 @@ class PixelClasses {
   int64_t input_rows(int64_t pixels) const;
 
   WindowGeometry geometry_;
-  bool squeezed_, is_copied_ = false;
+  bool squeezed_, is_copied_ = false, is_linear_ = false;
   int64_t pixel_bytes_, row_bytes_ = 0;  // of what is read, copied or not
   std::vector<TapBand> rows_, columns_;
   std::vector<uint8_t> band_of_row_;
