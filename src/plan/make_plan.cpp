@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/weight_memory.h"
 #include "ir/op.h"
 #include "plan/arena.h"
 #include "plan/backend.h"
@@ -158,6 +159,7 @@ Result<std::unique_ptr<Workspace>> HostWorkspace::make(size_t bytes) {
     return Error{ErrorCode::out_of_memory,
                  "no memory for a context's arena of " + std::to_string(bytes) + " bytes: build for a smaller batch"};
   }
+  prefer_huge_pages(made->arena.get(), bytes);
   return std::unique_ptr<Workspace>(std::move(made));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/aligned.h"
 #include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
@@ -85,7 +86,7 @@ PackedConvF32 pack_conv_f32(const ConvF32Desc& desc, const TapTable& taps, const
   const bool is_given = desc.packed.form == packed.kept.form && desc.packed.bytes.size() == bytes &&
                         reinterpret_cast<uintptr_t>(desc.packed.bytes.data()) % k_alignment == 0;
   if (!is_given) {
-    packed.own = allocate_aligned(bytes);
+    packed.own = allocate_weights(bytes);
     packed.kept.bytes = {packed.own.get(), bytes};
     std::memset(packed.own.get(), 0, bytes);
     fill(desc, taps, lanes, packed.panels, reinterpret_cast<float*>(packed.own.get()),

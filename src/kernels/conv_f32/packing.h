@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "base/aligned.h"
+#include "base/weight_memory.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_f32/conv_f32_isa.h"
 #include "kernels/implicit_gemm/tap_table.h"
@@ -35,7 +35,7 @@ struct PackedConvF32 {
   const float* weights = nullptr;
   size_t weights_bytes = 0;
   std::span<const float> bias;
-  AlignedBytes own;
+  WeightBytes own;
 };
 
 /// As k_conv_u8s8_packing.

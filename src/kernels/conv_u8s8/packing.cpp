@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/aligned.h"
 #include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
@@ -231,7 +232,7 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
   const bool is_given = desc.packed.form == packed.kept.form && desc.packed.bytes.size() == bytes &&
                         reinterpret_cast<uintptr_t>(desc.packed.bytes.data()) % k_alignment == 0;
   if (!is_given) {
-    packed.own = allocate_aligned(bytes);
+    packed.own = allocate_weights(bytes);
     packed.kept.bytes = {packed.own.get(), bytes};
     std::memset(packed.own.get() + packed.weights_bytes, 0, bytes - packed.weights_bytes);
     Rows rows(desc, merge, taps, kernel.tile_order);

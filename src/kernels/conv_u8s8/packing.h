@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "base/aligned.h"
+#include "base/weight_memory.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
 #include "kernels/implicit_gemm/tap_table.h"
@@ -38,7 +38,7 @@ struct PackedConvU8S8 {
   size_t weights_bytes = 0;
   std::span<const int32_t> bias;  // bias - x_zero_point * sum of weights
   std::vector<float> multiplier;
-  AlignedBytes own;
+  WeightBytes own;
 };
 
 /// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
