@@ -26,10 +26,12 @@ void emulated_sums(const ConvAmxBlock& block) {
     for (int v = 0; v < block.vectors; ++v)
       for (int lane = 0; lane < 16; ++lane) {
         int32_t sum = 0;
-        for (int64_t k = 0; k < 64 * block.steps; ++k) {
-          const int64_t tile = k / 64 * block.vectors + v;
-          sum += block.a[r * block.a_stride + k] * weights[tile * 1024 + k % 64 / 4 * 64 + lane * 4 + k % 4];
-        }
+        for (int64_t s = 0; s < block.segments; ++s)
+          for (int64_t k = 0; k < 64 * block.steps; ++k) {
+            const int64_t tile = (s * block.steps + k / 64) * block.vectors + v;
+            sum += block.a[r * block.a_stride + block.segment_list[s].x + k] *
+                   weights[tile * 1024 + k % 64 / 4 * 64 + lane * 4 + k % 4];
+          }
         block.sums[r * k_amx_block_channels + 16 * v + lane] = sum;
       }
 }
@@ -361,6 +363,32 @@ TEST(ConvU8S8, pointwise_layers_of_many_pixels_run_in_blocks_that_begin_in_any_c
       Layer layer(square(size, ic, oc, 1, 1, 0, 1, 1, 8192 / (size * size)));
       expect_judged<uint8_t>(layer, {1, 3});
     }
+}
+
+TEST(ConvU8S8, amx_layers_read_taps_from_a_copy_with_padding) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  std::vector<ConvCase> cases = {square(14, 64, 64, 3, 1, 1, 1, 1, 2), square(20, 64, 40, 3, 1, 2, 2),
+                                 square(13, 128, 32, 5, 1, 2),         square(12, 128, 64, 3, 1, 1, 1, 2, 2),
+                                 square(15, 64, 16, 3, 1, 0, 1, 1, 2), square(60, 192, 32, 3, 1, 1)};
+  cases.push_back({2, 14, 9, 64, 24, 3, 2, 1, 1, 1, 1, 2, 0, 0, 1});   // padding at the right only
+  cases.push_back({1, 9, 30, 64, 24, 2, 3, 1, 1, 1, 1, 0, 2, 1, 0});   // at the left only
+  cases.push_back({1, 12, 12, 64, 24, 3, 3, 1, 1, 1, 1, 1, 1, 2, 3});  // more at the right
+  for (const ConvCase& c : cases) {
+    Layer layer(c);
+    layer.with_residual(13, 0.4f);
+    ASSERT_STREQ(layer.make(Isa::avx512_vnni, k_emulated_amx)->kernel_name(), "amx 32x32 flat") << c;
+    const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+    for (const int threads : {1, 2, 5})
+      ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, threads, k_emulated_amx), want) << threads << " threads, " << c;
+    if (has_isa(Isa::amx)) {
+      ASSERT_EQ(layer.run<uint8_t>(Isa::amx, 1, "amx 32x32"), want) << c;
+    }
+    layer.desc.activation.kind = ActivationKind::silu;
+    layer.desc.inverse_y_scale = 20.0f;
+    ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, 1, k_emulated_amx), layer.run<uint8_t>(Isa::scalar, 1)) << c;
+    layer.desc.f32_output = true;
+    ASSERT_EQ(layer.run<float>(Isa::avx512_vnni, 2, k_emulated_amx), layer.run<float>(Isa::scalar, 1)) << c;
+  }
 }
 
 #if defined(__x86_64__)

@@ -28,21 +28,27 @@ void sums(const ConvAmxBlock& block) {
   if constexpr (vectors > 1) _tile_zero(1);
   if constexpr (row_tiles > 1) _tile_zero(2);
   if constexpr (row_tiles > 1 && vectors > 1) _tile_zero(3);
-  const uint8_t* a = block.a;
   const char* weights = static_cast<const char*>(block.weights);
+  const char* prefetch = block.prefetch;
   const int64_t stride = block.a_stride;
-  for (int64_t s = 0; s < block.steps; ++s, a += k_amx_step_bytes, weights += vectors * k_tile_bytes) {
-    _tile_loadd(4, a, stride);
-    _tile_loadd(6, weights, 64);
-    _tile_dpbusd(0, 4, 6);
-    if constexpr (row_tiles > 1) {
-      _tile_loadd(5, a + k_amx_tile_rows * stride, stride);
-      _tile_dpbusd(2, 5, 6);
-    }
-    if constexpr (vectors > 1) {
-      _tile_loadd(7, weights + k_tile_bytes, 64);
-      _tile_dpbusd(1, 4, 7);
-      if constexpr (row_tiles > 1) _tile_dpbusd(3, 5, 7);
+  const int prefetch_bytes = 64 * block.prefetch_lines;
+  for (int64_t segment = 0; segment < block.segments; ++segment) {
+    const uint8_t* a = block.a + block.segment_list[segment].x;
+    for (int64_t s = 0; s < block.steps; ++s, a += k_amx_step_bytes, weights += vectors * k_tile_bytes) {
+      _tile_loadd(4, a, stride);
+      _tile_loadd(6, weights, 64);
+      _tile_dpbusd(0, 4, 6);
+      for (int line = 0; line < prefetch_bytes; line += 64) _mm_prefetch(prefetch + line, _MM_HINT_T1);
+      prefetch += prefetch_bytes;
+      if constexpr (row_tiles > 1) {
+        _tile_loadd(5, a + k_amx_tile_rows * stride, stride);
+        _tile_dpbusd(2, 5, 6);
+      }
+      if constexpr (vectors > 1) {
+        _tile_loadd(7, weights + k_tile_bytes, 64);
+        _tile_dpbusd(1, 4, 7);
+        if constexpr (row_tiles > 1) _tile_dpbusd(3, 5, 7);
+      }
     }
   }
   int32_t* const out = block.sums;

@@ -2,8 +2,9 @@
 // The inner functions of the integer convolution on AMX: a block of up to 32 pixels x 32 channels in four tiles. C
 // headers only: ISA files include this.
 //
-// Tiles load rows at one constant stride, so the rows of a block lie in a panel: gathered through the pointer table, or
-// the input itself where a 1x1 layer visits every pixel. What a panel holds behind its positions meets zero weights.
+// Tiles load rows at one constant stride. So the rows of a block lie in a panel, gathered through the pointer table; or
+// they are the input itself, where a 1x1 layer visits every pixel; or pixels of a copy of the input with padding around
+// its rows, from which each tap is at a distance of its own. What a row holds behind its positions meets zero weights.
 
 #include <stdint.h>
 
@@ -14,12 +15,16 @@ namespace octet {
 inline constexpr int k_amx_tile_rows = 16, k_amx_block_rows = 32, k_amx_block_channels = 32;
 inline constexpr int k_amx_step_bytes = 64;  // positions of one step of the reduction
 
-/// sums[r][c] = sum over positions of a[r][k] * weights[k][c], r < 16 * row_tiles, c < 16 * vectors, exact int32.
+/// sums[r][c] = sum over segments s, positions k of a[r][s.x + k] * weights[s][k][c], r < 16 * row_tiles,
+/// c < 16 * vectors, exact int32.
 struct ConvAmxBlock {
-  const uint8_t* a = nullptr;  // 16 * row_tiles rows of steps * 64 bytes
+  const uint8_t* a = nullptr;  // 16 * row_tiles rows
   int64_t a_stride = 0;
-  const void* weights = nullptr;  // [step][vector][dword 0..15][lane 0..15][4 positions]
-  int64_t steps = 0;
+  const void* weights = nullptr;  // [segment][step][vector][dword 0..15][lane 0..15][4 positions]
+  const WindowSegment* segment_list = nullptr;
+  int64_t segments = 1, steps = 0;  // steps of 64 positions in a segment
+  const char* prefetch = nullptr;   // weights wanted next: prefetch_lines cache lines per step
+  int prefetch_lines = 0;
   int row_tiles = 1, vectors = 1;  // 1 or 2
   int32_t* sums = nullptr;         // [row][32], 64-byte aligned
 };
@@ -37,13 +42,13 @@ struct ConvAmxKernel {
   void (*configure)();                       // once per chunk: eight tiles of 16 rows x 64 bytes, never released
   void (*sums)(const ConvAmxBlock& block);   // needs AMX
   void (*gather)(const ConvAmxGather& row);  // needs AVX512
-  /// Bias, requantize and store run.row_count pixels whose sums have no bias yet. Needs AVX512.
-  void (*finish)(const ConvU8S8Run& run, const int32_t* sums);
+  /// Bias, requantize and store run.row_count pixels whose sums, in the rows sum_rows, have no bias yet. Needs AVX512.
+  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows);
 };
 
 void conv_amx_configure();
 void conv_amx_sums(const ConvAmxBlock& block);
 void conv_amx_gather(const ConvAmxGather& row);
-void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums);
+void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows);
 
 }  // namespace octet

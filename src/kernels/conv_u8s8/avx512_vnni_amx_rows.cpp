@@ -16,16 +16,16 @@ inline __attribute__((always_inline)) void load_sums(const ConvU8S8Run& tile, co
 }
 
 template <int C, Form form>
-void finish(const ConvU8S8Run& tile, const int32_t* sums) {
+void finish(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
   const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
   const int rows = tile.row_count;
   if constexpr (is_f32(form)) {
     for (int r = 0; r < rows; ++r) {
       __m512i acc[C];
       __m512 f[C];
-      load_sums<C>(tile, sums, r, acc);
-      scale<C, form>(tile, acc, tile.residual + r * tile.residual_step, upper, f);
-      store_floats<C>(tile, f, static_cast<float*>(tile.y) + r * tile.y_step);
+      load_sums<C>(tile, sums, sum_rows[r], acc);
+      scale<C, form>(tile, acc, residual_of<form>(tile, r), upper, f);
+      store_floats<C>(tile, f, static_cast<float*>(tile.y) + tile.y_pixels[r] * tile.y_step);
     }
   } else {
     constexpr int k_step = C == 2 ? 2 : 4;
@@ -37,9 +37,9 @@ void finish(const ConvU8S8Run& tile, const int32_t* sums) {
       for (int i = 0; i < k_step; ++i) {
         const int r = first + i < rows ? first + i : rows - 1;  // the last pixel may be stored several times
         __m512i acc[C];
-        load_sums<C>(tile, sums, r, acc);
-        scale<C, form>(tile, acc, tile.residual + r * tile.residual_step, upper, f[i]);
-        out[i] = y + r * tile.y_step;
+        load_sums<C>(tile, sums, sum_rows[r], acc);
+        scale<C, form>(tile, acc, residual_of<form>(tile, r), upper, f[i]);
+        out[i] = y + tile.y_pixels[r] * tile.y_step;
       }
       if constexpr (C == 2) {
         store_two(tile, f[0], f[1], out[0], out[1]);
@@ -52,15 +52,17 @@ void finish(const ConvU8S8Run& tile, const int32_t* sums) {
 }
 
 template <int C>
-void finish_form(const ConvU8S8Run& run, const int32_t* sums) {
-  if (run.f32_output) return run.residual ? finish<C, Form::f32_residual>(run, sums) : finish<C, Form::f32>(run, sums);
-  return run.residual ? finish<C, Form::u8_residual>(run, sums) : finish<C, Form::u8>(run, sums);
+void finish_form(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows) {
+  if (run.f32_output)
+    return run.residual ? finish<C, Form::f32_residual>(run, sums, sum_rows)
+                        : finish<C, Form::f32>(run, sums, sum_rows);
+  return run.residual ? finish<C, Form::u8_residual>(run, sums, sum_rows) : finish<C, Form::u8>(run, sums, sum_rows);
 }
 
 }  // namespace
 
-void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums) {
-  return run.channels > 16 ? finish_form<2>(run, sums) : finish_form<1>(run, sums);
+void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows) {
+  return run.channels > 16 ? finish_form<2>(run, sums, sum_rows) : finish_form<1>(run, sums, sum_rows);
 }
 
 void conv_amx_gather(const ConvAmxGather& row) {
