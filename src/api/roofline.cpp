@@ -64,7 +64,7 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
   std::vector<std::vector<double>> samples(layers.size());
   std::vector<double> whole;
   const Isa isa = isa_from_name(session.isa()).value_or(Isa::scalar);
-  MachinePeak peak = measure_peak(isa);
+  const MachinePeak peak = measure_peak(isa, report.threads);
   const Clock::time_point begin = Clock::now();
   for (int run = -3; run < 5 || (us_since(begin) < seconds * 1e6 && run < 1000); ++run) {
     std::vector<double> step_seconds;
@@ -77,7 +77,8 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
     whole.push_back(us);
     for (size_t i = 0; i < samples.size() && i < step_seconds.size(); ++i) samples[i].push_back(step_seconds[i] * 1e6);
   }
-  const MachinePeak after = measure_peak(isa);  // the better of before and after: the clock may have moved
+  const MachinePeak after =
+      measure_peak(isa, report.threads);  // the better of before and after: the clock may have moved
   report.u8s8_gmacs = std::max(peak.u8s8_gmacs, after.u8s8_gmacs);
   report.f32_gmacs = std::max(peak.f32_gmacs, after.f32_gmacs);
   report.l2_gbs = std::max(peak.l2_gbs, after.l2_gbs);

@@ -9,9 +9,7 @@
 namespace octet {
 namespace {
 
-double peak_gmacs(const RooflineReport& r, const RooflineLayer& l) {
-  return (l.is_integer ? r.u8s8_gmacs : r.f32_gmacs) * r.threads;
-}
+double peak_gmacs(const RooflineReport& r, const RooflineLayer& l) { return l.is_integer ? r.u8s8_gmacs : r.f32_gmacs; }
 
 /// Microseconds by kind. Arithmetic is what the products alone would take at the measured peak; the rest of an integer
 /// layer is loads that do not hide, tails, and the way from sums to codes.
@@ -61,10 +59,10 @@ std::string to_text(const RooflineReport& r) {
   }
   std::string text = "=== Roofline (" + r.device + ") ===\n";
   if (r.u8s8_gmacs > 0)
-    text += "Peak of one thread, measured in this run: u8 x s8 " + fixed(r.u8s8_gmacs, 0) + " GMAC/s (" +
-            r.u8s8_instruction + "), f32 " + fixed(r.f32_gmacs, 0) + " GMAC/s (" + r.f32_instruction + "), reading " +
-            fixed(r.l2_gbs, 0) + " GB/s from L2, " + fixed(r.l3_gbs, 0) + " from L3, " + fixed(r.dram_gbs, 0) +
-            " from DRAM\n";
+    text += "Peak of " + (r.threads == 1 ? "one thread" : std::to_string(r.threads) + " threads at the same time") +
+            ", measured in this run: u8 x s8 " + fixed(r.u8s8_gmacs, 0) + " GMAC/s (" + r.u8s8_instruction + "), f32 " +
+            fixed(r.f32_gmacs, 0) + " GMAC/s (" + r.f32_instruction + "), reading " + fixed(r.l2_gbs, 0) +
+            " GB/s from L2, " + fixed(r.l3_gbs, 0) + " from L3, " + fixed(r.dram_gbs, 0) + " from DRAM\n";
   text += text_table(rows);
   text += "Whole run " + fixed(r.whole_us / 1e3, 4) + " ms; layers with the clock between them " +
           fixed(s.total / 1e3, 4) + " ms:\n";
@@ -77,8 +75,8 @@ std::string to_text(const RooflineReport& r) {
     text += "  of all that, starting and joining threads: about " + fixed(s.forks / 1e3, 4) + " ms (" +
             fixed(r.fork_us, 2) + " us each)\n";
   if (s.integer_us > 0 && r.u8s8_gmacs > 0)
-    text += "Integer layers with products reach " +
-            fixed(100 * s.integer_mmac * 1e3 / s.integer_us / (r.u8s8_gmacs * r.threads), 1) + " % of the peak\n";
+    text += "Integer layers with products reach " + fixed(100 * s.integer_mmac * 1e3 / s.integer_us / r.u8s8_gmacs, 1) +
+            " % of the peak\n";
   return text;
 }
 
@@ -88,10 +86,15 @@ std::string to_json(const RooflineReport& r) {
   j["device"] = r.device;
   j["threads"] = r.threads;
   j["whole_us"] = r.whole_us;
-  j["peak"] = {{"u8s8_gmacs", r.u8s8_gmacs}, {"u8s8_instruction", r.u8s8_instruction},
-               {"f32_gmacs", r.f32_gmacs},   {"f32_instruction", r.f32_instruction},
-               {"l2_gbs", r.l2_gbs},         {"l3_gbs", r.l3_gbs},
-               {"dram_gbs", r.dram_gbs},     {"fork_us", r.fork_us}};
+  j["peak"] = {{"threads", r.threads},
+               {"u8s8_gmacs", r.u8s8_gmacs},
+               {"u8s8_instruction", r.u8s8_instruction},
+               {"f32_gmacs", r.f32_gmacs},
+               {"f32_instruction", r.f32_instruction},
+               {"l2_gbs", r.l2_gbs},
+               {"l3_gbs", r.l3_gbs},
+               {"dram_gbs", r.dram_gbs},
+               {"fork_us", r.fork_us}};
   j["split_us"] = {{"integer_products", s.integer_products},
                    {"integer_rest", s.integer_rest},
                    {"float", s.float_layers},

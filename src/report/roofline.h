@@ -21,7 +21,7 @@ struct RooflineReport {
   int threads = 1;
   std::vector<RooflineLayer> layers;
   double whole_us = 0;  // median of runs without the clock in between
-  // One thread's limits, measured between the runs.
+  // The limits of so many threads at the same time, measured between the runs.
   double u8s8_gmacs = 0, f32_gmacs = 0, l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;
   std::string u8s8_instruction, f32_instruction;
   double fork_us = 0;  // an empty parallel section on the engine's threads; 0 with one thread

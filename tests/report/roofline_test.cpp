@@ -35,11 +35,13 @@ TEST(Roofline, splits_the_time_by_what_it_is_spent_on) {
   EXPECT_THAT(text, Not(HasSubstr("joining threads")));
 }
 
-TEST(Roofline, the_peak_counts_every_thread_and_forks_are_shown) {
+TEST(Roofline, the_peak_is_that_of_all_threads_and_forks_are_shown) {
   RooflineReport r = report();
   r.threads = 2;
+  r.u8s8_gmacs = 400;
   r.fork_us = 0.5;
   const std::string text = to_text(r);
+  EXPECT_THAT(text, HasSubstr("Peak of 2 threads at the same time, measured in this run: u8 x s8 400 GMAC/s"));
   EXPECT_THAT(text, HasSubstr("products at the peak: 0.2500 ms"));
   EXPECT_THAT(text, HasSubstr("reach 31.2 % of the peak"));
   EXPECT_THAT(text, HasSubstr("about 0.0020 ms (0.50 us each)"));

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <vector>
 
 #include "base/aligned.h"
+#include "base/thread_pool.h"
 #include "kernels/peak/peak_isa.h"
 
 namespace octet {
 namespace {
+
+constexpr size_t k_line_words = 8;  // of 64 bits in a cache line: threads do not write to one line
 
 const PeakKernels* pick_kernels(Isa isa) {
 #define OCTET_KERNEL(entry, kernels) \
@@ -30,37 +34,54 @@ double best_seconds(int tries, F&& run) {
   return best;
 }
 
-/// One call so many times that it takes about 2 ms: long against the clock, short against the scheduler.
-double rate(void (*loop)(int64_t), double work) {
+/// One call so many times that it takes about 2 ms: long against the clock, short against the scheduler. Each thread
+/// makes one such call; a try in which a thread came late, and another made its call too, is not the best.
+double rate(void (*loop)(int64_t), double work, ThreadPool& pool) {
   constexpr double k_wanted_seconds = 2e-3;
   int64_t repeats = 1000;
   const double once = best_seconds(3, [&] { loop(repeats); });
   repeats = std::max<int64_t>(repeats, static_cast<int64_t>(static_cast<double>(repeats) * k_wanted_seconds / once));
-  return static_cast<double>(repeats) * work / best_seconds(8, [&] { loop(repeats); });
+  const double seconds =
+      best_seconds(8, [&] { pool.parallel_for(pool.threads(), [&](int64_t, int) { loop(repeats); }); });
+  return static_cast<double>(repeats) * work * pool.threads() / seconds;
 }
 
-double read_rate(const PeakKernels& kernels, size_t bytes, int tries) {
-  const AlignedBytes data = allocate_aligned(bytes);
+/// bytes: of each thread.
+double read_rate(const PeakKernels& kernels, size_t bytes, int tries, ThreadPool& pool) {
+  const auto threads = static_cast<size_t>(pool.threads());
+  const AlignedBytes data = allocate_aligned(threads * bytes);
   if (!data) return 0;
-  std::memset(data.get(), 1, bytes);
-  uint64_t seen = 0;
-  const double seconds = best_seconds(tries, [&] { seen |= kernels.read(data.get(), bytes); });
-  return seen == 0 ? 0 : static_cast<double>(bytes) / seconds;
+  std::memset(data.get(), 1, threads * bytes);
+  std::vector<uint64_t> seen(threads * k_line_words);
+  const double seconds = best_seconds(tries, [&] {
+    pool.parallel_for(pool.threads(), [&](int64_t part, int) {
+      const auto i = static_cast<size_t>(part);
+      seen[i * k_line_words] |= kernels.read(data.get() + i * bytes, bytes);
+    });
+  });
+  return seen[0] == 0 ? 0 : static_cast<double>(threads * bytes) / seconds;
+}
+
+/// A share of bytes for each of the threads, in the readers' unit.
+size_t share(size_t bytes, const ThreadPool& pool) {
+  constexpr size_t k_unit = 512;
+  return bytes / static_cast<size_t>(pool.threads()) / k_unit * k_unit;
 }
 
 }  // namespace
 
-MachinePeak measure_peak(Isa isa) {
+MachinePeak measure_peak(Isa isa, int threads) {
   MachinePeak peak;
   const PeakKernels* kernels = pick_kernels(isa);
   if (!kernels) return peak;
+  ThreadPool pool(threads);
   peak.u8s8_instruction = kernels->dot_instruction;
   peak.f32_instruction = kernels->fma_instruction;
-  peak.u8s8_gmacs = rate(kernels->dots, kernels->dot_macs) / 1e9;
-  peak.f32_gmacs = rate(kernels->fmas, kernels->fma_macs) / 1e9;
-  peak.l2_gbs = read_rate(*kernels, 512 << 10, 200) / 1e9;
-  peak.l3_gbs = read_rate(*kernels, 8 << 20, 12) / 1e9;
-  peak.dram_gbs = read_rate(*kernels, 256 << 20, 3) / 1e9;
+  peak.u8s8_gmacs = rate(kernels->dots, kernels->dot_macs, pool) / 1e9;
+  peak.f32_gmacs = rate(kernels->fmas, kernels->fma_macs, pool) / 1e9;
+  peak.l2_gbs = read_rate(*kernels, 512 << 10, 200, pool) / 1e9;
+  peak.l3_gbs = read_rate(*kernels, share(8 << 20, pool), 12, pool) / 1e9;
+  peak.dram_gbs = read_rate(*kernels, share(256 << 20, pool), 3, pool) / 1e9;
   return peak;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The machine's limits for one thread, measured now: arithmetic on registers alone, and reading from each level of the
+// The machine's limits for some threads at the same time, measured now: arithmetic on registers alone, and reading from each level of the
 // memory. A layer's share of them says how far it is from what the machine can do in the mood it is in.
 
 #include <string>
@@ -8,13 +8,15 @@
 
 namespace octet {
 
+/// Sums over the threads.
 struct MachinePeak {
   double u8s8_gmacs = 0, f32_gmacs = 0;  // 10^9 multiply-adds per second; 0 where the ISA is scalar
   std::string u8s8_instruction, f32_instruction;
-  double l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;  // reads of 512 KB, 8 MB and 256 MB over and over, 10^9 bytes per second
+  // Reads over and over, 10^9 bytes per second: of 512 KB by each thread, of 8 MB and 256 MB shared out among them.
+  double l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;
 };
 
-/// About a fifth of a second; the best of several short loops.
-MachinePeak measure_peak(Isa isa);
+/// About a fifth of a second; the best of several short loops, which all threads begin together.
+MachinePeak measure_peak(Isa isa, int threads = 1);
 
 }  // namespace octet
