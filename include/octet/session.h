@@ -28,6 +28,7 @@ struct SessionSpec {
   std::set<std::string> skip_passes;
   /// 0 to 2: the static cost model chooses the tactics; 3, 4, 5: they are timed, longer each time.
   int optimization_level = 2;
+  int timing_rounds = 0;     // times that each candidate is run when timing; 0 = the level's own number
   std::string timing_cache;  // file, read and updated when timing; empty = none
 };
 

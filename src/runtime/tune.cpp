@@ -150,8 +150,13 @@ class Measurement {
   std::map<TunedCandidate*, std::vector<double>> samples_;
 };
 
-Result<Done> measure(const Graph& graph, Backend& backend, int level, Measurement& m) {
-  constexpr int k_warm_rounds = 2, k_least_rounds = 3;
+constexpr int k_least_rounds = 3;
+
+/// The rounds that were run: fewer than asked for where the level's time is over.
+Result<int> measure(const Graph& graph, Backend& backend, const TuneOptions& options, Measurement& m) {
+  constexpr int k_warm_rounds = 2;
+  const int level = options.level - 3;
+  const int wanted = options.rounds > 0 ? std::max(options.rounds, k_least_rounds) : k_rounds[level];
   const Clock::time_point start = Clock::now();
   std::vector<Trial> trials;
   for (size_t t = 0; t < m.trials(); ++t) {
@@ -159,7 +164,8 @@ Result<Done> measure(const Graph& graph, Backend& backend, int level, Measuremen
     if (!trial) return trial.error();
     trials.push_back(std::move(*trial));
   }
-  for (int round = -k_warm_rounds; round < k_rounds[level]; ++round) {
+  int round = -k_warm_rounds;
+  for (; round < wanted; ++round) {
     if (round >= k_least_rounds && seconds_since(start) > k_most_seconds[level]) break;
     for (size_t t = 0; t < trials.size(); ++t) {
       Result<std::vector<double>> seconds = trials[t].step_seconds();
@@ -168,7 +174,7 @@ Result<Done> measure(const Graph& graph, Backend& backend, int level, Measuremen
     }
   }
   m.finish();
-  return Done{};
+  return round;
 }
 
 void choose(Choices& choices) {
@@ -246,7 +252,9 @@ Result<TuningReport> tune(const Graph& graph, Backend& backend, const TuneOption
   Pending pending = read_cache(choices, device, options.cache, report);
   Measurement measurement(choices, pending);
   if (measurement.trials() > 0) {
-    if (Result<Done> done = measure(graph, backend, limited.level - 3, measurement); !done) return done.error();
+    const Result<int> rounds = measure(graph, backend, limited, measurement);
+    if (!rounds) return rounds.error();
+    report.rounds = *rounds;
   }
   for (size_t k = 0; k < pending.size(); ++k)
     for (const TunedCandidate* c : pending[k]) {
@@ -287,7 +295,8 @@ std::string TuningReport::summary() const {
   const int64_t changed =
       std::count_if(layers.begin(), layers.end(), [](const TunedLayer& l) { return l.chosen != l.by_default; });
   std::string text = "tuned " + std::to_string(layers.size()) + " kinds of layers in " + text_of("%.1f s", seconds) +
-                     ": " + std::to_string(measured) + " timings taken, " + std::to_string(cached) +
+                     ": " + std::to_string(measured) + " timings taken" +
+                     (rounds > 0 ? " in " + std::to_string(rounds) + " rounds" : "") + ", " + std::to_string(cached) +
                      " from the cache, " + std::to_string(changed) + " kinds run otherwise than by the static choice";
   if (default_ms > 0)
     text += text_of("; whole network %.3f ms against %.3f ms (+-%.3f)", tuned_ms, default_ms, noise_ms);

@@ -17,6 +17,7 @@ namespace octet {
 
 struct TuneOptions {
   int level = 3;                 // 3, 4, 5: more rounds
+  int rounds = 0;                // instead of the level's own number; 0 = that. At least 3
   TimingCache* cache = nullptr;  // times found here are not measured again; new ones are added. null = none
 };
 
@@ -39,6 +40,7 @@ struct TuningReport {
   TacticChoice choice;             // by node; empty strings where nothing was to be chosen
   std::vector<TunedLayer> layers;  // in graph order, those with more than one candidate only
   int64_t measured = 0, cached = 0;
+  int rounds = 0;  // how often each candidate was timed; 0 where nothing was
   double seconds = 0;
   /// The whole network with the static choice and with the measured one; noise_ms is half the width of the interval in
   /// which their medians cannot be told apart. 0 when the choices are the same or the verdict came from the cache.
