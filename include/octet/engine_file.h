@@ -19,6 +19,13 @@ struct ShapeRange {
   Dims smallest, best, largest;
 };
 
+/// How a tensor goes in or out where that is not the network's own way.
+struct IoFormat {
+  std::string dtype;          // "int8", "uint8": the codes that the network makes of it; empty = its own
+  bool channel_last = false;  // NHWC in memory and in the plan's dims; four dimensions only
+  bool operator==(const IoFormat&) const = default;
+};
+
 struct BuildSpec {
   SessionSpec
       session;  // precision, calibration or ranges, quantization, passes, threads; batch and shapes = best shape
@@ -26,6 +33,7 @@ struct BuildSpec {
   /// Ranges file as a calibration cache: used when it fits model, data and preprocessing, refused with the reason when
   /// it does not, written after the calibration when it is not there. Empty = none.
   std::string cache;
+  std::map<std::string, IoFormat> formats;  // by input or output; the spec's shapes stay in the network's own order
   double require_int8 = 0;     // percent of the multiply-accumulates that have to be in INT8, or the build fails
   size_t workspace_bytes = 0;  // at most so much memory for activations and scratch; 0 = no limit
   bool packed = false;         // add the weights as this machine packs them: a larger file, loaded without packing

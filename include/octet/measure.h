@@ -70,6 +70,17 @@ Result<std::vector<QueryTrace>> measure(std::span<const Stream> streams, const M
 /// The steps of the engine, in running order, as --exportLayerInfo writes them.
 std::vector<LayerDetail> layer_details(const Session& session);
 
+/// A value that a step of the engine makes: the numbers themselves, or those that its codes stand for.
+struct InnerValue {
+  std::string name;  // the tensor of the ONNX file that it is, as numbers or codes
+  std::string engine_name;
+  std::string step;  // the step's own name
+  Dims dims;
+  std::vector<float> values;  // row-major; integers that are no codes as floats
+};
+/// One run on the buffers, of which every step's value is kept; fusion stays as it is. Errors: a device without taps.
+Result<std::vector<InnerValue>> inner_values(Session& session, TensorBuffers& buffers);
+
 /// Whether this build and machine have the device: "cpu", "ref", "cuda".
 bool has_device(const std::string& device);
 

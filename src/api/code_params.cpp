@@ -92,4 +92,19 @@ std::string float_name(const std::string& value) {
   return value;
 }
 
+Result<Tensor> tapped_tensor(const TensorView& view, int offset) {
+  Result<Tensor> copy = dense_copy(view);
+  if (!copy || offset == 0) return copy;
+  std::vector<int8_t> codes;
+  for (const std::byte b : copy->bytes()) codes.push_back(static_cast<int8_t>(static_cast<int>(b) - offset));
+  return Tensor::from<int8_t>(DType::s8, view.dims, codes);
+}
+
+std::vector<double> real_values(const Tensor& tensor, const std::optional<QuantParams>& params) {
+  std::vector<double> values = to_doubles(tensor);
+  if (params)
+    for (double& v : values) v = (v - params->zero_point) * static_cast<double>(params->scale);
+  return values;
+}
+
 }  // namespace octet

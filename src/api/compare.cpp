@@ -18,15 +18,6 @@ namespace {
 
 using Floats = std::map<std::string, Tensor>;  // the float network's values of one sample
 
-/// A dense copy of what a tap shows, with the offset taken off.
-Result<Tensor> tapped_tensor(const TensorView& view, int offset) {
-  Result<Tensor> copy = dense_copy(view);
-  if (!copy || offset == 0) return copy;
-  std::vector<int8_t> codes;
-  for (const std::byte b : copy->bytes()) codes.push_back(static_cast<int8_t>(static_cast<int>(b) - offset));
-  return Tensor::from<int8_t>(DType::s8, view.dims, codes);
-}
-
 Result<Tensor> quantized(const Tensor& values, const QuantParams& p) {
   const int low = p.dtype == DType::s8 ? -128 : 0, high = p.dtype == DType::s8 ? 127 : 255;
   Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(p.dtype, values.dims());
@@ -39,14 +30,6 @@ Result<Tensor> quantized(const Tensor& values, const QuantParams& p) {
                                                            static_cast<float>(low), static_cast<float>(high))));
   }
   return made->first;
-}
-
-/// The real values of codes, or floats as they are.
-std::vector<double> real_values(const Tensor& tensor, const std::optional<QuantParams>& p) {
-  std::vector<double> values = to_doubles(tensor);
-  if (p)
-    for (double& v : values) v = (v - p->zero_point) * static_cast<double>(p->scale);
-  return values;
 }
 
 bool has_input(const Node& node, size_t i) { return i < node.inputs.size() && node.inputs[i] != k_absent; }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "api/io_formats.h"
 #include "api/state.h"
 #include "backends/open.h"
 #include "base/hash.h"
@@ -114,7 +115,8 @@ std::set<std::string> skipped_passes(const Model& model, const BuildSpec& spec) 
 
 Result<Graph> lower_at(const PreparedModel& prepared, const BuildSpec& spec, Pick shape) {
   const Model& model = prepared.model;
-  const Graph& clean = prepared.chosen ? *prepared.chosen : model.state().graph;
+  Graph clean = prepared.chosen ? *prepared.chosen : model.state().graph;
+  if (const auto lines = set_io_formats(clean, spec.formats); !lines) return within(model.path(), lines.error());
   Result<Graph> graph = lower(clean, binding_at(spec, shape), skipped_passes(model, spec));
   if (!graph) return within(model.path(), graph.error());
   compact(*graph);
@@ -163,6 +165,8 @@ std::string options_text(const BuildSpec& spec, const PreparedModel& prepared) {
   for (const std::string& name : prepared.float_layers) text += " float=" + name;
   for (const std::string& name : spec.session.skip_passes) text += " skip-pass=" + name;
   for (const auto& [input, range] : spec.profile) text += " shapes=" + input + ":" + range_text(range);
+  for (const auto& [name, format] : spec.formats)
+    text += " format=" + name + ":" + format.dtype + (format.channel_last ? ":hwc" : ":chw");
   if (spec.workspace_bytes > 0) text += " workspace=" + std::to_string(spec.workspace_bytes);
   if (spec.packed) text += " packed";
   return text;
@@ -333,7 +337,12 @@ std::vector<TensorInfo> EngineFile::outputs() const {
   return infos;
 }
 
-Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec) {
+Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
+  const BuildSpec spec = in_given_order(given);
+  if (spec.session.precision == "best" && !spec.formats.empty())
+    return Error{ErrorCode::unsupported,
+                 "--precision best measures the network as it is: leave other formats of inputs "
+                 "and outputs to a build of the file that it chooses"};
   for (const auto& [input, range] : spec.profile)
     if (const Result<Done> ok = check_range(input, range); !ok) return ok.error();
   auto state = std::make_shared<EngineFile::State>();
@@ -353,6 +362,10 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec) {
     if (!chosen) return within(model.path(), chosen.error());
   }
   state->notes.insert(state->notes.end(), prepared->notes.begin(), prepared->notes.end());
+  Graph formatted = prepared->model.state().graph;
+  const Result<std::vector<std::string>> codes = set_io_formats(formatted, spec.formats);
+  if (!codes) return within(model.path(), codes.error());
+  state->notes.insert(state->notes.end(), codes->begin(), codes->end());
   Result<Graph> graph = lower_at(*prepared, spec, &ShapeRange::best);
   if (!graph) return graph.error();
   if (const Result<Done> enough = check_share(model, spec, *graph); !enough) return enough.error();
