@@ -97,12 +97,26 @@ TEST(Sizes, take_binary_suffixes) {
 
 TEST(Shapes, are_read_by_name) {
   const Options o = parsed({"--minShapes=x:0:1x3x32x32,'y':4", "--shapes=x*:2x3"});
-  EXPECT_EQ(o.build.min_shapes.at("x:0"), (Dims{1, 3, 32, 32}));
-  EXPECT_EQ(o.build.min_shapes.at("y"), Dims{4});
+  EXPECT_EQ(o.build.profiles[0].smallest.at("x:0"), (Dims{1, 3, 32, 32}));
+  EXPECT_EQ(o.build.profiles[0].smallest.at("y"), Dims{4});
   EXPECT_EQ(o.inference.shapes.at("x*"), (Dims{2, 3}));
   EXPECT_THAT(error_of({"--shapes=x:1x"}), HasSubstr("--shapes x"));
   EXPECT_THAT(error_of({"--optShapes=x"}), HasSubstr("--optShapes"));
   EXPECT_TRUE(parsed({"--shapes=x:"}).inference.shapes.at("x").empty());
+}
+
+TEST(Shapes, of_profiles_follow_their_flag) {
+  const Options o = parsed({"--profile=0", "--minShapes=x:1", "--maxShapes=x:2", "--verbose", "--profile=1",
+                            "--optShapes=x:6", "--maxShapes=x:8", "--useProfile=1", "--calibProfile=1"});
+  ASSERT_EQ(o.build.profiles.size(), 2u);
+  EXPECT_EQ(o.build.profiles[0].largest.at("x"), Dims{2});
+  EXPECT_TRUE(o.build.profiles[0].best.empty());
+  EXPECT_EQ(o.build.profiles[1].best.at("x"), Dims{6});
+  EXPECT_EQ(o.build.profiles[1].largest.at("x"), Dims{8});
+  EXPECT_EQ(o.inference.profile, 1u);
+  EXPECT_EQ(o.build.calibration_profile, 1u);
+  EXPECT_THAT(error_of({"--profile=0", "--profile=2"}), HasSubstr("--profile=2: profiles are numbered from 0 on"));
+  EXPECT_THAT(error_of({"--minShapes=x:1", "--minShapes=x:2"}), HasSubstr("--minShapes"));
 }
 
 TEST(Precision, calibration_without_int8_warns_and_is_dropped) {
@@ -131,6 +145,8 @@ TEST(Precision, layer_types_count_only_with_constraints) {
   o = parsed({"--layerPrecisions=a:fp16,b*:int8", "--precisionConstraints=obey"});
   EXPECT_THAT(o.build.layer_precisions, ElementsAre(Pair("a", "fp32"), Pair("b*", "int8")));
   EXPECT_THAT(o.warnings, ElementsAre(HasSubstr("a:fp16: mapped to fp32")));
+  EXPECT_THAT(parsed({"--layerPrecisions=a:int32", "--precisionConstraints=obey"}).warnings,
+              ElementsAre(HasSubstr("a:int32: mapped to fp32")));
   EXPECT_THAT(error_of({"--layerPrecisions=a:fp64"}), HasSubstr("--layerPrecisions a:fp64"));
   EXPECT_THAT(error_of({"--precisionConstraints=maybe"}), HasSubstr("--precisionConstraints=maybe"));
 }
@@ -155,6 +171,36 @@ TEST(Contradictions, are_errors_that_name_the_flags) {
   EXPECT_THAT(error_of({"--profile=1"}), HasSubstr("--profile=1"));
   EXPECT_THAT(error_of({"--layerDeviceTypes=a:DLA"}), HasSubstr("--layerDeviceTypes a:DLA"));
   EXPECT_THAT(error_of({"--device=gpu"}), HasSubstr("--device=gpu"));
+  for (const auto& [one, other] :
+       {std::pair("--useSpinWait", "--noSpinWait"), std::pair("--useCudaGraph", "--noCudaGraph"),
+        std::pair("--streams=2", "--infStreams=3"), std::pair("--workspace=1", "--memPoolSize=workspace:2"),
+        std::pair("--nvtxMode=none", "--profilingVerbosity=detailed")}) {
+    const std::string error = error_of({one, other});
+    for (const std::string flag : {one, other}) EXPECT_THAT(error, HasSubstr(flag.substr(0, flag.find('=')))) << error;
+  }
+  EXPECT_THAT(error_of({"--errorOnTimingCacheMiss", "--timingCacheFile=t", "--noBuilderCache"}),
+              HasSubstr("--errorOnTimingCacheMiss and --noBuilderCache"));
+  EXPECT_THAT(error_of({"--minShapesCalib=x:1", "--optShapesCalib=x:1"}), HasSubstr("--optShapesCalib alone"));
+  EXPECT_THAT(error_of({"--maxShapesCalib=x:1"}), HasSubstr("--optShapesCalib alone"));
+  EXPECT_THAT(error_of({"--calibProfile=1"}), HasSubstr("--calibProfile=1"));
+  EXPECT_THAT(error_of({"--refitFromOnnx=m.onnx"}), HasSubstr("--refitFromOnnx needs --loadEngine"));
+  EXPECT_THAT(error_of({"--saveAllDebugTensors=summary,csv"}), HasSubstr("--saveAllDebugTensors=csv"));
+  EXPECT_THAT(error_of({"--avgTiming=0"}), HasSubstr("--avgTiming"));
+}
+
+TEST(Contradictions, a_plan_that_is_loaded_leaves_build_flags_without_effect) {
+  const Parsed p = parse_options({"--loadEngine=p", "--int8", "--fp16", "--calib=c", "--profilingVerbosity=detailed"});
+  EXPECT_THAT(p.errors, IsEmpty());
+  EXPECT_THAT(p.options.notes,
+              ElementsAre("A plan is loaded, so these build flags have no effect: --fp16, --int8, --calib"));
+  EXPECT_THAT(p.options.to_say, IsEmpty());
+  EXPECT_THAT(parse_options({"--loadEngine=p"}).options.notes, IsEmpty());
+}
+
+TEST(Contradictions, reports_of_a_skipped_inference_warn) {
+  EXPECT_THAT(parsed({"--skipInference", "--exportTimes=t", "--dumpProfile"}).warnings,
+              ElementsAre("--skipInference leaves nothing to report for --dumpProfile, --exportTimes"));
+  EXPECT_THAT(parsed({"--skipInference", "--exportLayerInfo=l"}).warnings, IsEmpty());
 }
 
 TEST(References, pairs_group_the_flags_behind_them) {
@@ -206,6 +252,10 @@ TEST(Table, every_flag_is_read_accepted_without_effect_or_refused_by_name) {
     // What the flag needs beside it.
     if (flag.name == "getPlanVersionOnly") words = {words[0], "--loadEngine=p"};
     if (flag.name == "errorOnTimingCacheMiss") words.push_back("--timingCacheFile=t");
+    if (flag.name == "minShapesCalib" || flag.name == "maxShapesCalib")
+      words = {"--onnx=m", "--minShapesCalib=a:1", "--optShapesCalib=a:1", "--maxShapesCalib=a:1"};
+    if (flag.name == "refitFromOnnx") words = {words[0], "--loadEngine=p"};
+    if (flag.name == "saveAllDebugTensors") words[0] = "--saveAllDebugTensors=summary";
     if (flag.name == "loadRefOutputs" || flag.name == "refPair")
       words.insert(words.end(), {"--loadInputs=a:f", "--accuracyThreshold=1"});
     if (flag.name == "refPair")
@@ -219,7 +269,9 @@ TEST(Table, every_flag_is_read_accepted_without_effect_or_refused_by_name) {
     }
     const bool said = std::any_of(p.options.to_say.begin(), p.options.to_say.end(),
                                   [&](const Flag* f) { return f->name == flag.name; });
-    EXPECT_EQ(said, flag.cpu != Verdict::honoured && flag.name != "getPlanVersionOnly") << flag.name;
+    const bool plain = flag.cpu == Verdict::honoured && flag.cuda == Verdict::honoured;
+    const bool read_before = flag.group == "system" || flag.group == "octet";
+    EXPECT_EQ(said, !plain && (!read_before || flag.cpu == Verdict::refused)) << flag.name;
   }
 }
 

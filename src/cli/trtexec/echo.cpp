@@ -37,22 +37,24 @@ std::string build_block(const BuildFlags& b) {
   if (!b.load_engine.empty()) return "\n";
   const std::string pool = b.workspace_bytes > 0 ? number(static_cast<double>(b.workspace_bytes) / 1048576) + " MiB"
                                                  : std::string("default");
-  std::string text =
-      "=== Build Options ===\nMemory Pools: workspace: " + pool + "\nPrecision: " + precision_text(b) +
-      "\nCalibration: " + (b.int8 ? (b.calib.empty() ? "Dynamic" : b.calib) : "") +
-      "\nRefit: Disabled\nSparsity: Disabled\nSafe mode: Disabled\nBuild DLA standalone loadable: Disabled\n"
-      "Skip inference: " +
-      enabled(b.skip_inference) + "\nSave engine: " + b.save_engine + "\nLoad engine: " + b.load_engine +
-      "\nProfiling verbosity: " +
-      std::to_string(b.verbosity == LayerVerbosity::detailed ? 2
-                     : b.verbosity == LayerVerbosity::none   ? 1
-                                                             : 0) +
-      "\ntimingCacheFile: " + b.timing_cache + "\nBuilderOptimizationLevel: " + std::to_string(b.optimization_level) +
-      "\n";
+  std::string text = "=== Build Options ===\nMemory Pools: workspace: " + pool + "\nPrecision: " + precision_text(b) +
+                     "\nCalibration: " + (b.int8 ? (b.calib.empty() ? "Dynamic" : b.calib) : "") +
+                     "\nRefit: " + enabled(b.refit) +
+                     "\nSparsity: Disabled\nSafe mode: Disabled\nBuild DLA standalone loadable: Disabled\n"
+                     "Skip inference: " +
+                     enabled(b.skip_inference) + "\nSave engine: " + b.save_engine + "\nLoad engine: " + b.load_engine +
+                     "\nProfiling verbosity: " +
+                     std::to_string(b.verbosity == LayerVerbosity::detailed ? 2
+                                    : b.verbosity == LayerVerbosity::none   ? 1
+                                                                            : 0) +
+                     "\ntimingCacheFile: " + b.timing_cache +
+                     "\nBuilderOptimizationLevel: " + std::to_string(b.optimization_level) + "\n";
   text += formats_lines("Input", b.input_formats) + formats_lines("Output", b.output_formats);
-  text += shapes_lines("Input build shape (profile 0) min", b.min_shapes) +
-          shapes_lines("Input build shape (profile 0) opt", b.opt_shapes) +
-          shapes_lines("Input build shape (profile 0) max", b.max_shapes);
+  for (size_t p = 0; p < b.profiles.size(); ++p) {
+    const std::string title = "Input build shape (profile " + std::to_string(p) + ") ";
+    text += shapes_lines(title + "min", b.profiles[p].smallest) + shapes_lines(title + "opt", b.profiles[p].best) +
+            shapes_lines(title + "max", b.profiles[p].largest);
+  }
   return text;
 }
 
@@ -65,7 +67,7 @@ std::string inference_block(const InferenceFlags& i) {
                      "\nExposeDMA: Disabled\nData transfers: " + enabled(m.transfers) +
                      "\nSpin-wait: Disabled\nMultithreading: Enabled\nCUDA Graph: Disabled\nSeparate profiling: " +
                      enabled(i.separate_profile) + "\nTime Deserialize: " + enabled(i.time_deserialize) +
-                     "\nTime Refit: Disabled\nInputs:\n";
+                     "\nTime Refit: " + enabled(i.time_refit) + "\nInputs:\n";
   for (const RefPair& pair : i.pairs)
     for (const auto& [name, file] : pair.inputs) text += name + "<-" + file + "\n";
   if (!i.has_references()) return text;
@@ -80,7 +82,7 @@ std::string reporting_block(const ReportingFlags& r) {
   for (const float p : r.percents) percents += (percents.empty() ? "" : ",") + number(p);
   return "=== Reporting Options ===\nVerbose: " + std::string(enabled(r.verbose)) +
          "\nAverages: " + std::to_string(r.runs_per_average) + " inferences\nPercentiles: " + percents +
-         "\nDump refittable layers:Disabled\nDump output: " + enabled(r.dump_output) +
+         "\nDump refittable layers:" + enabled(r.dump_refit) + "\nDump output: " + enabled(r.dump_output) +
          "\nProfile: " + enabled(r.dump_profile) + "\nExport timing to JSON file: " + r.export_times +
          "\nExport output to JSON file: " + r.export_output + "\nExport profile to JSON file: " + r.export_profile +
          "\n";

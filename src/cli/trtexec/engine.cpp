@@ -1,9 +1,11 @@
 #include "cli/trtexec/engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
 
+#include "cli/trtexec/refit.h"
 #include "cli/trtexec/shapes.h"
 #include "octet/tasks.h"
 
@@ -27,6 +29,8 @@ void say_notes(const std::vector<std::string>& notes, const Log& log) {
   for (const std::string& note : notes) {
     if (note.find("UNCALIBRATED") != std::string::npos) {
       log.warning("[octet] " + note);
+    } else if (note.find(" codes, scale ") != std::string::npos) {  // of inputs and outputs: a user has to know
+      log.info("[octet] " + note);
     } else {
       log.verbose("[octet] " + note);
     }
@@ -79,7 +83,11 @@ Result<std::set<std::string>> float_layers(const Model& model, const BuildFlags&
 }
 
 /// Where the ranges of an INT8 build come from, said once.
-Result<Done> choose_ranges(const Model& model, const BuildFlags& build, BuildSpec& spec, const Log& log) {
+Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const ResolvedShapes& shapes, BuildSpec& spec,
+                           const Log& log) {
+  const bool from_noise = build.int8 && !model.is_quantized() && build.calib.empty();
+  if (!build.opt_shapes_calib.empty() && !from_noise)
+    log.warning("--optShapesCalib has no effect: ranges do not come from random numbers here");
   if (model.is_quantized()) {
     spec.session.precision = "int8";
     if (!build.int8 && !build.strongly_typed)
@@ -92,7 +100,10 @@ Result<Done> choose_ranges(const Model& model, const BuildFlags& build, BuildSpe
       log.warning("--layerPrecisions has no effect on a model with Q/DQ nodes: the graph is the law");
     return Done{};
   }
-  if (!build.int8) return Done{};
+  if (!build.int8) {
+    if (spec.session.device == "cuda" && (build.fp16 || build.bf16)) spec.session.precision = "fp16";
+    return Done{};
+  }
   spec.session.precision = "int8";
   Result<std::set<std::string>> kept = float_layers(model, build);
   if (!kept) return kept.error();
@@ -101,6 +112,13 @@ Result<Done> choose_ranges(const Model& model, const BuildFlags& build, BuildSpe
     spec.session.ranges = build.calib;
     log.info("INT8 ranges from " + build.calib);
     return Done{};
+  }
+  const Result<std::map<std::string, Dims>> calibrated = calibration_shapes(model.inputs(), build, shapes);
+  if (!calibrated) return calibrated.error();
+  spec.session.calibration.shapes = *calibrated;
+  for (const auto& [input, dims] : *calibrated) {
+    if (!dims.empty()) spec.session.calibration.batch = dims[0];
+    log.info("Ranges are found at shape " + dims_text(dims) + " of input " + input);
   }
   spec.session.calibration.data.path = k_noise;
   spec.session.calibration.method = "max";
@@ -111,20 +129,33 @@ Result<Done> choose_ranges(const Model& model, const BuildFlags& build, BuildSpe
   return Done{};
 }
 
-Result<Done> check_formats(const std::string& flag, const std::vector<std::string>& formats,
-                           const std::vector<TensorInfo>& tensors) {
+/// "int8:hwc+chw" of --inputIOFormats for one tensor: the first order that there is counts.
+Result<IoFormat> io_format(const std::string& flag, const std::string& text, const TensorInfo& tensor) {
+  const std::string own = tensor.dtype.starts_with("float") ? "fp" + tensor.dtype.substr(5) : tensor.dtype;
+  const size_t colon = text.find(':');
+  const std::string type = colon == std::string::npos ? own : text.substr(0, colon);
+  const std::vector<std::string> orders = split(text.substr(colon == std::string::npos ? 0 : colon + 1), '+');
+  const auto order = std::find_if(orders.begin(), orders.end(), [](const auto& o) { return o == "chw" || o == "hwc"; });
+  const bool codes = own == "fp32" && (type == "int8" || type == "uint8");
+  if (order == orders.end() || (type != own && !codes))
+    return Error{ErrorCode::bad_argument,
+                 flag + "=" + text + ": tensor '" + tensor.name + "' is given and taken as " + own +
+                     (own == "fp32" ? ", or as the int8 or uint8 codes that the network makes of it," : "") +
+                     " in chw or hwc"};
+  return IoFormat{codes ? type : "", *order == "hwc"};
+}
+
+Result<Done> read_formats(const std::string& flag, const std::vector<std::string>& formats,
+                          const std::vector<TensorInfo>& tensors, std::map<std::string, IoFormat>& to) {
   if (formats.empty()) return Done{};
   const std::string direction = flag == "--inputIOFormats" ? "inputs" : "outputs";
   if (formats.size() != 1 && formats.size() != tensors.size())
     return Error{ErrorCode::bad_argument, "The number of " + flag.substr(2) + " must match network's " + direction +
                                               " or be one for broadcasting."};
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const std::string& format = formats[formats.size() == 1 ? 0 : i];
-    const std::string& dtype = tensors[i].dtype;
-    const std::string own = dtype.starts_with("float") ? "fp" + dtype.substr(5) : dtype;
-    if (format != "chw" && format != own + ":chw")
-      return Error{ErrorCode::bad_argument, flag + "=" + format + ": tensor '" + tensors[i].name +
-                                                "' is given and taken as " + own + ":chw only"};
+    const Result<IoFormat> format = io_format(flag, formats[formats.size() == 1 ? 0 : i], tensors[i]);
+    if (!format) return format.error();
+    if (!(*format == IoFormat())) to[tensors[i].name] = *format;
   }
   return Done{};
 }
@@ -147,14 +178,18 @@ std::string usable_timing_cache(const BuildFlags& build, const Log& log) {
 Result<EngineFile> build(const Options& o, const std::string& device, ResolvedShapes& shapes, const Log& log) {
   const Result<Model> model = parse_model(o.build.onnx, log);
   if (!model) return model.error();
+  BuildSpec spec;
   for (const auto& [flag, formats, tensors] :
        {std::tuple("--inputIOFormats", &o.build.input_formats, model->inputs()),
         std::tuple("--outputIOFormats", &o.build.output_formats, model->outputs())})
-    if (const Result<Done> ok = check_formats(flag, *formats, tensors); !ok) return ok.error();
-  Result<ResolvedShapes> resolved = resolve_shapes(model->inputs(), o.build, o.inference.shapes, log);
+    if (const Result<Done> ok = read_formats(flag, *formats, tensors, spec.formats); !ok) return ok.error();
+  Result<ResolvedShapes> resolved =
+      resolve_shapes(model->inputs(), o.build, o.inference.shapes, o.inference.profile, log);
   if (!resolved) return resolved.error();
   shapes = *resolved;
-  BuildSpec spec;
+  for (auto& [name, dims] : shapes.run)
+    if (const auto format = spec.formats.find(name); format != spec.formats.end() && format->second.channel_last)
+      dims = {dims[0], dims[2], dims[3], dims[1]};
   spec.session.device = device;
   spec.session.threads = static_cast<int>(o.system.cpu_threads);
   spec.session.shapes = shapes.best;
@@ -163,9 +198,10 @@ Result<EngineFile> build(const Options& o, const std::string& device, ResolvedSh
   spec.workspace_bytes = static_cast<size_t>(o.build.workspace_bytes);
   // trtexec prints its default level as -1 and means 3.
   spec.session.optimization_level = static_cast<int>(o.build.optimization_level < 0 ? 3 : o.build.optimization_level);
+  spec.session.timing_rounds = static_cast<int>(o.build.timing_rounds);
   spec.session.timing_cache = usable_timing_cache(o.build, log);
   const std::string known_times = file_text(spec.session.timing_cache);
-  if (const Result<Done> ok = choose_ranges(*model, o.build, spec, log); !ok) return ok.error();
+  if (const Result<Done> ok = choose_ranges(*model, o.build, shapes, spec, log); !ok) return ok.error();
   const auto start = Clock::now();
   Result<EngineFile> file = build_engine(*model, spec);
   if (!file) return file.error();
@@ -196,14 +232,31 @@ Result<EngineFile> load(const std::string& path, bool say, const Log& log) {
   return engine;
 }
 
+/// --refitFromOnnx, with tactics chosen as a build chooses them.
+Result<EngineFile> refit(const Options& o, const EngineFile& plan, SessionSpec spec, const Log& log) {
+  const auto start = Clock::now();
+  spec.optimization_level = static_cast<int>(o.build.optimization_level < 0 ? 3 : o.build.optimization_level);
+  spec.timing_rounds = static_cast<int>(o.build.timing_rounds);
+  spec.timing_cache = usable_timing_cache(o.build, log);
+  Result<EngineFile> made = refitted(plan, o.inference.refit_from, spec);
+  if (!made) return Error{made.error().code, "--refitFromOnnx: " + made.error().message};
+  say_notes(made->notes(), log);
+  log.verbose(made->tuning_log());
+  log.info("Engine refitted from " + o.inference.refit_from + " in " + number(seconds_since(start)) + " sec.");
+  return made;
+}
+
 }  // namespace
 
-Result<std::string> chosen_device(const SystemFlags& system) {
+Result<std::string> chosen_device(const SystemFlags& system, std::string& warning) {
   if (system.device == "cpu" || system.device == "ref") return system.device;
   const bool cuda = has_device("cuda");
   if (system.device.empty() || system.device == "0") return std::string(cuda ? "cuda" : "cpu");
-  return Error{ErrorCode::device, "Cannot find device ID " + system.device + "! (--device=" + system.device +
-                                      "; without CUDA only --device=0 and --device=cpu are there)"};
+  if (cuda)
+    return Error{ErrorCode::device, "Cannot find device ID " + system.device + "! (--device=" + system.device +
+                                        "; octet runs on CUDA device 0, or with --device=cpu)"};
+  warning = "--device=" + system.device + ": there is no CUDA device here; the CPU is used, as with --device=cpu";
+  return std::string("cpu");
 }
 
 Result<Engine> make_engine(const Options& o, const std::string& device, const Log& log) {
@@ -215,6 +268,10 @@ Result<Engine> make_engine(const Options& o, const std::string& device, const Lo
     if (!file) return file.error();
     const Result<std::map<std::string, Dims>> shapes = resolve_run_shapes(file->inputs(), o.inference.shapes);
     if (!shapes) return shapes.error();
+    if (!o.inference.refit_from.empty()) {
+      file = refit(o, *file, spec, log);
+      if (!file) return file.error();
+    }
     spec.shapes = *shapes;
     return Engine{*std::move(file), spec};
   }

@@ -86,11 +86,29 @@ variance of GPU Compute Time above 1 % (with `--compat=11` 2.5 %); more than one
 
 `--exportProfile`, `--exportLayerInfo`, `--exportTimes` and `--exportOutput` have trtexec's keys and layout; names are escaped, which
 trtexec does not do. A profile's layers do not quite sum up to the run: the log says what is left (`unattributed`), and the file keeps to
-trtexec's form. Layer information is complete with `--profilingVerbosity=detailed`. TensorRT has no unsigned
-codes inside a network: where octet has them the format says Int8, and a key `Codes` says `unsigned`.
+trtexec's form. Layer information is complete with `--profilingVerbosity=detailed`, for a plan that is loaded too, however it was built. TensorRT has no
+unsigned codes inside a network: where octet has them the format says Int8, and a key `Codes` says `unsigned`.
 
-Two readers of others take these files as they are: NVIDIA's TensorRT Engine Explorer 0.1.5 (`tools/read_with_trex.py`) and Polygraphy's trtexec
-back end 0.0.9, which also reads the log (`tools/read_with_polygraphy.py`). `tools/read_trtexec_files.py` asks the same in every test run.
+Two readers of others take these files as they are: NVIDIA's TensorRT Engine Explorer (`tools/read_with_trex.py`; trt-engine-explorer 0.1.5 with pandas
+3.1) and Polygraphy's trtexec back end, which also reads the log (`tools/read_with_polygraphy.py`; polygraphy-trtexec 0.0.9 with polygraphy 0.53.6).
+`tools/read_trtexec_files.py` asks the same in every test run.
+
+## Where octet differs
+
+Flags do here what trtexec's do, but for these, each with its reason:
+
+* `--threads`: a CPU's streams compute on their own threads in any case; one thread for all of them would run them one after the other.
+* `--profile`, `--useProfile`: a plan holds one range of shapes for each input, and octet plans the shapes that it is loaded for; several profiles
+  become the range that covers them.
+* `--refit`, `--refitFromOnnx`: integer weights and scales belong together, so a refit builds the plan again in its own precision and shapes, and an INT8
+  plan takes them from a Q/DQ file. `--stripWeights` and its like are errors: there is no plan without its weights.
+* `--layerOutputTypes`: the graph is the law, and a Q/DQ graph has no layer that adds in INT8 and hands float to an INT8 neighbour; a layer with a
+  float output runs in float.
+* `--inputIOFormats`, `--outputIOFormats`: codes are those of the network's own Q or DQ node there, so without one int8 is an error, where trtexec takes
+  placeholder ranges; with `hwc` the plan's tensor is [N,H,W,C] in its dims too.
+* `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
+* `--device=N` picks among CUDA devices only where there are some; octet runs on number 0.
+* On a GPU: a network is one CUDA graph always, copies and compute of a stream do not overlap, FP32 products use no TF32, waiting is the driver's.
 
 ## Flags
 

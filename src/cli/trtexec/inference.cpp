@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "cli/trtexec/debug_tensors.h"
+#include "cli/trtexec/shapes.h"
 #include "octet/files.h"
 
 namespace octet::cli::trtexec {
@@ -144,13 +146,15 @@ void say_lines(const std::vector<ReportLine>& lines, const Log& log) {
   }
 }
 
-Result<Done> report_times(const Options& o, const std::vector<QueryTrace>& trace, bool with_summary, const Log& log) {
+Result<Done> report_times(const Options& o, const std::vector<QueryTrace>& trace, bool with_summary, bool on_gpu,
+                          const Log& log) {
   const double warmup_ms = o.inference.measure.warmup_ms;
   if (with_summary) {
     SummaryOptions s{.warmup_ms = warmup_ms,
                      .runs_per_average = static_cast<int>(o.reporting.runs_per_average),
                      .percents = o.reporting.percents,
-                     .streams = static_cast<int>(o.inference.streams)};
+                     .streams = static_cast<int>(o.inference.streams),
+                     .on_gpu = on_gpu};
     if (o.system.compat == 11) s.unstable_percent = 2.5;
     say_lines(summary_lines(trace, s), log);
   } else {
@@ -164,13 +168,6 @@ Result<Done> report_times(const Options& o, const std::vector<QueryTrace>& trace
   if (o.reporting.export_times.empty()) return Done{};
   const std::span<const QueryTrace> measured = std::span(trace).subspan(first_measured(trace, warmup_ms));
   return write_report_file(o.reporting.export_times, times_json(measured));
-}
-
-/// "a/b:0" -> "a_b_0".
-std::string file_name(std::string name) {
-  for (char& c : name)
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') c = '_';
-  return name;
 }
 
 /// NAME.input.1.3.32.32.fp32.raw
@@ -222,6 +219,15 @@ std::vector<std::string> binding_names(const Session& session) {
   return names;
 }
 
+/// --dumpRefit: layer and role.
+void dump_refittable(const std::vector<LayerDetail>& layers, const Log& log) {
+  constexpr const char* k_roles[] = {"Kernel", "Bias"};
+  log.info("Refittable weights:");
+  for (const LayerDetail& layer : layers)
+    for (size_t i = 0; i < layer.constants.size() && i < std::size(k_roles); ++i)
+      log.info(layer.name + " " + k_roles[i] + " (" + std::to_string(layer.constants[i].constant) + ")");
+}
+
 /// min=..., opt=..., max=... of each input; opt comes from a session at the plan's own shapes.
 Result<Done> dump_shapes(const Engine& engine, const Log& log) {
   SessionSpec own = engine.spec;
@@ -231,14 +237,9 @@ Result<Done> dump_shapes(const Engine& engine, const Log& log) {
   log.info("Optimization Profile Information:");
   const std::vector<TensorInfo> inputs = engine.file.inputs();
   for (size_t i = 0; i < inputs.size(); ++i) {
-    std::string low, high;
-    for (const std::string& part : split(inputs[i].shape.substr(1, inputs[i].shape.size() - 2), ',')) {
-      const size_t dots = part.find("..");
-      low += (low.empty() ? "" : "x") + part.substr(0, dots);
-      high += (high.empty() ? "" : "x") + (dots == std::string::npos ? part : part.substr(dots + 2));
-    }
-    log.info("Model input " + inputs[i].name + " (profile 0): min=" + low +
-             ", opt=" + dims_text(session->inputs()[i].dims) + ", max=" + high);
+    const auto [low, high] = smallest_and_largest(inputs[i]);
+    log.info("Model input " + inputs[i].name + " (profile 0): min=" + dims_text(low) +
+             ", opt=" + dims_text(session->inputs()[i].dims) + ", max=" + dims_text(high));
   }
   return Done{};
 }
@@ -249,7 +250,8 @@ Result<Done> report_layers(const Options& o, const Engine& engine, const Log& lo
   if (o.reporting.dump_shapes)
     if (const Result<Done> done = dump_shapes(engine, log); !done) return done;
   const bool built_verbosely = o.reporting.verbose && o.build.load_engine.empty();
-  if (!o.reporting.dump_layers && o.reporting.export_layers.empty() && !built_verbosely) return Done{};
+  if (!o.reporting.dump_layers && !o.reporting.dump_refit && o.reporting.export_layers.empty() && !built_verbosely)
+    return Done{};
   const Result<Session> session = Session::load(engine.file, engine.spec);
   if (!session) return session.error();
   const std::vector<LayerDetail> layers = layer_details(*session);
@@ -257,6 +259,7 @@ Result<Done> report_layers(const Options& o, const Engine& engine, const Log& lo
     log.verbose("Engine Layer Information:");
     for (const LayerDetail& layer : layers) log.verbose(layer_line(layer, LayerVerbosity::detailed));
   }
+  if (o.reporting.dump_refit) dump_refittable(layers, log);
   if (o.reporting.dump_layers) {
     log.info("Layer Information:");
     if (o.build.verbosity != LayerVerbosity::none)
@@ -310,8 +313,10 @@ Result<Done> run_inference(const Options& o, const Engine& engine, const Log& lo
   RunProfile profile;
   const Result<std::vector<QueryTrace>> trace = measure(streams, spec, together ? &profile : nullptr);
   if (!trace) return trace.error();
-  if (const Result<Done> done = report_times(o, *trace, !together, log); !done) return done;
+  if (const Result<Done> done = report_times(o, *trace, !together, engine.spec.device == "cuda", log); !done)
+    return done;
   if (const Result<Done> done = report_outputs(o, bench.buffers[0], log); !done) return done;
+  if (const Result<Done> done = save_debug_tensors(o, {&bench.sessions[0], &bench.buffers[0]}, log); !done) return done;
   if (const Result<Done> done = check_references(o, bench, log); !done) return done;
   if (!o.reporting.wants_profile()) return Done{};
   if (!together) {

@@ -30,6 +30,24 @@ void read_shapes(CommandLine& line, const std::string& flag, const std::string& 
   }
 }
 
+/// The shape flags from here to the next --profile.
+void read_one_profile(CommandLine& line, size_t from, ProfileFlags& to) {
+  const std::pair<const char*, Shapes*> kinds[] = {
+      {"minShapes", &to.smallest}, {"optShapes", &to.best}, {"maxShapes", &to.largest}};
+  for (size_t i = from; i < line.left().size() && line.left()[i].name != "--profile";) {
+    const auto kind = std::find_if(std::begin(kinds), std::end(kinds),
+                                   [&](const auto& k) { return line.left()[i].name == "--" + std::string(k.first); });
+    if (kind == std::end(kinds)) {
+      ++i;
+      continue;
+    }
+    const Argument argument = line.left()[i];
+    line.erase(i);
+    if (!kind->second->empty()) line.fail(argument.name + " is given twice for one --profile");
+    read_shapes(line, kind->first, argument.value, *kind->second);
+  }
+}
+
 void take_shapes(CommandLine& line, const char* flag, Shapes& to) {
   std::string text;
   if (line.take(flag, text)) read_shapes(line, flag, text, to);
@@ -96,7 +114,7 @@ void read_layer_types(CommandLine& line, Options& o) {
       if (!one_of(type, {"fp32", "fp16", "bf16", "int8", "int32"}))
         return line.fail("--" + std::string(flag) + " " + pair->first + ":" + type +
                          ": fp32, fp16, bf16, int32 or int8 is expected");
-      if (one_of(type, {"fp16", "bf16"}))
+      if (one_of(type, {"fp16", "bf16", "int32"}))
         o.warnings.push_back("--" + std::string(flag) + " " + pair->first + ":" + type + ": mapped to fp32");
       b.layer_precisions.emplace_back(pair->first, type == "int8" ? "int8" : "fp32");
     }
@@ -118,21 +136,60 @@ void read_layer_types(CommandLine& line, Options& o) {
     }
 }
 
-void read_build_shapes(CommandLine& line, Options& o) {
+/// The number of a profile among those of --profile.
+void read_profile_index(CommandLine& line, const std::string& flag, size_t count, size_t& to) {
   int64_t index = 0;
-  if (line.take("profile", index) && index != 0)
-    line.fail("--profile=" + std::to_string(index) + ": a plan of octet has profile 0 only");
-  take_shapes(line, "minShapes", o.build.min_shapes);
-  take_shapes(line, "optShapes", o.build.opt_shapes);
-  take_shapes(line, "maxShapes", o.build.max_shapes);
+  if (!line.take(flag, index)) return;
+  if (index < 0 || static_cast<size_t>(index) >= count)
+    return line.fail("--" + flag + "=" + std::to_string(index) + ": Selected profile index " + std::to_string(index) +
+                     " exceeds the number of profiles that the engine holds.");
+  to = static_cast<size_t>(index);
+}
+
+/// Only the optimal shapes count, as in trtexec.
+void read_calibration_shapes(CommandLine& line, Options& o) {
+  read_profile_index(line, "calibProfile", o.build.profiles.size(), o.build.calibration_profile);
+  Shapes low, high;
+  take_shapes(line, "minShapesCalib", low);
+  take_shapes(line, "optShapesCalib", o.build.opt_shapes_calib);
+  take_shapes(line, "maxShapesCalib", high);
+  const bool has_low = !low.empty(), has_best = !o.build.opt_shapes_calib.empty(), has_high = !high.empty();
+  if (has_low != has_high || (has_low && !has_best))
+    line.fail("--minShapesCalib, --optShapesCalib, --maxShapesCalib: give --optShapesCalib alone, or all three");
+}
+
+/// --profile=0 --minShapes=... --optShapes=... --profile=1 --minShapes=... Shapes before the first belong to it, too.
+void read_profiles(CommandLine& line, Options& o) {
+  std::vector<ProfileFlags>& profiles = o.build.profiles;
+  for (size_t next = 0; const std::optional<size_t> at = line.find("profile"); ++next) {
+    const std::string text = line.left()[*at].value;
+    char* end = nullptr;
+    const long long index = std::strtoll(text.c_str(), &end, 10);
+    if (end == text.c_str() || index != static_cast<long long>(next))
+      return line.fail("--profile=" + text + ": profiles are numbered from 0 on without gaps, " + std::to_string(next) +
+                       " is expected here");
+    line.erase(*at);
+    if (next > 0) profiles.emplace_back();
+    read_one_profile(line, *at, profiles[next]);
+  }
+  read_one_profile(line, 0, profiles[0]);
+  if (profiles.size() > 1)
+    o.notes.push_back("--profile: " + std::to_string(profiles.size()) +
+                      " profiles are one range of shapes here: octet plans each shape when a plan is loaded for it");
+}
+
+void read_build_shapes(CommandLine& line, Options& o) {
+  read_profiles(line, o);
   take_shapes(line, "shapes", o.inference.shapes);
+  read_calibration_shapes(line, o);
   line.take_list("inputIOFormats", o.build.input_formats);
   line.take_list("outputIOFormats", o.build.output_formats);
 }
 
 void read_memory(CommandLine& line, Options& o) {
   int64_t mib = 0;
-  if (line.take("workspace", mib)) {
+  const bool has_workspace = line.take("workspace", mib);
+  if (has_workspace) {
     at_least(line, "workspace", static_cast<double>(mib), 0);
     o.build.workspace_bytes = mib << 20;
   }
@@ -146,7 +203,9 @@ void read_memory(CommandLine& line, Options& o) {
                        "; workspace, dlaSRAM, dlaLocalDRAM, dlaGlobalDRAM and tacticSharedMem are known");
     const Result<int64_t> bytes = parse_size(pair->second, 1 << 20);
     if (!bytes) return line.fail("--memPoolSize " + pair->first + ": " + bytes.error().message);
-    if (pair->first == "workspace") o.build.workspace_bytes = *bytes;
+    if (pair->first != "workspace") continue;
+    if (has_workspace) return line.fail("--workspace and --memPoolSize=workspace are the same limit: give one of them");
+    o.build.workspace_bytes = *bytes;
   }
 }
 
@@ -154,11 +213,19 @@ void read_tuning(CommandLine& line, Options& o) {
   if (line.take("builderOptimizationLevel", o.build.optimization_level) &&
       (o.build.optimization_level < 0 || o.build.optimization_level > 5))
     line.fail("--builderOptimizationLevel=" + std::to_string(o.build.optimization_level) + ": 0 to 5 is expected");
+  for (const char* flag : {"minTiming", "avgTiming"}) {
+    int64_t rounds = 0;
+    if (!line.take(flag, rounds)) continue;
+    at_least(line, flag, static_cast<double>(rounds), 1);
+    o.build.timing_rounds = std::max(o.build.timing_rounds, std::min<int64_t>(rounds, 10000));
+  }
   line.take("timingCacheFile", o.build.timing_cache);
   o.build.no_timing_cache = line.take_switch("noBuilderCache");
   o.build.error_on_cache_miss = line.take_switch("errorOnTimingCacheMiss");
   if (o.build.error_on_cache_miss && o.build.timing_cache.empty())
     line.fail("--errorOnTimingCacheMiss needs --timingCacheFile=FILE");
+  if (o.build.error_on_cache_miss && o.build.no_timing_cache)
+    line.fail("--errorOnTimingCacheMiss and --noBuilderCache contradict each other");
   std::vector<std::string> sources;
   if (line.take_list("tacticSources", sources))
     for (const std::string& source : sources) {
@@ -175,6 +242,8 @@ void read_tuning(CommandLine& line, Options& o) {
 }
 
 void read_verbosity(CommandLine& line, Options& o) {
+  if (line.find("nvtxMode") && line.find("profilingVerbosity"))
+    line.fail("--nvtxMode is the old name of --profilingVerbosity: give one of them");
   for (const char* flag : {"nvtxMode", "profilingVerbosity"}) {
     std::string word;
     if (!line.take(flag, word)) continue;
@@ -208,6 +277,9 @@ void read_build(CommandLine& line, Options& o) {
   read_memory(line, o);
   read_tuning(line, o);
   read_verbosity(line, o);
+  b.refit = line.take_switch("refit");
+  line.take_list("markDebug", b.debug_tensors);
+  if (line.take_switch("markUnfusedTensorsAsDebugTensors")) b.debug_tensors.clear();
 }
 
 /// --refPair=N --loadInputs=... --loadRefOutputs=... --refPair=M ...
@@ -261,7 +333,42 @@ void read_accuracy(CommandLine& line, Options& o) {
     line.fail("--loadRefOutputs/--refPair cannot be used with --skipInference.");
 }
 
+void read_refit(CommandLine& line, Options& o) {
+  line.take("refitFromOnnx", o.inference.refit_from);
+  o.inference.time_refit = line.take_switch("timeRefit");
+  if (!o.inference.refit_from.empty() && o.build.load_engine.empty())
+    line.fail("--refitFromOnnx needs --loadEngine=FILE");
+  if (o.inference.time_refit && o.build.onnx.empty()) line.fail("--timeRefit needs the network's weights: --onnx=FILE");
+}
+
+void read_debug_tensors(CommandLine& line, Options& o) {
+  std::string text;
+  if (line.take("saveDebugTensors", text)) read_files(line, "saveDebugTensors", text, o.inference.save_debug);
+  line.take_list("saveAllDebugTensors", o.inference.save_all_debug);
+  for (const std::string& format : o.inference.save_all_debug)
+    if (!one_of(format, {"summary", "numpy", "string", "raw"}))
+      line.fail("--saveAllDebugTensors=" + format + ": summary, numpy, string or raw is expected");
+}
+
+void refuse_both(CommandLine& line, const char* one, const char* other) {
+  if (line.find(one) && line.find(other))
+    line.fail("--" + std::string(one) + " and --" + other + " contradict each other");
+}
+
+void read_used_profile(CommandLine& line, Options& o) {
+  if (o.build.load_engine.empty())
+    return read_profile_index(line, "useProfile", o.build.profiles.size(), o.inference.profile);
+  int64_t index = 0;
+  if (line.take("useProfile", index) && index != 0)
+    o.warnings.push_back("--useProfile=" + std::to_string(index) +
+                         " has no effect: a plan of octet has one range of shapes, --shapes chooses within it");
+}
+
 void read_inference(CommandLine& line, Options& o) {
+  refuse_both(line, "useSpinWait", "noSpinWait");
+  refuse_both(line, "useCudaGraph", "noCudaGraph");
+  if (line.find("streams") && line.find("infStreams"))
+    line.fail("--streams is the old name of --infStreams: give one of them");
   InferenceFlags& inference = o.inference;
   MeasureSpec& m = inference.measure;
   line.take("iterations", m.iterations);
@@ -281,14 +388,15 @@ void read_inference(CommandLine& line, Options& o) {
   const bool without = line.take_switch("noDataTransfers"), with = line.take_switch("includeDataTransfers");
   if (with && without) line.fail("--noDataTransfers and --includeDataTransfers contradict each other");
   m.transfers = with || (!without && o.system.compat != 11);
+  if (without && o.system.compat == 11)
+    o.warnings.push_back("--noDataTransfers is the default of version 11 and needs not be given.");
   line.take_switch("threads");  // always so on a CPU
   inference.time_deserialize = line.take_switch("timeDeserialize");
   inference.separate_profile = line.take_switch("separateProfileRun") || o.system.compat == 11;
-  int64_t profile = 0;
-  if (line.take("useProfile", profile) && profile != 0)
-    line.fail("--useProfile=" + std::to_string(profile) + ": Selected profile index " + std::to_string(profile) +
-              " exceeds the number of profiles that the engine holds.");
+  read_used_profile(line, o);
   read_accuracy(line, o);
+  read_refit(line, o);
+  read_debug_tensors(line, o);
 }
 
 void read_reporting(CommandLine& line, Options& o) {
@@ -312,6 +420,7 @@ void read_reporting(CommandLine& line, Options& o) {
   r.dump_profile = line.take_switch("dumpProfile");
   r.dump_layers = line.take_switch("dumpLayerInfo");
   r.dump_shapes = line.take_switch("dumpOptimizationProfile");
+  r.dump_refit = line.take_switch("dumpRefit");
   line.take("exportTimes", r.export_times);
   line.take("exportOutput", r.export_output);
   line.take("exportProfile", r.export_profile);
@@ -340,21 +449,58 @@ void check_known(CommandLine& line, Options& o) {
     if (!line.find(flag.name)) continue;
     if (flag.cpu == Verdict::refused)
       line.fail("--" + std::string(flag.name) + " cannot be honoured: " + std::string(flag.text));
-    if (flag.cpu != Verdict::honoured) o.to_say.push_back(&flag);
+    if (flag.cpu != Verdict::honoured || flag.cuda != Verdict::honoured) o.to_say.push_back(&flag);
+  }
+}
+
+/// Build flags on the command line of a plan that is loaded: trtexec ignores them without a word.
+void note_ignored_build_flags(CommandLine& line, Options& o) {
+  if (!line.find("loadEngine")) return;
+  const bool builds_again = line.find("refitFromOnnx") || line.find("timeRefit");
+  std::string ignored;
+  for (const Flag& flag : all_flags()) {
+    const bool counts =
+        one_of(std::string(flag.name), {"loadEngine", "saveEngine", "skipInference", "buildOnly", "profilingVerbosity",
+                                        "nvtxMode", "markDebug", "refit", "markUnfusedTensorsAsDebugTensors"}) ||
+        (builds_again && one_of(std::string(flag.name), {"builderOptimizationLevel", "timingCacheFile", "avgTiming",
+                                                         "minTiming", "noBuilderCache"}));
+    if (flag.group != "build" || counts || flag.cpu == Verdict::silent || !line.find(flag.name)) continue;
+    ignored += (ignored.empty() ? "--" : ", --") + std::string(flag.name);
+    std::erase(o.to_say, &flag);
+  }
+  if (!ignored.empty()) o.notes.push_back("A plan is loaded, so these build flags have no effect: " + ignored);
+  if (line.find("onnx") && !line.find("timeRefit"))
+    o.notes.push_back("A plan is loaded, so --onnx has no effect (--refitFromOnnx takes its weights)");
+}
+
+/// Reports of inference that will not take place.
+void warn_of_skipped_reports(Options& o) {
+  if (!o.build.skip_inference) return;
+  const ReportingFlags& r = o.reporting;
+  std::string without;
+  for (const auto& [flag, given] :
+       {std::pair("--dumpOutput", r.dump_output), std::pair("--dumpRawBindingsToFile", r.dump_raw),
+        std::pair("--dumpProfile", r.dump_profile), std::pair("--exportTimes", !r.export_times.empty()),
+        std::pair("--exportOutput", !r.export_output.empty()), std::pair("--exportProfile", !r.export_profile.empty()),
+        std::pair("--saveDebugTensors", !o.inference.save_debug.empty()),
+        std::pair("--saveAllDebugTensors", !o.inference.save_all_debug.empty())})
+    if (given) without += (without.empty() ? "" : ", ") + std::string(flag);
+  if (!without.empty()) o.warnings.push_back("--skipInference leaves nothing to report for " + without);
+}
+
+void drop(CommandLine& line, const Flag& flag) {
+  std::string ignored;
+  if (flag.cpu != Verdict::silent && flag.cpu != Verdict::warned) return;
+  if (flag.value.empty()) {
+    line.take_switch(flag.name);
+  } else {
+    line.take(flag.name, ignored);
   }
 }
 
 /// Takes out what no reader asked for, because it has no effect here.
 void drop_silent(CommandLine& line, const Options& o) {
-  for (const Flag* flag : o.to_say)
-    if (flag->cpu == Verdict::silent || flag->cpu == Verdict::warned) {
-      std::string ignored;
-      if (flag->value.empty()) {
-        line.take_switch(flag->name);
-      } else {
-        line.take(flag->name, ignored);
-      }
-    }
+  for (const Flag* flag : o.to_say) drop(line, *flag);
 }
 
 /// Flags that the asked version does not know, out of the readers' sight.
@@ -387,9 +533,11 @@ Parsed parse_options(const std::vector<std::string>& words) {
   read_system(line, o);
   const std::vector<Argument> foreign = set_aside(line, o.system.compat);
   check_known(line, o);
+  note_ignored_build_flags(line, o);
   read_build(line, o);
   read_inference(line, o);
   read_reporting(line, o);
+  warn_of_skipped_reports(o);
   drop_silent(line, o);
   if (o.system.describe) return parsed;
   if (o.build.onnx.empty() && o.build.load_engine.empty())

@@ -16,6 +16,12 @@ using Dims = std::vector<int64_t>;
 using Shapes = std::map<std::string, Dims>;        // by tensor name or pattern
 using Files = std::map<std::string, std::string>;  // tensor -> file
 
+/// One of --profile, or the only one.
+struct ProfileFlags {
+  Shapes smallest, best, largest;
+  bool empty() const { return smallest.empty() && best.empty() && largest.empty(); }
+};
+
 struct BuildFlags {
   std::string onnx, save_engine, load_engine;
   bool skip_inference = false, strongly_typed = false;
@@ -23,11 +29,16 @@ struct BuildFlags {
   std::string calib;
   std::string precision_constraints = "none";
   std::vector<std::pair<std::string, std::string>> layer_precisions;  // pattern, type; later ones win
-  Shapes min_shapes, opt_shapes, max_shapes;
+  std::vector<ProfileFlags> profiles = {{}};                          // at least one
+  size_t calibration_profile = 0;
+  Shapes opt_shapes_calib;
   std::vector<std::string> input_formats, output_formats;
   int64_t workspace_bytes = 0;
   LayerVerbosity verbosity = LayerVerbosity::names;
   int64_t optimization_level = -1;
+  int64_t timing_rounds = 0;  // 0 = by level
+  bool refit = false;
+  std::vector<std::string> debug_tensors;  // empty = all that a layer makes
   std::string timing_cache;
   bool no_timing_cache = false, error_on_cache_miss = false;
 };
@@ -39,9 +50,13 @@ struct RefPair {
 struct InferenceFlags {
   MeasureSpec measure;
   Shapes shapes;
+  size_t profile = 0;  // of the build's
   int64_t streams = 1;
-  bool time_deserialize = false, separate_profile = false;
-  std::vector<RefPair> pairs = {{}};  // at least one
+  bool time_deserialize = false, time_refit = false, separate_profile = false;
+  std::string refit_from;
+  Files save_debug;                         // tensor -> raw file
+  std::vector<std::string> save_all_debug;  // formats
+  std::vector<RefPair> pairs = {{}};        // at least one
   std::string algorithm = "l0";
   double atol = 1e-5, rtol = 1e-5, threshold = 0;
   bool has_references() const { return !pairs[0].outputs.empty(); }
@@ -52,6 +67,7 @@ struct ReportingFlags {
   int64_t runs_per_average = 10;
   std::vector<float> percents = {90, 95, 99};
   bool dump_output = false, dump_raw = false, dump_profile = false, dump_layers = false, dump_shapes = false;
+  bool dump_refit = false;
   std::string export_times, export_output, export_profile, export_layers;
   bool wants_profile() const { return dump_profile || !export_profile.empty(); }
 };
@@ -67,9 +83,9 @@ struct Options {
   InferenceFlags inference;
   ReportingFlags reporting;
   SystemFlags system;
-  /// Flags given that are not plainly honoured, in the order of the table, to be said in the log.
+  /// Flags given that are not plainly honoured on every device, in the order of the table, to be said in the log.
   std::vector<const Flag*> to_say;
-  std::vector<std::string> warnings;  // of reading itself
+  std::vector<std::string> warnings, notes;  // of reading itself
 };
 
 struct Parsed {

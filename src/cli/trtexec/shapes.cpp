@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 namespace octet::cli::trtexec {
 namespace {
@@ -68,6 +69,44 @@ ShapeRange complete(const DeclaredInput& input, const Dims* low, const Dims* bes
   return {*l, *b, *h};
 }
 
+/// What each profile says of the input; nothing where it says nothing.
+std::vector<std::optional<ShapeRange>> ranges_of(const DeclaredInput& input, const std::vector<ProfileFlags>& profiles,
+                                                 const Log& log) {
+  std::vector<std::optional<ShapeRange>> ranges;
+  for (const ProfileFlags& profile : profiles) {
+    const Dims* low = given(profile.smallest, input.name);
+    const Dims* best = given(profile.best, input.name);
+    const Dims* high = given(profile.largest, input.name);
+    ranges.emplace_back();
+    if (low || best || high) ranges.back() = complete(input, low, best, high, log);
+  }
+  return ranges;
+}
+
+/// From the smallest to the largest extent of all, with the first one's optimum.
+std::optional<ShapeRange> covering(const std::vector<std::optional<ShapeRange>>& ranges) {
+  std::optional<ShapeRange> all;
+  for (const std::optional<ShapeRange>& range : ranges) {
+    if (!range) continue;
+    if (!all) all = range;
+    for (size_t d = 0; d < all->best.size(); ++d) {
+      all->smallest[d] = std::min(all->smallest[d], range->smallest[d]);
+      all->largest[d] = std::max(all->largest[d], range->largest[d]);
+    }
+  }
+  return all;
+}
+
+Result<Done> check_order(const DeclaredInput& input, const ShapeRange& range) {
+  bool ordered = true;
+  for (size_t d = 0; d < range.best.size(); ++d)
+    ordered = ordered && range.smallest[d] <= range.best[d] && range.best[d] <= range.largest[d];
+  if (ordered) return Done{};
+  return bad("--minShapes " + dims_text(range.smallest) + ", --optShapes " + dims_text(range.best) + ", --maxShapes " +
+             dims_text(range.largest) + " of input " + input.name +
+             ": min <= opt <= max is expected, extent by extent");
+}
+
 Dims overridden(const DeclaredInput& input) {
   Dims dims = input.dims;
   for (int64_t& extent : dims) extent = extent < 0 ? 1 : extent;
@@ -91,30 +130,33 @@ DeclaredInput declared(const TensorInfo& info) {
 }
 
 Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& infos, const BuildFlags& build, const Shapes& run,
-                                      const Log& log) {
+                                      size_t use, const Log& log) {
   std::vector<DeclaredInput> inputs;
   for (const TensorInfo& info : infos) inputs.push_back(declared(info));
-  const std::pair<const char*, const Shapes*> flags[] = {{"--minShapes", &build.min_shapes},
-                                                         {"--optShapes", &build.opt_shapes},
-                                                         {"--maxShapes", &build.max_shapes},
-                                                         {"--shapes", &run}};
+  std::vector<std::pair<const char*, const Shapes*>> flags = {{"--shapes", &run}};
+  for (const ProfileFlags& profile : build.profiles)
+    flags.insert(
+        flags.end(),
+        {{"--minShapes", &profile.smallest}, {"--optShapes", &profile.best}, {"--maxShapes", &profile.largest}});
   for (const auto& [flag, shapes] : flags)
     if (const Result<Done> known = check_names(inputs, *shapes, flag); !known) return known.error();
-  const bool has_profile = !build.min_shapes.empty() || !build.opt_shapes.empty() || !build.max_shapes.empty();
+  const bool has_profile = std::any_of(build.profiles.begin(), build.profiles.end(),
+                                       [](const ProfileFlags& profile) { return !profile.empty(); });
   ResolvedShapes resolved;
   for (const DeclaredInput& input : inputs) {
     if (!is_free(input)) continue;
     for (const auto& [flag, shapes] : flags)
       if (const Dims* dims = given(*shapes, input.name))
         if (const Result<Done> fits = check_fits(input, *dims, flag); !fits) return fits.error();
-    const Dims* low = given(build.min_shapes, input.name);
-    const Dims* best = given(build.opt_shapes, input.name);
-    const Dims* high = given(build.max_shapes, input.name);
     const Dims* measured = given(run, input.name);
-    if (low || best || high) {
-      const ShapeRange range = complete(input, low, best, high, log);
-      resolved.best[input.name] = range.best;
-      if (range.smallest != range.largest) resolved.profile[input.name] = range;
+    const std::vector<std::optional<ShapeRange>> ranges = ranges_of(input, build.profiles, log);
+    if (const std::optional<ShapeRange> range = covering(ranges)) {
+      if (const Result<Done> sound = check_order(input, *range); !sound) return sound.error();
+      resolved.best[input.name] = range->best;
+      if (range->smallest != range->largest) resolved.profile[input.name] = *range;
+      if (use < ranges.size() && ranges[use] && !measured && use > 0) resolved.run[input.name] = ranges[use]->best;
+      if (build.calibration_profile < ranges.size() && ranges[build.calibration_profile])
+        resolved.calibration[input.name] = ranges[build.calibration_profile]->best;
     } else if (measured && !has_profile) {
       resolved.best[input.name] = *measured;
     } else {
@@ -127,6 +169,34 @@ Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& infos, cons
     if (measured) resolved.run[input.name] = *measured;
   }
   return resolved;
+}
+
+Result<std::map<std::string, Dims>> calibration_shapes(const std::vector<TensorInfo>& infos, const BuildFlags& build,
+                                                       const ResolvedShapes& resolved) {
+  std::vector<DeclaredInput> inputs;
+  for (const TensorInfo& info : infos) inputs.push_back(declared(info));
+  if (const Result<Done> known = check_names(inputs, build.opt_shapes_calib, "--optShapesCalib"); !known)
+    return known.error();
+  std::map<std::string, Dims> shapes = resolved.best;
+  for (const auto& [input, dims] : resolved.calibration) shapes[input] = dims;
+  for (const DeclaredInput& input : inputs) {
+    const Dims* dims = given(build.opt_shapes_calib, input.name);
+    if (!dims || !is_free(input)) continue;
+    if (const Result<Done> fits = check_fits(input, *dims, "--optShapesCalib"); !fits) return fits.error();
+    shapes[input.name] = *dims;
+  }
+  return shapes;
+}
+
+std::pair<Dims, Dims> smallest_and_largest(const TensorInfo& input) {
+  std::pair<Dims, Dims> ends;
+  if (input.shape.size() <= 2) return ends;
+  for (const std::string& part : split(input.shape.substr(1, input.shape.size() - 2), ',')) {
+    const size_t dots = part.find("..");
+    ends.first.push_back(std::atoll(part.c_str()));
+    ends.second.push_back(std::atoll(part.c_str() + (dots == std::string::npos ? 0 : dots + 2)));
+  }
+  return ends;
 }
 
 Result<std::map<std::string, Dims>> resolve_run_shapes(const std::vector<TensorInfo>& infos, const Shapes& run) {

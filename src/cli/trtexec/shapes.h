@@ -21,10 +21,17 @@ struct ResolvedShapes {
   std::map<std::string, ShapeRange> profile;  // of inputs whose smallest and largest differ
   std::map<std::string, Dims> best;           // build shapes of free inputs
   std::map<std::string, Dims> run;            // of the measured run; empty = best
+  std::map<std::string, Dims> calibration;    // of --calibProfile; empty = best
 };
-/// Errors: a name that is no input, a shape for a static input, one that does not fit what the file fixes.
+/// use: the profile at whose optimum is measured. Errors: a name that is no input, a shape for a static input, one that
+/// does not fit what the file fixes, a profile out of order.
 Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& inputs, const BuildFlags& build, const Shapes& run,
-                                      const Log& log);
+                                      size_t use, const Log& log);
+/// Of each input when ranges are found: --optShapesCalib, else the build's. Errors: as above.
+Result<std::map<std::string, Dims>> calibration_shapes(const std::vector<TensorInfo>& inputs, const BuildFlags& build,
+                                                       const ResolvedShapes& resolved);
+/// What an input of a plan may have, read from "[1..8,3,224,224]".
+std::pair<Dims, Dims> smallest_and_largest(const TensorInfo& input);
 /// The shapes of --shapes for the inputs of a plan. Errors: as above.
 Result<std::map<std::string, Dims>> resolve_run_shapes(const std::vector<TensorInfo>& inputs, const Shapes& run);
 

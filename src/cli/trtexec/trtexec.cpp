@@ -5,6 +5,7 @@
 
 #include "cli/trtexec/echo.h"
 #include "cli/trtexec/inference.h"
+#include "cli/trtexec/refit.h"
 #include "octet/tasks.h"
 #include "octet/version.h"
 
@@ -31,23 +32,29 @@ std::string cpu_name() {
   return "CPU";
 }
 
-void say_options(const Options& o, const Log& log) {
+void say_options(const Options& o, const std::string& device, const Log& log) {
   log.info(echo_text(o));
   for (const Flag* flag : o.to_say) {
-    const std::string text = "--" + std::string(flag->name) + ": " +
-                             (flag->cpu == Verdict::mapped ? "" : "no effect: ") + std::string(flag->text);
-    if (flag->cpu == Verdict::warned || flag->name == "fp16") {
+    const Verdict verdict = device == "cuda" ? flag->cuda : flag->cpu;
+    if (verdict == Verdict::honoured) continue;
+    const std::string text = "--" + std::string(flag->name) + ": " + (verdict == Verdict::mapped ? "" : "no effect: ") +
+                             std::string(flag->text);
+    if (verdict == Verdict::warned || flag->name == "fp16") {
       log.warning(text);
     } else {
       log.info(text);
     }
   }
+  for (const std::string& note : o.notes) log.info(note);
   for (const std::string& warning : o.warnings) log.warning(warning);
 }
 
 Result<Done> work(const Options& o, const Log& log) {
-  const Result<std::string> device = chosen_device(o.system);
+  std::string warning;
+  const Result<std::string> device = chosen_device(o.system, warning);
+  say_options(o, device ? *device : "cpu", log);
   if (!device) return device.error();
+  if (!warning.empty()) log.warning(warning);
   log.info("=== Device Information ===\nSelected Device: " + (*device == "cuda" ? "CUDA device 0" : cpu_name()) +
            " (--device=" + *device + ")\n" + version_text());
   log.info(std::string("octet version: ") + k_version + "\nLoading standard plugins");
@@ -60,6 +67,8 @@ Result<Done> work(const Options& o, const Log& log) {
   const Result<Engine> engine = make_engine(o, *device, log);
   if (!engine) return engine.error();
   if (const Result<Done> done = report_layers(o, *engine, log); !done) return done;
+  if (o.inference.time_refit)
+    if (const Result<Done> done = time_refit(o, engine->file, engine->spec, log); !done) return done;
   if (o.inference.time_deserialize) return time_loads(o, *engine, log);
   if (o.build.skip_inference) {
     log.info("Skipped inference phase since --skipInference is added.");
@@ -89,7 +98,6 @@ int run(const std::string& called, const std::vector<std::string>& words) {
     log.bare(banner("FAILED", called, words));
     return 1;
   }
-  say_options(o, log);
   const Result<Done> done = work(o, log);
   if (!done) log.error(done.error().message);
   log.bare(banner(done ? "PASSED" : "FAILED", called, words));

@@ -1,0 +1,230 @@
+// More flags of octet trtexec, each by what can be seen of it: calibration shapes, tuner repeats, refits, inner
+// tensors.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "running.h"
+
+namespace octet::cli::trtexec {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::string octet(const std::string& words) { return std::string(OCTET_PROGRAM) + " " + words; }
+
+std::string type_of(const std::string& file, const std::string& layer) {
+  const nlohmann::json found = json_of(at(file))["Layers"];
+  for (const nlohmann::json& l : found)
+    if (l["Name"] == layer) return l["LayerType"].get<std::string>();
+  return "none";
+}
+
+TEST(CalibrationShapes, say_where_random_ranges_are_found) {
+  EXPECT_THAT(quick("--int8 --skipInference").out, HasSubstr("Ranges are found at shape 1x3x32x32 of input input"));
+  const Ran four = quick("--int8 --skipInference --calibProfile=0 --optShapesCalib=input:4x3x32x32");
+  EXPECT_EQ(four.status, 0) << four.err;
+  EXPECT_THAT(four.out, HasSubstr("Ranges are found at shape 4x3x32x32 of input input"));
+  const Ran three = quick(
+      "--int8 --skipInference --minShapesCalib=input:1x3x32x32 --optShapesCalib=input:2x3x32x32 "
+      "--maxShapesCalib=input:8x3x32x32");
+  EXPECT_THAT(three.out, HasSubstr("Ranges are found at shape 2x3x32x32 of input input"));
+  const Ran unknown = quick("--int8 --skipInference --optShapesCalib=other:4x3x32x32");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("--optShapesCalib: Cannot find input tensor with name \"other\""));
+  EXPECT_THAT(quick("--int8 --skipInference --optShapesCalib=input:4x3x8x8").err, HasSubstr("does not fit"));
+  EXPECT_THAT(quick("--skipInference --optShapesCalib=input:4x3x32x32").err,
+              HasSubstr("[W] --optShapesCalib has no effect"));
+}
+
+TEST(LayerOutputTypes, a_float_output_keeps_the_layer_float) {
+  const std::string common = "--int8 --skipInference --profilingVerbosity=detailed --precisionConstraints=obey ";
+  ASSERT_EQ(quick(common + "--exportLayerInfo=o.json --layerOutputTypes=/7/Gemm:fp32").status, 0);
+  EXPECT_EQ(type_of("o.json", "/7/Gemm"), "FusedGemm");
+  ASSERT_EQ(quick(common + "--exportLayerInfo=o.json --layerOutputTypes=/7/Gemm:int8").status, 0);
+  EXPECT_EQ(type_of("o.json", "/7/Gemm"), "QuantGemm");
+}
+
+TEST(Tuner, runs_each_candidate_as_often_as_it_is_told) {
+  const std::string tuned = k_model + " --skipInference --int8 --verbose --builderOptimizationLevel=3 ";
+  EXPECT_THAT(trtexec(tuned + "--avgTiming=5").out, HasSubstr("timings taken in 5 rounds"));
+  const Ran old = trtexec(tuned + "--minTiming=4");
+  EXPECT_THAT(old.out, HasSubstr("timings taken in 4 rounds"));
+  EXPECT_THAT(old.out, HasSubstr("[I] --minTiming: mapped to the times that the tuner runs each candidate"));
+}
+
+TEST(NvtxMode, is_the_old_name_of_the_verbosity) {
+  ASSERT_EQ(quick("--nvtxMode=verbose --skipInference --exportLayerInfo=nvtx.json").status, 0);
+  EXPECT_TRUE(json_of(at("nvtx.json"))["Layers"][0].is_object());
+}
+
+TEST(Threads, say_what_they_are_mapped_to) {
+  EXPECT_THAT(quick("--threads", "--loadEngine=" + plan()).out,
+              HasSubstr("[I] --threads: every stream has a thread of its own anyway"));
+}
+
+// ---- formats of inputs and outputs ----
+
+/// Values that no order of channels leaves alone, in the network's own order, and the same with channels last.
+std::pair<std::vector<float>, std::vector<float>> two_orders() {
+  constexpr size_t k_channels = 3, k_pixels = 32 * 32;
+  std::vector<float> first(k_channels * k_pixels), last(k_channels * k_pixels);
+  for (size_t c = 0; c < k_channels; ++c)
+    for (size_t p = 0; p < k_pixels; ++p)
+      first[c * k_pixels + p] = last[p * k_channels + c] = std::sin(static_cast<float>(c * 700 + p));
+  return {first, last};
+}
+
+TEST(IoFormats, channels_may_come_last) {
+  const auto [first, last] = two_orders();
+  write(at("chw.bin"), floats(first));
+  write(at("hwc.bin"), floats(last));
+  for (const std::string precision : {"", "--int8 "}) {
+    ASSERT_EQ(quick(precision + "--loadInputs=input:chw.bin --exportOutput=chw.json").status, 0);
+    const Ran hwc = quick(precision + "--inputIOFormats=fp32:hwc --loadInputs=input:hwc.bin --exportOutput=hwc.json");
+    ASSERT_EQ(hwc.status, 0) << hwc.err;
+    EXPECT_THAT(hwc.out, HasSubstr("Input binding for input with dimensions 1x32x32x3 is created."));
+    EXPECT_EQ(read(at("chw.json")), read(at("hwc.json")));
+  }
+  const Ran profile = quick(
+      "--inputIOFormats=hwc --minShapes=input:1x3x32x32 --optShapes=input:2x3x32x32 --maxShapes=input:4x3x32x32 "
+      "--shapes=input:3x3x32x32");
+  ASSERT_EQ(profile.status, 0) << profile.err;
+  EXPECT_THAT(profile.out, HasSubstr("Input binding for input with dimensions 3x32x32x3 is created."));
+  EXPECT_THAT(quick("--outputIOFormats=hwc --skipInference").err, HasSubstr("four dimensions only"));
+}
+
+TEST(IoFormats, codes_are_those_that_the_network_makes) {
+  // The scale stands in the log; values on its grid have exactly these codes.
+  const Ran built = quick("--int8 --inputIOFormats=int8:chw --saveEngine=codes.plan --skipInference");
+  ASSERT_EQ(built.status, 0) << built.err;
+  const auto scale = static_cast<float>(number_after(built.out, "input 'input': int8 codes, scale "));
+  ASSERT_GT(scale, 0);
+  std::string codes;
+  std::vector<float> values;
+  for (int i = 0; i < 3 * 32 * 32; ++i) {
+    codes.push_back(static_cast<char>(i * 37 % 255 - 127));
+    values.push_back(static_cast<float>(i * 37 % 255 - 127) * scale);
+  }
+  write(at("codes.bin"), codes);
+  write(at("values.bin"), floats(values));
+  const Ran by_codes = quick("--loadInputs=input:codes.bin --exportOutput=by_codes.json", "--loadEngine=codes.plan");
+  ASSERT_EQ(by_codes.status, 0) << by_codes.err;
+  ASSERT_EQ(quick("--loadInputs=input:values.bin --exportOutput=by_values.json", "--loadEngine=" + plan()).status, 0);
+  EXPECT_EQ(read(at("by_codes.json")), read(at("by_values.json")));
+  const Ran floating = quick("--inputIOFormats=int8:chw --skipInference");
+  EXPECT_EQ(floating.status, 1);
+  EXPECT_THAT(floating.err, HasSubstr("tensor 'input': the network does not quantize it, so it has no int8 codes"));
+  EXPECT_THAT(quick("--int8 --outputIOFormats=int8:chw --skipInference").err, HasSubstr("tensor 'logits'"));
+}
+
+// ---- refit ----
+
+/// The demo model in Q/DQ form, twice: the second with other scales, and biases on their grid.
+struct Refits {
+  Refits() {
+    EXPECT_EQ(
+        shell(octet("quantize " OCTET_DEMO_MODEL " --target tensorrt --calib-data shapes-train:16 --quiet -o qdq.onnx"))
+            .status,
+        0);
+    EXPECT_EQ(quick("--int8 --refit --skipInference --saveEngine=qdq.plan", "--onnx=qdq.onnx").status, 0);
+    EXPECT_EQ(shell(octet("quantize " OCTET_DEMO_MODEL
+                          " --target tensorrt --calib-data shapes-train:64 --method max --quiet -o other.onnx"))
+                  .status,
+              0);
+  }
+};
+
+TEST(Refit, gives_the_answers_of_a_plan_built_from_the_new_file) {
+  const Refits files;
+  ASSERT_EQ(quick("--int8 --exportOutput=old.json", "--onnx=qdq.onnx").status, 0);
+  ASSERT_EQ(quick("--int8 --exportOutput=new.json", "--onnx=other.onnx").status, 0);
+  ASSERT_NE(read(at("old.json")), read(at("new.json")));
+  const Ran ran = quick("--refitFromOnnx=other.onnx --exportOutput=refit.json", "--loadEngine=qdq.plan");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("Engine refitted from other.onnx in "));
+  EXPECT_EQ(read(at("refit.json")), read(at("new.json")));
+}
+
+TEST(Refit, refuses_a_network_that_is_another_one) {
+  const Refits files;
+  const Ran floating = quick("--refitFromOnnx=" OCTET_DEMO_MODEL, "--loadEngine=qdq.plan");
+  EXPECT_EQ(floating.status, 1);
+  EXPECT_THAT(floating.err, HasSubstr("--refitFromOnnx: "));
+  EXPECT_THAT(floating.err, HasSubstr("has no Q/DQ nodes"));
+  ASSERT_EQ(quick("--skipInference --saveEngine=float.plan").status, 0);
+  const Ran another = quick("--refitFromOnnx=qdq.onnx", "--loadEngine=float.plan");
+  EXPECT_EQ(another.status, 1);
+  EXPECT_THAT(another.err, HasSubstr("is another network than the plan's: layer 0 of the plan is FusedConv"));
+}
+
+TEST(Refit, is_timed_and_its_weights_are_listed) {
+  const Ran ran = quick("--refit --timeRefit --dumpRefit");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_GT(number_after(ran.out, "Engine refitted in "), 0);
+  EXPECT_THAT(ran.out, HasSubstr("Refit: Enabled"));
+  EXPECT_THAT(ran.out, HasSubstr("[I] /7/Gemm Kernel (960)"));
+  EXPECT_THAT(ran.out, HasSubstr("[I] /7/Gemm Bias (10)"));
+  EXPECT_THAT(ran.out, HasSubstr("=== Performance summary ==="));
+  EXPECT_THAT(quick("--timeRefit", "--loadEngine=" + plan()).err, HasSubstr("--timeRefit needs the network's weights"));
+}
+
+// ---- inner tensors ----
+
+TEST(DebugTensors, hold_what_the_layers_make) {
+  const std::string engine = "--loadEngine=" + plan();
+  ASSERT_EQ(quick("--saveDebugTensors=logits:inner.raw --dumpRawBindingsToFile", engine).status, 0);
+  EXPECT_EQ(read(at("inner.raw")), read(at("logits.output.1.10.fp32.raw")));
+  const Ran unknown = quick("--saveDebugTensors=nothing:x.raw", engine);
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("--saveDebugTensors: no layer of the plan makes a tensor 'nothing'"));
+}
+
+/// Name of the first layer's tensor, as the summary says it.
+std::string first_tensor(const std::string& log) {
+  const std::string before = "Debug tensor ";
+  const size_t from = log.find(before) + before.size();
+  return log.substr(from, log.find(" (", from) - from);
+}
+
+TEST(DebugTensors, of_int8_are_near_those_of_fp32_and_lie_on_their_scale) {
+  write(at("half.bin"), floats(std::vector<float>(3 * 32 * 32, 0.5f)));
+  const std::string input = "--loadInputs=input:half.bin --saveAllDebugTensors=";
+  const Ran all = quick(input + "summary", "--loadEngine=" + plan());
+  ASSERT_EQ(all.status, 0) << all.err;
+  const std::string name = first_tensor(all.out);
+  const Ran ran = quick(input + "raw,numpy,string,summary --int8 --markDebug=" + name);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("Saved 1 debug tensors"));
+  std::string base = name;
+  for (char& c : base)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') c = '_';
+  const std::string raw = read(at(base + ".raw"));
+  ASSERT_FALSE(raw.empty());
+  const std::string npy = read(at(base + ".npy"));
+  ASSERT_TRUE(npy.starts_with("\x93NUMPY"));
+  EXPECT_EQ(npy.substr(npy.size() - raw.size()), raw);
+  const std::string text = read(at(base + ".txt"));
+  EXPECT_EQ(static_cast<size_t>(std::count(text.begin(), text.end(), '\n')), floats_of(raw).size());
+  // Codes times one scale: every difference is a whole number of steps.
+  std::vector<float> values = floats_of(raw);
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  EXPECT_LE(values.size(), 256u);
+}
+
+TEST(DebugTensors, all_are_marked_where_no_names_are_given) {
+  const Ran ran = quick("--saveAllDebugTensors=summary --markUnfusedTensorsAsDebugTensors", "--loadEngine=" + plan());
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  ASSERT_EQ(quick("--exportLayerInfo=all.json", "--loadEngine=" + plan()).status, 0);
+  EXPECT_EQ(number_after(ran.out, "Saved "), json_of(at("all.json"))["Layers"].size());
+}
+
+}  // namespace
+}  // namespace octet::cli::trtexec

@@ -1,0 +1,44 @@
+#pragma once
+// octet trtexec run as a script runs it, in a folder of this test run's own.
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace octet::cli::trtexec {
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+/// Removed at the end.
+const std::string& scratch();
+/// A file in it.
+std::string at(const std::string& name);
+std::string read(const std::string& path);
+void write(const std::string& path, const std::string& bytes);
+nlohmann::json json_of(const std::string& path);
+std::string floats(const std::vector<float>& values);
+std::vector<float> floats_of(const std::string& bytes);
+
+/// A line of bash, in the folder.
+Ran shell(const std::string& line);
+
+extern const std::string k_model;  // --onnx=FILE of the demo model
+/// octet trtexec with these words.
+Ran trtexec(const std::string& words);
+/// A short run: three queries after no warm-up, static tactics.
+Ran quick(const std::string& flags, const std::string& model = k_model);
+/// INT8 from random numbers, built once.
+const std::string& plan();
+
+/// The number behind a text in a log; a failure where the text is not there.
+double number_after(const std::string& log, const std::string& text);
+/// Queries of the timing trace.
+int64_t measured(const std::string& log);
+double seconds_of(const std::function<void()>& work);
+
+}  // namespace octet::cli::trtexec
