@@ -43,6 +43,23 @@ cc -std=c11 -Wall -Werror "$root/examples/runtime.c" -o "$work/pc_c" $(PKG_CONFI
 LD_LIBRARY_PATH=$(dirname "$lib") "$work/pc_c" "$plan" | cmp -s - "$work/c.txt" || fail "built with pkg-config it answers differently"
 LD_LIBRARY_PATH=$(dirname "$lib") "$work/pc_c" /dev/null 2> /dev/null && fail "a file that is no plan was accepted"
 "$prefix/bin/octet" --version > /dev/null || fail "the installed program does not start"
+
+# -DOCTET_TRTEXEC_LINK=ON installs a link trtexec, which is octet's trtexec by its name alone; otherwise there is none.
+linked=$(sed -n 's/^OCTET_TRTEXEC_LINK:BOOL=//p' "$build/CMakeCache.txt")
+check_link() {  # folder of programs
+  if [ "$linked" != ON ]; then
+    [ ! -e "$1/trtexec" ] || fail "$1/trtexec is there without OCTET_TRTEXEC_LINK"
+    return
+  fi
+  [ "$(readlink "$1/trtexec")" = octet ] || fail "$1/trtexec is not a link to octet beside it"
+  (cd "$work" && PATH="$1:$PATH" trtexec --loadEngine="$plan" --iterations=2 --duration=0 --warmUp=0 &> trtexec.txt) \
+    || fail "the installed trtexec fails: $(tail -3 "$work/trtexec.txt")"
+  grep -q '^&&&& PASSED octet.trtexec .* # trtexec --loadEngine=' "$work/trtexec.txt" || fail "trtexec does not go by its name"
+  PATH="$1:$PATH" trtexec --frobnicate > "$work/trtexec.txt" 2>&1 && fail "the installed trtexec takes an unknown flag"
+  grep -q 'Unknown option: --frobnicate' "$work/trtexec.txt" || fail "the installed trtexec does not name an unknown flag"
+}
+check_link "$prefix/bin"
+[ "$linked" != ON ] || echo "test_install: trtexec is installed as a link and runs"
 echo "test_install: liboctet_runtime $size bytes, needs $(echo $needed)"
 
 [ "${2:-}" = "--packages" ] || exit 0
@@ -53,6 +70,7 @@ ldd "$lib" | grep -q 'not found' && fail "the packaged library misses: $(ldd "$l
 program=$(find "$work/unpacked" -name octet -type f)
 ldd "$program" | grep -q 'not found' && fail "the packaged program misses: $(ldd "$program" | grep 'not found')"
 "$program" --version > /dev/null || fail "the packaged program does not start"
+check_link "$(dirname "$program")"
 # What each package may ask of a Debian 12 that has nothing but its base.
 declare -A may_need=(
   [liboctet-runtime0]='libc6|libgcc-s1|libstdc\+\+6'
