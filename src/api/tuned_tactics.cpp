@@ -12,7 +12,8 @@ Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const S
     cache = *std::move(loaded);
   }
   const size_t known = cache.size();
-  Result<TuningReport> report = tune(graph, backend, {.level = spec.optimization_level, .rounds = spec.timing_rounds, .cache = &cache});
+  Result<TuningReport> report =
+      tune(graph, backend, {.level = spec.optimization_level, .rounds = spec.timing_rounds, .cache = &cache});
   if (!report) return report.error();
   if (!spec.timing_cache.empty() && cache.size() > known) {
     if (Result<Done> saved = cache.save(spec.timing_cache); !saved) return saved.error();

@@ -1,6 +1,7 @@
 #pragma once
-// The machine's limits for some threads at the same time, measured now: arithmetic on registers alone, and reading from each level of the
-// memory. A layer's share of them says how far it is from what the machine can do in the mood it is in.
+// The machine's limits for some threads at the same time, measured now: arithmetic on registers alone, and reading from
+// each level of the memory. A layer's share of them says how far it is from what the machine can do in the mood it is
+// in.
 
 #include <string>
 
