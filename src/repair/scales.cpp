@@ -100,6 +100,46 @@ void mend_constant(Editor& editor, NodeId id, RepairLog& log) {
                    editor.add_constant(graph.value(node.inputs[1]).name + "_mended", f32_tensor(dims, mended->scales)));
 }
 
+/// Codes of 4 bits in blocks (ONNX Runtime's symmetric quantizer makes a block's scale largest / -8, negative as often
+/// as not): -8 has no mirror image among them, so the mirrored codes less their zero points are stored as s8.
+void mend_blocks(Editor& editor, NodeId id, RepairLog& log) {
+  Graph& graph = editor.graph();
+  Node node = editor.node(id);
+  const Tensor& codes = *graph.constant(node.inputs[0]);
+  const Tensor& scale = *graph.constant(node.inputs[1]);
+  const std::optional<Mended> mended = mended_scales(scale);
+  const auto rank = static_cast<int64_t>(codes.rank());
+  const int64_t block = int_attribute(node, "block_size", 0), axis = int_attribute(node, "axis", 1);
+  if (!mended || (codes.dtype() != DType::s4 && codes.dtype() != DType::u4) || axis < -rank || axis >= rank) return;
+  const auto d = static_cast<size_t>(axis < 0 ? axis + rank : axis);
+  Dims wanted = codes.dims();
+  wanted[d] = (wanted[d] + block - 1) / block;
+  if (scale.dims() != wanted) return;
+  const std::optional<std::vector<int64_t>> q = constant_ints(graph, node.inputs[0]);
+  const std::optional<std::vector<int64_t>> zero = constant_ints(graph, input(node, 2));
+  if (!q || (input(node, 2) != k_absent && (!zero || zero->size() != mended->scales.size()))) return;
+  size_t inner = 1;
+  for (size_t after = d + 1; after < codes.rank(); ++after) inner *= static_cast<size_t>(wanted[after]);
+  const auto extent = static_cast<size_t>(codes.dims()[d]), count = static_cast<size_t>(wanted[d]);
+  std::vector<int32_t> made;
+  for (size_t i = 0; i < q->size(); ++i) {
+    const size_t outer = i / (inner * extent), k = i / inner % extent / static_cast<size_t>(block);
+    const size_t at = (outer * count + k) * inner + i % inner;
+    const int64_t code = (*q)[i] - (zero ? (*zero)[at] : 0);
+    made.push_back(static_cast<int32_t>(mended->zero[at] ? 0 : mended->mirrored[at] ? -code : code));
+  }
+  log.add(label(graph, node), before_text(*mended) + " of blocks", "s8 codes, positive scales, the same numbers");
+  node.inputs[0] =
+      editor.add_constant(graph.value(node.inputs[0]).name + "_mended", code_tensor(DType::s8, codes.dims(), made));
+  node.inputs[1] =
+      editor.add_constant(graph.value(node.inputs[1]).name + "_mended", f32_tensor(scale.dims(), mended->scales));
+  if (input(node, 2) != k_absent)
+    node.inputs[2] =
+        editor.add_constant(graph.value(node.inputs[2]).name + "_mended",
+                            code_tensor(DType::s8, scale.dims(), std::vector<int32_t>(mended->scales.size(), 0)));
+  editor.replace(id, std::move(node));
+}
+
 /// A QuantizeLinear and its one DequantizeLinear with the same negative scales: the pair rounds as with positive ones.
 void mend_pair(Editor& editor, NodeId quantize, RepairLog& log) {
   Graph& graph = editor.graph();
@@ -127,6 +167,8 @@ Result<Done> scales(Graph& graph, RepairLog& log) {
     if (!is_q_or_dq(node) || !constant_of(graph, node.inputs[1], DType::f32)) continue;
     if (is_quantize(node))
       mend_pair(editor, id, log);
+    else if (graph.constant(node.inputs[0]) && int_attribute(node, "block_size", 0) > 0)
+      mend_blocks(editor, id, log);
     else if (graph.constant(node.inputs[0]))
       mend_constant(editor, id, log);
   }

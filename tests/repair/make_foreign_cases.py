@@ -802,6 +802,27 @@ def weights_in_blocks_of_int4():
     return n.model(X, out(n.op("MatMul", "x", w)))
 
 
+def negative_blocks(dtype, zero):
+    n = Net(opset=21, ir=10)
+    low = 0 if dtype == T.UINT4 else -8
+    codes = n.rng.integers(low, low + 16, (4, 5))
+    codes[0] = low
+    s = n.const((n.rng.uniform(0.05, 0.2, (2, 5)) * np.where(np.arange(10).reshape(2, 5) % 3, -1, 1)).astype(F))
+    z = () if zero is None else (n.const(np.full((2, 5), zero), dtype=dtype),)
+    w = n.dq(n.const(codes, dtype=dtype), s, *z, axis=0, block_size=2)
+    return n.model(X, out(n.op("MatMul", "x", w)))
+
+
+@case("missing_zero_points", "scales")
+def negative_scales_of_blocks_of_int4():
+    return negative_blocks(T.INT4, None)
+
+
+@case("scales")
+def negative_scales_of_blocks_of_uint4_with_zero_points():
+    return negative_blocks(T.UINT4, 8)
+
+
 @case()
 def activations_of_16_bits():
     n = Net(opset=21, ir=10)
