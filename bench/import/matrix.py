@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What tools write and octet reads: bench/import/matrix.py OCTET FOLDER [PAGE.md]
 
-Exporters that want an environment of their own write before: for each, bench/import/make_exports.py FOLDER/exports.
+Exporters that want an environment of their own write before: for each, bench/import/make_exports.py FOLDER/exports. What is in FOLDER is not made again.
 
 Quantizes networks of $OCTET_DATA with the tools that this Python has (onnxruntime's quantizer in its modes, NNCF,
 scikit-learn through skl2onnx), takes exporters' own files from there too, and runs each in octet and in ONNX Runtime with
@@ -86,6 +86,9 @@ def ort_quantizer(folder, name, model, norm):
     }
     for label, (source, options) in modes.items():
         path = f"{folder}/{name}_{label.replace(' ', '_').replace(',', '')}.onnx"
+        if os.path.exists(path):
+            yield label, path
+            continue
         try:
             quantize_static(source, path, Reader(), **options)
             yield label, path
@@ -132,6 +135,9 @@ def nncf_quantizer(folder, name, model, norm):
     images = [{entry: x[None]} for x in pixels("train_exact_4000.bin", 32, *norm)]
     for label, preset in {"performance": nncf.QuantizationPreset.PERFORMANCE, "mixed": nncf.QuantizationPreset.MIXED}.items():
         path = f"{folder}/{name}_nncf_{label}.onnx"
+        if os.path.exists(path):
+            yield label, path
+            continue
         try:
             onnx.save(nncf.quantize(loaded, nncf.Dataset(images), preset=preset, subset_size=32), path)
             yield label, path
@@ -151,7 +157,7 @@ def sklearn_models(folder):
     y = np.fromfile(f"{DATA}/cifar10/train_exact_4000.bin", np.uint8).reshape(-1, 3073)[:300, 0]
     for label, estimator in {"StandardScaler": StandardScaler(), "LogisticRegression": LogisticRegression(max_iter=20),
                              "MLPClassifier": make_pipeline(StandardScaler(), MLPClassifier((32,), max_iter=5)),
-                             "MLPRegressor": MLPRegressor((32,), max_iter=5), "PCA": PCA(8)}.items():
+                             "MLPRegressor": MLPRegressor(hidden_layer_sizes=(32,), max_iter=5), "PCA": PCA(8)}.items():
         path = f"{folder}/sklearn_{label}.onnx"
         try:
             with open(path, "wb") as file:
