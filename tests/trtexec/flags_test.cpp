@@ -152,6 +152,18 @@ TEST(Refit, gives_the_answers_of_a_plan_built_from_the_new_file) {
   EXPECT_EQ(read(at("refit.json")), read(at("new.json")));
 }
 
+TEST(Refit, keeps_the_formats_of_the_plan) {
+  const Refits files;
+  const std::string formats = "--int8 --inputIOFormats=int8:hwc --skipInference ";
+  ASSERT_EQ(quick(formats + "--saveEngine=codes_old.plan", "--onnx=qdq.onnx").status, 0);
+  ASSERT_EQ(quick(formats + "--saveEngine=codes_new.plan", "--onnx=other.onnx").status, 0);
+  const Ran ran = quick("--refitFromOnnx=other.onnx --exportOutput=refit.json", "--loadEngine=codes_old.plan");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("Input binding for input with dimensions 1x32x32x3 is created."));
+  ASSERT_EQ(quick("--exportOutput=new.json", "--loadEngine=codes_new.plan").status, 0);
+  EXPECT_EQ(read(at("refit.json")), read(at("new.json")));
+}
+
 TEST(Refit, refuses_a_network_that_is_another_one) {
   const Refits files;
   const Ran floating = quick("--refitFromOnnx=" OCTET_DEMO_MODEL, "--loadEngine=qdq.plan");

@@ -50,6 +50,28 @@ Result<Done> check_same_structure(const EngineFile& plan, const EngineFile& made
   return Done{};
 }
 
+/// What the plan was built with, as its provenance says it: "... format=NAME:int8:hwc".
+std::map<std::string, IoFormat> formats_of(const EngineFile& plan) {
+  std::map<std::string, IoFormat> formats;
+  const std::string key = "format=";
+  for (const auto& [name, text] : plan.provenance()) {
+    if (name != "options") continue;
+    for (const std::string& word : split(text, ' ')) {
+      if (!word.starts_with(key)) continue;
+      const size_t order = word.rfind(':'), type = order == std::string::npos ? order : word.rfind(':', order - 1);
+      if (type == std::string::npos) continue;
+      formats[word.substr(key.size(), type - key.size())] = {word.substr(type + 1, order - type - 1),
+                                                             word.substr(order + 1) == "hwc"};
+    }
+  }
+  return formats;
+}
+
+/// A plan's [N,H,W,C] in the order of its network.
+Dims in_network_order(const Dims& dims, bool channel_last) {
+  return channel_last && dims.size() == 4 ? Dims{dims[0], dims[3], dims[1], dims[2]} : dims;
+}
+
 }  // namespace
 
 Result<EngineFile> refitted(const EngineFile& plan, const std::string& onnx, const SessionSpec& wanted) {
@@ -66,12 +88,16 @@ Result<EngineFile> refitted(const EngineFile& plan, const std::string& onnx, con
   BuildSpec spec;
   spec.session = own;
   spec.session.precision = plan.precision().starts_with("int8") ? "int8" : plan.precision();
+  spec.formats = formats_of(plan);
   const std::vector<TensorInfo> inputs = plan.inputs();
   for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto format = spec.formats.find(inputs[i].name);
+    const bool turned = format != spec.formats.end() && format->second.channel_last;
     const auto [low, high] = smallest_and_largest(inputs[i]);
-    const Dims& best = session->inputs()[i].dims;
+    const Dims best = in_network_order(session->inputs()[i].dims, turned);
     spec.session.shapes[inputs[i].name] = best;
-    if (low != high) spec.profile[inputs[i].name] = {low, best, high};
+    if (low != high)
+      spec.profile[inputs[i].name] = {in_network_order(low, turned), best, in_network_order(high, turned)};
   }
   Result<EngineFile> made = build_engine(*model, spec);
   if (!made) return made;
