@@ -289,6 +289,21 @@ TEST(Bench, a_profile_and_its_trace_account_for_the_run) {
   EXPECT_EQ(slices, 50 * static_cast<int64_t>(j["layers"].size()));
 }
 
+TEST(Bench, the_layer_clock_changes_neither_layers_nor_one_byte_of_the_outputs) {
+  const octet::Result<octet::EngineFile> file = octet::EngineFile::load(plan());
+  ASSERT_TRUE(file);
+  octet::Result<octet::Session> session = octet::Session::load(*file, {});
+  ASSERT_TRUE(session);
+  octet::Result<octet::TensorBuffers> plain = octet::TensorBuffers::make(*session);
+  octet::Result<octet::TensorBuffers> clocked = octet::TensorBuffers::make(*session);
+  ASSERT_TRUE(plain && clocked);
+  ASSERT_TRUE(session->run(plain->run_inputs(), plain->run_outputs()));
+  std::vector<double> seconds;
+  ASSERT_TRUE(session->run_profiled(clocked->run_inputs(), clocked->run_outputs(), seconds));
+  EXPECT_EQ(outputs_of(*plain), outputs_of(*clocked));
+  EXPECT_EQ(seconds.size(), session->layers().size());
+}
+
 TEST(Bench, a_trace_is_what_viewers_read) {
   ASSERT_EQ(
       octet("bench " + plan() + " --duration 0 --iterations 60 --warm-up 0 --export-trace trace.json --quiet").status,
