@@ -55,7 +55,7 @@ check_link() {  # folder of programs
   (cd "$work" && PATH="$1:$PATH" trtexec --loadEngine="$plan" --iterations=2 --duration=0 --warmUp=0 &> trtexec.txt) \
     || fail "the installed trtexec fails: $(tail -3 "$work/trtexec.txt")"
   grep -q '^&&&& PASSED octet.trtexec .* # trtexec --loadEngine=' "$work/trtexec.txt" || fail "trtexec does not go by its name"
-  PATH="$1:$PATH" trtexec --frobnicate > "$work/trtexec.txt" 2>&1 && fail "the installed trtexec takes an unknown flag"
+  PATH="$1:$PATH" trtexec --loadEngine="$plan" --frobnicate > "$work/trtexec.txt" 2>&1 && fail "the installed trtexec takes an unknown flag"
   grep -q 'Unknown option: --frobnicate' "$work/trtexec.txt" || fail "the installed trtexec does not name an unknown flag"
 }
 check_link "$prefix/bin"
