@@ -34,7 +34,7 @@ def shares(trace):
 
 def measure(build, model, threads):
     path, trace = f"{os.environ['OCTET_DATA']}/models/{model}.onnx", f"{build}/bench/attribution_trace.json"
-    words = [f"{build}/octet", "bench", path, "--threads", str(threads), "--duration", "0", "--iterations", "50", "--warm-up", "100", "--export-trace", trace,
+    words = [f"{build}/octet", "bench", path, "--threads", str(threads), "--duration", "0", "--iterations", "200", "--warm-up", "300", "--export-trace", trace,
              "--json", "--quiet"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -47,7 +47,7 @@ def measure(build, model, threads):
 def section(rows):
     lines = [BEGIN, f"Written by `bench/plans/attribution.py`, {datetime.date.today().isoformat()}; {rows[0]['device'].split(',')[0]}. Median of 50 profiled runs; "
              "a test asks for at most 3 % (`tests/trtexec/attribution_test.cpp`).", "",
-             "| model | precision | threads | layers | median of a run ms | unattributed % |", "| --- | --- | --- | --- | --- | --- |"]
+             "| model | precision | threads | layers | ms, for orientation only | unattributed % |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {r['model']} | {r['precision']} | {r['threads']} | {r['layers']} | {r['ms']:.3f} | {r['percent']:.2f} |" for r in rows]
     return "\n".join(lines) + "\n"
 
