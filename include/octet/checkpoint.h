@@ -10,10 +10,11 @@
 namespace octet {
 
 struct ImportSpec {
-  std::string checkpoint;    // .pth, .th, .pt, .safetensors
-  std::string architecture;  // one of architecture_list()
-  std::string output;        // ONNX file to write
-  std::string ranges;  // ranges file; empty = the output's name with .ranges.json, where the checkpoint has ranges
+  std::string checkpoint;         // .pth, .th, .pt, .safetensors
+  std::string architecture = {};  // one of architecture_list(); empty with `onto`
+  std::string onto = {};          // float ONNX file that gets the ranges, its layers found by their weights
+  std::string output;             // ONNX file to write; with `onto` the ranges file
+  std::string ranges = {};  // ranges file; empty = the output's name with .ranges.json, where the checkpoint has ranges
   std::string input_name = "input", output_name = "logits";
   int64_t batch = 0;  // 0 = free
   int64_t size = 0;   // height and width of the pictures; 0 = the architecture's own
@@ -27,11 +28,14 @@ struct ImportReport {
   std::string ranges_file;  // empty = the checkpoint has none
   int64_t ranges = 0;       // activations with a range
   std::vector<std::string> notes;
+  std::vector<std::vector<std::string>> matches = {};  // with `onto`: node, layer, equal or scaled, range
 };
 
 /// Writes the network and, where the checkpoint holds the toolkit's _amax keys, the ranges for `octet quantize
 /// --ranges`. Errors: those of the files; keys missing, left over or of a wrong shape; nothing is written then.
 Result<ImportReport> import_checkpoint(const ImportSpec& spec);
+/// Writes the ranges of `onto` only. Error too: no layer is found in the network, or none has a range.
+Result<ImportReport> import_ranges(const ImportSpec& spec);
 std::string to_text(const ImportReport& report, const ImportSpec& spec);
 std::string to_json(const ImportReport& report, const ImportSpec& spec);
 

@@ -1,10 +1,12 @@
 #include <nlohmann/json.hpp>
 
 #include "api/state.h"
+#include "checkpoint/match_weights.h"
 #include "checkpoint/network.h"
 #include "octet/checkpoint.h"
 #include "quant/ranges.h"
 #include "report/json_text.h"
+#include "report/text_table.h"
 
 namespace octet {
 namespace {
@@ -23,13 +25,14 @@ int64_t parameter_count(const Graph& graph) {
 }
 
 /// A table that knows amax only (passes/choose_codes.h); tensors that the checkpoint has no range for stay float.
-CalibrationTable table_of(const Network& network, const Model& model, const ImportSpec& spec) {
+CalibrationTable table_of(const std::vector<std::pair<std::string, float>>& ranges, const Model& model,
+                          const ImportSpec& spec) {
   CalibrationTable table;
   table.model_hash = model.hash();
   table.data = "the _amax values of " + spec.checkpoint;
   table.preprocess = "none";
   table.method = CalibrationMethod::max;
-  for (const auto& [name, amax] : network.amax) {
+  for (const auto& [name, amax] : ranges) {
     TensorRange range;
     range.name = name;
     range.min = -amax;
@@ -62,13 +65,46 @@ Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
   // The table names the model by the hash of its clean form, which loading the written file gives.
   const Result<Model> model = Model::load(spec.output);
   if (!model) return model.error();
-  const Ranges ranges{std::make_shared<const CalibrationTable>(table_of(*network, *model, spec))};
+  const Ranges ranges{std::make_shared<const CalibrationTable>(table_of(network->amax, *model, spec))};
   report.ranges_file = ranges_name(spec);
   if (const Result<Done> saved = ranges.save(report.ranges_file); !saved) return saved.error();
   return report;
 }
 
+Result<ImportReport> import_ranges(const ImportSpec& spec) {
+  const Result<Checkpoint> checkpoint = read_checkpoint(spec.checkpoint);
+  if (!checkpoint) return checkpoint.error();
+  const Result<Model> model = Model::load(spec.onto);
+  if (!model) return model.error();
+  if (model->is_quantized())
+    return Error{ErrorCode::bad_argument, spec.onto + " is quantized already; ranges go onto the float network"};
+  const Result<WeightMatches> found = match_weights(*checkpoint, model->state().graph);
+  if (!found) return within(spec.onto, found.error());
+  if (found->amax.empty())
+    return Error{ErrorCode::bad_argument, spec.checkpoint + ": " + std::to_string(found->layers.size()) +
+                                              " layers are those of " + spec.onto +
+                                              ", but none carries an _input_quantizer._amax"};
+  ImportReport report{.format = checkpoint->format,
+                      .tensors = static_cast<int64_t>(checkpoint->tensors.size()),
+                      .ranges_file = spec.output,
+                      .ranges = static_cast<int64_t>(found->amax.size()),
+                      .notes = checkpoint->notes};
+  report.notes.insert(report.notes.end(), found->notes.begin(), found->notes.end());
+  for (const MatchedLayer& m : found->layers)
+    report.matches.push_back({m.node, m.layer, m.scaled ? "scaled" : "equal", m.amax < 0 ? "-" : fixed(m.amax, 6)});
+  const Ranges ranges{std::make_shared<const CalibrationTable>(table_of(found->amax, *model, spec))};
+  if (const Result<Done> saved = ranges.save(spec.output); !saved) return saved.error();
+  return report;
+}
+
 std::string to_text(const ImportReport& report, const ImportSpec& spec) {
+  if (!spec.onto.empty()) {
+    std::vector<std::vector<std::string>> rows = {{"node", "layer", "weight", "range"}};
+    rows.insert(rows.end(), report.matches.begin(), report.matches.end());
+    return text_table(rows) + std::to_string(report.matches.size()) + " layers of " + spec.checkpoint + " found in " +
+           spec.onto + ", ranges of " + std::to_string(report.ranges) + " activations, wrote " + spec.output +
+           "; next: octet quantize " + spec.onto + " --ranges " + spec.output + " -o int8.onnx\n";
+  }
   std::string text = spec.architecture + " from " + spec.checkpoint + " (" + report.format + ", " +
                      std::to_string(report.tensors) + " tensors): " + std::to_string(report.parameters) +
                      " parameters, wrote " + spec.output + "\n";
@@ -82,6 +118,11 @@ std::string to_json(const ImportReport& report, const ImportSpec& spec) {
   nlohmann::ordered_json json = {{"checkpoint", spec.checkpoint},     {"format", report.format},
                                  {"architecture", spec.architecture}, {"tensors", report.tensors},
                                  {"parameters", report.parameters},   {"output", spec.output}};
+  if (!spec.onto.empty()) {
+    json["onto"] = spec.onto;
+    for (const std::vector<std::string>& row : report.matches)
+      json["matches"].push_back({{"node", row[0]}, {"layer", row[1]}, {"weight", row[2]}, {"range", row[3]}});
+  }
   if (!report.ranges_file.empty()) json.update({{"ranges_file", report.ranges_file}, {"ranges", report.ranges}});
   json["notes"] = report.notes;
   return json_text(json);

@@ -14,7 +14,9 @@ struct Flags {
 };
 
 int import_model(const Flags& f) {
-  const Result<ImportReport> report = import_checkpoint(f.spec);
+  if (f.spec.architecture.empty() == f.spec.onto.empty())
+    return fail({ErrorCode::bad_argument, "give --arch to make the network, or --onto FILE to find its layers there"});
+  const Result<ImportReport> report = f.spec.onto.empty() ? import_checkpoint(f.spec) : import_ranges(f.spec);
   if (!report) return fail(report.error());
   f.output.print_notes(report->notes);
   if (f.output.json) {
@@ -28,8 +30,9 @@ int import_model(const Flags& f) {
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("CHECKPOINT", f->spec.checkpoint, "PyTorch .pth/.pt/.th or .safetensors file")->required();
-  sub.add_option("--arch", f->spec.architecture, architecture_list())->required();
-  sub.add_option("-o,--output", f->spec.output, "ONNX file to write")->required();
+  sub.add_option("--arch", f->spec.architecture, architecture_list());
+  sub.add_option("-o,--output", f->spec.output, "ONNX file to write; with --onto the ranges file")->required();
+  sub.add_option("--onto", f->spec.onto, "float ONNX file that gets the ranges, its layers found by their weights");
   sub.add_option("--ranges", f->spec.ranges, "ranges file for a toolkit's checkpoint (default: beside the ONNX file)");
   sub.add_option("--input-names", f->spec.input_name, "name of the input")->capture_default_str();
   sub.add_option("--output-names", f->spec.output_name, "name of the output")->capture_default_str();

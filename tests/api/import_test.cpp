@@ -1,5 +1,6 @@
 // Checkpoints as published: the network that comes out gives the stored answers.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -89,19 +90,10 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, ImportedFloat,
 
 // The toolkit quantizes inputs and weights of its layers; octet's engine with the restored ranges also has codes
 // between layers, so a few near ties may flip: 99 % of the answers are asked for.
-TEST(ImportedRanges, give_the_toolkits_own_answers_in_int8) {
-  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
-  const std::string onnx = testing::TempDir() + "octet_toolkit.onnx";
-  const Result<ImportReport> report =
-      import_checkpoint({.checkpoint = data_root() + "/checkpoints/resnet20_toolkit_entropy.pth",
-                         .architecture = "resnet20",
-                         .output = onnx,
-                         .ranges = onnx + ".json"});
-  ASSERT_TRUE(report) << report.error().message;
-  EXPECT_EQ(report->ranges, 20);
+void expect_the_toolkits_answers(const std::string& onnx, const std::string& ranges_file) {
   const Result<Model> model = Model::load(onnx);
   ASSERT_TRUE(model) << model.error().message;
-  const Result<Ranges> ranges = Ranges::load(report->ranges_file);
+  const Result<Ranges> ranges = Ranges::load(ranges_file);
   ASSERT_TRUE(ranges) << ranges.error().message;
   const Result<Quantized> quantized = quantize(*model, *ranges, {});
   ASSERT_TRUE(quantized) << quantized.error().message;
@@ -113,8 +105,57 @@ TEST(ImportedRanges, give_the_toolkits_own_answers_in_int8) {
   for (size_t row = 0; row < want.size() / 10; ++row) same += best_of(have, row) == best_of(want, row);
   EXPECT_GE(same, 1007u) << "of 1017";
   EXPECT_NE(have, want) << "the float answers themselves: did anything run in INT8?";
+}
+
+TEST(ImportedRanges, give_the_toolkits_own_answers_in_int8) {
+  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
+  const std::string onnx = testing::TempDir() + "octet_toolkit.onnx";
+  const Result<ImportReport> report =
+      import_checkpoint({.checkpoint = data_root() + "/checkpoints/resnet20_toolkit_entropy.pth",
+                         .architecture = "resnet20",
+                         .output = onnx,
+                         .ranges = onnx + ".json"});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->ranges, 20);
+  expect_the_toolkits_answers(onnx, report->ranges_file);
   std::filesystem::remove(onnx);
   std::filesystem::remove(onnx + ".json");
+}
+
+// Another export of the same network: its own names, normalizations folded, shortcuts as convolutions of 0 and 1.
+TEST(ImportedRanges, go_onto_a_foreign_export_by_its_weights) {
+  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
+  const std::string onnx = data_root() + "/models/resnet20_cifar10.onnx";
+  const std::string file = testing::TempDir() + "octet_matched.ranges.json";
+  const ImportSpec spec{
+      .checkpoint = data_root() + "/checkpoints/resnet20_toolkit_entropy.pth", .onto = onnx, .output = file};
+  const Result<ImportReport> report = import_ranges(spec);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->matches.size(), 20u);
+  EXPECT_EQ(report->ranges, 20);
+  size_t shortcuts = 0;
+  for (const std::string& note : report->notes) shortcuts += note.find("no layer of the checkpoint") != note.npos;
+  EXPECT_EQ(shortcuts, 2u);
+  EXPECT_THAT(to_text(*report, spec), testing::HasSubstr("20 layers of"));
+  expect_the_toolkits_answers(onnx, file);
+  std::filesystem::remove(file);
+}
+
+TEST(ImportedRanges, of_another_network_are_refused) {
+  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
+  const std::string file = testing::TempDir() + "octet_unmatched.ranges.json";
+  const Result<ImportReport> report =
+      import_ranges({.checkpoint = data_root() + "/checkpoints/resnet20_toolkit_entropy.pth",
+                     .onto = data_root() + "/models/vit_tiny_c10.onnx",
+                     .output = file});
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, testing::HasSubstr("is it another network?"));
+  const Result<ImportReport> none = import_ranges({.checkpoint = data_root() + "/checkpoints/resnet20-12fca82f.th",
+                                                   .onto = data_root() + "/models/resnet20_cifar10.onnx",
+                                                   .output = file});
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().message, testing::HasSubstr("none carries an _input_quantizer._amax"));
+  EXPECT_FALSE(std::filesystem::exists(file));
 }
 
 }  // namespace
