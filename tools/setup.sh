@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# usage: setup.sh [train]
+# usage: setup.sh [train] [browser]
 # Installs the Debian packages that octet is built with; does nothing when all are there. sudo only when not root.
 # train: also libtorch, which octet-train (octet finetune) is built on where it is there; about 1 GB.
+# browser: also Chromium, which tools/check_report.py opens the demo's page in; about 300 MB.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build git python3 python3-venv pkg-config dpkg-dev
   libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libxxhash-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libgtest-dev libgmock-dev
   clang lld clang-format clang-tidy-16 libclang-rt-14-dev)
 
-[ "${1:-}" != train ] || packages+=(libtorch-dev)
+for extra in "$@"; do
+  case $extra in
+    train) packages+=(libtorch-dev) ;;
+    browser) packages+=(chromium) ;;
+    *) echo "setup: unknown '$extra'; train and browser can be added" >&2; exit 2 ;;
+  esac
+done
 
 missing=()
 for package in "${packages[@]}"; do

@@ -34,6 +34,15 @@ svg text{fill:var(--ink);font:11px system-ui,sans-serif}
 .key{display:inline-block;margin-right:14px;white-space:nowrap}
 .key i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}
 details>summary{cursor:pointer;color:var(--s1);margin:.6em 0}
+.bars{overflow-x:auto}
+@media (max-width:600px){
+h1{font-size:1.35rem}
+table{font-size:.8rem}
+th,td{padding:6px 7px}
+thead th,td:first-child{white-space:normal}
+td:first-child{min-width:6.5em;overflow-wrap:anywhere}
+.bars svg{min-width:540px}
+}
 )";
 
 std::string number(double value) {
@@ -44,6 +53,12 @@ std::string number(double value) {
 
 bool is_number(const std::string& cell) {
   return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '+' || cell[0] == '-');
+}
+
+/// A cell below the head is a number.
+bool has_numbers(const std::vector<std::vector<std::string>>& rows, size_t column) {
+  return std::any_of(rows.begin() + 1, rows.end(),
+                     [&](const auto& row) { return column < row.size() && is_number(row[column]); });
 }
 
 constexpr const char* k_colours[] = {"--s0", "--s1", "--s2", "--s3"};
@@ -83,8 +98,7 @@ void HtmlPage::table(const std::vector<std::vector<std::string>>& rows) {
     body_ += r == 0 ? "<thead><tr>" : "<tr>";
     for (size_t c = 0; c < rows[r].size(); ++c) {
       // The first column names the row; a column of numbers has its head on the right too.
-      const bool right = c > 0 && (is_number(rows[r][c]) ||
-                                   (r == 0 && rows.size() > 1 && c < rows[1].size() && is_number(rows[1][c])));
+      const bool right = c > 0 && (is_number(rows[r][c]) || (r == 0 && has_numbers(rows, c)));
       const char* tag = r == 0 ? "th" : "td";
       body_ += "<" + std::string(tag) + (right ? " class=\"n\">" : ">") + html_escaped(rows[r][c]) + "</" + tag + ">";
     }
@@ -98,7 +112,7 @@ void HtmlPage::bars(std::string_view title, const std::vector<HtmlBar>& bars, co
   for (const HtmlBar& bar : bars) largest = std::max(largest, bar.value);
   const int row = 18, label = 190, room = 300;
   const int height = row * static_cast<int>(bars.size()) + 4;
-  body_ += "<figure><figcaption>" + html_escaped(title) + " ";
+  body_ += "<figure class=\"bars\"><figcaption>" + html_escaped(title) + " ";
   for (size_t i = 0; i < legend.size() && i < std::size(k_colours); ++i)
     if (!legend[i].empty()) body_ += key(legend[i], k_colours[i]);
   body_ += "</figcaption><svg viewBox=\"0 0 600 " + std::to_string(height) + "\" role=\"img\" aria-label=\"" +

@@ -70,8 +70,8 @@ void add_latencies(HtmlPage& page, const PerformanceReport& first, const Perform
   std::sort(all.begin(), all.end());
   const double top = double{all[all.size() - 1 - all.size() / 100]} * 1.02;  // the slowest percent is off the figure
   page.paragraph("Distribution of " + std::to_string(first.queries.size()) + " queries each, in turns, batch " +
-                 std::to_string(first.batch) + ", " + first.device + ", " + std::to_string(first.threads) +
-                 " thread(s). " + speedup_text(first, second));
+                 std::to_string(first.batch) + (first.device.empty() ? "" : ", " + first.device) + ": " +
+                 speedup_text(first, second));
   page.begin_grid();
   for (const PerformanceReport* report : {&first, &second}) {
     HtmlHistogram h{.title = report->model + ": milliseconds",
