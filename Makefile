@@ -7,8 +7,9 @@ JOBS ?= $(shell nproc)
 setup:
 	@tools/setup.sh
 
+# More for the configuration: make build CMAKE_ARGS=-DOCTET_CUDA=ON
 build: setup
-	@mkdir -p build && cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	@mkdir -p build && cmake --preset release $(CMAKE_ARGS) > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 	@cmake --build --preset release -j $(JOBS) -- --quiet
 
 # make install DESTDIR=/image PREFIX=/usr
