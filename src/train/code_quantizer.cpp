@@ -22,9 +22,8 @@ Tensor CodeQuantizerImpl::forward(const Tensor& x) {
   if (!enabled_) return x;
   const Tensor s = scale();
   if (learns_) return learned_quantize(x, s, code_limits(), codes_.axis);
-  if (!is_wide()) return fake_quantize(x, s, code_limits(), codes_.axis);
-  const Tensor plain = x.detach();
-  return x + (plain.div(s).round_().mul_(s) - plain);
+  if (is_wide()) return round_to_grid(x, s, x.dim() == 1 ? 0 : codes_.axis);
+  return fake_quantize(x, s, code_limits(), codes_.axis);
 }
 
 Tensor CodeQuantizerImpl::codes(const Tensor& x) const {

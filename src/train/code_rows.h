@@ -1,13 +1,19 @@
 #pragma once
-// Rows of fake quantization by ONNX's formula, plain loops that the compiler makes vectors of. No libtorch here.
+// The loops of quantizers on the CPU: plain rows of floats with one scale. v = x / scale throughout.
 
 #include <cstddef>
-#include <cstdint>
 
 namespace octet::nn {
 
-/// y[i] = clamp(rint(x[i] / scale), lo, hi) * scale; inside[i] = lo <= x[i] / scale <= hi, unless null. NaN gives lo,
-/// and is outside. -2^22 <= lo <= hi <= 2^22.
-void fake_quantize_row(const float* x, size_t n, float scale, float lo, float hi, float* y, bool* inside);
+struct RowCodes {
+  float scale = 1, lo = -128, hi = 127;  // codes with the zero point taken out
+};
+
+/// y = clamp(rint(v), lo, hi) * scale. |lo|, |hi| <= 2^22 and whole. NaN becomes lo.
+void fake_quantize_row(const float* x, size_t n, RowCodes codes, float* y);
+/// dx = lo <= v <= hi ? dy : 0.
+void straight_through_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx);
+/// That, and the sum over the row of dy * (v <= lo ? lo : v >= hi ? hi : rint(v) - v), added in 16 lanes.
+float learned_step_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx);
 
 }  // namespace octet::nn

@@ -1,6 +1,8 @@
 // Element-wise functions and reductions.
 #include <cmath>
+#include <optional>
 
+#include "ir/editor.h"
 #include "train/graph_ops.h"
 
 namespace octet::nn {
@@ -37,8 +39,21 @@ Values fold(const OpRun& run, F f) {
   return {y};
 }
 
+/// A bound of a Clip that the graph knows: a number costs no walk of its own, and no question to a GPU.
+std::optional<c10::Scalar> known_bound(const OpRun& run, size_t i) {
+  const ValueId v = input(run.node, i);
+  const octet::Tensor* bound = v == k_absent ? nullptr : constant_of(run.graph, v, DType::f32);
+  if (!bound || bound->size() != 1) return std::nullopt;
+  return c10::Scalar(bound->at<float>(0));
+}
+
 Values clip(const OpRun& run) {
+  const std::optional<c10::Scalar> lo = known_bound(run, 1), hi = known_bound(run, 2);
   Tensor y = run.in[0];
+  if ((lo || !run.has(1)) && (hi || !run.has(2))) {
+    if (lo && hi) return {torch::clamp(y, *lo, *hi)};
+    return {lo ? torch::clamp_min(y, *lo) : hi ? torch::clamp_max(y, *hi) : y};
+  }
   if (run.has(1)) y = torch::max(y, run.in[1].to(y.device()));
   if (run.has(2)) y = torch::min(y, run.in[2].to(y.device()));
   return {y};

@@ -6,6 +6,7 @@
 
 #include "train/code_rows.h"
 #include "train/convert.h"
+#include "train/fused.h"
 
 namespace octet::nn {
 namespace {
@@ -165,52 +166,120 @@ Tensor along_axis(const Tensor& scale, const Tensor& x, int64_t axis) {
   return scale.reshape(sizes);
 }
 
-/// y and, where asked for, which elements pass the gradient.
-Tensor fake_rows(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis, Tensor* inside) {
-  Tensor y = torch::empty_like(x);
-  if (inside) *inside = torch::empty_like(x, x.options().dtype(torch::kBool));
+bool in_rows(const Tensor& x) { return on_cpu(x) && x.scalar_type() == torch::kFloat32; }
+
+/// Runs row(from, to, scale, index) over the elements of a contiguous x that share a scale, in parallel: one row per
+/// position in front of and on the axis, or pieces of k_chunk under a single scale. Returns how many rows there are.
+template <class Row>
+int64_t for_rows(const Tensor& x, const Tensor& scale, int64_t axis, Row row) {
   const Tensor scales = scale.contiguous();
-  const float* in = x.data_ptr<float>();
   const float* s = scales.data_ptr<float>();
-  float* out = y.data_ptr<float>();
-  bool* pass = inside ? inside->data_ptr<bool>() : nullptr;
-  const auto row = [&](int64_t from, int64_t to, float step) {
-    fake_quantize_row(in + from, static_cast<size_t>(to - from), step, limits.lo, limits.hi, out + from,
-                      pass ? pass + from : nullptr);
-  };
+  const int64_t n = x.numel();
   if (scale.numel() == 1) {
-    at::parallel_for(0, x.numel(), k_chunk, [&](int64_t from, int64_t to) { row(from, to, s[0]); });
-    return y;
+    const int64_t pieces = (n + k_chunk - 1) / k_chunk;
+    at::parallel_for(0, pieces, 1, [&](int64_t from, int64_t to) {
+      for (int64_t r = from; r < to; ++r) row(r * k_chunk, std::min(n, (r + 1) * k_chunk), s[0], r);
+    });
+    return pieces;
   }
   const int64_t channels = x.size(axis);
   int64_t inner = 1;
   for (int64_t d = (axis < 0 ? axis + x.dim() : axis) + 1; d < x.dim(); ++d) inner *= x.size(d);
-  const int64_t rows = inner ? x.numel() / inner : 0;
+  const int64_t rows = inner ? n / inner : 0;
   at::parallel_for(0, rows, std::max<int64_t>(1, k_chunk / std::max<int64_t>(1, inner)), [&](int64_t from, int64_t to) {
-    for (int64_t r = from; r < to; ++r) row(r * inner, (r + 1) * inner, s[r % channels]);
+    for (int64_t r = from; r < to; ++r) row(r * inner, (r + 1) * inner, s[r % channels], r);
+  });
+  return rows;
+}
+
+Tensor fake_rows(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+  const Tensor dense = x.contiguous();
+  Tensor y = torch::empty_like(dense);
+  const float* in = dense.data_ptr<float>();
+  float* out = y.data_ptr<float>();
+  for_rows(dense, scale, axis, [&](int64_t from, int64_t to, float step, int64_t) {
+    fake_quantize_row(in + from, static_cast<size_t>(to - from), {step, limits.lo, limits.hi}, out + from);
   });
   return y;
 }
 
+/// clamp(rint(x / s)) * s wherever x is.
+Tensor fake_codes(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+  if (in_rows(x)) return fake_rows(x, scale, limits, axis);
+  const Tensor s = along_axis(scale, x, axis);
+  if (Tensor y = fused_fake_quantize(x, s, limits); y.defined()) return y;
+  return x.div(s).clamp_(limits.lo, limits.hi).round_().mul_(s);
+}
+
+Tensor straight_through(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
+  if (in_rows(x)) {
+    const Tensor dense = x.contiguous(), gradient = dy.contiguous();
+    Tensor dx = torch::empty_like(dense);
+    const float *in = dense.data_ptr<float>(), *g = gradient.data_ptr<float>();
+    float* out = dx.data_ptr<float>();
+    for_rows(dense, scale, axis, [&](int64_t from, int64_t to, float step, int64_t) {
+      straight_through_row(g + from, in + from, static_cast<size_t>(to - from), {step, limits.lo, limits.hi},
+                           out + from);
+    });
+    return dx;
+  }
+  const Tensor s = along_axis(scale, x, axis);
+  if (Tensor dx = fused_straight_through(dy, x, s, limits); dx.defined()) return dx;
+  const Tensor v = x / s;
+  return dy * v.ge(limits.lo).logical_and_(v.le(limits.hi));
+}
+
 struct CodesStraightThrough : Function<CodesStraightThrough> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
-    const Tensor plain = x.detach();
-    Tensor inside, y;
-    if (on_cpu(plain) && plain.scalar_type() == torch::kFloat32) {
-      y = fake_rows(plain.contiguous(), scale.detach(), limits, axis, &inside);
-    } else {
-      const Tensor s = along_axis(scale.detach(), plain, axis);
-      const Tensor v = plain / s;
-      inside = v.ge(limits.lo).logical_and_(v.le(limits.hi));
-      y = v.clamp(limits.lo, limits.hi).round_().mul_(s);
-    }
-    ctx->save_for_backward({inside});
-    return y;
+    // x is mostly kept anyway, by the ReLU that made it; a scale that no optimizer moves.
+    ctx->save_for_backward({x.detach(), scale.detach()});
+    ctx->saved_data["lo"] = double{limits.lo};
+    ctx->saved_data["hi"] = double{limits.hi};
+    ctx->saved_data["axis"] = axis;
+    return fake_codes(x.detach(), scale.detach(), limits, axis);
   }
   static Tensors backward(AutogradContext* ctx, Tensors dy) {
-    return {dy[0] * ctx->get_saved_variables()[0], Tensor(), Tensor(), Tensor()};
+    const Tensors saved = ctx->get_saved_variables();
+    return {straight_through(dy[0], saved[0], saved[1], limits_of(ctx), ctx->saved_data["axis"].toInt()), Tensor(),
+            Tensor(), Tensor()};
+  }
+  static CodeLimits limits_of(AutogradContext* ctx) {
+    return {static_cast<float>(ctx->saved_data["lo"].toDouble()), static_cast<float>(ctx->saved_data["hi"].toDouble())};
   }
 };
+
+/// Gradients of x and of the scale, the latter in its shape and before the factor g.
+std::pair<Tensor, Tensor> learned_step_rows(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits,
+                                            int64_t axis) {
+  const Tensor dense = x.contiguous(), gradient = dy.contiguous();
+  Tensor dx = torch::empty_like(dense);
+  const float *in = dense.data_ptr<float>(), *g = gradient.data_ptr<float>();
+  float* out = dx.data_ptr<float>();
+  const int64_t most = scale.numel() == 1 ? (x.numel() + k_chunk - 1) / k_chunk : x.numel();
+  Tensor sums = torch::zeros({most}, x.options());
+  float* sum = sums.data_ptr<float>();
+  const int64_t rows = for_rows(dense, scale, axis, [&](int64_t from, int64_t to, float step, int64_t r) {
+    sum[r] =
+        learned_step_row(g + from, in + from, static_cast<size_t>(to - from), {step, limits.lo, limits.hi}, out + from);
+  });
+  return {dx, sums.narrow(0, 0, rows).reshape({-1, scale.numel()}).sum(0)};
+}
+
+std::pair<Tensor, Tensor> learned_step(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits,
+                                       int64_t axis) {
+  if (in_rows(x)) return learned_step_rows(dy, x, scale, limits, axis);
+  const Tensor s = along_axis(scale, x, axis);
+  Tensor ds = fused_learned_step(dy, x, s, limits);
+  if (!ds.defined()) {
+    const Tensor v = x / s;
+    const Tensor within = v.gt(limits.lo).logical_and(v.lt(limits.hi));
+    ds = dy * (v.clamp(limits.lo, limits.hi).round() - v * within);  // the bound itself outside
+  }
+  std::vector<int64_t> others;
+  for (int64_t d = 0; d < x.dim(); ++d)
+    if (s.dim() == 0 || s.size(d) == 1) others.push_back(d);
+  return {straight_through(dy, x, scale, limits, axis), others.empty() ? ds : ds.sum(others)};
+}
 
 struct LearnedStep : Function<LearnedStep> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
@@ -218,30 +287,26 @@ struct LearnedStep : Function<LearnedStep> {
     ctx->saved_data["lo"] = double{limits.lo};
     ctx->saved_data["hi"] = double{limits.hi};
     ctx->saved_data["axis"] = axis;
-    const Tensor s = along_axis(scale.detach(), x, axis);
-    return x.detach().div(s).clamp_(limits.lo, limits.hi).round_().mul_(s);
+    return fake_codes(x.detach(), scale.detach(), limits, axis);
   }
   static Tensors backward(AutogradContext* ctx, Tensors dy) {
     const Tensors saved = ctx->get_saved_variables();
-    const Tensor &x = saved[0], &scale = saved[1];
-    const double lo = ctx->saved_data["lo"].toDouble(), hi = ctx->saved_data["hi"].toDouble();
-    const Tensor s = along_axis(scale.detach(), x, ctx->saved_data["axis"].toInt());
-    const Tensor v = x.detach() / s;
-    const Tensor inside = v.ge(lo).logical_and(v.le(hi));
-    const Tensor slope = v.clamp(lo, hi).round() - v * inside;  // rint(v) - v inside, the bound itself outside
-    Tensor ds = dy[0] * slope;
-    if (s.dim() == 0) {
-      ds = ds.sum();
-    } else {
-      std::vector<int64_t> others;
-      for (int64_t d = 0; d < x.dim(); ++d)
-        if (s.size(d) == 1) others.push_back(d);
-      if (!others.empty()) ds = ds.sum(others);
-    }
+    const Tensor x = saved[0].detach(), scale = saved[1].detach();
+    const CodeLimits limits = CodesStraightThrough::limits_of(ctx);
+    const auto [dx, ds] = learned_step(dy[0], x, scale, limits, ctx->saved_data["axis"].toInt());
     const double per_scale = static_cast<double>(x.numel()) / static_cast<double>(scale.numel());
-    ds = ds / std::sqrt(per_scale * std::max(hi, 1.0));
-    return {dy[0] * inside, ds.reshape(scale.sizes()), Tensor(), Tensor()};
+    const double g = 1.0 / std::sqrt(per_scale * std::max(double{limits.hi}, 1.0));
+    return {dx, (ds * g).reshape(scale.sizes()), Tensor(), Tensor()};
   }
+};
+
+struct ToGrid : Function<ToGrid> {
+  static Tensor forward(AutogradContext*, const Tensor& x, const Tensor& scale, int64_t axis) {
+    const Tensor plain = x.detach(), s = along_axis(scale.detach(), plain, axis);
+    if (Tensor y = fused_to_grid(plain, s); y.defined()) return y;
+    return plain.div(s).round_().mul_(s);
+  }
+  static Tensors backward(AutogradContext*, Tensors dy) { return {dy[0], Tensor(), Tensor()}; }
 };
 
 void require_matching_scale(const Tensor& x, const Tensor& scale, int64_t axis) {
@@ -272,16 +337,17 @@ Tensor pact_clip(const Tensor& x, const Tensor& min, const Tensor& max) { return
 Tensor fake_quantize(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
   require_matching_scale(x, scale, axis);
   if (torch::GradMode::is_enabled() && x.requires_grad()) return CodesStraightThrough::apply(x, scale, limits, axis);
-  const Tensor plain = x.detach();
-  if (on_cpu(plain) && plain.scalar_type() == torch::kFloat32)
-    return fake_rows(plain.contiguous(), scale.detach(), limits, axis, nullptr);
-  const Tensor s = along_axis(scale.detach(), plain, axis);
-  return plain.div(s).clamp_(limits.lo, limits.hi).round_().mul_(s);
+  return fake_codes(x.detach(), scale.detach(), limits, axis);
 }
 
 Tensor learned_quantize(const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
   require_matching_scale(x, scale, axis);
   return LearnedStep::apply(x, scale, limits, axis);
+}
+
+Tensor round_to_grid(const Tensor& x, const Tensor& scale, int64_t axis) {
+  require_matching_scale(x, scale, axis);
+  return ToGrid::apply(x, scale, axis);
 }
 
 }  // namespace octet::nn

@@ -277,7 +277,7 @@ std::vector<Tensor> GraphModuleImpl::forward(const std::vector<Tensor>& inputs) 
     if (step.kind == Step::Kind::op) {
       in.clear();
       for (const ValueId v : node.inputs) in.push_back(value(v));
-      const OpRun run{graph, node, in, options_.train_batch_norm && is_training()};
+      const OpRun run{graph, node, in, options_.train_batch_norm && is_training(), replicas_.get()};
       out = step.op ? step.op(run) : run_reference(run);
     } else if (step.kind == Step::Kind::pass) {
       out = {value(node.inputs[0])};

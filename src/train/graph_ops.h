@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/op.h"
+#include "octet/train/replicas.h"
 
 namespace octet::nn {
 
@@ -18,6 +19,7 @@ struct OpRun {
   const Node& node;
   std::span<const torch::Tensor> in;  // undefined = absent
   bool train_batch_norm = false;      // batch statistics, running ones updated in place
+  Replicas* replicas = nullptr;       // over whose parts of the batch
 
   NodeContext context() const { return {graph, node}; }
   bool has(size_t i) const { return i < in.size() && in[i].defined(); }

@@ -2,6 +2,7 @@
 #include "ir/ops/window.h"
 #include "train/convert.h"
 #include "train/graph_ops.h"
+#include "train/synced_batch_norm.h"
 
 namespace octet::nn {
 namespace {
@@ -106,8 +107,12 @@ Values gemm(const OpRun& run) {
   const bool trans_b = int_attribute(run.node, "transB", 0) != 0;
   const float alpha = float_attribute(run.node, "alpha", 1.0f), beta = float_attribute(run.node, "beta", 1.0f);
   const bool plain = alpha == 1.0f && beta == 1.0f;
-  if (plain && trans_b && run.has(2) && run.in[2].dim() == 1 && run.in[2].numel() == run.in[1].size(0))
+  if (plain && trans_b && run.has(2) && run.in[2].dim() == 1 && run.in[2].numel() == run.in[1].size(0)) {
+    // As a 1x1 convolution, which oneDNN computes: Debian's BLAS is the reference one, single threaded and slow.
+    if (a.device().is_cpu() && a.dim() == 2)
+      return {torch::conv2d(a.unsqueeze(2).unsqueeze(3), run.in[1].unsqueeze(2).unsqueeze(3), run.in[2]).flatten(1)};
     return {torch::linear(a, run.in[1], run.in[2])};
+  }
   Tensor y = torch::matmul(a, trans_b ? run.in[1].t() : run.in[1]);
   if (alpha != 1.0f) y = y * alpha;
   if (run.has(2)) y = y + (beta != 1.0f ? run.in[2] * beta : run.in[2]);
@@ -194,9 +199,13 @@ Values global_max_pool(const OpRun& run) { return {torch::amax(run.in[0], spatia
 
 Values batch_norm(const OpRun& run) {
   // ONNX's momentum is what stays, libtorch's what comes.
-  return {torch::batch_norm(run.in[0], run.in[1], run.in[2], run.in[3], run.in[4], run.train_batch_norm,
-                            1.0 - double{float_attribute(run.node, "momentum", 0.9f)},
-                            double{float_attribute(run.node, "epsilon", 1e-5f)}, false)};
+  const double momentum = 1.0 - double{float_attribute(run.node, "momentum", 0.9f)};
+  const double epsilon = double{float_attribute(run.node, "epsilon", 1e-5f)};
+  if (run.train_batch_norm && run.replicas)
+    return {
+        synced_batch_norm(run.in[0], {run.in[1], run.in[2], run.in[3], run.in[4], momentum, epsilon}, *run.replicas)};
+  return {torch::batch_norm(run.in[0], run.in[1], run.in[2], run.in[3], run.in[4], run.train_batch_norm, momentum,
+                            epsilon, /*cudnn_enabled=*/true)};
 }
 
 Values layer_norm(const OpRun& run) {

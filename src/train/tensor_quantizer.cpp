@@ -115,11 +115,15 @@ void TensorQuantizerImpl::set_pre_quant_scale(const Tensor& scale) {
 void TensorQuantizerImpl::set_num_bits(NumBits num_bits) { value_or_throw(core_.set_num_bits(num_bits)); }
 void TensorQuantizerImpl::set_unsigned(bool is_unsigned) { value_or_throw(core_.set_unsigned(is_unsigned)); }
 
-std::string TensorQuantizerImpl::text() const {
-  octet::TensorQuantizer shown = core_;  // with the amax and the scale that the module holds now
-  if (amax_.defined()) value_or_throw(shown.set_amax(to_octet(amax_)));
-  return shown.text();
+octet::TensorQuantizer TensorQuantizerImpl::plain() const {
+  octet::TensorQuantizer made = core_;
+  if (amax_.defined()) value_or_throw(made.set_amax(to_octet(amax_)));
+  if (pre_quant_scale_.defined()) made.set_pre_quant_scale(to_octet(pre_quant_scale_));
+  if (clip_) value_or_throw(made.set_clip(clip_->clip_value_min.item<float>(), clip_->clip_value_max.item<float>()));
+  return made;
 }
+
+std::string TensorQuantizerImpl::text() const { return plain().text(); }
 
 std::optional<Tensor> TensorQuantizerImpl::scale() const {
   if (core_.descriptor().fake_quant) return torch::tensor(1.0f);

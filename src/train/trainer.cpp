@@ -1,5 +1,6 @@
 #include "octet/train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <future>
@@ -47,6 +48,18 @@ struct Batch {
   Tensor x, y;
 };
 
+/// Those asked for, or this process's share of its host's.
+int threads_of(const TrainOptions& o) {
+  if (o.threads > 0) return o.threads;
+  return std::max(1, usable_threads() / (o.replicas ? o.replicas->place().local_size : 1));
+}
+
+/// Threads that make batches: one beside a training on the CPU, enough for a GPU.
+int batch_threads(const TrainOptions& o) {
+  constexpr int k_most = 8;
+  return torch::Device(o.device).is_cuda() ? std::min(threads_of(o), k_most) : 1;
+}
+
 class Trainer {
  public:
   Trainer(GraphModuleImpl& net, const Samples& samples, const Dims& dims, const TrainOptions& o,
@@ -57,6 +70,9 @@ class Trainer {
         o_(o),
         teacher_(teacher),
         device_(o.device),
+        processes_(o.replicas ? o.replicas->size() : 1),
+        rank_(o.replicas ? o.replicas->rank() : 0),
+        pool_(batch_threads(o)),
         split_(split(samples.size(), o.held_out, o.seed)) {
     for (const auto& item : net.named_parameters())
       if (item.value().requires_grad()) parameters_.emplace_back(item.key(), item.value());
@@ -64,22 +80,26 @@ class Trainer {
   }
 
   Result<TrainReport> run() {
+    if (o_.batch % processes_ != 0)
+      return Error{ErrorCode::bad_argument, "a batch of " + std::to_string(o_.batch) + " cannot be shared evenly by " +
+                                                std::to_string(processes_) + " processes; give a multiple"};
     report_.images = static_cast<int64_t>(split_.train.size());
     report_.held_out_images = static_cast<int64_t>(split_.held_out.size());
-    if (split_.train.empty()) return Error{ErrorCode::bad_argument, "there are no samples to train on"};
+    if (static_cast<int64_t>(split_.train.size()) < processes_)
+      return Error{ErrorCode::bad_argument, "there are no samples to train on"};
     int64_t first = 1;
     if (o_.resume) {
       const Result<int64_t> done = load();
       if (!done) return done.error();
       first = *done + 1;
-    } else {
-      start();
     }
+    become_equal();
+    if (!o_.resume) start();
     for (int64_t epoch = first; epoch <= o_.epochs && !report_.stopped; ++epoch) {
       EpochReport row = train_epoch(epoch);
       if (report_.stopped) break;  // a part of an epoch is not kept
       finish_epoch(row);
-      if (!o_.checkpoint.empty())
+      if (!o_.checkpoint.empty() && rank_ == 0)
         if (Result<Done> saved = save(epoch); !saved) return saved.error();
       if (o_.on_epoch) o_.on_epoch(row);
     }
@@ -100,6 +120,7 @@ class Trainer {
   }
 
   void finish_epoch(EpochReport& row) {
+    if (o_.local_statistics) become_equal();  // the running ones have gone apart
     row.held_out_accuracy = split_.held_out.empty() ? row.train_accuracy : evaluate(split_.held_out);
     row.best = row.held_out_accuracy >= report_.best_accuracy || split_.held_out.empty();
     if (row.best) {
@@ -108,6 +129,28 @@ class Trainer {
       best_ = snapshot(net_);
     }
     report_.epochs.push_back(row);
+  }
+
+  /// Every process starts from what rank 0 has.
+  void become_equal() {
+    if (!o_.replicas) return;
+    torch::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : state_dict(net_)) o_.replicas->broadcast(tensor.detach());
+  }
+
+  /// The sums of all processes.
+  std::vector<double> summed(const std::vector<double>& own) const {
+    if (!o_.replicas) return own;
+    const Tensor all = torch::tensor(own, torch::kFloat64).to(device_);
+    o_.replicas->sum(all);
+    const Tensor here = all.cpu();
+    return {here.data_ptr<double>(), here.data_ptr<double>() + own.size()};
+  }
+
+  /// This process's part of a batch.
+  std::span<const int64_t> own_part(std::span<const int64_t> batch) const {
+    const size_t each = batch.size() / static_cast<size_t>(processes_);
+    return batch.subspan(each * static_cast<size_t>(rank_), each);
   }
 
   int64_t steps_per_epoch() const { return std::max<int64_t>(1, report_.images / o_.batch); }
@@ -121,35 +164,43 @@ class Trainer {
            (o_.rate - o_.last_rate) * (1.0 + std::cos(std::numbers::pi * (t - warm) / (total - warm))) / 2.0;
   }
 
-  Batch make_batch(std::span<const int64_t> indices, bool augmented, int64_t epoch) const {
+  Batch make_batch(std::span<const int64_t> indices, bool augmented, int64_t epoch) {
+    const c10::DeviceGuard guard(device_);
     std::vector<int64_t> sizes = dims_;
     sizes.insert(sizes.begin(), static_cast<int64_t>(indices.size()));
     auto options = torch::TensorOptions().pinned_memory(device_.is_cuda());
     Batch b{torch::empty(sizes, options.dtype(torch::kFloat32)),
             torch::empty({static_cast<int64_t>(indices.size())}, options.dtype(torch::kInt64))};
     const Augment augment{o_.augmentation.crop_pad, o_.augmentation.cutout, o_.augmentation.flip};
-    samples_.batch(indices, augmented ? &augment : nullptr, o_.seed, epoch, b.x.data_ptr<float>(),
-                   b.y.data_ptr<int64_t>());
+    float* x = b.x.data_ptr<float>();
+    int64_t* y = b.y.data_ptr<int64_t>();
+    pool_.parallel_for(static_cast<int64_t>(indices.size()), [&](int64_t i, int) {
+      samples_.batch(indices.subspan(static_cast<size_t>(i), 1), augmented ? &augment : nullptr, o_.seed, epoch,
+                     x + i * samples_.elements(), y + i);
+    });
     return b;
   }
 
   Batch on_device(const Batch& b) const {
     if (!device_.is_cuda()) return b;
-    return {b.x.to(device_, /*non_blocking=*/true), b.y.to(device_, /*non_blocking=*/true)};
+    Tensor x = b.x.to(device_, /*non_blocking=*/true);
+    if (x.dim() == 4) x = x.contiguous(torch::MemoryFormat::ChannelsLast);
+    return {x, b.y.to(device_, /*non_blocking=*/true)};
   }
 
   double evaluate(const std::vector<int64_t>& indices) {
     if (indices.empty()) return 0;
     torch::NoGradGuard no_grad;
     net_.eval();
-    int64_t right = 0;
-    const size_t size = static_cast<size_t>(o_.batch);
-    for (size_t at = 0; at < indices.size(); at += size) {
+    Tensor right = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kInt64));
+    const auto size = static_cast<size_t>(o_.batch / processes_);
+    const size_t stride = size * static_cast<size_t>(processes_);
+    for (size_t at = size * static_cast<size_t>(rank_); at < indices.size(); at += stride) {
       const auto part = std::span(indices).subspan(at, std::min(size, indices.size() - at));
       const Batch b = on_device(make_batch(part, false, 0));
-      right += net_.forward(b.x).argmax(1).eq(b.y).sum().item<int64_t>();
+      right += net_.forward(b.x).argmax(1).eq(b.y).sum();
     }
-    return static_cast<double>(right) / static_cast<double>(indices.size());
+    return summed({right.item<double>()})[0] / static_cast<double>(indices.size());
   }
 
   Tensor loss_of(const Tensor& logits, const Batch& b) {
@@ -167,19 +218,54 @@ class Trainer {
     return truth * (1.0 - o_.distill) + distance * (o_.distill * o_.temperature * o_.temperature);
   }
 
+  /// Gradients of all processes together, through one flat tensor that keeps each parameter's strides.
+  void share_gradients() {
+    if (!o_.replicas) return;
+    torch::NoGradGuard no_grad;
+    int64_t total = 0;
+    for (const auto& [name, p] : parameters_) total += p.grad().defined() ? p.numel() : 0;
+    if (!flat_.defined() || flat_.numel() != total) flat_ = torch::empty({total}, device_);
+    std::vector<std::pair<Tensor, Tensor>> slots;
+    int64_t at = 0;
+    for (const auto& [name, p] : parameters_) {
+      if (!p.grad().defined()) continue;
+      slots.emplace_back(p, flat_.as_strided(p.sizes(), p.strides(), at));
+      slots.back().second.copy_(p.grad());
+      at += p.numel();
+    }
+    o_.replicas->sum(flat_);
+    for (auto& [p, slot] : slots) p.mutable_grad() = slot;
+  }
+
   /// m = momentum m + g;  p -= rate (nesterov: g + momentum m, else m), g with decay.
   void step(double rate) {
     torch::NoGradGuard no_grad;
-    for (const auto& [name, p] : parameters_) {
-      if (!p.grad().defined()) continue;
-      Tensor parameter = p, g = p.grad();
-      if (o_.weight_decay > 0 && p.dim() > 1) g = g.add(p, o_.weight_decay);
-      Tensor& m = momentum_[name];
-      m.mul_(o_.momentum).add_(g);
-      parameter.add_(o_.nesterov ? g.add(m, o_.momentum) : m, -rate);
-      parameter.mutable_grad() = Tensor();
+    std::vector<Tensor> p, g, m, decayed, decayed_g;
+    for (const auto& [name, parameter] : parameters_) {
+      if (!parameter.grad().defined()) continue;
+      p.push_back(parameter);
+      g.push_back(parameter.grad());
+      m.push_back(momentum_[name]);
+      if (parameter.dim() < 2) continue;
+      decayed.push_back(parameter);
+      decayed_g.push_back(parameter.grad());
     }
+    if (p.empty()) return;
+    if (o_.weight_decay > 0 && !decayed.empty()) at::_foreach_add_(decayed_g, decayed, o_.weight_decay);
+    at::_foreach_mul_(m, o_.momentum);
+    at::_foreach_add_(m, g);
+    if (o_.nesterov) at::_foreach_add_(g, m, o_.momentum);
+    at::_foreach_add_(p, o_.nesterov ? g : m, -rate);
+    for (Tensor& parameter : p) parameter.mutable_grad() = Tensor();
     net_.keep_scales_positive();
+  }
+
+  /// Asked of the others every few steps.
+  bool should_stop(int64_t step) const {
+    constexpr int64_t k_steps_between = 16;
+    const bool own = o_.stop && o_.stop->load();
+    if (!o_.replicas) return own;
+    return step % k_steps_between == k_steps_between - 1 && summed({own ? 1.0 : 0.0})[0] > 0;
   }
 
   EpochReport train_epoch(int64_t epoch) {
@@ -188,7 +274,7 @@ class Trainer {
     const int64_t steps = steps_per_epoch();
     const auto part = [&](int64_t i) {
       const auto size = std::min<size_t>(static_cast<size_t>(o_.batch), order.size());
-      return std::span(order).subspan(static_cast<size_t>(i) * size, size);
+      return own_part(std::span(order).subspan(static_cast<size_t>(i) * size, size));
     };
     EpochReport row{.epoch = epoch, .epochs = o_.epochs};
     const Clock::time_point start = Clock::now();
@@ -201,29 +287,31 @@ class Trainer {
       if (i + 1 < steps) next = std::async(std::launch::async, [&, i] { return make_batch(part(i + 1), true, epoch); });
       const Tensor logits = net_.forward(b.x);
       const Tensor loss = loss_of(logits, b);
-      loss.backward();
+      (processes_ > 1 ? loss / static_cast<double>(processes_) : loss).backward();
+      share_gradients();
       row.rate = rate_at((epoch - 1) * steps + i);
       step(row.rate);
       loss_sum += loss.detach();
       right += logits.detach().argmax(1).eq(b.y).sum();
       seen += b.x.size(0);
       if (o_.on_step && (i % 20 == 19 || i + 1 == steps)) report_step(epoch, i, seen, loss_sum, right, start);
-      if (o_.stop && o_.stop->load()) {
+      if (should_stop(i)) {
         report_.stopped = true;
         if (next.valid()) next.wait();
         break;
       }
     }
+    const std::vector<double> sums = summed({loss_sum.item<double>(), right.item<double>(), static_cast<double>(seen)});
     row.seconds = seconds_since(start);
-    row.loss = loss_sum.item<double>() / static_cast<double>(steps);
-    row.train_accuracy = right.item<double>() / static_cast<double>(seen);
-    row.images_per_s = static_cast<double>(seen) / row.seconds;
+    row.loss = sums[0] / static_cast<double>(steps * processes_);
+    row.train_accuracy = sums[1] / sums[2];
+    row.images_per_s = sums[2] / row.seconds;
     return row;
   }
 
   void report_step(int64_t epoch, int64_t i, int64_t seen, const Tensor& loss_sum, const Tensor& right,
                    Clock::time_point start) const {
-    const double per_s = static_cast<double>(seen) / seconds_since(start);
+    const double per_s = static_cast<double>(seen * processes_) / seconds_since(start);
     const int64_t left = (o_.epochs - epoch + 1) * steps_per_epoch() - i - 1;
     o_.on_step({epoch, o_.epochs, i + 1, steps_per_epoch(), loss_sum.item<double>() / static_cast<double>(i + 1),
                 right.item<double>() / static_cast<double>(seen), per_s, static_cast<double>(left * o_.batch) / per_s});
@@ -300,9 +388,12 @@ class Trainer {
   const TrainOptions& o_;
   GraphModuleImpl* teacher_;
   torch::Device device_;
+  int processes_, rank_;
+  ThreadPool pool_;  // of make_batch alone
   Split split_;
   std::vector<std::pair<std::string, Tensor>> parameters_;
   std::map<std::string, Tensor> momentum_;
+  Tensor flat_;
   State best_;
   TrainReport report_;
 };
@@ -321,14 +412,24 @@ Result<Done> check_device(const std::string& name) {
   }
 }
 
+/// On a GPU the layout that its convolutions are fastest in.
+void move_to(GraphModuleImpl& net, const torch::Device& device) {
+  net.to(device);
+  if (!device.is_cuda()) return;
+  torch::NoGradGuard no_grad;
+  for (Tensor& p : net.parameters())
+    if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
+}
+
 /// Samples in memory, threads and device set.
 Result<Samples> prepare(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& o) {
-  if (Result<Done> ok = check_device(o.device); !ok) return ok.error();
-  const int threads = o.threads > 0 ? o.threads : usable_threads();
+  const int threads = threads_of(o);
   torch::set_num_threads(threads);
   Result<Samples> samples = Samples::read(data, sample, threads);
   if (!samples) return samples;
-  net.to(torch::Device(o.device));
+  const torch::Device device(o.device);
+  if (device.is_cuda()) at::globalContext().setBenchmarkCuDNN(true);
+  move_to(net, device);
   return samples;
 }
 
@@ -336,13 +437,16 @@ Result<Samples> prepare(GraphModuleImpl& net, const Dataset& data, const Dims& s
 
 Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options,
                           GraphModuleImpl* teacher) {
-  Result<Samples> samples = prepare(net, data, sample, options);
-  if (!samples) return samples.error();
+  if (Result<Done> ok = check_device(options.device); !ok) return ok.error();
   try {
+    const c10::DeviceGuard guard{torch::Device(options.device)};
+    Result<Samples> samples = prepare(net, data, sample, options);
+    if (!samples) return samples.error();
     if (teacher) {
-      teacher->to(torch::Device(options.device));
+      move_to(*teacher, torch::Device(options.device));
       teacher->eval();
     }
+    net.set_replicas(options.local_statistics ? nullptr : options.replicas);
     return Trainer(net, *samples, sample, options, teacher).run();
   } catch (const std::exception& e) {
     return Error{ErrorCode::internal, std::string("training failed: ") + e.what()};
@@ -350,6 +454,7 @@ Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims&
 }
 
 Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options) {
+  if (Result<Done> ok = check_device(options.device); !ok) return ok.error();
   Result<Samples> samples = prepare(net, data, sample, options);
   if (!samples) return samples.error();
   try {

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "octet/model.h"
 #include "octet/ranges.h"
 #include "octet/train/trainer.h"
+#include "train_cli/processes.h"
 #include "train_cli/progress.h"
 #include "train_cli/verb.h"
 
@@ -119,6 +121,8 @@ Result<Dims> sample_dims(const Model& model) {
 }
 
 int finetune(Flags& f) {
+  if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
+  f.quiet = f.quiet || !is_first(f.train);
   const Result<Model> model = Model::load(f.model);
   if (!model) return fail(model.error());
   const Result<Dims> sample = sample_dims(*model);
@@ -131,9 +135,9 @@ int finetune(Flags& f) {
   if (!start) return fail(start.error());
 
   // The network as it starts, beside the output: what training reads, and what a resumed run reads again.
-  const std::string start_file = f.output + ".start.onnx";
-  if (!f.train.resume)
-    if (const Result<Done> saved = start->save(start_file); !saved) return fail(saved.error());
+  const std::string start_path = start_file(f.output, f.train);
+  if (!f.train.resume || !is_first(f.train))
+    if (const Result<Done> saved = start->save(start_path); !saved) return fail(saved.error());
   const std::string float_file = !f.float_model.empty() ? f.float_model : model->is_quantized() ? "" : f.model;
   Result<nn::GraphModule> teacher = Error{};
   Graph float_graph;
@@ -145,7 +149,7 @@ int finetune(Flags& f) {
     return fail({ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"});
   }
   Result<nn::GraphModule> net =
-      nn::read_graph_module(start_file, true, {.float_graph = float_file.empty() ? nullptr : &float_graph});
+      nn::read_graph_module(start_path, true, {.float_graph = float_file.empty() ? nullptr : &float_graph});
   if (!net) return fail(net.error());
   if (f.weight_bits < 8)
     if (const Result<int64_t> set = nn::set_weight_bits(**net, f.weight_bits, f.weight_method); !set)
@@ -167,6 +171,10 @@ int finetune(Flags& f) {
   const Result<nn::TrainReport> report =
       nn::train(**net, **data, *sample, f.train, f.train.distill > 0 ? &**teacher : nullptr);
   if (!report) return fail(report.error());
+  if (!is_first(f.train)) {
+    std::filesystem::remove(start_path);
+    return 0;
+  }
   if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
   if (f.json) {
     std::printf("%s\n", report_json(*report, f.model, f.output).c_str());

@@ -1,8 +1,11 @@
 // octet-train finetune | train: what `octet finetune` and `octet train` run. A program of its own, so that octet itself
 // neither needs nor loads libtorch. Exit status: 0 done, 1 bad input or failed, 2 bad usage.
 
+#include <malloc.h>
+
 #include <csignal>
 #include <cstdio>
+#include <limits>
 
 #include "octet/diagnostics.h"
 #include "train_cli/verb.h"
@@ -58,6 +61,10 @@ const std::atomic<bool>& stop_flag() { return stopped; }
 }  // namespace octet::train_cli
 
 int main(int argc, char** argv) {
+  // A training step frees and asks again for the same large tensors: memory stays with the process, instead of going
+  // back to the system and coming as fresh pages each time.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
   std::signal(SIGINT, octet::train_cli::on_interrupt);
   try {
     return octet::train_cli::run(argc, argv);

@@ -8,6 +8,7 @@
 #include "octet/checkpoint.h"
 #include "octet/train/architectures.h"
 #include "octet/train/trainer.h"
+#include "train_cli/processes.h"
 #include "train_cli/progress.h"
 #include "train_cli/verb.h"
 
@@ -29,10 +30,12 @@ int64_t classes_of(const Dataset& data) {
 }
 
 int train(Flags& f) {
+  if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
+  f.quiet = f.quiet || !is_first(f.train);
   const Result<std::unique_ptr<Dataset>> data = open_dataset(f.data, {.preprocess = f.preprocess, .limit = f.limit});
   if (!data) return fail(data.error());
-  const std::string start = f.output + ".start.onnx";
-  if (!f.train.resume) {
+  const std::string start = start_file(f.output, f.train);
+  if (!f.train.resume || !is_first(f.train)) {
     const nn::NewNetwork spec{
         .architecture = f.architecture, .classes = classes_of(**data), .size = f.size, .seed = f.train.seed};
     if (const Result<Done> made = nn::write_new_network(start, spec); !made) return fail(made.error());
@@ -46,6 +49,10 @@ int train(Flags& f) {
   show_progress(f.train, f.quiet);
   const Result<nn::TrainReport> report = nn::train(**net, **data, {3, f.size, f.size}, f.train);
   if (!report) return fail(report.error());
+  if (!is_first(f.train)) {
+    std::filesystem::remove(start);
+    return 0;
+  }
   if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
   if (f.json) {
     std::printf("%s\n", report_json(*report, f.architecture, f.output).c_str());
@@ -87,6 +94,8 @@ Action add(CLI::App& sub) {
   sub.add_option("--seed", f->train.seed)->capture_default_str();
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
+  sub.add_flag("--local-statistics", f->train.local_statistics,
+               "several processes: batch statistics of each one's part alone (faster, no longer equal to one process)");
   sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");
   sub.add_flag("--resume", f->train.resume, "go on from the checkpoint");
   sub.add_flag("--json", f->json);

@@ -178,6 +178,67 @@ TEST(TorchQuantizer, flow_and_texts) {  // 12.3
   EXPECT_THROW(TensorQuantizer()->enable_clip(), std::invalid_argument);
 }
 
+TEST(TorchQuantizer, axes_ranges_and_modes) {  // 12.3.2, 12.3.3
+  const Tensor m = floats({1, -2, 3, -4}).reshape({2, 2});
+  TensorQuantizer columns(QuantDescriptor{.fake_quant = false, .axis = {{1}}});
+  EXPECT_TRUE(same(columns(m), {42, -64, 127, -127}));
+  const Tensor x = floats({-1.1f, -1.004f, 1.1f});
+  TensorQuantizer full(QuantDescriptor{.amax = scalar_f32(1.0f)});
+  EXPECT_TRUE(same(full(x), {-1.007874f, -1.007874f, 1}));
+  TensorQuantizer narrow(QuantDescriptor{.amax = scalar_f32(1.0f), .narrow_range = true});
+  EXPECT_TRUE(same(narrow(x), {-1, -1, 1}));
+  // The toolkit never passes narrow_range on when real (D11): its answer with ref_compat, the descriptor's without.
+  const QuantDescriptor real{.fake_quant = false, .amax = scalar_f32(1.0f)};
+  TensorQuantizer as_there(real, QuantizerOptions{.ref_compat = true});
+  EXPECT_TRUE(same(as_there(x), {-127, -127, 127}));
+  TensorQuantizer mended(real);
+  EXPECT_TRUE(same(mended(x), {-128, -128, 127}));
+}
+
+TEST(TorchQuantizer, gradients_by_mode) {  // 1.4 through the module
+  const auto gradient = [](TensorQuantizer q, const Tensor& x) {
+    Tensor in = x.detach().clone().requires_grad_(true);
+    q(in).backward(torch::arange(1, x.numel() + 1).to(torch::kFloat32).reshape(x.sizes()));
+    return in.grad();
+  };
+  const Tensor x = floats({-1.1f, -1, 0.3f, 1, 1.1f});
+  EXPECT_TRUE(same(gradient(TensorQuantizer(QuantDescriptor{.amax = scalar_f32(1.0f)}), x), {0, 2, 3, 4, 0}));
+  EXPECT_TRUE(same(gradient(TensorQuantizer(), x), {1, 2, 3, 4, 5}));  // dynamic: all within
+  TensorQuantizer scaled(QuantDescriptor{.amax = scalar_f32(1.0f)});
+  scaled->set_pre_quant_scale(torch::tensor(2.0f));
+  EXPECT_TRUE(same(gradient(scaled, x), {0, 0, 6, 0, 0}));
+  TensorQuantizer disabled(QuantDescriptor{.amax = scalar_f32(1.0f)});
+  disabled->disable();
+  EXPECT_TRUE(same(gradient(disabled, x), {1, 2, 3, 4, 5}));
+  TensorQuantizer rows(QuantDescriptor{.axis = {{0}}});
+  rows->set_amax(floats({1.5f, 3}).reshape({2, 1}));
+  EXPECT_TRUE(same(gradient(rows, floats({1, 2, 3, 4}).reshape({2, 2})), {1, 0, 3, 0}));
+  TensorQuantizer e4m3(QuantDescriptor{.num_bits = NumBits::e4m3(), .amax = scalar_f32(1.0f)});
+  EXPECT_TRUE(same(gradient(e4m3, x), {0, 2, 3, 4, 0}));
+}
+
+TEST(TorchQuantizer, texts) {  // 12.3.7
+  TensorQuantizer rows(QuantDescriptor{.axis = {{0}}});
+  rows->set_amax(floats({0.7f, 1.5f}));
+  EXPECT_EQ(rows->text(), "8bit fake axis=0 amax=[0.7000, 1.5000](2) calibrator=MaxCalibrator scale=1.0 quant");
+  TensorQuantizer odd(
+      QuantDescriptor{.scale_amax = 0.5, .calib_method = "histogram", .is_unsigned = true, .narrow_range = true});
+  EXPECT_EQ(odd->text(),
+            "unsigned 8bit narrow fake per-tensor amax=dynamic *0.5 calibrator=HistogramCalibrator scale=1.0 quant");
+}
+
+TEST(TorchQuantizer, state_names_of_a_whole_module) {  // 12.3.8, 3.5
+  TensorQuantizer q(QuantDescriptor{.learn_amax = true});
+  q->set_pre_quant_scale(torch::tensor(2.0f));
+  const std::map<std::string, Tensor> state = state_dict(*q);
+  for (const char* name : {"clip.clip_value_min", "clip.clip_value_max", "_pre_quant_scale"})
+    EXPECT_TRUE(state.contains(name)) << name;
+  TensorQuantizer other(QuantDescriptor{.learn_amax = true});
+  load_state_dict(*other, state);
+  EXPECT_TRUE(same(other(floats({0.25f, 2})), q(floats({0.25f, 2}))));
+  EXPECT_EQ(q->plain().text(), q->text());
+}
+
 TEST(TorchQuantizer, learned_bounds_clip_before_quantizing) {  // 12.3.6
   TensorQuantizer q(QuantDescriptor{.learn_amax = true});
   {

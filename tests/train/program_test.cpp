@@ -1,8 +1,10 @@
 // octet finetune and octet train as a user runs them: a network of its own for each step, killed and resumed.
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "octet/model.h"
+#include "onnx/onnx.h"
 
 namespace {
 
@@ -34,7 +37,8 @@ class Program : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string file(const std::string& name) const { return folder_ + "/" + name; }
 
-  pid_t start(const std::string& arguments) const {
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  pid_t start(const std::string& arguments, const Variables& variables = {}) const {
     std::vector<std::string> words = {OCTET_PROGRAM};
     std::istringstream in(arguments);
     for (std::string word; in >> word;) words.push_back(word);
@@ -43,6 +47,7 @@ class Program : public testing::Test {
     argv.push_back(nullptr);
     const pid_t child = ::fork();
     if (child == 0) {
+      for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
       const int err = ::open(file("stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       const int out = ::open(file("stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       ::dup2(err, 2);
@@ -89,6 +94,65 @@ TEST_F(Program, trains_a_new_network_whose_file_every_command_takes) {
       << read(file("stderr"));
   EXPECT_THAT(read(file("stdout")), HasSubstr("\"held_out_accuracy\""));
   EXPECT_EQ(run("inspect " + file("new.onnx")), 0) << read(file("stderr"));
+}
+
+/// A port that nobody listens on now.
+int free_port() {
+  const int at = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ::bind(at, reinterpret_cast<sockaddr*>(&address), size);
+  ::getsockname(at, reinterpret_cast<sockaddr*>(&address), &size);
+  ::close(at);
+  return ntohs(address.sin_port);
+}
+
+struct Closeness {
+  double largest = 0, difference = 0;
+};
+/// Float initializers of two files of the same network.
+Closeness closeness(const std::string& a, const std::string& b) {
+  const octet::Result<octet::OnnxModel> first = octet::read_onnx(a), second = octet::read_onnx(b);
+  EXPECT_TRUE(first && second);
+  Closeness c;
+  for (const octet::Value& value : first->graph.values) {
+    if (!value.constant || value.dtype != octet::DType::f32) continue;
+    const auto other = second->graph.find_value(value.name);
+    EXPECT_TRUE(other) << value.name;
+    const auto x = octet::to_doubles(*value.constant), y = octet::to_doubles(*second->graph.constant(*other));
+    for (size_t i = 0; i < x.size(); ++i) {
+      c.largest = std::max(c.largest, std::abs(x[i]));
+      c.difference = std::max(c.difference, std::abs(x[i] - y[i]));
+    }
+  }
+  return c;
+}
+
+// Batch statistics, gradients, shuffling and the held-out part are those of the whole batch: what is left is the order
+// of f32 sums. (Four steps from random weights; longer runs drift apart as any two orders of summing do.)
+TEST_F(Program, two_processes_train_what_one_trains) {
+  const std::string train =
+      "train resnet20 --data shapes-train:144 --preprocess rgb,norm=half --epochs 1 --batch 32 "
+      "--lr 0.01 --threads 1 --quiet -o ";
+  ASSERT_EQ(run(train + file("one.onnx")), 0) << read(file("stderr"));
+  const std::string port = std::to_string(free_port());
+  const auto process = [&](int rank) {
+    return start(train + file("two.onnx"),
+                 {{"RANK", std::to_string(rank)}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", port}});
+  };
+  const pid_t first = process(0), second = process(1);
+  const int first_status = ended(first), second_status = ended(second);
+  if (read(file("stderr")).find("comes without Gloo") != std::string::npos) GTEST_SKIP() << "this libtorch has no Gloo";
+  ASSERT_EQ(first_status, 0) << read(file("stderr"));
+  ASSERT_EQ(second_status, 0) << read(file("stderr"));
+  const Closeness c = closeness(file("one.onnx"), file("two.onnx"));
+  EXPECT_GT(c.largest, 0.1);
+  EXPECT_LE(c.difference, 1e-4 * c.largest);
+  EXPECT_FALSE(std::filesystem::exists(file("two.onnx.1.start.onnx")));
+  EXPECT_EQ(ended(start(train + file("odd.onnx"), {{"RANK", "3"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", port}})), 1);
+  EXPECT_THAT(read(file("stderr")), HasSubstr("RANK must be below WORLD_SIZE"));
 }
 
 TEST_F(Program, bad_usage_ends_with_2_and_bad_input_with_1) {

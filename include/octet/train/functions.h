@@ -40,4 +40,7 @@ torch::Tensor fake_quantize(const torch::Tensor& x, const torch::Tensor& scale, 
 ///   dscale = g * sum dy * (v <= lo ? lo : v >= hi ? hi : rint(v) - v),   g = 1 / sqrt(elements per scale * hi)
 torch::Tensor learned_quantize(const torch::Tensor& x, const torch::Tensor& scale, CodeLimits limits, int64_t axis = 0);
 
+/// y = f32(rint(f32(x / scale)) * scale), of codes that never end: biases. dx = dy.
+torch::Tensor round_to_grid(const torch::Tensor& x, const torch::Tensor& scale, int64_t axis = 0);
+
 }  // namespace octet::nn

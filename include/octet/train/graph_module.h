@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "ir/graph.h"
 #include "octet/train/code_quantizer.h"
+#include "octet/train/replicas.h"
 
 namespace octet::nn {
 
@@ -55,6 +56,8 @@ class GraphModuleImpl : public torch::nn::Module {
   std::vector<WeightQuantizer> weight_quantizers() const;
   std::vector<std::shared_ptr<CodeQuantizerImpl>> quantizers() const;
   void train_batch_norm(bool on) { options_.train_batch_norm = on; }
+  /// Batch statistics are those of all processes' parts together; null = of this one's.
+  void set_replicas(std::shared_ptr<Replicas> replicas) { replicas_ = std::move(replicas); }
   /// After an optimizer step.
   void keep_scales_positive();
 
@@ -64,6 +67,7 @@ class GraphModuleImpl : public torch::nn::Module {
   GraphModuleImpl(const Graph& graph, const GraphModuleOptions& options);
   std::shared_ptr<Plan> plan_;
   GraphModuleOptions options_;
+  std::shared_ptr<Replicas> replicas_;
 };
 TORCH_MODULE_IMPL(GraphModule, GraphModuleImpl);
 

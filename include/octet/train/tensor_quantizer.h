@@ -55,6 +55,8 @@ class TensorQuantizerImpl : public torch::nn::Module {
   std::optional<torch::Tensor> scale() const;
   std::optional<torch::Tensor> step_size() const;
   float maxbound() const { return core_.maxbound(); }
+  /// The same quantizer of octet/quant.h with the state of now: what export_quantizers() of octet/export.h takes.
+  octet::TensorQuantizer plain() const;
   /// The toolkit's extra_repr.
   std::string text() const;
   void pretty_print(std::ostream& stream) const override { stream << "TensorQuantizer(" << text() << ")"; }

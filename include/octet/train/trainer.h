@@ -7,6 +7,8 @@
 // never read here.
 //
 // On the CPU a run is a function of its options: one that was stopped (or killed) and resumed ends in the same bits.
+// Several processes (Replicas) give one process's result up to the order of f32 sums: each takes its part of every
+// batch, gradients and batch statistics are those of the whole. Rank 0 writes the checkpoint, all read it.
 
 #include <torch/torch.h>
 
@@ -53,10 +55,13 @@ struct TrainOptions {
   double held_out = 0.05;  // of the data
   double distill = 0;      // weight of the teacher's answers in the loss, 0 to 1
   double temperature = 4;
-  std::string device = "cpu";               // cpu | cuda | cuda:N
-  int threads = 0;                          // 0 = all usable
-  std::string checkpoint;                   // file, written after each epoch; empty = none
-  bool resume = false;                      // go on from it
+  std::string device = "cpu";  // cpu | cuda | cuda:N
+  int threads = 0;             // 0 = all usable
+  std::string checkpoint;      // file, written after each epoch; empty = none
+  bool resume = false;         // go on from it
+  // Batch statistics of each process's part alone: faster, and no longer what one process computes.
+  bool local_statistics = false;
+  std::shared_ptr<Replicas> replicas;       // processes that share each batch: batch is what all have together
   const std::atomic<bool>* stop = nullptr;  // ends after the running step
   std::function<void(const EpochReport&)> on_epoch = {};
   std::function<void(const StepReport&)> on_step = {};

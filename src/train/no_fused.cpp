@@ -1,0 +1,13 @@
+// A libtorch without CUDA.
+#include "train/fused.h"
+
+namespace octet::nn {
+
+using torch::Tensor;
+
+Tensor fused_fake_quantize(const Tensor&, const Tensor&, CodeLimits) { return {}; }
+Tensor fused_straight_through(const Tensor&, const Tensor&, const Tensor&, CodeLimits) { return {}; }
+Tensor fused_learned_step(const Tensor&, const Tensor&, const Tensor&, CodeLimits) { return {}; }
+Tensor fused_to_grid(const Tensor&, const Tensor&) { return {}; }
+
+}  // namespace octet::nn

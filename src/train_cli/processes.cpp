@@ -1,0 +1,22 @@
+#include "train_cli/processes.h"
+
+namespace octet::train_cli {
+
+Result<Done> join_others(nn::TrainOptions& options) {
+  const Result<nn::Place> place = nn::place_of_process();
+  if (!place) return place.error();
+  if (place->size == 1) return Done{};
+  if (options.device == "cuda") options.device = "cuda:" + std::to_string(place->local_rank);
+  Result<std::shared_ptr<nn::Replicas>> joined = nn::join_replicas(*place, options.device);
+  if (!joined) return joined.error();
+  options.replicas = *joined;
+  return Done{};
+}
+
+bool is_first(const nn::TrainOptions& options) { return !options.replicas || options.replicas->rank() == 0; }
+
+std::string start_file(const std::string& output, const nn::TrainOptions& options) {
+  return output + (is_first(options) ? "" : "." + std::to_string(options.replicas->rank())) + ".start.onnx";
+}
+
+}  // namespace octet::train_cli
