@@ -257,8 +257,10 @@ def main():
     if os.path.exists(f"{WORK}/layers.md"):
         with open(f"{WORK}/layers.md", encoding="utf-8") as file:
             layers = "\n" + file.read()
+    with open("bench/accuracy/fine_tuning.md", encoding="utf-8") as file:  # takes a GPU: its own runs, kept as they were
+        fine_tuning = file.read()
     with open("docs/accuracy.md", "w", encoding="utf-8") as file:
-        file.write(page + layers)
+        file.write(page + layers + fine_tuning)
 
 
 if __name__ == "__main__":
