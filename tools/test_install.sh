@@ -42,6 +42,21 @@ cc -std=c11 -Wall -Werror "$root/examples/runtime.c" -o "$work/pc_c" $(PKG_CONFI
   || fail "pkg-config's flags do not build the C example"
 LD_LIBRARY_PATH=$(dirname "$lib") "$work/pc_c" "$plan" | cmp -s - "$work/c.txt" || fail "built with pkg-config it answers differently"
 LD_LIBRARY_PATH=$(dirname "$lib") "$work/pc_c" /dev/null 2> /dev/null && fail "a file that is no plan was accepted"
+# The other examples, on pictures of one colour each: from calibration to an engine file, an own calibrator, fine-tuning.
+model="$root/examples/models/shapes_cnn.onnx"
+mkdir "$work/pictures"
+for shade in 020 120 220 320; do
+  { printf 'P6\n32 32\n255\n'; head -c 3072 /dev/zero | tr '\0' "\\$shade"; } > "$work/pictures/$shade.ppm"
+done
+outside="$work/outside"
+"$outside/calibrate_and_build" "$model" shapes-train:32 rgb,norm=half "$work/own.plan" > "$work/build.txt" || fail "calibrate_and_build failed"
+"$outside/classify" "$work/own.plan" "$work/pictures" rgb,norm=half > "$work/classes.txt" || fail "classify failed"
+[ "$(grep -c ppm "$work/classes.txt")" -ge 4 ] || fail "classify named $(cat "$work/classes.txt")"
+"$outside/image_calibrator" "$model" "$work/pictures" "$work/own_int8.onnx" rgb,norm=half 32 "$work/own.cache" > /dev/null || fail "image_calibrator failed"
+if [ -e "$outside/fine_tune" ]; then
+  "$outside/fine_tune" "$work/own_int8.onnx" shapes-train:64 rgb,norm=half "$work/tuned.onnx" > /dev/null || fail "fine_tune failed"
+  "$prefix/bin/octet" inspect "$work/tuned.onnx" > /dev/null || fail "octet does not read what fine_tune wrote"
+fi
 "$prefix/bin/octet" --version > /dev/null || fail "the installed program does not start"
 
 # -DOCTET_TRTEXEC_LINK=ON installs a link trtexec, which is octet's trtexec by its name alone; otherwise there is none.
@@ -60,7 +75,7 @@ check_link() {  # folder of programs
 }
 check_link "$prefix/bin"
 [ "$linked" != ON ] || echo "test_install: trtexec is installed as a link and runs"
-echo "test_install: liboctet_runtime $size bytes, needs $(echo $needed)"
+echo "test_install: liboctet_runtime $size bytes, needs $(echo $needed); examples built outside: $(cd "$outside" && ls -d classify calibrate_and_build image_calibrator fine_tune runtime_c runtime_cpp 2> /dev/null | tr '\n' ' ')"
 
 [ "${2:-}" = "--packages" ] || exit 0
 (cd "$build" && cpack -B "$work/packages" > "$work/cpack.log" 2>&1) || fail "cpack failed: $(tail -3 "$work/cpack.log")"
