@@ -30,7 +30,7 @@ strangers=$(nm -DC --defined-only "$lib" | awk '{ $1=""; $2=""; print }' | grep 
 
 plan="$root/tests/compat/format_1.plan"
 cmake -S "$root/tests/outside" -B "$work/outside" -DCMAKE_PREFIX_PATH="$prefix" -DEXAMPLES="$root/examples" > "$work/outside.log" 2>&1 \
-  && cmake --build "$work/outside" >> "$work/outside.log" 2>&1 || fail "the outside project does not build: $(tail -5 "$work/outside.log")"
+  && cmake --build "$work/outside" >> "$work/outside.log" 2>&1 || fail "the outside project does not build: $(grep -m 3 -i error "$work/outside.log")"
 "$work/outside/runtime_cpp" "$plan" > "$work/cpp.txt" || fail "the C++ example failed"
 "$work/outside/runtime_c" "$plan" > "$work/c.txt" || fail "the C example failed"
 cmp -s "$work/cpp.txt" "$work/c.txt" || fail "C and C++ give different answers"
