@@ -14,6 +14,8 @@ constexpr double k_latency_cycles = 4;
 constexpr double k_cycles_per_tile = 25;
 constexpr double k_cycles_per_result = 3.5;
 constexpr double k_cycles_per_us = 3500;
+// A pixel's row for tiles: its pointers, then a copy per segment.
+constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
 
 double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   const int64_t tiles = (extent.pixels + tile.rows - 1) / tile.rows;
@@ -25,6 +27,8 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
     const auto steps_16 = static_cast<double>(up_to_16(extent.steps));
     for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors))
       cycles += tiles_16 * vectors * (steps_16 * tile.dot_cycles + k_cycles_per_result) + 4 * k_cycles_per_tile;
+    if (extent.gathered_segments > 0)
+      cycles += rows * (k_cycles_per_row + k_cycles_per_segment * static_cast<double>(extent.gathered_segments));
     return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
   }
   for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors)) {
