@@ -1,4 +1,5 @@
 """docs/benchmarks.md from the gathered results."""
+import json
 import os
 import machine
 
@@ -63,6 +64,25 @@ def forms_table(results):
     return lines
 
 
+def scaling_section():
+    """What scaling.py --keep gathered."""
+    path = "build/bench/scaling.json"
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        rows = json.load(file)
+    lines = ["## Two threads, two processes, a busy neighbour", "",
+             "`bench/peers/scaling.py`: medians of turns on two CPUs. Efficiency: how many times as fast, over what two register loops reach of one",
+             "in the same run (>= 0.93 wanted). Busy neighbour: two threads beside a process that spins, over one thread alone (<= 1.3 wanted).", "",
+             "| model | batch | 1 thread ms | 2 threads ms | efficiency | 2 processes of 1 thread, efficiency | busy neighbour ms | over 1 thread |",
+             "| --- " * 8 + "|"]
+    for r in rows:
+        mark = lambda value, good: f"{value:.2f}" if good else f"**{value:.2f}**"  # noqa: E731
+        lines.append(f"| {r['model']} | {r['batch']} | {r['one_ms']:.3f} | {r['two_ms']:.3f} | {mark(r['threads'], r['threads'] >= 0.93)} | "
+                     f"{mark(r['processes'], r['processes'] >= 0.93)} | {r['busy_ms']:.3f} | {mark(r['busy'], r['busy'] <= 1.3)} |")
+    return [*lines, ""]
+
+
 def plans_section():
     """The last section, which bench/plans/run.py writes."""
     if not os.path.exists("docs/benchmarks.md"):
@@ -93,6 +113,7 @@ def write(results, order, peaks):
             "## Forms of the INT8 file", "",
             "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form.", "", *forms_table(results), ""]
     page += peaks
+    page += scaling_section()
     kept = plans_section()
     with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
         file.write("\n".join(page).rstrip("\n") + "\n" + ("\n" + kept if kept else ""))

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Threads, contexts and a busy neighbour: how octet scales beside what register loops scale to in the same run.
 
-usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--rounds 5] [--seconds 0.4] [--precision int8]
+usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--rounds 5] [--seconds 0.4] [--precision int8] [--keep]
 
 In turns, `rounds` times: one thread; two threads; two processes of one thread each at the same time; two threads beside a process
 that does nothing but spin. The rate of vpdpbusd (or its like) on registers is measured beside each. Printed are medians, and
   two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
   two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
   busy neighbour: time of two threads beside it / time of one thread alone, on two CPUs               wanted <= 1.3
-Needs two CPUs to itself.
+Needs two CPUs to itself. --keep: the figures go to build/bench/scaling.json, from which docs/benchmarks.md takes them.
 """
 import argparse
 import json
@@ -62,6 +62,7 @@ def main():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.4)
+    parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("scaling: needs two CPUs")
@@ -77,6 +78,21 @@ def main():
     print(f"2 threads {ms2:.3f} ms: {ms1 / ms2:.2f} times as fast, two loops {loops:.2f}: {threads:.2f} (>= 0.93)")
     print(f"2 processes of 1 thread: {images:.2f} times the images, loops {loops:.2f}: {images / loops:.2f} (>= 0.93)")
     print(f"2 threads beside a busy process: {beside:.3f} ms, {beside / ms1:.2f} of 1 thread alone (<= 1.3)")
+    if args.keep:
+        name = os.path.basename(args.model).removesuffix(".onnx").removesuffix("_octet_int8")
+        keep({"model": name, "batch": args.batch, "one_ms": ms1, "two_ms": ms2, "threads": threads, "processes": images / loops,
+              "busy_ms": beside, "busy": beside / ms1})
+
+
+def keep(row):
+    path = "build/bench/scaling.json"
+    rows = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            rows = json.load(file)
+    rows = [r for r in rows if (r["model"], r["batch"]) != (row["model"], row["batch"])] + [row]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(rows, file, indent=1)
 
 
 if __name__ == "__main__":
