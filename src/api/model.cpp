@@ -144,8 +144,11 @@ std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess) 
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip) {
   Graph graph = clean;
   if (const Result<Done> bound = bind_shapes(graph, binding); !bound) return bound.error();
-  // Known shapes let the clean stage fold what a symbolic batch had kept alive.
-  if (const auto cleaned = run_stage(graph, Stage::clean, skip); !cleaned) return cleaned.error();
+  // Known shapes let the clean stage fold what a symbolic batch had kept alive. But values that calibration and
+  // comparison know by name stay: shape changes that only now are seen to meet are left as they are.
+  std::set<std::string> left_out = skip;
+  left_out.insert({"merge_reshapes", "merge_transposes"});
+  if (const auto cleaned = run_stage(graph, Stage::clean, left_out); !cleaned) return cleaned.error();
   if (const auto fused = run_stage(graph, Stage::fuse, skip); !fused) return fused.error();
   return graph;
 }
