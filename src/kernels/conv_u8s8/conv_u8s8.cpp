@@ -210,6 +210,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   /// bias[lane] += x_zero_point * sum of the weights that the lane has in the dwords. Loads wait for it: no divisions.
+  /// Modulo 2^32: the weights may be those of a file that was made to do harm.
   void add_weight_sums(const ConvU8S8Panel& panel, int64_t first_dword, int64_t dwords, int32_t* bias) const {
     const int64_t lanes = panel_lanes(panel), count = 4 * dwords * lanes, own = kernel_.lanes;
     const std::byte* from =
@@ -230,7 +231,10 @@ class ConvU8S8Packed final : public ConvU8S8 {
           sums[static_cast<size_t>(lane)] += four[0] + four[1] + four[2] + four[3];
         }
     }
-    for (int64_t lane = 0; lane < lanes; ++lane) bias[lane] += desc_.x_zero_point * sums[static_cast<size_t>(lane)];
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      bias[lane] = static_cast<int32_t>(static_cast<uint32_t>(bias[lane]) +
+                                        static_cast<uint32_t>(desc_.x_zero_point) *
+                                            static_cast<uint32_t>(sums[static_cast<size_t>(lane)]));
   }
 
   /// The input of a block: where the pixels' offsets count from.
@@ -364,7 +368,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   PlanarSource planar_;
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point
-  std::vector<std::vector<int32_t>> class_bias_;
+  std::vector<AlignedVector<int32_t>> class_bias_;
   int64_t block_pixels_ = 1;
   bool streams_weights_;  // all weights together do not stay in L2
 };

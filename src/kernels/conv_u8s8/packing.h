@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/aligned_vector.h"
 #include "base/weight_memory.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
@@ -37,7 +38,7 @@ struct PackedConvU8S8 {
   const std::byte* weights = nullptr;  // 64-byte aligned
   size_t weights_bytes = 0;
   std::span<const int32_t> bias;  // bias - x_zero_point * sum of weights
-  std::vector<float> multiplier;
+  AlignedVector<float> multiplier;
   WeightBytes own;
 };
 

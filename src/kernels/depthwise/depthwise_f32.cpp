@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/aligned_vector.h"
 #include "kernels/activation/activation.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/depthwise/door.h"
@@ -88,7 +89,7 @@ class DepthwiseF32 final : public ConvF32 {
   bool has_residual_;
   DepthwiseF32Kernels kernels_;
   ActivationKernels activation_kernels_;
-  std::vector<float> weights_, bias_;
+  AlignedVector<float> weights_, bias_;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/aligned_vector.h"
 #include "kernels/activation/activation.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/depthwise/door.h"
@@ -227,8 +228,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
       packed_bytes_ = desc_.weights.size();
       weights_ = allocate_aligned(packed_bytes_);
       std::memcpy(weights_.get(), desc_.weights.data(), packed_bytes_);
-      bias_ = std::move(bias);
-      multiplier_ = std::move(multiplier);
+      bias_.assign(bias.begin(), bias.end());
+      multiplier_.assign(multiplier.begin(), multiplier.end());
       return;
     }
     const Packer packer{desc_, kernel_.tile, block_, kernels.dword_bytes};
@@ -308,9 +309,9 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   ActivationKernels activation_kernels_;
   AlignedBytes weights_;
   size_t packed_bytes_ = 0;
-  std::vector<int32_t> bias_;
-  std::vector<float> multiplier_;
-  std::vector<uint8_t> zero_;
+  AlignedVector<int32_t> bias_;
+  AlignedVector<float> multiplier_;
+  AlignedVector<uint8_t> zero_;
 };
 
 }  // namespace
