@@ -15,13 +15,20 @@ Result<Ranges> ranges_for(const Model& model, const SessionSpec& spec) {
                    " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
 }
 
-/// The mix of precisions that is fastest by measurement; chosen: the quantized form of model.
-Result<Graph> best_graph(const Model& model, const Model& chosen, const Binding& binding,
-                         const std::set<std::string>& skip, Backend& backend, PreparedModel& prepared) {
+/// The mix of precisions that is fastest by measurement. timing_cache: file of known times, updated; empty = none.
+Result<Graph> best_graph(const Model& model, const Binding& binding, const std::set<std::string>& skip,
+                         const std::string& timing_cache, Backend& backend, PreparedModel& prepared) {
   Graph floating = model.state().graph;
   remove_quantization(floating);
-  Result<BestPrecision> best = choose_best_precision(chosen.state().graph, floating, binding, skip, backend);
+  Result<TimingCache> cache = timing_cache.empty() ? TimingCache() : TimingCache::load(timing_cache);
+  if (!cache) return cache.error();
+  Result<BestPrecision> best =
+      choose_best_precision(prepared.model.state().graph, floating, binding, skip, backend, *cache);
   if (!best) return best.error();
+  if (!timing_cache.empty() && best->measured > 0) {
+    if (Result<Done> saved = cache->save(timing_cache); !saved) return saved.error();
+  }
+  prepared.log = std::move(best->log);
   prepared.precision = best->precision;
   prepared.notes.insert(prepared.notes.begin(), best->notes.begin(), best->notes.end());
   std::string names;
@@ -37,7 +44,7 @@ Result<Graph> best_graph(const Model& model, const Model& chosen, const Binding&
 
 Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
                            const std::set<std::string>& skip, Backend& backend) {
-  if (spec.precision == "best") return best_graph(model, prepared.model, binding, skip, backend, prepared);
+  if (spec.precision == "best") return best_graph(model, binding, skip, spec.timing_cache, backend, prepared);
   return lower(prepared.model.state().graph, binding, skip);
 }
 
@@ -48,7 +55,7 @@ Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std:
 }
 
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec) {
-  PreparedModel made{model, "fp32", {}, {}, 0, nullptr, {}};
+  PreparedModel made{model, "fp32", {}, {}, 0, nullptr, {}, {}};
   if (model.is_quantized()) {
     made.precision = "int8";
     if (spec.precision != "int8" && spec.precision != "best")

@@ -123,7 +123,7 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   Result<TunedTactics> tuned = tuned_tactics(*graph, **backend, spec);
   if (!tuned) return within(model.path(), tuned.error());
   state->notes.insert(state->notes.end(), tuned->notes.begin(), tuned->notes.end());
-  state->tuning_log = std::move(tuned->log);
+  state->tuning_log = prepared->log + tuned->log;
   state->times.tune_s = tuned->seconds;
   if (const Result<Done> started = start(*state, Engine::build(std::move(*graph), *backend, tuned->choice), spec);
       !started)

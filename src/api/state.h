@@ -70,6 +70,7 @@ struct PreparedModel {
   double calibrate_s = 0;
   std::shared_ptr<const Graph> chosen;    // of `best`: the clean graph after the choice; null = the model's
   std::vector<std::string> float_layers;  // made float by that choice
+  std::string log;                        // of that choice: every candidate with its time or reason
 };
 /// Calibrates and quantizes where the spec asks for INT8 and the model is float.
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec);

@@ -3,9 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
+#include <utility>
 
 #include "octet/engine_file.h"
 #include "octet/measure.h"
@@ -78,6 +84,63 @@ TEST(BestPrecision, a_plan_holds_the_choice_and_says_it) {
   if (plan->precision() == "fp32") {
     EXPECT_GT(float_convolutions, 19);
   }
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Replaces the times of the table's lines that hold `mark`.
+void set_times(const std::string& table, const std::string& mark, const char* us) {
+  std::istringstream lines(bytes_of(table));
+  std::string edited;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(mark) != std::string::npos) line = line.substr(0, line.rfind('\t') + 1) + us;
+    edited += line + "\n";
+  }
+  std::ofstream(table, std::ios::binary) << edited;
+}
+
+// What is in the tuning table decides, and nothing is measured again: equal bytes, an untouched table, and another
+// choice as soon as the table says so.
+TEST(BestPrecision, repeats_its_choice_from_the_timing_cache) {
+  Result<Model> model = Model::load(OCTET_DEMO_MODEL);
+  ASSERT_TRUE(model) << model.error().message;
+  const std::string table = testing::TempDir() + "octet_best_" + std::to_string(::getpid()) + ".txt";
+  const std::string path = table + ".plan";
+  BuildSpec spec;
+  spec.session = in("best");
+  spec.session.calibration.data.path = "shapes-train:32";
+  spec.session.timing_cache = table;
+  const auto build = [&] {
+    Result<EngineFile> plan = build_engine(*model, spec);
+    EXPECT_TRUE(plan) << plan.error().message;
+    EXPECT_TRUE(plan->save(path));
+    return *std::move(plan);
+  };
+  const EngineFile first = build();
+  EXPECT_THAT(first.tuning_log(), HasSubstr(" us, FP32 "));
+  EXPECT_THAT(first.tuning_log(), HasSubstr("precision whole network, FP32: "));
+  const std::string bytes = bytes_of(path), times = bytes_of(table);
+  EXPECT_THAT(build().tuning_log(), HasSubstr("precision: 0 timings taken"));
+  EXPECT_EQ(bytes_of(path), bytes);
+  EXPECT_EQ(bytes_of(table), times);
+
+  set_times(table, "precision best, ",
+            "50.000");  // all layers alike: none is slower, two whole networks to choose from
+  (void)build();        // measures these two where a mix was measured before
+  set_times(table, " as a whole, standard error", "1.000");
+  set_times(table, "INT8 as a whole\t", "1000.000");
+  set_times(table, "FP32 as a whole\t", "2000.000");
+  EXPECT_EQ(build().precision(), "int8");
+  set_times(table, "INT8 as a whole\t", "3000.000");
+  EXPECT_EQ(build().precision(), "fp32");
+  EXPECT_THAT(build().notes()[0], HasSubstr("whole network 2.000 ms, in FP32 2.000 ms"));
+  set_times(table, "FP32 as a whole, standard error", "600.000");
+  EXPECT_EQ(build().precision(), "int8") << "a difference within the noise";
+  std::filesystem::remove(table);
+  std::filesystem::remove(path);
 }
 
 TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {
