@@ -10,5 +10,5 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 model=$root/examples/models/shapes_cnn.onnx
 "$build/octet" build "$model" --precision fp32 --quiet -o "$work/fp32.plan" > /dev/null
-"$build/octet" build "$model" --precision int8 --calib-data shapes-train:32 --packed --quiet -o "$work/packed.plan" > /dev/null
+"$build/octet" build "$model" --precision int8 --calib-data shapes-train:32 --quiet -o "$work/packed.plan" > /dev/null
 "$build/tests/runtime_api/octet_soak" "$seconds" "$work/fp32.plan" "$work/packed.plan" "$root"/tests/compat/*.plan

@@ -36,7 +36,7 @@ struct BuildSpec {
   std::map<std::string, IoFormat> formats;  // by input or output; the spec's shapes stay in the network's own order
   double require_int8 = 0;     // percent of the multiply-accumulates that have to be in INT8, or the build fails
   size_t workspace_bytes = 0;  // at most so much memory for activations and scratch; 0 = no limit
-  bool packed = false;         // add the weights as this machine packs them: a larger file, loaded without packing
+  bool packed = true;          // add the weights as this machine packs them: a larger file, loaded without packing
   bool uncalibrated = false;   // ranges are placeholders: stamped into the file and said by every command
 };
 
@@ -73,6 +73,9 @@ class EngineFile {
  private:
   std::shared_ptr<const State> state_;
 };
+
+/// What `octet build --json` prints. output_file: where the plan was saved.
+std::string to_json(const EngineFile& engine, const std::string& output_file);
 
 /// Errors: what Session::build says; a profile that the network cannot take; a stale cache; too little workspace.
 Result<EngineFile> build_engine(const Model& model, const BuildSpec& spec);

@@ -168,7 +168,7 @@ std::string options_text(const BuildSpec& spec, const PreparedModel& prepared) {
   for (const auto& [name, format] : spec.formats)
     text += " format=" + name + ":" + format.dtype + (format.channel_last ? ":hwc" : ":chw");
   if (spec.workspace_bytes > 0) text += " workspace=" + std::to_string(spec.workspace_bytes);
-  if (spec.packed) text += " packed";
+  if (!spec.packed) text += " no-packed";
   return text;
 }
 
@@ -385,7 +385,7 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   if (!tuned->choice.empty())
     plan.tuning.push_back({(*backend)->device_key(), (*backend)->timing_key(), tuned->choice});
   state->notes.insert(state->notes.end(), tuned->notes.begin(), tuned->notes.end());
-  state->tuning_log = std::move(tuned->log);
+  state->tuning_log = prepared->log + tuned->log;
   state->times.tune_s = tuned->seconds;
   const Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(largest), *backend, tuned->choice);
   if (!engine) return within(model.path(), engine.error());
@@ -395,7 +395,11 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
                                                " bytes for activations and scratch, --workspace allows " +
                                                std::to_string(spec.workspace_bytes) +
                                                ": allow more, or build for a smaller batch"};
-  if (spec.packed) plan.packed.push_back(*Engine::packed_of(*engine));
+  if (spec.packed) {
+    PackedPart part = *Engine::packed_of(*engine);
+    const auto keeps = [](const PackedWeights& w) { return !w.bytes.empty(); };
+    if (std::any_of(part.steps.begin(), part.steps.end(), keeps)) plan.packed.push_back(std::move(part));
+  }
   Result<std::vector<std::byte>> bytes = plan_bytes(plan);
   plan.packed.clear();  // they keep the engine alive
   if (!bytes) return within(model.path(), bytes.error());

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/isa.h"
+#include "octet/engine_file.h"
 #include "octet/model.h"
 #include "octet/tasks.h"
 #include "octet/version.h"
@@ -24,6 +25,20 @@ std::string to_json(const Quantized& quantized, const std::string& output_file) 
     j["layers"].push_back({{"name", row[0]}, {"op", row[1]}, {"decision", row[2]}});
   j["notes"] = quantized.notes;
   return json_text(j);
+}
+
+std::string to_json(const EngineFile& engine, const std::string& output_file) {
+  const SessionTimes& times = engine.times();
+  return json_text({{"plan", output_file},
+                    {"bytes", engine.size_bytes()},
+                    {"hash", engine.hash()},
+                    {"precision", engine.precision()},
+                    {"int8_percent", engine.int8_percent()},
+                    {"uncalibrated", engine.is_uncalibrated()},
+                    {"calibrate_s", times.calibrate_s},
+                    {"tune_s", times.tune_s},
+                    {"build_s", times.build_s},
+                    {"notes", engine.notes()}});
 }
 
 std::string version_text() {

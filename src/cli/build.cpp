@@ -11,7 +11,7 @@ namespace {
 
 struct Flags {
   std::string model, output_file, preprocess = "none", cache, workspace;
-  bool packed = false;
+  bool packed = true;
   double require_int8 = 0;
   SessionFlags session;
   OutputFlags output;
@@ -38,24 +38,6 @@ Result<BuildSpec> build_spec(const Flags& f) {
   return spec;
 }
 
-std::string json_text(const std::string& text) {
-  std::string made = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') made += '\\';
-    made += c;
-  }
-  return made + "\"";
-}
-
-void print_json(const EngineFile& engine, const std::string& path) {
-  std::printf(
-      "{\"plan\": %s, \"bytes\": %zu, \"hash\": \"%s\", \"precision\": \"%s\", \"int8_percent\": %.2f, "
-      "\"uncalibrated\": %s, \"calibrate_s\": %.3f, \"tune_s\": %.3f, \"build_s\": %.3f}\n",
-      json_text(path).c_str(), engine.size_bytes(), engine.hash().c_str(), engine.precision().c_str(),
-      engine.int8_percent(), engine.is_uncalibrated() ? "true" : "false", engine.times().calibrate_s,
-      engine.times().tune_s, engine.times().build_s);
-}
-
 int build_model(const Flags& f) {
   const Result<BuildSpec> spec = build_spec(f);
   if (!spec) return fail(spec.error());
@@ -73,7 +55,7 @@ int build_model(const Flags& f) {
   if (f.output.verbose && !f.output.quiet) std::fputs(engine->tuning_log().c_str(), stderr);
   if (const Result<Done> saved = engine->save(f.output_file); !saved) return fail(saved.error());
   if (f.output.json) {
-    print_json(*engine, f.output_file);
+    std::printf("%s\n", to_json(*engine, f.output_file).c_str());
     return 0;
   }
   std::printf("wrote %s: %s, %.2f MiB, calibrated in %.2f s, built in %.2f s\n", f.output_file.c_str(),
@@ -93,9 +75,9 @@ Action add(CLI::App& sub) {
   sub.add_option("--cache", f->cache,
                  "calibration cache: used when it fits model and data, refused when stale, written when missing");
   sub.add_option("--workspace", f->workspace, "most memory a context may need for activations and scratch, e.g. 1GiB");
-  sub.add_flag(
-      "--packed", f->packed,
-      "add the weights as this machine packs them: a larger plan, loaded without packing; others ignore the part");
+  sub.add_flag("--packed,!--no-packed", f->packed,
+               "add the weights as this machine packs them (the default): loaded without packing, ignored elsewhere; "
+               "--no-packed gives half the size and the same bytes on every machine");
   sub.add_option("--require-int8", f->require_int8,
                  "fail when less than this percentage of the multiply-accumulates is in INT8")
       ->check(CLI::Range(0.0, 100.0));

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include <sstream>
 #include <thread>
 
+#include "api/state.h"
 #include "octet/tasks.h"
 
 namespace octet {
@@ -100,14 +102,43 @@ TEST(EngineFile, has_the_same_bytes_on_every_build) {
   std::filesystem::remove(b);
 }
 
+TEST(EngineFile, brings_packed_weights_along_unless_they_are_not_wanted) {
+  BuildSpec spec = int8_spec();
+  const Result<EngineFile> usual = build_engine(demo(), spec);
+  spec.packed = false;
+  const Result<EngineFile> plain = build_engine(demo(), spec);
+  ASSERT_TRUE(usual && plain);
+  const std::string path = scratch("usual.plan");
+  for (const auto& [file, packed] : {std::pair(*usual, true), std::pair(*plain, false)}) {
+    ASSERT_TRUE(file.save(path));
+    const Result<EngineFile> loaded = EngineFile::load(path);
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    EXPECT_EQ(loaded->state().plan.packed.size(), packed ? 1u : 0u);
+    const auto& options = loaded->provenance();
+    const auto at = std::find_if(options.begin(), options.end(), [](const auto& p) { return p.first == "options"; });
+    ASSERT_NE(at, options.end());
+    EXPECT_EQ(at->second.find("no-packed") == std::string::npos, packed) << at->second;
+    EXPECT_EQ(answers(Session::open(path, {})), answers(Session::load(*plain, {})));
+  }
+  std::filesystem::remove(path);
+  spec = int8_spec();
+  spec.session.device = "ref";
+  const Result<EngineFile> slow = build_engine(demo(), spec);
+  ASSERT_TRUE(slow) << slow.error().message;
+  ASSERT_TRUE(slow->save(path));
+  EXPECT_TRUE(EngineFile::load(path)->state().plan.packed.empty()) << "a back end that packs nothing has no section";
+  std::filesystem::remove(path);
+}
+
 TEST(EngineFile, with_packed_weights_answers_the_same_and_has_the_same_bytes_on_every_build) {
   const Model model = demo();
   for (const char* precision : {"fp32", "int8"}) {
     BuildSpec spec = int8_spec();
     spec.session.precision = precision;
+    spec.packed = false;
     const Result<EngineFile> plain = build_engine(model, spec);
     ASSERT_TRUE(plain) << plain.error().message;
-    spec.packed = true;
+    spec.packed = BuildSpec().packed;
     const std::string a = scratch("packed_a.plan"), b = scratch("packed_b.plan");
     for (const std::string& path : {a, b}) {
       const Result<EngineFile> built = build_engine(model, spec);
