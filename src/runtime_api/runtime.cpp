@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backends/open.h"
+#include "base/aligned.h"
 #include "base/file.h"
 #include "octet/version.h"
 #include "runtime/engine.h"
@@ -25,12 +26,12 @@ std::vector<Port> ports_of(const Graph& graph, const std::vector<ValueId>& value
   return ports;
 }
 
-std::vector<TensorView> views_of(const Graph& graph, const std::vector<ValueId>& values, const std::vector<Port>& ports,
-                                 std::span<void* const> buffers) {
+/// Views of the ports that lack their addresses only.
+std::vector<TensorView> views_of(const Graph& graph, const std::vector<ValueId>& values,
+                                 const std::vector<Port>& ports) {
   std::vector<TensorView> views;
   for (size_t i = 0; i < ports.size(); ++i)
-    views.push_back(
-        TensorView::dense(graph.value(values[i]).dtype, ports[i].dims, static_cast<std::byte*>(buffers[i])));
+    views.push_back(TensorView::dense(graph.value(values[i]).dtype, ports[i].dims, nullptr));
   return views;
 }
 
@@ -72,6 +73,7 @@ struct Engine::State {
 struct Context::State {
   std::shared_ptr<const Engine::State> engine;
   octet::Context context;
+  Bindings io;  // a run fills in the addresses only, so that it allocates nothing
 };
 
 Result<Engine> Engine::load(const std::string& path, const Options& options) {
@@ -86,9 +88,13 @@ Result<Engine> Engine::load(const std::string& path, const Options& options) {
 }
 
 Result<Engine> Engine::load(std::span<const std::byte> plan, const Options& options) {
-  auto copy = std::make_shared<std::vector<std::byte>>(plan.begin(), plan.end());
+  std::shared_ptr<std::byte[]> copy(allocate_aligned(plan.size()));
+  if (!copy)
+    return Error{ErrorCode::out_of_memory, "no memory for a plan of " + std::to_string(plan.size()) + " bytes"};
+  std::copy(plan.begin(), plan.end(), copy.get());
   const std::string self = "octet " + version();
-  Result<std::shared_ptr<const State>> state = State::make(read_plan(*copy, copy, self), options);
+  const std::span<const std::byte> bytes(copy.get(), plan.size());
+  Result<std::shared_ptr<const State>> state = State::make(read_plan(bytes, copy, self), options);
   if (!state) return within("plan in memory", state.error());
   return Engine(*std::move(state));
 }
@@ -115,7 +121,9 @@ const std::vector<std::string>& Engine::notes() const { return state_->notes; }
 Result<Context> Engine::context() const {
   Result<octet::Context> made = octet::Context::make(state_->core);
   if (!made) return made.error();
-  return Context(std::unique_ptr<Context::State>(new Context::State{state_, *std::move(made)}));
+  const Graph& graph = state_->core->plan().graph;
+  Bindings io{views_of(graph, graph.inputs, state_->inputs), views_of(graph, graph.outputs, state_->outputs)};
+  return Context(std::unique_ptr<Context::State>(new Context::State{state_, *std::move(made), std::move(io)}));
 }
 
 Context::Context(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -129,11 +137,10 @@ Result<Done> Context::run(std::span<const void* const> inputs, std::span<void* c
     return Error{ErrorCode::bad_argument, "the plan has " + std::to_string(engine.inputs.size()) + " inputs and " +
                                               std::to_string(engine.outputs.size()) + " outputs, given were " +
                                               std::to_string(inputs.size()) + " and " + std::to_string(outputs.size())};
-  const Graph& graph = engine.core->plan().graph;
-  std::vector<void*> readable;  // inputs are only read; a view has one pointer type for both
-  for (const void* input : inputs) readable.push_back(const_cast<void*>(input));
-  const Bindings io{views_of(graph, graph.inputs, engine.inputs, readable),
-                    views_of(graph, graph.outputs, engine.outputs, outputs)};
+  Bindings& io = state_->io;
+  for (size_t i = 0; i < inputs.size(); ++i)  // inputs are only read; a view has one pointer type for both
+    io.inputs[i].data = static_cast<std::byte*>(const_cast<void*>(inputs[i]));
+  for (size_t i = 0; i < outputs.size(); ++i) io.outputs[i].data = static_cast<std::byte*>(outputs[i]);
   return state_->context.run(io);
 }
 

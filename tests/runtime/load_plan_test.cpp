@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <malloc.h>
+
 #include <cmath>
 #include <cstring>
 
@@ -148,6 +150,57 @@ TEST(LoadPlan, runs_the_recorded_tactics) {
   plan.tuning = {{backend->device_key(), "another CPU, avx512_vnni, 1 threads, kernels 1", {other, ""}}};
   EXPECT_EQ(load(through_file(plan), notes)->plan().steps[0].tactic, usual);
   EXPECT_THAT(notes, ElementsAre(HasSubstr("tuning of the plan ignored: it was measured on 'another CPU")));
+}
+
+/// A fully connected layer with 4 MiB of INT8 weights: weights outweigh everything else.
+PlanFile plan_of_heavy_weights() {
+  Result<Graph> graph = parse_graph(
+      "graph g (x: u8[1,2048], w: s8[2048,2048], s: f32[2048]) -> (y) {\n  y = QuantGemm(x, w, s, _, x_scale=0.02, "
+      "x_zero_point=3, to=\"f32\") @fc\n}\n");
+  EXPECT_TRUE(graph) << graph.error().message;
+  const auto fix = [&](const char* name, Tensor tensor) {
+    const ValueId v = *graph->find_value(name);
+    std::erase(graph->inputs, v);
+    graph->value(v).constant = std::move(tensor);
+  };
+  std::vector<int8_t> codes(2048 * 2048);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(i * 31 % 255 - 127);
+  fix("w", Tensor::from<int8_t>(DType::s8, {2048, 2048}, codes));
+  fix("s", Tensor::from<float>(DType::f32, {2048}, std::vector<float>(2048, 0.01f)));
+  PlanFile plan;
+  plan.writer = "octet test";
+  plan.graph = *std::move(graph);
+  return plan;
+}
+
+size_t allocated_bytes() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST(LoadPlan, contexts_share_the_weights_of_their_engine) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "not applicable: the sanitizer's allocator does not count";
+#endif
+  constexpr size_t k_weights = 2048 * 2048;
+  std::vector<std::string> notes;
+  PlanFile plan = plan_of_heavy_weights();
+  const PlanFile plain = through_file(plan);
+  const size_t before_engine = allocated_bytes();
+  const std::shared_ptr<const Engine> engine = load(plain, notes);
+  EXPECT_GT(allocated_bytes() - before_engine, k_weights / 2) << "packed once, and the count sees it";
+  const size_t before_contexts = allocated_bytes();
+  std::vector<Context> contexts;
+  for (int i = 0; i < 8; ++i) contexts.push_back(*Context::make(engine));
+  EXPECT_LT(allocated_bytes() - before_contexts, k_weights / 4) << "eight contexts hold no weights";
+  if (engine->program().packed()[0].bytes.empty()) return;  // the scalar layer keeps nothing
+
+  plan.packed.push_back(*Engine::packed_of(engine));
+  const PlanFile packed = through_file(plan);
+  const size_t before_load = allocated_bytes();
+  const std::shared_ptr<const Engine> borrower = load(packed, notes);
+  EXPECT_LT(allocated_bytes() - before_load, k_weights / 4) << "packed weights stay where the file has them";
+  EXPECT_THAT(notes, IsEmpty());
 }
 
 }  // namespace

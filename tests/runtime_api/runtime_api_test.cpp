@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -84,6 +87,53 @@ TEST(Runtime, runs_four_contexts_at_once_on_one_engine) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(right, testing::Each(50));
+}
+
+/// Memory of exactly these bytes that ends where no page is: a read or write behind it is a signal.
+class Guarded {
+ public:
+  explicit Guarded(size_t bytes) : page_(static_cast<size_t>(::sysconf(_SC_PAGESIZE))) {
+    pages_ = (bytes + page_ - 1) / page_ * page_;
+    memory_ = static_cast<std::byte*>(
+        ::mmap(nullptr, pages_ + page_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    EXPECT_NE(static_cast<void*>(memory_), MAP_FAILED);
+    EXPECT_EQ(::mprotect(memory_ + pages_, page_, PROT_NONE), 0);
+    data_ = memory_ + pages_ - bytes;
+  }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  ~Guarded() { ::munmap(memory_, pages_ + page_); }
+  void make_read_only() { EXPECT_EQ(::mprotect(memory_, pages_, PROT_READ), 0); }
+  std::byte* data() { return data_; }
+
+ private:
+  size_t page_, pages_ = 0;
+  std::byte *memory_ = nullptr, *data_ = nullptr;
+};
+
+// Buffers without a byte to spare on either side's behalf: the input cannot be written, neither can be left.
+TEST(Runtime, stays_inside_the_callers_buffers) {
+  for (const int64_t batch : {1, 2, 5}) {
+    octet::runtime::Options options;
+    options.batch = batch;
+    const octet::Result<Engine> engine = Engine::load(k_profile_plan, options);
+    ASSERT_TRUE(engine) << engine.error().message;
+    octet::Result<Context> context = engine->context();
+    ASSERT_TRUE(context);
+    Guarded x(engine->inputs()[0].bytes), y(engine->outputs()[0].bytes);
+    std::vector<float> expected(10 * static_cast<size_t>(batch)), all;
+    for (int64_t n = 0; n < batch; ++n) {
+      const std::vector<float> one = picture(static_cast<float>(n));
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    std::memcpy(x.data(), all.data(), engine->inputs()[0].bytes);
+    x.make_read_only();
+    const void *in[] = {x.data()}, *roomy_in[] = {all.data()};
+    void *out[] = {y.data()}, *roomy_out[] = {expected.data()};
+    ASSERT_TRUE(context->run(in, out));
+    ASSERT_TRUE(context->run(roomy_in, roomy_out));
+    EXPECT_EQ(std::memcmp(y.data(), expected.data(), engine->outputs()[0].bytes), 0);
+  }
 }
 
 TEST(Runtime, a_context_outlives_its_engine) {
