@@ -1,6 +1,11 @@
 #include "runtime/load_plan.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/weight_memory.h"
+#include "plan/plan_codec.h"
 
 namespace octet {
 namespace {
@@ -49,12 +54,35 @@ TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend&
   return {};
 }
 
+/// Weights of a large network, copied to where huge pages are: mapped from a file they lie on pages of 4 KB, and every
+/// run pays for their addresses (3 % of ResNet-50 at batch 1). The file's pages go back to the system. Small parts stay
+/// where they are; so do all when memory is short.
+std::shared_ptr<const PackedPart> on_huge_pages(const PackedPart& part) {
+  constexpr size_t k_huge_page = size_t{2} << 20;
+  size_t bytes = 0;
+  for (const PackedWeights& step : part.steps) bytes += plan_align(step.bytes.size());
+  auto made = std::make_shared<PackedPart>(part);
+  if (bytes < k_huge_page) return made;
+  const auto memory = std::make_shared<WeightBytes>(allocate_weights(bytes));
+  if (!*memory) return made;
+  std::byte* to = memory->get();
+  for (PackedWeights& step : made->steps) {
+    if (step.bytes.empty()) continue;
+    std::memcpy(to, step.bytes.data(), step.bytes.size());
+    release_mapped_pages(step.bytes);
+    step.bytes = {to, step.bytes.size()};
+    to += plan_align(step.bytes.size());
+  }
+  made->owner = memory;
+  return made;
+}
+
 /// The plan's packed weights for this machine, or null.
 std::shared_ptr<const PackedPart> packed_of(const PlanFile& plan, const Backend& backend,
                                             std::vector<std::string>& notes) {
   std::string others;
   for (const PackedPart& part : plan.packed) {
-    if (part.key == backend.packing_key()) return std::make_shared<const PackedPart>(part);
+    if (part.key == backend.packing_key()) return on_huge_pages(part);
     others += (others.empty() ? "'" : ", '") + part.key + "'";
   }
   if (!others.empty())
