@@ -116,7 +116,7 @@ __global__ void depthwise_u8s8(const __grid_constant__ WindowParams p) {
     const int ih = oh * p.stride_h - p.pad_top + i * p.dilation_h;
     const bool row_inside = ih >= 0 && ih < p.ih;
     for (int j = 0; j < p.kw; ++j) {
-      const uint32_t wt = w[(i * p.kw + j) * words];
+      const uint32_t wt = w[(i * p.kw + j) * (p.x_pitch / 4)];  // y of floats may have another pitch
       const int w0 = static_cast<int8_t>(wt), w1 = static_cast<int8_t>(wt >> 8), w2 = static_cast<int8_t>(wt >> 16),
                 w3 = static_cast<int8_t>(wt >> 24);
 #pragma unroll
@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(128) depthwise_3x3_u8s8(const __grid_constant_
   const int oh = static_cast<int>(row % p.oh), n = static_cast<int>(row / p.oh), ow0 = strip * k_outputs;
   uint4 w[3];
 #pragma unroll
-  for (int i = 0; i < 3; ++i) w[i] = static_cast<const uint4*>(p.w)[i * words + word];
+  for (int i = 0; i < 3; ++i) w[i] = static_cast<const uint4*>(p.w)[i * (p.x_pitch / 4) + word];
   const int4 bias = static_cast<const int4*>(p.bias)[word];
   const float4 m4 = reinterpret_cast<const float4*>(p.multiplier)[word];
   const uint32_t outside = static_cast<uint32_t>(p.x_zero) * 0x01010101u;
