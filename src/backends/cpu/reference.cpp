@@ -7,6 +7,7 @@
 #include "backends/cpu/constants.h"
 #include "backends/cpu/step.h"
 #include "backends/cpu/strided.h"
+#include "ir/single_node.h"
 
 namespace octet::cpu {
 namespace {
@@ -66,21 +67,6 @@ void store(const Tensor& tensor, const Operand& to, const RunContext& run) {
   if (layout.dtype == DType::s8) flip_codes(bytes, layout.bytes());
 }
 
-/// A graph of the node alone: a program lets its plan go when it is prepared.
-std::shared_ptr<const Graph> graph_of_node(const StepQuery& query) {
-  auto alone = std::make_shared<Graph>();
-  Node node = query.node;
-  for (std::vector<ValueId>* ids : {&node.inputs, &node.outputs}) {
-    for (ValueId& v : *ids) {
-      if (v == k_absent) continue;
-      alone->values.push_back(query.graph.value(v));
-      v = static_cast<ValueId>(alone->values.size()) - 1;
-    }
-  }
-  alone->nodes.push_back(std::move(node));
-  return alone;
-}
-
 struct Call {
   std::shared_ptr<const Graph> graph;
   std::vector<Source> inputs;
@@ -110,7 +96,8 @@ struct Call {
 };
 
 Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
-  Call call{graph_of_node(query), {}, {}};
+  // A program lets its plan go when it is prepared.
+  Call call{std::make_shared<const Graph>(graph_of_node(query.graph, query.node)), {}, {}};
   for (size_t i = 0; i < query.node.inputs.size(); ++i) {
     const ValueId v = query.id(i);
     Source source{constant_of(query.graph, v), {}, v == k_absent};
