@@ -15,6 +15,8 @@
 
 namespace octet {
 
+class TimingCache;
+
 /// Weights packed and steps prepared for one plan on one back end. Immutable; shared by contexts.
 class Program {
  public:
@@ -25,6 +27,8 @@ class Program {
   virtual std::vector<PackedWeights> packed() const { return {}; }
   /// Steps that use weights of Plan::packed in place.
   virtual size_t borrowed_steps() const { return 0; }
+  /// By node, the tactic in full where preparing chose within the plan's; empty = the plan's say it all.
+  virtual TacticChoice choice() const { return {}; }
   /// How a step is run, beyond its tactic's name, for profiles; may be empty.
   virtual std::string step_note(size_t) const { return {}; }
   /// Memory of one context, activations and scratch; 0 = the back end does not say.
@@ -100,6 +104,9 @@ class Backend {
   /// The input whose storage output 0 of the node may take over without a copy (Reshape of a dense value), or k_absent.
   virtual ValueId shares_storage(const Graph& graph, NodeId node) const = 0;
   virtual Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) = 0;
+  /// A back end that measures while it prepares a plan takes known times from here and adds what it measures; null =
+  /// none. Not while another thread prepares.
+  virtual void use_times(std::shared_ptr<TimingCache>) {}
   /// Everything run() needs to change, for one context. Errors: no memory.
   virtual Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) = 0;
   /// workspace: made for this program, private to the caller of this run. No allocation, no lock in here (a tap may do

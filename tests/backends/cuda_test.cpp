@@ -7,9 +7,11 @@
 #include "backends/running.h"
 #include "base/isa.h"
 #include "ir/text.h"
+#include "plan/timing_cache.h"
 #ifdef OCTET_TEST_CUDA
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/device.h"
+#include "backends/cuda/tune.h"
 #endif
 
 namespace octet {
@@ -72,6 +74,40 @@ TEST(Cuda, says_how_much_memory_there_is_when_it_is_too_little) {
   ASSERT_FALSE(context);
   EXPECT_EQ(context.error().code, ErrorCode::out_of_memory);
   EXPECT_THAT(context.error().message, HasSubstr("are free: use a smaller batch"));
+}
+
+/// No GPU is needed where all times are known.
+TEST(CudaTuner, decides_by_known_times_and_measures_nothing) {
+  cuda::PreparedStep step;
+  step.key = "3x3";
+  for (const auto& [name, estimate] : {std::pair("a", 1.0), {"b", 2.0}, {"c", 3.0}, {"far off", 9.0}})
+    step.choices.push_back({name, estimate, [](const cuda::Launch&) { return cudaSuccess; }});
+  TimingCache times;
+  times.insert("gpu", "cuda 3x3", "a", 7.0);
+  times.insert("gpu", "cuda 3x3", "b", 5.0);
+  times.insert("gpu", "cuda 3x3", "c", 99.0);
+  times.insert("another gpu", "cuda 3x3", "c", 1.0);
+  cuda::Tuner tuner(&times, "gpu", []() -> Result<cuda::Launch> { return Error{ErrorCode::device, "measured"}; });
+  const Result<std::vector<size_t>> fastest = tuner.fastest(step);
+  ASSERT_TRUE(fastest) << fastest.error().message;
+  EXPECT_EQ(*fastest, (std::vector<size_t>{1, 0}));  // c is far behind, the last one's estimate too
+  cuda::Tuner elsewhere(&times, "a third gpu", []() -> Result<cuda::Launch> {
+    return Error{ErrorCode::device, "measured"};
+  });
+  const Result<std::vector<size_t>> unknown = elsewhere.fastest(step);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().message, "measured");
+}
+
+TEST(CudaTactics, have_names_that_plans_can_hold) {
+  std::set<std::string> names;
+  for (const std::string& name : cuda::conv_u8s8_step.choices()) {
+    EXPECT_TRUE(names.insert(name).second) << name << " is there twice";
+    EXPECT_EQ(cuda::choice_of("conv_u8s8 " + name), name);
+    EXPECT_EQ(cuda::family_of("conv_u8s8 " + name), "conv_u8s8");
+  }
+  EXPECT_TRUE(names.contains("16x32 k8 cluster 4 early"));
+  EXPECT_EQ(cuda::choice_of("conv_u8s8"), "");
 }
 
 struct ConvCase {
@@ -208,6 +244,201 @@ TEST(Cuda, first_layers_in_one_kernel_give_the_cpus_bytes) {
                    tile + ", " + print(graph, {.elide_constants = true}));
     }
   }
+}
+
+/// Small enough for a race checker, which runs every access a thousand times slower: each kernel of the integer
+/// convolution once, with borders, several tiles and uneven parts of K.
+constexpr ConvCase k_small_cases[] = {
+    {1, 64, 9, 9, 64, 3, 1, 1, k_relu, false},
+    {1, 128, 5, 5, 72, 3, 1, 1, k_relu_residual, true},
+    {1, 320, 6, 6, 64, 1, 1, 0, k_residual, true},
+};
+
+TEST(CudaSmall, every_tile_gives_the_cpus_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 1, .isa = available_isas().back()});
+  unsigned seed = 70;
+  for (const ConvCase& c : k_small_cases) {
+    const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b"}, ++seed);
+    const std::vector<Tensor> inputs = random_inputs(graph, seed);
+    const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
+    ASSERT_EQ(expected.size(), 1u);
+    for (const std::string& tile : cuda::tile_names()) {
+      Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
+      ASSERT_TRUE(backend) << backend.error().message;
+      const std::vector<Tensor> got = run_graph(graph, *backend, inputs);
+      ASSERT_EQ(got.size(), 1u);
+      expect_close(got[0], expected[0], k_exact, tile + ", " + print(graph, {.elide_constants = true}));
+    }
+  }
+}
+
+/// Two convolutions whose outputs meet, as at the end of a residual block with a convolution on either branch.
+struct JoinedCase {
+  int n, c1, oc, h, w, k1, c2, stride2;  // the first is k1 x k1, stride 1; the second 1x1 over a larger image
+};
+std::string text_of(const JoinedCase& c) {
+  const auto s = [](int v) { return std::to_string(v); };
+  const std::string oc = s(c.oc), pad = s(c.k1 / 2);
+  return "graph g (a: u8[" + s(c.n) + "," + s(c.c1) + "," + s(c.h) + "," + s(c.w) + "], x: u8[" + s(c.n) + "," +
+         s(c.c2) + "," + s((c.h - 1) * c.stride2 + 1) + "," + s((c.w - 1) * c.stride2 + 1) + "], v: s8[" + oc + "," +
+         s(c.c1) + "," + s(c.k1) + "," + s(c.k1) + "], v_scale: f32[" + oc + "], vb: s32[" + oc + "], w: s8[" + oc +
+         "," + s(c.c2) + ",1,1], w_scale: f32[" + oc + "], wb: s32[" + oc +
+         "]) -> (y) {\n  p = QuantConv(a, v, v_scale, vb, pads=[" + pad + "," + pad + "," + pad + "," + pad +
+         "], x_scale=0.02, x_zero_point=0, y_scale=0.7, y_zero_point=-9, to=\"s8\")\n  q = QuantConv(x, w, w_scale, "
+         "wb, p, strides=[" +
+         s(c.stride2) + "," + s(c.stride2) +
+         "], x_scale=0.03, x_zero_point=0, residual_scale=0.7, residual_zero_point=-9, y_scale=0.9, y_zero_point=0, "
+         "activation=\"Relu\", to=\"u8\")\n"
+         "  y = QuantGlobalAveragePool(q, x_scale=0.9, x_zero_point=0, y_scale=0.01, y_zero_point=0, to=\"u8\")\n}\n";
+}
+constexpr JoinedCase k_joined[] = {
+    {1, 128, 128, 16, 16, 3, 64, 2}, {1, 512, 512, 4, 4, 3, 256, 2},   {2, 64, 256, 14, 13, 1, 64, 1},
+    {3, 256, 72, 7, 5, 3, 128, 2},   {20, 64, 256, 28, 28, 1, 128, 1}, {1, 96, 40, 9, 9, 3, 32, 2},
+};
+
+const std::set<std::string> k_joined_constants = {"v", "v_scale", "vb", "w", "w_scale", "wb"};
+
+TEST(Cuda, two_convolutions_in_one_kernel_give_the_cpus_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 0, .isa = available_isas().back()});
+  unsigned seed = 90;
+  for (const JoinedCase& c : k_joined) {
+    const Graph graph = graph_with_constants(text_of(c), k_joined_constants, ++seed);
+    const std::vector<Tensor> inputs = random_inputs(graph, seed);
+    const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
+    ASSERT_EQ(expected.size(), 1u);
+    std::vector<std::string> tiles = cuda::joined_tile_names();
+    tiles.emplace_back("");
+    for (const std::string& tile : tiles) {
+      Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
+      ASSERT_TRUE(backend) << backend.error().message;
+      Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend);
+      ASSERT_TRUE(engine) << engine.error().message;
+      EXPECT_EQ((*engine)->program().step_note(0), "in the step after it") << tile;
+      Result<Context> context = Context::make(*engine);
+      ASSERT_TRUE(context) << context.error().message;
+      expect_close(run_context(*context, inputs)[0], expected[0], k_exact,
+                   tile + ", " + print(graph, {.elide_constants = true}));
+    }
+  }
+}
+
+TEST(CudaSmall, the_end_of_a_network_in_one_kernel_gives_the_cpus_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 1, .isa = available_isas().back()});
+  for (const char* to : {"to=\"f32\"", "y_scale=0.4, y_zero_point=100, to=\"u8\"", "activation=\"Relu\", to=\"f32\""}) {
+    for (const char* x : {"u8[1,512,4,4]", "s8[3,48,2,5]", "u8[2,2048,1,1]"}) {
+      const std::string c = std::string(x).substr(5, std::string(x).find(',', 5) - 5);
+      const std::string text =
+          std::string("graph g (i: ") + x + ", w: s8[19," + c +
+          "], w_scale: f32[19], b: s32[19]) -> (y) {\n  x = MaxPool(i, kernel_shape=[1,1])\n"
+          "  p = QuantGlobalAveragePool(x, x_scale=0.02, x_zero_point=3, y_scale=0.01, y_zero_point=5, to=\"u8\")\n"
+          "  f = Flatten(p)\n  y = QuantGemm(f, w, w_scale, b, x_scale=0.01, x_zero_point=5, " +
+          to + ")\n}\n";
+      const Graph graph = graph_with_constants(text, {"w", "w_scale", "b"}, 7);
+      const std::vector<Tensor> inputs = random_inputs(graph, 7);
+      const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
+      ASSERT_EQ(expected.size(), 1u);
+      for (const std::string tile : {"", "gemv", "16x32 k8"}) {
+        Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
+        ASSERT_TRUE(backend) << backend.error().message;
+        expect_close(run_graph(graph, *backend, inputs)[0], expected[0], k_exact, tile + ", " + text);
+      }
+    }
+  }
+}
+
+/// Ops without a kernel of the GPU run on the host, in the middle of a network and in half precision too.
+TEST(CudaSmall, ops_without_a_kernel_run_on_the_host_inside_the_graph) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::string text =
+      "graph g (x: f32[2,5,6,7], k: s64[1]) -> (y, t) {\n  a = Relu(x)\n  c = CumSum(a, k)\n  d = Sigmoid(c)\n"
+      "  const n: s64[1] = {3}\n  v, t = TopK(d, n, axis=3)\n  y = Neg(v)\n}\n";
+  Graph graph = graph_with_constants(text, {}, 3);
+  const std::vector<Tensor> inputs = {random_tensor(DType::f32, {2, 5, 6, 7}, 5),
+                                      Tensor::from<int64_t>(DType::s64, {1}, std::vector<int64_t>{2})};
+  const std::vector<Tensor> expected =
+      run_graph(graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), inputs);
+  ASSERT_EQ(expected.size(), 2u);
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, cuda_backend());
+  ASSERT_TRUE(engine) << engine.error().message;
+  Result<Context> context = Context::make(*engine);
+  ASSERT_TRUE(context) << context.error().message;
+  for (int run = 0; run < 3; ++run) {
+    const std::vector<Tensor> got = run_context(*context, inputs);
+    ASSERT_EQ(got.size(), 2u);
+    expect_close(got[0], expected[0], {2e-5}, "y");
+    expect_close(got[1], expected[1], k_exact, "t");
+  }
+  // An axis that does not exist is told at run time, and the next run is well again.
+  std::vector<Tensor> wrong = inputs;
+  wrong[1] = Tensor::from<int64_t>(DType::s64, {1}, std::vector<int64_t>{9});
+  Bindings io;
+  std::vector<Tensor> outputs = {Tensor::allocate(DType::f32, {2, 5, 6, 3})->first,
+                                 Tensor::allocate(DType::s64, {2, 5, 6, 3})->first};
+  for (const Tensor& t : wrong)
+    io.inputs.push_back(TensorView::dense(t.dtype(), t.dims(), const_cast<std::byte*>(t.bytes().data())));
+  for (const Tensor& t : outputs)
+    io.outputs.push_back(TensorView::dense(t.dtype(), t.dims(), const_cast<std::byte*>(t.bytes().data())));
+  const Result<Done> failed = context->run(io);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("CumSum"));
+  expect_close(run_context(*context, inputs)[0], expected[0], {2e-5}, "after an error");
+  Result<std::shared_ptr<Backend>> half =
+      open_backend("cuda", {.threads = 1, .device = {.floats = DType::f16, .tune = false}});
+  ASSERT_TRUE(half);
+  expect_close(run_graph(graph, *half, inputs)[0], expected[0], {2e-3}, "half");
+}
+
+/// With taps every value is shown, those inside joined kernels too, and is the CPU's.
+TEST(Cuda, taps_show_every_value_of_joined_steps) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  for (const std::string& text : {text_of(k_joined[0]), text_of(k_stems[0])}) {
+    const Graph graph =
+        graph_with_constants(text, {"v", "v_scale", "vb", "w", "w_scale", "wb", "b", "q_scale", "q_zero"}, 11);
+    const std::vector<Tensor> inputs = random_inputs(graph, 11);
+    const auto values_of = [&](const std::shared_ptr<Backend>& backend) {
+      std::map<std::string, std::vector<int>> values;
+      RunHooks hooks;
+      hooks.value_tap = [&](std::string_view name, const TensorView& view, int offset) {
+        const Result<Tensor> copy = dense_copy(view);
+        ASSERT_TRUE(copy);
+        for (const std::byte b : copy->bytes()) values[std::string(name)].push_back(static_cast<int>(b) - offset);
+      };
+      run_graph(graph, backend, inputs, hooks);
+      return values;
+    };
+    const auto got = values_of(cuda_backend()),
+               expected = values_of(cpu::make_backend({.threads = 1, .isa = available_isas().back()}));
+    for (const auto& [name, values] : expected) {
+      ASSERT_TRUE(got.contains(name)) << name;
+      EXPECT_TRUE(got.at(name) == values) << name;
+    }
+  }
+}
+
+/// What was tuned once is found again: in a plan's choice and in a timing cache, without a measurement.
+TEST(Cuda, known_times_and_named_choices_decide_the_same_without_measuring) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const Graph graph = graph_with_constants(text_of(k_joined[1]), k_joined_constants, 5);
+  const auto times = std::make_shared<TimingCache>();
+  const auto build = [&](const TacticChoice& choice, const std::shared_ptr<TimingCache>& known) {
+    Result<std::shared_ptr<Backend>> backend = open_backend("cuda");
+    (*backend)->use_times(known);
+    Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend, choice);
+    EXPECT_TRUE(engine) << engine.error().message;
+    return (*engine)->program().choice();
+  };
+  const TacticChoice first = build({}, times);
+  EXPECT_GT(times->size(), 5u);
+  const size_t measured = times->size();
+  EXPECT_EQ(build({}, times), first);
+  EXPECT_EQ(times->size(), measured);
+  const auto none = std::make_shared<TimingCache>();
+  EXPECT_EQ(build(first, none), first);
+  EXPECT_EQ(none->size(), 0u);
+  EXPECT_THAT(first[1], HasSubstr("conv_u8s8 joined "));
 }
 
 TEST(Cuda, tuned_tactics_give_the_same_bytes_run_after_run) {

@@ -42,7 +42,7 @@ void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance
 
 /// The CUDA back end on device 0, tactics by estimate; null where there is none.
 std::shared_ptr<Backend> cuda_backend();
-/// Runs the graph on the GPU, where there is one and it has all the ops, and compares.
+/// Runs the graph on the GPU, where there is one, and compares.
 void expect_on_cuda(const Graph& graph, const std::vector<Tensor>& inputs, const std::vector<Tensor>& expected,
                     Tolerance tolerance);
 

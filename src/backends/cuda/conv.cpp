@@ -8,6 +8,7 @@
 
 #include "backends/cuda/cluster.h"
 #include "backends/cuda/conv_layer.h"
+#include "backends/cuda/fused_steps.h"
 #include "backends/cuda/pack.h"
 #include "backends/cuda/tma.h"
 #include "backends/cuda/window.h"
@@ -83,6 +84,19 @@ double estimate_us(const ConvTile& tile, const ConvParams& p, int split, const D
   return 1.0 + (split > 1 ? 1.0 : 0.0) + waves * std::max(macs_us, bytes_us) + latency;
 }
 
+/// Adds a choice, and where there is about one wave of CTAs the same with the early trigger: it pays where the next
+/// kernel finds room beside this one.
+void add_choice(PreparedStep& step, const std::string& name, double cost_us, bool is_small, const ConvParams& params,
+                const std::function<cudaError_t(const ConvParams&, const Launch&)>& enqueue) {
+  for (const bool early : {false, true}) {
+    if (early && !is_small) break;
+    ConvParams p = params;
+    p.early_trigger = early;
+    step.choices.push_back(
+        {name + (early ? k_early : ""), cost_us, [p, enqueue](const Launch& run) { return enqueue(p, run); }});
+  }
+}
+
 /// Everything of ConvParams that does not depend on the run.
 Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x,
                                const Layout& y, StepBuilder& builder) {
@@ -152,12 +166,6 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
   PreparedStep step;
   step.packed_bytes = packed_bytes;
   step.key = key_of(type, params);
-  const auto bind = [=, x = x.place, r = residual.place, y = y.place](const Launch& run) {
-    ConvParams p = params;
-    p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-    p.partial = run.partial, p.arrived = run.arrived;
-    return p;
-  };
   for (int i = 0; i < conv_tile_count(type); ++i) {
     const ConvTile& tile = conv_tile(type, i);
     if (tile.small_c != small_c) continue;
@@ -168,8 +176,12 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
       if (split > 1 && !worth) break;
       std::string name = tile.name;
       if (split > 1) name += " split " + std::to_string(split);
-      step.choices.push_back({name, estimate_us(tile, params, split, device, rate_of(type)),
-                              [=](const Launch& run) { return launch_conv(type, i, bind(run), split, run.stream); }});
+      add_choice(step, name, estimate_us(tile, params, split, device, rate_of(type)), tiles * split <= 2 * device.sms,
+                 params, [=, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
+                   p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+                   p.partial = run.partial, p.arrived = run.arrived;
+                   return launch_conv(type, i, p, split, run.stream);
+                 });
       if (split > 1) {
         step.partial_sums = std::max(step.partial_sums, static_cast<size_t>(tiles * tile.bm * tile.bn));
         step.tiles = std::max(step.tiles, static_cast<size_t>(tiles));
@@ -202,14 +214,15 @@ Result<Done> add_hopper_choices(ConvType type, const ConvParams& params, const P
       if (!made) return made.error();
       w = *made;
     }
-    step.choices.push_back(
-        {tile.name, estimate_persistent_us(tile, params, type == ConvType::u8s8 ? 1 : 2, device),
-         [=, w = w, sms = device.sms, x = x.place, r = residual.place, y = y.place](const Launch& run) {
-           ConvParams p = params;
-           p.w = w;
-           p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-           return launch_tma(type, i, p, sms, run.stream);
-         }});
+    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
+    add_choice(
+        step, tile.name, estimate_persistent_us(tile, params, type == ConvType::u8s8 ? 1 : 2, device),
+        tiles <= 2 * device.sms, params,
+        [=, w = w, sms = device.sms, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
+          p.w = w;
+          p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+          return launch_tma(type, i, p, sms, run.stream);
+        });
   }
   return Done{};
 }
@@ -223,15 +236,51 @@ void add_cluster_choices(const ConvParams& params, const Operand& x, const Opera
     const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
     for (const int split : {1, 2, 4, 8}) {
       if (split > 1 && (tiles * split > 2 * device.sms || params.k_used / tile.k_bytes < split * tile.groups)) break;
-      step.choices.push_back({std::string(tile.name) + " " + std::to_string(split),
-                              estimate_us(tile, params, split, device, rate_of(ConvType::u8s8)),
-                              [=, x = x.place, r = residual.place, y = y.place](const Launch& run) {
-                                ConvParams p = params;
-                                p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-                                return launch_cluster(i, p, split, run.stream);
-                              }});
+      add_choice(step, std::string(tile.name) + " " + std::to_string(split),
+                 estimate_us(tile, params, split, device, rate_of(ConvType::u8s8)), tiles * split <= 2 * device.sms,
+                 params, [=, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
+                   p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+                   return launch_cluster(i, p, split, run.stream);
+                 });
     }
   }
+}
+
+std::vector<std::string> tile_names_of(ConvType type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < conv_tile_count(type); ++i) {
+    names.emplace_back(conv_tile(type, i).name);
+    for (const char* split : {" split 2", " split 4", " split 8"})
+      if (type == ConvType::u8s8) names.push_back(conv_tile(type, i).name + std::string(split));
+  }
+  for (int i = 0; i < tma_tile_count(type); ++i) names.emplace_back(tma_tile(type, i).name);
+  return names;
+}
+
+/// Every name with and without the early trigger.
+std::vector<std::string> with_early(std::vector<std::string> names) {
+  const size_t count = names.size();
+  for (size_t i = 0; i < count; ++i) names.push_back(names[i] + k_early);
+  return names;
+}
+
+std::vector<std::string> code_choices() {
+  std::vector<std::string> names = tile_names_of(ConvType::u8s8);
+  for (int i = 0; i < cluster_tile_count(); ++i)
+    for (const char* split : {" 1", " 2", " 4", " 8"}) names.push_back(cluster_tile(i).name + std::string(split));
+  for (std::string& name : joined_names()) names.push_back(std::move(name));
+  names = with_early(std::move(names));
+  for (std::string& name : stem_names()) names.push_back(std::move(name));
+  names.emplace_back("gemv");
+  return names;
+}
+
+std::vector<std::string> float_choices() {
+  std::vector<std::string> names;
+  for (const ConvType type : {ConvType::f16, ConvType::f32, ConvType::tf32})
+    for (std::string& name : tile_names_of(type))
+      if (std::count(names.begin(), names.end(), name) == 0) names.push_back(std::move(name));
+  return with_early(std::move(names));
 }
 
 // ---- integer layers ----
@@ -242,33 +291,15 @@ int residual_pitch(const Layer& layer, int pitch) {
 }
 
 Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& builder) {
-  Result<Layer> layer = integer_layer(query, builder);
-  if (!layer) return layer.error();
-  const Dims w = query.dims(1);
-  Result<WindowParams> window = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
-  if (!window) return window.error();
-  window->r_pitch = residual_pitch(*layer, window->r_pitch);
-  const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
-  const bool small_c = layer->x.layout.pitch() == 4;
-  const PackedWeights packed =
-      pack_weights(reinterpret_cast<const std::byte*>(weights.data()), w[0], w[1], w[2], w[3], 1, small_c);
-  Result<ConvParams> p = conv_params(*window, packed, layer->x.layout, layer->y.layout, builder);
-  if (!p) return p.error();
-  Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
-                                              static_cast<size_t>(packed.rows), row_sums(weights, w[0]), true);
-  if (!channels) return channels.error();
-  if (small_c) p->by_kw = fast_div(1);
-  p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
-  p->small_sums = channels->small_sums;
-  p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
-  p->epilogue = layer->epilogue;
-  PreparedStep step = conv_choices(ConvType::u8s8, *p, small_c, layer->x, layer->residual, layer->y, builder.device(),
-                                   packed.bytes.size());
-  const bool one_pixel = layer->epilogue.has_residual && p->r_pitch == 0;  // the others read residuals by rows
-  if (small_c || one_pixel) return step;
-  add_cluster_choices(*p, layer->x, layer->residual, layer->y, builder.device(), step);
-  if (Result<Done> ok =
-          add_hopper_choices(ConvType::u8s8, *p, packed, layer->x, layer->residual, layer->y, builder, step);
+  Result<DenseCodes> made = dense_codes(query, builder);
+  if (!made) return made.error();
+  const Layer& layer = made->layer;
+  PreparedStep step = conv_choices(ConvType::u8s8, made->params, made->small_c, layer.x, layer.residual, layer.y,
+                                   builder.device(), made->packed.bytes.size());
+  if (made->small_c || made->one_pixel) return step;  // the others read residuals by rows
+  add_cluster_choices(made->params, layer.x, layer.residual, layer.y, builder.device(), step);
+  if (Result<Done> ok = add_hopper_choices(ConvType::u8s8, made->params, made->packed, layer.x, layer.residual, layer.y,
+                                           builder, step);
       !ok)
     return ok.error();
   return step;
@@ -487,6 +518,7 @@ Result<PreparedStep> prepare_gemm_codes(const StepQuery& query, StepBuilder& bui
   PreparedStep step =
       conv_choices(ConvType::u8s8, *p, false, layer->x, {}, layer->y, builder.device(), packed.bytes.size());
   add_cluster_choices(*p, layer->x, {}, layer->y, builder.device(), step);
+  if (Result<Done> ok = add_gemv(query, *layer, GemvParams{}, builder, step); !ok) return ok.error();
   return step;
 }
 
@@ -540,12 +572,64 @@ Result<PreparedStep> prepare_direct_float(const StepQuery& query, StepBuilder& b
 
 }  // namespace
 
-const StepDef conv_u8s8_step = {"conv_u8s8", refuse_dense_codes, 1, prepare_dense_codes};
+Result<DenseCodes> dense_codes(const StepQuery& query, StepBuilder& builder) {
+  Result<Layer> layer = integer_layer(query, builder);
+  if (!layer) return layer.error();
+  const Dims w = query.dims(1);
+  Result<WindowParams> window = window_params(query, w[2], w[3], layer->x.layout, layer->y.layout);
+  if (!window) return window.error();
+  window->r_pitch = residual_pitch(*layer, window->r_pitch);
+  const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
+  DenseCodes made;
+  made.small_c = layer->x.layout.pitch() == 4;
+  made.packed =
+      pack_weights(reinterpret_cast<const std::byte*>(weights.data()), w[0], w[1], w[2], w[3], 1, made.small_c);
+  Result<ConvParams> p = conv_params(*window, made.packed, layer->x.layout, layer->y.layout, builder);
+  if (!p) return p.error();
+  Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
+                                              static_cast<size_t>(made.packed.rows), row_sums(weights, w[0]), true);
+  if (!channels) return channels.error();
+  if (made.small_c) p->by_kw = fast_div(1);
+  p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
+  p->small_sums = channels->small_sums;
+  p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
+  p->epilogue = layer->epilogue;
+  made.one_pixel = layer->epilogue.has_residual && p->r_pitch == 0;
+  made.params = *p;
+  made.layer = *std::move(layer);
+  return made;
+}
+
+Result<Done> add_gemv(const StepQuery& query, const Layer& layer, GemvParams p, StepBuilder& builder,
+                      PreparedStep& step) {
+  constexpr int64_t k_most_rows = 8;
+  const Sizes s = sizes_of(query);
+  if (s.m > k_most_rows || s.m < 1 || s.n < 1 || s.k % 16 != 0 || s.k > k_most_gemv_k) return Done{};
+  const Tensor& weights = *query.constant(1);
+  Result<const void*> w = builder.upload(weights.bytes().data(), weights.size_bytes());
+  if (!w) return w.error();
+  Result<Channels> channels = upload_channels(query, builder, layer.x_codes, layer.y_scale, static_cast<size_t>(s.n),
+                                              row_sums(weights.as<int8_t>(), s.n), false);
+  if (!channels) return channels.error();
+  p.w = *w, p.multiplier = static_cast<const float*>(channels->multiplier);
+  p.bias = static_cast<const int32_t*>(channels->bias);
+  p.rows = static_cast<int>(s.m), p.n = static_cast<int>(s.n), p.k = static_cast<int>(s.k);
+  p.epilogue = layer.epilogue;
+  const double cost_us = 2.0 + static_cast<double>(s.m * s.n * s.k) / 8e6;
+  step.choices.push_back({"gemv", cost_us, [p, x = layer.x.place, y = layer.y.place](const Launch& run) {
+                            GemvParams bound = p;
+                            bound.x = run.at(x), bound.y = run.at(y);
+                            return launch_gemv(bound, run.stream);
+                          }});
+  return Done{};
+}
+
+const StepDef conv_u8s8_step = {"conv_u8s8", refuse_dense_codes, 1, prepare_dense_codes, code_choices};
 const StepDef depthwise_u8s8_step = {"depthwise_u8s8", refuse_depthwise, 1, prepare_depthwise};
 const StepDef direct_u8s8_step = {"direct_u8s8", refuse_codes, 9, prepare_direct_codes};
-const StepDef conv_float_step = {"conv_float", refuse_dense_float, 1, prepare_conv_float};
+const StepDef conv_float_step = {"conv_float", refuse_dense_float, 1, prepare_conv_float, float_choices};
 const StepDef direct_float_step = {"direct_float", refuse_float, 9, prepare_direct_float};
-const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_gemm_codes, 1, prepare_gemm_codes};
-const StepDef gemm_float_step = {"gemm_float", refuse_gemm_float, 1, prepare_gemm_float};
+const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_gemm_codes, 1, prepare_gemm_codes, code_choices};
+const StepDef gemm_float_step = {"gemm_float", refuse_gemm_float, 1, prepare_gemm_float, float_choices};
 
 }  // namespace octet::cuda

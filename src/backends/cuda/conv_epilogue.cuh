@@ -55,20 +55,26 @@ __device__ __forceinline__ void pack_codes(const Epilogue& e, const float (&v)[V
   }
 }
 
+/// Products act'(acc + bias) of V channels as codes.
+template <int V>
+__device__ __forceinline__ void to_codes(const Epilogue& e, float (&v)[V], uint32_t (&w)[V / 4]) {
+  if (e.on_values) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      v[i] = __fmul_rn(activate(e.act, e.p0, e.p1, v[i]), e.inverse_y_scale);
+      v[i] = isnan(v[i]) ? 0.0f : v[i];
+    }
+  }
+  pack_codes<V>(e, v, w);
+}
+
 /// V products act'(acc + bias) of one pixel as its dtype wants them; m, oc say where.
 template <int V>
 __device__ __forceinline__ void store_outputs(const ConvParams& p, size_t y_at, int oc, bool wide, float (&v)[V]) {
   const Epilogue& e = p.epilogue;
   if (e.to == Store::u8) {
-    if (e.on_values) {
-#pragma unroll
-      for (int i = 0; i < V; ++i) {
-        v[i] = __fmul_rn(activate(e.act, e.p0, e.p1, v[i]), e.inverse_y_scale);
-        v[i] = isnan(v[i]) ? 0.0f : v[i];
-      }
-    }
     uint32_t w[V / 4];
-    pack_codes<V>(e, v, w);
+    to_codes<V>(e, v, w);
     auto* to = static_cast<uint8_t*>(p.y) + y_at;
     if (wide) {
       store_words<V / 4>(to, w);
@@ -98,15 +104,11 @@ __device__ __forceinline__ void store_outputs(const ConvParams& p, size_t y_at, 
   }
 }
 
-/// The outputs of V neighbouring channels of one pixel, from exact sums. bias, multiplier: of these channels; where
-/// p.small_sums holds, bias has the bits of 1.5 * 2^23 added, so that the sum is an integer below 2^22 in float's own
-/// bits and one exact subtraction converts it.
+/// Sums of V channels with their biases, as floats. Where p.small_sums holds, bias has the bits of 1.5 * 2^23 added, so
+/// that the sum is an integer below 2^22 in float's own bits and one exact subtraction converts it.
 template <int V>
-__device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc, const int32_t (&acc)[V],
-                                             const int32_t (&bias)[V], const float (&multiplier)[V]) {
-  const Epilogue& e = p.epilogue;
-  const bool wide = p.wide_store && oc + V <= p.oc;
-  float v[V];
+__device__ __forceinline__ void sums_to_floats(const ConvParams& p, const int32_t (&acc)[V], const int32_t (&bias)[V],
+                                               float (&v)[V]) {
   if (p.small_sums) {
 #pragma unroll
     for (int i = 0; i < V; ++i) v[i] = __fsub_rn(__int_as_float(acc[i] + bias[i]), 12582912.0f);
@@ -114,17 +116,33 @@ __device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc,
 #pragma unroll
     for (int i = 0; i < V; ++i) v[i] = __int2float_rn(acc[i] + bias[i]);
   }
-  if (e.has_residual) {
-    uint32_t r[V / 4];
-    const auto* from = static_cast<const uint8_t*>(p.residual) + static_cast<size_t>(m) * p.r_pitch + oc;
-    if (wide) {
-      load_words<V / 4>(r, from);
-    } else {
+}
+
+/// V codes of the residual of pixel m.
+template <int V>
+__device__ __forceinline__ void load_residual(const ConvParams& p, int m, int oc, uint32_t (&r)[V / 4]) {
+  const auto* from = static_cast<const uint8_t*>(p.residual) + static_cast<size_t>(m) * p.r_pitch + oc;
+  if (p.wide_store && oc + V <= p.oc) {
+    load_words<V / 4>(r, from);
+    return;
+  }
 #pragma unroll
-      for (int i = 0; i < V / 4; ++i) r[i] = 0;
-      for (int i = 0; i < V; ++i)
-        if (oc + i < p.oc) r[i / 4] |= static_cast<uint32_t>(from[i]) << (8 * (i % 4));
-    }
+  for (int i = 0; i < V / 4; ++i) r[i] = 0;
+  for (int i = 0; i < V; ++i)
+    if (oc + i < p.oc) r[i / 4] |= static_cast<uint32_t>(from[i]) << (8 * (i % 4));
+}
+
+/// The outputs of V neighbouring channels of one pixel, from exact sums. bias, multiplier: of these channels; r: the
+/// codes of the residual.
+template <int V>
+__device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc, const int32_t (&acc)[V],
+                                             const int32_t (&bias)[V], const float (&multiplier)[V],
+                                             const uint32_t (&r)[V / 4]) {
+  const Epilogue& e = p.epilogue;
+  const bool wide = p.wide_store && oc + V <= p.oc;
+  float v[V];
+  sums_to_floats<V>(p, acc, bias, v);
+  if (e.has_residual) {
     const float zero = 8388608.0f + static_cast<float>(e.r_zero);
 #pragma unroll
     for (int i = 0; i < V; ++i)
@@ -215,7 +233,9 @@ __device__ __forceinline__ void finish(const ConvParams& p, int m, int oc,
                                        const typename Accumulator<T>::type (&bias)[V], const float (&multiplier)[V]) {
   if (m >= p.m || oc >= p.oc) return;
   if constexpr (T == ConvType::u8s8) {
-    finish_codes<V>(p, m, oc, acc, bias, multiplier);
+    uint32_t r[V / 4] = {};
+    if (p.epilogue.has_residual) load_residual<V>(p, m, oc, r);
+    finish_codes<V>(p, m, oc, acc, bias, multiplier, r);
   } else {
     finish_values<T == ConvType::f16, V>(p, m, oc, acc, bias);
   }

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "backends/cuda/gemv.h"
+#include "backends/cuda/pack.h"
 #include "backends/cuda/step.h"
 
 namespace octet::cuda {
@@ -32,5 +34,22 @@ struct Layer {
   double y_scale = 1.0;  // what the multipliers are divided by
 };
 Result<Layer> integer_layer(const StepQuery& query, StepBuilder& builder);
+
+/// A dense integer convolution ready for the tiled kernels, addresses of x, residual and y excepted.
+struct DenseCodes {
+  Layer layer;
+  PackedWeights packed;
+  ConvParams params;
+  bool small_c = false;    // x has four bytes a pixel
+  bool one_pixel = false;  // the residual has one pixel, which is read for all
+};
+Result<DenseCodes> dense_codes(const StepQuery& query, StepBuilder& builder);
+
+/// Adds the kernel for few rows to the choices of a QuantGemm where it takes the layer. p: what comes before it.
+Result<Done> add_gemv(const StepQuery& query, const Layer& layer, GemvParams p, StepBuilder& builder,
+                      PreparedStep& step);
+
+/// What is added to the name of a choice that lets the next kernel start as soon as its own inputs are complete.
+inline constexpr const char* k_early = " early";
 
 }  // namespace octet::cuda

@@ -46,6 +46,11 @@ struct ConvKernel {
   static constexpr int k_mi = k_m / 16, k_ni = k_n / 8;
   static constexpr int k_pg = k_n < 64 ? k_n : 64, k_groups = k_n / k_pg, k_v = k_pg / 4;
   static constexpr int k_units = 2 * k_mi;  // rows of a thread
+  // Where groups share the sums out: channels that a thread finishes at a time, so that no group is left without work,
+  // and how many such parts there are.
+  static constexpr int k_share = k_v * k_units * k_groups / WK;
+  static constexpr int k_f = k_share < 4 ? 4 : k_share > k_v ? k_v : k_share;
+  static constexpr int k_parts = k_units * k_groups * (k_v / k_f);
   static constexpr size_t k_shared = size_t{k_stage} * Stages * WK;
   static_assert(BM % k_step == 0 && BN % k_step == 0 && k_ni % 2 == 0 && k_m % 16 == 0);
   static_assert(WK == 1 || static_cast<size_t>(WK) * BM * BN * 4 <= k_shared, "partial sums reuse the ring");
@@ -172,13 +177,23 @@ struct ConvKernel {
 #pragma unroll
     for (int s = 0; s < Stages - 1; ++s)
       if (s < count) copy_weights(p, rows, ring + s * k_stage, first + s * step);
+    const int m = m0 + wm * k_m + lane / 4, oc = n0 + wn * k_n + lane % 4 * k_v;
+    First first_part;
+    if constexpr (WK > 1) first_part.load_channels(p, oc, group);
     grid_wait();
-    if (p.epilogue.has_residual) prefetch_residual(p, m0 + tid, n0, group);
+    if (p.early_trigger) grid_trigger();
+    if (p.epilogue.has_residual) {
+      if (WK > 1 && T == ConvType::u8s8 && gridDim.y == 1)
+        first_part.load_residual(p, m, oc, group);
+      else
+        prefetch_residual(p, m0 + tid, n0, group);
+    }
 #pragma unroll
     for (int s = 0; s < Stages - 1; ++s) {
       if (s < count) copy_pixels(p, rows, ring + s * k_stage, first + s * step);
       commit_copies();
     }
+    if (count == 0) grid_trigger();  // a thread that never triggers holds the next kernel back until it leaves
     Acc acc[k_mi][k_ni][4] = {};
     for (int it = 0; it < count; ++it) {
       wait_copies<Stages - 2>();
@@ -193,8 +208,35 @@ struct ConvKernel {
       if (it == count - 1) grid_trigger();
       multiply_stage(acc, ring + it % Stages * k_stage, wm, wn, lane);
     }
-    finish_tile(p, acc, shared, group, tid, m0 + wm * k_m + lane / 4, n0 + wn * k_n + lane % 4 * k_v, tile);
+    if constexpr (WK == 1) {
+      finish_tile(p, acc, tid, m, oc, tile);
+    } else {
+      finish_groups(p, acc, reinterpret_cast<Acc*>(shared), group, tid, m, oc, tile, first_part);
+    }
   }
+
+  /// Part i of what the groups finish: unit (rows) and channels, from the thread's first pixel and channel.
+  struct Part {
+    int unit, group, channel;  // channel: within the column group's k_v
+    __device__ __forceinline__ explicit Part(int i)
+        : unit(i / (k_parts / k_units)), group(i % (k_parts / k_units) / (k_v / k_f)), channel(i % (k_v / k_f) * k_f) {}
+    __device__ __forceinline__ int m(int first) const { return first + unit / 2 * 16 + unit % 2 * 8; }
+    __device__ __forceinline__ int oc(int first) const { return first + group * k_pg + channel; }
+  };
+  /// What a thread needs to finish its first part, fetched before the sums are there.
+  struct First {
+    Acc bias[k_f];
+    float multiplier[k_f];
+    uint32_t residual[k_f / 4];
+    __device__ __forceinline__ void load_channels(const ConvParams& p, int oc, int part) {
+      if (part < k_parts) cuda::load_channels<T, k_f>(p, Part(part).oc(oc), bias, multiplier);
+    }
+    __device__ __forceinline__ void load_residual(const ConvParams& p, int m, int oc, int part) {
+      const Part at(part);
+      if (part < k_parts && at.m(m) < p.m && at.oc(oc) < p.oc)
+        cuda::load_residual<k_f>(p, at.m(m), at.oc(oc), residual);
+    }
+  };
 
   /// Sums of unit u (row half u % 2 of fragment u / 2) and column group g of this thread.
   static __device__ __forceinline__ void take(Acc (&v)[k_v], const Acc (&acc)[k_mi][k_ni][4], int u, int g) {
@@ -203,81 +245,98 @@ struct ConvKernel {
   }
 
   /// m, oc: of this thread's first row and first column group.
-  static __device__ __forceinline__ void finish_tile(const ConvParams& p, Acc (&acc)[k_mi][k_ni][4], uint8_t* shared,
-                                                     int group, int tid, int m, int oc, int tile) {
-    if constexpr (WK == 1) {
-      if (gridDim.y > 1) {
-        if constexpr (T == ConvType::u8s8) {
-          if (!add_partial(p, acc, tid, tile)) return;
-        }
+  static __device__ __forceinline__ void finish_tile(const ConvParams& p, Acc (&acc)[k_mi][k_ni][4], int tid, int m,
+                                                     int oc, int tile) {
+    if (gridDim.y > 1) {
+      if constexpr (T == ConvType::u8s8) {
+        if (!add_partial(p, acc, tid, tile)) return;
       }
+    }
 #pragma unroll
-      for (int g = 0; g < k_groups; ++g) {
-        Acc bias[k_v], v[k_v];
-        float multiplier[k_v];
-        load_channels<T, k_v>(p, oc + g * k_pg, bias, multiplier);
+    for (int g = 0; g < k_groups; ++g) {
+      Acc bias[k_v], v[k_v];
+      float multiplier[k_v];
+      cuda::load_channels<T, k_v>(p, oc + g * k_pg, bias, multiplier);
 #pragma unroll
-        for (int u = 0; u < k_units; ++u) {
-          take(v, acc, u, g);
-          finish<T, k_v>(p, m + u / 2 * 16 + u % 2 * 8, oc + g * k_pg, v, bias, multiplier);
-        }
+      for (int u = 0; u < k_units; ++u) {
+        take(v, acc, u, g);
+        finish<T, k_v>(p, m + u / 2 * 16 + u % 2 * 8, oc + g * k_pg, v, bias, multiplier);
       }
-    } else {
-      finish_groups(p, acc, reinterpret_cast<Acc*>(shared), group, tid, m, oc, tile);
     }
   }
 
-  /// Partial sums of all groups meet in shared memory; group g finishes units g, g + WK, ...
-  static __device__ __forceinline__ void finish_groups(const ConvParams& p, const Acc (&acc)[k_mi][k_ni][4], Acc* sums,
-                                                       int group, int tid, int m, int oc, int tile) {
+  /// Puts the group's sums where add_group_sums finds them; all groups have to be through with their rings.
+  static __device__ __forceinline__ void put_sums(const Acc (&acc)[k_mi][k_ni][4], Acc* sums, int group, int tid) {
     constexpr int k_per_unit = 2 * k_ni;
-    wait_copies<0>();
-    __syncthreads();  // every group is through with its ring
 #pragma unroll
     for (int u = 0; u < k_units; ++u) {
 #pragma unroll
       for (int i = 0; i < k_per_unit; ++i)
         sums[((group * k_units + u) * k_per_unit + i) * k_group + tid] = acc[u / 2][i / 2][u % 2 * 2 + i % 2];
     }
+  }
+  static __device__ __forceinline__ void add_group_sums(const Acc* sums, const Part& part, int tid, Acc (&v)[k_f]) {
+#pragma unroll
+    for (int i = 0; i < k_f; ++i) {
+      v[i] = 0;
+#pragma unroll
+      for (int from = 0; from < WK; ++from)
+        v[i] += sums[((from * k_units + part.unit) * 2 * k_ni + part.group * k_v + part.channel + i) * k_group + tid];
+    }
+  }
+
+  /// Partial sums of all groups meet in shared memory; group g finishes parts g, g + WK, ...
+  static __device__ __forceinline__ void finish_groups(const ConvParams& p, const Acc (&acc)[k_mi][k_ni][4], Acc* sums,
+                                                       int group, int tid, int m, int oc, int tile, First& first) {
+    wait_copies<0>();
+    __syncthreads();  // every group is through with its ring
+    put_sums(acc, sums, group, tid);
     __syncthreads();
     const bool split = gridDim.y > 1;
-#pragma unroll
-    for (int g = 0; g < k_groups; ++g) {
-      Acc bias[k_v], v[k_v];
-      float multiplier[k_v];
-      load_channels<T, k_v>(p, oc + g * k_pg, bias, multiplier);
-      for (int u = group; u < k_units; u += WK) {
-#pragma unroll
-        for (int i = 0; i < k_v; ++i) {
-          Acc sum = 0;
-#pragma unroll
-          for (int from = 0; from < WK; ++from)
-            sum += sums[((from * k_units + u) * k_per_unit + g * k_v + i) * k_group + tid];
-          v[i] = sum;
-        }
+    Acc v[k_f];
+    for (int i = group; i < k_parts; i += WK) {
+      const Part part(i);
+      add_group_sums(sums, part, tid, v);
+      if constexpr (T == ConvType::u8s8) {
         if (split) {
-          if constexpr (T == ConvType::u8s8) {
-            for (int i = 0; i < k_v; ++i) atomicAdd(partial_at(p, tile, u, g, i, tid), v[i]);
-          }
-        } else {
-          finish<T, k_v>(p, m + u / 2 * 16 + u % 2 * 8, oc + g * k_pg, v, bias, multiplier);
+          for (int j = 0; j < k_f; ++j) atomicAdd(partial_at(p, tile, i, j, tid), v[j]);
+          continue;
         }
       }
+      finish_part(p, part, i == group, m, oc, v, first);
     }
     if constexpr (T == ConvType::u8s8) {
       if (!split || !is_last(p, tile)) return;
-      for (int g = 0; g < k_groups; ++g) {
-        int32_t bias[k_v], v[k_v];
-        float multiplier[k_v];
-        load_channels<T, k_v>(p, oc + g * k_pg, bias, multiplier);
-        for (int u = group; u < k_units; u += WK) {
-          for (int i = 0; i < k_v; ++i) v[i] = take_partial(partial_at(p, tile, u, g, i, tid));
-          finish<T, k_v>(p, m + u / 2 * 16 + u % 2 * 8, oc + g * k_pg, v, bias, multiplier);
-        }
+      for (int i = group; i < k_parts; i += WK) {
+        for (int j = 0; j < k_f; ++j) v[j] = take_partial(partial_at(p, tile, i, j, tid));
+        const Part part(i);
+        if (i == group && p.epilogue.has_residual) first.load_residual(p, m, oc, i);
+        finish_part(p, part, i == group, m, oc, v, first);
       }
     }
   }
 
+  static __device__ __forceinline__ void finish_part(const ConvParams& p, const Part& part, bool is_first, int m,
+                                                     int oc, const Acc (&v)[k_f], First& first) {
+    const int at = part.m(m), channel = part.oc(oc);
+    if (at >= p.m || channel >= p.oc) return;
+    if (!is_first) {
+      cuda::load_channels<T, k_f>(p, channel, first.bias, first.multiplier);
+      if constexpr (T == ConvType::u8s8)
+        if (p.epilogue.has_residual) cuda::load_residual<k_f>(p, at, channel, first.residual);
+    }
+    if constexpr (T == ConvType::u8s8) {
+      finish_codes<k_f>(p, at, channel, v, first.bias, first.multiplier, first.residual);
+    } else {
+      finish_values<T == ConvType::f16, k_f>(p, at, channel, v, first.bias);
+    }
+  }
+
+  /// Parts of k_f sums of a tile, one after the other.
+  static __device__ __forceinline__ int32_t* partial_at(const ConvParams& p, int tile, int part, int j, int tid) {
+    return p.partial + static_cast<size_t>(tile) * BM * BN + (part * k_f + j) * k_group + tid;
+  }
+  /// The same for kernels of one group: unit u, element i of column group g.
   static __device__ __forceinline__ int32_t* partial_at(const ConvParams& p, int tile, int u, int g, int i, int tid) {
     return p.partial + static_cast<size_t>(tile) * BM * BN + ((u * k_groups + g) * k_v + i) * k_group + tid;
   }

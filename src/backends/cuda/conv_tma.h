@@ -14,6 +14,10 @@ struct TmaParams {
   bool as_matrix = false;   // x is one of pixels by channels, no im2col
   ConvParams conv;          // w: pack_blocks
 };
+/// Two convolutions in one kernel, see joined.h.
+struct JoinedTmaParams {
+  TmaParams first, second;
+};
 
 struct TmaEntry {
   ConvTile tile;
@@ -21,7 +25,14 @@ struct TmaEntry {
   size_t shared_bytes;
 };
 
+struct JoinedTmaEntry {
+  ConvTile tile;
+  void (*kernel)(JoinedTmaParams);
+  size_t shared_bytes;
+};
+
 std::span<const TmaEntry> tma_entries_u8s8();
+std::span<const JoinedTmaEntry> tma_entries_joined();
 std::span<const TmaEntry> tma_entries_f16();
 
 }  // namespace octet::cuda

@@ -18,6 +18,13 @@ std::span<const TmaEntry> entries(ConvType type) {
   return {};
 }
 
+std::span<const JoinedTmaEntry> joined_entries() {
+#ifndef OCTET_SM90A
+  return {};
+#endif
+  return tma_entries_joined();
+}
+
 /// A function of the driver, which nothing links to: null where it has none of that name.
 void* driver_function(const char* name) {
   void* found = nullptr;
@@ -91,36 +98,62 @@ bool tma_takes(ConvType type, const ConvTile& tile, const ConvParams& p) {
 }
 
 cudaError_t tma_setup() {
-  for (const ConvType type : {ConvType::u8s8, ConvType::f16}) {
-    for (const TmaEntry& e : entries(type)) {
-      cudaError_t set =
-          cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
-      if (set == cudaSuccess)
-        set = cudaFuncSetAttribute(e.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                   cudaSharedmemCarveoutMaxShared);
-      if (set != cudaSuccess) return set;
-    }
-  }
+  const auto prepare = [](const auto& e) {
+    const cudaError_t set =
+        cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
+    if (set != cudaSuccess) return set;
+    return cudaFuncSetAttribute(e.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                cudaSharedmemCarveoutMaxShared);
+  };
+  for (const ConvType type : {ConvType::u8s8, ConvType::f16})
+    for (const TmaEntry& e : entries(type))
+      if (const cudaError_t set = prepare(e); set != cudaSuccess) return set;
+  for (const JoinedTmaEntry& e : joined_entries())
+    if (const cudaError_t set = prepare(e); set != cudaSuccess) return set;
   return cudaSuccess;
 }
 
-cudaError_t launch_tma(ConvType type, int index, const ConvParams& p, int sms, cudaStream_t stream) {
-  const TmaEntry& e = entries(type)[static_cast<size_t>(index)];
-  const int element = type == ConvType::u8s8 ? 1 : 2;
-  TmaParams t{};
+namespace {
+
+/// The maps of one convolution. False: the driver refuses them.
+bool fill(TmaParams& t, const ConvParams& p, const ConvTile& tile, int element, bool residual) {
   t.conv = p;
   t.as_matrix = p.pointwise;
   if (p.epilogue.act == Act::relu) t.conv.epilogue.p0 = 0, t.conv.epilogue.p1 = HUGE_VALF;
-  bool made = p.pointwise ? matrix_map(t.x, p.x, p.x_pitch, p.x_pitch, p.m, e.tile.k_bytes, e.tile.bm,
-                                       swizzle_of(e.tile.k_bytes))
-                          : window_map(t.x, p, e.tile.k_bytes, e.tile.bm);
-  if (p.epilogue.has_residual)
+  bool made = p.pointwise
+                  ? matrix_map(t.x, p.x, p.x_pitch, p.x_pitch, p.m, tile.k_bytes, tile.bm, swizzle_of(tile.k_bytes))
+                  : window_map(t.x, p, tile.k_bytes, tile.bm);
+  if (residual)
     made = made && matrix_map(t.residual, p.residual, p.r_pitch * element, int64_t{p.r_pitch} * element, p.m,
-                              e.tile.bn * element, e.tile.bm, CU_TENSOR_MAP_SWIZZLE_NONE);
-  if (!made) return cudaErrorInvalidValue;
-  const int64_t tiles = int64_t{(p.m + e.tile.bm - 1) / e.tile.bm} * ((p.oc + e.tile.bn - 1) / e.tile.bn);
-  return launch(e.kernel, dim3(static_cast<unsigned>(std::min<int64_t>(tiles, sms))),
-                dim3(static_cast<unsigned>(e.tile.group_threads)), e.shared_bytes, stream, t);
+                              tile.bn * element, tile.bm, CU_TENSOR_MAP_SWIZZLE_NONE);
+  return made;
+}
+
+dim3 persistent_grid(const ConvTile& tile, const ConvParams& p, int sms) {
+  const int64_t tiles = int64_t{(p.m + tile.bm - 1) / tile.bm} * ((p.oc + tile.bn - 1) / tile.bn);
+  return dim3(static_cast<unsigned>(std::min<int64_t>(tiles, sms)));
+}
+
+}  // namespace
+
+cudaError_t launch_tma(ConvType type, int index, const ConvParams& p, int sms, cudaStream_t stream) {
+  const TmaEntry& e = entries(type)[static_cast<size_t>(index)];
+  TmaParams t{};
+  if (!fill(t, p, e.tile, type == ConvType::u8s8 ? 1 : 2, p.epilogue.has_residual)) return cudaErrorInvalidValue;
+  return launch(e.kernel, persistent_grid(e.tile, p, sms), dim3(static_cast<unsigned>(e.tile.group_threads)),
+                e.shared_bytes, stream, t);
+}
+
+int joined_tma_tile_count() { return static_cast<int>(joined_entries().size()); }
+const ConvTile& joined_tma_tile(int index) { return joined_entries()[static_cast<size_t>(index)].tile; }
+
+cudaError_t launch_joined_tma(int index, const JoinedParams& p, int sms, cudaStream_t stream) {
+  const JoinedTmaEntry& e = joined_entries()[static_cast<size_t>(index)];
+  JoinedTmaParams t{};
+  if (!fill(t.first, p.first, e.tile, 1, false) || !fill(t.second, p.second, e.tile, 1, false))
+    return cudaErrorInvalidValue;
+  return launch(e.kernel, persistent_grid(e.tile, p.second, sms), dim3(static_cast<unsigned>(e.tile.group_threads)),
+                e.shared_bytes, stream, t);
 }
 
 }  // namespace octet::cuda

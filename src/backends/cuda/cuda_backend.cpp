@@ -1,9 +1,8 @@
 #include "backends/cuda/cuda_backend.h"
 
-#include "backends/cuda/cluster.h"
+#include "backends/cuda/fused_steps.h"
 #include "backends/cuda/movement.h"
 #include "backends/cuda/program.h"
-#include "backends/cuda/tma.h"
 
 namespace octet::cuda {
 namespace {
@@ -20,7 +19,7 @@ class CudaBackend : public Backend {
   }
 
   // The kernels' version: raise it with every change of a kernel or of the ways to cut a layer up.
-  std::string timing_key() const override { return description() + ", kernels 2"; }
+  std::string timing_key() const override { return description() + ", kernels 3"; }
   std::string device_key() const override {
     return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor);
   }
@@ -28,10 +27,23 @@ class CudaBackend : public Backend {
   std::vector<Tactic> tactics(const Graph& graph, NodeId node) const override {
     const StepQuery query{{graph, graph.node(node)}, options_.floats, options_.tf32};
     std::vector<Tactic> found;
-    for (const StepDef* step : steps_for(query.node.op->name))
-      found.push_back({std::string(step->family), step->refuse(query), step->cost});
+    bool has_kernel = false;
+    for (const StepDef* step : steps_for(query.node.op->name)) {
+      const bool is_last = step == &reference_step;
+      std::string refused = is_last && has_kernel ? "there is a kernel" : step->refuse(query);
+      has_kernel = has_kernel || refused.empty();
+      const std::string family(step->family);
+      found.push_back({family, std::move(refused), step->cost});
+      if (!step->choices || !found.back().refused.empty()) continue;
+      // By the family's name the fastest choice is found by measuring when the plan is prepared; a plan that was tuned
+      // names one.
+      constexpr double k_by_name_only = 1e9;
+      for (const std::string& choice : step->choices()) found.push_back({family + " " + choice, "", k_by_name_only});
+    }
     return found;
   }
+
+  void use_times(std::shared_ptr<TimingCache> times) override { options_.times = std::move(times); }
 
   size_t storage_bytes(const Graph& graph, ValueId value) const override {
     if (is_constant(graph, value) || borrows_input(graph, value, options_.floats) ||
@@ -47,7 +59,9 @@ class CudaBackend : public Backend {
 
   Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
     if (Result<Done> ok = check(cudaSetDevice(device_.ordinal), "choosing the device"); !ok) return ok.error();
-    return CudaProgram::make(std::move(plan), device_, options_);
+    ProgramOptions options = options_;
+    options.timing_key = timing_key();
+    return CudaProgram::make(std::move(plan), device_, options);
   }
 
   Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) override {
@@ -70,21 +84,20 @@ class CudaBackend : public Backend {
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile) {
   Result<Device> device = open_device(options.ordinal);
   if (!device) return device.error();
-  return std::shared_ptr<Backend>(
-      std::make_shared<CudaBackend>(*device, ProgramOptions{options.floats, options.tf32, options.tune, tile}));
+  return std::shared_ptr<Backend>(std::make_shared<CudaBackend>(
+      *device, ProgramOptions{options.floats, options.tf32, options.tune, nullptr, "", tile}));
 }
 
 std::vector<std::string> tile_names() {
   std::vector<std::string> names;
-  for (int i = 0; i < conv_tile_count(ConvType::u8s8); ++i) {
-    names.emplace_back(conv_tile(ConvType::u8s8, i).name);
-    names.push_back(names.back() + " split 2");
-  }
-  for (int i = 0; i < cluster_tile_count(); ++i)
-    for (const char* split : {" 1", " 2", " 4", " 8"}) names.push_back(cluster_tile(i).name + std::string(split));
-  for (int i = 0; i < tma_tile_count(ConvType::u8s8); ++i) names.emplace_back(tma_tile(ConvType::u8s8, i).name);
+  for (const std::string& name : conv_u8s8_step.choices())
+    if (!name.starts_with("joined") && !name.starts_with("stem") && name != "gemv") names.push_back(name);
   return names;
 }
+
+bool is_built_in() { return true; }
+
+std::vector<std::string> joined_tile_names() { return joined_names(); }
 
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) { return make_backend(options, ""); }
 

@@ -10,8 +10,10 @@ namespace octet::cuda {
 
 /// tile: for tests, the name of the only convolution tile to use where it fits ("64x64 k2", "32x16 k8 split 2").
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile);
-/// Every name that `tile` may have.
+/// Every name that `tile` may have for a convolution; for two convolutions in one kernel.
 std::vector<std::string> tile_names();
+std::vector<std::string> joined_tile_names();
+bool is_built_in();
 /// Errors: no device, a driver that is too old, a device for which no kernel was compiled.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
 

@@ -1,6 +1,7 @@
 #include "backends/cuda/device.h"
 
 #include "backends/cuda/cluster.h"
+#include "backends/cuda/joined.h"
 #include "backends/cuda/launch.h"
 #include "backends/cuda/tma.h"
 
@@ -107,6 +108,7 @@ Result<Device> open_device(int ordinal) {
   device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
   cudaError_t setup = conv_setup();
   if (setup == cudaSuccess && device.major >= 9) setup = cluster_setup();
+  if (setup == cudaSuccess && device.major >= 9) setup = joined_setup();
   if (setup == cudaSuccess && device.major == 9) setup = tma_setup();
   cudaGetLastError();
   if (setup == cudaErrorNoKernelImageForDevice || setup == cudaErrorInvalidDeviceFunction)

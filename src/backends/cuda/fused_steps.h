@@ -13,5 +13,17 @@ struct FusedSteps {
 /// QuantizeLinear, QuantConv, MaxPool or two neighbours of them from plan.steps[first] on, where shapes and readers
 /// allow. Errors: no memory.
 Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+/// A QuantConv whose output is the residual of the QuantConv behind it, and nothing else. Errors: no memory.
+Result<FusedSteps> fuse_residual(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+/// QuantGlobalAveragePool, what only gives its codes another shape, QuantGemm, of few and short rows. Errors: no
+/// memory.
+Result<FusedSteps> fuse_pool(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+
+/// Names of the choices.
+std::vector<std::string> stem_names();
+std::vector<std::string> joined_names();
+
+/// The one node that reads v, where v is no output of the graph; else null.
+const Node* only_reader(const Graph& graph, ValueId v);
 
 }  // namespace octet::cuda

@@ -37,7 +37,13 @@ __device__ __forceinline__ void group_barrier(int group) {
   if constexpr (Threads == 32) {
     __syncwarp();
   } else {
-    asm volatile("bar.sync %0, %1;" ::"r"(group + 1), "n"(Threads) : "memory");
+    // Immediate numbers: barriers whose number is a register are lost on racecheck.
+    switch (group) {
+      case 0: asm volatile("bar.sync 1, %0;" ::"n"(Threads) : "memory"); break;
+      case 1: asm volatile("bar.sync 2, %0;" ::"n"(Threads) : "memory"); break;
+      case 2: asm volatile("bar.sync 3, %0;" ::"n"(Threads) : "memory"); break;
+      default: asm volatile("bar.sync 4, %0;" ::"n"(Threads) : "memory"); break;
+    }
   }
 }
 

@@ -50,6 +50,7 @@ struct ConvParams {
   int taps = 1;                               // rows of kw pixels when small_c
   bool small_sums = false;                    // every sum lies within +-2^22: bias has the bits of 1.5 * 2^23 added
   bool pointwise = false;                     // 1x1, stride 1, no padding
+  bool early_trigger = false;                 // the next kernel may start as soon as this one's inputs are complete
   bool wide_store = true;                     // rows of y (and residual) keep 16-byte alignment
   uint32_t fill = 0;                          // the code of real zero, four times
   FastDiv by_plane, by_ow, by_chunks, by_kw;  // oh*ow; ow; 16-byte chunks of a tap; kw

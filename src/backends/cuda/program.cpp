@@ -26,22 +26,19 @@ size_t dense_bytes(const Graph& graph, ValueId v) {
   return static_cast<size_t>(element_count(*known_dims(*value.shape)).value_or(0)) * size_of(value.dtype);
 }
 
-/// Between the caller's dense elements and the back end's layout; one of the two is an input or output place.
-Result<Enqueue> convert(const Operand& to, const Operand& from) {
-  const Dims both[2] = {to.layout.strides, from.layout.strides};
-  const std::optional<Strided> loop = strided(to.layout.dims, both);
-  if (!loop) return Error{ErrorCode::unsupported, "a tensor of more than 2^31 elements or 8 dimensions"};
-  if (to.layout.dtype == DType::s8)
-    return Enqueue([loop = *loop, to = to.place, from = from.place](const Launch& run) {
-      return launch_flip(loop, run.at(to), run.at(from), run.stream);
-    });
-  if (to.layout.dtype != DType::f32)
-    return copy_elements(to.layout.dims, to, to.layout.strides, 0, from, from.layout.strides, 0);
-  return sequence({to.place.kind == Place::Kind::arena ? clear_padding(to) : Enqueue(),
-                   [loop = *loop, to, from](const Launch& run) {
-                     return launch_convert(loop, from.layout.store, to.layout.store, run.at(to.place),
-                                           run.at(from.place), run.stream);
-                   }});
+/// The first row of steps that one kernel can run from here; with a tile for tests, the rows that have such tiles.
+Result<FusedSteps> fuse_steps(const Plan& plan, size_t first, DType floats, const std::string& tile,
+                              StepBuilder& builder) {
+  constexpr struct {
+    std::string_view tiles;
+    Result<FusedSteps> (*fuse)(const Plan&, size_t, DType, StepBuilder&);
+  } k_rows[] = {{"stem", fuse_stem}, {"joined", fuse_residual}, {"gemv", fuse_pool}};
+  for (const auto& row : k_rows) {
+    if (!tile.empty() && !tile.starts_with(row.tiles)) continue;
+    Result<FusedSteps> fused = row.fuse(plan, first, floats, builder);
+    if (!fused || fused->steps > 0) return fused;
+  }
+  return FusedSteps{};
 }
 
 }  // namespace
@@ -50,12 +47,31 @@ std::vector<const StepDef*> steps_for(std::string_view op) {
   std::vector<const StepDef*> found;
   for (const OpStep& entry : k_steps)
     if (entry.op == op) found.push_back(entry.step);
+  found.push_back(&reference_step);
   return found;
 }
 
 Launch CudaWorkspace::launch() const {
-  return {stream.get(), static_cast<std::byte*>(arena.get()), &inputs,
-          &outputs,     static_cast<int32_t*>(partial.get()), static_cast<int32_t*>(arrived.get())};
+  return {stream.get(),
+          static_cast<std::byte*>(arena.get()),
+          &inputs,
+          &outputs,
+          static_cast<int32_t*>(partial.get()),
+          static_cast<int32_t*>(arrived.get()),
+          static_cast<std::byte*>(host.get()),
+          &host_calls};
+}
+
+Result<Done> CudaWorkspace::host_result() const {
+  for (const auto& [step, call] : host_calls)
+    if (call->error) return *call->error;
+  return Done{};
+}
+
+TacticChoice CudaProgram::choice() const {
+  TacticChoice made(plan_->graph.nodes.size());
+  for (size_t i = 0; i < steps_.size(); ++i) made[static_cast<size_t>(plan_->steps[i].node)] = steps_[i].tactic;
+  return made;
 }
 
 Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const Plan> plan, const Device& device,
@@ -63,72 +79,80 @@ Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const P
   auto program = std::make_unique<CudaProgram>();
   program->plan_ = std::move(plan);
   program->floats_ = options.floats;
-  if (Result<Done> done = program->prepare_transfers(device); !done) return done.error();
+  program->moved_.end = (program->plan_->arena_bytes + 255) / 256 * 256;
   std::vector<PreparedStep> steps;
   while (steps.size() < program->plan_->steps.size())
     if (Result<Done> done = program->prepare_steps(steps.size(), options, device, steps); !done) return done.error();
+  if (Result<Done> done = program->prepare_transfers(device); !done) return done.error();
   if (Result<Done> done = program->choose(steps, options); !done) return done.error();
   return std::unique_ptr<const Program>(std::move(program));
 }
 
 Result<Done> CudaProgram::prepare_steps(size_t first, const ProgramOptions& options, const Device& device,
                                         std::vector<PreparedStep>& prepared) {
-  StepBuilder builder(*plan_, device, options.floats, constants_);
-  Result<FusedSteps> fused = options.tile.empty() || options.tile.starts_with("stem")
-                                 ? fuse_stem(*plan_, first, options.floats, builder)
-                                 : FusedSteps{};
-  if (!fused) return fused.error();
-  if (fused->steps == 0) {
-    Result<PreparedStep> made = prepare_step(plan_->steps[first], options, device);
+  StepBuilder builder(*plan_, device, options.floats, constants_, moved_);
+  Result<FusedSteps> fused = fuse_steps(*plan_, first, options.floats, options.tile, builder);
+  if (fused && fused->steps == 0) {
+    Result<PreparedStep> made = prepare_step(plan_->steps[first], options, builder);
     if (!made) return made.error();
+    add_step(plan_->steps[first], builder);
+    packed_bytes_ += made->packed_bytes;
     prepared.push_back(std::move(*made));
     return Done{};
   }
-  packed_bytes_ += fused->prepared.packed_bytes;
+  if (!fused) return fused.error();
   for (size_t i = 0; i < fused->steps; ++i) {
-    add_step(plan_->steps[first + i], builder, i + 1 == fused->steps);
+    const Step& step = plan_->steps[first + i];
+    Result<PreparedStep> alone = prepare_step(step, options, builder);
+    if (!alone) return alone.error();
+    add_step(step, builder);
+    const size_t cheapest = alone->cheapest();
+    if (cheapest < alone->choices.size()) steps_.back().alone = std::move(alone->choices[cheapest].run);
+    steps_.back().joined = true;
     steps_.back().note = "in the step after it";
     prepared.emplace_back();
   }
+  packed_bytes_ += fused->prepared.packed_bytes;
   prepared.back() = std::move(fused->prepared);
+  prepared.back().wanted = choice_of(plan_->steps[first + fused->steps - 1].tactic);
   return Done{};
 }
 
 /// An entry of steps_ with what taps are shown of it.
-void CudaProgram::add_step(const Step& step, const StepBuilder& builder, bool made_outputs) {
+void CudaProgram::add_step(const Step& step, const StepBuilder& builder) {
   const Graph& graph = plan_->graph;
   ProgramStep made;
+  made.tactic = family_of(step.tactic);
   for (const ValueId v : graph.node(step.node).outputs) {
-    if (!made_outputs || v == k_absent || is_constant(graph, v)) continue;
+    if (v == k_absent || is_constant(graph, v)) continue;
     made.taps.push_back({graph.value(v).name, builder.value(v)});
   }
   steps_.push_back(std::move(made));
 }
 
-Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOptions& options, const Device& device) {
+Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOptions& options, StepBuilder& builder) {
   const Graph& graph = plan_->graph;
   const Node& node = graph.node(step.node);
   const StepQuery query{{graph, node}, options.floats, options.tf32};
   const StepDef* chosen = nullptr;
   for (const StepDef* def : steps_for(node.op->name))
-    if (def->family == step.tactic) chosen = def;
+    if (def->family == family_of(step.tactic)) chosen = def;
   if (!chosen)
     return query.error("the plan names tactic '" + step.tactic + "', which this back end does not have for the op",
                        ErrorCode::bad_argument);
-  StepBuilder builder(*plan_, device, options.floats, constants_);
   Result<PreparedStep> prepared =
       is_constant(graph, node.outputs[0]) ? PreparedStep{} : chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
-  packed_bytes_ += prepared->packed_bytes;
+  prepared->wanted = choice_of(step.tactic);
   partial_sums_ = std::max(partial_sums_, prepared->partial_sums);
   tiles_ = std::max(tiles_, prepared->tiles);
-  add_step(step, builder, true);
+  host_bytes_ = std::max(host_bytes_, prepared->host_bytes);
   return prepared;
 }
 
 Result<Done> CudaProgram::prepare_transfers(const Device& device) {
   const Graph& graph = plan_->graph;
-  StepBuilder builder(*plan_, device, floats_, constants_);
+  StepBuilder builder(*plan_, device, floats_, constants_, moved_);
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const Operand to = builder.value(graph.inputs[i]);
     if (to.place.kind != Place::Kind::arena) continue;
@@ -156,31 +180,46 @@ Result<Done> CudaProgram::choose(std::vector<PreparedStep>& steps, const Program
   std::vector<size_t> chosen(steps.size(), 0);
   for (size_t i = 0; i < steps.size(); ++i) {
     const std::vector<Choice>& choices = steps[i].choices;
-    for (size_t c = 1; c < choices.size(); ++c)
-      if (choices[c].cost_us < choices[chosen[i]].cost_us) chosen[i] = c;
-    for (size_t c = 0; c < choices.size(); ++c)
+    chosen[i] = std::min(steps[i].cheapest(), choices.empty() ? 0 : choices.size() - 1);
+    bool named = false;
+    for (size_t c = 0; c < choices.size(); ++c) {
       if (choices[c].name == options.tile) chosen[i] = c;
+      if (steps[i].wanted.empty() || choices[c].name != steps[i].wanted) continue;
+      chosen[i] = c, named = true;
+    }
+    // A plan that is run at another shape may name what the layer does not have there.
+    if (!named) steps[i].wanted.clear();
   }
   if (options.tune && options.tile.empty())
-    if (Result<Done> done = tune(steps, chosen); !done) return done;
+    if (Result<Done> done = tune(steps, options, chosen); !done) return done;
   for (size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].choices.empty()) continue;
-    steps_[i].run = std::move(steps[i].choices[chosen[i]].run);
-    steps_[i].note = steps[i].choices[chosen[i]].name;
+    Choice& choice = steps[i].choices[chosen[i]];
+    steps_[i].run = std::move(choice.run);
+    steps_[i].note = choice.name;
+    if (steps[i].choices.size() > 1) steps_[i].tactic += " " + choice.name;
   }
   return Done{};
 }
 
-Result<Done> CudaProgram::tune(const std::vector<PreparedStep>& steps, std::vector<size_t>& chosen) const {
-  const auto has_choice = [](const PreparedStep& step) { return step.choices.size() > 1; };
-  if (std::none_of(steps.begin(), steps.end(), has_choice)) return Done{};
-  Result<std::unique_ptr<CudaWorkspace>> workspace = allocate();
-  if (!workspace) return workspace.error();
-  Tuner tuner;
+Result<Done> CudaProgram::tune(const std::vector<PreparedStep>& steps, const ProgramOptions& options,
+                               std::vector<size_t>& chosen) const {
+  const auto is_open = [](const PreparedStep& step) { return step.choices.size() > 1 && step.wanted.empty(); };
+  if (std::none_of(steps.begin(), steps.end(), is_open)) return Done{};
+  std::unique_ptr<CudaWorkspace> workspace;  // made when the first time is taken
+  const Stage stage = [&]() -> Result<Launch> {
+    if (!workspace) {
+      Result<std::unique_ptr<CudaWorkspace>> made = allocate();
+      if (!made) return made.error();
+      workspace = std::move(*made);
+    }
+    return workspace->launch();
+  };
+  Tuner tuner(options.times.get(), options.timing_key, stage);
   std::vector<std::vector<size_t>> ranked(steps.size());
   for (size_t i = 0; i < steps.size(); ++i) {
-    if (!has_choice(steps[i])) continue;
-    Result<std::vector<size_t>> fastest = tuner.fastest(steps[i], (*workspace)->launch());
+    if (!is_open(steps[i])) continue;
+    Result<std::vector<size_t>> fastest = tuner.fastest(steps[i]);
     if (!fastest) return fastest.error();
     ranked[i] = *std::move(fastest);
     chosen[i] = ranked[i][0];
@@ -196,7 +235,7 @@ Result<Done> CudaProgram::tune(const std::vector<PreparedStep>& steps, std::vect
       if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
     return cudaSuccess;
   };
-  return tune_together(steps, ranked, chosen, run_all, (*workspace)->launch());
+  return tuner.tune_together(steps, ranked, chosen, run_all);
 }
 
 Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate() const {
@@ -208,7 +247,7 @@ Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate() const {
     DeviceBytes* to;
     size_t bytes;
     const char* what;
-  } buffers[] = {{&made->arena, plan_->arena_bytes + 256, "the activations"},
+  } buffers[] = {{&made->arena, moved_.end + 256, "the activations"},
                  {&made->partial, partial_sums_ * 4, "partial sums"},
                  {&made->arrived, tiles_ * 4, "tile counters"}};
   for (const auto& buffer : buffers) {
@@ -231,6 +270,11 @@ Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate() const {
       if (!staged) return staged.error();
       host->push_back(std::move(*staged));
     }
+  }
+  if (host_bytes_ > 0) {
+    Result<PinnedBytes> host = allocate_pinned(host_bytes_);
+    if (!host) return host.error();
+    made->host = std::move(*host);
   }
   for (int i = 0; i < 4; ++i) {
     Result<Event> mark = make_event();
@@ -293,7 +337,7 @@ Result<Done> CudaProgram::show(const CudaWorkspace& workspace, const ProgramStep
   return Done{};
 }
 
-/// Step by step instead of the graph, with taps.
+/// Step by step instead of the graph. With taps every step runs by itself, so that each value can be shown.
 Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const {
   const Launch launch = workspace.launch();
   const auto finish = [&](cudaError_t status) {
@@ -302,10 +346,12 @@ Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& ho
   };
   for (const Enqueue& part : bring_in_)
     if (Result<Done> ok = finish(part(launch)); !ok) return ok;
+  const bool taps = hooks.tap || hooks.value_tap;
   for (const ProgramStep& step : steps_) {
-    if (step.run)
-      if (Result<Done> ok = finish(step.run(launch)); !ok) return ok;
-    if (hooks.tap || hooks.value_tap)
+    if (const Enqueue& run = taps && step.joined ? step.alone : step.run)
+      if (Result<Done> ok = finish(run(launch)); !ok) return ok;
+    if (Result<Done> ok = workspace.host_result(); !ok) return ok;
+    if (taps)
       if (Result<Done> ok = show(workspace, step, hooks); !ok) return ok;
   }
   for (const Enqueue& part : take_out_)
@@ -365,6 +411,7 @@ Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHoo
   mark(3);
   then(cudaStreamSynchronize(stream));
   if (Result<Done> ok = check(status, "running the network"); !ok) return ok;
+  if (Result<Done> ok = w.host_result(); !ok) return ok;
   for (size_t i = 0; i < sizes.size(); ++i) {
     const bool fixed = fixed_outputs_[i].dtype() != DType::undefined;
     if (sizes[i] > 0)

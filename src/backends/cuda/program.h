@@ -6,6 +6,7 @@
 
 #include "backends/cuda/step.h"
 #include "plan/backend.h"
+#include "plan/timing_cache.h"
 
 namespace octet::cuda {
 
@@ -15,10 +16,14 @@ struct CudaWorkspace : Workspace {
   DeviceBytes arena, partial, arrived;
   std::vector<DeviceBytes> inputs, outputs;
   std::vector<PinnedBytes> staged_inputs, staged_outputs;
+  PinnedBytes host;  // of steps that run on the host
+  mutable HostCalls host_calls;
   std::vector<Event> marks;  // before the transfers in, before and after the steps, after the transfers out
   GraphExec graph;
 
   Launch launch() const;
+  /// The first error of a step that ran on the host.
+  Result<Done> host_result() const;
 };
 
 /// One value that a step makes, for taps.
@@ -28,15 +33,20 @@ struct Tapped {
 };
 
 struct ProgramStep {
-  Enqueue run;       // empty = nothing to do
-  std::string note;  // the tile that was chosen
+  Enqueue run;          // empty = nothing to do
+  Enqueue alone;        // where one kernel runs a row of steps: this step by itself, for taps
+  bool joined = false;  // part of such a row
+  std::string note;     // the tile that was chosen
+  std::string tactic;   // the same for plans: family and choice
   std::vector<Tapped> taps;
 };
 
 struct ProgramOptions {
   DType floats = DType::f32;
   bool tf32 = false, tune = true;
-  std::string tile;  // see cuda_backend.h
+  std::shared_ptr<TimingCache> times;  // measured ones, and where new ones go; null = none
+  std::string timing_key;              // what they hold for
+  std::string tile;                    // see cuda_backend.h
 };
 
 class CudaProgram : public Program {
@@ -45,6 +55,7 @@ class CudaProgram : public Program {
                                                      const ProgramOptions& options);
   size_t packed_bytes() const override { return packed_bytes_; }
   std::string step_note(size_t step) const override { return steps_[step].note; }
+  TacticChoice choice() const override;
   Result<std::unique_ptr<Workspace>> make_workspace() const;
   Result<Done> run(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks) const;
 
@@ -53,12 +64,12 @@ class CudaProgram : public Program {
   /// it.
   Result<Done> prepare_steps(size_t first, const ProgramOptions& options, const Device& device,
                              std::vector<PreparedStep>& prepared);
-  Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, const Device& device);
-  /// made_outputs: whether its outputs lie in memory afterwards, for taps.
-  void add_step(const Step& step, const StepBuilder& builder, bool made_outputs);
+  Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, StepBuilder& builder);
+  void add_step(const Step& step, const StepBuilder& builder);
   Result<Done> prepare_transfers(const Device& device);
   Result<Done> choose(std::vector<PreparedStep>& steps, const ProgramOptions& options);
-  Result<Done> tune(const std::vector<PreparedStep>& steps, std::vector<size_t>& chosen) const;
+  Result<Done> tune(const std::vector<PreparedStep>& steps, const ProgramOptions& options,
+                    std::vector<size_t>& chosen) const;
   Result<std::unique_ptr<CudaWorkspace>> allocate() const;
   cudaError_t enqueue(const Launch& launch) const;
   Result<Done> run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;
@@ -71,10 +82,11 @@ class CudaProgram : public Program {
   std::vector<Enqueue> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;
   std::vector<Tensor> fixed_outputs_;  // by output: the elements of one that does not depend on the inputs
-  size_t packed_bytes_ = 0, partial_sums_ = 0, tiles_ = 0;
+  MovedValues moved_;
+  size_t packed_bytes_ = 0, partial_sums_ = 0, tiles_ = 0, host_bytes_ = 0;
 };
 
-/// All rows of steps.def for this op, in order.
+/// All rows of steps.def for this op, in order; last what runs any op.
 std::vector<const StepDef*> steps_for(std::string_view op);
 
 }  // namespace octet::cuda

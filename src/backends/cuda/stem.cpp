@@ -8,19 +8,6 @@
 namespace octet::cuda {
 namespace {
 
-/// The one node that reads v, where v is no output of the graph.
-const Node* only_reader(const Graph& graph, ValueId v) {
-  if (std::count(graph.outputs.begin(), graph.outputs.end(), v) > 0) return nullptr;
-  const Node* found = nullptr;
-  for (const Node& node : graph.nodes) {
-    const auto reads = std::count(node.inputs.begin(), node.inputs.end(), v);
-    if (reads == 0) continue;
-    if (found || reads > 1) return nullptr;
-    found = &node;
-  }
-  return found;
-}
-
 /// The steps from `first` on that form a row: each the only reader of the one before it, as its first input.
 struct Row {
   const Node* quantize = nullptr;
@@ -47,11 +34,6 @@ Row row_from(const Plan& plan, size_t first) {
   node = node_at(++first);
   if (node && is_op(*node, "MaxPool") && follows(node, *row.conv)) row.pool = node;
   return row;
-}
-
-bool overlap(const Plan& plan, ValueId a, ValueId b) {
-  const Slot &x = plan.slots[static_cast<size_t>(a)], &y = plan.slots[static_cast<size_t>(b)];
-  return x.bytes > 0 && y.bytes > 0 && x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
 }
 
 bool conv_fits(const StepQuery& query, const WindowParams& w, const Layer& layer) {
@@ -93,15 +75,26 @@ double estimate_us(const StemParams& p, const Device& device) {
   return 1.5 + std::max(1.0, ctas / (2.0 * device.sms)) * cta_us;
 }
 
+std::string key_of(const StemParams& p) {
+  std::string key = "stem";
+  for (const int v : {p.batch, p.c, p.ih, p.iw, p.kh, p.stride_h, p.stride_w, p.ph, p.pw, p.y_pitch, p.pool_kh,
+                      p.pool_kw, p.pool_stride_h, p.pool_stride_w, int{p.pool}, int{p.scale != nullptr}})
+    key += " " + std::to_string(v);
+  return key;
+}
+
+constexpr int k_tiles[][2] = {{8, 14}, {8, 8}, {4, 8}, {4, 4}, {16, 16}};
+std::string tile_name(int h, int w) { return "stem " + std::to_string(h) + "x" + std::to_string(w); }
+
 PreparedStep choices_of(const StemParams& params, int kernel_w, const Operand& x, const Operand& y,
                         const Device& device) {
   PreparedStep step;
-  constexpr int k_tiles[][2] = {{8, 14}, {8, 8}, {4, 8}, {4, 4}, {16, 16}};
+  step.key = key_of(params);
   for (const auto& [h, w] : k_tiles) {
     const StemParams cut_params = cut(params, h, w, kernel_w);
     const bool wide = cut_params.conv_h * cut_params.conv_w >= 256;
     if (shared_bytes(cut_params) > k_most_shared_bytes) continue;
-    step.choices.push_back({"stem " + std::to_string(h) + "x" + std::to_string(w), estimate_us(cut_params, device),
+    step.choices.push_back({tile_name(h, w), estimate_us(cut_params, device),
                             [cut_params, wide, x = x.place, y = y.place](const Launch& run) {
                               StemParams p = cut_params;
                               p.x = run.at(x), p.y = run.at(y);
@@ -152,12 +145,30 @@ Result<bool> take_pool(const StepQuery& query, StepBuilder& builder, StemParams&
 
 }  // namespace
 
+const Node* only_reader(const Graph& graph, ValueId v) {
+  if (std::count(graph.outputs.begin(), graph.outputs.end(), v) > 0) return nullptr;
+  const Node* found = nullptr;
+  for (const Node& node : graph.nodes) {
+    const auto reads = std::count(node.inputs.begin(), node.inputs.end(), v);
+    if (reads == 0) continue;
+    if (found || reads > 1) return nullptr;
+    found = &node;
+  }
+  return found;
+}
+
+std::vector<std::string> stem_names() {
+  std::vector<std::string> names;
+  for (const auto& [h, w] : k_tiles) names.push_back(tile_name(h, w));
+  return names;
+}
+
 Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepBuilder& builder) {
   const Graph& graph = plan.graph;
   const Row row = row_from(plan, first);
   if (row.steps() < 2 || is_constant(graph, row.conv->outputs[0])) return FusedSteps{};
   for (size_t i = 0; i < row.steps(); ++i) {
-    const std::string& tactic = plan.steps[first + i].tactic;
+    const std::string tactic = family_of(plan.steps[first + i].tactic);
     if (tactic != "conv_u8s8" && tactic != "quantize" && tactic != "max_pool") return FusedSteps{};
   }
   const StepQuery query{{graph, *row.conv}, floats, false};
@@ -184,9 +195,9 @@ Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepB
     if (!taken) return taken.error();
     if (!*taken) return FusedSteps{};
   }
+  builder.keep_apart(row.last().outputs[0], row.quantize ? row.quantize->inputs[0] : row.conv->inputs[0]);
   const Operand y = builder.value(row.last().outputs[0]);
   if (y.place.kind != Place::Kind::arena || y.layout.pitch() != p.y_pitch) return FusedSteps{};
-  if (!row.quantize && overlap(plan, row.conv->inputs[0], row.last().outputs[0])) return FusedSteps{};
   const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
   const std::vector<int8_t> packed = pack_stem(weights, *window);
   Result<const void*> device_w = builder.upload(packed);

@@ -13,25 +13,62 @@ namespace {
 
 constexpr int k_threads = 256, k_code_pitch = 80;  // bytes of a pixel's 64 codes: rows apart by odd 16-byte units
 
-__device__ __forceinline__ void load_patch(const StemParams& p, uint32_t* patch, int image, int y0, int x0) {
-  const float scale = p.scale ? p.scale[0] : 1.0f;
-  const int32_t zero = p.scale ? p.zero[0] : 0;
+/// The code words of Batch neighbouring iterations' pixels: all loads are on their way before the first is used, since
+/// the input comes from far. C: its channels, 0 = p.c of them.
+template <int C, int Batch>
+__device__ __forceinline__ void load_pixels(const StemParams& p, uint32_t* patch, int first, int64_t base, int y0,
+                                            int x0, float scale, float inverse, int32_t zero) {
   const int64_t plane = int64_t{p.ih} * p.iw;
+  float v[Batch][C > 0 ? C : 4];
+  bool inside[Batch];
+#pragma unroll
+  for (int b = 0; b < Batch; ++b) {
+    const int i = first + b * k_threads, r = div(p.by_patch_w, i), y = y0 + r, x = x0 + i - r * p.patch_w;
+    inside[b] = i < p.patch_h * p.patch_w && static_cast<unsigned>(y) < static_cast<unsigned>(p.ih) &&
+                static_cast<unsigned>(x) < static_cast<unsigned>(p.iw);
+    const float* from = static_cast<const float*>(p.x) + base + int64_t{y} * p.iw + x;
+#pragma unroll
+    for (int c = 0; c < (C > 0 ? C : 4); ++c) v[b][c] = inside[b] && (C > 0 || c < p.c) ? from[c * plane] : 0.0f;
+  }
+#pragma unroll
+  for (int b = 0; b < Batch; ++b) {
+    const int i = first + b * k_threads;
+    uint32_t word = 0;
+#pragma unroll
+    for (int c = 0; c < (C > 0 ? C : 4); ++c)
+      if (C > 0 || c < p.c) word |= static_cast<uint32_t>(quantized(v[b][c], scale, inverse, zero)) << (8 * c);
+    if (i < p.patch_h * p.patch_w) patch[i] = inside[b] ? word : p.fill;
+  }
+}
+
+template <int C>
+__device__ __forceinline__ void load_floats(const StemParams& p, uint32_t* patch, int image, int y0, int x0) {
+  constexpr int k_batch = 5;
+  const float scale = p.scale[0];
+  // A subnormal inverse would be inexact; NaN asks for the quotient everywhere.
+  const float inverse = scale < 0x1p125f ? __frcp_rn(scale) : __int_as_float(0x7fffffff);
+  const int32_t zero = p.zero[0];
+  const int64_t base = int64_t{image} * p.ih * p.iw * p.c;
+  for (int i = threadIdx.x; i < p.patch_h * p.patch_w; i += k_batch * k_threads)
+    load_pixels<C, k_batch>(p, patch, i, base, y0, x0, scale, inverse, zero);
+}
+
+__device__ __forceinline__ void load_patch(const StemParams& p, uint32_t* patch, int image, int y0, int x0) {
+  if (p.scale) {
+    if (p.c == 3) {
+      load_floats<3>(p, patch, image, y0, x0);
+    } else {
+      load_floats<0>(p, patch, image, y0, x0);
+    }
+    return;
+  }
+  const int64_t plane = int64_t{p.ih} * p.iw;
+#pragma unroll 4
   for (int i = threadIdx.x; i < p.patch_h * p.patch_w; i += k_threads) {
     const int r = div(p.by_patch_w, i), y = y0 + r, x = x0 + i - r * p.patch_w;
-    uint32_t v = p.fill;
-    if (static_cast<unsigned>(y) < static_cast<unsigned>(p.ih) &&
-        static_cast<unsigned>(x) < static_cast<unsigned>(p.iw)) {
-      const int64_t at = int64_t{y} * p.iw + x;
-      if (p.scale) {
-        const float* from = static_cast<const float*>(p.x) + image * plane * p.c + at;
-        v = 0;
-        for (int c = 0; c < p.c; ++c) v |= static_cast<uint32_t>(quantized(from[c * plane], scale, zero)) << (8 * c);
-      } else {
-        v = static_cast<const uint32_t*>(p.x)[image * plane + at];
-      }
-    }
-    patch[i] = v;
+    const bool inside = static_cast<unsigned>(y) < static_cast<unsigned>(p.ih) &&
+                        static_cast<unsigned>(x) < static_cast<unsigned>(p.iw);
+    patch[i] = inside ? static_cast<const uint32_t*>(p.x)[image * plane + int64_t{y} * p.iw + x] : p.fill;
   }
 }
 

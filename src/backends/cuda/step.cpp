@@ -52,7 +52,8 @@ Operand StepBuilder::value(ValueId v) const {
   const Slot& slot = plan_.slots[static_cast<size_t>(v)];
   Operand operand{layout_of(graph, v, floats_), {}};
   if (slot.bytes > 0) {
-    operand.place = {Place::Kind::arena, slot.offset};
+    const auto moved = moved_.at.find(v);
+    operand.place = {Place::Kind::arena, moved == moved_.at.end() ? slot.offset : moved->second};
   } else if (borrows_input(graph, v, floats_)) {
     operand.place = {Place::Kind::input, index_in(graph.inputs, v)};
     operand.layout = dense_layout(operand.layout.dtype, operand.layout.dims);
@@ -60,6 +61,14 @@ Operand StepBuilder::value(ValueId v) const {
     operand.place = {Place::Kind::output, index_in(graph.outputs, v)};
   }
   return operand;
+}
+
+void StepBuilder::keep_apart(ValueId output, ValueId x) {
+  const Slot &a = plan_.slots[static_cast<size_t>(output)], &b = plan_.slots[static_cast<size_t>(x)];
+  const bool overlap = a.bytes > 0 && b.bytes > 0 && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+  if (!overlap || moved_.at.contains(output) || moved_.at.contains(x)) return;
+  moved_.at[output] = moved_.end;
+  moved_.end += a.bytes;
 }
 
 Result<const void*> StepBuilder::upload(const void* from, size_t bytes) {
@@ -163,6 +172,23 @@ Result<Enqueue> copy_elements(const Dims& dims, const Operand& to, const Dims& t
     return launch_copy(loop, bytes, static_cast<std::byte*>(run.at(to)) + to_base * element,
                        static_cast<const std::byte*>(run.at(from)) + from_base * element, run.stream);
   });
+}
+
+Result<Enqueue> convert(const Operand& to, const Operand& from) {
+  const Dims both[2] = {to.layout.strides, from.layout.strides};
+  const std::optional<Strided> loop = strided(to.layout.dims, both);
+  if (!loop) return Error{ErrorCode::unsupported, "a tensor of more than 2^31 elements or 8 dimensions"};
+  if (to.layout.dtype == DType::s8)
+    return Enqueue([loop = *loop, to = to.place, from = from.place](const Launch& run) {
+      return launch_flip(loop, run.at(to), run.at(from), run.stream);
+    });
+  if (to.layout.dtype != DType::f32)
+    return copy_elements(to.layout.dims, to, to.layout.strides, 0, from, from.layout.strides, 0);
+  return sequence({to.place.kind == Place::Kind::arena ? clear_padding(to) : Enqueue(),
+                   [loop = *loop, to, from](const Launch& run) {
+                     return launch_convert(loop, from.layout.store, to.layout.store, run.at(to.place),
+                                           run.at(from.place), run.stream);
+                   }});
 }
 
 Enqueue clear_padding(const Operand& y) {

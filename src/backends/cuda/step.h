@@ -3,54 +3,16 @@
 // it, equal in their bytes for integer layers).
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "backends/cuda/constants.h"
-#include "backends/cuda/device.h"
 #include "backends/cuda/launch.h"
-#include "backends/cuda/layout.h"
+#include "backends/cuda/place.h"
 #include "ir/op.h"
 #include "plan/backend.h"
 
 namespace octet::cuda {
-
-/// Where a value lies during a run.
-struct Place {
-  enum class Kind : uint8_t { nowhere, arena, input, output, constant };
-  Kind kind = Kind::nowhere;
-  size_t at = 0;               // arena: byte offset; input, output: index in the graph's list
-  const void* data = nullptr;  // constant: device memory of the program
-};
-
-/// A value as a step sees it.
-struct Operand {
-  Layout layout;
-  Place place;
-};
-
-/// Everything that differs from context to context.
-struct Launch {
-  cudaStream_t stream = nullptr;
-  std::byte* arena = nullptr;
-  const std::vector<DeviceBytes>* inputs = nullptr;  // as the caller has them
-  const std::vector<DeviceBytes>* outputs = nullptr;
-  int32_t* partial = nullptr;  // sums of tiles that several CTAs share, zero between launches
-  int32_t* arrived = nullptr;
-
-  void* at(const Place& place) const {
-    switch (place.kind) {
-      case Place::Kind::arena: return arena + place.at;
-      case Place::Kind::input: return (*inputs)[place.at].get();
-      case Place::Kind::output: return (*outputs)[place.at].get();
-      case Place::Kind::constant: return const_cast<void*>(place.data);  // nobody writes to a constant place
-      case Place::Kind::nowhere: break;
-    }
-    return nullptr;
-  }
-};
-using Enqueue = std::function<cudaError_t(const Launch&)>;
 
 /// One way to run a step.
 struct Choice {
@@ -64,7 +26,16 @@ struct PreparedStep {
   std::string key;              // steps of equal keys do the same work: one measurement serves all
   size_t packed_bytes = 0;
   size_t partial_sums = 0, tiles = 0;  // s32 of Launch.partial and Launch.arrived that some choice needs
+  size_t host_bytes = 0;               // of Launch.host
+  std::string wanted;                  // the choice that the plan names; empty: any
 
+  /// The choice of the smallest estimate; 0 where there is none.
+  size_t cheapest() const {
+    return static_cast<size_t>(
+        std::min_element(choices.begin(), choices.end(),
+                         [](const Choice& a, const Choice& b) { return a.cost_us < b.cost_us; }) -
+        choices.begin());
+  }
   static PreparedStep of(Enqueue run) {
     PreparedStep made;
     made.choices.push_back({"", 0, std::move(run)});
@@ -84,11 +55,18 @@ struct StepQuery : NodeContext {
   Store float_store() const { return floats == DType::f16 ? Store::f16 : Store::f32; }
 };
 
+/// Values that lie elsewhere in the arena than the plan says, since steps were joined; `end`: bytes of the arena.
+struct MovedValues {
+  std::map<ValueId, size_t> at;
+  size_t end = 0;
+};
+
 /// Hands prepare functions the values of their node. Borrows the plan and the program's memory.
 class StepBuilder {
  public:
-  StepBuilder(const Plan& plan, const Device& device, DType floats, std::vector<DeviceBytes>& constants)
-      : plan_(plan), device_(device), floats_(floats), constants_(constants) {}
+  StepBuilder(const Plan& plan, const Device& device, DType floats, std::vector<DeviceBytes>& constants,
+              MovedValues& moved)
+      : plan_(plan), device_(device), floats_(floats), constants_(constants), moved_(moved) {}
   /// Input i; a constant is brought into the back end's layout. Errors: no memory for it.
   Result<Operand> input(const StepQuery& query, size_t i);
   Operand output(const StepQuery& query, size_t i = 0) const { return value(query.node.outputs[i]); }
@@ -101,6 +79,9 @@ class StepBuilder {
   Result<const void*> upload(const std::vector<T>& values) {
     return upload(values.data(), values.size() * sizeof(T));
   }
+  /// Gives output 0 of a node room of its own behind the arena where it lies over x, which a joined step reads at the
+  /// same time.
+  void keep_apart(ValueId output, ValueId x);
   const Device& device() const { return device_; }
 
  private:
@@ -108,6 +89,7 @@ class StepBuilder {
   const Device& device_;
   DType floats_;
   std::vector<DeviceBytes>& constants_;
+  MovedValues& moved_;
 };
 
 /// A row of steps.def.
@@ -118,11 +100,21 @@ struct StepDef {
   /// Rank among the families of an op; the smallest wins.
   double cost = 1;
   Result<PreparedStep> (*prepare)(const StepQuery&, StepBuilder&);
+  /// Names that choices may have, so that a plan can name one; absent: there is one way only.
+  std::vector<std::string> (*choices)() = nullptr;
 };
+/// The first word of a tactic's name, and the choice that follows it.
+inline std::string family_of(const std::string& tactic) { return tactic.substr(0, tactic.find(' ')); }
+inline std::string choice_of(const std::string& tactic) {
+  const size_t space = tactic.find(' ');
+  return space == std::string::npos ? "" : tactic.substr(space + 1);
+}
 
 #define OCTET_STEP(op, step) extern const StepDef step;
 #include "backends/cuda/steps.def"
 #undef OCTET_STEP
+/// For every op: its reference kernel on the host.
+extern const StepDef reference_step;
 
 /// The epilogue of an octet op with the attributes to, y_*, activation. Errors: attributes that do not fit.
 Result<Epilogue> epilogue_of(const NodeContext& context, DType floats);
@@ -139,6 +131,8 @@ struct Codes {
 };
 Codes codes_of(const Node& node, const std::string& prefix, DType dtype);
 
+/// Between dense elements of the host or the caller and the back end's layout.
+Result<Enqueue> convert(const Operand& to, const Operand& from);
 /// Moves elements: dims, and where they go and come from (bases in elements).
 Result<Enqueue> copy_elements(const Dims& dims, const Operand& to, const Dims& to_strides, int64_t to_base,
                               const Operand& from, const Dims& from_strides, int64_t from_base);

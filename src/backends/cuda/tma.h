@@ -1,7 +1,7 @@
 #pragma once
 // Launches of the kernels of compute capability 9.0 whose operands the copy engine brings, for u8s8 and f16.
 
-#include "backends/cuda/launch.h"
+#include "backends/cuda/joined.h"
 
 namespace octet::cuda {
 
@@ -13,5 +13,10 @@ bool tma_takes(ConvType type, const ConvTile& tile, const ConvParams& p);
 cudaError_t tma_setup();
 /// p.w: pack_blocks of the tile's k_bytes.
 cudaError_t launch_tma(ConvType type, int index, const ConvParams& p, int sms, cudaStream_t stream);
+
+/// The same for two convolutions in one kernel.
+int joined_tma_tile_count();
+const ConvTile& joined_tma_tile(int index);
+cudaError_t launch_joined_tma(int index, const JoinedParams& p, int sms, cudaStream_t stream);
 
 }  // namespace octet::cuda

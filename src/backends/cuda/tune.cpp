@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
+
 namespace octet::cuda {
 
 Result<float> time_in_a_row(const Enqueue& enqueue, const Launch& launch, int repeats) {
@@ -27,46 +29,62 @@ Result<float> time_in_a_row(const Enqueue& enqueue, const Launch& launch, int re
   return best;
 }
 
-Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step, const Launch& launch) {
+/// Microseconds of one launch, as the cache rounds them, so that a choice made now and one made from it are the same.
+Result<float> Tuner::time_choice(const PreparedStep& step, size_t choice, int repeats) {
+  const std::string& name = step.choices[choice].name;
+  const std::string layer = "cuda " + step.key;
+  const bool is_kept = times_ && !step.key.empty();
+  if (is_kept)
+    if (const std::optional<double> us = times_->find(device_, layer, name)) return static_cast<float>(*us);
+  const Result<Launch> launch = stage_();
+  if (!launch) return launch.error();
+  const Result<float> ms = time_in_a_row(step.choices[choice].run, *launch, repeats);
+  if (!ms) return ms.error();
+  const double us = static_cast<double>(*ms) * 1000 / repeats;
+  if (!is_kept) return static_cast<float>(us);
+  times_->insert(device_, layer, name, us);
+  return static_cast<float>(*times_->find(device_, layer, name));
+}
+
+Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
   if (!step.key.empty())
     if (const auto found = known_.find(step.key); found != known_.end()) return found->second;
   // What the estimate thinks far off is not timed.
-  double least = 1e30;
-  for (const Choice& c : step.choices) least = std::min(least, c.cost_us);
+  const double least = step.choices[step.cheapest()].cost_us;
   const int repeats = std::max(1, std::min(12, static_cast<int>(600 / std::max(least, 1.0))));
   std::vector<std::pair<float, size_t>> timed;
   for (size_t c = 0; c < step.choices.size(); ++c) {
     if (step.choices[c].cost_us > 4 * least) continue;
-    const Result<float> ms = time_in_a_row(step.choices[c].run, launch, repeats);
-    if (!ms) return ms.error();
-    timed.emplace_back(*ms, c);
+    const Result<float> us = time_choice(step, c, repeats);
+    if (!us) return us.error();
+    timed.emplace_back(*us, c);
   }
   std::stable_sort(timed.begin(), timed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  constexpr size_t k_most = 5;
+  constexpr size_t k_most = 8;
   constexpr float k_behind = 1.5f;
   std::vector<size_t> best;
-  for (const auto& [ms, c] : timed)
-    if (best.size() < k_most && ms <= k_behind * timed[0].first) best.push_back(c);
+  for (const auto& [us, c] : timed)
+    if (best.size() < k_most && us <= k_behind * timed[0].first) best.push_back(c);
   if (!step.key.empty()) known_[step.key] = best;
   return best;
 }
 
-Result<Done> tune_together(const std::vector<PreparedStep>& steps, const std::vector<std::vector<size_t>>& ranked,
-                           std::vector<size_t>& chosen, const Enqueue& run_all, const Launch& launch) {
+Result<Done> Tuner::try_kinds(const Kinds& kinds, const std::vector<std::vector<size_t>>& ranked,
+                              std::vector<size_t>& chosen, const Enqueue& run_all, float& whole_ms) {
   constexpr int k_repeats = 4;
   constexpr float k_small_ms = 1.5f, k_gain = 0.998f;
-  Result<float> least = time_in_a_row(run_all, launch, k_repeats);
+  const Result<Launch> launch = stage_();
+  if (!launch) return launch.error();
+  Result<float> least = time_in_a_row(run_all, *launch, k_repeats);
   if (!least) return least.error();
-  if (*least > k_small_ms * k_repeats) return Done{};
-  std::map<std::string, std::vector<size_t>> kinds;
-  for (size_t i = 0; i < steps.size(); ++i)
-    if (ranked[i].size() > 1) kinds[steps[i].key.empty() ? "step " + std::to_string(i) : steps[i].key].push_back(i);
+  whole_ms = *least / k_repeats;
+  if (whole_ms > k_small_ms) return Done{};
   for (const auto& [key, members] : kinds) {
     const size_t first = members[0];
     for (const size_t c : std::vector<size_t>(ranked[first].begin() + 1, ranked[first].end())) {
       const size_t before = chosen[first];
       for (const size_t i : members) chosen[i] = c;
-      const Result<float> ms = time_in_a_row(run_all, launch, k_repeats);
+      const Result<float> ms = time_in_a_row(run_all, *launch, k_repeats);
       if (!ms) return ms.error();
       if (*ms < *least * k_gain) {
         *least = *ms;
@@ -75,6 +93,45 @@ Result<Done> tune_together(const std::vector<PreparedStep>& steps, const std::ve
       }
     }
   }
+  whole_ms = *least / k_repeats;
+  return Done{};
+}
+
+Result<Done> Tuner::tune_together(const std::vector<PreparedStep>& steps,
+                                  const std::vector<std::vector<size_t>>& ranked, std::vector<size_t>& chosen,
+                                  const Enqueue& run_all) {
+  Kinds kinds;
+  std::string all;  // everything that the verdict depends on
+  for (size_t i = 0; i < steps.size(); ++i) {
+    all += steps[i].key + "\t" + (steps[i].choices.empty() ? "" : steps[i].choices[chosen[i]].name);
+    for (const size_t c : ranked[i]) all += "\t" + steps[i].choices[c].name;
+    all += "\n";
+    if (ranked[i].size() > 1) kinds[steps[i].key.empty() ? "step " + std::to_string(i) : steps[i].key].push_back(i);
+  }
+  if (kinds.empty()) return Done{};
+  // The verdict has its place among the times: the layer is the kind within this network, the tactic what was chosen.
+  const std::string network =
+      "cuda network " + to_hex(hash_bytes(std::as_bytes(std::span(all.data(), all.size())))) + ", ";
+  size_t known = 0;
+  for (const auto& [key, members] : kinds) {
+    std::optional<double> least;
+    for (const size_t c : ranked[members[0]]) {
+      const std::optional<double> us =
+          times_ ? times_->find(device_, network + key, steps[members[0]].choices[c].name) : std::nullopt;
+      if (!us || (least && *us >= *least)) continue;
+      least = us;
+      for (const size_t i : members) chosen[i] = c;
+    }
+    known += least ? 1 : 0;
+  }
+  if (known == kinds.size()) return Done{};
+  for (const auto& [key, members] : kinds)
+    for (const size_t i : members) chosen[i] = ranked[i][0];
+  float whole_ms = 0;
+  if (Result<Done> done = try_kinds(kinds, ranked, chosen, run_all, whole_ms); !done || !times_) return done;
+  for (const auto& [key, members] : kinds)
+    times_->insert(device_, network + key, steps[members[0]].choices[chosen[members[0]]].name,
+                   static_cast<double>(whole_ms) * 1000);
   return Done{};
 }
 

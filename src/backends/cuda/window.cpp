@@ -1,6 +1,8 @@
 // Pools, and the window of every sliding op.
 #include "backends/cuda/window.h"
 
+#include "backends/cuda/fused_steps.h"
+
 #include "ir/ops/window.h"
 
 namespace octet::cuda {
@@ -114,7 +116,7 @@ Result<PreparedStep> prepare_global(const StepQuery& query, StepBuilder& builder
 
 }  // namespace
 
-const StepDef max_pool_step = {"max_pool", refuse_max, 1, prepare_max};
+const StepDef max_pool_step = {"max_pool", refuse_max, 1, prepare_max, stem_names};
 const StepDef average_pool_step = {"average_pool", refuse_average, 1, prepare_average};
 const StepDef global_average_step = {"global_average", refuse_global, 1, prepare_global};
 
