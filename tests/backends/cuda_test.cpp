@@ -324,31 +324,6 @@ TEST(Cuda, two_convolutions_in_one_kernel_give_the_cpus_bytes) {
   }
 }
 
-TEST(CudaSmall, the_end_of_a_network_in_one_kernel_gives_the_cpus_bytes) {
-  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
-  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 1, .isa = available_isas().back()});
-  for (const char* to : {"to=\"f32\"", "y_scale=0.4, y_zero_point=100, to=\"u8\"", "activation=\"Relu\", to=\"f32\""}) {
-    for (const char* x : {"u8[1,512,4,4]", "s8[3,48,2,5]", "u8[2,2048,1,1]"}) {
-      const std::string c = std::string(x).substr(5, std::string(x).find(',', 5) - 5);
-      const std::string text =
-          std::string("graph g (i: ") + x + ", w: s8[19," + c +
-          "], w_scale: f32[19], b: s32[19]) -> (y) {\n  x = MaxPool(i, kernel_shape=[1,1])\n"
-          "  p = QuantGlobalAveragePool(x, x_scale=0.02, x_zero_point=3, y_scale=0.01, y_zero_point=5, to=\"u8\")\n"
-          "  f = Flatten(p)\n  y = QuantGemm(f, w, w_scale, b, x_scale=0.01, x_zero_point=5, " +
-          to + ")\n}\n";
-      const Graph graph = graph_with_constants(text, {"w", "w_scale", "b"}, 7);
-      const std::vector<Tensor> inputs = random_inputs(graph, 7);
-      const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
-      ASSERT_EQ(expected.size(), 1u);
-      for (const std::string tile : {"", "gemv", "16x32 k8"}) {
-        Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
-        ASSERT_TRUE(backend) << backend.error().message;
-        expect_close(run_graph(graph, *backend, inputs)[0], expected[0], k_exact, tile + ", " + text);
-      }
-    }
-  }
-}
-
 /// Ops without a kernel of the GPU run on the host, in the middle of a network and in half precision too.
 TEST(CudaSmall, ops_without_a_kernel_run_on_the_host_inside_the_graph) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";

@@ -95,8 +95,6 @@ std::vector<std::string> tile_names() {
   return names;
 }
 
-bool is_built_in() { return true; }
-
 std::vector<std::string> joined_tile_names() { return joined_names(); }
 
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) { return make_backend(options, ""); }

@@ -13,7 +13,6 @@ Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, cons
 /// Every name that `tile` may have for a convolution; for two convolutions in one kernel.
 std::vector<std::string> tile_names();
 std::vector<std::string> joined_tile_names();
-bool is_built_in();
 /// Errors: no device, a driver that is too old, a device for which no kernel was compiled.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
 

@@ -15,9 +15,6 @@ struct FusedSteps {
 Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 /// A QuantConv whose output is the residual of the QuantConv behind it, and nothing else. Errors: no memory.
 Result<FusedSteps> fuse_residual(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
-/// QuantGlobalAveragePool, what only gives its codes another shape, QuantGemm, of few and short rows. Errors: no
-/// memory.
-Result<FusedSteps> fuse_pool(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 
 /// Names of the choices.
 std::vector<std::string> stem_names();

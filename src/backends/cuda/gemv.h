@@ -1,5 +1,6 @@
 #pragma once
-// A fully connected layer of one row or few, and the global average pool before it.
+// A fully connected layer of one row or few. The kernel can average the pixels of a row first; the planner does not ask
+// for it: it would leave out a pool of one pixel, which still changes codes.
 
 #include "backends/cuda/launch.h"
 
