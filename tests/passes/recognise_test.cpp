@@ -26,6 +26,25 @@ TEST(RecogniseGelu, however_the_products_are_grouped) {
             shown(parsed(after)));
 }
 
+TEST(RecogniseGelu, by_tanh_with_both_spellings_of_the_cube) {
+  const std::string constants =
+      k_constants + "const k: f32[] = {0.044715}; const t: f32[] = {0.7978845608}; const n: f32[] = {3}; ";
+  const std::string rest =
+      "c = Mul(k, q); s = Add(x, c); v = Mul(s, t); e = Tanh(v); a = Add(e, o); m = Mul(x, a); y = Mul(m, h) @act }";
+  const std::map<std::string, Tensor> inputs = {{"x", random_tensor({3, 4}, 5, -4.0f, 4.0f)}};
+  for (const char* const cube :
+       {"q = Pow(x, n); ", "p = Mul(x, x); q = Mul(p, x); ", "p = Mul(x, x); q = Mul(x, p); "}) {
+    const std::string text = "graph (x: f32[N,4]) -> (y) { " + constants + cube + rest;
+    Graph graph = after_pass("recognise_gelu", parsed(text));
+    compact(graph);
+    EXPECT_EQ(shown(graph), shown(parsed("graph (x: f32[N,4]) -> (y) { y = Gelu(x, approximate=\"tanh\") @act }")));
+    EXPECT_LE(relative_difference(evaluate(graph, inputs).at("y"), evaluate(parsed(text), inputs).at("y")), 1e-6);
+  }
+  expect_untouched("recognise_gelu",
+                   "graph (x: f32[N,4], z: f32[N,4]) -> (y) { " + constants + "q = Pow(z, n); " + rest);
+  expect_untouched("recognise_gelu", "graph (x: f32[N,4]) -> (y, s) { " + constants + "q = Pow(x, n); " + rest);
+}
+
 TEST(RecogniseGelu, leaves_pieces_that_others_read_and_other_numbers) {
   const std::string in = "graph (x: f32[N,4]) -> (y";
   const std::string pieces = "d = Div(x, r); e = Erf(d); a = Add(e, o); m = Mul(x, a); y = Mul(m, h) }";
