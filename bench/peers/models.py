@@ -14,7 +14,8 @@ WORK = "build/bench"
 MADE = {"resnet50": 224, "mobilenet_v2": 224, "resnet18_32": 32, "resnet20_32": 32, "densenet121": 224, "shufflenet_v2": 224,
         "regnet_x_400mf": 224}
 # Trained networks under $OCTET_DATA/models.
-REAL = {"mobilenet_v2_imagenet": 224, "resnet18_c10": 32, "mobilenet_v3_small_c10": 32, "efficientnet_b0_c10": 32}
+REAL = {"mobilenet_v2_imagenet": 224, "resnet18_c10": 32, "mobilenet_v3_small_c10": 32, "efficientnet_b0_c10": 32,
+        "vit_tiny_c10": 32}
 SIZES = {**MADE, **REAL}
 
 

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "octet/files.h"
+#include "octet/free_batch.h"
 #include "octet/ranges.h"
 #include "octet/tasks.h"
 
@@ -14,7 +15,7 @@ struct Flags {
   std::string model, output_file;
   int64_t opset = 0;
   std::vector<std::string> skip_passes, skip_repairs;
-  bool list = false, recalibrate = false;
+  bool list = false, recalibrate = false, free_batch = false;
   CalibrationFlags calibration;
   std::string preprocess = "none";
   int threads = 1;
@@ -61,6 +62,10 @@ int repair_model(const Flags& f) {
   if (!model) return fail(model.error());
   if (const Result<Done> ok = check_output(f.output_file, {f.model, f.calibration.data.path}); !ok)
     return fail(ok.error());
+  if (f.free_batch) {
+    model = with_free_batch(*model);
+    if (!model) return fail(model.error());
+  }
   if (f.recalibrate) {
     model = recalibrated(*model, f);
     if (!model) return fail(model.error());
@@ -82,6 +87,10 @@ Action add(CLI::App& sub) {
   sub.add_option("--skip-repair", f->skip_repairs, "leave a repair out (names: --list)");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_flag("--list", f->list, "the repairs in running order and what each mends");
+  sub.add_flag(
+      "--free-batch", f->free_batch,
+      "a batch that the file fixes at 1 becomes free; where the graph does not allow it, the first such node is "
+      "named and nothing is written");
   sub.add_flag("--recalibrate", f->recalibrate, "new activation ranges from --calib-data; weights stay");
   f->calibration.data.limit = 512;
   f->calibration.add(sub);
