@@ -142,6 +142,26 @@ INSTANTIATE_TEST_SUITE_P(Models, SkippedPasses,
                                          "mobilenet_v2_cifar10_int8_qlinear", "mobilenet_v2_cifar10_fakequant_qdq"),
                          [](const auto& each) { return std::string(each.param); });
 
+// With a known batch more shape changes meet than with a free one; the tensors to calibrate are those of the free one.
+TEST(Transformer, every_tensor_that_is_quantized_is_found_while_calibrating) {
+  const char* const data = std::getenv("OCTET_DATA");
+  if (!data) GTEST_SKIP() << "OCTET_DATA is not set";
+  const Result<Model> model = Model::load(std::string(data) + "/models/vit_tiny_c10.onnx");
+  ASSERT_TRUE(model) << model.error().message;
+  SessionSpec spec;
+  spec.precision = "int8";
+  spec.calibration.data = {.path = std::string(data) + "/cifar10/train_exact_4000.bin",
+                           .preprocess = "cifar10",
+                           .limit = 8,
+                           .shuffle_seed = -1};
+  const Result<Session> session = Session::build(*model, spec);
+  ASSERT_TRUE(session) << session.error().message;
+  int products = 0;
+  for (const Node& node : session->state().engine->plan().graph.nodes)
+    products += is_op(node, "QuantGemm") || is_op(node, "QuantMatMul");
+  EXPECT_EQ(products, 37);
+}
+
 // What exporters leave behind, on codes: pads, inverse transposes, reshapes there and back, casts, a clip before Q,
 // equal pairs, an average written as ReduceMean, and a linear layer on rows.
 const char* const k_untidy = R"(graph untidy (x: f32[N,3,8,8]) -> (y) {
