@@ -97,7 +97,7 @@ def write(data):
              "64 tokens, CIFAR-10). In octet's INT8 form the projections and both products of attention run on integer kernels; Softmax,",
              "LayerNormalization and the residual additions are float.", ""]
     if s := data.get("speed"):
-        lines += ["## Speed", "", f"{machine.cpu_model()}. {s['date']}, {s['version']} ({s['isa']}), one thread, {s['rounds']} slices of {s['seconds']} s "
+        lines += ["## Speed", "", f"{machine.cpu_model()}. {s['date']}, {s['version'].split(' (')[0]} ({s['isa']}), one thread, {s['rounds']} slices of {s['seconds']} s "
                   "in turns; milliseconds, smallest and largest slice in brackets.", "",
                   "| batch | " + " | ".join(s["rows"][0]["ms"]) + " | octet INT8 against ONNX Runtime u8 |", "|" + " --- |" * 7]
         for row in s["rows"]:
