@@ -58,7 +58,7 @@ std::string profile_text(const PerformanceReport& report);
 
 /// How many times faster the second of two alternating sessions is.
 struct SpeedUp {
-  double ratio = 0;          // of the medians
+  double ratio = 0;          // the median over the blocks' ratios; of the two medians where there are no blocks
   double low = 0, high = 0;  // 95 % interval
   bool is_shown() const { return low > 1 || high < 1; }
 };
