@@ -261,21 +261,26 @@ std::string chrome_trace_json(const RunProfile& profile, const std::string& titl
       "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n{\"name\": \"process_name\", \"ph\": \"M\", "
       "\"pid\": 1, \"args\": {\"name\": \"" +
       json_escaped(title) + "\"}}";
-  const auto slice = [&](const std::string& name, const char* category, double start_us, double length_us) {
+  // Begin and end are rounded to nanoseconds, not the duration: neighbours share the number between them and never
+  // overlap, however the fractions fall.
+  const auto slice = [&](const std::string& name, const char* category, double begin_ms, double end_ms) {
+    const double begin_ns = std::round(begin_ms * 1e6), end_ns = std::round(end_ms * 1e6);
     text += ",\n{\"name\": \"" + json_escaped(name) + "\", \"cat\": \"" + category +
-            "\", \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": " + fixed(start_us, 3) +
-            ", \"dur\": " + fixed(length_us, 3) + "}";
+            "\", \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": " + fixed(begin_ns / 1000, 3) +
+            ", \"dur\": " + fixed((end_ns - begin_ns) / 1000, 3) + "}";
   };
   double at = 0;
   for (size_t run = 0; run < std::min(profile.run_ms.size(), max_runs); ++run) {
-    slice("run " + std::to_string(run), "run", at, 1000.0 * profile.run_ms[run]);
+    const double run_end = at + static_cast<double>(profile.run_ms[run]);
+    slice("run " + std::to_string(run), "run", at, run_end);
     double layer_at = at;
     for (const LayerSamples& layer : profile.layers) {
       if (run >= layer.ms.size()) continue;
-      slice(layer.name, "layer", layer_at, 1000.0 * layer.ms[run]);
-      layer_at += 1000.0 * layer.ms[run];
+      const double layer_end = layer_at + static_cast<double>(layer.ms[run]);
+      slice(layer.name, "layer", layer_at, layer_end);
+      layer_at = layer_end;
     }
-    at += 1000.0 * profile.run_ms[run];
+    at = run_end;
   }
   return text + "\n]}\n";
 }

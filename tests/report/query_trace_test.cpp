@@ -175,6 +175,35 @@ TEST(Profile, chrome_trace_nests_layers_in_runs) {
   EXPECT_DOUBLE_EQ(layer_end, 11500);
 }
 
+// Begins and durations rounded apart once made neighbours overlap by a nanosecond, which viewers drop.
+TEST(Profile, chrome_trace_has_no_overlap_where_fractions_round_apart) {
+  RunProfile profile;
+  const float layer_ms = 0.0010006f;  // 1000.6 ns: three of them begin at 0, 1001, 2001 and end at 3002
+  for (const char* name : {"a", "b", "c"}) profile.layers.push_back({name, std::vector<float>(40, layer_ms)});
+  profile.run_ms.assign(40, 0.0030023f);
+  const nlohmann::json j = nlohmann::json::parse(chrome_trace_json(profile, "net", 40));
+  const auto ns = [](const nlohmann::json& us) { return std::llround(us.get<double>() * 1000); };
+  long long run_begin = 0, run_end = 0, layer_end = 0, longest = 0, shortest = 1 << 20;
+  for (const nlohmann::json& event : j["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    const long long begin = ns(event["ts"]), end = begin + ns(event["dur"]);
+    if (event["cat"] == "run") {
+      EXPECT_EQ(begin, run_end);
+      run_begin = layer_end = begin;
+      run_end = end;
+      continue;
+    }
+    EXPECT_EQ(begin, layer_end) << event["name"];
+    EXPECT_GE(begin, run_begin);
+    EXPECT_LE(end, run_end) << event["name"];
+    longest = std::max(longest, end - begin), shortest = std::min(shortest, end - begin);
+    layer_end = end;
+  }
+  EXPECT_EQ(run_end, 120092);  // 40 runs of 3002.3 ns
+  EXPECT_EQ(longest, 1001);
+  EXPECT_EQ(shortest, 1000);
+}
+
 LayerDetail conv_layer() {
   LayerDetail layer;
   layer.name = "conv1";
