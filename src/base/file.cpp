@@ -71,7 +71,8 @@ struct Descriptor {
 }  // namespace
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  // O_NONBLOCK: opening a named pipe would wait for somebody to write into it. It changes nothing for a file.
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) return io_error(path, "open");
   struct stat status {};
   if (::fstat(file.fd, &status) != 0) return io_error(path, "stat");

@@ -1,6 +1,8 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <vector>
@@ -43,6 +45,19 @@ TEST(MappedFile, releasing_past_the_end_of_a_mapping_does_nothing) {
   ASSERT_TRUE(file);
   release_mapped_pages({(*file)->bytes().data(), k_bytes * 64});
   EXPECT_EQ((*file)->bytes()[k_bytes - 1], pattern()[k_bytes - 1]);
+  std::filesystem::remove(path);
+}
+
+// Opening a named pipe for reading waits for a writer unless told otherwise; the alarm ends the test where it does.
+TEST(MappedFile, a_named_pipe_is_refused_at_once) {
+  const std::string path = testing::TempDir() + "octet_pipe";
+  std::filesystem::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  ::alarm(20);
+  const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  ::alarm(0);
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().message, path + ": not a regular file");
   std::filesystem::remove(path);
 }
 
