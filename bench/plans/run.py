@@ -92,7 +92,7 @@ def section(rows):
     days = sorted({r["date"] for r in rows})
     lines = [BEGIN, f"Written by `bench/plans/run.py`, {' and '.join(days)}; {rows[0]['memory_and_plan']['device'].split(',')[0]}. Builds are from Q/DQ files, "
              "whole (`build_s` of `octet build --json`); tuned: `--tune --timing-cache FILE`. Ratios of two that take turns query by query",
-             "(`octet bench A B`), with their 95 % interval.", "",
+             "(`octet bench A B`, 4 s each), with their 95 % interval; loads: the median of the first loads of seven processes, and the mean of further loads in one.", "",
              "| model | threads | build s | tuned, no times known s | tuned, times known s | load ms: first in a process, again | with `--no-packed` |",
              "| --- | --- | --- | --- | --- | --- | --- |"]
     for r in rows:
