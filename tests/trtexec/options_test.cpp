@@ -42,8 +42,58 @@ TEST(CommandLine, a_value_after_a_space_is_an_unknown_option) {
 
 TEST(CommandLine, numbers_end_where_c_ends_them) {
   EXPECT_EQ(parsed({"--iterations=10abc"}).inference.measure.iterations, 10);
-  EXPECT_THAT(error_of({"--iterations=abc"}), HasSubstr("--iterations=abc: a whole number is expected"));
+  EXPECT_EQ(error_of({"--iterations=abc"}), "--iterations=abc: a whole number from 0 to 2147483647 is expected");
   EXPECT_THAT(error_of({"--duration=x"}), HasSubstr("--duration=x"));
+}
+
+TEST(CommandLine, times_are_finite_and_within_what_clocks_count) {
+  for (const std::string flag : {"--warmUp", "--sleepTime", "--idleTime"})
+    for (const std::string bad : {"nan", "-nan", "inf", "-inf", "1e999", "1e10", "-1", "x"})
+      EXPECT_EQ(error_of({flag + "=" + bad}), flag + "=" + bad + ": a number from 0 to 1000000000 is expected");
+  for (const std::string bad : {"nan", "inf", "-inf", "1e999", "1e7", "-2", "-0.5", "x"})
+    EXPECT_EQ(error_of({"--duration=" + bad}),
+              "--duration=" + bad + ": a number of seconds from 0 to 1000000, or -1 (endless), is expected");
+  EXPECT_EQ(parsed({"--duration=-1"}).inference.measure.duration_s, -1);
+  EXPECT_EQ(parsed({"--duration=1e6"}).inference.measure.duration_s, 1e6);
+  EXPECT_EQ(parsed({"--warmUp=0.5", "--idleTime=1e9"}).inference.measure.idle_ms, 1e9);
+}
+
+TEST(CommandLine, numbers_beyond_the_range_of_a_flag_are_refused_as_typed) {
+  const auto whole = [](const std::string& flag, const std::string& value, const std::string& range) {
+    EXPECT_EQ(error_of({flag + "=" + value}), flag + "=" + value + ": a whole number from " + range + " is expected");
+  };
+  for (const std::string beyond : {"99999999999999999999", "-99999999999999999999", "2147483648", "-1", "nan"}) {
+    whole("--iterations", beyond, "0 to 2147483647");
+    whole("--avgRuns", beyond, "1 to 2147483647");
+    whole("--avgTiming", beyond, "1 to 2147483647");
+    whole("--minTiming", beyond, "1 to 2147483647");
+    whole("--workspace", beyond, "0 to 2147483647");
+    whole("--infStreams", beyond, "1 to 1024");
+    whole("--streams", beyond, "1 to 1024");
+    whole("--cpuThreads", beyond, "0 to 1024");
+    whole("--builderOptimizationLevel", beyond, "0 to 5");
+    whole("--compat", beyond, "8 to 11");
+    whole("--useProfile", beyond, "0 to 2147483647");
+    whole("--calibProfile", beyond, "0 to 2147483647");
+    whole("--refPair", beyond, "0 to 2147483647");
+  }
+  EXPECT_EQ(parsed({"--iterations=2147483647"}).inference.measure.iterations, 2147483647);
+  for (const std::string bad : {"nan", "inf", "-1", "1e39"}) {
+    for (const std::string flag : {"--atol", "--rtol", "--accuracyThreshold"})
+      EXPECT_THAT(error_of({flag + "=" + bad}), HasSubstr(flag + "=" + bad + ": a number from 0 to 3.4028")) << flag;
+    EXPECT_THAT(error_of({"--percentile=50," + bad}), HasSubstr("Percentile " + bad + " is not in [0,100]"));
+  }
+  for (const std::string bad : {"nan", "inf", "1e15G", "-1"})
+    EXPECT_THAT(error_of({"--memPoolSize=workspace:" + bad}), HasSubstr("a size from 0 to 1e18 bytes is expected"));
+  EXPECT_THAT(error_of({"--shapes=x:1x99999999999999999999"}), HasSubstr("extents from 0 to 2147483647"));
+  EXPECT_EQ(error_of({"--profile=18446744073709551616"}),
+            "--profile=18446744073709551616: profiles are numbered from 0 on without gaps, 0 is expected here");
+}
+
+TEST(CommandLine, numbers_without_effect_are_read_all_the_same) {
+  EXPECT_THAT(error_of({"--maxAuxStreams=many"}), HasSubstr("--maxAuxStreams=many: a whole number from -1 to "));
+  EXPECT_EQ(error_of({"--persistentCacheRatio=nan"}), "--persistentCacheRatio=nan: a number from 0 to 1 is expected");
+  EXPECT_EQ(error_of({"--l2LimitForTiling=68719476736"}), "");
 }
 
 TEST(CommandLine, the_second_of_a_flag_is_unknown) {

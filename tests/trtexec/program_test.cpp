@@ -332,6 +332,17 @@ TEST(InferenceFlags, iterations_and_warm_up_and_duration_are_minima) {
   EXPECT_GT(measured(timed), 3);
 }
 
+TEST(InferenceFlags, numbers_that_would_measure_nothing_fail_before_anything_is_built) {
+  for (const std::string flag : {"--duration=nan", "--duration=inf", "--warmUp=nan", "--sleepTime=inf",
+                                 "--idleTime=nan", "--iterations=99999999999999999999"}) {
+    const Ran ran = shell("timeout 20 " + std::string(OCTET_PROGRAM) + " trtexec " + k_model + " " + flag);
+    EXPECT_EQ(ran.status, 1) << flag;
+    EXPECT_THAT(ran.err, HasSubstr("[E] " + flag + ": a ")) << flag;
+    EXPECT_THAT(ran.out, HasSubstr("&&&& FAILED octet.trtexec")) << flag;
+    EXPECT_THAT(ran.out, testing::Not(HasSubstr("Start parsing network model"))) << flag;
+  }
+}
+
 TEST(InferenceFlags, endless_duration_ends_only_with_the_process) {
   const Ran ran = shell("timeout -s INT 1 " + std::string(OCTET_PROGRAM) + " trtexec --loadEngine=" + plan() +
                         " --duration=-1 --iterations=1 --warmUp=0");

@@ -2,6 +2,8 @@
 
 #include <cassert>
 #include <cctype>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
 #include "cli/trtexec/flags.h"
@@ -50,21 +52,21 @@ bool CommandLine::take_switch(std::string_view name) {
   return at.has_value();
 }
 
-bool CommandLine::take(std::string_view name, int64_t& to) {
+bool CommandLine::take(std::string_view name, int64_t& to, int64_t low, int64_t high) {
   std::string text;
   if (!take(name, text)) return false;
-  char* end = nullptr;
-  to = std::strtoll(text.c_str(), &end, 10);
-  if (end == text.c_str()) fail(dashed(name) + "=" + text + ": a whole number is expected");
+  const Result<int64_t> number = parse_whole(text, low, high);
+  if (number) to = *number;
+  if (!number) fail(dashed(name) + "=" + number.error().message);
   return true;
 }
 
-bool CommandLine::take(std::string_view name, double& to) {
+bool CommandLine::take(std::string_view name, double& to, double low, double high) {
   std::string text;
   if (!take(name, text)) return false;
-  char* end = nullptr;
-  to = std::strtod(text.c_str(), &end);
-  if (end == text.c_str()) fail(dashed(name) + "=" + text + ": a number is expected");
+  const Result<double> number = parse_number(text, low, high);
+  if (number) to = *number;
+  if (!number) fail(dashed(name) + "=" + number.error().message);
   return true;
 }
 
@@ -73,6 +75,23 @@ bool CommandLine::take_list(std::string_view name, std::vector<std::string>& to)
   if (!take(name, text)) return false;
   to = split(text, ',');
   return true;
+}
+
+Result<int64_t> parse_whole(const std::string& text, int64_t low, int64_t high) {
+  char* end = nullptr;
+  errno = 0;
+  const long long number = std::strtoll(text.c_str(), &end, 10);
+  if (end != text.c_str() && errno == 0 && number >= low && number <= high) return int64_t{number};
+  return bad(text + ": a whole number from " + std::to_string(low) + " to " + std::to_string(high) + " is expected");
+}
+
+Result<double> parse_number(const std::string& text, double low, double high) {
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  if (end != text.c_str() && number >= low && number <= high) return number;  // false for what is not a number
+  char range[96];
+  std::snprintf(range, sizeof range, ": a number from %.10g to %.10g is expected", low, high);
+  return bad(text + range);
 }
 
 std::vector<std::string> split(const std::string& text, char at) {
@@ -110,8 +129,10 @@ Result<int64_t> parse_size(const std::string& text, int64_t unit) {
     case 'G': unit = 1 << 30; break;
     default: return bad("'" + text + "': unknown suffix; B, K, M and G are valid");
   }
-  if (!(number >= 0) || number > 1e15) return bad("'" + text + "': a size from 0 on is expected");
-  return static_cast<int64_t>(number * static_cast<double>(unit));
+  constexpr double k_largest = 1e18;
+  const double bytes = number * static_cast<double>(unit);
+  if (!(bytes >= 0 && bytes <= k_largest)) return bad("'" + text + "': a size from 0 to 1e18 bytes is expected");
+  return static_cast<int64_t>(bytes);
 }
 
 Result<std::vector<int64_t>> parse_dims(const std::string& text) {
@@ -120,7 +141,8 @@ Result<std::vector<int64_t>> parse_dims(const std::string& text) {
   for (const std::string& part : split(text, 'x')) {
     char* end = nullptr;
     const long long extent = std::strtoll(part.c_str(), &end, 10);
-    if (part.empty() || *end != '\0' || extent < 0) return bad("'" + text + "': a shape like 1x3x224x224 is expected");
+    if (part.empty() || *end != '\0' || extent < 0 || extent > k_largest_int)
+      return bad("'" + text + "': a shape like 1x3x224x224 is expected, with extents from 0 to 2147483647");
     dims.push_back(extent);
   }
   return dims;

@@ -54,8 +54,9 @@ link `trtexec`. This page is printed by `octet trtexec --describe`; a test holds
 ## The command line
 
 * A flag is `--name` or `--name=value`, split at the first `=`. A switch is on when it is there: what follows `=` does not count.
-* Numbers are read as C reads them: `10abc` is 10; without a digit it is an error. Sizes take B, K, M or G; lists are split at commas;
-  `name:value` is split at the last colon, or `'name':value` with quotes around the name; a name may hold one `*`.
+* Numbers are read as C reads them: `10abc` is 10; without a digit, not finite or out of the flag's range it is an error that says the range.
+  Sizes take B, K, M or G; lists are split at commas; `name:value` is split at the last colon, or `'name':value` with quotes around the name;
+  a name may hold one `*`.
 * A flag given twice (but for those that may repeat) is an unknown option the second time, as in trtexec.
 * An unknown flag, a refused one and a bad value end with help on stdout, an `[E]` line that names the flag, and exit status 1.
 * Exit status: 0 passed, 1 failed. `[V]` and `[I]` lines go to stdout, `[W]`, `[E]` and `[F]` to stderr.

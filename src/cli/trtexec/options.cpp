@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 namespace octet::cli::trtexec {
 namespace {
 
 const std::string k_home_prefix = "~/";
+constexpr double k_largest_float = std::numeric_limits<float>::max();
 
 std::string expand_home(const std::string& path) {
   const char* home = std::getenv("HOME");
@@ -58,14 +60,6 @@ void read_files(CommandLine& line, const std::string& flag, const std::string& t
     const auto pair = split_name(element);
     if (!pair) return line.fail("--" + flag + ": " + pair.error().message);
     to[pair->first] = pair->second;
-  }
-}
-
-void at_least(CommandLine& line, const char* flag, double value, double low) {
-  if (value < low) {
-    char text[128];
-    std::snprintf(text, sizeof text, "--%s=%g: at least %g is expected", flag, value, low);
-    line.fail(text);
   }
 }
 
@@ -139,8 +133,8 @@ void read_layer_types(CommandLine& line, Options& o) {
 /// The number of a profile among those of --profile.
 void read_profile_index(CommandLine& line, const std::string& flag, size_t count, size_t& to) {
   int64_t index = 0;
-  if (!line.take(flag, index)) return;
-  if (index < 0 || static_cast<size_t>(index) >= count)
+  if (!line.take(flag, index, 0)) return;
+  if (static_cast<size_t>(index) >= count)
     return line.fail("--" + flag + "=" + std::to_string(index) + ": Selected profile index " + std::to_string(index) +
                      " exceeds the number of profiles that the engine holds.");
   to = static_cast<size_t>(index);
@@ -163,9 +157,8 @@ void read_profiles(CommandLine& line, Options& o) {
   std::vector<ProfileFlags>& profiles = o.build.profiles;
   for (size_t next = 0; const std::optional<size_t> at = line.find("profile"); ++next) {
     const std::string text = line.left()[*at].value;
-    char* end = nullptr;
-    const long long index = std::strtoll(text.c_str(), &end, 10);
-    if (end == text.c_str() || index != static_cast<long long>(next))
+    const Result<int64_t> index = parse_whole(text, 0);
+    if (!index || static_cast<size_t>(*index) != next)
       return line.fail("--profile=" + text + ": profiles are numbered from 0 on without gaps, " + std::to_string(next) +
                        " is expected here");
     line.erase(*at);
@@ -188,11 +181,8 @@ void read_build_shapes(CommandLine& line, Options& o) {
 
 void read_memory(CommandLine& line, Options& o) {
   int64_t mib = 0;
-  const bool has_workspace = line.take("workspace", mib);
-  if (has_workspace) {
-    at_least(line, "workspace", static_cast<double>(mib), 0);
-    o.build.workspace_bytes = mib << 20;
-  }
+  const bool has_workspace = line.take("workspace", mib, 0);
+  if (has_workspace) o.build.workspace_bytes = mib << 20;
   std::vector<std::string> pools;
   if (!line.take_list("memPoolSize", pools)) return;
   for (const std::string& element : pools) {
@@ -210,13 +200,10 @@ void read_memory(CommandLine& line, Options& o) {
 }
 
 void read_tuning(CommandLine& line, Options& o) {
-  if (line.take("builderOptimizationLevel", o.build.optimization_level) &&
-      (o.build.optimization_level < 0 || o.build.optimization_level > 5))
-    line.fail("--builderOptimizationLevel=" + std::to_string(o.build.optimization_level) + ": 0 to 5 is expected");
+  line.take("builderOptimizationLevel", o.build.optimization_level, 0, 5);
   for (const char* flag : {"minTiming", "avgTiming"}) {
     int64_t rounds = 0;
-    if (!line.take(flag, rounds)) continue;
-    at_least(line, flag, static_cast<double>(rounds), 1);
+    if (!line.take(flag, rounds, 1)) continue;
     o.build.timing_rounds = std::max(o.build.timing_rounds, std::min<int64_t>(rounds, 10000));
   }
   line.take("timingCacheFile", o.build.timing_cache);
@@ -294,7 +281,9 @@ void read_pairs(CommandLine& line, InferenceFlags& inference) {
   }
   std::map<int64_t, RefPair> pairs;
   while (const std::optional<size_t> at = line.find("refPair")) {
-    const int64_t index = std::atoll(line.left()[*at].value.c_str());
+    const Result<int64_t> number = parse_whole(line.left()[*at].value, 0);
+    if (!number) return line.fail("--refPair=" + number.error().message);
+    const int64_t index = *number;
     line.erase(*at);
     RefPair pair;
     while (*at < line.left().size() &&
@@ -320,13 +309,11 @@ void read_accuracy(CommandLine& line, Options& o) {
   line.take("accuracyAlgorithm", inference.algorithm);
   if (!one_of(inference.algorithm, {"l0", "l1", "l2", "lInf", "cos"}))
     line.fail("--accuracyAlgorithm: Unknown accuracyAlgorithm: " + inference.algorithm + "; l0, l1, l2, lInf or cos");
-  const bool atol = line.take("atol", inference.atol), rtol = line.take("rtol", inference.rtol);
-  at_least(line, "atol", inference.atol, 0);
-  at_least(line, "rtol", inference.rtol, 0);
+  const bool atol = line.take("atol", inference.atol, 0, k_largest_float);
+  const bool rtol = line.take("rtol", inference.rtol, 0, k_largest_float);
   if (inference.algorithm != "l0" && (atol || rtol))
     line.fail(std::string(atol ? "--atol" : "--rtol") + " is only valid for L0 accuracy algorithm.");
-  line.take("accuracyThreshold", inference.threshold);
-  at_least(line, "accuracyThreshold", inference.threshold, 0);
+  line.take("accuracyThreshold", inference.threshold, 0, k_largest_float);
   if (inference.has_references() && inference.threshold <= 0)
     line.fail("--accuracyThreshold (with a positive value) is required when --loadRefOutputs or --refPair is set.");
   if (inference.has_references() && o.build.skip_inference)
@@ -359,9 +346,25 @@ void read_used_profile(CommandLine& line, Options& o) {
   if (o.build.load_engine.empty())
     return read_profile_index(line, "useProfile", o.build.profiles.size(), o.inference.profile);
   int64_t index = 0;
-  if (line.take("useProfile", index) && index != 0)
+  if (line.take("useProfile", index, 0) && index != 0)
     o.warnings.push_back("--useProfile=" + std::to_string(index) +
                          " has no effect: a plan of octet has one range of shapes, --shapes chooses within it");
+}
+
+/// How long and how often. The limits are far beyond use and well within what the clocks count.
+void read_loop(CommandLine& line, MeasureSpec& m) {
+  constexpr double k_seconds = 1e6, k_ms = 1e9;
+  line.take("iterations", m.iterations, 0);
+  std::string duration;
+  if (line.take("duration", duration)) {
+    const Result<double> seconds = parse_number(duration, -1, k_seconds);
+    if (!seconds || (*seconds < 0 && *seconds != -1))
+      line.fail("--duration=" + duration + ": a number of seconds from 0 to 1000000, or -1 (endless), is expected");
+    if (seconds) m.duration_s = *seconds;
+  }
+  line.take("warmUp", m.warmup_ms, 0, k_ms);
+  line.take("sleepTime", m.sleep_ms, 0, k_ms);
+  line.take("idleTime", m.idle_ms, 0, k_ms);
 }
 
 void read_inference(CommandLine& line, Options& o) {
@@ -371,20 +374,11 @@ void read_inference(CommandLine& line, Options& o) {
     line.fail("--streams is the old name of --infStreams: give one of them");
   InferenceFlags& inference = o.inference;
   MeasureSpec& m = inference.measure;
-  line.take("iterations", m.iterations);
-  at_least(line, "iterations", static_cast<double>(m.iterations), 0);
-  line.take("duration", m.duration_s);
-  if (m.duration_s < 0 && m.duration_s != -1) line.fail("--duration: seconds from 0 on, or -1, are expected");
-  line.take("warmUp", m.warmup_ms);
-  line.take("sleepTime", m.sleep_ms);
-  line.take("idleTime", m.idle_ms);
-  at_least(line, "warmUp", m.warmup_ms, 0);
-  at_least(line, "sleepTime", m.sleep_ms, 0);
-  at_least(line, "idleTime", m.idle_ms, 0);
-  if (line.take("streams", inference.streams))
+  read_loop(line, m);
+  constexpr int64_t k_most_streams = 1024;
+  if (line.take("streams", inference.streams, 1, k_most_streams))
     o.warnings.push_back("--streams flag has been deprecated, use --infStreams flag instead.");
-  line.take("infStreams", inference.streams);
-  if (inference.streams < 1 || inference.streams > 1024) line.fail("--infStreams: 1 to 1024 streams are expected");
+  line.take("infStreams", inference.streams, 1, k_most_streams);
   const bool without = line.take_switch("noDataTransfers"), with = line.take_switch("includeDataTransfers");
   if (with && without) line.fail("--noDataTransfers and --includeDataTransfers contradict each other");
   m.transfers = with || (!without && o.system.compat != 11);
@@ -402,17 +396,14 @@ void read_inference(CommandLine& line, Options& o) {
 void read_reporting(CommandLine& line, Options& o) {
   ReportingFlags& r = o.reporting;
   r.verbose = line.take_switch("verbose");
-  line.take("avgRuns", r.runs_per_average);
-  at_least(line, "avgRuns", static_cast<double>(r.runs_per_average), 1);
+  line.take("avgRuns", r.runs_per_average, 1);
   std::vector<std::string> percents;
   if (line.take_list("percentile", percents)) {
     r.percents.clear();
     for (const std::string& text : percents) {
-      char* end = nullptr;
-      const float p = std::strtof(text.c_str(), &end);
-      if (end == text.c_str() || !(p >= 0 && p <= 100))
-        return line.fail("--percentile: Percentile " + text + " is not in [0,100]");
-      r.percents.push_back(p);
+      const Result<double> p = parse_number(text, 0, 100);
+      if (!p) return line.fail("--percentile: Percentile " + text + " is not in [0,100]");
+      r.percents.push_back(static_cast<float>(*p));
     }
   }
   r.dump_output = line.take_switch("dumpOutput");
@@ -433,10 +424,9 @@ void read_system(CommandLine& line, Options& o) {
   if (!s.device.empty() && !one_of(s.device, {"cpu", "ref"}) &&
       s.device.find_first_not_of("0123456789") != std::string::npos)
     line.fail("--device=" + s.device + ": a device number, cpu or ref is expected");
-  line.take("cpuThreads", s.cpu_threads);
-  at_least(line, "cpuThreads", static_cast<double>(s.cpu_threads), 0);
-  if (line.take("compat", s.compat) && (s.compat < 8 || s.compat > 11))
-    line.fail("--compat=" + std::to_string(s.compat) + ": 8, 9, 10 or 11 is expected");
+  constexpr int64_t k_most_threads = 1024;  // of a thread pool
+  line.take("cpuThreads", s.cpu_threads, 0, k_most_threads);
+  line.take("compat", s.compat, 8, 11);
   s.plan_version_only = line.take_switch("getPlanVersionOnly");
   s.describe = line.take_switch("describe");
 }
@@ -490,9 +480,15 @@ void warn_of_skipped_reports(Options& o) {
 
 void drop(CommandLine& line, const Flag& flag) {
   std::string ignored;
+  int64_t whole = 0;
+  double ratio = 0;
   if (flag.cpu != Verdict::silent && flag.cpu != Verdict::warned) return;
   if (flag.value.empty()) {
     line.take_switch(flag.name);
+  } else if (flag.value == "N") {
+    line.take(flag.name, whole, -1, INT64_MAX);  // some count bytes, and -1 is the default of several
+  } else if (flag.value == "R") {
+    line.take(flag.name, ratio, 0, 1);
   } else {
     line.take(flag.name, ignored);
   }
