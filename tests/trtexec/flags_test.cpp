@@ -64,6 +64,21 @@ TEST(NvtxMode, is_the_old_name_of_the_verbosity) {
   EXPECT_TRUE(json_of(at("nvtx.json"))["Layers"][0].is_object());
 }
 
+TEST(LoadedPlan, names_each_build_flag_that_has_no_effect_once_in_the_log) {
+  const std::vector<std::string> flags = {"--int8", "--fp16", "--calib=x", "--builderOptimizationLevel=5", "--noTF32"};
+  std::string words = "--iterations=3 --duration=0 --warmUp=0 --loadEngine=" + plan();
+  for (const std::string& flag : flags) words += " " + flag;
+  const Ran ran = trtexec(words);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  for (const std::string& flag : flags) {
+    const std::string line = "[I] " + flag.substr(0, flag.find('=')) + ": no effect: ";
+    const size_t at = ran.out.find(line);
+    EXPECT_NE(at, std::string::npos) << line << ran.out;
+    EXPECT_EQ(ran.out.find(line, at + 1), std::string::npos) << line;
+  }
+  EXPECT_THAT(ran.err, Not(HasSubstr("--calib")));
+}
+
 TEST(Threads, say_what_they_are_mapped_to) {
   EXPECT_THAT(quick("--threads", "--loadEngine=" + plan()).out,
               HasSubstr("[I] --threads: every stream has a thread of its own anyway"));

@@ -238,13 +238,67 @@ TEST(Contradictions, are_errors_that_name_the_flags) {
   EXPECT_THAT(error_of({"--avgTiming=0"}), HasSubstr("--avgTiming"));
 }
 
+/// A value that every flag with one accepts.
+std::string with_value(const Flag& flag) {
+  std::string word = "--" + std::string(flag.name);
+  if (flag.name == "device" || flag.name == "profile" || flag.name == "useProfile" || flag.name == "calibProfile")
+    return word + "=0";
+  if (flag.name == "tacticSources") return word + "=+CUDNN";
+  if (flag.name == "compat") return word + "=10";
+  if (flag.name == "timingCacheFile") return word + "=t";
+  if (flag.value.empty()) return word;
+  if (flag.value == "N" || flag.value == "S" || flag.value == "MS" || flag.value == "X" || flag.value == "MiB" ||
+      flag.value == "R" || flag.value == "P,..." || flag.value == "0..5")
+    return word + "=1";
+  if (flag.value.starts_with("LAYER")) return word + (flag.name == "layerDeviceTypes" ? "=a:GPU" : "=a:fp32");
+  if (flag.value.starts_with("NAME:1x")) return word + "=a:1";
+  if (flag.value.starts_with("NAME:FILE")) return word + "=a:f";
+  if (flag.value.starts_with("POOL")) return word + "=workspace:1";
+  if (flag.value.starts_with("TYPE")) return word + "=fp32:chw";
+  return word + "=" + std::string(flag.value.substr(0, flag.value.find('|')));
+}
+
 TEST(Contradictions, a_plan_that_is_loaded_leaves_build_flags_without_effect) {
+  const std::string why = ": no effect: a plan is loaded, not built (--loadEngine)";
   const Parsed p = parse_options({"--loadEngine=p", "--int8", "--fp16", "--calib=c", "--profilingVerbosity=detailed"});
   EXPECT_THAT(p.errors, IsEmpty());
-  EXPECT_THAT(p.options.notes,
-              ElementsAre("A plan is loaded, so these build flags have no effect: --fp16, --int8, --calib"));
+  EXPECT_THAT(p.options.notes, ElementsAre("--fp16" + why, "--int8" + why, "--calib" + why));
   EXPECT_THAT(p.options.to_say, IsEmpty());
   EXPECT_THAT(parse_options({"--loadEngine=p"}).options.notes, IsEmpty());
+  EXPECT_THAT(parse_options({"--loadEngine=p", "--onnx=m"}).options.notes,
+              ElementsAre(HasSubstr("--onnx: no effect: a plan is loaded")));
+}
+
+TEST(Contradictions, every_build_flag_beside_a_plan_is_said_once_or_counts) {
+  const std::set<std::string_view> count = {"loadEngine",
+                                            "saveEngine",
+                                            "skipInference",
+                                            "buildOnly",
+                                            "profilingVerbosity",
+                                            "nvtxMode",
+                                            "markDebug",
+                                            "refit",
+                                            "markUnfusedTensorsAsDebugTensors"};
+  int ignored = 0;
+  for (const Flag& flag : all_flags()) {
+    if (flag.group != "build" || flag.cpu == Verdict::refused || count.contains(flag.name)) continue;
+    std::vector<std::string> words = {"--loadEngine=p", with_value(flag)};
+    if (flag.name == "errorOnTimingCacheMiss") words.push_back("--timingCacheFile=t");
+    if (flag.name == "minShapesCalib" || flag.name == "maxShapesCalib")
+      words = {"--loadEngine=p", "--minShapesCalib=a:1", "--optShapesCalib=a:1", "--maxShapesCalib=a:1"};
+    const Options o = parse_options(words).options;
+    const std::string named = "--" + std::string(flag.name);
+    const auto in = [&](const std::vector<std::string>& lines) {
+      return std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
+        return line.starts_with(named + ":") || line.starts_with(named + " ") || line.starts_with(named + "=");
+      });
+    };
+    const auto from_table =
+        std::count_if(o.to_say.begin(), o.to_say.end(), [&](const Flag* said) { return said->name == flag.name; });
+    EXPECT_EQ(in(o.notes) + in(o.warnings) + from_table, 1) << flag.name;
+    ++ignored;
+  }
+  EXPECT_GT(ignored, 50);
 }
 
 TEST(Contradictions, reports_of_a_skipped_inference_warn) {
@@ -272,26 +326,6 @@ TEST(Compat, eleven_leaves_out_what_it_removed_and_takes_its_defaults) {
   EXPECT_EQ(error_of({"--compat=8", "--refPair=1"}), "Unknown option: --refPair 1 (not in version 8)");
   EXPECT_EQ(error_of({"--compat=10", "--int8"}), "");
   EXPECT_TRUE(parsed({}).inference.measure.transfers);
-}
-
-/// A value that every flag with one accepts.
-std::string with_value(const Flag& flag) {
-  std::string word = "--" + std::string(flag.name);
-  if (flag.name == "device" || flag.name == "profile" || flag.name == "useProfile" || flag.name == "calibProfile")
-    return word + "=0";
-  if (flag.name == "tacticSources") return word + "=+CUDNN";
-  if (flag.name == "compat") return word + "=10";
-  if (flag.name == "timingCacheFile") return word + "=t";
-  if (flag.value.empty()) return word;
-  if (flag.value == "N" || flag.value == "S" || flag.value == "MS" || flag.value == "X" || flag.value == "MiB" ||
-      flag.value == "R" || flag.value == "P,..." || flag.value == "0..5")
-    return word + "=1";
-  if (flag.value.starts_with("LAYER")) return word + (flag.name == "layerDeviceTypes" ? "=a:GPU" : "=a:fp32");
-  if (flag.value.starts_with("NAME:1x")) return word + "=a:1";
-  if (flag.value.starts_with("NAME:FILE")) return word + "=a:f";
-  if (flag.value.starts_with("POOL")) return word + "=workspace:1";
-  if (flag.value.starts_with("TYPE")) return word + "=fp32:chw";
-  return word + "=" + std::string(flag.value.substr(0, flag.value.find('|')));
 }
 
 TEST(Table, every_flag_is_read_accepted_without_effect_or_refused_by_name) {

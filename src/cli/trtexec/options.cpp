@@ -74,7 +74,8 @@ void read_precision(CommandLine& line, Options& o) {
   b.strongly_typed = line.take_switch("stronglyTyped");
   line.take("calib", b.calib);
   if (b.strongly_typed && b.best) line.fail("--best cannot go with --stronglyTyped: types come from the graph");
-  if (b.strongly_typed) {
+  const bool builds = b.load_engine.empty();  // otherwise note_ignored_build_flags has said it
+  if (b.strongly_typed && builds) {
     const auto drop = [&](bool& flag, const char* mode, const char* builder_flag) {
       if (flag)
         o.warnings.push_back("Invalid usage, setting " + std::string(mode) +
@@ -88,7 +89,7 @@ void read_precision(CommandLine& line, Options& o) {
   }
   if (b.best) b.int8 = true;
   if (!b.calib.empty() && !b.int8) {
-    o.warnings.push_back("--calib=" + b.calib + " has no effect without --int8");
+    if (builds) o.warnings.push_back("--calib=" + b.calib + " has no effect without --int8");
     b.calib.clear();
   }
 }
@@ -113,7 +114,9 @@ void read_layer_types(CommandLine& line, Options& o) {
       b.layer_precisions.emplace_back(pair->first, type == "int8" ? "int8" : "fp32");
     }
   }
-  if (b.layer_precisions.empty()) {
+  if (!b.load_engine.empty()) {
+    // note_ignored_build_flags has said it.
+  } else if (b.layer_precisions.empty()) {
     if (b.precision_constraints != "none")
       o.warnings.push_back("--precisionConstraints without --layerPrecisions or --layerOutputTypes has no effect");
   } else if (b.precision_constraints == "none") {
@@ -443,11 +446,10 @@ void check_known(CommandLine& line, Options& o) {
   }
 }
 
-/// Build flags on the command line of a plan that is loaded: trtexec ignores them without a word.
+/// Build flags on the command line of a plan that is loaded, a line for each: trtexec ignores them without a word.
 void note_ignored_build_flags(CommandLine& line, Options& o) {
   if (!line.find("loadEngine")) return;
   const bool builds_again = line.find("refitFromOnnx") || line.find("timeRefit");
-  std::string ignored;
   for (const Flag& flag : all_flags()) {
     const bool counts =
         one_of(std::string(flag.name), {"loadEngine", "saveEngine", "skipInference", "buildOnly", "profilingVerbosity",
@@ -455,12 +457,11 @@ void note_ignored_build_flags(CommandLine& line, Options& o) {
         (builds_again && one_of(std::string(flag.name), {"builderOptimizationLevel", "timingCacheFile", "avgTiming",
                                                          "minTiming", "noBuilderCache"}));
     if (flag.group != "build" || counts || flag.cpu == Verdict::silent || !line.find(flag.name)) continue;
-    ignored += (ignored.empty() ? "--" : ", --") + std::string(flag.name);
+    o.notes.push_back("--" + std::string(flag.name) + ": no effect: a plan is loaded, not built (--loadEngine)");
     std::erase(o.to_say, &flag);
   }
-  if (!ignored.empty()) o.notes.push_back("A plan is loaded, so these build flags have no effect: " + ignored);
   if (line.find("onnx") && !line.find("timeRefit"))
-    o.notes.push_back("A plan is loaded, so --onnx has no effect (--refitFromOnnx takes its weights)");
+    o.notes.push_back("--onnx: no effect: a plan is loaded, not built (--refitFromOnnx takes a file's weights)");
 }
 
 /// Reports of inference that will not take place.
