@@ -137,8 +137,9 @@ std::string help_text() {
       if (flag.group != group.name) continue;
       std::string left = "  " + spelled(flag);
       left += left.size() < 34 ? std::string(34 - left.size(), ' ') : "\n" + std::string(34, ' ');
-      const bool plain = flag.cpu == Verdict::honoured;
-      text += left + (plain ? "" : "(" + std::string(verdict_word(flag.cpu)) + ") ") + std::string(flag.text) + "\n";
+      const std::string_view verdict = verdict_word(flag.cpu);
+      const bool said = flag.cpu == Verdict::honoured || flag.text.starts_with(verdict);  // "mapped to ..."
+      text += left + (said ? "" : "(" + std::string(verdict) + ") ") + std::string(flag.text) + "\n";
     }
   }
   return text +
