@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "octet/engine_file.h"
 #include "octet/tasks.h"
 
 namespace octet {
@@ -23,11 +24,13 @@ std::string number(double value) {
   return text;
 }
 
-std::string settings(const SessionSpec& s) {
+/// A plan says its precision itself.
+std::string settings(const SessionSpec& s, bool plan) {
   const SessionSpec otherwise;
-  std::string text = "  octet::SessionSpec spec;\n  spec.precision = " + literal(s.precision) +
-                     ";\n  spec.device = " + literal(s.device) + ";\n  spec.threads = " + std::to_string(s.threads) +
-                     ";\n  spec.batch = " + std::to_string(s.batch) + ";\n";
+  std::string text = "  octet::SessionSpec spec;\n";
+  if (!plan) text += "  spec.precision = " + literal(s.precision) + ";\n";
+  text += "  spec.device = " + literal(s.device) + ";\n  spec.threads = " + std::to_string(s.threads) +
+          ";\n  spec.batch = " + std::to_string(s.batch) + ";\n";
   for (const auto& [input, dims] : s.shapes) {
     text += "  spec.shapes[" + literal(input) + "] = {";
     for (size_t i = 0; i < dims.size(); ++i) text += (i ? ", " : "") + std::to_string(dims[i]);
@@ -88,7 +91,7 @@ constexpr const char* k_loop = R"(  using Clock = std::chrono::steady_clock;
 }  // namespace
 
 std::string bench_program(const std::string& model, const SessionSpec& session, const BenchSpec& spec) {
-  std::string text = k_head + settings(session);
+  std::string text = k_head + settings(session, EngineFile::is_engine_file(model));
   text += "  auto session = octet::Session::open(" + literal(model) +
           ", spec);\n  if (!session) return fail(session.error());\n"
           "  auto buffers = octet::TensorBuffers::make(*session);\n  if (!buffers) return fail(buffers.error());\n";

@@ -79,7 +79,8 @@ Result<std::vector<std::byte>> read_tensor(const std::string& kind, const Port& 
   }
   if (bytes.size() != port.bytes)
     return Error{ErrorCode::bad_argument, "Unexpected file size for " + kind + " file: " + path +
-                                              ". Note: Input binding size is: " + std::to_string(port.bytes) +
+                                              ". Note: " + (kind == "input" ? "Input" : "Output") +
+                                              " binding size is: " + std::to_string(port.bytes) +
                                               " bytes but the file size is " + std::to_string(bytes.size()) +
                                               " bytes. Double check the size and datatype of the provided data."};
   return std::vector<std::byte>(bytes.begin(), bytes.end());

@@ -67,6 +67,12 @@ int bench_models(Flags& f) {
   f.spec.profile |= !f.trace_file.empty();
   std::vector<std::string> models = f.models;
   if (models.size() == 1 && !f.precision2.empty()) models.push_back(models[0]);
+  if (!f.program_file.empty() && (models.size() > 1 || f.spec.streams > 1))
+    return fail({ErrorCode::bad_argument,
+                 "--emit-program writes a program that runs one model on one stream: leave the second model, "
+                 "--precision2 and --streams out"});
+  for (const std::string& file : {f.program_file, f.trace_file})
+    if (const Result<Done> ok = check_output(file, f.models); !ok) return fail(ok.error());
   if (models.size() > 1 && f.spec.streams > 1)
     return fail({ErrorCode::bad_argument, "two models take turns on one stream: leave --streams out"});
   std::vector<Session> sessions;
@@ -131,8 +137,10 @@ Action add(CLI::App& sub) {
   sub.add_option("--check-tolerance", f->check_tolerance,
                  "largest difference over largest expected value (default: 2e-5 in fp32, 0.1 in int8)")
       ->check(within_range(0, 1e6));
-  sub.add_option("--emit-program", f->program_file, "write a C++ program that measures the same in a loop of its own");
-  sub.add_option("--export-trace", f->trace_file, "write the layers of the first 50 profiled runs for Perfetto");
+  sub.add_option("--emit-program", f->program_file,
+                 "write a C++ program that measures the same in a loop of its own; of one model, on one stream");
+  sub.add_option("--export-trace", f->trace_file,
+                 "write the layers of the first 50 profiled runs for Perfetto (of two models: the second)");
   sub.add_option("--preprocess", f->preprocess, "for --calib-data")->capture_default_str();
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: pair it with itself in this precision")

@@ -267,6 +267,14 @@ TEST(Bench, outputs_are_checked_and_decide_the_exit_status) {
   EXPECT_EQ(octet("bench " + k_model + quick + "wrong.bin --check-tolerance 100").status, 0);
 }
 
+TEST(Bench, an_expected_output_of_another_size_is_called_an_output) {
+  std::ofstream(at("four.raw"), std::ios::binary) << "1234";
+  const Ran ran = octet("bench " + k_model + " --duration 0 --iterations 1 --warm-up 0 --check-outputs four.raw");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("Unexpected file size for reference output file: four.raw. Note: Output binding size "
+                                 "is: 40 bytes but the file size is 4 bytes."));
+}
+
 TEST(Bench, a_profile_and_its_trace_account_for_the_run) {
   const Ran ran = octet("bench " + plan() +
                         " --duration 0 --iterations 50 --warm-up 0 --profile --export-trace t.json --json --quiet");
@@ -335,6 +343,38 @@ TEST(Bench, several_streams_share_the_engine_and_its_report_says_what_was_loaded
   EXPECT_THAT(text.out, testing::ContainsRegex("Load [0-9.]+ ms, first run [0-9.]+ ms; packed weights [0-9.]+ MiB"));
   EXPECT_EQ(octet("bench " + plan() + " " + plan() + " --streams 2").status, 1);
   EXPECT_EQ(octet("bench " + plan() + " --streams 2 --profile").status, 1);
+}
+
+TEST(Bench, files_that_cannot_be_written_fail_before_anything_is_measured) {
+  for (const std::string flag : {"--export-trace", "--emit-program"}) {
+    const Ran ran = run("timeout 30 " OCTET_PROGRAM " bench " + k_model + " --duration 1000 " + flag + " no/folder/x");
+    EXPECT_EQ(ran.status, 1) << flag;
+    EXPECT_THAT(ran.err, HasSubstr("no/folder/x: cannot create")) << flag;
+  }
+  std::filesystem::copy_file(k_model, at("own.onnx"));
+  const Ran own = octet("bench own.onnx --duration 0 --iterations 1 --emit-program own.onnx");
+  EXPECT_EQ(own.status, 1);
+  EXPECT_THAT(own.err, HasSubstr("own.onnx: cannot be replaced"));
+}
+
+TEST(Bench, a_program_is_of_one_model_on_one_stream) {
+  const std::string tail = " --duration 0 --iterations 1 --warm-up 0 --quiet --emit-program refused.cpp";
+  for (const std::string& words :
+       {k_model + " " + plan(), k_model + " --streams 2", k_model + " --precision2 int8 --calib-data shapes-train:8"}) {
+    const Ran ran = octet("bench " + words + tail);
+    EXPECT_EQ(ran.status, 1) << words;
+    EXPECT_THAT(ran.err, HasSubstr("--emit-program writes a program that runs one model on one stream")) << words;
+    EXPECT_FALSE(std::filesystem::exists(at("refused.cpp"))) << words;
+  }
+}
+
+TEST(Bench, a_program_for_a_plan_leaves_its_precision_to_it) {
+  const std::string tail = " --duration 0 --iterations 1 --warm-up 0 --quiet --emit-program ";
+  ASSERT_EQ(octet("bench " + plan() + tail + "plan.cpp").status, 0);
+  EXPECT_THAT(read(at("plan.cpp")), HasSubstr("octet::Session::open(\"" + plan() + "\", spec)"));
+  EXPECT_THAT(read(at("plan.cpp")), Not(HasSubstr("spec.precision")));
+  ASSERT_EQ(octet("bench " + k_model + tail + "float.cpp").status, 0);
+  EXPECT_THAT(read(at("float.cpp")), HasSubstr("spec.precision = \"fp32\";"));
 }
 
 double median_of(const Ran& ran) {
