@@ -15,6 +15,8 @@ namespace octet {
 /// replaced. inputs: files and folders that the command reads; an output that would replace one of them, or a file in
 /// such a folder, is an error. An empty path is all right.
 Result<Done> check_output(const std::string& path, const std::vector<std::string>& inputs = {});
+/// The same for write_report_file, which writes in place: a pipe or a device is all right.
+Result<Done> check_report(const std::string& path, const std::vector<std::string>& inputs = {});
 Result<Done> write_text_file(const std::string& path, std::string_view text);
 /// In place, as trtexec writes its reports: a reader may hold the file open already, and the path may be a pipe.
 Result<Done> write_report_file(const std::string& path, std::string_view text);

@@ -1,5 +1,7 @@
 #include "octet/files.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -7,9 +9,11 @@
 
 namespace octet {
 
-Result<Done> check_output(const std::string& path, const std::vector<std::string>& inputs) {
+namespace {
+
+/// That the file is none of the inputs, nor in a folder of them.
+Result<Done> is_no_input(const std::string& path, const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
-  if (path.empty()) return Done{};
   std::error_code ignored;
   const bool replaces = fs::exists(path, ignored);
   for (const std::string& input : inputs) {
@@ -22,7 +26,33 @@ Result<Done> check_output(const std::string& path, const std::vector<std::string
       return Error{ErrorCode::io,
                    path + ": cannot be replaced: it is an input of this command; give another output name"};
   }
+  return Done{};
+}
+
+Error unwritable(const std::string& path) {
+  return {ErrorCode::io, "cannot write " + path + ": is its folder there, and is there room?"};
+}
+
+}  // namespace
+
+Result<Done> check_output(const std::string& path, const std::vector<std::string>& inputs) {
+  if (path.empty()) return Done{};
+  if (const Result<Done> ok = is_no_input(path, inputs); !ok) return ok;
   return may_write(path);
+}
+
+Result<Done> check_report(const std::string& path, const std::vector<std::string>& inputs) {
+  namespace fs = std::filesystem;
+  if (path.empty()) return Done{};
+  if (const Result<Done> ok = is_no_input(path, inputs); !ok) return ok;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) return Error{ErrorCode::io, "cannot write " + path + ": it is a folder"};
+  const fs::path folder = fs::path(path).parent_path();
+  const bool there = fs::exists(path, ignored);
+  const bool writable =
+      there ? ::access(path.c_str(), W_OK) == 0 : ::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0;
+  if (!writable) return unwritable(path);
+  return Done{};
 }
 
 Result<Done> write_text_file(const std::string& path, std::string_view text) {
@@ -33,7 +63,7 @@ Result<Done> write_report_file(const std::string& path, std::string_view text) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(text.data(), static_cast<std::streamsize>(text.size()));
   file.close();
-  if (!file) return Error{ErrorCode::io, "cannot write " + path + ": is its folder there, and is there room?"};
+  if (!file) return unwritable(path);
   return Done{};
 }
 

@@ -359,6 +359,23 @@ TEST(Table, every_flag_is_read_accepted_without_effect_or_refused_by_name) {
   }
 }
 
+TEST(Table, help_says_each_verdict_once) {
+  const std::string help = help_text();
+  for (const Flag& flag : all_flags()) {
+    const std::string name = "  --" + std::string(flag.name);
+    const size_t at =
+        flag.value.empty() ? std::min(help.find(name + " "), help.find(name + "\n")) : help.find(name + "=");
+    ASSERT_NE(at, std::string::npos) << flag.name;
+    const size_t text = help.find(flag.text, at);
+    ASSERT_NE(text, std::string::npos) << flag.name;
+    const std::string line = help.substr(at, text + flag.text.size() - at);
+    EXPECT_THAT(line, testing::Not(HasSubstr("(mapped) mapped"))) << flag.name;
+    if (flag.cpu == Verdict::mapped) {
+      EXPECT_THAT(line, HasSubstr("mapped")) << flag.name;
+    }
+  }
+}
+
 TEST(Table, names_are_unique_and_versions_in_order) {
   std::set<std::string_view> names;
   for (const Flag& flag : all_flags()) {

@@ -534,6 +534,27 @@ TEST(ReportingFlags, a_reader_that_holds_the_file_open_sees_what_is_written) {
   EXPECT_THAT(nowhere.err, HasSubstr("cannot write no/such/folder/o.json"));
 }
 
+TEST(ReportingFlags, files_that_cannot_be_written_fail_before_the_build) {
+  for (const std::string flag : {"--exportTimes=", "--exportOutput=", "--exportProfile=", "--exportLayerInfo=",
+                                 "--saveEngine=", "--saveDebugTensors=logits:"}) {
+    const Ran ran = shell("timeout 30 " + std::string(OCTET_PROGRAM) + " trtexec " + k_model + " --duration=1000 " +
+                          flag + "no/folder/x");
+    EXPECT_EQ(ran.status, 1) << flag;
+    EXPECT_THAT(ran.err, HasSubstr("[E] " + flag + "no/folder/x: ")) << flag;
+    EXPECT_THAT(ran.out, Not(HasSubstr("Start parsing network model"))) << flag;
+    EXPECT_THAT(ran.out, HasSubstr("&&&& FAILED octet.trtexec")) << flag;
+  }
+  const Ran folder = quick("--exportProfile=.", "--loadEngine=" + plan());
+  EXPECT_EQ(folder.status, 1);
+  EXPECT_THAT(folder.err, HasSubstr("--exportProfile=.: cannot write .: it is a folder"));
+  const Ran own = quick("--exportTimes=" + plan(), "--loadEngine=" + plan());
+  EXPECT_EQ(own.status, 1);
+  EXPECT_THAT(own.err, HasSubstr("cannot be replaced: it is an input of this command"));
+  const Ran device = quick("--exportTimes=/dev/stdout", "--loadEngine=" + plan());
+  EXPECT_EQ(device.status, 0) << device.err;
+  EXPECT_THAT(device.out, HasSubstr("computeMs"));
+}
+
 TEST(ReportingFlags, raw_dumps_hold_the_memory_of_each_tensor) {
   ASSERT_EQ(quick("--dumpRawBindingsToFile", "--loadEngine=" + plan()).status, 0);
   EXPECT_EQ(std::filesystem::file_size(at("input.input.1.3.32.32.fp32.raw")), 12288u);

@@ -6,6 +6,7 @@
 #include "cli/trtexec/echo.h"
 #include "cli/trtexec/inference.h"
 #include "cli/trtexec/refit.h"
+#include "octet/files.h"
 #include "octet/tasks.h"
 #include "octet/version.h"
 
@@ -49,6 +50,27 @@ void say_options(const Options& o, const std::string& device, const Log& log) {
   for (const std::string& warning : o.warnings) log.warning(warning);
 }
 
+/// Before the build and the measurement: files that cannot be written in the end.
+Result<Done> check_files(const Options& o) {
+  const std::vector<std::string> inputs = {o.build.onnx, o.build.load_engine, o.build.calib, o.inference.refit_from};
+  const auto named = [](const std::string& flag, const std::string& path, const Result<Done>& ok) -> Result<Done> {
+    if (ok) return Done{};
+    return Error{ok.error().code, flag + "=" + path + ": " + ok.error().message};
+  };
+  const ReportingFlags& r = o.reporting;
+  for (const auto& [flag, path] : {std::pair("--exportTimes", r.export_times),
+                                   {"--exportOutput", r.export_output},
+                                   {"--exportProfile", r.export_profile},
+                                   {"--exportLayerInfo", r.export_layers}})
+    if (const Result<Done> ok = named(flag, path, check_report(path, inputs)); !ok) return ok;
+  const std::string& plan = o.build.save_engine;
+  if (const Result<Done> ok = named("--saveEngine", plan, check_output(plan, inputs)); !ok) return ok;
+  for (const auto& [tensor, path] : o.inference.save_debug)
+    if (const Result<Done> ok = named("--saveDebugTensors", tensor + ":" + path, check_output(path, inputs)); !ok)
+      return ok;
+  return Done{};
+}
+
 Result<Done> work(const Options& o, const Log& log) {
   std::string warning;
   const Result<std::string> device = chosen_device(o.system, warning);
@@ -64,6 +86,7 @@ Result<Done> work(const Options& o, const Log& log) {
     log.info("Plan was created with " + file->writer());
     return Done{};
   }
+  if (const Result<Done> ok = check_files(o); !ok) return ok;
   const Result<Engine> engine = make_engine(o, *device, log);
   if (!engine) return engine.error();
   if (const Result<Done> done = report_layers(o, *engine, log); !done) return done;
