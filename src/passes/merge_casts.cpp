@@ -1,5 +1,6 @@
 // src/passes/merge_casts.cpp: Cast to a dtype that holds every value of x, then Cast again, is one Cast of x; one back
-// to x's own dtype is none (remove_identity takes it out).
+// to x's own dtype is none (remove_identity takes it out). Not by way of a float to an integer that may not hold x: a
+// float saturates there, an integer wraps around.
 
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -49,6 +50,13 @@ bool holds(DType wide, DType narrow) {
   return !(narrow == DType::bf16 && wide == DType::f16);
 }
 
+/// Whether the Cast from x to via may go when its reader is a Cast to `to`.
+bool may_merge(DType x, DType via, DType to) {
+  if (!holds(via, x)) return false;
+  const bool saturates = integer(x) && !integer(via) && (integer(to) || is_four_bit(to)) && to != DType::boolean;
+  return !saturates || holds(to, x);
+}
+
 }  // namespace
 
 Result<Changed> merge_casts(Graph& graph) {
@@ -57,7 +65,9 @@ Result<Changed> merge_casts(Graph& graph) {
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     if (!is_op(editor.node(id), "Cast")) continue;
     const Node* first = editor.producer(editor.node(id).inputs[0], "Cast");
-    if (!first || !holds(graph.value(first->outputs[0]).dtype, graph.value(first->inputs[0]).dtype)) continue;
+    if (!first || !may_merge(graph.value(first->inputs[0]).dtype, graph.value(first->outputs[0]).dtype,
+                             graph.value(editor.node(id).outputs[0]).dtype))
+      continue;
     editor.set_input(id, 0, first->inputs[0]);
     ++changed.count;
   }

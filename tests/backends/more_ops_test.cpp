@@ -1,7 +1,15 @@
 // Ops beyond the usual layers of a CNN: variadic arithmetic, smooth activations, rearrangements, Resize, Cast, ArgMax.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/ref/ref.h"
 #include "backends/running.h"
+#include "base/isa.h"
+#include "ir/text.h"
 
 namespace octet {
 namespace {
@@ -174,6 +182,76 @@ TEST(CastOnCpu, converts_between_dtypes) {
   }
   expect_step("x: f32[2,5,3,4]", "  a = Abs(x)\n  y = Cast(a, to=\"u8\")");
   expect_step("x: f32[7,5]", "  y = Cast(x, to=\"s8\")");
+}
+
+/// Elements where the dtypes end, some of them inexact in double or float.
+Tensor extremes(DType dtype) {
+  const auto integers = [&]<class T>(T) {
+    std::vector<T> v;
+    for (const uint64_t base : {uint64_t{0}, uint64_t{1} << 7, uint64_t{1} << 8, uint64_t{1} << 15, uint64_t{1} << 16,
+                                uint64_t{1} << 24, uint64_t{1} << 31, uint64_t{1} << 32, uint64_t{1} << 53,
+                                (uint64_t{1} << 60) + (uint64_t{1} << 36), uint64_t{1} << 63})
+      for (const int by : {-2, -1, 0, 1, 2}) {
+        v.push_back(static_cast<T>(base + static_cast<uint64_t>(int64_t{by})));
+        v.push_back(static_cast<T>(0 - v.back()));
+      }
+    return Tensor::from<T>(dtype, {static_cast<int64_t>(v.size())}, v);
+  };
+  switch (dtype) {
+    case DType::u8: return integers(uint8_t{});
+    case DType::s8: return integers(int8_t{});
+    case DType::s32: return integers(int32_t{});
+    case DType::s64: return integers(int64_t{});
+    case DType::boolean: return Tensor::from<uint8_t>(dtype, {2}, std::vector<uint8_t>{0, 1});
+    default: break;
+  }
+  std::vector<float> v = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::denorm_min(), 0.0f};
+  for (const float x : {0.5f, 0.999f, 1.0f, 127.0f, 127.9f, 128.0f, 128.9f, 255.0f, 255.9f, 256.0f, 300.0f, 65536.0f,
+                        2147483520.0f, 2147483648.0f, 4294967296.0f, 9223371487098961920.0f, 9223372036854775808.0f,
+                        1e38f, std::numeric_limits<float>::infinity()}) {
+    v.push_back(x);
+    v.push_back(-x);
+  }
+  return f32_tensor({static_cast<int64_t>(v.size())}, v);
+}
+
+TEST(CastOnCpu, converts_every_pair_of_dtypes_at_its_extremes_as_the_reference) {
+  const std::vector<DType> dtypes = {DType::f32, DType::u8, DType::s8, DType::s32, DType::s64, DType::boolean};
+  for (const DType from : dtypes)
+    for (const DType to : dtypes) {
+      const Tensor x = extremes(from);
+      const std::string text = "graph g (x: " + std::string(name(from)) + to_string(x.dims()) +
+                               ") -> (y) {\n  y = Cast(x, to=\"" + std::string(name(to)) + "\")\n}\n";
+      Result<Graph> graph = parse_graph(text);
+      ASSERT_TRUE(graph) << graph.error().message;
+      const std::vector<Tensor> want = run_graph(*graph, make_ref_backend(), {x}),
+                                have = run_graph(
+                                    *graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), {x});
+      ASSERT_EQ(want.size(), 1u) << text;
+      ASSERT_EQ(have.size(), 1u) << text;
+      ASSERT_EQ(have[0].dtype(), to);
+      EXPECT_TRUE(std::ranges::equal(have[0].bytes(), want[0].bytes())) << text;
+      expect_close(have[0], want[0], k_exact, text);
+    }
+}
+
+TEST(CastOnCpu, wraps_integers_around_and_keeps_those_beyond_the_doubles) {
+  const auto cast = [](const std::string& from, const std::string& to, const Tensor& x) {
+    const Result<Graph> graph = parse_graph("graph g (x: " + from + "[3]) -> (y) { y = Cast(x, to=\"" + to + "\") }");
+    const std::vector<Tensor> y =
+        run_graph(*graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), {x});
+    return y.empty() ? Tensor() : y[0];
+  };
+  const Tensor s64 = Tensor::from<int64_t>(DType::s64, {3}, std::vector<int64_t>{300, -129, (int64_t{1} << 60) + 5});
+  const Tensor s8 = cast("s64", "s8", s64), u8 = cast("s64", "u8", s64), s32 = cast("s64", "s32", s64);
+  EXPECT_THAT(s8.as<int8_t>(), testing::ElementsAre(44, 127, 5));
+  EXPECT_THAT(u8.as<uint8_t>(), testing::ElementsAre(44, 127, 5));
+  EXPECT_THAT(s32.as<int32_t>(), testing::ElementsAre(300, -129, 5));
+  // Halfway between two floats and one more: a double on the way would round it down, to even.
+  const Tensor odd = Tensor::from<int64_t>(
+      DType::s64, {3}, std::vector<int64_t>{(int64_t{1} << 60) + (int64_t{1} << 36) + 1, 16777217, 16777219});
+  const Tensor f32 = cast("s64", "f32", odd);
+  EXPECT_THAT(f32.as<float>(), testing::ElementsAre(0x1.000002p60f, 16777216.0f, 16777220.0f));
 }
 
 TEST(ArgOnCpu, finds_the_extreme_along_any_axis) {

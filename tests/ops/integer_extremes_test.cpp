@@ -35,6 +35,29 @@ Attributes to_codes(float x_scale, int64_t x_zero, float y_scale, int64_t y_zero
           {"to", std::string(to)}};
 }
 
+TEST(CastExtremes, wraps_integers_as_numpy_and_saturates_floats) {
+  const auto cast = [](const Tensor& x, const char* to) {
+    Result<Tensor> y = evaluate_node("Cast", {x}, {{"to", std::string(to)}});
+    return y ? to_doubles(*y) : std::vector<double>();
+  };
+  using ::testing::ElementsAre;
+  const Tensor s32 = Tensor::from<int32_t>(DType::s32, {5}, std::vector<int32_t>{300, -129, -1, 65535, INT32_MIN});
+  // numpy 2: np.array([300, -129, -1, 65535, -2**31], np.int32).astype(...)
+  EXPECT_THAT(cast(s32, "s8"), ElementsAre(44, 127, -1, -1, 0));
+  EXPECT_THAT(cast(s32, "u8"), ElementsAre(44, 127, 255, 255, 0));
+  EXPECT_THAT(cast(s32, "s16"), ElementsAre(300, -129, -1, -1, 0));
+  EXPECT_THAT(cast(s32, "u32"), ElementsAre(300, 4294967167, 4294967295, 65535, 2147483648));
+  EXPECT_THAT(cast(s32, "bool"), ElementsAre(1, 1, 1, 1, 1));
+  const Tensor s64 = Tensor::from<int64_t>(DType::s64, {3}, std::vector<int64_t>{(int64_t{1} << 60) + 5, -3, 0});
+  EXPECT_THAT(cast(s64, "s32"), ElementsAre(5, -3, 0));
+  EXPECT_THAT(cast(s64, "bool"), ElementsAre(1, 1, 0));
+  const Tensor u8 = Tensor::from<uint8_t>(DType::u8, {3}, std::vector<uint8_t>{200, 128, 255});
+  EXPECT_THAT(cast(u8, "s8"), ElementsAre(-56, -128, -1));
+  const Tensor f32 = Tensor::from<float>(DType::f32, {5}, std::vector<float>{300, -300, 127.9f, -0.9f, NAN});
+  EXPECT_THAT(cast(f32, "s8"), ElementsAre(127, -128, 127, 0, 0));
+  EXPECT_THAT(cast(f32, "u8"), ElementsAre(255, 0, 127, 0, 0));
+}
+
 TEST(QuantConvExtremes, adds_4608_products_of_255_and_127_exactly) {
   // 255 * 127 * 4608 = 149 230 080, beyond the 2^24 up to which a float counts; the sum itself is a float.
   for (const int weight : {127, -127}) {

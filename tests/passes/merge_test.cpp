@@ -114,7 +114,7 @@ TEST(MergeCasts, through_a_dtype_that_holds_every_value) {
                                                                              {"f16", "f32", "s32"},
                                                                              {"bf16", "f32", "f64"},
                                                                              {"s32", "s64", "f32"},
-                                                                             {"u8", "f16", "s8"},
+                                                                             {"u8", "f16", "s16"},
                                                                              {"s8", "s16", "u8"},
                                                                              {"u32", "s64", "f32"},
                                                                              {"s32", "f64", "s64"},
@@ -132,7 +132,11 @@ TEST(MergeCasts, through_a_dtype_that_holds_every_value) {
                                                                              {"bf16", "f16", "f32"},
                                                                              {"f16", "bf16", "f32"},
                                                                              {"u8", "bool", "f32"},
-                                                                             {"u64", "s64", "f64"}})
+                                                                             {"u64", "s64", "f64"},
+                                                                             {"u8", "f16", "s8"},  // 200: 127, not -56
+                                                                             {"s32", "f64", "u8"},
+                                                                             {"s8", "f32", "u4"},
+                                                                             {"s8", "f32", "u64"}})
     expect_untouched("merge_casts", casts(from, via, to));
 }
 

@@ -1,6 +1,7 @@
 // Cast between the dtypes that appear in running networks, and ArgMax/ArgMin of f32.
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "backends/cpu/rows.h"
 #include "backends/cpu/step.h"
@@ -20,34 +21,46 @@ std::string refuse_cast(const StepQuery& query) {
   return "";
 }
 
-/// One element as double: exact but for s64 beyond 2^53.
-double load(DType dtype, const std::byte* x, int64_t i) {
-  switch (dtype) {
-    case DType::f32: return static_cast<double>(reinterpret_cast<const float*>(x)[i]);
-    case DType::s32: return static_cast<double>(reinterpret_cast<const int32_t*>(x)[i]);
-    case DType::s64: return static_cast<double>(reinterpret_cast<const int64_t*>(x)[i]);
-    default: return static_cast<double>(static_cast<int>(x[i]) - domain_shift(dtype));
+/// Float to integer truncates towards zero, saturates, NaN gives 0; an integer keeps its low bits.
+template <class T, class From>
+T to_integer(From v) {
+  if constexpr (std::is_integral_v<From>) {
+    return static_cast<T>(v);
+  } else {
+    const double limit = std::ldexp(1.0, std::numeric_limits<T>::digits);  // exact, which max() need not be
+    if (std::isnan(v)) return T{0};
+    if (v >= limit) return std::numeric_limits<T>::max();
+    if (v <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
+    return static_cast<T>(v);
   }
 }
 
-/// Truncates towards zero, saturates, NaN gives 0.
-template <class T>
-T to_integer(double v) {
-  const double limit = std::ldexp(1.0, std::numeric_limits<T>::digits);  // exact, which max() need not be
-  if (std::isnan(v)) return T{0};
-  if (v >= limit) return std::numeric_limits<T>::max();
-  if (v <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
-  return static_cast<T>(v);
+/// n elements of either f32 or an integer: read(i) gives float or int64_t.
+template <class Read>
+void store(Read read, DType to, std::byte* y, int64_t n) {
+  const auto fill = [&](auto* out, auto convert) {
+    for (int64_t i = 0; i < n; ++i) out[i] = convert(read(i));
+  };
+  switch (to) {
+    case DType::f32: return fill(reinterpret_cast<float*>(y), [](auto v) { return static_cast<float>(v); });
+    case DType::s32: return fill(reinterpret_cast<int32_t*>(y), [](auto v) { return to_integer<int32_t>(v); });
+    case DType::s64: return fill(reinterpret_cast<int64_t*>(y), [](auto v) { return to_integer<int64_t>(v); });
+    case DType::s8: return fill(y, [](auto v) { return static_cast<std::byte>(to_integer<int8_t>(v) + 128); });
+    case DType::boolean: return fill(y, [](auto v) { return static_cast<std::byte>(v != 0 ? 1 : 0); });
+    default: return fill(y, [](auto v) { return static_cast<std::byte>(to_integer<uint8_t>(v)); });
+  }
 }
 
-void store(DType dtype, double v, std::byte* y, int64_t i) {
-  switch (dtype) {
-    case DType::f32: reinterpret_cast<float*>(y)[i] = static_cast<float>(v); break;
-    case DType::s32: reinterpret_cast<int32_t*>(y)[i] = to_integer<int32_t>(v); break;
-    case DType::s64: reinterpret_cast<int64_t*>(y)[i] = to_integer<int64_t>(v); break;
-    case DType::s8: y[i] = static_cast<std::byte>(to_integer<int8_t>(v) + 128); break;
-    case DType::boolean: y[i] = static_cast<std::byte>(v != 0 ? 1 : 0); break;
-    default: y[i] = static_cast<std::byte>(to_integer<uint8_t>(v)); break;
+void convert(DType from, const std::byte* x, DType to, std::byte* y, int64_t n) {
+  const auto integers = [&](const auto* in) {
+    store([in](int64_t i) { return static_cast<int64_t>(in[i]); }, to, y, n);
+  };
+  switch (from) {
+    case DType::f32: return store([in = reinterpret_cast<const float*>(x)](int64_t i) { return in[i]; }, to, y, n);
+    case DType::s32: return integers(reinterpret_cast<const int32_t*>(x));
+    case DType::s64: return integers(reinterpret_cast<const int64_t*>(x));
+    case DType::s8: return store([x](int64_t i) { return int64_t{static_cast<uint8_t>(x[i])} - 128; }, to, y, n);
+    default: return integers(reinterpret_cast<const uint8_t*>(x));
   }
 }
 
@@ -61,7 +74,8 @@ Result<PreparedStep> prepare_cast(const StepQuery& query, StepBuilder& builder) 
     const std::byte* px = run.at<std::byte>(x);
     std::byte* py = run.at<std::byte>(y);
     for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int) {
-      for (int64_t i = 0; i < n; ++i) store(to, load(from, px, at[1] + i), py, at[0] + i);
+      convert(from, px + at[1] * static_cast<int64_t>(size_of(from)), to,
+              py + at[0] * static_cast<int64_t>(size_of(to)), n);
     });
   };
   return step;
