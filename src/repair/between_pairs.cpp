@@ -1,6 +1,7 @@
 // src/repair/between_pairs.cpp: what stands between a QuantizeLinear and its DequantizeLinear. A Cast or Identity that
 // keeps every code goes; a Clip of the codes (narrow ranges, as PyTorch writes them) becomes a Clip of the real numbers
-// before the QuantizeLinear, with the same codes; an op that only moves elements goes behind the DequantizeLinear.
+// before the QuantizeLinear, with the same codes; an op that only moves elements goes behind a DequantizeLinear of one
+// scale and stays before one with several, whose axis is that of the moved codes.
 
 #include <algorithm>
 
@@ -39,6 +40,13 @@ std::optional<std::vector<NodeId>> chain_above(const Editor& editor, const Node&
     chain.push_back(at);
   }
   return std::nullopt;
+}
+
+/// One scale and one zero point for all codes, so that it does not matter where they stand.
+bool is_per_tensor(const Graph& graph, const Node& dequantize) {
+  const Tensor* scale = graph.constant(dequantize.inputs[1]);
+  const Tensor* zero = input(dequantize, 2) == k_absent ? scale : graph.constant(dequantize.inputs[2]);
+  return scale && zero && scale->size() == 1 && zero->size() == 1 && int_attribute(dequantize, "block_size", 0) == 0;
 }
 
 /// Bounds of a Clip on codes, within those of the codes themselves.
@@ -82,16 +90,15 @@ class PairCleaner {
     }
     const bool narrow = clip && (clip->low > codes->low || clip->high < codes->high);
     if (!clip || clip->low > clip->high || ((narrow || moves) && !params)) return;
+    if (moves && !is_per_tensor(graph_, editor_.node(dequantize))) return;
     if (narrow && !is_private(quantize, chain)) return;
     if (!retype(dequantize, quantize, params)) return;
     if (narrow) clip_before(quantize, *params, *clip);
-    if (moves && !move_behind(dequantize, chain)) return;
+    if (moves) return move_behind(dequantize, chain);
     const std::string text = chain_text(chain);
     editor_.set_input(dequantize, 0, editor_.node(quantize).outputs[0]);
     log_.add(label(graph_, editor_.node(dequantize)), text + " between QuantizeLinear and DequantizeLinear",
-             narrow  ? "Clip of the real numbers before QuantizeLinear"
-             : moves ? "behind DequantizeLinear"
-                     : "removed");
+             narrow ? "Clip of the real numbers before QuantizeLinear" : "removed");
   }
 
   /// Nobody else reads the codes on their way.
@@ -138,10 +145,9 @@ class PairCleaner {
   }
 
   /// The movers of the chain, in their order, behind the DequantizeLinear.
-  bool move_behind(NodeId dequantize, const std::vector<NodeId>& chain) {
+  void move_behind(NodeId dequantize, const std::vector<NodeId>& chain) {
     const Node before = editor_.node(dequantize);
     const ValueId y = before.outputs[0];
-    if (has_attribute(before, "axis") && graph_.constant(before.inputs[1])->size() != 1) return false;
     ValueId at = editor_.add_value(graph_.value(y).name + "_unmoved", graph_.value(y).dtype, std::nullopt);
     Node moved = before;
     moved.outputs[0] = at;
@@ -166,7 +172,6 @@ class PairCleaner {
     for (Node& mover : movers) editor_.insert_before(dequantize, std::move(mover));
     log_.add(label(graph_, before), chain_text(chain) + " between QuantizeLinear and DequantizeLinear",
              "behind DequantizeLinear");
-    return false;  // all said and done
   }
 
   std::string chain_text(const std::vector<NodeId>& chain) const {

@@ -158,6 +158,32 @@ def reshape_identity_and_cast_between():
     return n.model(X, out(n.pair(n.op("MatMul", y, w), 0.5)))
 
 
+@case("missing_zero_points")
+def transpose_before_dq_with_several_scales():
+    n = Net()
+    q = n.q("x", n.const(F(0.05)), n.const(np.int8(0)))
+    y = n.dq(n.op("Transpose", q, perm=[0, 2, 1, 3]), n.const(F([0.01, 0.05, 0.1, 0.03])))  # no axis written: axis 1
+    return n.model(X, out(n.op("Relu", y)))
+
+
+@case("missing_zero_points")
+def reshape_before_dq_with_several_scales():
+    n = Net()
+    q = n.q("x", n.const(F(0.05)), n.const(np.int8(0)))
+    y = n.dq(n.op("Reshape", q, n.const(np.int64([2, 6, 8]))), n.const(np.linspace(0.01, 0.1, 6, dtype=F)))
+    return n.model(X, out(n.op("Relu", y)))
+
+
+@case()
+def clip_and_transpose_before_dq_with_several_scales():
+    n = Net()
+    q = n.q("x", n.const(F(0.05)), n.const(np.int8(0)))
+    c = n.op("Clip", q, n.const(np.int8(-20)), n.const(np.int8(30)))
+    s, z = n.const(F([0.01, 0.05, 0.1, 0.03])), n.const(np.int8([0, 0, 0, 0]))
+    y = n.dq(n.op("Transpose", c, perm=[0, 2, 1, 3]), s, z, axis=1)
+    return n.model(X, out(n.op("Relu", y)))
+
+
 @case()
 def max_pool_transpose_and_slice_of_codes():
     n = Net()
