@@ -22,15 +22,16 @@ Result<Tensor> repeated(const Tensor& list, int64_t times) {
 Result<Done> convert_group_normalization(Importer& importer, ForeignNode node) {
   if (node.opset >= 21) return importer.emit(std::move(node));
   const Shape* x = importer.shape(node, 0);
+  const Dim channels = x && x->size() > 1 ? (*x)[1] : Dim{};  // kept: a constant that is added may move the shapes
   for (const size_t i : {size_t{1}, size_t{2}}) {
     const Tensor* list = importer.constant(node, i);
-    const bool known = list && list->rank() == 1 && list->size() > 0 && x && x->size() > 1 && (*x)[1].known() &&
-                       (*x)[1].value % list->size() == 0;
+    const bool known =
+        list && list->rank() == 1 && list->size() > 0 && channels.known() && channels.value % list->size() == 0;
     if (!known)
       return importer.error(node,
                             "opset " + std::to_string(node.opset) +
                                 " gives scale and bias per group; octet needs them constant and the channels known");
-    Result<Tensor> per_channel = repeated(*list, (*x)[1].value / list->size());
+    Result<Tensor> per_channel = repeated(*list, channels.value / list->size());
     if (!per_channel) return per_channel.error();
     set_input(node, i, importer.add_constant(node, i == 1 ? "scale" : "bias", std::move(*per_channel)));
   }

@@ -175,6 +175,20 @@ TEST(BatchNormalization, drops_what_only_training_reads) {
   EXPECT_THAT(message_of(model(7, {"y"}, {int_attribute_proto("spatial", 0)})), HasSubstr("spatial = 0"));
 }
 
+TEST(GroupNormalization, of_opset_18_repeats_the_scale_of_a_group_for_its_channels) {
+  // However many values the graph holds already.
+  for (int more = 0; more < 17; ++more)
+    for (const int64_t opset : {18, 20}) {
+      ModelBuilder builder =
+          one_node(opset, {"GroupNormalization", {"x", "s", "b"}, {}, {int_attribute_proto("num_groups", 2)}});
+      builder.initializer("s", f32s({2}, {1, 2})).initializer("b", f32s({2}, {3, 4}));
+      for (int i = 0; i < more; ++i) builder.input("more" + std::to_string(i), {1});
+      EXPECT_THAT(outcome(builder), AllOf(HasSubstr("const y_scale: f32[4] = {1, 1, 2, 2}"),
+                                          HasSubstr("const y_bias: f32[4] = {3, 3, 4, 4}"),
+                                          HasSubstr("y = GroupNormalization(x, y_scale, y_bias, num_groups=2)")));
+    }
+}
+
 TEST(Cast, names_its_dtype_by_octets_word) {
   EXPECT_THAT(outcome(one_node(13, {"Cast", {}, {}, {int_attribute_proto("to", 3)}})), HasSubstr("Cast(x, to=\"s8\")"));
   EXPECT_THAT(
