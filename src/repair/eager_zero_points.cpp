@@ -1,10 +1,9 @@
 // src/repair/eager_zero_points.cpp: PyTorch's eager mode writes uint8 zero points 0 for tensors that are qint8, so that
 // negative values are lost and positive ones saturate at 255 instead of 127 scales. The export is known by its
-// signature: every zero point is 0, the input stub's QuantizeLinear is int8, and each uint8 QuantizeLinear feeds Casts
-// that feed DequantizeLinear. Without it a uint8 zero point 0 stays what it says. Source: spec section 10.3, E3;
+// signature: every zero point is 0, a graph input (scaled, shifted or moved by constants first, perhaps) goes through
+// int8 QuantizeLinear, Cast, DequantizeLinear, and so does what each uint8 QuantizeLinear makes; ops that move codes
+// and MaxPool may stand in a pair. Without it a uint8 zero point 0 stays what it says. Source: spec section 10.3, E3;
 // pytorch/pytorch torch/onnx/symbolic_helper.py, quantize_helper.
-
-#include <algorithm>
 
 #include "repair/parameters.h"
 #include "repair/repair.h"
@@ -12,27 +11,69 @@
 namespace octet {
 namespace {
 
-/// All readers are Casts whose readers are DequantizeLinear nodes with zero point 0.
-bool feeds_cast_pairs(const Editor& editor, const Node& quantize) {
-  const Graph& graph = editor.graph();
-  const std::vector<NodeId>& casts = editor.readers(quantize.outputs[0]);
-  if (casts.empty() || editor.is_output(quantize.outputs[0])) return false;
-  return std::all_of(casts.begin(), casts.end(), [&](NodeId cast) {
-    if (!is_op(editor.node(cast), "Cast")) return false;
-    const ValueId codes = editor.node(cast).outputs[0];
-    const std::vector<NodeId>& readers = editor.readers(codes);
-    return !readers.empty() && !editor.is_output(codes) && std::all_of(readers.begin(), readers.end(), [&](NodeId id) {
-      if (!is_dequantize(editor.node(id))) return false;
-      const std::optional<CodeParams> params = code_params(graph, editor.node(id));
-      return params && params->zero_point == 0;
-    });
-  });
+/// A graph input, or what float ops make of one that scale, shift or move its elements by constants.
+bool comes_from_input(const Editor& editor, ValueId v) {
+  while (!editor.is_input(v)) {
+    const NodeId maker = editor.producer(v);
+    if (maker < 0) return false;
+    const Node& node = editor.node(maker);
+    if (!is_any(node, {"Identity", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Pad", "Slice", "Reshape", "Flatten",
+                       "Squeeze", "Unsqueeze", "Transpose", "BatchNormalization"}))
+      return false;
+    ValueId data = k_absent;
+    for (const ValueId each : node.inputs) {
+      if (each == k_absent || editor.graph().constant(each)) continue;
+      if (data != k_absent) return false;
+      data = each;
+    }
+    if (data == k_absent) return false;
+    v = data;
+  }
+  return true;
+}
+
+/// From a QuantizeLinear to all that dequantizes its codes.
+struct CodePath {
+  NodeId quantize;
+  std::vector<NodeId> casts, dequantizers;
+};
+
+/// Ops that PyTorch runs on the codes themselves.
+bool keeps_codes(const Node& node) {
+  return node.outputs.size() == 1 &&
+         is_any(node, {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool"});
+}
+
+/// Every reader of the codes is a DequantizeLinear with zero point 0 behind a Cast to the codes' own dtype.
+std::optional<CodePath> cast_pairs(const Editor& editor, NodeId quantize, std::string_view dtype) {
+  CodePath path{quantize, {}, {}};
+  std::vector<std::pair<ValueId, bool>> open = {{editor.node(quantize).outputs[0], false}};  // value, behind a Cast
+  while (!open.empty()) {
+    const auto [codes, cast] = open.back();
+    open.pop_back();
+    if (editor.is_output(codes) || editor.readers(codes).empty()) return std::nullopt;
+    for (const NodeId id : editor.readers(codes)) {
+      const Node& node = editor.node(id);
+      if (node.inputs[0] != codes) return std::nullopt;
+      if (is_dequantize(node)) {
+        const std::optional<CodeParams> params = code_params(editor.graph(), node);
+        if (!cast || !params || params->zero_point != 0) return std::nullopt;
+        path.dequantizers.push_back(id);
+        continue;
+      }
+      const bool casts = is_op(node, "Cast") && string_attribute(node, "to", "") == dtype;
+      if (!casts && !keeps_codes(node)) return std::nullopt;
+      if (casts) path.casts.push_back(id);
+      open.emplace_back(node.outputs[0], cast || casts);
+    }
+  }
+  return path;
 }
 
 /// The uint8 QuantizeLinear nodes of an eager export; empty without its signature.
-std::vector<NodeId> unsigned_quantizers(const Editor& editor) {
+std::vector<CodePath> unsigned_paths(const Editor& editor) {
   const Graph& graph = editor.graph();
-  std::vector<NodeId> found;
+  std::vector<CodePath> found;
   bool signed_stub = false;
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     const Node& node = editor.node(id);
@@ -44,10 +85,12 @@ std::vector<NodeId> unsigned_quantizers(const Editor& editor) {
     const std::optional<CodeParams> params = code_params(graph, node);
     if (!params || params->zero_point != 0) return {};
     if (is_dequantize(node)) continue;
-    if (editor.is_input(node.inputs[0]) && params->dtype == DType::s8) signed_stub = true;
+    if (params->dtype == DType::s8 && comes_from_input(editor, node.inputs[0]) && cast_pairs(editor, id, "s8"))
+      signed_stub = true;
     if (params->dtype != DType::u8) continue;
-    if (!feeds_cast_pairs(editor, node)) return {};
-    found.push_back(id);
+    std::optional<CodePath> path = cast_pairs(editor, id, "u8");
+    if (!path) return {};
+    found.push_back(*std::move(path));
   }
   if (!signed_stub) found.clear();
   return found;
@@ -69,21 +112,19 @@ void make_signed(Editor& editor, NodeId id) {
 
 Result<Done> eager_zero_points(Graph& graph, RepairLog& log) {
   Editor editor(graph);
-  for (const NodeId id : unsigned_quantizers(editor)) {
-    const CodeParams before = *code_params(graph, editor.node(id));
+  for (const CodePath& path : unsigned_paths(editor)) {
+    const CodeParams before = *code_params(graph, editor.node(path.quantize));
     CodeParams after = before;
     after.dtype = DType::s8;
-    log.add(label(graph, editor.node(id)), params_text(before), params_text(after),
+    log.add(label(graph, editor.node(path.quantize)), params_text(before), params_text(after),
             "negative values are kept and 127 steps are the most, as in the network that was exported");
-    const std::vector<NodeId> casts = editor.readers(editor.node(id).outputs[0]);
-    make_signed(editor, id);
-    for (const NodeId cast : casts) {
-      const std::vector<NodeId> readers = editor.readers(editor.node(cast).outputs[0]);
+    make_signed(editor, path.quantize);
+    for (const NodeId cast : path.casts) {
       Node node = editor.node(cast);
       node.attributes["to"] = std::string("s8");
       editor.replace(cast, std::move(node));
-      for (const NodeId dequantize : readers) make_signed(editor, dequantize);
     }
+    for (const NodeId dequantize : path.dequantizers) make_signed(editor, dequantize);
   }
   return Done{};
 }

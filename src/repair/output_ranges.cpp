@@ -5,7 +5,9 @@
 //   range 0..6 (within half a step)                                         Clip(0, 6)
 //   range 0..hi below 6 behind a Conv in a network where another reaches 6  Clip(0, 6): its calibration did not
 //   any other range 0..hi                                                   Relu
-// Where nothing negative can come the range says nothing, and nothing is written.
+// Where int8 codes around 0 elsewhere say that the file may have lost its negative values (eager_zero_points.cpp tells
+// how), the row warns: the activation is then what the file does, not what its network did. Where nothing negative can
+// come the range says nothing, and nothing is written.
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +22,7 @@ struct Found {
   NodeId quantize;
   double high;
   bool convolution;
+  bool is_unsigned;
 };
 
 bool is_convolution(const Node& node) { return is_any(node, {"Conv", "ConvTranspose"}); }
@@ -55,6 +58,21 @@ bool may_be_negative(const Editor& editor, const Node& node) {
   return !std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) { return is_never_negative(editor, v); });
 }
 
+/// Whether activations elsewhere are int8 around 0, as all are in PyTorch's qint8.
+bool has_signed_codes(const Editor& editor) {
+  for (NodeId id = 0; id < editor.node_count(); ++id) {
+    const Node& node = editor.node(id);
+    if (!is_quantize(node) || editor.graph().constant(node.inputs[0])) continue;
+    const std::optional<CodeParams> params = code_params(editor.graph(), node);
+    if (params && params->dtype == DType::s8 && params->zero_point == 0) return true;
+  }
+  return false;
+}
+
+constexpr const char* k_lost_negatives =
+    "none beside the file, which cuts negative values off here; but it has int8 codes around 0 elsewhere: where the "
+    "network has no activation here, its exporter wrote uint8 for int8, and it must be exported again";
+
 /// The QuantizeLinear nodes right behind such a node whose range begins at 0.
 std::vector<Found> bare_ranges(const Editor& editor, bool& has_six) {
   const Graph& graph = editor.graph();
@@ -69,7 +87,7 @@ std::vector<Found> bare_ranges(const Editor& editor, bool& has_six) {
     const double high = 255.0 * double{params->scale};
     const bool convolution = is_convolution(editor.node(maker));
     if (convolution && is_six(high)) has_six = true;
-    found.push_back({id, high, convolution});
+    found.push_back({id, high, convolution, params->dtype == DType::u8});
   }
   return found;
 }
@@ -79,6 +97,7 @@ std::vector<Found> bare_ranges(const Editor& editor, bool& has_six) {
 Result<Done> output_ranges(Graph& graph, RepairLog& log) {
   Editor editor(graph);
   bool has_six = false;
+  const bool signed_codes = has_signed_codes(editor);
   for (const Found& each : bare_ranges(editor, has_six)) {
     const ValueId x = editor.node(each.quantize).inputs[0];
     const std::string base = graph.value(x).name;
@@ -92,7 +111,8 @@ Result<Done> output_ranges(Graph& graph, RepairLog& log) {
       editor.insert_before(each.quantize, make_node("Relu", "", {x}, {y}));
     }
     log.add(label(graph, editor.node(editor.producer(x))), "output range 0.." + short_text(each.high) + " only",
-            six ? "Clip(0, 6) before QuantizeLinear" : "Relu before QuantizeLinear");
+            six ? "Clip(0, 6) before QuantizeLinear" : "Relu before QuantizeLinear",
+            each.is_unsigned && signed_codes ? k_lost_negatives : "");
     editor.set_input(each.quantize, 0, y);
   }
   return Done{};

@@ -38,6 +38,16 @@ TEST(OutputRanges, below_six_are_relu6_where_another_layer_reaches_six) {
   ASSERT_EQ(made.rows.size(), 2u);
   EXPECT_EQ(made.rows[1].after, "Clip(0, 6) before QuantizeLinear");
 }
+TEST(OutputRanges, beside_int8_codes_around_0_may_be_lost_negatives_and_warn) {
+  const std::string text =
+      R"(graph (x: f32[N,2,4,4], dw: f32[2,2,1,1]) -> (y) { const s: f32[] = {0.1} const z: u8[] = {0} const i: s8[] = {0}
+         p = QuantizeLinear(x, s, i) d = DequantizeLinear(p, s, i) c = Conv(d, dw) @conv q = QuantizeLinear(c, s, z)
+         y = DequantizeLinear(q, s, z) })";
+  const MendedGraph made = mended("output_ranges", text);
+  EXPECT_THAT(print(made.graph), HasSubstr("c_relu = Relu(c)"));
+  EXPECT_FALSE(made.rows.at(0).lossless());
+  EXPECT_THAT(made.rows[0].change, HasSubstr("wrote uint8 for int8"));
+}
 TEST(OutputRanges, with_an_activation_or_negative_values_stay) {
   expect_untouched(
       "output_ranges",

@@ -893,6 +893,33 @@ def eager_qint8_export():
     return eager(np.uint8(0))
 
 
+def eager_of_a_divided_picture(zero):
+    """Float ops before the stub; ops that move codes, and MaxPool, between QuantizeLinear and DequantizeLinear."""
+    n = Net()
+    s, t, z8, z = n.const(F(0.03)), n.const(F(0.08)), n.const(np.int8(0)), n.const(zero)
+    to = T.INT8 if zero.dtype == np.int8 else T.UINT8
+    x = n.op("Transpose", n.op("Div", n.op("Sub", "x", n.const(F(0.5))), n.const(F(2))), perm=[0, 1, 3, 2])
+    x = n.dq(n.op("Cast", n.q(x, s, z8), to=T.INT8), s, z8)
+    w = n.dq(n.const(n.weight(3, 3, 3, 3)), n.const(F([0.004, 0.002, 0.006])), n.const(np.int8([0] * 3)), axis=0)
+    c = n.op("Cast", n.q(n.op("Conv", x, w, pads=[1, 1, 1, 1]), t, z), to=to)
+    c = n.op("Conv", n.dq(n.op("Transpose", c, perm=[0, 1, 3, 2]), t, z), w, pads=[1, 1, 1, 1])
+    c = n.op("Cast", n.q(c, t, z), to=to)
+    return n.model(X, out(n.dq(n.op("Flatten", n.op("MaxPool", c, kernel_shape=[2, 2])), t, z)))
+
+
+@case("eager_zero_points", "between_pairs", own=lambda: eager_of_a_divided_picture(np.int8(0)))
+def eager_qint8_export_of_a_divided_picture():
+    return eager_of_a_divided_picture(np.uint8(0))
+
+
+@case("between_pairs")
+def a_cast_behind_a_stub_without_one_is_no_eager_export():
+    n = Net()
+    s, z8, z = n.const(F(0.05)), n.const(np.int8(0)), n.const(np.uint8(0))
+    c = n.op("Relu", n.op("Conv", n.dq(n.q("x", s, z8), s, z8), n.const(n.weight(3, 3, 3, 3).astype(F) * F(0.003))))
+    return n.model(X, out(n.dq(n.op("Cast", n.q(c, s, z), to=T.UINT8), s, z)))
+
+
 def axis_case(axis, square):
     n = Net()
     shape = (4, 4, 1, 1) if square else (4, 3, 3, 3)

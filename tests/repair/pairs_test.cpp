@@ -46,6 +46,32 @@ TEST(EagerZeroPoints, an_unsigned_stub_is_not_eager_qint8) {
                           r = Relu(d0) q1 = QuantizeLinear(r, s, s8z) c1 = Cast(q1, to="s8") y = DequantizeLinear(c1, s, s8z) })");
 }
 
+TEST(EagerZeroPoints, float_ops_may_come_before_the_stub_and_ops_on_codes_stand_in_a_pair) {
+  const MendedGraph made =
+      mended("eager_zero_points",
+             "graph (p: f32[N,4]) -> (y) { const two: f32[] = {2} const to: s64[2] = {-1, 2}" + k_eager_constants +
+                 "m = Sub(p, two) e = Div(m, two) x = Transpose(e, perm=[1,0])" + k_stub +
+                 R"(r = Sigmoid(d0) q1 = QuantizeLinear(r, s, u8z) c1 = Cast(q1, to="u8") v = Reshape(c1, to)
+             y = DequantizeLinear(v, s, u8z) })");
+  EXPECT_EQ(made.rows.size(), 1u);
+  EXPECT_EQ(print(made.graph).find("u8["), std::string::npos) << print(made.graph);
+}
+TEST(EagerZeroPoints, a_stub_without_a_cast_or_behind_a_layer_is_none) {
+  const std::string later =
+      R"(r = Relu(d0) q1 = QuantizeLinear(r, s, u8z) c1 = Cast(q1, to="u8") y = DequantizeLinear(c1, s, u8z) })";
+  expect_untouched("eager_zero_points", "graph (x: f32[N,4]) -> (y) {" + k_eager_constants +
+                                            "q0 = QuantizeLinear(x, s, s8z) d0 = DequantizeLinear(q0, s, s8z) " +
+                                            later);
+  expect_untouched("eager_zero_points",
+                   "graph (p: f32[N,4]) -> (y) {" + k_eager_constants + "x = Sigmoid(p) " + k_stub + later);
+}
+TEST(EagerZeroPoints, codes_that_an_op_computes_with_stay) {
+  expect_untouched("eager_zero_points",
+                   "graph (x: f32[N,4]) -> (y) {" + k_eager_constants + k_stub +
+                       R"(r = Relu(d0) q1 = QuantizeLinear(r, s, u8z) c1 = Cast(q1, to="u8") a = Add(c1, c1)
+                          y = DequantizeLinear(a, s, u8z) })");
+}
+
 // ---- between_pairs ----
 
 TEST(BetweenPairs, a_cast_to_the_codes_own_type_goes) {
