@@ -376,6 +376,18 @@ TEST(Table, help_says_each_verdict_once) {
   }
 }
 
+TEST(Table, departures_from_trtexec_are_listed_with_their_reason) {
+  const std::string page = describe_text();
+  const size_t begin = page.find("## Where octet differs"), end = page.find("\n## Flags");
+  ASSERT_LT(begin, end);
+  const std::string section = page.substr(begin, end - begin);
+  for (const char* name : {"threads", "profile", "useProfile", "layerOutputTypes", "noTF32", "exposeDMA", "useSpinWait",
+                           "allocationStrategy", "useCudaGraph", "layerPrecisions", "inputIOFormats", "refit"}) {
+    ASSERT_NE(find_flag(name), nullptr) << name;
+    EXPECT_THAT(section, HasSubstr("`--" + std::string(name) + "`")) << name;
+  }
+}
+
 TEST(Table, names_are_unique_and_versions_in_order) {
   std::set<std::string_view> names;
   for (const Flag& flag : all_flags()) {

@@ -109,7 +109,14 @@ Flags do here what trtexec's do, but for these, each with its reason:
   placeholder ranges; with `hwc` the plan's tensor is [N,H,W,C] in its dims too.
 * `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
 * `--device=N` picks among CUDA devices only where there are some; octet runs on number 0.
-* On a GPU: a network is one CUDA graph always, copies and compute of a stream do not overlap, FP32 products use no TF32, waiting is the driver's.
+* `--fp16` beside `--int8`, fp16 in `--layerPrecisions`: the float layers of an INT8 network run in FP32, on a GPU too; `--fp16` counts for float networks.
+* On a GPU, where trtexec lets a flag choose and octet has one way:
+  * `--useCudaGraph`, `--noCudaGraph`: a network is one CUDA graph always. (On a CPU there is none, and `--useCudaGraph` warns.)
+  * `--exposeDMA`: copies and compute of a stream never overlap, so there is nothing to take apart.
+  * `--useSpinWait`, `--noSpinWait`: waiting is the driver's.
+  * `--noTF32`: FP32 products never use TF32, with the flag or without.
+  * `--allocationStrategy`: a context allocates once, for the shapes that it is loaded for; there is no other profile to allocate for.
+  * `--saveDebugTensors`, `--saveAllDebugTensors`: inner tensors are seen on a CPU only. Inputs and outputs have no fp16, chw4 or chw32 form.
 
 ## Flags
 
