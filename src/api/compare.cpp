@@ -3,6 +3,7 @@
 // Accumulated error comes from taps of the engine as it runs. Own error runs each step's reference kernel (integer
 // layers give the engine's bytes, docs/numerics.md) on the float network's values, quantized as the engine has them.
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -68,6 +69,8 @@ class Comparison {
       layer.error.name = node.name.empty() ? graph.value(v).name : node.name;
       layer.error.op = std::string(node.op->name);
       layer.error.value = graph.value(v).name;
+      layer.error.of_input = is_op(node, "QuantizeLinear") &&
+                             std::find(graph.inputs.begin(), graph.inputs.end(), node.inputs[0]) != graph.inputs.end();
       layer.error.is_codes = dtype == DType::u8 || dtype == DType::s8;
       if (dtype == DType::f32 || (layer.error.is_codes && params_[static_cast<size_t>(v)]))
         layers_.push_back(std::move(layer));
@@ -217,6 +220,24 @@ class Comparison {
   bool unchanged_ = true;
 };
 
+/// What the plan says it was built from, where that is not this model; empty where it is, or where nothing is said.
+std::string other_origin(const Model& model, const EngineFile& engine) {
+  const Provenance& said = engine.state().plan.provenance;
+  const std::string hash = provenance_value(said, "model_hash");
+  if (hash.empty() || hash == model.hash() || engine.state().float_model_hash == model.hash()) return "";
+  return engine.path() + " was built from '" + provenance_value(said, "model") + "' (hash " + hash + "), " +
+         model.path() + " has hash " + model.hash();
+}
+
+/// The comparison's layers, when there are any worth the name.
+Result<Done> check_compared(const LayerErrorReport& report, const std::string& origin) {
+  if (report.compared_beyond_inputs() > 0) return Done{};
+  return Error{ErrorCode::bad_argument,
+               "none of the " + std::to_string(report.layers.size()) + " layers of " + report.engine +
+                   " makes a value that " + report.model + " has, so there is nothing to compare" +
+                   (origin.empty() ? "" : ": " + origin) + "; give the float network that the plan came from"};
+}
+
 }  // namespace
 
 Result<LayerErrorReport> compare_layers(const Model& model, const EngineFile& engine, const CompareSpec& spec) {
@@ -261,6 +282,10 @@ Result<LayerErrorReport> compare_layers(const Model& model, const EngineFile& en
   }
   report.unchanged = comparison.unchanged();
   report.layers = comparison.finish();
+  const std::string origin = other_origin(model, engine);
+  if (const Result<Done> any = check_compared(report, origin); !any) return any.error();
+  if (!origin.empty())
+    report.note = origin + ": the figures hold only where the former is a quantized form of the latter";
   if (!report.unchanged) return Error{ErrorCode::internal, "the engine's outputs changed when its layers were tapped"};
   return report;
 }

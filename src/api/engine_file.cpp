@@ -404,6 +404,8 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   plan.packed.clear();  // they keep the engine alive
   if (!bytes) return within(model.path(), bytes.error());
   state->path = model.path();
+  if (const auto origin = model.metadata().find(k_meta_model_hash); origin != model.metadata().end())
+    state->float_model_hash = origin->second;
   state->file_bytes = bytes->size();
   state->bytes = *std::move(bytes);
   state->plan = std::move(plan);

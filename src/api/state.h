@@ -57,7 +57,8 @@ struct EngineFile::State {
   std::shared_ptr<const MappedFile> file;  // null after build
   std::vector<std::byte> bytes;            // after build: what save() writes
   std::vector<std::string> notes;
-  std::string tuning_log;  // of build
+  std::string tuning_log;        // of build
+  std::string float_model_hash;  // of build from a Q/DQ file that names the float network it came from
   SessionTimes times;
 };
 

@@ -25,6 +25,8 @@ Result<EngineFile> engine_of(const std::string& path) {
 }
 
 int compare_models(const Flags& f) {
+  if (EngineFile::is_engine_file(f.model))
+    return fail({ErrorCode::bad_argument, f.model + " is a plan; the order is MODEL PLAN"});
   const Result<Model> model = load(f.model, {});
   if (!model) return fail(model.error());
   const Result<EngineFile> engine = engine_of(f.engine);
@@ -33,6 +35,7 @@ int compare_models(const Flags& f) {
       .data = f.data.data, .device = f.device, .threads = f.threads, .progress = progress_bar("comparing", f.output)};
   const Result<LayerErrorReport> report = compare_layers(*model, *engine, spec);
   if (!report) return fail(report.error());
+  if (!report->note.empty()) f.output.print_notes({report->note});
   std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
   return 0;
 }

@@ -43,6 +43,11 @@ int64_t LayerErrorReport::compared() const {
   return std::count_if(layers.begin(), layers.end(), [](const LayerError& l) { return !l.reference.empty(); });
 }
 
+int64_t LayerErrorReport::compared_beyond_inputs() const {
+  return std::count_if(layers.begin(), layers.end(),
+                       [](const LayerError& l) { return !l.reference.empty() && !l.of_input; });
+}
+
 std::string to_text(const LayerErrorReport& report) {
   std::vector<std::vector<std::string>> rows = {{"Layer", "Op", "Own dB", "Own", "Accumulated dB", "Accumulated",
                                                  "Cosine", "Max error", "Clipped %", "Codes used"}};
@@ -66,6 +71,7 @@ std::string to_json(const LayerErrorReport& report) {
   nlohmann::ordered_json j = {{"model", report.model},         {"engine", report.engine},
                               {"device", report.device},       {"samples", report.samples},
                               {"unchanged", report.unchanged}, {"layers", nlohmann::json::array()}};
+  if (!report.note.empty()) j["note"] = report.note;
   for (const LayerError& l : report.layers) {
     if (l.reference.empty()) continue;
     nlohmann::ordered_json layer = {{"name", l.name}, {"op", l.op}, {"value", l.value}, {"reference", l.reference}};

@@ -28,6 +28,7 @@ struct LayerError {
   std::optional<ErrorSums> own;  // fed with the float network's values, quantized
   ErrorSums accumulated;         // as the engine ran
   bool is_codes = false;
+  bool of_input = false;              // does nothing but quantize one of the network's inputs
   double clipped = 0;                 // share of the float values beyond the codes' range
   int64_t used_codes = 0, codes = 0;  // of 256, or of what the zero point and sign leave
 };
@@ -37,7 +38,10 @@ struct LayerErrorReport {
   int64_t samples = 0;
   bool unchanged = false;  // the tapped engine's outputs equal the untapped one's, byte for byte
   std::vector<LayerError> layers;
+  std::string note;  // what makes the figures doubtful, or empty
   int64_t compared() const;
+  /// Of the compared ones, those that are no quantizer of an input: these any two networks of one input share.
+  int64_t compared_beyond_inputs() const;
 };
 
 std::string to_text(const LayerErrorReport& report);

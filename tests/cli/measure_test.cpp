@@ -206,6 +206,49 @@ TEST(Compare, wants_the_float_network_first) {
   EXPECT_THAT(ran.err, HasSubstr("qdq.onnx holds Q/DQ nodes"));
 }
 
+// A plan of another network: only the quantizer of the input makes a value that the float network has, too.
+TEST(Compare, refuses_a_plan_of_another_network) {
+  std::string bytes = read(k_model);
+  const auto rename = [&](const std::string& from, const std::string& to) {  // of equal lengths
+    for (size_t p = bytes.find(from); p != std::string::npos; p = bytes.find(from, p + 1))
+      bytes.replace(p, to.size(), to);
+  };
+  for (const char layer : std::string("01234567"))
+    rename(std::string("/") + layer + "/", std::string("!") + layer + "/");
+  rename("logits", "scores");
+  std::ofstream(at("other.onnx"), std::ios::binary) << bytes;
+  const Ran built = octet("build other.onnx --precision int8 --calib-data shapes-train:8 -o other.plan --quiet");
+  ASSERT_EQ(built.status, 0) << built.err;
+  const Ran ran = octet("compare " + k_model + " other.plan --data shapes:1");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, HasSubstr("layers of other.plan makes a value that " + k_model + " has"));
+  EXPECT_THAT(ran.err, HasSubstr("other.plan was built from 'other.onnx' (hash "));
+  EXPECT_EQ(octet("compare other.onnx other.plan --data shapes:1").status, 0);
+}
+
+TEST(Compare, says_where_the_plan_was_built_from_another_file) {
+  const std::string tail = " --data shapes:1", doubt = "the figures hold only where";
+  const Ran own = octet("compare " + k_model + " " + plan() + tail);
+  EXPECT_EQ(own.status, 0) << own.err;
+  EXPECT_THAT(own.err, Not(HasSubstr(doubt)));
+  ASSERT_EQ(octet("quantize " + k_model + " --calib-data shapes-train:8 -o form.onnx --quiet").status, 0);
+  ASSERT_EQ(octet("build form.onnx -o form.plan --quiet").status, 0);
+  const Ran form = octet("compare " + k_model + " form.plan" + tail);
+  EXPECT_EQ(form.status, 0) << form.err;
+  EXPECT_THAT(form.err, HasSubstr("form.plan was built from 'form.onnx' (hash "));
+  EXPECT_THAT(form.err, HasSubstr(doubt));
+  EXPECT_THAT(octet("compare " + k_model + " form.plan --json" + tail).out, HasSubstr("\"note\""));
+  // The Q/DQ file itself names the float network.
+  EXPECT_THAT(octet("compare " + k_model + " form.onnx" + tail).err, Not(HasSubstr(doubt)));
+}
+
+TEST(Compare, names_the_order_when_the_plan_comes_first) {
+  const Ran ran = octet("compare " + plan() + " " + k_model + " --data shapes:1");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("demo.plan is a plan; the order is MODEL PLAN"));
+}
+
 // ---- doctor ----
 
 TEST(Doctor, finds_this_machine_well_on_every_isa) {
