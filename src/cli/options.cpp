@@ -110,6 +110,7 @@ void CalibrationFlags::add(CLI::App& sub) {
 }
 
 void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
+  app = &sub;
   precision = default_precision;
   sub.add_option("--precision", precision,
                  "fp32, int8, best (measured: INT8 where it is faster), fp16 (on a GPU; FP32 on a CPU) or bf16")
@@ -200,7 +201,27 @@ Result<std::map<std::string, Dims>> parse_shapes(const std::vector<std::string>&
   return shapes;
 }
 
+std::string SessionFlags::calibration_option() const {
+  for (const char* name :
+       {"--cache", "--ranges", "--calib-data", "--calib-limit", "--method", "--percentile", "--keep-float"}) {
+    const CLI::Option* option = app->get_option_no_throw(name);
+    if (option && option->count() > 0) return name;
+  }
+  return "";
+}
+
+bool SessionFlags::calibrates() const {
+  const CLI::Option* second = app->get_option_no_throw("--precision2");
+  const std::string precision2 = second && second->count() > 0 ? second->results().front() : "";
+  const auto quantizes = [](const std::string& p) { return p == "int8" || p == "best"; };
+  return quantizes(precision) || quantizes(precision2);
+}
+
 Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const OutputFlags& output) const {
+  if (const std::string option = calibration_option(); !option.empty() && !calibrates())
+    return Error{ErrorCode::bad_argument, option + " has no effect with --precision " + precision +
+                                              ", which takes no ranges: add --precision int8 (or best), or leave " +
+                                              option + " out"};
   SessionSpec spec;
   spec.precision = precision;
   spec.device = device;
@@ -230,6 +251,12 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
 }
 
 Result<Session> SessionFlags::open(const std::string& path, const SessionSpec& session_spec) const {
+  const CLI::Option* models = app->get_option_no_throw("MODEL");
+  const bool only_one = models && models->count() == 1;
+  if (const std::string option = calibration_option(); !option.empty() && only_one && EngineFile::is_engine_file(path))
+    return Error{ErrorCode::bad_argument, option + " has no effect on " + path +
+                                              ", a plan: its ranges were fixed when it was built; leave " + option +
+                                              " out, or give the ONNX file"};
   LoadOptions options;
   options.skip_passes = {skip_passes.begin(), skip_passes.end()};
   options.repair = !no_repair;

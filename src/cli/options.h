@@ -55,11 +55,19 @@ struct SessionFlags {
   std::string timing_cache;
   bool no_repair = false;
   CalibrationFlags calibration;
+  const CLI::App* app = nullptr;  // that they were added to
   void add(CLI::App& sub, const std::string& default_precision);
   /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.
+  /// Errors: options of a calibration where nothing is calibrated.
   Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
   /// From an ONNX file, repaired unless told otherwise, or a plan.
+  /// Errors: options of a calibration where all models are plans.
   Result<Session> open(const std::string& path, const SessionSpec& session_spec) const;
+
+ private:
+  /// The first given option that only a calibration heeds; empty = none.
+  std::string calibration_option() const;
+  bool calibrates() const;
 };
 
 /// --shapes NAME:1x3x224x224 by name.

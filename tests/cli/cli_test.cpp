@@ -271,6 +271,28 @@ TEST(Cli, every_command_takes_a_plan_where_it_takes_a_model) {
   EXPECT_EQ(octet("build " + plan + " -o " + plan).status, 1) << "a plan is not built from a plan";
 }
 
+TEST(Cli, options_of_a_calibration_that_does_not_happen_are_errors) {
+  const std::string plan = scratch() + "/no_calibration.plan", out = " -o " + plan;
+  const std::string ranges = scratch() + "/no_calibration.json";
+  for (const std::string& option : {"--cache " + ranges, std::string("--calib-data shapes-train:8"),
+                                    std::string("--method max"), "--ranges " + ranges}) {
+    const std::string name = option.substr(0, option.find(' '));
+    const Ran ran = octet("build " + k_model + " " + option + out);
+    EXPECT_EQ(ran.status, 1) << option;
+    EXPECT_THAT(ran.err, HasSubstr(name + " has no effect with --precision fp32")) << option;
+    EXPECT_THAT(ran.err, HasSubstr("add --precision int8")) << option;
+    EXPECT_FALSE(std::filesystem::exists(plan)) << option;
+  }
+  const std::string calibration = " --calib-data shapes-train:8";
+  EXPECT_EQ(octet("build " + k_model + " --precision int8" + calibration + out).status, 0);
+  const std::string data = " --data shapes:4 --precision ";
+  EXPECT_THAT(octet("eval " + plan + data + "fp32 --ranges " + ranges).err, HasSubstr("--ranges has no effect with"));
+  EXPECT_THAT(octet("eval " + plan + data + "int8 --ranges " + ranges).err,
+              HasSubstr("--ranges has no effect on " + plan + ", a plan"));
+  EXPECT_EQ(octet("eval " + k_model + " --data shapes:4 --precision2 int8" + calibration).status, 0);
+  EXPECT_THAT(octet("bench " + k_model + calibration).err, HasSubstr("--calib-data has no effect with"));
+}
+
 TEST(Cli, build_says_what_runs_in_int8_and_can_require_it) {
   const std::string a = scratch() + "/share_a.plan", b = scratch() + "/share_b.plan", demo = OCTET_DEMO_MODEL;
   const std::string int8 = " --precision int8 --calib-data shapes-train:16 --quiet";
