@@ -22,10 +22,12 @@ using Progress = std::function<void(int64_t done, int64_t total)>;
 
 /// Several data options that calibration and evaluation share.
 struct DataOptions {
-  std::string path;                 // see docs/cli.md "data sources"
-  std::string preprocess = "none";  // "imagenet", "cifar10", ... or a spec
-  int64_t limit = 0;                // first N in name order, 0 = all
-  int64_t shuffle_seed = -1;        // >= 0: a random subset of `limit`
+  std::string path;  // see docs/cli.md "data sources"
+  // "imagenet", "cifar10", ... or a spec. Empty: pictures that run through a session take the spec that its plan or
+  // quantized file was calibrated with; without one, and anything but pictures, it is "none".
+  std::string preprocess = "none";
+  int64_t limit = 0;          // first N in name order, 0 = all
+  int64_t shuffle_seed = -1;  // >= 0: a random subset of `limit`
 };
 
 /// What calibration saw of one tensor: counts of magnitudes in bins of one width from 0, and each method's amax.

@@ -72,7 +72,7 @@ struct ClassifySpec {
 };
 struct ClassifyReport {
   std::vector<Classification> images;
-  std::string note;               // what makes the answers doubtful, or empty
+  std::string note;               // as RunReport's
   double average_latency_ms = 0;  // with iterations
 };
 /// Softmax over the first output unless the network ends in one.
@@ -94,6 +94,7 @@ struct RunReport {
   };
   int64_t samples = 0;
   std::vector<Output> outputs;
+  std::string note;  // what makes the outputs doubtful, or the preprocessing that the network brought along; or empty
 };
 Result<RunReport> run_files(Session& session, const RunSpec& spec);
 std::string to_text(const RunReport& report);

@@ -63,7 +63,7 @@ Result<ClassifyReport> classify(Session& session, const ClassifySpec& spec) {
   Result<SampleBuffers> buffers = SampleBuffers::make(session);
   if (!buffers) return buffers.error();
   ClassifyReport report;
-  report.note = missing_preprocess_note(spec.data, *data);
+  report.note = preprocess_note(*data, session);
   for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
     const int64_t count = std::min(session.batch(), data->size() - begin);
     if (const Result<Done> filled = buffers->fill(*data, begin, count); !filled) return filled.error();

@@ -261,7 +261,7 @@ Result<LayerErrorReport> compare_layers(const Model& model, const EngineFile& en
   // The session's own graph has let its weights go; the file still has them.
   const Result<Graph> graph = at_shapes(engine.state().plan, shapes);
   if (!graph) return graph.error();
-  const Result<SampleSet> data = open_data(spec.data, *reference);
+  const Result<SampleSet> data = open_data(spec.data, *reference, &*quantized_session);
   if (!data) return data.error();
   Result<SampleBuffers> a = SampleBuffers::make(*reference), b = SampleBuffers::make(*quantized_session);
   if (!a) return a.error();
@@ -282,10 +282,12 @@ Result<LayerErrorReport> compare_layers(const Model& model, const EngineFile& en
   }
   report.unchanged = comparison.unchanged();
   report.layers = comparison.finish();
+  report.note = preprocess_note(*data, *quantized_session);
   const std::string origin = other_origin(model, engine);
   if (const Result<Done> any = check_compared(report, origin); !any) return any.error();
   if (!origin.empty())
-    report.note = origin + ": the figures hold only where the former is a quantized form of the latter";
+    report.note += (report.note.empty() ? "" : "; ") + origin +
+                   ": the figures hold only where the former is a quantized form of the latter";
   if (!report.unchanged) return Error{ErrorCode::internal, "the engine's outputs changed when its layers were tapped"};
   return report;
 }

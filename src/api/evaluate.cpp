@@ -110,12 +110,8 @@ Comparison comparison_of(const Answers& a, const Answers& b) {
 
 /// A session calibrated under one preprocessing and judged under another is a common silent mistake: say it. So are
 /// figures of a network whose ranges are noise.
-void warn(const Session& session, const DataOptions& options, const SampleSet& data, Evaluation& e) {
-  const Result<Preprocess> now = parse_preprocess(options.preprocess);
-  e.note = missing_preprocess_note(options, data);
-  if (now && !session.calibration_preprocess().empty() && to_string(*now) != session.calibration_preprocess())
-    e.note =
-        "preprocessing '" + to_string(*now) + "' differs from calibration's '" + session.calibration_preprocess() + "'";
+void warn(const Session& session, const SampleSet& data, Evaluation& e) {
+  e.note = preprocess_note(data, session);
   if (session.is_uncalibrated())
     e.note =
         "UNCALIBRATED: the ranges come from noise, this accuracy means nothing" + (e.note.empty() ? "" : "; " + e.note);
@@ -125,7 +121,7 @@ void warn(const Session& session, const DataOptions& options, const SampleSet& d
 
 Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second,
                                   const std::string& second_name, const EvaluateSpec& spec) {
-  const Result<SampleSet> opened = open_data(spec.data, first);
+  const Result<SampleSet> opened = open_data(spec.data, first, second);
   if (!opened) return opened.error();
   const SampleSet& data = *opened;
   const bool labelled = !data.labels(0).empty();
@@ -137,7 +133,7 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
   const Result<Answers> a = answers_of(first, data, work);
   if (!a) return within(first_name, a.error());
   EvaluationReport report{evaluation_of(first, first_name, *a, labelled), {}, {}};
-  warn(first, spec.data, data, report.first);
+  warn(first, data, report.first);
   if (!second) return report;
   const Result<Answers> b = answers_of(*second, data, work);
   if (!b) return within(second_name, b.error());
@@ -146,7 +142,7 @@ Result<EvaluationReport> evaluate(Session& first, const std::string& first_name,
                  "the two networks' outputs differ in size: " + std::to_string(a->outputs.size()) + " and " +
                      std::to_string(b->outputs.size()) + " values"};
   report.second = evaluation_of(*second, second_name, *b, labelled);
-  warn(*second, spec.data, data, *report.second);
+  warn(*second, data, *report.second);
   report.comparison = comparison_of(*a, *b);
   return report;
 }

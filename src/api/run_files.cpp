@@ -107,10 +107,11 @@ Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collect
   return Done{};
 }
 
-Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collected,
+Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collected, std::string& note,
                       std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
   const Result<SampleSet> data = open_data(spec.data, session);
   if (!data) return data.error();
+  note = preprocess_note(*data, session);
   for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
     const int64_t count = std::min(session.batch(), data->size() - begin);
     for (size_t p = 0; p < inputs.size(); ++p) {
@@ -149,10 +150,11 @@ Result<RunReport> run_files(Session& session, const RunSpec& spec) {
   for (const Port& p : session.inputs()) inputs.emplace_back(p.bytes);
   for (const Port& p : session.outputs()) outputs.emplace_back(p.bytes);
   Collected collected{std::vector<std::string>(outputs.size()), 0};
-  const Result<Done> ran = spec.inputs.empty() ? run_data(session, spec, collected, inputs, outputs)
+  std::string note;
+  const Result<Done> ran = spec.inputs.empty() ? run_data(session, spec, collected, note, inputs, outputs)
                                                : run_named(session, spec, collected, inputs, outputs);
   if (!ran) return ran.error();
-  RunReport report{collected.samples, {}};
+  RunReport report{collected.samples, {}, note};
   const bool folder = outputs.size() > 1 || !spec.output.ends_with(".npy");
   if (!spec.output.empty() && folder) {
     std::error_code error;
@@ -188,6 +190,7 @@ std::string to_text(const RunReport& report) {
 
 std::string to_json(const RunReport& report) {
   nlohmann::ordered_json j = {{"samples", report.samples}};
+  if (!report.note.empty()) j["note"] = report.note;
   j["outputs"] = nlohmann::ordered_json::array();
   for (const RunReport::Output& o : report.outputs)
     j["outputs"].push_back(

@@ -1,5 +1,6 @@
 #include "api/samples.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "api/inputs.h"
@@ -20,25 +21,51 @@ Result<Done> check_input(const Port& in, int64_t batch) {
 
 }  // namespace
 
-Result<SampleSet> open_data(const DataOptions& options, const Session& session) {
+bool SampleSet::are_pictures() const {
+  return std::any_of(inputs_.begin(), inputs_.end(), [](const auto& input) { return input->are_pictures(); });
+}
+
+namespace {
+
+Result<SampleSet> open_with(DataOptions options, const std::vector<NetworkInput>& inputs, const std::string& preprocess,
+                            bool brought_along) {
+  options.preprocess = preprocess;
+  Result<std::vector<std::unique_ptr<Dataset>>> opened = open_inputs(options, inputs);
+  if (!opened) return opened.error();
+  if ((*opened)[0]->size() == 0) return Error{ErrorCode::bad_argument, options.path + ": holds no samples"};
+  return SampleSet(*std::move(opened), preprocess, brought_along);
+}
+
+}  // namespace
+
+Result<SampleSet> open_data(const DataOptions& options, const Session& session, const Session* beside) {
   if (options.path.empty()) return Error{ErrorCode::bad_argument, "no data given: use --data PATH"};
   std::vector<NetworkInput> inputs;
   for (const Port& in : session.inputs()) {
     if (const Result<Done> ok = check_input(in, session.batch()); !ok) return ok.error();
     inputs.push_back({in.name, in.dims, DType::f32});
   }
-  Result<std::vector<std::unique_ptr<Dataset>>> opened = open_inputs(options, inputs);
-  if (!opened) return opened.error();
-  if ((*opened)[0]->size() == 0) return Error{ErrorCode::bad_argument, options.path + ": holds no samples"};
-  return SampleSet(*std::move(opened));
+  if (!options.preprocess.empty()) return open_with(options, inputs, options.preprocess, false);
+  std::string stored = session.calibration_preprocess();
+  if (stored.empty() && beside) stored = beside->calibration_preprocess();
+  if (!stored.empty() && stored != "none") {
+    Result<SampleSet> pictures = open_with(options, inputs, stored, true);
+    if (pictures && pictures->are_pictures()) return pictures;
+  }
+  return open_with(options, inputs, "none", false);  // numbers are taken to be the network's input already
 }
 
-std::string missing_preprocess_note(const DataOptions& options, const SampleSet& data) {
-  const Result<Preprocess> spec = parse_preprocess(options.preprocess);
-  if (!spec || !spec->none || !data.input(0).are_pictures()) return "";
+std::string preprocess_note(const SampleSet& data, const Session& session) {
+  const Result<Preprocess> spec = parse_preprocess(data.preprocess());
+  if (!spec) return "";
+  const std::string now = to_string(*spec), calibration = session.calibration_preprocess();
+  if (!calibration.empty() && calibration != now)
+    return "preprocessing '" + now + "' differs from calibration's '" + calibration + "'";
+  if (data.brought_along())
+    return calibration.empty() ? "" : "preprocessing '" + now + "', as stored with the network (--preprocess sets it)";
+  if (!spec->none || !data.are_pictures()) return "";
   return "no --preprocess is given: the pixels went in as they are, 0 to 255. Most networks were trained on scaled "
-         "ones "
-         "(imagenet, cifar10, ...) and answer by chance otherwise";
+         "ones (imagenet, cifar10, ...) and answer by chance otherwise";
 }
 
 Result<SampleBuffers> SampleBuffers::make(const Session& session) {

@@ -14,22 +14,30 @@ namespace octet {
 /// One data set for each input of the session; sample i is sample i of each (api/inputs.h says what data may be).
 class SampleSet {
  public:
-  explicit SampleSet(std::vector<std::unique_ptr<Dataset>> inputs) : inputs_(std::move(inputs)) {}
+  /// preprocess: that of the samples; brought_along: the network's own, because none was given.
+  SampleSet(std::vector<std::unique_ptr<Dataset>> inputs, std::string preprocess, bool brought_along)
+      : inputs_(std::move(inputs)), preprocess_(std::move(preprocess)), brought_along_(brought_along) {}
   int64_t size() const { return inputs_[0]->size(); }
   std::vector<int64_t> labels(int64_t i) const { return inputs_[0]->labels(i); }
   std::string sample_name(int64_t i) const { return inputs_[0]->sample_name(i); }
   const Dataset& input(size_t i) const { return *inputs_[i]; }
+  const std::string& preprocess() const { return preprocess_; }
+  bool brought_along() const { return brought_along_; }
+  bool are_pictures() const;
 
  private:
   std::vector<std::unique_ptr<Dataset>> inputs_;
+  std::string preprocess_;
+  bool brought_along_ = false;
 };
-/// The data of the options, with its preprocessing. Errors: those of open_inputs; an input that is not float32 with a
-/// leading batch.
-Result<SampleSet> open_data(const DataOptions& options, const Session& session);
+/// The data of the options for the session's inputs. Where the options leave the preprocessing to the network, pictures
+/// take the one that the session, or else the other one beside it, was calibrated with. Errors: those of open_inputs;
+/// an input that is not float32 with a leading batch.
+Result<SampleSet> open_data(const DataOptions& options, const Session& session, const Session* beside = nullptr);
 
-/// What to say when pictures go into a network as plain bytes because no preprocessing is given; empty when all is
-/// well.
-std::string missing_preprocess_note(const DataOptions& options, const SampleSet& data);
+/// What to say of the samples' preprocessing: that they went in under another one than the session's calibration, or
+/// under the one that it brought along, or that pictures went in as plain bytes; empty when all is well.
+std::string preprocess_note(const SampleSet& data, const Session& session);
 
 /// Owned buffers for one session: inputs zero-filled, outputs.
 class SampleBuffers {

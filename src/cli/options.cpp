@@ -80,9 +80,11 @@ void DataFlags::add(CLI::App& sub, bool required) {
   auto* path = sub.add_option("--data", data.path,
                               "image, folder of images, CIFAR-10 .bin, .npy, .npz, shapes:N or synthetic:N");
   if (required) path->required();
-  sub.add_option("--preprocess", data.preprocess,
-                 "imagenet, cifar10, opencv224, none, or a spec like resize=256,crop=224,rgb,norm=imagenet")
-      ->capture_default_str();
+  data.preprocess.clear();  // left to the network (octet/ranges.h)
+  sub.add_option(
+      "--preprocess", data.preprocess,
+      "imagenet, cifar10, opencv224, none, or a spec like resize=256,crop=224,rgb,norm=imagenet; by default, "
+      "pictures take the one that a plan or quantized file was calibrated with, else none");
   sub.add_option("--limit", data.limit, "only the first N samples in order of name (0 = all)")->check(at_least(0));
   sub.add_option("--shuffle", data.shuffle_seed, "take a random subset with this seed instead of the first N")
       ->check(at_least(0));
@@ -232,7 +234,7 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
   spec.shapes = spec.calibration.shapes = *std::move(parsed);
   spec.ranges = calibration.ranges;
   spec.calibration.data = calibration.data;
-  spec.calibration.data.preprocess = preprocess;
+  spec.calibration.data.preprocess = preprocess.empty() ? "none" : preprocess;
   spec.calibration.method = calibration.method;
   spec.calibration.percentile = calibration.percentile;
   spec.calibration.threads = threads;

@@ -57,7 +57,7 @@ struct SessionFlags {
   CalibrationFlags calibration;
   const CLI::App* app = nullptr;  // that they were added to
   void add(CLI::App& sub, const std::string& default_precision);
-  /// preprocess is that of the evaluation data, which calibration shares unless told otherwise.
+  /// preprocess is that of the evaluation data, which calibration shares; empty = none was given.
   /// Errors: options of a calibration where nothing is calibrated.
   Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
   /// From an ONNX file, repaired unless told otherwise, or a plan.

@@ -38,6 +38,7 @@ int run_model(Flags& f) {
   f.spec.progress = progress_bar("running", f.output);
   const Result<RunReport> report = run_files(*session, f.spec);
   if (!report) return fail(report.error());
+  if (!report->note.empty()) f.output.print_notes({report->note});
   std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
   return 0;
 }

@@ -271,6 +271,56 @@ TEST(Cli, every_command_takes_a_plan_where_it_takes_a_model) {
   EXPECT_EQ(octet("build " + plan + " -o " + plan).status, 1) << "a plan is not built from a plan";
 }
 
+/// Pictures without --preprocess go into a plan as its calibration's did.
+TEST(Cli, a_plan_brings_its_preprocessing_along) {
+  const std::string plan = scratch() + "/own.plan", data = " --data shapes:200", spec = " --preprocess rgb,norm=half";
+  ASSERT_EQ(octet("build " + k_model + " --precision int8 --calib-data shapes-train:64" + spec + " -o " + plan).status,
+            0);
+  const auto right = [&](const std::string& flags) {
+    const Ran ran = octet("eval " + plan + data + flags + " --json --quiet");
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return nlohmann::json::parse(ran.out);
+  };
+  const nlohmann::json given = right(spec), own = right(""), none = right(" --preprocess none");
+  EXPECT_EQ(own["top1_right"], given["top1_right"]);
+  EXPECT_FALSE(given.contains("note"));
+  EXPECT_THAT(own["note"], HasSubstr("as stored with the network"));
+  EXPECT_LT(none["top1_right"], own["top1_right"]);
+  EXPECT_THAT(none["note"], HasSubstr("preprocessing 'none' differs from calibration's"));
+  // The float network beside it sees the same pictures, on whichever side it stands.
+  const Ran both = octet("eval " + k_model + " " + plan + data + " --json --quiet");
+  const Ran alone = octet("eval " + k_model + data + spec + " --json --quiet");
+  EXPECT_EQ(nlohmann::json::parse(both.out)["first"]["top1_right"], nlohmann::json::parse(alone.out)["top1_right"]);
+
+  const std::string a = scratch() + "/own_a.npy", b = scratch() + "/own_b.npy", few = " --data shapes:5";
+  const Ran run = octet("run " + plan + few + " -o " + a);
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("as stored with the network"));
+  ASSERT_EQ(octet("run " + plan + few + spec + " -o " + b).status, 0);
+  EXPECT_EQ(read(a), read(b));
+  EXPECT_EQ(octet("classify " + plan + few).out, octet("classify " + plan + few + spec).out);
+  const auto layers = [&](const std::string& flags) {
+    return nlohmann::json::parse(
+        octet("compare " + k_model + " " + plan + few + flags + " --json --quiet").out)["layers"];
+  };
+  EXPECT_EQ(layers(""), layers(spec));
+  EXPECT_NE(layers(""), layers(" --preprocess none"));
+}
+
+/// Numbers are the network's input already: nothing is done to them twice.
+TEST(Cli, a_plan_leaves_numbers_as_they_are) {
+  const std::string plan = scratch() + "/numbers.plan", raw = scratch() + "/numbers.raw";
+  ASSERT_EQ(
+      octet("build " + k_model + " --precision int8 --calib-data shapes-train:16 --preprocess rgb,norm=half -o " + plan)
+          .status,
+      0);
+  std::ofstream(raw, std::ios::binary) << std::string(3 * 32 * 32 * sizeof(float), '\x3f');  // 0.747 each
+  const std::string a = scratch() + "/numbers_a.npy", b = scratch() + "/numbers_b.npy";
+  ASSERT_EQ(octet("run " + plan + " --data " + raw + " -o " + a).status, 0);
+  ASSERT_EQ(octet("run " + plan + " --data " + raw + " --preprocess none -o " + b).status, 0);
+  EXPECT_EQ(read(a), read(b));
+}
+
 TEST(Cli, options_of_a_calibration_that_does_not_happen_are_errors) {
   const std::string plan = scratch() + "/no_calibration.plan", out = " -o " + plan;
   const std::string ranges = scratch() + "/no_calibration.json";
