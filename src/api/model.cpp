@@ -153,12 +153,35 @@ Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<s
   return graph;
 }
 
+namespace {
+
+/// What to say of a file that does not read as ONNX, where it is or was meant to be a plan; nothing for others.
+std::optional<Error> plan_in_its_place(const std::string& path, std::span<const std::byte> bytes) {
+  const std::string again = "; copy it again, or build it again (octet build MODEL.onnx -o FILE)";
+  if (looks_like_plan(bytes))
+    return Error{ErrorCode::bad_argument, path +
+                                              " is a plan, where an ONNX file is expected: a plan runs as it was "
+                                              "built; give the model that it was built from"};
+  const std::string size = std::to_string(bytes.size());
+  if (looks_like_cut_plan(bytes))
+    return Error{ErrorCode::bad_model, path + ": is a plan file cut off after " + size + " bytes" + again};
+  if (!path.ends_with(".plan") && !path.ends_with(".engine")) return std::nullopt;
+  if (bytes.empty()) return Error{ErrorCode::bad_model, path + ": the file is empty; expected a plan file" + again};
+  return Error{ErrorCode::bad_model, path + ": is not a plan file of octet (its " + size +
+                                         " bytes do not begin with 89 4F 43 54 50), nor an ONNX model" + again};
+}
+
+}  // namespace
+
 Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   if (!file) return file.error();
   // A graph that needs mending need not verify yet.
   Result<OnnxModel> read = read_onnx(path, {.verify = !options.repair});  // names the path in its errors
-  if (!read) return read.error();
+  if (!read) {
+    if (const std::optional<Error> plan = plan_in_its_place(path, (*file)->bytes())) return *plan;
+    return read.error();
+  }
   auto state = std::make_shared<State>();
   state->path = path;
   state->file_bytes = static_cast<int64_t>((*file)->bytes().size());

@@ -65,7 +65,9 @@ Action add(CLI::App& sub) {
       ->required();
   sub.add_option("--preprocess", f->data.preprocess, "as for 'eval'")->capture_default_str();
   f->data.limit = 512;
-  sub.add_option("--limit", f->data.limit, "samples used (0 = all)")->capture_default_str()->check(at_least(0));
+  sub.add_option("--limit,--calib-limit", f->data.limit, "samples used (0 = all)")
+      ->capture_default_str()
+      ->check(at_least(0));
   sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset with this seed")->check(at_least(0));
   sub.add_option(
          "--method", f->method,

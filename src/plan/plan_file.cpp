@@ -358,6 +358,11 @@ bool looks_like_plan(std::span<const std::byte> bytes) {
   return bytes.size() >= k_magic.size() && std::memcmp(bytes.data(), k_magic.data(), k_magic.size()) == 0;
 }
 
+bool looks_like_cut_plan(std::span<const std::byte> bytes) {
+  return !bytes.empty() && bytes.size() < k_magic.size() &&
+         std::memcmp(bytes.data(), k_magic.data(), bytes.size()) == 0;
+}
+
 Result<std::vector<std::byte>> plan_bytes(const PlanFile& plan) {
   Result<std::vector<Section>> sections = sections_of(plan);
   if (!sections) return sections.error();

@@ -51,6 +51,8 @@ struct PlanFile {
 
 /// True when the bytes begin as a plan file does (they may still be broken).
 bool looks_like_plan(std::span<const std::byte> bytes);
+/// True for a few bytes, at least one, with which a plan file begins and which end before its mark does.
+bool looks_like_cut_plan(std::span<const std::byte> bytes);
 
 /// The file's bytes: equal plans give equal bytes. Errors: a graph with an unknown shape, a text that is too long.
 Result<std::vector<std::byte>> plan_bytes(const PlanFile& plan);

@@ -343,6 +343,35 @@ TEST(Cli, options_of_a_calibration_that_does_not_happen_are_errors) {
   EXPECT_THAT(octet("bench " + k_model + calibration).err, HasSubstr("--calib-data has no effect with"));
 }
 
+TEST(Cli, a_broken_plan_is_spoken_of_as_a_plan) {
+  const std::string plan = scratch() + "/whole.plan", cut = scratch() + "/cut.plan";
+  ASSERT_EQ(octet("build " + k_model + " -o " + plan).status, 0);
+  const std::string bytes = read(plan);
+  const auto message = [](const std::string& path, const std::string& content) {
+    std::ofstream(path, std::ios::binary) << content;
+    const Ran ran = octet("inspect " + path);
+    EXPECT_EQ(ran.status, 1) << path;
+    return ran.err;
+  };
+  EXPECT_THAT(message(cut, ""), HasSubstr("cut.plan: the file is empty; expected a plan file"));
+  EXPECT_THAT(message(scratch() + "/cut.engine", ""), HasSubstr("expected a plan file"));
+  EXPECT_THAT(message(scratch() + "/cut.bin", bytes.substr(0, 5)), HasSubstr("is a plan file cut off after 5 bytes"));
+  EXPECT_THAT(message(cut, bytes.substr(0, 60)), HasSubstr("in the middle of the header"));
+  EXPECT_THAT(message(cut, "this is not a network"), HasSubstr("is not a plan file of octet (its 21 bytes"));
+  EXPECT_THAT(message(scratch() + "/cut.onnx", ""), HasSubstr("expected an ONNX model"));
+  EXPECT_THAT(octet("quantize " + plan + " --calib-data shapes-train:8 -o " + scratch() + "/q.onnx").err,
+              HasSubstr("whole.plan is a plan, where an ONNX file is expected"));
+}
+
+TEST(Cli, calibrate_takes_the_limit_by_both_names) {
+  const std::string to = " --calib-data shapes-train:40 --quiet -o " + scratch() + "/limit.json";
+  const Ran one = octet("calibrate " + k_model + to + " --limit 16"),
+            other = octet("calibrate " + k_model + to + " --calib-limit 16");
+  EXPECT_EQ(other.status, 0) << other.err;
+  EXPECT_THAT(other.out, HasSubstr("calibrated 16 samples"));
+  EXPECT_EQ(one.out, other.out);
+}
+
 TEST(Cli, build_says_what_runs_in_int8_and_can_require_it) {
   const std::string a = scratch() + "/share_a.plan", b = scratch() + "/share_b.plan", demo = OCTET_DEMO_MODEL;
   const std::string int8 = " --precision int8 --calib-data shapes-train:16 --quiet";
