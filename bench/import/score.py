@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table of docs/import.md: bench/import/score.py OCTET FOLDER
+"""The table of docs/import.md: bench/import/score.py OCTET FOLDER [NAME of a CIFAR-10 file, for its rows only]
 
 Every quantized file of $OCTET_DATA/models as it is (--no-repair), mended in octet, and the mended file in ONNX Runtime with its graph
 optimizations and without; the eager export's logits against refs/. Needs numpy and onnxruntime."""
@@ -13,12 +13,15 @@ import numpy as np
 import onnxruntime as ort
 
 OCTET, FOLDER, DATA = sys.argv[1], sys.argv[2], os.environ["OCTET_DATA"]
+WANTED = sys.argv[3:]
 EXACT = f"{DATA}/cifar10/test_exact_1017.bin"
-NORMS = {"half": ([0.5] * 3, [0.5] * 3), "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+NORMS = {"imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
          "cifar": ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])}
 
 
 def normalized(x, norm):
+    if norm == "half":  # (x - 127.5) / 127.5, as the data's README has it: other last bits than (x / 255 - 0.5) / 0.5
+        return (x.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
     mean, std = (np.float32(v).reshape(3, 1, 1) for v in NORMS[norm])
     return ((x.astype(np.float32) / 255 - mean) / std).astype(np.float32)
 
@@ -52,13 +55,13 @@ def run_octet(path, x, *options):
     return np.load(f"{FOLDER}/out.npy").reshape(len(x), -1)
 
 
-def run_ort(path, x, optimized):
+def run_ort(path, x, optimized, batch=1):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL if optimized else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return np.concatenate([np.asarray(session.run(None, {name: i[None]})[0]).reshape(1, -1) for i in x])
+    return np.concatenate([np.asarray(session.run(None, {name: x[i:i + batch]})[0]).reshape(len(x[i:i + batch]), -1) for i in range(0, len(x), batch)])
 
 
 def right(answers, accepted):
@@ -77,16 +80,22 @@ def main():
     files = {"resnet18_cifar10_eager_int8": "half", "mobilenet_v2_cifar10_fakequant_qdq": "cifar", "mobilenet_v2_cifar10_int8_qlinear": "cifar",
              "resnet20_cifar10_ort_qdq_s8": "imagenet"}
     for name, norm in files.items():
+        if WANTED and name not in WANTED:
+            continue
         path, mended = f"{DATA}/models/{name}.onnx", f"{FOLDER}/{name}_mended.onnx"
         octet("repair", path, "-o", mended, "--quiet")
         x, accepted = cifar(1017, norm)
         row(name, path, mended, x, accepted)
         if name == "mobilenet_v2_cifar10_int8_qlinear":
-            print(f"| the same, batch 8 | | {right(run_octet(path, x, '--batch', '8'), accepted)} | |")
+            octet("repair", path, "--free-batch", "-o", mended, "--quiet")
+            print(f"| the same, `repair --free-batch`, batch 8 | | {right(run_octet(mended, x, '--batch', '8'), accepted)} | "
+                  f"{right(run_ort(mended, x, True, 8), accepted)}, {right(run_ort(mended, x, False, 8), accepted)} |")
         if name == "resnet18_cifar10_eager_int8":
             want = np.load(f"{DATA}/refs/resnet18_cifar10_eager_int8_logits_exact1017.npy")
             for where, have in (("octet", run_octet(path, x)), ("ONNX Runtime, mended", run_ort(mended, x, False))):
                 print(f"  logits against PyTorch's, {where}: correlation {np.corrcoef(have.ravel(), want.ravel())[0, 1]:.5f}", flush=True)
+    if WANTED:
+        return
     x, accepted = photographs()
     name = "mobilenet_v2_imagenet_ort_qdq"
     path, mended = f"{DATA}/models/{name}.onnx", f"{FOLDER}/{name}_mended.onnx"
