@@ -9,7 +9,8 @@ namespace octet {
 namespace {
 
 const char* const k_repair = "octet repair does it.";
-const char* const k_symmetric = "quantize symmetrically in int8 (octet quantize --target tensorrt).";
+const char* const k_symmetric =
+    "quantize symmetrically in int8 (octet repair --recalibrate --target tensorrt --calib-data DIR).";
 
 void check_zero_point(TensorRtCheck& check, const Node& node) {
   const ValueId v = input(node, 2);
@@ -101,7 +102,7 @@ void check_scale(TensorRtCheck& check, const Node& node) {
   const Tensor* scale = check.constant(node.inputs[1]);
   if (!scale) {
     check.error(8, node, "the scale is computed while the network runs; TensorRT has no int8 kernel for it.",
-                "calibrate once and store the scale (octet repair --recalibrate).");
+                "calibrate once and store the scale (octet repair --recalibrate --target tensorrt --calib-data DIR).");
     return;
   }
   const std::vector<double> values = to_doubles(*scale);

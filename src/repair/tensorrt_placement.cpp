@@ -133,6 +133,17 @@ void check_quantize(TensorRtCheck& check, const Node& quantize) {
   }
 }
 
+/// QLinear forms hold their parameters; dynamic ones have no ranges before samples are seen.
+void check_operator_forms(TensorRtCheck& check) {
+  for (const auto& [node, op] : check.file.operator_forms)
+    check.findings.push_back(
+        {23, Severity::error, node, op + "; TensorRT has no importer for it.",
+         op.starts_with("QLinear") || op == "QGemm"
+             ? "octet repair writes it as QuantizeLinear and DequantizeLinear."
+             : "octet repair --recalibrate --target tensorrt --calib-data DIR gives the float layer behind it "
+               "ranges from samples."});
+}
+
 }  // namespace
 
 void check_placement(TensorRtCheck& check, const Node& node) {
@@ -151,9 +162,7 @@ void check_placement(TensorRtCheck& check, const Node& node) {
 }
 
 void check_network(TensorRtCheck& check) {
-  for (const auto& [node, op] : check.file.operator_forms)
-    check.findings.push_back({23, Severity::error, node, op + "; TensorRT has no importer for it.",
-                              "octet repair writes it as QuantizeLinear and DequantizeLinear."});
+  check_operator_forms(check);
   if (!holds_q_or_dq(check.graph)) return;
   check.note(30, "", "TensorRT 8 to 10 need --int8 for this network, strong typing and 11 do not.");
   if (check.file.calibration_given)

@@ -19,7 +19,8 @@ const std::string k_pair =
 const std::string k_weight =
     R"(const w: s8[4,4,1,1] = {1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16} const ws: f32[4] = {1,2,3,4} dw = DequantizeLinear(w, ws, axis=0) @dw )";
 const std::string k_float_weight = R"(const w: f32[4,4,1,1] = {1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16} )";
-const char* const k_symmetric = " Mend: quantize symmetrically in int8 (octet quantize --target tensorrt).";
+const char* const k_symmetric =
+    " Mend: quantize symmetrically in int8 (octet repair --recalibrate --target tensorrt --calib-data DIR).";
 
 std::string pair_with(const std::string& scale, const std::string& zero_point) {
   return "const s: " + scale + " const z: " + zero_point +
@@ -57,7 +58,7 @@ std::vector<RuleCase> rule_cases() {
        "const k: f32[] = {127} const z: s8[] = {0} a = Abs(x) m = ReduceMax(a, keepdims=0) s = Div(m, k) q = "
        "QuantizeLinear(x, s, z) @q y = DequantizeLinear(q, s, z)",
        "R8 error, node 'q': the scale is computed while the network runs; TensorRT has no int8 kernel for it. Mend: "
-       "calibrate once and store the scale (octet repair --recalibrate)."},
+       "calibrate once and store the scale (octet repair --recalibrate --target tensorrt --calib-data DIR)."},
       {9, pair_with("f32[4,1] = {1,2,3,4}", "s8[4,1] = {0,0,0,0}"),
        "R9 error, node 'q': the scale has rank 2; TensorRT wants a number or a vector. Mend: a vector and an axis."},
       {10, "const s: f64[] = {0.02} const z: s8[] = {0} const w: s8[4] = {1,2,3,4} y = DequantizeLinear(w, s, z) @dw",
@@ -202,6 +203,12 @@ TEST(TensorRt, rules_on_the_file_rather_than_the_graph) {
               ::testing::Contains(
                   "R23 error, node 'c1': QLinearConv; TensorRT has no importer for it. Mend: octet repair writes "
                   "it as QuantizeLinear and DequantizeLinear."));
+  for (const std::string op : {"ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"})
+    EXPECT_THAT(
+        texts(check_tensorrt(graph, {.opset = 13, .operator_forms = {{"c1", op}}, .calibration_given = false})),
+        ::testing::Contains("R23 error, node 'c1': " + op +
+                            "; TensorRT has no importer for it. Mend: octet repair --recalibrate --target tensorrt "
+                            "--calib-data DIR gives the float layer behind it ranges from samples."));
   EXPECT_THAT(
       texts(check_tensorrt(graph, {.opset = 13, .operator_forms = {}, .calibration_given = true})),
       ::testing::Contains("R31 warning: the network is explicit: calibration data and caches are ignored. Mend: leave "
