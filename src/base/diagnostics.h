@@ -18,6 +18,7 @@ struct Diagnostic {
 };
 /// All rows of diagnostics.def; the general ones last.
 std::span<const Diagnostic> all_diagnostics();
+std::vector<const Diagnostic*> diagnostics_by_number();
 /// The row of a message. Always one: each kind has a general row.
 const Diagnostic& diagnose(const Error& error);
 /// "OCT-2020".

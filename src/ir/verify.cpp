@@ -90,26 +90,40 @@ Result<Done> check_order(const Graph& graph) {
   return Done{};
 }
 
-Result<Done> check_types(const Graph& graph) {
-  for (const Node& node : graph.nodes) {
-    Result<std::vector<ValueType>> types = infer_node(graph, node);
-    if (!types) return types.error();
-    const NodeContext context{graph, node};
-    if (node.op->validate)
-      if (Result<Done> ok = node.op->validate(context); !ok) return ok;
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (node.outputs[i] == k_absent) continue;
-      const Value& value = graph.value(node.outputs[i]);
-      const ValueType& type = (*types)[i];
-      if (value.dtype != type.dtype)
-        return context.error("output '" + value.name + "' is stored as " + std::string(name(value.dtype)) +
-                             ", but inference says " + std::string(name(type.dtype)));
-      if (!shapes_agree(value.shape, type.shape))
-        return context.error("output '" + value.name + "' is stored as " + to_string(*value.shape) +
-                             ", but inference says " + to_string(*type.shape));
-    }
+/// The stored types of a node's outputs are those that inference finds.
+Result<Done> check_inference(const Graph& graph, const Node& node) {
+  Result<std::vector<ValueType>> types = infer_node(graph, node);
+  if (!types) return types.error();
+  const NodeContext context{graph, node};
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i] == k_absent) continue;
+    const Value& value = graph.value(node.outputs[i]);
+    const ValueType& type = (*types)[i];
+    if (value.dtype != type.dtype)
+      return context.error("output '" + value.name + "' is stored as " + std::string(name(value.dtype)) +
+                           ", but inference says " + std::string(name(type.dtype)));
+    if (!shapes_agree(value.shape, type.shape))
+      return context.error("output '" + value.name + "' is stored as " + to_string(*value.shape) +
+                           ", but inference says " + to_string(*type.shape));
   }
   return Done{};
+}
+
+/// What an op asks beyond types says nothing about the node's readers: all such problems are told, a line each, up to
+/// the first node whose types do not agree.
+Result<Done> check_types(const Graph& graph) {
+  constexpr size_t k_most_problems = 20;  // more have one cause
+  std::vector<Error> problems;
+  for (const Node& node : graph.nodes) {
+    const Result<Done> types = check_inference(graph, node);
+    const Result<Done> valid = types && node.op->validate ? node.op->validate(NodeContext{graph, node}) : types;
+    if (!valid) problems.push_back(valid.error());
+    if (!types || problems.size() == k_most_problems) break;
+  }
+  if (problems.empty()) return Done{};
+  Error all = std::move(problems.front());
+  for (size_t i = 1; i < problems.size(); ++i) all.message += "\n" + problems[i].message;
+  return all;
 }
 
 }  // namespace

@@ -52,6 +52,27 @@ bool is_harmless(const std::string& key, const Attribute& attribute) {
   return false;
 }
 
+/// ONNX knows an attribute of this name, as far as octet can tell: it may decide about types and shapes.
+bool known_anywhere(std::string_view key) {
+  const std::span<const OpDef* const> ops = all_ops();
+#define OCTET_DEFAULT_INT(name, value) \
+  if (key == #name) return true;
+#define OCTET_DEFAULT_STRING(name, value) \
+  if (key == #name) return true;
+#define OCTET_HARMLESS_ONES(name) \
+  if (key == #name) return true;
+#define OCTET_HARMLESS_ANY(name) \
+  if (key == #name) return true;
+#include "onnx/neutral.def"
+#undef OCTET_DEFAULT_INT
+#undef OCTET_DEFAULT_STRING
+#undef OCTET_HARMLESS_ONES
+#undef OCTET_HARMLESS_ANY
+  return std::any_of(ops.begin(), ops.end(), [&](const OpDef* op) {
+    return std::find(op->attributes.begin(), op->attributes.end(), key) != op->attributes.end();
+  });
+}
+
 std::string value_text(const Attribute& attribute) {
   if (const auto* i = std::get_if<int64_t>(&attribute)) return " = " + std::to_string(*i);
   if (const auto* f = std::get_if<float>(&attribute)) return " = " + std::to_string(*f);
@@ -264,11 +285,12 @@ Result<Done> Importer::import_nodes(const ProtoGraph& graph) {
   for (const size_t n : *order) {
     const ProtoNode& proto = graph.nodes[n];
     const auto is_broken = [&](std::string_view v) { return broken_.contains(v); };
-    if (std::any_of(proto.inputs.begin(), proto.inputs.end(), is_broken))
+    const bool told = &graph == &model_.graph && cannot_be_read(proto);  // by refuse_unknown()
+    if (told || std::any_of(proto.inputs.begin(), proto.inputs.end(), is_broken))
       broken_.insert(proto.outputs.begin(), proto.outputs.end());
     else if (const Result<Done> done = read_node(proto); !done)
       keep_problem(proto, done.error());
-    if (problems_.size() == k_most_problems) break;
+    if (problems_.size() >= k_most_problems) break;
   }
   return Done{};
 }
@@ -277,10 +299,18 @@ Result<Done> Importer::read_node(const ProtoNode& proto) {
   if (proto.op_type == "If" && (proto.domain.empty() || proto.domain == "ai.onnx")) return import_if(proto);
   Result<ForeignNode> node = foreign_node(proto);
   if (!node) return node.error();
-  if (is_operator_form(proto.op_type)) info_.operator_forms.emplace_back(std::string(proto.name), proto.op_type);
+  if (is_operator_form(proto.op_type)) {
+    const std::string_view named = proto.name.empty() && !proto.outputs.empty() ? proto.outputs[0] : proto.name;
+    info_.operator_forms.emplace_back(std::string(named), proto.op_type);
+  }
   Oddity oddity = find_foreign_oddity(proto.domain, proto.op_type);
   if (!oddity) oddity = find_oddity(proto.op_type);
   return oddity ? oddity(*this, std::move(*node)) : emit(std::move(*node));
+}
+
+Error Importer::joined_with(Error last) {
+  problems_.push_back(std::move(last));
+  return joined(problems_);
 }
 
 void Importer::keep_problem(const ProtoNode& proto, Error error) {
@@ -302,7 +332,9 @@ Result<Done> Importer::read_outputs() {
   return Done{};
 }
 
-Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) const {
+Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) {
+  std::vector<Error> unknown;
+  bool decides = false;
   for (auto it = node.attributes.begin(); it != node.attributes.end();) {
     const bool known = std::find(op.attributes.begin(), op.attributes.end(), it->first) != op.attributes.end();
     if (is_default(it->first, it->second) || (!known && is_harmless(it->first, it->second))) {
@@ -310,9 +342,14 @@ Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) con
     } else if (known) {
       ++it;
     } else {
-      return error(node, "attribute " + quoted(it->first) + value_text(it->second) + " is not supported");
+      unknown.push_back(error(node, "attribute " + quoted(it->first) + value_text(it->second) + " is not supported"));
+      decides = decides || known_anywhere(it->first);
+      it = node.attributes.erase(it);
     }
   }
+  if (decides) return joined(unknown);
+  // Names that no op has say nothing about types: what reads this node is looked at too.
+  problems_.insert(problems_.end(), unknown.begin(), unknown.end());
   return Done{};
 }
 
@@ -378,7 +415,7 @@ Result<OnnxModel> Importer::run() {
     return Error{ErrorCode::unsupported, "the file is of IR version " + std::to_string(model_.ir_version) +
                                              "; octet reads up to " + std::to_string(k_last_ir_version) +
                                              " (save it with an older release of onnx)"};
-  if (Result<Done> ok = refuse_unknown(model_, *opset); !ok) return ok.error();
+  if (Result<Done> ok = refuse_unknown(model_, *opset); !ok) problems_.push_back(ok.error());
   graph_.name = model_.graph.name;
   for (const ProtoNode& node : model_.graph.nodes) {
     read_names_.insert(node.inputs.begin(), node.inputs.end());
@@ -386,8 +423,8 @@ Result<OnnxModel> Importer::run() {
   }
   for (const ProtoValue& output : model_.graph.outputs) read_names_.insert(output.name);
   read_stored_types();
-  if (Result<Done> ok = read_initializers(); !ok) return ok.error();
-  if (Result<Done> ok = read_inputs(); !ok) return ok.error();
+  if (Result<Done> ok = read_initializers(); !ok) return joined_with(ok.error());
+  if (Result<Done> ok = read_inputs(); !ok) return joined_with(ok.error());
   if (Result<Done> ok = import_nodes(model_.graph); !ok) problems_.push_back(ok.error());
   if (Result<Done> ok = read_outputs(); !ok) problems_.push_back(ok.error());
   if (!problems_.empty()) return joined(problems_);

@@ -56,6 +56,7 @@ class Importer {
   Result<Done> emit(ForeignNode node);
   /// What was tolerated; after a hundred of them only their number is kept.
   void note(std::string text);
+  void edited(OnnxEdit edit) { info_.edits.push_back(std::move(edit)); }
   /// "node 'n' (Op): " + text.
   Error error(const ForeignNode& node, std::string text, ErrorCode code = ErrorCode::unsupported) const;
 
@@ -75,10 +76,13 @@ class Importer {
   Result<Done> read_node(const ProtoNode& proto);
   /// Keeps a problem to be told with the others; what the node would have made is not looked at again.
   void keep_problem(const ProtoNode& proto, Error error);
+  /// All problems so far, and one more that ends the reading.
+  Error joined_with(Error last);
   /// Double constants beside float data (doubles.cpp).
   void narrow_doubles(ForeignNode& node);
   Result<ValueId> define(std::string_view value_name, const std::string& place);
-  Result<Done> filter_attributes(ForeignNode& node, const OpDef& op) const;
+  /// Takes out what the op has not; attributes that octet lacks are problems.
+  Result<Done> filter_attributes(ForeignNode& node, const OpDef& op);
   Result<Done> drop_extra_outputs(ForeignNode& node, const OpDef& op) const;
   Result<Done> store_types(const Node& node);
 
@@ -103,6 +107,8 @@ class Importer {
 Result<int64_t> default_opset(const ProtoModel& model);
 /// One Error for all nodes that octet cannot read: unknown ops, foreign domains, local functions.
 Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset);
+/// The node is one of them.
+bool cannot_be_read(const ProtoNode& node);
 /// Puts the nodes of the file's functions in the place of the nodes that call them.
 Result<Done> inline_functions(ProtoModel& model, const std::byte* origin);
 /// Name and GraphProto of the node's attributes that are graphs.

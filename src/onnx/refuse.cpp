@@ -87,6 +87,8 @@ std::string text_of(const Refused& group) {
 
 }  // namespace
 
+bool cannot_be_read(const ProtoNode& node) { return !reason_against(node).empty(); }
+
 std::string place_of(const ProtoNode& node) { return name_of(node) + " (" + std::string(node.op_type) + ")"; }
 
 Result<int64_t> default_opset(const ProtoModel& model) {

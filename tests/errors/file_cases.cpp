@@ -150,6 +150,31 @@ std::vector<std::pair<const char*, ModelBuilder>> graphs() {
                                   .node({.op = "Relu", .inputs = {"a"}, .outputs = {"b"}, .name = "reads_a"})
                                   .node({.op = "Relu", .inputs = {"ghost"}, .outputs = {"g"}, .name = "g"})
                                   .node({.op = "Gemm", .inputs = {"x", "w"}, .outputs = {"y"}, .name = "fc"})));
+  add("two_scales",
+      end(start()
+              .initializer("s", f32s({}, {0.0f}))
+              .initializer("t", f32s({}, {std::numeric_limits<float>::infinity()}))
+              .initializer("z", zero_point)
+              .node({.op = "QuantizeLinear", .inputs = {"x", "s", "z"}, .outputs = {"q"}, .name = "q"})
+              .node({.op = "DequantizeLinear", .inputs = {"q", "s", "z"}, .outputs = {"d"}, .name = "d"})
+              .node({.op = "QuantizeLinear", .inputs = {"d", "t", "z"}, .outputs = {"p"}, .name = "p"})
+              .node({.op = "DequantizeLinear", .inputs = {"p", "t", "z"}, .outputs = {"y"}, .name = "e"})));
+  const auto relu = [](const std::string& x, const std::string& y, const std::string& attribute) {
+    NodeSpec spec{.op = "Relu", .inputs = {x}, .outputs = {y}, .name = "makes_" + y};
+    spec.attributes = {test::int_attribute_proto(attribute, 3)};
+    return spec;
+  };
+  NodeSpec softmax{.op = "Softmax", .inputs = {"b"}, .outputs = {"y"}, .name = "softmax"};
+  softmax.attributes = {test::int_attribute_proto("axis", 9)};
+  add("two_attributes_and_an_axis", end(start().node(relu("x", "a", "bar")).node(relu("a", "b", "baz")).node(softmax)));
+  // An attribute that some operator has may decide about shapes: what reads the node is not looked at.
+  add("attribute_of_another_op", end(start().node(relu("x", "a", "group")).node(relu("a", "y", "baz"))));
+  add("unknown_op_and_others", end(start()
+                                       .node({.op = "Foo", .inputs = {"x"}, .outputs = {"f"}, .name = "foo"})
+                                       .node({.op = "Relu", .inputs = {"f"}, .outputs = {"g"}, .name = "reads_foo"})
+                                       .node(relu("x", "a", "bar"))
+                                       .node({.op = "Relu", .inputs = {"ghost"}, .outputs = {"h"}, .name = "h"})
+                                       .node({.op = "Relu", .inputs = {"a"}, .outputs = {"y"}, .name = "last"})));
   return made;
 }
 
