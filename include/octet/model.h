@@ -21,6 +21,7 @@ struct LoadOptions {
   bool repair = true;                  // mend a foreign quantized export (docs/import.md)
   std::set<std::string> skip_repairs;  // names from `octet repair --list`
   bool float_biases = false;           // int32 biases as the same numbers in float, for TensorRT
+  bool recalibrate = false;            // float_form() follows: scales of activations need not be scales
   bool calibration_given = false;      // for check_tensorrt: calibration data would go with the file
   bool check_tensorrt = false;         // look for what breaks TensorRT's rules before anything is mended
 };

@@ -122,7 +122,12 @@ std::string ops_page() {
   text +=
       "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize), QLinearConv, QLinearMatMul and "
       "ONNX "
-      "Runtime's QGemm, QLinear*\nand FusedConv (their Q/DQ form).\n\n## octet's own\n\n| op | cpu |\n| --- | --- |\n";
+      "Runtime's QGemm, QLinear*\nand FusedConv (their Q/DQ form). Limits of ONNX Runtime's forms (domain "
+      "com.microsoft): channels_last = 1 is "
+      "refused; QLinearAveragePool with ceil_mode and\ncount_include_pad divides a window that reaches beyond the "
+      "padding by "
+      "ONNX's count, where ONNX Runtime's kernel uses another: the answers differ there.\n\n## octet's own\n\n| op | "
+      "cpu |\n| --- | --- |\n";
   for (const OpDef* op : ops)
     if (!op->is_onnx) text += "| " + std::string(op->name) + " | " + cpu_text(op->name) + " |\n";
   return text;
@@ -133,7 +138,8 @@ std::string tensorrt_page() {
       "# TensorRT's rules for Q/DQ networks\n\nPrinted by `octet --describe tensorrt`; a test fails when this page "
       "differs.\n\n`octet inspect MODEL --target tensorrt` checks a file as it is; `octet quantize --target tensorrt` "
       "and `octet repair --target tensorrt` check what they\nwrote and end with 1 when a rule is broken that TensorRT "
-      "refuses. The list is `src/repair/tensorrt_rules.def`; `tests/repair/tensorrt_test.cpp` has a graph that\nbreaks "
+      "refuses; the file is written all the same. `octet explain R21` prints a rule. The list is "
+      "`src/repair/tensorrt_rules.def`; `tests/repair/tensorrt_test.cpp` has a graph that\nbreaks "
       "each rule, with its message, and for R40 the numbers.\n\n| rule | at worst | what it asks |\n| --- | --- | --- "
       "|\n";
   for (const TensorRtRule& rule : tensorrt_rules())
@@ -155,12 +161,31 @@ std::string repairs_page() {
          "float "
          "layers they stand for |\n\nOperator forms (QLinearConv and its kin) become QuantizeLinear and "
          "DequantizeLinear "
-         "while the file is read. A zero point that is neither 0 nor 128 stays and\nruns exactly.\n";
+         "while the file is read. A zero point that is neither 0 nor 128 stays and\nruns exactly.\n\n"
+         "Limits. `rounding_chains`: several scales only for constants (an activation's chain with a scale for each "
+         "channel "
+         "stays float ops and runs as written), and no\nnode inside the chain may have another reader. "
+         "`residual_identity`: only where the float branch has codes of its own for another reader and the sum ends in "
+         "codes; the\nreport names the Adds that are left in float. `--recalibrate` takes files whose activation "
+         "scales are "
+         "zero or not finite.\n";
+}
+
+/// One rule's line of the page: "R21" or "r21".
+std::string tensorrt_rule(const std::string& topic) {
+  if (topic.size() < 2 || (topic[0] != 'R' && topic[0] != 'r')) return {};
+  for (const TensorRtRule& rule : tensorrt_rules())
+    if (topic.compare(1, std::string::npos, std::to_string(rule.number)) == 0)
+      return "R" + std::to_string(rule.number) + " (TensorRT, at worst " + std::string(name(rule.severity)) +
+             "): " + std::string(rule.title) +
+             "\noctet inspect MODEL --target tensorrt names each node that breaks it, and the mend.\n";
+  return {};
 }
 
 }  // namespace
 
 Result<std::string> describe(const std::string& topic) {
+  if (std::string rule = tensorrt_rule(topic); !rule.empty()) return rule;
   if (topic == "ops") return ops_page();
   if (topic == "tensorrt") return tensorrt_page();
   if (topic == "repairs") return repairs_page();

@@ -58,11 +58,17 @@ Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
     if (op.starts_with("QLinear") || op == "QGemm")  // the others are dynamic quantization, which stays
       state.repairs.push_back(
           {"operator_forms", node, op, "its float op between DequantizeLinear and QuantizeLinear", ""});
+  if (options.recalibrate) {
+    RepairLog log;
+    replace_activation_scales(state.graph, log);
+    add_rows(state, std::move(log.rows));
+  }
   Result<std::vector<RepairRow>> rows =
-      repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases});
+      repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases}, &state.left_alone);
   if (!rows) return rows.error();
   add_rows(state, *std::move(rows));
   add_repair_notes(state.notes, state.repairs);
+  state.notes.insert(state.notes.end(), state.left_alone.begin(), state.left_alone.end());
   return verify(state.graph);
 }
 
@@ -194,7 +200,7 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
     state->file_findings =
         target_findings(state->graph, {state->info.opset, state->info.operator_forms, options.calibration_given});
   if (options.repair)
-    if (const Result<Done> ok = repair_graph(*state, options); !ok) return within(path, ok.error());
+    if (const Result<Done> ok = repair_graph(*state, options); !ok) return within_each(path, ok.error());
   const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, options.skip_passes);
   if (!cleaned) return within(path, cleaned.error());
   add_notes(state->notes, *cleaned);

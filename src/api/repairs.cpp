@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/state.h"
 #include "octet/tasks.h"
 #include "report/json_text.h"
 #include "report/text_table.h"
@@ -47,7 +48,9 @@ std::string repairs_text(const Model& model, const std::string& output_file, boo
     text = text_table(rows);
   }
   text += edits.empty() ? model.path() + ": nothing to mend" : std::to_string(edits.size()) + " edits";
-  return text + (output_file.empty() ? "" : ", wrote " + output_file) + "\n";
+  text += (output_file.empty() ? "" : ", wrote " + output_file) + "\n";
+  for (const std::string& note : model.state().left_alone) text += "left alone: " + note + "\n";
+  return text;
 }
 
 std::string repairs_json(const Model& model, const std::string& output_file) {

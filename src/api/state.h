@@ -29,6 +29,7 @@ struct Model::State {
   std::string hash;
   std::vector<std::string> notes;
   std::vector<RepairEdit> repairs;
+  std::vector<std::string> left_alone;  // what no repair mends with certainty
   std::vector<TargetFinding> file_findings;
   std::set<std::string> skip_passes;
 };

@@ -57,6 +57,7 @@ int repair_model(const Flags& f) {
   LoadOptions options;
   options.skip_passes = {f.skip_passes.begin(), f.skip_passes.end()};
   options.skip_repairs = {f.skip_repairs.begin(), f.skip_repairs.end()};
+  options.recalibrate = f.recalibrate;
   options.float_biases = tensorrt && !f.recalibrate;
   Result<Model> model = Model::load(f.model, options);
   if (!model) return fail(model.error());

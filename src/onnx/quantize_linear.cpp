@@ -49,6 +49,30 @@ Result<Done> emit_dequantize_and_cast(Importer& importer, ForeignNode node, DTyp
   return importer.emit(std::move(cast));
 }
 
+/// A QuantizeLinear without a zero point makes uint8; a DequantizeLinear of the same scale that takes its codes as int8
+/// says what was meant, where nobody else has read the codes yet. Other readers of uint8 then contradict by themselves.
+void adopt_zero_point(Importer& importer, const ForeignNode& node) {
+  Graph& graph = importer.graph();
+  const Tensor* zero = importer.constant(node, 2);
+  if (!zero || !importer.has_input(node, 0) || importer.value(node.inputs[0]).dtype != DType::u8 ||
+      zero->dtype() != DType::s8)
+    return;
+  Node* maker = nullptr;
+  for (Node& each : graph.nodes) {
+    if (std::find(each.inputs.begin(), each.inputs.end(), node.inputs[0]) != each.inputs.end()) return;
+    if (std::find(each.outputs.begin(), each.outputs.end(), node.inputs[0]) != each.outputs.end()) maker = &each;
+  }
+  if (!maker || maker->op->name != "QuantizeLinear" || (maker->inputs.size() > 2 && maker->inputs[2] != k_absent) ||
+      maker->inputs[1] != node.inputs[1])
+    return;
+  maker->inputs.resize(3, k_absent);
+  maker->inputs[2] = node.inputs[2];
+  graph.value(node.inputs[0]).dtype = zero->dtype();
+  importer.edited({"missing_zero_points", maker->name.empty() ? importer.value(maker->outputs[0]).name : maker->name,
+                   "no zero point, which is uint8, before a DequantizeLinear of int8", "the DequantizeLinear's",
+                   "the only reading there is"});
+}
+
 }  // namespace
 
 Result<Done> convert_quantize_linear(Importer& importer, ForeignNode node) {
@@ -78,6 +102,7 @@ Result<Done> convert_quantize_linear(Importer& importer, ForeignNode node) {
 }
 
 Result<Done> convert_dequantize_linear(Importer& importer, ForeignNode node) {
+  adopt_zero_point(importer, node);
   if (Result<Done> ok = count_axis_from_front(importer, node); !ok) return ok;
   const Result<DType> wanted = take_output_dtype(importer, node);
   if (!wanted) return wanted.error();

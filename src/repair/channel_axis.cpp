@@ -97,10 +97,29 @@ void mend(Editor& editor, const Node& layer, RepairLog& log) {
   set_axis(editor, w->quantize, *wanted);
 }
 
+/// The scales of a vector (an int32 bias): it has one axis, 0.
+void mend_vector(Editor& editor, NodeId id, RepairLog& log) {
+  const Graph& graph = editor.graph();
+  const Node& node = editor.node(id);
+  const std::optional<Shape>& data = graph.value(node.inputs[0]).shape;
+  const Tensor* scale = graph.constant(node.inputs[1]);
+  if (!data || data->size() != 1 || !scale || scale->rank() != 1 || scale->size() < 2 ||
+      (*data)[0].value != scale->size() || has_attribute(node, "block_size"))
+    return;
+  const int64_t axis = int_attribute(node, "axis", 1);
+  if (axis == 0 || axis == -1) return;
+  log.add(label(graph, node),
+          std::to_string(scale->size()) + " scales along axis " + std::to_string(axis) + ", which a vector has not",
+          "along axis 0", "the only axis there is");
+  set_axis(editor, id, 0);
+}
+
 }  // namespace
 
 Result<Done> channel_axis(Graph& graph, RepairLog& log) {
   Editor editor(graph);
+  for (NodeId id = 0; id < editor.node_count(); ++id)
+    if (is_q_or_dq(editor.node(id))) mend_vector(editor, id, log);
   for (NodeId id = 0; id < editor.node_count(); ++id)
     if (is_layer(editor.node(id))) mend(editor, Node(editor.node(id)), log);
   return Done{};

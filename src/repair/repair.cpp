@@ -50,7 +50,7 @@ void remove_unread(Graph& graph) {
 
 std::span<const Repair> all_repairs() { return k_repairs; }
 
-Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options) {
+Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options, std::vector<std::string>* notes) {
   if (Result<Done> ok = check_names(options.skip); !ok) return ok.error();
   std::vector<Repair> wanted(k_repairs.begin(), k_repairs.end());
   if (options.float_biases) wanted.push_back({"float_biases", "int32 biases", float_biases});
@@ -65,6 +65,7 @@ Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options
     if (Result<Done> ok = infer_shapes(graph); !ok) return within("repair " + std::string(each.name), ok.error());
     compact(graph);
   }
+  if (notes) *notes = std::move(log.notes);
   return std::move(log.rows);
 }
 

@@ -26,6 +26,7 @@ struct RepairRow {
 struct RepairLog {
   std::string_view repair;  // the one that runs
   std::vector<RepairRow> rows;
+  std::vector<std::string> notes;  // what could not be mended with certainty, and why
   void add(std::string node, std::string before, std::string after, std::string change = {}) {
     rows.push_back({std::string(repair), std::move(node), std::move(before), std::move(after), std::move(change)});
   }
@@ -44,7 +45,8 @@ struct RepairOptions {
   bool float_biases = false;   // for TensorRT: int32 biases as the same numbers in float
 };
 /// Runs the repairs and infers shapes again after each that edited. The graph need not pass verify() before; the caller
-/// verifies it afterwards.
-Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options = {});
+/// verifies it afterwards. notes gets what was left alone and why.
+Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options = {},
+                                      std::vector<std::string>* notes = nullptr);
 
 }  // namespace octet

@@ -1,5 +1,7 @@
 // src/repair/residual_identity.cpp: a residual Add runs in integers when its identity branch is quantized. Where that
-// branch is float although the same value is quantized for another reader, the Add reads the dequantized value too.
+// branch is float although the same value is quantized for another reader, the Add reads the dequantized value too. The
+// other branch is an integer convolution's result or dequantized codes, and the sum ends in codes: a float sum stays,
+// since rounding one of its parts would cost accuracy and gain nothing. What stays is told as a note.
 
 #include <algorithm>
 
@@ -24,6 +26,12 @@ bool ends_in_codes(const Editor& editor, const Node& add) {
   return reader >= 0 && is_quantize(editor.node(reader));
 }
 
+/// Codes that the network computes, dequantized.
+bool is_in_codes(const Editor& editor, ValueId v) {
+  const Node* dequantize = editor.producer(v, "DequantizeLinear");
+  return dequantize && !editor.graph().constant(dequantize->inputs[0]);
+}
+
 /// A DequantizeLinear of v's codes with the parameters of its QuantizeLinear, or -1.
 NodeId pair_of(const Editor& editor, ValueId v) {
   const Graph& graph = editor.graph();
@@ -38,6 +46,19 @@ NodeId pair_of(const Editor& editor, ValueId v) {
   return -1;
 }
 
+/// The input of a residual Add that is float beside codes: perhaps an identity branch.
+std::optional<size_t> float_branch(const Editor& editor, const Node& add) {
+  for (size_t i = 0; i < 2; ++i) {
+    const ValueId other = add.inputs[1 - i], identity = add.inputs[i];
+    if (!is_integer_conv(editor, other) && !is_in_codes(editor, other)) continue;
+    if (editor.graph().constant(identity) || editor.producer(identity, "DequantizeLinear") ||
+        is_integer_conv(editor, identity))
+      continue;
+    return i;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<Done> residual_identity(Graph& graph, RepairLog& log) {
@@ -46,23 +67,27 @@ Result<Done> residual_identity(Graph& graph, RepairLog& log) {
     Editor editor(graph);
     for (NodeId id = 0; id < editor.node_count(); ++id) {
       const Node add = editor.node(id);
-      if (!is_op(add, "Add") || !ends_in_codes(editor, add)) continue;
-      for (size_t i = 0; i < 2; ++i) {
-        if (!is_integer_conv(editor, add.inputs[1 - i])) continue;
-        const ValueId identity = add.inputs[i];
-        if (graph.constant(identity) || editor.producer(identity, "DequantizeLinear") ||
-            is_integer_conv(editor, identity))
-          continue;
-        const NodeId dequantize = pair_of(editor, identity);
-        if (dequantize < 0) continue;
-        const CodeParams params = *code_params(graph, editor.node(dequantize));
-        log.add(label(graph, add), "float identity branch '" + graph.value(identity).name + "'",
-                "its codes, " + params_text(params),
-                "the branch is rounded, by up to half a step = " + short_text(params.scale / 2));
-        editor.set_input(id, i, editor.node(dequantize).outputs[0]);
-        edited = true;
-        break;
+      const std::optional<size_t> branch = is_op(add, "Add") ? float_branch(editor, add) : std::nullopt;
+      if (!branch) continue;
+      const std::string left = "node '" + label(graph, add) + "' (Add): its branch '" +
+                               graph.value(add.inputs[*branch]).name + "' is float beside codes and stays so, ";
+      const NodeId dequantize = pair_of(editor, add.inputs[*branch]);
+      if (!ends_in_codes(editor, add)) {
+        if (dequantize >= 0) log.notes.push_back(left + "since its result is float too: the Add runs in float");
+        continue;
       }
+      if (dequantize < 0) {
+        log.notes.push_back(left +
+                            "since nothing tells its range: the Add runs in float; octet repair --recalibrate "
+                            "--calib-data DIR finds ranges");
+        continue;
+      }
+      const CodeParams params = *code_params(graph, editor.node(dequantize));
+      log.add(label(graph, add), "float identity branch '" + graph.value(add.inputs[*branch]).name + "'",
+              "its codes, " + params_text(params),
+              "the branch is rounded, by up to half a step = " + short_text(params.scale / 2));
+      editor.set_input(id, *branch, editor.node(dequantize).outputs[0]);
+      edited = true;
     }
   }
   return edited ? sort_nodes(graph) : Result<Done>(Done{});

@@ -125,6 +125,26 @@ TEST(Errors, the_program_prints_the_code_ends_with_1_and_writes_nothing) {
   }
 }
 
+TEST(Errors, the_program_explains_a_rule_of_tensorrt) {
+  EXPECT_EQ(octet("explain R21").first, 0);
+  const auto [status, err] = octet("explain R43");
+  EXPECT_EQ(status, 1);
+  EXPECT_EQ(err,
+            "error[bad_argument] explain R43: there is no code or rule of this name; docs/tensorrt.md lists R1 to R42 "
+            "[OCT-4018]\n");
+}
+
+TEST(Errors, a_line_behind_the_first_has_the_code_of_its_own_kind) {
+  const std::vector<Error> lines =
+      problems_of({ErrorCode::unsupported,
+                   "node 'a' (Relu): attribute 'bar' = 3 is not supported\nnode 'b' (Softmax): axis 9 is out "
+                   "of range for rank 2, expected -2 to 1"});
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(diagnose(lines[0]).number, 3008);
+  EXPECT_EQ(diagnose(lines[1]).number, 2034);
+  EXPECT_EQ(lines[1].code, ErrorCode::bad_model);
+}
+
 TEST(Errors, the_program_explains_a_code) {
   EXPECT_EQ(octet("explain OCT-2002").first, 0);
   const auto [status, err] = octet("explain OCT-0007");

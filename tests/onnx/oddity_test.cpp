@@ -233,6 +233,22 @@ TEST(QuantizeLinear, reads_output_dtype_as_a_zero_point) {
   EXPECT_THAT(message_of(model(8)), HasSubstr("output_dtype is STRING"));
 }
 
+TEST(QuantizeLinear, without_a_zero_point_takes_the_one_that_its_int8_reader_has) {
+  const int8_t code[] = {3};
+  const auto model = [&](const std::string& second_scale, std::vector<std::string> first_reader) {
+    ModelBuilder built(13);
+    built.input("x", {2}).initializer("s", scalar_f32(0.5f)).initializer("t", scalar_f32(0.25f));
+    built.initializer("z", Tensor::from<int8_t>(DType::s8, {}, code));
+    built.node({"QuantizeLinear", {"x", "s"}, {"q"}, {}, "q"});
+    if (!first_reader.empty()) built.node({first_reader[0], {"q", "s"}, {"r"}, {}, "r"}).output("r");
+    return built.node({"DequantizeLinear", {"q", second_scale, "z"}, {"y"}, {}, "d"}).output("y");
+  };
+  EXPECT_THAT(outcome(model("s", {})), HasSubstr("q = QuantizeLinear(x, s, z)"));
+  const std::string uint8 = "input 2 is s8, expected u8 as input 0";
+  EXPECT_THAT(message_of(model("t", {})), HasSubstr(uint8));
+  EXPECT_THAT(message_of(model("s", {"DequantizeLinear"})), HasSubstr(uint8));
+}
+
 TEST(QLinearConv, becomes_its_q_dq_form) {
   const int8_t codes[] = {1, 2, 3, 4, 5, 6, 7, 8};
   const uint8_t zero = 7;

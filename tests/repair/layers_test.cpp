@@ -88,6 +88,41 @@ TEST(ResidualIdentity, with_codes_of_its_own_or_a_float_result_stays) {
       "residual_identity",
       k_block + R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) y = Add(c, x) })");
 }
+TEST(ResidualIdentity, takes_its_codes_where_the_other_branch_is_in_codes) {
+  expect_mended(
+      "residual_identity",
+      k_block +
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z) a = Add(cd, x) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })",
+      k_block +
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z) a = Add(cd, d) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })",
+      {"add: float identity branch 'x' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
+       "a step = 0.25"});
+}
+TEST(ResidualIdentity, beside_a_stored_constant_stays) {
+  expect_untouched(
+      "residual_identity",
+      k_block +
+          R"(const b: s8[2,1,1] = {1,2} q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) e = DequantizeLinear(b, s, z) a = Add(e, x) p = QuantizeLinear(a, s, z) f = DequantizeLinear(p, s, z) y = Add(c, f) })");
+}
+TEST(ResidualIdentity, what_stays_float_is_told) {
+  const auto left = [](const std::string& body) {
+    Graph graph = broken(k_block + body);
+    std::vector<std::string> notes;
+    EXPECT_TRUE(repair(graph, {}, &notes));
+    return notes;
+  };
+  const std::string head = "q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) ";
+  EXPECT_THAT(left(head + "y = Add(c, x) @add }"),
+              ::testing::ElementsAre("node 'add' (Add): its branch 'x' is float beside codes and stays so, since its "
+                                     "result is float too: the Add runs in float"));
+  EXPECT_THAT(
+      left(head + "t = Sigmoid(x) a = Add(c, t) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }"),
+      ::testing::ElementsAre("node 'add' (Add): its branch 't' is float beside codes and stays so, since nothing tells "
+                             "its range: the Add runs in float; octet repair --recalibrate --calib-data DIR finds "
+                             "ranges"));
+  EXPECT_THAT(left(head + "a = Add(c, d) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }"),
+              ::testing::IsEmpty());
+}
 TEST(ResidualIdentity, without_codes_anywhere_stays) {
   expect_untouched(
       "residual_identity",

@@ -1080,6 +1080,82 @@ def scales_far_from_any_measure():
     return n.model(X, out(n.op("Mul", n.dq(n.q(c, big, z), big, z), n.const(F(1e-26)))))
 
 
+def residual(weights, own_pair, identity_in_codes):
+    """x and its codes; a convolution of the codes, with codes of its own or not; its sum with x, or with x's codes."""
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.int8(0))
+    r = n.op("Relu", "x")
+    d = n.dq(n.q(r, s, z), s, z)
+    w = n.weight(3, 3, 3, 3)
+    w = n.dq(n.const(w), n.const(F(0.004)), n.const(np.int8(0))) if weights == "int8" else n.const(F(w) * F(0.004))
+    c = n.op("Conv", d, w, pads=[1, 1, 1, 1])
+    if own_pair:
+        c = n.pair(c, 0.06)
+    return n.model(X, out(n.pair(n.op("Relu", n.op("Add", c, d if identity_in_codes else r)), 0.08)))
+
+
+@case("residual_identity", own=lambda: residual("int8", True, True))
+def residual_identity_beside_a_convolution_with_codes():
+    return residual("int8", True, False)
+
+
+@case("residual_identity", own=lambda: residual("float", True, True))
+def residual_identity_beside_a_float_convolution_with_codes():
+    return residual("float", True, False)
+
+
+@case("residual_identity", own=lambda: residual("int8", False, True))
+def residual_identity_beside_an_integer_convolution():
+    return residual("int8", False, False)
+
+
+def bias_net(**axis):
+    n = Net()
+    b = n.dq(n.const(B32), n.const(grid()), **axis)
+    return n.model(X, out(conv_net(n, bias=b)))
+
+
+@case("channel_axis", own=lambda: bias_net(axis=0))
+def axis_left_out_of_an_int32_bias():
+    return bias_net()
+
+
+@case("channel_axis", own=lambda: bias_net(axis=0))
+def axis_1_of_an_int32_bias():
+    return bias_net(axis=1)
+
+
+def shaped_scales(weight_shape, data_shape):
+    n = Net()
+    scale, zero = F(WS).reshape(weight_shape), np.zeros(weight_shape, np.int8)
+    w = n.dq(n.const(n.weight(4, 3, 3, 3)), n.const(scale), n.const(zero), axis=0)
+    s, z = n.const(np.full(data_shape, 0.05, F)), n.const(np.zeros(data_shape, np.int8))
+    y = n.op("Relu", n.op("Conv", n.dq(n.q("x", s, z), s, z), w))
+    return n.model(X, out(n.pair(y, 0.04)))
+
+
+@case("scale_shapes", own=lambda: shaped_scales((4,), ()))
+def scales_of_rank_2_and_4():
+    return shaped_scales((1, 4), (1, 1, 1, 1))
+
+
+@case("scale_shapes", own=lambda: shaped_scales((4,), ()))
+def scales_of_rank_4_along_the_channels():
+    return shaped_scales((4, 1, 1, 1), (1, 1))
+
+
+def zero_point_of_dequantize(both):
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.int8(3))
+    w = n.dq(n.const(n.weight(4, 3, 3, 3)), n.const(F(WS)), n.const(np.int8([0] * 4)), axis=0)
+    return n.model(X, out(n.pair(n.op("Conv", n.dq(n.q("x", s, z if both else None), s, z), w), 0.04)))
+
+
+@case(own=lambda: zero_point_of_dequantize(True))
+def zero_point_of_int8_at_dequantize_only():
+    return zero_point_of_dequantize(False)
+
+
 def run_ort(model, inputs):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -1,4 +1,5 @@
 // Repairs of scales, zero points, axes and weights.
+#include "repair/float_form.h"
 #include "repair/repairing.h"
 
 namespace octet {
@@ -52,6 +53,25 @@ TEST(ComputedParameters, a_float_graph_is_left_alone) {
       b = Cast(b0, to="f32") y = Gemm(x, w, b, transB=1) })");
 }
 
+// ---- scales of activations before a new calibration ----
+
+TEST(ReplaceActivationScales, only_activations_and_only_what_is_no_scale) {
+  Graph graph = broken(R"(graph (x: f32[N,2]) -> (y) { const s: f32[] = {0} const t: f32[] = {0.5} const z: s8[] = {0}
+      const w: s8[2,2] = {1,2,3,4} q = QuantizeLinear(x, s, z) @q d = DequantizeLinear(q, s, z) @d dw = DequantizeLinear(w, s, z)
+      m = MatMul(d, dw) p = QuantizeLinear(m, t, z) y = DequantizeLinear(p, t, z) })");
+  RepairLog log;
+  replace_activation_scales(graph, log);
+  ASSERT_EQ(log.rows.size(), 2u);
+  EXPECT_EQ(log.rows[0].node, "q");
+  EXPECT_EQ(log.rows[1].node, "d");
+  const std::string text = print(graph);
+  EXPECT_THAT(text, HasSubstr("q = QuantizeLinear(x, s_replaced, z)"));
+  EXPECT_THAT(text, HasSubstr("dw = DequantizeLinear(w, s, z)"));
+  EXPECT_THAT(text, HasSubstr("p = QuantizeLinear(m, t, z)"));
+  EXPECT_TRUE(repair(graph));  // mends the weight's
+  EXPECT_TRUE(verify(graph));
+}
+
 // ---- scales ----
 
 TEST(Scales, a_zero_scale_takes_the_median_and_its_codes_become_0) {
@@ -89,7 +109,9 @@ TEST(Scales, what_cannot_be_mended_is_named_by_the_verifier) {
   ASSERT_TRUE(repair(graph));
   const Result<Done> ok = verify(graph);
   ASSERT_FALSE(ok);
-  EXPECT_EQ(ok.error().message, "node 'q' (QuantizeLinear): scale holds 0.000000, expected positive finite numbers");
+  EXPECT_EQ(ok.error().message,
+            "node 'q' (QuantizeLinear): scale holds 0.000000, expected positive finite numbers\n"
+            "node of 'y' (DequantizeLinear): scale holds 0.000000, expected positive finite numbers");
   Graph nan = broken(
       R"(graph () -> (y) { const w: s8[2] = {1, 2} const s: f32[2] = {nan, 1} y = DequantizeLinear(w, s, axis=0) @dw })");
   ASSERT_TRUE(repair(nan));
