@@ -9,8 +9,8 @@ namespace octet {
 /// verify then.
 Result<Done> make_float(Graph& graph, RepairLog& log);
 
-/// Before a new calibration: a scale of an activation that is zero, negative, subnormal or not finite becomes 1, so that
-/// the graph verifies; it goes with its pair. A row for each. Weights are left to the repair `scales`.
+/// Before a new calibration: a scale of an activation that is zero, negative, subnormal or not finite becomes 1, so
+/// that the graph verifies; it goes with its pair. A row for each. Weights are left to the repair `scales`.
 void replace_activation_scales(Graph& graph, RepairLog& log);
 
 /// The part for DynamicQuantizeLinear, ConvInteger and MatMulInteger: dynamic_quantization.cpp.
