@@ -192,8 +192,9 @@ Tensor extremes(DType dtype) {
                                 uint64_t{1} << 24, uint64_t{1} << 31, uint64_t{1} << 32, uint64_t{1} << 53,
                                 (uint64_t{1} << 60) + (uint64_t{1} << 36), uint64_t{1} << 63})
       for (const int by : {-2, -1, 0, 1, 2}) {
-        v.push_back(static_cast<T>(base + static_cast<uint64_t>(int64_t{by})));
-        v.push_back(static_cast<T>(0 - v.back()));
+        const uint64_t bits = base + static_cast<uint64_t>(int64_t{by});
+        v.push_back(static_cast<T>(bits));
+        v.push_back(static_cast<T>(0 - bits));
       }
     return Tensor::from<T>(dtype, {static_cast<int64_t>(v.size())}, v);
   };
