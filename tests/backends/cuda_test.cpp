@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <span>
+
 #include "backends/cpu/cpu_backend.h"
 #include "backends/open.h"
 #include "backends/running.h"
@@ -203,11 +205,9 @@ constexpr StemCase k_stems[] = {
     {2, 2, 30, 18, 192, 8, 3, 1, "s8", "kernel_shape=[2,2], strides=[2,2]"},
 };
 
-TEST(Cuda, every_tile_gives_the_cpus_bytes) {
-  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
-  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 0, .isa = available_isas().back()});
-  unsigned seed = 1;
-  for (const ConvCase& c : k_cases) {
+void expect_every_tile_gives_the_cpus_bytes(std::span<const ConvCase> cases, const std::shared_ptr<Backend>& cpu,
+                                            unsigned seed) {
+  for (const ConvCase& c : cases) {
     const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b"}, ++seed);
     const std::vector<Tensor> inputs = random_inputs(graph, seed);
     const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
@@ -220,6 +220,11 @@ TEST(Cuda, every_tile_gives_the_cpus_bytes) {
       expect_close(got[0], expected[0], k_exact, tile + ", " + print(graph, {.elide_constants = true}));
     }
   }
+}
+
+TEST(Cuda, every_tile_gives_the_cpus_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  expect_every_tile_gives_the_cpus_bytes(k_cases, cpu::make_backend({.threads = 0, .isa = available_isas().back()}), 1);
 }
 
 TEST(Cuda, first_layers_in_one_kernel_give_the_cpus_bytes) {
@@ -256,21 +261,8 @@ constexpr ConvCase k_small_cases[] = {
 
 TEST(CudaSmall, every_tile_gives_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
-  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 1, .isa = available_isas().back()});
-  unsigned seed = 70;
-  for (const ConvCase& c : k_small_cases) {
-    const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b"}, ++seed);
-    const std::vector<Tensor> inputs = random_inputs(graph, seed);
-    const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
-    ASSERT_EQ(expected.size(), 1u);
-    for (const std::string& tile : cuda::tile_names()) {
-      Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
-      ASSERT_TRUE(backend) << backend.error().message;
-      const std::vector<Tensor> got = run_graph(graph, *backend, inputs);
-      ASSERT_EQ(got.size(), 1u);
-      expect_close(got[0], expected[0], k_exact, tile + ", " + print(graph, {.elide_constants = true}));
-    }
-  }
+  expect_every_tile_gives_the_cpus_bytes(k_small_cases,
+                                         cpu::make_backend({.threads = 1, .isa = available_isas().back()}), 70);
 }
 
 /// Two convolutions whose outputs meet, as at the end of a residual block with a convolution on either branch.

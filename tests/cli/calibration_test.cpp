@@ -14,45 +14,26 @@
 #include <string>
 #include <vector>
 
+#include "program/running.h"
+
 namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
+using octet::Ran;
+using octet::read;
+using octet::ScratchFolder;
+using octet::write;
 
 const std::string& scratch() {
-  struct Folder {
-    std::string path = std::filesystem::temp_directory_path() / ("octet_calibration_" + std::to_string(::getpid()));
-    Folder() { std::filesystem::create_directories(path); }
-    ~Folder() { std::filesystem::remove_all(path); }
-  };
-  static const Folder folder;
-  return folder.path;
+  static const ScratchFolder folder("calibration");
+  return folder.path();
 }
-
-std::string read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 Ran run(const std::string& program, const std::string& arguments) {
-  const std::string err = scratch() + "/stderr";
-  const std::string line = program + " " + arguments + " 2>" + err;
-  Ran ran;
-  FILE* pipe = ::popen(line.c_str(), "r");
-  std::array<char, 4096> buffer;
-  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  ran.err = read(err);
-  return ran;
+  return octet::run_line(program + " " + arguments, scratch() + "/stderr");
 }
 
 Ran octet(const std::string& arguments) { return run(OCTET_PROGRAM, arguments); }

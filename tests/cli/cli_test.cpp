@@ -13,43 +13,24 @@
 #include <string>
 #include <vector>
 
+#include "program/running.h"
+
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
 
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
+using octet::Ran;
+using octet::read;
+using octet::ScratchFolder;
 
-/// A folder of this test run's own, removed at the end.
 const std::string& scratch() {
-  struct Folder {
-    std::string path = std::filesystem::temp_directory_path() / ("octet_cli_" + std::to_string(::getpid()));
-    Folder() { std::filesystem::create_directories(path); }
-    ~Folder() { std::filesystem::remove_all(path); }
-  };
-  static const Folder folder;
-  return folder.path;
-}
-
-std::string read(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  static const ScratchFolder folder("cli");
+  return folder.path();
 }
 
 Ran octet(const std::string& arguments, const std::string& environment = "") {
-  const std::string err = scratch() + "/stderr";
-  const std::string line = environment + " " + OCTET_PROGRAM + " " + arguments + " 2>" + err;
-  Ran ran;
-  FILE* pipe = ::popen(line.c_str(), "r");
-  std::array<char, 4096> buffer;
-  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  ran.err = read(err);
-  return ran;
+  return octet::run_line(environment + " " + OCTET_PROGRAM + " " + arguments, scratch() + "/stderr");
 }
 
 const std::string k_model = OCTET_DEMO_MODEL;

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "program/running.h"
+
 #include "octet/doctor.h"
 #include "octet/engine_file.h"
 #include "octet/measure.h"
@@ -25,38 +27,18 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
 
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
+using octet::Ran;
+using octet::read;
+using octet::ScratchFolder;
 
 const std::string& scratch() {
-  struct Folder {
-    std::string path = std::filesystem::temp_directory_path() / ("octet_measure_" + std::to_string(::getpid()));
-    Folder() { std::filesystem::create_directories(path); }
-    ~Folder() { std::filesystem::remove_all(path); }
-  };
-  static const Folder folder;
-  return folder.path;
+  static const ScratchFolder folder("measure");
+  return folder.path();
 }
 
 std::string at(const std::string& name) { return scratch() + "/" + name; }
 
-std::string read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-Ran run(const std::string& line) {
-  Ran ran;
-  FILE* pipe = ::popen(("cd " + scratch() + " && " + line + " 2>stderr").c_str(), "r");
-  std::array<char, 4096> buffer;
-  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  ran.err = read(at("stderr"));
-  return ran;
-}
+Ran run(const std::string& line) { return octet::run_line("cd " + scratch() + " && " + line, at("stderr")); }
 
 Ran octet(const std::string& arguments) { return run(std::string(OCTET_PROGRAM) + " " + arguments); }
 

@@ -15,23 +15,11 @@
 namespace octet::cli::trtexec {
 
 const std::string& scratch() {
-  struct Folder {
-    std::string path = std::filesystem::temp_directory_path() / ("octet_trtexec_" + std::to_string(::getpid()));
-    Folder() { std::filesystem::create_directories(path); }
-    ~Folder() { std::filesystem::remove_all(path); }
-  };
-  static const Folder folder;
-  return folder.path;
+  static const ScratchFolder folder("trtexec");
+  return folder.path();
 }
 
 std::string at(const std::string& name) { return scratch() + "/" + name; }
-
-std::string read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 nlohmann::json json_of(const std::string& path) { return nlohmann::json::parse(read(path)); }
 
@@ -45,17 +33,7 @@ std::vector<float> floats_of(const std::string& bytes) {
   return values;
 }
 
-Ran shell(const std::string& line) {
-  const std::string err = at("stderr");
-  Ran ran;
-  FILE* pipe = ::popen(("cd " + scratch() + " && " + line + " 2>" + err).c_str(), "r");
-  std::array<char, 4096> buffer;
-  for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) ran.out.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  ran.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  ran.err = read(err);
-  return ran;
-}
+Ran shell(const std::string& line) { return run_line("cd " + scratch() + " && " + line, at("stderr")); }
 
 const std::string k_model = "--onnx=" OCTET_DEMO_MODEL;
 

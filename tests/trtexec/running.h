@@ -7,19 +7,14 @@
 #include <string>
 #include <vector>
 
-namespace octet::cli::trtexec {
+#include "program/running.h"
 
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
+namespace octet::cli::trtexec {
 
 /// Removed at the end.
 const std::string& scratch();
 /// A file in it.
 std::string at(const std::string& name);
-std::string read(const std::string& path);
-void write(const std::string& path, const std::string& bytes);
 nlohmann::json json_of(const std::string& path);
 std::string floats(const std::vector<float>& values);
 std::vector<float> floats_of(const std::string& bytes);
