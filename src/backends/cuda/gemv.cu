@@ -1,5 +1,5 @@
 // A fully connected layer of one row or few: a warp sums one output, with its weights in registers before the kernel
-// before this one is through. Where a global average pool comes first, every CTA averages the row for itself.
+// before this one is through.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/gemv.h"
 
@@ -14,25 +14,7 @@ __device__ __forceinline__ int32_t dot(uint32_t x, uint32_t w, int32_t acc) {
   return sum;
 }
 
-/// Four channels of the row's mean.
-__device__ __forceinline__ uint32_t average(const GemvParams& p, const uint32_t* x, int word) {
-  int32_t sum[4] = {};
-#pragma unroll 8
-  for (int i = 0; i < p.plane; ++i) {
-    const uint32_t v = x[i * (p.k / 4) + word];
-#pragma unroll
-    for (int c = 0; c < 4; ++c) sum[c] += static_cast<int32_t>(v >> (8 * c) & 255);
-  }
-  uint32_t codes = 0;
-#pragma unroll
-  for (int c = 0; c < 4; ++c)
-    codes |= static_cast<uint32_t>(output_code(p.pool, scaled(sum[c] - p.plane * p.pool_zero, p.pool_multiplier)))
-             << (8 * c);
-  return codes;
-}
-
 __global__ void __launch_bounds__(32 * k_warps) gemv(const __grid_constant__ GemvParams p) {
-  __shared__ __align__(16) uint32_t averages[k_most_gemv_k / 4];
   const int lane = threadIdx.x % 32, n = static_cast<int>(blockIdx.x) * k_warps + static_cast<int>(threadIdx.x) / 32;
   const int chunks = n < p.n ? p.k / 16 : 0;
   uint4 w[k_chunks];
@@ -44,17 +26,12 @@ __global__ void __launch_bounds__(32 * k_warps) gemv(const __grid_constant__ Gem
   const float multiplier = n < p.n ? p.multiplier[n] : 0.0f;
   grid_wait();
   grid_trigger();
-  const auto* x = static_cast<const uint32_t*>(p.x) + int64_t{blockIdx.y} * p.plane * (p.k / 4);
-  if (p.plane > 1) {
-    for (int word = threadIdx.x; word < p.k / 4; word += blockDim.x) averages[word] = average(p, x, word);
-    __syncthreads();
-    x = averages;
-  }
+  const auto* x = static_cast<const uint4*>(p.x) + int64_t{blockIdx.y} * (p.k / 16);
   int32_t sum = 0;
 #pragma unroll
   for (int j = 0; j < k_chunks; ++j) {
     if (lane + 32 * j >= chunks) continue;
-    const uint4 v = reinterpret_cast<const uint4*>(x)[lane + 32 * j];
+    const uint4 v = x[lane + 32 * j];
     sum = dot(v.x, w[j].x, dot(v.y, w[j].y, dot(v.z, w[j].z, dot(v.w, w[j].w, sum))));
   }
 #pragma unroll
