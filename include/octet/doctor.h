@@ -1,6 +1,7 @@
 #pragma once
 // The self-check: small steps with bundled answers, on every ISA and device of this machine.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

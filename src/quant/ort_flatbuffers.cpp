@@ -7,6 +7,7 @@
 //   string     u32 length, the bytes, a zero; vector: u32 length, u32 offsets, each relative to its own place
 //   field of type string, vector or table: u32 offset, relative to its own place
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "quant/ort_table.h"
