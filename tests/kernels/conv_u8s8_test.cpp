@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -22,18 +23,24 @@ constexpr std::string_view k_emulated_amx = "emulated amx";
 
 void emulated_sums(const ConvAmxBlock& block) {
   const auto* weights = static_cast<const int8_t*>(block.weights);
+  std::array<int32_t, k_amx_block_rows * k_amx_block_channels> sums{};
   for (int r = 0; r < 16 * block.row_tiles; ++r)
     for (int v = 0; v < block.vectors; ++v)
       for (int lane = 0; lane < 16; ++lane) {
-        int32_t sum = 0;
+        int32_t sum = block.bias[16 * v + lane];
         for (int64_t s = 0; s < block.segments; ++s)
           for (int64_t k = 0; k < 64 * block.steps; ++k) {
             const int64_t tile = (s * block.steps + k / 64) * block.vectors + v;
-            sum += block.a[r * block.a_stride + block.segment_list[s].x + k] *
+            sum += block.a[r / 16][r % 16 * block.a_stride + block.segment_list[s].x + k] *
                    weights[tile * 1024 + k % 64 / 4 * 64 + lane * 4 + k % 4];
           }
-        block.sums[r * k_amx_block_channels + 16 * v + lane] = sum;
+        sums[static_cast<size_t>(r * k_amx_block_channels + 16 * v + lane)] = sum;
       }
+  if (const ConvAmxPending& pending = block.pending; pending.run) {
+    for (int first = 0; first < pending.run->row_count; first += 4)
+      pending.finish(*pending.run, block.sums, pending.sum_rows, first, std::min(first + 4, pending.run->row_count));
+  }
+  std::copy(sums.begin(), sums.end(), block.sums);
 }
 
 ConvAmxKernel emulated_amx() {
@@ -376,7 +383,7 @@ TEST(ConvU8S8, amx_layers_read_taps_from_a_copy_with_padding) {
   for (const ConvCase& c : cases) {
     Layer layer(c);
     layer.with_residual(13, 0.4f);
-    ASSERT_STREQ(layer.make(Isa::avx512_vnni, k_emulated_amx)->kernel_name(), "amx 32x32 flat") << c;
+    ASSERT_STREQ(layer.make(Isa::avx512_vnni, k_emulated_amx)->kernel_name(), "amx 32x32 copy") << c;
     const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
     for (const int threads : {1, 2, 5})
       ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, threads, k_emulated_amx), want) << threads << " threads, " << c;
@@ -388,6 +395,41 @@ TEST(ConvU8S8, amx_layers_read_taps_from_a_copy_with_padding) {
     ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, 1, k_emulated_amx), layer.run<uint8_t>(Isa::scalar, 1)) << c;
     layer.desc.f32_output = true;
     ASSERT_EQ(layer.run<float>(Isa::avx512_vnni, 2, k_emulated_amx), layer.run<float>(Isa::scalar, 1)) << c;
+  }
+}
+
+TEST(ConvU8S8, amx_layers_of_kernel_rows_and_of_strides_read_a_copy_too) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  std::vector<ConvCase> cases = {square(37, 3, 64, 7, 2, 3, 1, 1, 2), square(32, 3, 16, 3, 1, 1),
+                                 square(18, 4, 40, 5, 3, 2),          square(32, 16, 16, 3, 1, 1, 1, 1, 2),
+                                 square(21, 32, 33, 3, 2, 1),         square(28, 64, 72, 3, 2, 1),
+                                 square(16, 48, 32, 3, 1, 1)};
+  cases.push_back({2, 19, 26, 16, 24, 3, 5, 2, 1, 1, 1, 1, 3, 2, 0});  // a kernel row of 80 bytes: two steps
+  for (const ConvCase& c : cases) {
+    Layer layer(c);
+    ASSERT_STREQ(layer.make(Isa::avx512_vnni, k_emulated_amx)->kernel_name(), "amx 32x32 copy") << c;
+    expect_judged<uint8_t>(layer, {1, 2, 3});
+  }
+}
+
+TEST(ConvU8S8, codes_of_zero_point_zero_saturate_at_both_ends) {
+  for (const ConvCase& c : {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
+                            square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1)}) {
+    Layer layer(c);
+    layer.desc.y_zero_point = 0;
+    for (float& m : layer.multiplier) m *= 8;
+    for (const bool with_residual : {false, true}) {
+      if (with_residual) layer.with_residual(13, 0.4f);
+      expect_judged<uint8_t>(layer, {1, 2});
+      const std::vector<uint8_t> y = layer.run<uint8_t>(Isa::scalar, 1);
+      EXPECT_GT(std::count(y.begin(), y.end(), 0), 20) << c;
+      EXPECT_GT(std::count(y.begin(), y.end(), 255), 20) << c;
+    }
+    layer.desc.hi = 200;  // no longer plain
+    expect_judged<uint8_t>(layer);
+    layer.desc.hi = 255;
+    layer.multiplier.front() = 1e6f;  // values beyond 2^31
+    expect_judged<uint8_t>(layer);
   }
 }
 

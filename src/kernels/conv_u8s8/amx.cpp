@@ -22,26 +22,54 @@ const TileConfig k_config;
 constexpr int k_tile_bytes = 1024;
 constexpr int k_sums_stride = 4 * k_amx_block_channels;
 
+/// Finishes pending pixels in steps of 4.
+class Finishing {
+ public:
+  Finishing(const ConvAmxBlock& block, int64_t steps)
+      : pending_(block.pending), sums_(block.sums), count_(block.pending.run ? block.pending.run->row_count : 0) {
+    per_step_ = steps < 8 ? static_cast<int>((count_ + steps - 1) / steps + 3) / 4 * 4 : 4;
+  }
+  void step() {
+    if (done_ < count_) to(done_ + per_step_);
+  }
+  void rest() {
+    if (done_ < count_) to(count_);
+  }
+
+ private:
+  void to(int end) {
+    end = end < count_ ? end : count_;
+    pending_.finish(*pending_.run, sums_, pending_.sum_rows, done_, end);
+    done_ = end;
+  }
+  const ConvAmxPending& pending_;
+  const int32_t* sums_;
+  int count_, per_step_, done_ = 0;
+};
+
 template <int row_tiles, int vectors>
 void sums(const ConvAmxBlock& block) {
-  _tile_zero(0);
-  if constexpr (vectors > 1) _tile_zero(1);
-  if constexpr (row_tiles > 1) _tile_zero(2);
-  if constexpr (row_tiles > 1 && vectors > 1) _tile_zero(3);
+  // Rows at a distance of nothing: sixteen times the bias.
+  _tile_loadd(0, block.bias, 0);
+  if constexpr (vectors > 1) _tile_loadd(1, block.bias + 16, 0);
+  if constexpr (row_tiles > 1) _tile_loadd(2, block.bias, 0);
+  if constexpr (row_tiles > 1 && vectors > 1) _tile_loadd(3, block.bias + 16, 0);
+  Finishing finishing(block, block.segments * block.steps);
   const char* weights = static_cast<const char*>(block.weights);
   const char* prefetch = block.prefetch;
   const int64_t stride = block.a_stride;
   const int prefetch_bytes = 64 * block.prefetch_lines;
   for (int64_t segment = 0; segment < block.segments; ++segment) {
-    const uint8_t* a = block.a + block.segment_list[segment].x;
-    for (int64_t s = 0; s < block.steps; ++s, a += k_amx_step_bytes, weights += vectors * k_tile_bytes) {
-      _tile_loadd(4, a, stride);
+    const int64_t x = block.segment_list[segment].x;
+    const uint8_t *a = block.a[0] + x, *b = row_tiles > 1 ? block.a[1] + x : nullptr;
+    for (int64_t s = 0; s < block.steps; ++s, weights += vectors * k_tile_bytes) {
+      _tile_loadd(4, a + s * k_amx_step_bytes, stride);
       _tile_loadd(6, weights, 64);
       _tile_dpbusd(0, 4, 6);
       for (int line = 0; line < prefetch_bytes; line += 64) _mm_prefetch(prefetch + line, _MM_HINT_T1);
       prefetch += prefetch_bytes;
       if constexpr (row_tiles > 1) {
-        _tile_loadd(5, a + k_amx_tile_rows * stride, stride);
+        _tile_loadd(5, b + s * k_amx_step_bytes, stride);
         _tile_dpbusd(2, 5, 6);
       }
       if constexpr (vectors > 1) {
@@ -49,8 +77,10 @@ void sums(const ConvAmxBlock& block) {
         _tile_dpbusd(1, 4, 7);
         if constexpr (row_tiles > 1) _tile_dpbusd(3, 5, 7);
       }
+      finishing.step();
     }
   }
+  finishing.rest();
   int32_t* const out = block.sums;
   _tile_stored(0, out, k_sums_stride);
   if constexpr (vectors > 1) _tile_stored(1, out + 16, k_sums_stride);

@@ -15,11 +15,23 @@ namespace octet {
 inline constexpr int k_amx_tile_rows = 16, k_amx_block_rows = 32, k_amx_block_channels = 32;
 inline constexpr int k_amx_step_bytes = 64;  // positions of one step of the reduction
 
-/// sums[r][c] = sum over segments s, positions k of a[r][s.x + k] * weights[s][k][c], r < 16 * row_tiles,
-/// c < 16 * vectors, exact int32.
+/// Pixels whose sums wait to be requantized: finish(run, sums, sum_rows, first, last) stores its pixels
+/// [first, last), first a multiple of 4.
+struct ConvAmxPending {
+  const ConvU8S8Run* run = nullptr;
+  const int32_t* sum_rows = nullptr;  // of each pixel
+  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last) = nullptr;
+};
+
+/// sums[r][c] = bias[c] + sum over segments s, positions k of a[r / 16][r % 16][s.x + k] * weights[s][k][c],
+/// r < 16 * row_tiles, c < 16 * vectors, exact int32. Before `sums` gets them, the pending rows that it holds are
+/// finished: between the steps, so that tile unit and vector units do not wait for each other. The sums are stored last
+/// of all: loads behind a store of another page at the same distance would wait for it, and so for the tiles.
 struct ConvAmxBlock {
-  const uint8_t* a = nullptr;  // 16 * row_tiles rows
+  const uint8_t* a[2] = {};  // 16 rows each
   int64_t a_stride = 0;
+  const int32_t* bias = nullptr;  // [vector][lane], 64-byte aligned
+  ConvAmxPending pending;
   const void* weights = nullptr;  // [segment][step][vector][dword 0..15][lane 0..15][4 positions]
   const WindowSegment* segment_list = nullptr;
   int64_t segments = 1, steps = 0;  // steps of 64 positions in a segment
@@ -42,13 +54,13 @@ struct ConvAmxKernel {
   void (*configure)();                       // once per chunk: eight tiles of 16 rows x 64 bytes, never released
   void (*sums)(const ConvAmxBlock& block);   // needs AMX
   void (*gather)(const ConvAmxGather& row);  // needs AVX512
-  /// Bias, requantize and store run.row_count pixels whose sums, in the rows sum_rows, have no bias yet. Needs AVX512.
-  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows);
+  /// Requantizes and stores the pixels [first, last) of run, whose sums lie in the rows sum_rows. Needs AVX512.
+  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last);
 };
 
 void conv_amx_configure();
 void conv_amx_sums(const ConvAmxBlock& block);
 void conv_amx_gather(const ConvAmxGather& row);
-void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows);
+void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last);
 
 }  // namespace octet

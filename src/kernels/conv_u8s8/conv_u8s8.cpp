@@ -10,6 +10,7 @@
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
+#include "kernels/conv_u8s8/tile_copy.h"
 #include "kernels/conv_u8s8/tile_layer.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
@@ -35,8 +36,8 @@ const std::vector<Entry>& entries() {
 /// AMX first, a layer of its own; then entries() in order.
 std::vector<ConvTile> tiles() {
   // A tile of sums takes 16 cycles per 64 positions of 16 x 16, 1 / 16 of a cycle for what is one dot product here;
-  // whole layers of ResNet-50 came to 0.3 (Sapphire Rapids: loads, the way out of the tiles, weights from L2).
-  std::vector<ConvTile> list = {{Isa::amx, k_amx_block_rows, 16, 2, 0.3, "amx 32x32", true}};
+  // loads and weights from L2 double it.
+  std::vector<ConvTile> list = {{Isa::amx, k_amx_block_rows, 16, 2, 0.12, "amx 32x32", true}};
   for (const Entry& entry : entries()) {
     const ConvU8S8Kernel& k = *entry.kernel;
     list.push_back({entry.isa, k.rows, k.lanes, k.vectors, k.dot_cycles, k.name, false});
@@ -50,12 +51,16 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
   WindowGeometry merged = g;
   merged.groups /= merge;
   const TapTable taps(merged, 1, 1);
-  const bool is_flat = g.stride_h == 1 && g.stride_w == 1 && g.ic / merged.groups % k_amx_step_bytes == 0;
-  return {.pixels = batch * g.oh * g.ow,
+  const AmxCopy copy(merged, taps);
+  const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
+  const int64_t pixels = batch * g.oh * g.ow, positions = taps.segments() * taps.segment_elements();
+  return {.pixels = pixels,
           .groups = merged.groups,
           .group_channels = g.oc / merged.groups,
           .steps = taps.segments() * ((taps.segment_elements() + 3) / 4),
-          .gathered_segments = taps.is_linear() || is_flat ? 0 : taps.segments()};
+          .tile_rows = copy.is_used() ? batch * copy.image_positions() : up_to_16(pixels),
+          .tile_steps = copy.is_used() ? taps.segments() * copy.steps() * 16 : up_to_16((positions + 3) / 4),
+          .gathered_segments = taps.is_linear() || copy.is_used() ? 0 : taps.segments()};
 }
 
 /// Relu and Clip of a code are bounds already; every other activation needs the value as f32.

@@ -41,6 +41,7 @@ struct ConvU8S8Run {
   float residual_multiplier = 0.0f;
   int32_t y_zero_point = 0, lo = 0, hi = 255;
   bool f32_output = false;
+  bool is_plain = false;  // codes of [0, 255] and zero point 0 out of values below 2^31: saturating packs clamp them
 };
 
 struct ConvU8S8Kernel {
@@ -51,7 +52,8 @@ struct ConvU8S8Kernel {
   bool widened_weights;  // s16 weights in the order (0, 2), (1, 3) of each dword's positions
   double dot_cycles;     // of one vector of dot products, for the static cost
   const char* name;
-  bool tile_order = false;  // weights in the order of ConvAmxBlock
+  bool tile_order = false;   // weights in the order of ConvAmxBlock
+  bool whole_steps = false;  // tile order: segments end at a step of 64 positions, not only the row does
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;

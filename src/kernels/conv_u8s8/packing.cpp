@@ -9,22 +9,27 @@
 namespace octet {
 namespace {
 
-/// Bytes of a packed row: one output channel's positions, segment by segment. Segments end at a dword; in tile order
-/// only the whole row does, at a step of 64 positions.
-int64_t packed_row_bytes(const TapTable& taps, bool tile_order) {
+/// Bytes from segment to segment of a packed row, one output channel's positions. Segments end at a dword; in tile
+/// order at a step of 64 positions, or only the whole row does.
+int64_t segment_bytes_of(const TapTable& taps, const ConvU8S8Kernel& kernel) {
   const int64_t elements = taps.segment_elements();
-  return tile_order ? (taps.segments() * elements + 63) / 64 * 64 : taps.segments() * ((elements + 3) / 4 * 4);
+  if (!kernel.tile_order) return (elements + 3) / 4 * 4;
+  return kernel.whole_steps ? (elements + 63) / 64 * 64 : elements;
+}
+int64_t packed_row_bytes(const TapTable& taps, const ConvU8S8Kernel& kernel) {
+  const int64_t bytes = taps.segments() * segment_bytes_of(taps, kernel);
+  return kernel.tile_order ? (bytes + 63) / 64 * 64 : bytes;
 }
 
 /// Output channels as packed rows, gaps and merged groups' positions zero.
 class Rows {
  public:
-  Rows(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps, bool tile_order)
+  Rows(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps, const ConvU8S8Kernel& kernel)
       : weights_(desc.weights.data()),
         own_count_(static_cast<size_t>(desc.geometry.ic / desc.geometry.groups * desc.geometry.kh * desc.geometry.kw)),
         group_channels_(desc.geometry.oc / desc.geometry.groups),
         own_(own_count_ + 1, 0) {
-    for (int64_t m = 0; m < merge; ++m) orders_.push_back(order_of(desc.geometry, m, taps, tile_order));
+    for (int64_t m = 0; m < merge; ++m) orders_.push_back(order_of(desc.geometry, m, taps, kernel));
   }
 
   /// Writes the row of channel oc; its sum.
@@ -49,11 +54,10 @@ class Rows {
  private:
   /// By position of the row: where its weight lies among the channel's own, or own_count_, where a zero lies.
   std::vector<uint32_t> order_of(const WindowGeometry& g, int64_t group_in_merge, const TapTable& taps,
-                                 bool tile_order) {
-    std::vector<uint32_t> order(static_cast<size_t>(packed_row_bytes(taps, tile_order)),
-                                static_cast<uint32_t>(own_count_));
+                                 const ConvU8S8Kernel& kernel) {
+    std::vector<uint32_t> order(static_cast<size_t>(packed_row_bytes(taps, kernel)), static_cast<uint32_t>(own_count_));
     const int64_t elements = taps.segment_elements(), window = g.kh * g.kw;
-    const int64_t segment_bytes = tile_order ? elements : (elements + 3) / 4 * 4;
+    const int64_t segment_bytes = segment_bytes_of(taps, kernel);
     for (int64_t s = 0; s < taps.segments(); ++s)
       for (int64_t k = 0; k < elements; ++k) {
         const int64_t index = taps.weight_index(s, k) - group_in_merge * (g.ic / g.groups) * window;
@@ -171,12 +175,19 @@ int64_t merged_groups(const WindowGeometry& g, int lanes) {
   return merge;
 }
 
+bool is_plain_output(const ConvU8S8Desc& desc) {
+  const auto is_small = [](float m) { return m >= 0 && m <= 0.25f; };
+  return !desc.f32_output && desc.y_zero_point == 0 && desc.lo == 0 && desc.hi == 255 &&
+         std::all_of(desc.multiplier.begin(), desc.multiplier.end(), is_small) &&
+         (!desc.has_residual || (desc.residual_multiplier >= 0 && desc.residual_multiplier < 0x1p20f));
+}
+
 namespace {
 
 std::string form_of(const ConvU8S8Kernel& kernel, const TapTable& taps, bool natural_order) {
   return "u8s8 " + std::string(kernel.name) + ", " + std::to_string(taps.segments()) + " x " +
-         std::to_string(taps.segment_elements()) + " positions, " + (natural_order ? "natural" : "lane") +
-         " order, packing " + std::to_string(k_conv_u8s8_packing);
+         std::to_string(taps.segment_elements()) + " positions, " + (kernel.whole_steps ? "whole steps, " : "") +
+         (natural_order ? "natural" : "lane") + " order, packing " + std::to_string(k_conv_u8s8_packing);
 }
 
 /// Weights and bias of one panel.
@@ -206,7 +217,7 @@ void pack_panel(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, bool nat
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
                               const ConvU8S8Kernel& kernel, bool natural_order) {
   const WindowGeometry& g = desc.geometry;
-  const int64_t lanes = kernel.lanes, row_bytes = packed_row_bytes(taps, kernel.tile_order);
+  const int64_t lanes = kernel.lanes, row_bytes = packed_row_bytes(taps, kernel);
   const size_t vector_bytes = static_cast<size_t>(row_bytes * lanes * (kernel.widened_weights ? 2 : 1));
   PackedConvU8S8 packed;
   packed.panels = lay_out_panels(g, g.groups / merge, kernel, vector_bytes);
@@ -235,7 +246,7 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
     packed.own = allocate_weights(bytes);
     packed.kept.bytes = {packed.own.get(), bytes};
     std::memset(packed.own.get() + packed.weights_bytes, 0, bytes - packed.weights_bytes);
-    Rows rows(desc, merge, taps, kernel.tile_order);
+    Rows rows(desc, merge, taps, kernel);
     auto* const bias = reinterpret_cast<int32_t*>(packed.own.get() + bias_at);
     for (const ConvU8S8Panel& panel : packed.panels)
       pack_panel(desc, kernel, natural_order, row_bytes, panel, rows, packed.own.get() + panel.weights_offset,

@@ -46,6 +46,9 @@ struct PackedConvU8S8 {
 /// the vector work never grows, since a vector's lanes were idle anyway.
 int64_t merged_groups(const WindowGeometry& geometry, int lanes);
 
+/// What ConvU8S8Run::is_plain asks for. Sums stay below 2^31, and so do a quarter of them and 255 residual steps.
+bool is_plain_output(const ConvU8S8Desc& desc);
+
 /// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output. Takes
 /// desc.packed in place where its form and size are right.
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,

@@ -1,9 +1,9 @@
 // AMX: blocks of pixels whose rows lie in a panel, then panels of 32 output channels over all of them, 32 pixels at a
-// time, so that a panel's weights come from memory once per block. Weights that stay in L1 are met the other way round.
+// time, so that a panel's weights come from memory once per block. Where a few pixels' rows stay in L1, these meet all
+// panels before the next ones: output lines are written as wholes then.
 //
-// Flat layers (stride 1, whole steps of channels) need no row per pixel and tap: the block's input rows are copied with
-// the padding between them, and a tap of 32 neighbouring positions is 32 pixels of the copy. Positions between the rows
-// are computed too and not stored.
+// The rows are the input itself (a 1x1 layer that visits every pixel), a copy with padding around its rows
+// (tile_copy.h), or one row per pixel, gathered through a table of pointers.
 
 #include "kernels/conv_u8s8/tile_layer.h"
 
@@ -14,6 +14,7 @@
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/packing.h"
+#include "kernels/conv_u8s8/tile_copy.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
 
@@ -22,19 +23,11 @@ namespace {
 
 /// Most bytes of a block's panel: a part of L2 (2 MB on CPUs with AMX) beside the weights.
 constexpr int64_t k_panel_bytes = 384 << 10;
-/// Weights that stay in L1 beside a block of 32 pixels: then a block meets all panels before the next one, and its
-/// output lines are written as wholes.
-constexpr size_t k_near_weight_bytes = 24 << 10;
+/// Rows and weights that share L1 with each other.
+constexpr int64_t k_near_bytes = 24 << 10;
 
 constexpr int32_t k_in_order[k_amx_block_rows] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                   16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
-
-/// What finish() has to know about up to 32 positions: which of them are pixels, and which pixels of the block.
-struct AmxPositions {
-  int32_t count = 0;
-  int32_t sum_rows[k_amx_block_rows];
-  int32_t pixels[k_amx_block_rows];
-};
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 int64_t round_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -45,8 +38,9 @@ bool passes_through_f32(const ConvU8S8Desc& desc) {
   return desc.f32_output || !is_bound;
 }
 
-/// Weights [step of 64 positions][vector][dword 0..15][lane][4]; positions segment by segment, without gaps.
-ConvU8S8Kernel packing_form() {
+/// Weights [step of 64 positions][vector][dword 0..15][lane][4]; positions segment by segment, without gaps, or each
+/// segment in steps of its own.
+ConvU8S8Kernel packing_form(bool whole_steps) {
   return {.run = nullptr,
           .rows = k_amx_tile_rows,
           .lanes = 16,
@@ -54,33 +48,44 @@ ConvU8S8Kernel packing_form() {
           .widened_weights = false,
           .dot_cycles = 0,
           .name = "amx 32x32",
-          .tile_order = true};
+          .tile_order = true,
+          .whole_steps = whole_steps};
 }
 
-/// Scratch of a worker: [pointer table][copy or patches][panel][sums of two blocks][f32 block].
+/// Segments that are whole steps anyway keep the form without gaps.
+bool needs_whole_steps(const AmxCopy& copy, const TapTable& taps) {
+  return copy.is_used() && taps.segment_elements() % k_amx_step_bytes != 0;
+}
+
+/// Scratch of a worker: [copy][lists of positions][sums][f32 block], or, where rows are gathered,
+/// [pointer table][compact copy or patches][panel][sums][f32 block].
 class ConvU8S8Amx final : public ConvU8S8 {
  public:
   ConvU8S8Amx(const ConvU8S8Desc& desc, const ConvAmxKernel& kernel, CutBy cut, Isa isa)
       : desc_(desc),
         kernel_(kernel),
         cut_(cut),
-        form_(packing_form()),
-        merge_(merged_groups(desc.geometry, form_.lanes)),
+        merge_(merged_groups(desc.geometry, 16)),
         geometry_(merged(desc.geometry, merge_)),
         taps_(geometry_, 1, k_amx_tile_rows),
+        copy_(geometry_, taps_),
+        form_(packing_form(needs_whole_steps(copy_, taps_))),
         f32_(passes_through_f32(desc)),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, form_, f32_)),
         positions_(taps_.segments() * taps_.segment_elements()),
         steps_((positions_ + k_amx_step_bytes - 1) / k_amx_step_bytes),
-        pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))) {
+        pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
+        is_plain_(is_plain_output(desc)) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     choose_block();
-    choose_flat();
+    if (!copy_.is_used()) return;
+    segments_ = copy_.segments();
+    steps_ = copy_.steps();
   }
 
-  const char* kernel_name() const override { return is_flat_ ? "amx 32x32 flat" : form_.name; }
+  const char* kernel_name() const override { return copy_.is_used() ? "amx 32x32 copy" : form_.name; }
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
   int64_t chunks(int64_t batch, int threads) const override {
@@ -88,8 +93,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
     return grid.pixel_parts * grid.panel_parts;
   }
   size_t scratch_bytes() const override {
-    if (is_flat_) return flat_bytes() + positions_bytes() + 2 * sums_bytes() + f32_bytes();
-    return table_bytes() + round_up(taps_.copy_bytes(block_pixels_)) + panel_bytes() + 2 * sums_bytes() + f32_bytes();
+    if (copy_.is_used()) return copied_bytes() + round_up(copy_.list_bytes()) + sums_bytes() + f32_bytes();
+    return table_bytes() + round_up(taps_.copy_bytes(block_pixels_)) + panel_bytes() + sums_bytes() + f32_bytes();
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
@@ -97,9 +102,9 @@ class ConvU8S8Amx final : public ConvU8S8 {
     const ConvWork all = work(args.batch);
     const ConvGrid grid = conv_grid(all, threads, cut_);
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
-    if (is_flat_) {
+    if (copy_.is_used()) {
       const IndexRange rows = part_of(args.batch * geometry_.oh, grid.pixel_parts, chunk / grid.panel_parts);
-      return run_flat(args, rows, panels, scratch);
+      return run_copied(args, rows, panels, scratch);
     }
     const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, k_amx_block_rows);
     for (int64_t first = pixels.begin; first < pixels.end;) {
@@ -156,103 +161,42 @@ class ConvU8S8Amx final : public ConvU8S8 {
   static constexpr size_t sums_bytes() { return sizeof(int32_t) * k_amx_block_rows * k_amx_block_channels; }
   size_t f32_bytes() const { return f32_ && !desc_.f32_output ? sums_bytes() : 0; }
 
-  /// Flat where that is expected to take less time than a row per pixel and tap: such rows are written and read at some
-  /// 24 bytes per cycle, products are made at some 600 per cycle, for the positions between the rows too.
-  void choose_flat() {
-    const WindowGeometry& g = geometry_;
-    const int64_t channels = g.ic / g.groups;
-    if (taps_.is_compact() || taps_.is_linear() || g.stride_h != 1 || g.stride_w != 1 ||
-        channels % k_amx_step_bytes != 0)
-      return;
-    const int64_t right = std::max<int64_t>(0, g.ow - 1 + (g.kw - 1) * g.dilation_w + 1 - g.pad_left - g.iw);
-    flat_width_ = g.iw + std::max(g.pad_left, right);
-    const int64_t halo = (g.kh - 1) * g.dilation_h;
-    flat_rows_ = std::clamp<int64_t>(k_panel_bytes / (flat_width_ * g.x_pitch) - halo, 1, g.oh);
-    flat_rows_ = (g.oh + (g.oh + flat_rows_ - 1) / flat_rows_ - 1) / ((g.oh + flat_rows_ - 1) / flat_rows_);
-    const double blocks = static_cast<double>((g.oh + flat_rows_ - 1) / flat_rows_);
-    const double positions = blocks * static_cast<double>(round_to(flat_positions(flat_rows_), k_amx_tile_rows));
-    const auto depth = static_cast<double>(positions_), pixels = static_cast<double>(g.oh * g.ow);
-    const double products_per_position = depth * static_cast<double>(g.oc / g.groups) / 600;
-    const double copied = blocks * static_cast<double>((flat_rows_ + halo) * flat_width_ * channels);
-    const double flat = positions * products_per_position + copied / 24;
-    const double gathered = pixels * products_per_position + pixels * depth / 24;
-    if (flat >= gathered) return;
-    is_flat_ = true;
-    segments_.clear();
-    for (int64_t ky = 0; ky < g.kh; ++ky)
-      for (int64_t kx = 0; kx < g.kw; ++kx)
-        segments_.push_back({(ky * g.dilation_h * flat_width_ + kx * g.dilation_w) * g.x_pitch, 0});
-    steps_ = channels / k_amx_step_bytes;
-  }
-  /// Positions from the first pixel of `rows` output rows to the last.
-  int64_t flat_positions(int64_t rows) const { return (rows - 1) * flat_width_ + geometry_.ow; }
-  int64_t flat_blocks() const { return (flat_positions(flat_rows_) + k_amx_block_rows - 1) / k_amx_block_rows; }
-  /// Rows and padding, and what the last tile and its taps read behind them.
-  size_t flat_bytes() const {
-    const int64_t halo = (geometry_.kh - 1) * geometry_.dilation_h;
-    const int64_t pixels = (flat_rows_ + halo + 1) * flat_width_ + k_amx_block_rows;
-    return round_up(static_cast<size_t>(pixels * geometry_.x_pitch) + 64);
-  }
-  size_t positions_bytes() const { return round_up(sizeof(AmxPositions) * static_cast<size_t>(flat_blocks())); }
-
-  void copy_flat(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, uint8_t* to) const {
-    const WindowGeometry& g = geometry_;
-    const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * g.x_pitch); };
-    const int padding = desc_.x_zero_point;
-    const int64_t behind = flat_width_ - g.pad_left - g.iw, halo = (g.kh - 1) * g.dilation_h;
-    for (int64_t r = 0; r < rows + halo; ++r, to += bytes(flat_width_)) {
-      const int64_t iy = oy - g.pad_top + r;
-      if (iy < 0 || iy >= g.ih) {
-        std::memset(to, padding, bytes(flat_width_));
-        continue;
-      }
-      std::memset(to, padding, bytes(g.pad_left));
-      std::memcpy(to + bytes(g.pad_left), x + bytes((image * g.ih + iy) * g.iw), bytes(g.iw));
-      std::memset(to + bytes(g.pad_left + g.iw), padding, bytes(behind));
-    }
-    std::memset(to, padding, bytes(flat_width_ - g.iw));  // behind the last row
-  }
-
-  void list_positions(int64_t rows, AmxPositions* lists) const {
-    const int64_t positions = flat_positions(rows);
-    int64_t ox = 0;
-    int32_t pixel = 0;
-    for (int64_t at = 0; at < positions; at += k_amx_block_rows, ++lists) {
-      lists->count = 0;
-      for (int32_t r = 0; r < k_amx_block_rows && at + r < positions; ++r) {
-        if (ox < geometry_.ow) {
-          lists->sum_rows[lists->count] = r;
-          lists->pixels[lists->count++] = pixel++;
-        }
-        if (++ox == flat_width_) ox = 0;
-      }
-    }
+  size_t copied_bytes() const {
+    return round_up(std::max(copy_.bytes(), taps_.is_compact() ? taps_.copy_bytes(copy_.rows() * geometry_.ow) : 0));
   }
 
   /// Output rows of the batch; a block of them lies in one image.
-  void run_flat(const ConvU8S8Args& args, IndexRange rows, IndexRange panels, std::byte* scratch) const {
+  void run_copied(const ConvU8S8Args& args, IndexRange rows, IndexRange panels, std::byte* scratch) const {
     const WindowGeometry& g = geometry_;
-    auto* const copy = reinterpret_cast<uint8_t*>(scratch);
-    auto* const lists = reinterpret_cast<AmxPositions*>(scratch + flat_bytes());
-    auto* const sums = reinterpret_cast<int32_t*>(scratch + flat_bytes() + positions_bytes());
-    auto* const f32_block = reinterpret_cast<float*>(sums) + 2 * k_amx_block_rows * k_amx_block_channels;
-    int64_t listed = 0;
+    auto* const lists = reinterpret_cast<AmxPositions*>(scratch + copied_bytes());
+    auto* const sums = reinterpret_cast<int32_t*>(scratch + copied_bytes() + round_up(copy_.list_bytes()));
+    int64_t listed = 0, blocks = 0;
     for (int64_t first = rows.begin; first < rows.end;) {
       const int64_t image = first / g.oh, oy = first % g.oh;
-      const int64_t count = std::min({flat_rows_, g.oh - oy, rows.end - first});
-      copy_flat(args.x, image, oy, count, copy);
-      if (listed != count) list_positions(count, lists);
+      const int64_t count = std::min({copy_.rows(), g.oh - oy, rows.end - first});
+      if (taps_.is_compact())
+        copy_compact(args, first * g.ow, count * g.ow, scratch);
+      else
+        copy_.copy(args.x, image, oy, count, static_cast<uint8_t>(desc_.x_zero_point),
+                   reinterpret_cast<uint8_t*>(scratch));
+      if (listed != count) blocks = copy_.list(count, lists);
       listed = count;
       walk_panels({.args = args,
                    .first_pixel = first * g.ow,
-                   .positions = flat_positions(count),
-                   .panel = copy,
+                   .positions = blocks * k_amx_block_rows,
+                   .panel = reinterpret_cast<uint8_t*>(scratch),
                    .lists = lists,
-                   .sums = sums,
-                   .f32_block = f32_block},
+                   .sums = sums},
                   panels, [](int64_t) {});
       first += count;
     }
+  }
+
+  void copy_compact(const ConvU8S8Args& args, int64_t first, int64_t pixels, std::byte* to) const {
+    const bool is_image = desc_.image_scale > 0;
+    const std::byte* x =
+        is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
+    taps_.copy_compact(x, pad_.get(), first, pixels, to, is_image ? &planar_ : nullptr);
   }
 
   static int64_t vectors_of(const ConvU8S8Panel& panel) { return (panel.channels + 15) / 16; }
@@ -286,15 +230,11 @@ class ConvU8S8Amx final : public ConvU8S8 {
     std::byte* const copy = scratch + table_bytes();
     uint8_t* const panel = reinterpret_cast<uint8_t*>(copy + round_up(taps_.copy_bytes(block_pixels_)));
     int32_t* const sums = reinterpret_cast<int32_t*>(panel + panel_bytes());
-    float* const f32_block = reinterpret_cast<float*>(sums) + 2 * k_amx_block_rows * k_amx_block_channels;
     const int64_t count = pixels.end - pixels.begin;
     const TileRuns runs = tile_runs(count, k_amx_tile_rows);
     const bool is_direct = taps_.is_linear();
     if (taps_.is_compact()) {
-      const bool is_image = desc_.image_scale > 0;
-      const std::byte* x =
-          is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
-      taps_.copy_compact(x, pad_.get(), pixels.begin, count, copy, is_image ? &planar_ : nullptr);
+      copy_compact(args, pixels.begin, count, copy);
       taps_.fill_compact(copy, pixels.begin, runs, table);
     } else if (!is_direct) {
       taps_.fill(reinterpret_cast<const std::byte*>(args.x), pad_.get(), pixels.begin, runs, copy, table);
@@ -303,14 +243,9 @@ class ConvU8S8Amx final : public ConvU8S8 {
       if (!is_direct)
         gather(reinterpret_cast<const uint8_t* const*>(table), runs, group * (geometry_.ic / geometry_.groups), panel);
     };
-    walk_panels({.args = args,
-                 .first_pixel = pixels.begin,
-                 .positions = count,
-                 .panel = panel,
-                 .lists = nullptr,
-                 .sums = sums,
-                 .f32_block = f32_block},
-                panels, gather_group);
+    walk_panels(
+        {.args = args, .first_pixel = pixels.begin, .positions = count, .panel = panel, .lists = nullptr, .sums = sums},
+        panels, gather_group);
   }
 
   /// What the blocks of a walk over pixels x panels have in common.
@@ -319,81 +254,106 @@ class ConvU8S8Amx final : public ConvU8S8 {
     int64_t first_pixel, positions;
     uint8_t* panel;
     const AmxPositions* lists;  // of each 32 positions; null = every position is a pixel
-    int32_t* sums;              // two blocks
-    float* f32_block;
+    int32_t* sums;              // of one block; the f32 block behind them
+
+    float* f32_block() const { return reinterpret_cast<float*>(sums + k_amx_block_rows * k_amx_block_channels); }
   };
   /// A block whose sums are made and whose requantization is not.
   struct Pending {
-    int64_t panel = -1, at = 0;
-    int32_t* sums = nullptr;
+    ConvU8S8Run run;                    // as finish() is to see it
+    void* y = nullptr;                  // where the pixels go in the end
+    const int32_t* sum_rows = nullptr;  // null = nothing is pending
+    const int32_t* pixels = nullptr;
   };
+
+  /// Positions that meet all panels before the next ones do: as many as stay in L1 beside the next panel, or, where not
+  /// even twice 32 do and the weights do not stay there either, all.
+  int64_t near_positions(IndexRange panels) const {
+    const int64_t row_bytes = 64 * steps_ * static_cast<int64_t>(segments_.size());
+    if (panel_weight_bytes(panels) <= k_near_bytes) return k_amx_block_rows;
+    if (!taps_.is_linear() || 2 * k_amx_block_rows * row_bytes > k_near_bytes) return INT64_MAX;
+    return k_near_bytes / row_bytes / k_amx_block_rows * k_amx_block_rows;
+  }
 
   template <class F>
   void walk_panels(const BlockWalk& walk, IndexRange panels, F&& gather_group) const {
     Pending pending;
-    if (geometry_.groups == 1 && panel_weight_bytes(panels) <= k_near_weight_bytes) {
-      gather_group(0);
-      for (int64_t at = 0; at < walk.positions; at += k_amx_block_rows)
-        for (int64_t p = panels.begin; p < panels.end; ++p) {
-          const bool is_last = p + 1 == panels.end;
-          advance(walk, p, at, is_last ? panels.begin : p + 1, is_last ? at + k_amx_block_rows : at, pending);
-        }
-    } else {
-      int64_t group = -1;
+    const int64_t near = geometry_.groups == 1 ? std::min(near_positions(panels), walk.positions) : walk.positions;
+    int64_t group = -1;
+    for (int64_t first = 0; first < walk.positions; first += near)
       for (int64_t p = panels.begin; p < panels.end; ++p) {
         const int64_t own_group = packed_.panels[static_cast<size_t>(p)].group;
         if (own_group != group) gather_group(own_group);
         group = own_group;
-        for (int64_t at = 0; at < walk.positions; at += k_amx_block_rows)
-          advance(walk, p, at, p, at + k_amx_block_rows, pending);
+        const int64_t end = std::min(first + near, walk.positions);
+        for (int64_t at = first; at < end; at += k_amx_block_rows) {
+          // The block after this one.
+          int64_t next_p = p, next_at = at + k_amx_block_rows;
+          if (next_at >= end && near < walk.positions)
+            next_at = p + 1 < panels.end ? first : end, next_p = p + 1 < panels.end ? p + 1 : panels.begin;
+          advance(walk, p, at, next_p, next_at, pending);
+        }
       }
-    }
-    if (pending.panel >= 0) finish(walk, pending);
+    if (!pending.sum_rows) return;
+    kernel_.finish(pending.run, walk.sums, pending.sum_rows, 0, pending.run.row_count);
+    complete(pending);
   }
 
-  size_t panel_weight_bytes(IndexRange panels) const {
+  int64_t panel_weight_bytes(IndexRange panels) const {
     const auto offset = [&](int64_t p) {
       return p < static_cast<int64_t>(packed_.panels.size()) ? packed_.panels[static_cast<size_t>(p)].weights_offset
                                                              : packed_.weights_bytes;
     };
-    return offset(panels.end) - offset(panels.begin);
+    return static_cast<int64_t>(offset(panels.end) - offset(panels.begin));
   }
 
-  /// Starts the sums of one block, then requantizes the block before it: the tile unit and the vector units have
-  /// nothing to wait for each other. next_p, next_at: the block after this one, whose outputs are brought near.
-  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, Pending& pending) const {
-    const ConvU8S8Args& args = walk.args;
-    const ConvU8S8Panel& channels = packed_.panels[static_cast<size_t>(p)];
+  /// Where the block's rows lie.
+  void find_rows(const BlockWalk& walk, const ConvU8S8Panel& channels, int64_t at, ConvAmxBlock& block) const {
+    const int64_t group_offset = channels.group * (geometry_.ic / geometry_.groups);
+    if (copy_.is_used()) {
+      const AmxPositions& list = walk.lists[at / k_amx_block_rows];
+      block.row_tiles = list.row_tiles;
+      block.a_stride = copy_.position_bytes();
+      for (int i = 0; i < 2; ++i) block.a[i] = walk.panel + list.a[i] + group_offset;
+      return;
+    }
     const int64_t rows = std::min<int64_t>(k_amx_block_rows, walk.positions - at);
-    const bool is_second = pending.sums == walk.sums;
-    Pending now{p, at, walk.sums + (is_second ? k_amx_block_rows * k_amx_block_channels : 0)};
-    ConvAmxBlock block = {.a = walk.panel + at * panel_stride(),
-                          .a_stride = panel_stride(),
-                          .weights = packed_.weights + channels.weights_offset,
-                          .segment_list = segments_.data(),
-                          .segments = static_cast<int64_t>(segments_.size()),
-                          .steps = steps_,
-                          .row_tiles = rows > k_amx_tile_rows ? 2 : 1,
-                          .vectors = static_cast<int>(vectors_of(channels)),
-                          .sums = now.sums};
-    if (is_flat_) {
-      block.a = walk.panel + at * geometry_.x_pitch + channels.group * (geometry_.ic / geometry_.groups);
-      block.a_stride = geometry_.x_pitch;
-    } else if (taps_.is_linear()) {
+    block.row_tiles = rows > k_amx_tile_rows ? 2 : 1;
+    block.a_stride = panel_stride();
+    block.a[0] = walk.panel + at * panel_stride();
+    if (taps_.is_linear()) {
       const int64_t pixel = walk.first_pixel + at;
-      block.a = args.x + pixel * geometry_.x_pitch + channels.group * (geometry_.ic / geometry_.groups);
-      block.a_stride = geometry_.x_pitch;
-      if (rows % k_amx_tile_rows != 0 || pixel + rows == args.batch * geometry_.oh * geometry_.ow) {
-        copy_tail(block.a, rows, walk.panel);
-        block.a = walk.panel;
-        block.a_stride = panel_stride();
+      block.a[0] = walk.args.x + pixel * geometry_.x_pitch + group_offset;
+      if (rows % k_amx_tile_rows != 0 || pixel + rows == walk.args.batch * geometry_.oh * geometry_.ow) {
+        copy_tail(block.a[0], rows, walk.panel);
+        block.a[0] = walk.panel;
+      } else {
+        block.a_stride = geometry_.x_pitch;
       }
     }
+    block.a[1] = block.a[0] + k_amx_tile_rows * block.a_stride;
+  }
+
+  /// Makes the sums of one block, and finishes the block before it on the way. next_p, next_at: the block after this
+  /// one, whose outputs are brought near.
+  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, Pending& pending) const {
+    const ConvU8S8Panel& channels = packed_.panels[static_cast<size_t>(p)];
+    ConvAmxBlock block;
+    block.bias = packed_.bias.data() + channels.lane_offset;
+    block.weights = packed_.weights + channels.weights_offset;
+    block.segment_list = segments_.data();
+    block.segments = static_cast<int64_t>(segments_.size());
+    block.steps = steps_;
+    block.vectors = static_cast<int>(vectors_of(channels));
+    block.sums = walk.sums;
+    find_rows(walk, channels, at, block);
+    if (pending.sum_rows) block.pending = {&pending.run, pending.sum_rows, kernel_.finish};
     if (streams_weights_ && next_p == p) prefetch_weights(walk, p, at, block);
-    if (next_at < walk.positions) prefetch_outputs(walk, packed_.panels[static_cast<size_t>(next_p)], next_at);
+    const ConvU8S8Panel& next = packed_.panels[static_cast<size_t>(next_p)];
+    if (next_at < walk.positions && (next_p == p || !shares_lines(next))) prefetch_outputs(walk, next, next_at);
     kernel_.sums(block);
-    if (pending.panel >= 0) finish(walk, pending);
-    pending = now;
+    if (pending.sum_rows) complete(pending);
+    pending = pending_block(walk, channels, at);
   }
 
   /// Each block of 32 positions brings its share of the next panel's weights near.
@@ -424,6 +384,10 @@ class ConvU8S8Amx final : public ConvU8S8 {
     return {count, k_in_order, k_in_order, walk.first_pixel + at};
   }
 
+  /// The panel before has brought near what this one writes to.
+  bool shares_lines(const ConvU8S8Panel& panel) const {
+    return !desc_.f32_output && geometry_.y_pitch % 64 == 0 && panel.first_channel % 64 != 0;
+  }
   /// What finish() will read and write may be as far as DRAM; a block before it is long enough to bring it near.
   void prefetch_outputs(const BlockWalk& walk, const ConvU8S8Panel& panel, int64_t at) const {
     const WindowGeometry& g = geometry_;
@@ -437,24 +401,22 @@ class ConvU8S8Amx final : public ConvU8S8 {
     for (int32_t i = 0; i < own.count; ++i) __builtin_prefetch(residual + own.pixels[i] * g.residual_pitch, 0, 3);
   }
 
-  void finish(const BlockWalk& walk, const Pending& block) const {
+  Pending pending_block(const BlockWalk& walk, const ConvU8S8Panel& panel, int64_t at) const {
     const WindowGeometry& g = geometry_;
-    const ConvU8S8Args& args = walk.args;
-    const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(block.panel)];
-    const Pixels own = pixels_of(walk, block.at);
-    const int64_t pixel = own.first_pixel;
-    const int32_t rows = own.count;
-    if (rows == 0) return;  // only positions between the rows
-    ConvU8S8Run run;
-    run.bias = packed_.bias.data() + panel.lane_offset;
+    const Pixels own = pixels_of(walk, at);
+    if (own.count == 0) return {};  // only positions between the rows
+    Pending block{.run = {}, .sum_rows = own.sum_rows, .pixels = own.pixels};
+    ConvU8S8Run& run = block.run;
     run.multiplier = packed_.multiplier.data() + panel.lane_offset;
-    if (desc_.has_residual) run.residual = args.residual + pixel * g.residual_pitch + panel.first_channel;
+    if (desc_.has_residual)
+      run.residual = walk.args.residual + own.first_pixel * g.residual_pitch + panel.first_channel;
     run.residual_step = g.residual_pitch;
     run.residual_pixels = run.y_pixels = own.pixels;
     const int64_t element_bytes = desc_.f32_output ? 4 : 1;
-    run.y = static_cast<std::byte*>(args.y) + (pixel * g.y_pitch + panel.first_channel) * element_bytes;
+    run.y = block.y =
+        static_cast<std::byte*>(walk.args.y) + (own.first_pixel * g.y_pitch + panel.first_channel) * element_bytes;
     run.y_step = g.y_pitch;
-    run.row_count = rows;
+    run.row_count = own.count;
     run.channels = static_cast<int32_t>(panel.channels);
     run.residual_zero_point = desc_.residual_zero_point;
     run.residual_multiplier = desc_.residual_multiplier;
@@ -462,33 +424,40 @@ class ConvU8S8Amx final : public ConvU8S8 {
     run.lo = desc_.lo;
     run.hi = desc_.hi;
     run.f32_output = f32_;
-    const size_t channels = static_cast<size_t>(panel.channels);
-    if (!f32_ || desc_.f32_output) {
-      kernel_.finish(run, block.sums, own.sum_rows);
-      if (!f32_ || desc_.activation.kind == ActivationKind::none) return;
-      for (int32_t r = 0; r < rows; ++r)
-        activation_.activate(static_cast<float*>(run.y) + own.pixels[r] * run.y_step, channels, desc_.activation);
-      return;
+    run.is_plain = is_plain_;
+    if (f32_ && !desc_.f32_output) {
+      run.y = walk.f32_block();
+      run.y_step = panel.channels;
+      run.y_pixels = k_in_order;
     }
-    ConvU8S8Run values = run;
-    values.y = walk.f32_block;
-    values.y_step = panel.channels;
-    values.y_pixels = k_in_order;
-    kernel_.finish(values, block.sums, own.sum_rows);
-    activation_.activate(walk.f32_block, channels * static_cast<size_t>(rows), desc_.activation);
-    for (int32_t r = 0; r < rows; ++r)
-      activation_.quantize(walk.f32_block + static_cast<size_t>(r) * channels, channels, desc_.inverse_y_scale,
-                           desc_.y_zero_point, desc_.lo, desc_.hi,
-                           static_cast<uint8_t*>(run.y) + own.pixels[r] * run.y_step);
+    return block;
+  }
+
+  /// What is left to do behind finish(): the activation of floats, and codes out of them.
+  void complete(const Pending& block) const {
+    if (!f32_) return;
+    const ConvU8S8Run& run = block.run;
+    const auto channels = static_cast<size_t>(run.channels), rows = static_cast<size_t>(run.row_count);
+    if (!desc_.f32_output) {
+      auto* const values = static_cast<float*>(run.y);
+      activation_.activate(values, channels * rows, desc_.activation);
+      for (size_t r = 0; r < rows; ++r)
+        activation_.quantize(values + r * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point, desc_.lo,
+                             desc_.hi, static_cast<uint8_t*>(block.y) + block.pixels[r] * geometry_.y_pitch);
+    } else if (desc_.activation.kind != ActivationKind::none) {
+      for (size_t r = 0; r < rows; ++r)
+        activation_.activate(static_cast<float*>(run.y) + block.pixels[r] * run.y_step, channels, desc_.activation);
+    }
   }
 
   ConvU8S8Desc desc_;  // its spans are not used after construction
   ConvAmxKernel kernel_;
   CutBy cut_;
-  ConvU8S8Kernel form_;
   int64_t merge_;
   WindowGeometry geometry_;  // with merged groups
   TapTable taps_;
+  AmxCopy copy_;
+  ConvU8S8Kernel form_;
   bool f32_;
   ActivationKernels activation_;
   PlanarSource planar_;
@@ -496,9 +465,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
   int64_t positions_, steps_;
   AlignedBytes pad_;
   int64_t block_pixels_ = k_amx_block_rows;
-  std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless flat
-  bool is_flat_ = false;
-  int64_t flat_width_ = 0, flat_rows_ = 0;  // pixels of a copied row; output rows of a block
+  std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied
+  bool is_plain_;
   bool streams_weights_ = packed_.weights_bytes > k_resident_weight_bytes;
 };
 

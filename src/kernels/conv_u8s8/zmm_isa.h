@@ -32,8 +32,9 @@ inline __attribute__((always_inline)) const uint8_t* residual_of(const ConvU8S8R
 }
 
 /// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr). Codes are clamped from above: clamping before
-/// rounding equals clamping after it, since rounding is monotone and the bound is an integer.
-template <int C, Form form>
+/// rounding equals clamping after it, since rounding is monotone and the bound is an integer. Plain codes
+/// (ConvU8S8Run::is_plain) are clamped by the packs behind.
+template <int C, Form form, bool is_plain = false>
 inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const __m512i (&acc)[C],
                                                  const uint8_t* residual, __m512 upper, __m512 (&f)[C]) {
   __m512i codes[C];
@@ -49,7 +50,7 @@ inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const 
     } else {
       f[v] = _mm512_mul_ps(f[v], m);
     }
-    if (!is_f32(form)) f[v] = _mm512_min_ps(f[v], upper);
+    if (!is_f32(form) && !is_plain) f[v] = _mm512_min_ps(f[v], upper);
   }
 }
 

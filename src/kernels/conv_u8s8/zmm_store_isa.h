@@ -50,21 +50,24 @@ inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int3
 
 /// Requantized values, already clamped from above, to words with the zero point. From below nothing needs a clamp in
 /// float: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
+template <bool is_plain = false>
 inline __attribute__((always_inline)) __m512i words_of(__m512 f0, __m512 f1, int32_t zero_point) {
   const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(f0), _mm512_cvtps_epi32(f1));
-  return _mm512_adds_epi16(words, _mm512_set1_epi16(static_cast<int16_t>(zero_point)));
+  return is_plain ? words : _mm512_adds_epi16(words, _mm512_set1_epi16(static_cast<int16_t>(zero_point)));
 }
 
+template <bool is_plain = false>
 inline __attribute__((always_inline)) __m512i codes_of(const ConvU8S8Run& tile, __m512i low, __m512i high) {
-  return _mm512_max_epu8(_mm512_packus_epi16(low, high), _mm512_set1_epi8(static_cast<char>(tile.lo)));
+  const __m512i codes = _mm512_packus_epi16(low, high);
+  return is_plain ? codes : _mm512_max_epu8(codes, _mm512_set1_epi8(static_cast<char>(tile.lo)));
 }
 
 /// Stores one pixel of u8 codes of 3 or 4 vectors.
-template <int C>
+template <int C, bool is_plain = false>
 inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, const __m512 (&f)[C], uint8_t* y) {
-  const __m512i low = words_of(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
-  const __m512i high = words_of(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
-  __m512i codes = codes_of(tile, low, high);
+  const __m512i low = words_of<is_plain>(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
+  const __m512i high = words_of<is_plain>(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
+  __m512i codes = codes_of<is_plain>(tile, low, high);
   if (C == 3) {  // 12 of the 16 bytes of each lane count
     const __m512i gather = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
     codes = _mm512_permutexvar_epi32(gather, codes);
@@ -76,23 +79,26 @@ inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, 
 }
 
 /// Stores two pixels of two vectors each, which fill one vector of codes.
+template <bool is_plain = false>
 inline __attribute__((always_inline)) void store_two(const ConvU8S8Run& tile, const __m512 (&f0)[2],
                                                      const __m512 (&f1)[2], uint8_t* y0, uint8_t* y1) {
-  const __m512i low = words_of(f0[0], f0[1], tile.y_zero_point);
-  const __m512i high = words_of(f1[0], f1[1], tile.y_zero_point);
+  const __m512i low = words_of<is_plain>(f0[0], f0[1], tile.y_zero_point);
+  const __m512i high = words_of<is_plain>(f1[0], f1[1], tile.y_zero_point);
   const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-  const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of(tile, low, high));
+  const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of<is_plain>(tile, low, high));
   const __mmask32 mask = static_cast<__mmask32>(first_bytes(tile.channels));
   _mm256_mask_storeu_epi8(y0, mask, _mm512_castsi512_si256(codes));
   _mm256_mask_storeu_epi8(y1, mask, _mm512_extracti64x4_epi64(codes, 1));
 }
 
 /// Stores four pixels of one vector each.
+template <bool is_plain = false>
 inline __attribute__((always_inline)) void store_four(const ConvU8S8Run& tile, const __m512 (&f)[4],
                                                       uint8_t* const (&y)[4]) {
-  const __m512i low = words_of(f[0], f[1], tile.y_zero_point), high = words_of(f[2], f[3], tile.y_zero_point);
+  const __m512i low = words_of<is_plain>(f[0], f[1], tile.y_zero_point),
+                high = words_of<is_plain>(f[2], f[3], tile.y_zero_point);
   const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of(tile, low, high));
+  const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of<is_plain>(tile, low, high));
   const __mmask16 mask = static_cast<__mmask16>(first_bytes(tile.channels));
   _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(codes));
   _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(codes, 1));

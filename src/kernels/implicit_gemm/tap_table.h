@@ -40,6 +40,9 @@ class TapTable {
   TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows);
 
   bool is_compact() const { return compact_; }
+  /// Segments are kernel rows: the taps of one lie side by side.
+  bool is_by_rows() const { return compact_ || has_row_segments_; }
+  int64_t compact_row_bytes() const { return compact_row_bytes_; }
   /// A 1x1 convolution that visits every pixel: output pixel i reads input pixel i and no other.
   bool is_linear() const { return is_linear_; }
   int64_t segments() const { return segments_; }

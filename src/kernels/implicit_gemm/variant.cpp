@@ -22,11 +22,10 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   const double rows = static_cast<double>(extent.pixels) / static_cast<double>(tiles);
   double cycles = 0;
   if (tile.is_tile_unit) {
-    const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
-    const double tiles_16 = static_cast<double>(up_to_16(extent.pixels)) / static_cast<double>(tiles);
-    const auto steps_16 = static_cast<double>(up_to_16(extent.steps));
+    const double tile_rows = static_cast<double>(extent.tile_rows) / static_cast<double>(tiles);
     for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors))
-      cycles += tiles_16 * vectors * (steps_16 * tile.dot_cycles + k_cycles_per_result) + 4 * k_cycles_per_tile;
+      cycles += tile_rows * vectors * (static_cast<double>(extent.tile_steps) * tile.dot_cycles + k_cycles_per_result) +
+                4 * k_cycles_per_tile;
     if (extent.gathered_segments > 0)
       cycles += rows * (k_cycles_per_row + k_cycles_per_segment * static_cast<double>(extent.gathered_segments));
     return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;

@@ -31,10 +31,12 @@ struct ConvTile {
   bool is_tile_unit = false;  // AMX: whole tiles of 16 rows and 16 steps, whose latency and loads dot_cycles includes
 };
 
-/// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction. gathered_segments: of
-/// a pixel's row, where a tile unit has to gather one; 0 = it reads the input, or one copy of it.
+/// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction. For a tile unit also:
+/// how many rows and steps its tiles come to, and of how many segments a pixel's row is gathered; 0 = it reads the
+/// input, or one copy of it.
 struct ConvExtent {
-  int64_t pixels = 1, groups = 1, group_channels = 1, steps = 1, gathered_segments = 0;
+  int64_t pixels = 1, groups = 1, group_channels = 1, steps = 1;
+  int64_t tile_rows = 1, tile_steps = 1, gathered_segments = 0;
 };
 
 /// How many vectors each panel of `channels` channels has: as few panels as `most` vectors allow, of equal width where

@@ -1,0 +1,120 @@
+#include "kernels/conv_u8s8/tile_copy.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace octet {
+namespace {
+
+constexpr int64_t k_copy_bytes = 384 << 10;    // a part of L2 (2 MB on CPUs with AMX) beside the weights
+constexpr int64_t k_compact_bytes = 16 << 10;  // of L1, beside a panel's weights
+
+// What a core does in a cycle: products in whole layers, bytes copied, rows of bytes gathered.
+constexpr double k_products = 900, k_copied_bytes = 24;
+constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
+
+int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
+
+}  // namespace
+
+AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps)
+    : geometry_(geometry), is_compact_(taps.is_compact()), steps_(ceil_div(taps.segment_elements(), k_amx_step_bytes)) {
+  const WindowGeometry& g = geometry_;
+  if (taps.is_linear()) return;
+  pixel_bytes_ = is_compact_ ? g.ic : g.x_pitch;
+  position_bytes_ = g.stride_w * pixel_bytes_;
+  const auto pixels = static_cast<double>(g.oh * g.ow), groups = static_cast<double>(g.groups);
+  const auto segments = static_cast<double>(taps.segments());
+  const int64_t elements = taps.segments() * taps.segment_elements();
+  const double depth = static_cast<double>(ceil_div(elements, k_amx_step_bytes) * k_amx_step_bytes);
+  const double gathered =
+      pixels * depth * static_cast<double>(g.oc) / k_products +
+      pixels * groups *
+          (static_cast<double>(elements) / k_copied_bytes + k_cycles_per_row + k_cycles_per_segment * segments);
+  const bool can_run_on = !is_compact_ && g.stride_h == 1 && g.stride_w == 1;
+  const double by_rows = lay_out(false, taps), running_on = can_run_on ? lay_out(true, taps) : 2 * by_rows;
+  const bool runs_on = running_on <= by_rows;
+  if (std::min(running_on, by_rows) >= gathered) {
+    rows_ = 0;
+    return;
+  }
+  lay_out(runs_on, taps);
+  const int64_t row_bytes = width_ * pixel_bytes_;
+  for (int64_t ky = 0; ky < g.kh; ++ky)
+    for (int64_t kx = 0; kx < (taps.is_by_rows() ? 1 : g.kw); ++kx)
+      segments_.push_back({ky * g.dilation_h * row_bytes + kx * g.dilation_w * pixel_bytes_, 0});
+}
+
+/// Sets the form of the copy; the cycles that an image then takes.
+double AmxCopy::lay_out(bool runs_on, const TapTable& taps) {
+  const WindowGeometry& g = geometry_;
+  runs_on_ = runs_on;
+  const int64_t end = (g.ow - 1) * g.stride_w + (g.kw - 1) * g.dilation_w + 1 - g.pad_left;  // of what windows meet
+  width_ = runs_on ? g.iw + std::max<int64_t>({g.pad_left, end - g.iw, 0}) : g.pad_left + end;
+  if (runs_on && g.ow > width_) return std::numeric_limits<double>::infinity();  // more padding than window
+  if (is_compact_) width_ = taps.compact_row_bytes() / pixel_bytes_;
+  const int64_t most = (is_compact_ ? k_compact_bytes : k_copy_bytes) / (width_ * pixel_bytes_);
+  rows_ = std::clamp<int64_t>((most - input_rows(1)) / g.stride_h + 1, 1, g.oh);
+  rows_ = ceil_div(g.oh, ceil_div(g.oh, rows_));
+  const auto parts = static_cast<double>(ceil_div(g.oh, rows_));
+  const double positions = parts * static_cast<double>(tiles(rows_) * k_amx_tile_rows);
+  const auto depth = static_cast<double>(taps.segments() * steps_ * k_amx_step_bytes);
+  const double copied = is_compact_ ? 0 : parts * static_cast<double>(input_rows(rows_) * width_ * pixel_bytes_);
+  return positions * depth * static_cast<double>(g.oc) / k_products + copied / k_copied_bytes;
+}
+
+int64_t AmxCopy::tiles(int64_t rows) const {
+  const int64_t ow = geometry_.ow;
+  return runs_on_ ? ceil_div((rows - 1) * width_ + ow, k_amx_tile_rows) : rows * ceil_div(ow, k_amx_tile_rows);
+}
+
+size_t AmxCopy::bytes() const {
+  const int64_t copied = input_rows(rows_) * width_ * pixel_bytes_;
+  // The last tile may begin at the last pixel, and its taps lie up to a window on.
+  const int64_t behind =
+      (geometry_.ow + k_amx_tile_rows) * position_bytes_ + width_ * pixel_bytes_ + (steps_ + 1) * k_amx_step_bytes;
+  return static_cast<size_t>(copied + behind);
+}
+
+void AmxCopy::copy(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to) const {
+  const WindowGeometry& g = geometry_;
+  const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
+  const int64_t left = std::min(width_, g.pad_left), inside = std::clamp<int64_t>(width_ - left, 0, g.iw);
+  int64_t iy = oy * g.stride_h - g.pad_top;
+  for (int64_t r = input_rows(rows); r > 0; --r, ++iy, to += bytes(width_)) {
+    if (iy < 0 || iy >= g.ih) {
+      std::memset(to, zero_point, bytes(width_));
+      continue;
+    }
+    std::memset(to, zero_point, bytes(left));
+    std::memcpy(to + bytes(left), x + bytes((image * g.ih + iy) * g.iw), bytes(inside));
+    std::memset(to + bytes(left + inside), zero_point, bytes(width_ - left - inside));
+  }
+  if (runs_on_) std::memset(to, zero_point, bytes(width_ - g.iw));  // what is right of the last row
+}
+
+int64_t AmxCopy::list(int64_t rows, AmxPositions* lists) const {
+  const int64_t ow = geometry_.ow, all = tiles(rows), per_row = (ow + k_amx_tile_rows - 1) / k_amx_tile_rows;
+  const int64_t row_step = geometry_.stride_h * width_ * pixel_bytes_;
+  int64_t ox = 0;
+  int32_t pixel = 0;
+  for (int64_t tile = 0; tile < all; ++tile) {
+    AmxPositions& own = lists[tile / 2];
+    const auto half = static_cast<int32_t>(tile % 2);
+    if (half == 0) own.count = 0, own.a[1] = 0;
+    own.row_tiles = half + 1;
+    if (!runs_on_) ox = tile % per_row * k_amx_tile_rows;
+    own.a[half] =
+        runs_on_ ? tile * k_amx_tile_rows * position_bytes_ : tile / per_row * row_step + ox * position_bytes_;
+    for (int32_t r = 0; r < k_amx_tile_rows; ++r, ++ox) {
+      if (runs_on_ && ox == width_) ox = 0;
+      if (ox >= ow || pixel == rows * ow) continue;
+      own.sum_rows[own.count] = half * k_amx_tile_rows + r;
+      own.pixels[own.count++] = pixel++;
+    }
+  }
+  return (all + 1) / 2;
+}
+
+}  // namespace octet

@@ -1,0 +1,62 @@
+#pragma once
+// The copy of a block's input rows out of which the AMX layer reads, where that is cheaper than a gathered row of bytes
+// per pixel. Padding lies around the rows, so neighbouring output pixels lie at one distance from each other, and each
+// segment of the window (a tap with its channels, or a kernel row) at a distance of its own from its pixel.
+//
+// Pixels go into tiles of 16 positions at one distance. At stride 1 the positions run on through the rows: those
+// between two rows are computed too and not stored. Otherwise, or where that is less, each output row begins a tile.
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/conv_u8s8/amx_isa.h"
+#include "kernels/implicit_gemm/tap_table.h"
+
+namespace octet {
+
+/// Up to 32 positions: where their two tiles begin, which of them are pixels, and which pixels of the block.
+struct AmxPositions {
+  int64_t a[2];  // bytes from the copy's begin
+  int32_t row_tiles, count;
+  int32_t sum_rows[k_amx_block_rows];
+  int32_t pixels[k_amx_block_rows];
+};
+
+class AmxCopy {
+ public:
+  /// Unused (is_used() false) where gathering is expected to take less time, or the input needs neither.
+  AmxCopy(const WindowGeometry& geometry, const TapTable& taps);
+
+  bool is_used() const { return rows_ > 0; }
+  int64_t rows() const { return rows_; }  // most output rows of a block
+  int64_t position_bytes() const { return position_bytes_; }
+  const std::vector<WindowSegment>& segments() const { return segments_; }
+  int64_t steps() const { return steps_; }  // of 64 positions in a segment
+  /// Those of an image, in whole tiles.
+  int64_t image_positions() const { return (geometry_.oh + rows_ - 1) / rows_ * tiles(rows_) * k_amx_tile_rows; }
+  /// What tiles read of the copy, and bytes behind it that they may.
+  size_t bytes() const;
+  size_t list_bytes() const { return sizeof(AmxPositions) * static_cast<size_t>(blocks(rows_)); }
+
+  /// Input rows of `rows` output rows from oy on. Not for a compact copy, which TapTable makes.
+  void copy(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to) const;
+  /// The positions of `rows` output rows; how many lists.
+  int64_t list(int64_t rows, AmxPositions* lists) const;
+
+ private:
+  int64_t input_rows(int64_t rows) const {
+    return (rows - 1) * geometry_.stride_h + (geometry_.kh - 1) * geometry_.dilation_h + 1;
+  }
+  int64_t tiles(int64_t rows) const;
+  int64_t blocks(int64_t rows) const { return (tiles(rows) + 1) / 2; }
+  double lay_out(bool runs_on, const TapTable& taps);
+
+  WindowGeometry geometry_;
+  bool runs_on_ = false;  // positions do not stop at the end of a row
+  bool is_compact_ = false;
+  int64_t rows_ = 0, width_ = 0, pixel_bytes_ = 0, position_bytes_ = 0, steps_ = 0;
+  std::vector<WindowSegment> segments_;
+};
+
+}  // namespace octet
