@@ -19,7 +19,11 @@ class CpuSeats {
   /// Before the first spread().
   void add(pthread_t thread) { threads_.push_back(thread); }
   /// Called by the worker (0, 1, ...) whenever it is about to take work.
-  void note(int worker) { seats_[worker].cpu.store(current_cpu(), std::memory_order_relaxed); }
+  void note(int worker) {
+    std::atomic<int>& seat = seats_[worker].cpu;
+    const int cpu = current_cpu();
+    if (seat.load(std::memory_order_relaxed) != cpu) seat.store(cpu, std::memory_order_relaxed);
+  }
   /// Called by the thread that hands out work, by one at a time: a worker last seen on the caller's CPU, or on that of
   /// another worker, may from now on run on the CPUs that nobody was seen on. Costs some nanoseconds where all sit
   /// well.

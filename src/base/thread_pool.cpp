@@ -59,50 +59,93 @@ int usable_threads() {
   return std::min(allowed_cpus(), k_max_threads);
 }
 
-// One job at a time. `ticket` holds the job's number (upper half) and how many of its chunks nobody has taken yet
-// (lower half); taking a chunk is one compare-and-swap on it. So a worker that wakes late and still holds an old ticket
-// fails its swap and takes nothing, and the caller waits for chunks, never for workers.
+// One job at a time. `ticket` holds the job's number and how many chunks it has. The chunks fall into one range of
+// neighbours for each worker, and neighbouring chunks of one layer after the other tend to meet the same data: each
+// worker takes its own from the front, and when these are gone, others' from the back. A range is one word, {job, first
+// and end of what nobody has taken yet}, and taking is one compare-and-swap on it. A range that still has the number of
+// an older job has not been touched: whoever takes from it first brings it up to date. So a worker that wakes late and
+// holds an old ticket takes nothing: every range of a finished job that had a chunk is empty or belongs to a later job.
+// The caller waits for chunks, never for workers.
 //
 // Why the plain job fields may be read before the swap: they are written only while no chunk is left untaken or
 // unfinished. A swap that succeeds proves that this job's chunk was still to be run, hence that the fields were this
 // job's.
 struct ThreadPool::State {
-  static constexpr int k_count_bits = 32;
-  static constexpr uint64_t k_count_mask = (uint64_t{1} << k_count_bits) - 1;
+  static constexpr int k_chunk_bits = 18, k_job_bits = 64 - 2 * k_chunk_bits;
+  static constexpr uint64_t k_chunk_mask = (uint64_t{1} << k_chunk_bits) - 1;
+  static constexpr uint64_t k_job_mask = (uint64_t{1} << k_job_bits) - 1;
+  static constexpr int64_t k_most_chunks = k_chunk_mask;
+
+  struct alignas(k_cache_line) Range {
+    std::atomic<uint64_t> word{0};
+  };
 
   alignas(k_cache_line) std::atomic<uint64_t> ticket{0};
   std::atomic<Body> body{nullptr};
   std::atomic<void*> context{nullptr};
-  std::atomic<int64_t> end_chunk{0};
-  alignas(k_cache_line) std::atomic<uint32_t> job{0};  // what sleeping workers wait on
-  std::atomic<int> sleepers{0};
+  std::atomic<int64_t> first_chunk{0};
+  std::atomic<uint32_t> news{0};  // what sleeping workers wait on
+  alignas(k_cache_line) std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   alignas(k_cache_line) std::atomic<uint32_t> unfinished{0};  // chunks of the job still to be finished
   std::atomic<bool> caller_sleeps{false};
   alignas(k_cache_line) std::atomic<bool> busy{false};  // a caller is inside parallel_for
-  int cpus = 1;
+  uint64_t job = 0;                                     // of the last ticket; the caller's
+  int count = 1, cpus = 1;
+  std::unique_ptr<Range[]> ranges;
   CpuSeats seats;
   std::vector<std::thread> workers;
 
-  explicit State(int threads) : cpus(allowed_cpus()), seats(threads - 1) {}
+  explicit State(int threads)
+      : count(threads),
+        cpus(allowed_cpus()),
+        ranges(std::make_unique<Range[]>(static_cast<size_t>(threads))),
+        seats(threads - 1) {}
 
   bool may_spin() const { return pool_threads_alive.load(std::memory_order_relaxed) <= cpus; }
-  void take_chunks(int worker);
+  bool take(uint64_t of_ticket, int owner, bool from_front, int64_t& chunk);
+  void take_chunks(uint64_t of_ticket, int worker);
   void work(int worker);
   void run_job(int64_t first, int64_t end, Body job_body, void* job_context);
+
+  static constexpr uint64_t word_of(uint64_t number, uint64_t first, uint64_t end) {
+    return number << (2 * k_chunk_bits) | first << k_chunk_bits | end;
+  }
 };
 
-void ThreadPool::State::take_chunks(int worker) {
+bool ThreadPool::State::take(uint64_t of_ticket, int owner, bool from_front, int64_t& chunk) {
+  const uint64_t number = of_ticket >> k_chunk_bits, chunks = of_ticket & k_chunk_mask;
+  std::atomic<uint64_t>& word = ranges[static_cast<size_t>(owner)].word;
+  uint64_t w = word.load(std::memory_order_acquire);
+  while (true) {
+    uint64_t first = w >> k_chunk_bits & k_chunk_mask, end = w & k_chunk_mask;
+    if (const uint64_t ahead = ((w >> (2 * k_chunk_bits)) - number) & k_job_mask; ahead != 0) {
+      if (ahead <= k_job_mask / 2) return false;  // the ticket is old
+      const auto all = static_cast<uint64_t>(count), own = static_cast<uint64_t>(owner);
+      first = (chunks * own + all - 1) / all;
+      end = (chunks * (own + 1) + all - 1) / all;
+    }
+    if (first >= end) return false;
+    const uint64_t left = from_front ? word_of(number, first + 1, end) : word_of(number, first, end - 1);
+    if (!word.compare_exchange_weak(w, left, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    chunk = static_cast<int64_t>(from_front ? first : end - 1);
+    return true;
+  }
+}
+
+void ThreadPool::State::take_chunks(uint64_t of_ticket, int worker) {
+  const Body run = body.load(std::memory_order_relaxed);
+  void* const with = context.load(std::memory_order_relaxed);
+  const int64_t first = first_chunk.load(std::memory_order_relaxed);
   uint32_t finished = 0;
-  uint64_t t = ticket.load(std::memory_order_acquire);
-  while ((t & k_count_mask) != 0) {
-    const Body run = body.load(std::memory_order_relaxed);
-    void* const with = context.load(std::memory_order_relaxed);
-    const int64_t chunk = end_chunk.load(std::memory_order_relaxed) - static_cast<int64_t>(t & k_count_mask);
-    if (!ticket.compare_exchange_weak(t, t - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    run(with, chunk, worker);
-    ++finished;
-    t = ticket.load(std::memory_order_acquire);
+  int64_t chunk = 0;
+  for (int i = 0; i < count; ++i) {
+    const int owner = worker + i < count ? worker + i : worker + i - count;
+    if (i > 0 && ticket.load(std::memory_order_relaxed) != of_ticket) break;
+    while (take(of_ticket, owner, i == 0, chunk)) {
+      run(with, first + chunk, worker);
+      ++finished;
+    }
   }
   if (finished == 0) return;
   // The caller cannot start another job before this subtraction, so the count is certainly this job's.
@@ -116,33 +159,40 @@ void ThreadPool::State::work(int worker) {
   const DefaultFloatEnv env;
   uint32_t seen = 0;
   while (true) {
-    const auto news = [&] { return job.load(std::memory_order_acquire) != seen; };
-    if (!spin_for(may_spin(), news)) {
+    const auto is_news = [&] { return news.load(std::memory_order_acquire) != seen; };
+    if (!spin_for(may_spin(), is_news)) {
       // Pairs with run_job: either it sees this sleeper and wakes it, or wait() sees the new job number.
       sleepers.fetch_add(1, std::memory_order_seq_cst);
-      job.wait(seen, std::memory_order_seq_cst);
+      news.wait(seen, std::memory_order_seq_cst);
       sleepers.fetch_sub(1, std::memory_order_relaxed);
     }
     // The number first: a stop that came after this reading makes another number, so that it is not slept through.
-    seen = job.load(std::memory_order_acquire);
+    seen = news.load(std::memory_order_acquire);
     if (stop.load(std::memory_order_acquire)) return;
     seats.note(worker - 1);
-    take_chunks(worker);
+    take_chunks(ticket.load(std::memory_order_acquire), worker);
   }
 }
 
 void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void* job_context) {
-  const auto count = static_cast<uint64_t>(end - first);
+  const auto chunks = static_cast<uint64_t>(end - first);
+  job = (job + 1) & k_job_mask;
+  // No range falls behind by half of all numbers, and passes for one that is ahead.
+  constexpr uint64_t k_renewal = uint64_t{1} << (k_job_bits - 3);
+  if (job % k_renewal == 0)
+    for (int w = 0; w < count; ++w)
+      ranges[static_cast<size_t>(w)].word.store(word_of((job - 1) & k_job_mask, 0, 0), std::memory_order_relaxed);
+  const uint64_t own_ticket = job << k_chunk_bits | chunks;
   body.store(job_body, std::memory_order_relaxed);
   context.store(job_context, std::memory_order_relaxed);
-  end_chunk.store(end, std::memory_order_relaxed);
-  unfinished.store(static_cast<uint32_t>(count), std::memory_order_relaxed);
-  const uint64_t number = (ticket.load(std::memory_order_relaxed) >> k_count_bits) + 1;
-  ticket.store((number << k_count_bits) | count, std::memory_order_release);
-  job.fetch_add(1, std::memory_order_seq_cst);
-  if (sleepers.load(std::memory_order_seq_cst) > 0) job.notify_all();
-  if (may_spin()) seats.spread();  // otherwise there are more threads than CPUs to sit on
-  take_chunks(0);
+  first_chunk.store(first, std::memory_order_relaxed);
+  unfinished.store(static_cast<uint32_t>(chunks), std::memory_order_relaxed);
+  ticket.store(own_ticket, std::memory_order_release);
+  news.fetch_add(1, std::memory_order_seq_cst);
+  if (sleepers.load(std::memory_order_seq_cst) > 0) news.notify_all();
+  constexpr uint64_t k_between_looks = 16;
+  if (job % k_between_looks == 0 && may_spin()) seats.spread();  // otherwise there are more threads than CPUs
+  take_chunks(own_ticket, 0);
   const auto done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
   if (spin_for(may_spin(), done)) return;
   caller_sleeps.store(true, std::memory_order_seq_cst);
@@ -169,8 +219,8 @@ ThreadPool::ThreadPool(int threads)
 
 ThreadPool::~ThreadPool() {
   state_->stop.store(true, std::memory_order_release);
-  state_->job.fetch_add(1, std::memory_order_seq_cst);
-  state_->job.notify_all();
+  state_->news.fetch_add(1, std::memory_order_seq_cst);
+  state_->news.notify_all();
   for (std::thread& worker : state_->workers) worker.join();
   pool_threads_alive.fetch_sub(threads_, std::memory_order_relaxed);
 }
@@ -182,10 +232,8 @@ void ThreadPool::parallel_for(int64_t chunks, Body body, void* context) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk, 0);
     return;
   }
-  constexpr int64_t k_most = int64_t{1} << 31;  // what the lower half of the ticket holds with ease
-  for (int64_t first = 0; first < chunks; first += k_most) {
-    state_->run_job(first, std::min(chunks, first + k_most), body, context);
-  }
+  for (int64_t first = 0; first < chunks; first += State::k_most_chunks)
+    state_->run_job(first, std::min(chunks, first + State::k_most_chunks), body, context);
   state_->busy.store(false, std::memory_order_release);
 }
 
