@@ -22,15 +22,22 @@ const TileConfig k_config;
 constexpr int k_tile_bytes = 1024;
 constexpr int k_sums_stride = 4 * k_amx_block_channels;
 
-/// Finishes pending pixels in steps of 4.
+/// Fewer steps than this leave time for half a block only.
+constexpr int64_t k_many_steps = 8;
+
+/// Finishes pending pixels bit by bit.
 class Finishing {
  public:
   Finishing(const ConvAmxBlock& block, int64_t steps)
       : pending_(block.pending), sums_(block.sums), count_(block.pending.run ? block.pending.run->row_count : 0) {
-    per_step_ = steps < 8 ? static_cast<int>((count_ + steps - 1) / steps + 3) / 4 * 4 : 4;
+    in_steps_ = steps < k_many_steps && pending_.lower < count_ ? pending_.lower : count_;
+    per_step_ = steps < k_many_steps ? static_cast<int>((in_steps_ + steps - 1) / steps + 3) / 4 * 4 : 4;
   }
   void step() {
-    if (done_ < count_) to(done_ + per_step_);
+    if (done_ < in_steps_) to(done_ + per_step_ < in_steps_ ? done_ + per_step_ : in_steps_);
+  }
+  void steps_done() {
+    if (done_ < in_steps_) to(in_steps_);
   }
   void rest() {
     if (done_ < count_) to(count_);
@@ -38,14 +45,19 @@ class Finishing {
 
  private:
   void to(int end) {
-    end = end < count_ ? end : count_;
     pending_.finish(*pending_.run, sums_, pending_.sum_rows, done_, end);
     done_ = end;
   }
   const ConvAmxPending& pending_;
   const int32_t* sums_;
-  int count_, per_step_, done_ = 0;
+  int count_, in_steps_, per_step_, done_ = 0;
 };
+
+/// Brings a tile of later weights, or of later rows, into L1.
+inline void bring_tile(const void* from, int64_t stride) {
+  const char* row = static_cast<const char*>(from);
+  for (int r = 0; r < k_amx_tile_rows; ++r, row += stride) _mm_prefetch(row, _MM_HINT_T0);
+}
 
 template <int row_tiles, int vectors>
 void sums(const ConvAmxBlock& block) {
@@ -63,27 +75,33 @@ void sums(const ConvAmxBlock& block) {
     const int64_t x = block.segment_list[segment].x;
     const uint8_t *a = block.a[0] + x, *b = row_tiles > 1 ? block.a[1] + x : nullptr;
     for (int64_t s = 0; s < block.steps; ++s, weights += vectors * k_tile_bytes) {
-      _tile_loadd(4, a + s * k_amx_step_bytes, stride);
+      const int64_t at = s * k_amx_step_bytes;
+      _tile_loadd(4, a + at, stride);
       _tile_loadd(6, weights, 64);
       _tile_dpbusd(0, 4, 6);
       for (int line = 0; line < prefetch_bytes; line += 64) _mm_prefetch(prefetch + line, _MM_HINT_T1);
       prefetch += prefetch_bytes;
+      if (block.weights_ahead != 0) bring_tile(weights + block.weights_ahead, 64);
+      if (block.rows_ahead != 0) bring_tile(a + at + block.rows_ahead, stride);
       if constexpr (row_tiles > 1) {
-        _tile_loadd(5, b + s * k_amx_step_bytes, stride);
+        _tile_loadd(5, b + at, stride);
         _tile_dpbusd(2, 5, 6);
+        if (block.rows_ahead != 0) bring_tile(b + at + block.rows_ahead, stride);
       }
       if constexpr (vectors > 1) {
         _tile_loadd(7, weights + k_tile_bytes, 64);
         _tile_dpbusd(1, 4, 7);
+        if (block.weights_ahead != 0) bring_tile(weights + k_tile_bytes + block.weights_ahead, 64);
         if constexpr (row_tiles > 1) _tile_dpbusd(3, 5, 7);
       }
       finishing.step();
     }
   }
-  finishing.rest();
+  finishing.steps_done();
   int32_t* const out = block.sums;
   _tile_stored(0, out, k_sums_stride);
   if constexpr (vectors > 1) _tile_stored(1, out + 16, k_sums_stride);
+  finishing.rest();
   if constexpr (row_tiles > 1) _tile_stored(2, out + k_amx_tile_rows * k_amx_block_channels, k_sums_stride);
   if constexpr (row_tiles > 1 && vectors > 1)
     _tile_stored(3, out + k_amx_tile_rows * k_amx_block_channels + 16, k_sums_stride);

@@ -15,18 +15,21 @@ namespace octet {
 inline constexpr int k_amx_tile_rows = 16, k_amx_block_rows = 32, k_amx_block_channels = 32;
 inline constexpr int k_amx_step_bytes = 64;  // positions of one step of the reduction
 
-/// Pixels whose sums wait to be requantized: finish(run, sums, sum_rows, first, last) stores its pixels
-/// [first, last), first a multiple of 4.
+/// Pixels whose sums wait to be requantized: finish(run, sums, sum_rows, first, last) stores [first, last).
 struct ConvAmxPending {
   const ConvU8S8Run* run = nullptr;
-  const int32_t* sum_rows = nullptr;  // of each pixel
+  const int32_t* sum_rows = nullptr;  // of each pixel, increasing
+  int lower = 0;                      // pixels whose sums lie in the first 16 rows
   void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last) = nullptr;
 };
 
 /// sums[r][c] = bias[c] + sum over segments s, positions k of a[r / 16][r % 16][s.x + k] * weights[s][k][c],
-/// r < 16 * row_tiles, c < 16 * vectors, exact int32. Before `sums` gets them, the pending rows that it holds are
-/// finished: between the steps, so that tile unit and vector units do not wait for each other. The sums are stored last
-/// of all: loads behind a store of another page at the same distance would wait for it, and so for the tiles.
+/// r < 16 * row_tiles, c < 16 * vectors, exact int32.
+///
+/// Before `sums` gets them, the pending pixels whose sums it holds are finished, between the steps, so that tile unit
+/// and vector units do not wait for each other. Few steps leave time for those of the first 16 rows only; the others'
+/// turn comes when the new sums of the first 16 rows are stored. So no load follows closely behind the store of its
+/// sums, nor behind a store at the same distance in another page, which it would wait for just as well.
 struct ConvAmxBlock {
   const uint8_t* a[2] = {};  // 16 rows each
   int64_t a_stride = 0;
@@ -35,10 +38,11 @@ struct ConvAmxBlock {
   const void* weights = nullptr;  // [segment][step][vector][dword 0..15][lane 0..15][4 positions]
   const WindowSegment* segment_list = nullptr;
   int64_t segments = 1, steps = 0;  // steps of 64 positions in a segment
-  const char* prefetch = nullptr;   // weights wanted next: prefetch_lines cache lines per step
+  const char* prefetch = nullptr;   // weights wanted next: prefetch_lines cache lines per step, to L2
   int prefetch_lines = 0;
-  int row_tiles = 1, vectors = 1;  // 1 or 2
-  int32_t* sums = nullptr;         // [row][32], 64-byte aligned
+  int64_t weights_ahead = 0, rows_ahead = 0;  // bytes from what a step loads to what it brings into L1; 0 = nothing
+  int row_tiles = 1, vectors = 1;             // 1 or 2
+  int32_t* sums = nullptr;                    // [row][32], 64-byte aligned
 };
 
 /// Rows of pointers -> rows of bytes. From each of rows[s] + first_position `bytes` bytes, one segment behind the

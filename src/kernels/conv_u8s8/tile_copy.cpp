@@ -113,6 +113,7 @@ int64_t AmxCopy::list(int64_t rows, AmxPositions* lists) const {
       own.sum_rows[own.count] = half * k_amx_tile_rows + r;
       own.pixels[own.count++] = pixel++;
     }
+    if (half == 0) own.lower = own.count;
   }
   return (all + 1) / 2;
 }

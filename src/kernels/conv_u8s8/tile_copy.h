@@ -19,6 +19,7 @@ namespace octet {
 struct AmxPositions {
   int64_t a[2];  // bytes from the copy's begin
   int32_t row_tiles, count;
+  int32_t lower;  // pixels of the first tile
   int32_t sum_rows[k_amx_block_rows];
   int32_t pixels[k_amx_block_rows];
 };

@@ -26,6 +26,9 @@ constexpr int64_t k_panel_bytes = 384 << 10;
 /// Rows and weights that share L1 with each other.
 constexpr int64_t k_near_bytes = 24 << 10;
 
+/// How far ahead of the tiles' loads large panels and long rows are brought into L1.
+constexpr int64_t k_weights_ahead = 4096, k_rows_ahead = 2 * k_amx_step_bytes, k_row_steps = 4;
+
 constexpr int32_t k_in_order[k_amx_block_rows] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                   16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 
@@ -260,10 +263,11 @@ class ConvU8S8Amx final : public ConvU8S8 {
   };
   /// A block whose sums are made and whose requantization is not.
   struct Pending {
-    ConvU8S8Run run;                    // as finish() is to see it
+    ConvU8S8Run run = {};               // as finish() is to see it
     void* y = nullptr;                  // where the pixels go in the end
     const int32_t* sum_rows = nullptr;  // null = nothing is pending
     const int32_t* pixels = nullptr;
+    int32_t lower = 0;
   };
 
   /// Positions that meet all panels before the next ones do: as many as stay in L1 beside the next panel, or, where not
@@ -277,7 +281,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
 
   template <class F>
   void walk_panels(const BlockWalk& walk, IndexRange panels, F&& gather_group) const {
-    Pending pending;
+    Pending blocks[2] = {{.run = common_run()}, {.run = common_run()}}, *pending = &blocks[0], *made = &blocks[1];
     const int64_t near = geometry_.groups == 1 ? std::min(near_positions(panels), walk.positions) : walk.positions;
     int64_t group = -1;
     for (int64_t first = 0; first < walk.positions; first += near)
@@ -291,12 +295,13 @@ class ConvU8S8Amx final : public ConvU8S8 {
           int64_t next_p = p, next_at = at + k_amx_block_rows;
           if (next_at >= end && near < walk.positions)
             next_at = p + 1 < panels.end ? first : end, next_p = p + 1 < panels.end ? p + 1 : panels.begin;
-          advance(walk, p, at, next_p, next_at, pending);
+          advance(walk, p, at, next_p, next_at, *pending, *made);
+          std::swap(pending, made);
         }
       }
-    if (!pending.sum_rows) return;
-    kernel_.finish(pending.run, walk.sums, pending.sum_rows, 0, pending.run.row_count);
-    complete(pending);
+    if (!pending->sum_rows) return;
+    kernel_.finish(pending->run, walk.sums, pending->sum_rows, 0, pending->run.row_count);
+    complete(*pending);
   }
 
   int64_t panel_weight_bytes(IndexRange panels) const {
@@ -336,7 +341,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
 
   /// Makes the sums of one block, and finishes the block before it on the way. next_p, next_at: the block after this
   /// one, whose outputs are brought near.
-  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, Pending& pending) const {
+  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, const Pending& pending,
+               Pending& made) const {
     const ConvU8S8Panel& channels = packed_.panels[static_cast<size_t>(p)];
     ConvAmxBlock block;
     block.bias = packed_.bias.data() + channels.lane_offset;
@@ -347,13 +353,15 @@ class ConvU8S8Amx final : public ConvU8S8 {
     block.vectors = static_cast<int>(vectors_of(channels));
     block.sums = walk.sums;
     find_rows(walk, channels, at, block);
-    if (pending.sum_rows) block.pending = {&pending.run, pending.sum_rows, kernel_.finish};
+    if (block.segments * block.steps * block.vectors * 1024 > k_near_bytes) block.weights_ahead = k_weights_ahead;
+    if (block.steps >= k_row_steps) block.rows_ahead = k_rows_ahead;
+    if (pending.sum_rows) block.pending = {&pending.run, pending.sum_rows, pending.lower, kernel_.finish};
     if (streams_weights_ && next_p == p) prefetch_weights(walk, p, at, block);
     const ConvU8S8Panel& next = packed_.panels[static_cast<size_t>(next_p)];
     if (next_at < walk.positions && (next_p == p || !shares_lines(next))) prefetch_outputs(walk, next, next_at);
     kernel_.sums(block);
     if (pending.sum_rows) complete(pending);
-    pending = pending_block(walk, channels, at);
+    note_pending(walk, channels, at, made);
   }
 
   /// Each block of 32 positions brings its share of the next panel's weights near.
@@ -370,7 +378,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
 
   /// Which of the 32 positions from `at` on are pixels.
   struct Pixels {
-    int32_t count;
+    int32_t count, lower;
     const int32_t* sum_rows;
     const int32_t* pixels;  // from first_pixel
     int64_t first_pixel;
@@ -378,10 +386,10 @@ class ConvU8S8Amx final : public ConvU8S8 {
   static Pixels pixels_of(const BlockWalk& walk, int64_t at) {
     if (walk.lists) {
       const AmxPositions& list = walk.lists[at / k_amx_block_rows];
-      return {list.count, list.sum_rows, list.pixels, walk.first_pixel};
+      return {list.count, list.lower, list.sum_rows, list.pixels, walk.first_pixel};
     }
     const auto count = static_cast<int32_t>(std::min<int64_t>(k_amx_block_rows, walk.positions - at));
-    return {count, k_in_order, k_in_order, walk.first_pixel + at};
+    return {count, std::min(count, k_amx_tile_rows), k_in_order, k_in_order, walk.first_pixel + at};
   }
 
   /// The panel before has brought near what this one writes to.
@@ -401,23 +409,11 @@ class ConvU8S8Amx final : public ConvU8S8 {
     for (int32_t i = 0; i < own.count; ++i) __builtin_prefetch(residual + own.pixels[i] * g.residual_pitch, 0, 3);
   }
 
-  Pending pending_block(const BlockWalk& walk, const ConvU8S8Panel& panel, int64_t at) const {
-    const WindowGeometry& g = geometry_;
-    const Pixels own = pixels_of(walk, at);
-    if (own.count == 0) return {};  // only positions between the rows
-    Pending block{.run = {}, .sum_rows = own.sum_rows, .pixels = own.pixels};
-    ConvU8S8Run& run = block.run;
-    run.multiplier = packed_.multiplier.data() + panel.lane_offset;
-    if (desc_.has_residual)
-      run.residual = walk.args.residual + own.first_pixel * g.residual_pitch + panel.first_channel;
-    run.residual_step = g.residual_pitch;
-    run.residual_pixels = run.y_pixels = own.pixels;
-    const int64_t element_bytes = desc_.f32_output ? 4 : 1;
-    run.y = block.y =
-        static_cast<std::byte*>(walk.args.y) + (own.first_pixel * g.y_pitch + panel.first_channel) * element_bytes;
-    run.y_step = g.y_pitch;
-    run.row_count = own.count;
-    run.channels = static_cast<int32_t>(panel.channels);
+  /// What all blocks have in common.
+  ConvU8S8Run common_run() const {
+    ConvU8S8Run run;
+    run.residual_step = geometry_.residual_pitch;
+    run.y_step = geometry_.y_pitch;
     run.residual_zero_point = desc_.residual_zero_point;
     run.residual_multiplier = desc_.residual_multiplier;
     run.y_zero_point = desc_.y_zero_point;
@@ -425,12 +421,30 @@ class ConvU8S8Amx final : public ConvU8S8 {
     run.hi = desc_.hi;
     run.f32_output = f32_;
     run.is_plain = is_plain_;
+    return run;
+  }
+
+  void note_pending(const BlockWalk& walk, const ConvU8S8Panel& panel, int64_t at, Pending& block) const {
+    const WindowGeometry& g = geometry_;
+    const Pixels own = pixels_of(walk, at);
+    block.sum_rows = own.count > 0 ? own.sum_rows : nullptr;  // there may be positions between the rows only
+    block.pixels = own.pixels;
+    block.lower = own.lower;
+    ConvU8S8Run& run = block.run;
+    run.multiplier = packed_.multiplier.data() + panel.lane_offset;
+    if (desc_.has_residual)
+      run.residual = walk.args.residual + own.first_pixel * g.residual_pitch + panel.first_channel;
+    run.residual_pixels = run.y_pixels = own.pixels;
+    const int64_t element_bytes = desc_.f32_output ? 4 : 1;
+    run.y = block.y =
+        static_cast<std::byte*>(walk.args.y) + (own.first_pixel * g.y_pitch + panel.first_channel) * element_bytes;
+    run.row_count = own.count;
+    run.channels = static_cast<int32_t>(panel.channels);
     if (f32_ && !desc_.f32_output) {
       run.y = walk.f32_block();
       run.y_step = panel.channels;
       run.y_pixels = k_in_order;
     }
-    return block;
   }
 
   /// What is left to do behind finish(): the activation of floats, and codes out of them.
