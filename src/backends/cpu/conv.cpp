@@ -185,7 +185,8 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
                            .x = run.at<uint8_t>(x),
                            .residual = run.at<uint8_t>(r),
                            .y = run.at<std::byte>(y),
-                           .image = run.at<float>(x)});  // the descriptor says which of both is meant
+                           .image = run.at<float>(x),  // the descriptor says which of both is meant
+                           .next_weights = run.next_weights()});
   };
   return step;
 }

@@ -121,6 +121,7 @@ Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Pl
   if (Result<Done> done = program->prepare_transfers(arrangement, isa); !done) return done.error();
   for (const PreparedStep& step : program->bring_in_) program->account(step, threads);
   for (const PreparedStep& step : program->take_out_) program->account(step, threads);
+  program->find_next_weights();
   program->arena_bytes_ = arrangement.arena_bytes;
   if (program->borrowed_steps_ > 0) program->packed_owner_ = program->plan_->packed->owner;
   program->plan_.reset();
@@ -139,6 +140,15 @@ void CpuProgram::account(const PreparedStep& step, int threads) {
   packed_bytes_ += step.packed_bytes;
   const size_t bytes = align_up(step.scratch_bytes) * static_cast<size_t>(threads) + align_up(step.shared_bytes);
   workspace_bytes_ = std::max(workspace_bytes_, bytes);
+}
+
+void CpuProgram::find_next_weights() {
+  constexpr size_t k_soon = 4;  // steps
+  for (size_t i = 0; i < steps_.size(); ++i)
+    for (size_t next = i + 1; next < std::min(i + 1 + k_soon, steps_.size()); ++next) {
+      steps_[i].next_weights = steps_[next].prepared.packed.bytes;
+      if (!steps_[i].next_weights.empty()) break;
+    }
 }
 
 Result<Done> CpuProgram::prepare_part(const SubBatch& part, Isa isa, int threads) {
@@ -172,7 +182,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
   StepBuilder builder(*part.plan, constants_, &part.image_bytes);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
-  ProgramStep made{*std::move(prepared), {}};
+  ProgramStep made{*std::move(prepared), {}, {}};
   account(made.prepared, threads);
   borrowed_steps_ += made.prepared.borrows;
   for (const ValueId v : node.inputs) {
@@ -236,8 +246,8 @@ struct CpuProgram::Running {
   std::optional<Error>& error;
   Clock::time_point& start;
 
-  RunContext context(size_t scratch_bytes, size_t first_image = 0) const {
-    return RunContext(arena, io, workspace, scratch_bytes, pool, error, first_image);
+  RunContext context(size_t scratch_bytes, size_t first_image = 0, std::span<const std::byte> next_weights = {}) const {
+    return RunContext(arena, io, workspace, scratch_bytes, pool, error, first_image, next_weights);
   }
   /// Adds the time since the last call to the step.
   void count_time(size_t step) const {
@@ -248,15 +258,16 @@ struct CpuProgram::Running {
   }
 };
 
-void CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image) const {
+void CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
+                          std::span<const std::byte> next_weights) const {
   if (!step.run || (step.for_taps && !now.hooks.tap && !now.hooks.value_tap)) return;
-  step.run(now.context(align_up(step.scratch_bytes), first_image));
+  step.run(now.context(align_up(step.scratch_bytes), first_image, next_weights));
 }
 
 void CpuProgram::run_part(const Running& now, const ProgramPart& part) const {
   for (size_t turn = 0; turn < part.turns; ++turn)
     for (size_t i = part.first; i < part.last && !now.error; ++i) {
-      run_step(now, steps_[i].prepared, turn * part.images);
+      run_step(now, steps_[i].prepared, turn * part.images, steps_[i].next_weights);
       now.count_time(i);
     }
 }

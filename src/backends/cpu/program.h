@@ -2,6 +2,7 @@
 // A plan prepared for the CPU: closures over packed weights, in running order.
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "backends/cpu/step.h"
@@ -21,6 +22,7 @@ struct Tapped {
 struct ProgramStep {
   PreparedStep prepared;
   std::vector<Tapped> taps;
+  std::span<const std::byte> next_weights;  // of the step after this one, or of one soon behind it
 };
 
 /// Steps [first, last) that run `turns` times, each time for the next `images` images (sub_batch.h).
@@ -52,7 +54,9 @@ class CpuProgram : public Program {
   void account(const PreparedStep& step, int threads);
 
   struct Running;
-  void run_step(const Running& now, const PreparedStep& step, size_t first_image) const;
+  void run_step(const Running& now, const PreparedStep& step, size_t first_image,
+                std::span<const std::byte> next_weights = {}) const;
+  void find_next_weights();
   void run_part(const Running& now, const ProgramPart& part) const;
   void run_part_with_taps(const Running& now, const ProgramPart& part) const;
   void show(const Running& now, const ProgramStep& step, const std::vector<AlignedBytes>* copies) const;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 
 #include "backends/cpu/layout.h"
 #include "base/thread_pool.h"
@@ -33,14 +34,15 @@ class RunContext {
  public:
   /// error: where a step that can fail leaves the first failure. first_image: of a step that sees a part of the batch.
   RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, ThreadPool& pool,
-             std::optional<Error>& error, size_t first_image = 0)
+             std::optional<Error>& error, size_t first_image = 0, std::span<const std::byte> next_weights = {})
       : arena_(arena),
         io_(io),
         workspace_(workspace),
         scratch_bytes_(scratch_bytes),
         pool_(pool),
         error_(error),
-        first_image_(first_image) {}
+        first_image_(first_image),
+        next_weights_(next_weights) {}
 
   template <class T>
   T* at(const Place& place) const {
@@ -66,6 +68,8 @@ class RunContext {
   }
   int threads() const { return pool_.threads(); }
   ThreadPool& pool() const { return pool_; }
+  /// Packed weights of the next step that has some, if it is near.
+  std::span<const std::byte> next_weights() const { return next_weights_; }
 
   /// Cuts [0, units) into runs of neighbours, one per chunk, and calls body(first, last, worker) for each. A chunk
   /// holds at least about k_chunk_elements, since a wake-up costs as much as working through some thousands of them.
@@ -101,6 +105,7 @@ class RunContext {
   ThreadPool& pool_;
   std::optional<Error>& error_;
   size_t first_image_;
+  std::span<const std::byte> next_weights_;
 };
 
 }  // namespace octet::cpu

@@ -81,6 +81,22 @@ size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment *
 constexpr int32_t k_in_order[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                   16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 
+/// Weights to be brought near while other work is done.
+struct Ahead {
+  const char* next = nullptr;
+  const char* end = nullptr;
+  explicit Ahead(std::span<const std::byte> bytes)
+      : next(reinterpret_cast<const char*>(bytes.data())), end(next + bytes.size()) {}
+};
+
+/// What one of `parts` chunks brings near of the next layer's weights: where that layer is cut by channels, about what
+/// the same worker is going to read.
+std::span<const std::byte> next_layers_share(std::span<const std::byte> weights, int64_t chunk, int64_t parts) {
+  constexpr size_t k_most_bytes = 256 << 10;
+  const size_t all = static_cast<size_t>(parts), begin = weights.size() * static_cast<size_t>(chunk) / all;
+  return weights.subspan(begin, std::min(weights.size() / all, k_most_bytes / all));
+}
+
 /// One packed layer for one inner function. Scratch of a worker: [offsets in x][pixels of y][copy of the input][f32
 /// tile].
 class ConvU8S8Packed final : public ConvU8S8 {
@@ -98,7 +114,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
-        streams_weights_(packed_.weights_bytes > k_resident_weight_bytes) {
+        is_plain_(is_plain_output(desc)),
+        streams_weights_(packed_.weights_bytes > k_near_weight_bytes) {
     assert(2 * static_cast<size_t>(kernel.rows) <= std::size(k_in_order));
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     choose_block();
@@ -124,13 +141,14 @@ class ConvU8S8Packed final : public ConvU8S8 {
     const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
     int64_t sorted = 0;  // pixels of the block before
+    Ahead ahead(next_layers_share(args.next_weights, chunk, grid.pixel_parts * grid.panel_parts));
     for (int64_t first = pixels.begin; first < pixels.end;) {
       int64_t count = std::min(block_pixels_, pixels.end - first);
       if (classes_.is_copied()) {  // a copy serves one image
         const int64_t image_pixels = geometry_.oh * geometry_.ow;
         count = std::min(count, image_pixels - first % image_pixels);
       }
-      run_block(args, {first, first + count}, panels, scratch, sorted);
+      run_block(args, {first, first + count}, panels, scratch, sorted, ahead);
       first += count;
     }
   }
@@ -258,8 +276,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   /// sorted: pixels whose offsets the scratch holds already; those of a layer that reads all pixels in order are the
   /// same in every block.
-  void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch,
-                 int64_t& sorted) const {
+  void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch, int64_t& sorted,
+                 Ahead& ahead) const {
     const BlockPixels block{reinterpret_cast<int64_t*>(scratch), reinterpret_cast<int32_t*>(scratch + offsets_bytes())};
     std::byte* const copy = scratch + offsets_bytes() + pixels_bytes();
     float* const f32_tile = reinterpret_cast<float*>(copy + round_up(classes_.copy_bytes(block_pixels_)));
@@ -273,7 +291,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
       run.x = x + panel.group * (geometry_.ic / geometry_.groups);
       run.x_offsets = block.x;
       run.y_pixels = run.residual_pixels = block.y;
-      if (streams_weights_ && p + 1 < panels.end) prefetch(packed_.panels[static_cast<size_t>(p + 1)], run);
+      const bool is_own = streams_weights_ && p + 1 < panels.end;
+      fetch(is_own ? Ahead(panel_bytes(p + 1)) : ahead, tile_steps(counts), run);
       for (size_t c = 0; c < classes_.classes().size(); ++c) {
         if (counts[c] == 0) continue;
         const PixelClass& own = classes_.classes()[c];
@@ -285,7 +304,19 @@ class ConvU8S8Packed final : public ConvU8S8 {
         run_tiles(run, runs.rows + 1, runs.tall, f32_tile);
         run_tiles(run, runs.rows, runs.low, f32_tile);
       }
+      if (!is_own && ahead.next) ahead.next = run.prefetch;
     }
+  }
+
+  /// Steps of the inner loop that a panel takes over the pixels of each class.
+  int64_t tile_steps(const int64_t* counts) const {
+    int64_t steps = 0;
+    for (size_t c = 0; c < classes_.classes().size(); ++c) {
+      const PixelClass& own = classes_.classes()[c];
+      const int64_t tiles = (counts[c] + kernel_.rows - 1) / kernel_.rows;
+      steps += tiles * static_cast<int64_t>(own.segments.size()) * own.dwords;
+    }
+    return steps;
   }
 
   /// What all tiles of a panel have in common; pixels count from `first`.
@@ -298,7 +329,6 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.residual_step = g.residual_pitch;
     run.y = static_cast<std::byte*>(args.y) + (first * g.y_pitch + panel.first_channel) * y_element_bytes();
     run.y_step = g.y_pitch;
-    run.prefetch = run.prefetch_end = static_cast<const char*>(run.weights);
     run.channels = static_cast<int32_t>(panel.channels);
     run.residual_zero_point = desc_.residual_zero_point;
     run.residual_multiplier = desc_.residual_multiplier;
@@ -306,13 +336,24 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.lo = desc_.lo;
     run.hi = desc_.hi;
     run.f32_output = f32_;
+    run.is_plain = is_plain_;
     return run;
   }
 
-  void prefetch(const ConvU8S8Panel& next, ConvU8S8Run& run) const {
-    const size_t end = &next == &packed_.panels.back() ? packed_.weights_bytes : (&next)[1].weights_offset;
-    run.prefetch = reinterpret_cast<const char*>(packed_.weights) + next.weights_offset;
-    run.prefetch_end = reinterpret_cast<const char*>(packed_.weights) + end;
+  std::span<const std::byte> panel_bytes(int64_t p) const {
+    const auto at = [&](int64_t i) {
+      return i < static_cast<int64_t>(packed_.panels.size()) ? packed_.panels[static_cast<size_t>(i)].weights_offset
+                                                             : packed_.weights_bytes;
+    };
+    return {packed_.weights + at(p), at(p + 1) - at(p)};
+  }
+
+  /// `steps` steps are to come. The least that brings all of it, one or two lines in each.
+  static void fetch(const Ahead& ahead, int64_t steps, ConvU8S8Run& run) {
+    const bool is_empty = ahead.next == nullptr;  // an address that is mapped, then
+    run.prefetch = is_empty ? static_cast<const char*>(run.weights) : ahead.next;
+    run.prefetch_end = is_empty ? run.prefetch : ahead.end;
+    run.prefetch_step = ahead.end - ahead.next > 64 * steps ? 128 : 64;
   }
 
   /// Runs `tiles` tiles of `rows` pixels and moves `run` behind them.
@@ -346,7 +387,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.x_offsets += pixels;
     run.y_pixels += pixels;
     run.residual_pixels += pixels;
-    run.prefetch += tiles * run.segments * run.dwords * 64;
+    run.prefetch += tiles * run.segments * run.dwords * run.prefetch_step;
   }
 
   /// Form 3 to a code, behind the inner function: v is a tile with only the panel's channels.
@@ -375,7 +416,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
   AlignedBytes pad_;  // a pixel of x_zero_point
   std::vector<AlignedVector<int32_t>> class_bias_;
   int64_t block_pixels_ = 1;
-  bool streams_weights_;  // all weights together do not stay in L2
+  bool is_plain_;
+  bool streams_weights_;  // panels are fetched ahead of their use
 };
 
 }  // namespace

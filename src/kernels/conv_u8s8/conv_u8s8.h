@@ -44,6 +44,8 @@ struct ConvU8S8Args {
   const uint8_t* residual = nullptr;  // NHWC, residual_pitch
   void* y = nullptr;                  // u8 NHWC with y_pitch, or f32 NHWC with y_pitch
   const float* image = nullptr;       // in place of x: dense NCHW
+  // Packed weights of the layer that runs next: towards its end a layer brings some of them near.
+  std::span<const std::byte> next_weights = {};
 };
 
 /// One packed layer. Immutable after make(); run_chunk may be called from many threads at once.

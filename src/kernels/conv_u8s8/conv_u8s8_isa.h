@@ -32,11 +32,12 @@ struct ConvU8S8Run {
   int64_t residual_step = 0;          // elements from pixel to pixel
   void* y = nullptr;                  // pixel 0, first channel of the panel
   int64_t y_step = 0;                 // elements from pixel to pixel
-  const char* prefetch = nullptr;     // weights wanted next: one cache line per dword, up to prefetch_end
+  const char* prefetch = nullptr;     // weights wanted next, up to prefetch_end
   const char* prefetch_end = nullptr;
-  int32_t tiles = 0;      // one after the other along the offsets
-  int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
-  int32_t channels = 0;   // of the panel; exactly these are stored
+  int64_t prefetch_step = 64;  // bytes per dword, 64 or 128
+  int32_t tiles = 0;           // one after the other along the offsets
+  int32_t row_count = 0;       // pixels of a tile, 1..kernel.rows
+  int32_t channels = 0;        // of the panel; exactly these are stored
   int32_t residual_zero_point = 0;
   float residual_multiplier = 0.0f;
   int32_t y_zero_point = 0, lo = 0, hi = 255;

@@ -25,7 +25,8 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) row[r] = tile.x + tile.x_offsets[r];
   const char* prefetch = tile.prefetch;
-  const int64_t prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
+  const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
+  const int64_t second_line = prefetch_step > 64 ? 64 : 0;
   const WindowSegment* const end = tile.segment_list + tile.segments;
   for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
     const char* weights = static_cast<const char*>(tile.weights) + 64 * C * s->dword;
@@ -33,6 +34,7 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
     for (int64_t at = s->x; at != last; at += 4) {
       if constexpr (C > 1) {  // a step of one vector is bound by its loads already
         _mm_prefetch(prefetch, _MM_HINT_T1);
+        _mm_prefetch(prefetch + second_line, _MM_HINT_T1);
         prefetch += prefetch_step;
       }
       __m512i w[C];

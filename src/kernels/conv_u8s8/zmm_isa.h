@@ -56,7 +56,7 @@ inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const 
 
 // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
 // inner loop has none to spare.
-template <int R, int C, Form form>
+template <int R, int C, Form form, bool is_plain>
 __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   prefetch_next<R, form>(tile);
   __m512i acc[R][C];
@@ -71,51 +71,53 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
       for (int i = 0; i < 4; ++i) {
         const int r = first + i < R ? first + i : R - 1;  // the last pixel may be stored several times
         __m512 one[1];
-        scale<C, form>(tile, acc[r], residual_of<form>(tile, r), upper, one);
+        scale<C, form, is_plain>(tile, acc[r], residual_of<form>(tile, r), upper, one);
         f[i] = one[0];
         y[i] = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
       }
-      store_four(tile, f, y);
+      store_four<is_plain>(tile, f, y);
     }
   } else if constexpr (C == 2 && !is_f32(form)) {
 #pragma GCC unroll 6
     for (int r = 0; r < R; r += 2) {
       const int other = r + 1 < R ? r + 1 : r;  // a last odd pixel is stored twice
       __m512 f0[C], f1[C];
-      scale<C, form>(tile, acc[r], residual_of<form>(tile, r), upper, f0);
-      scale<C, form>(tile, acc[other], residual_of<form>(tile, other), upper, f1);
+      scale<C, form, is_plain>(tile, acc[r], residual_of<form>(tile, r), upper, f0);
+      scale<C, form, is_plain>(tile, acc[other], residual_of<form>(tile, other), upper, f1);
       uint8_t* const y = static_cast<uint8_t*>(tile.y);
-      store_two(tile, f0, f1, y + tile.y_pixels[r] * tile.y_step, y + tile.y_pixels[other] * tile.y_step);
+      store_two<is_plain>(tile, f0, f1, y + tile.y_pixels[r] * tile.y_step, y + tile.y_pixels[other] * tile.y_step);
     }
   } else {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       const int64_t pixel = tile.y_pixels[r];
       __m512 f[C];
-      scale<C, form>(tile, acc[r], residual_of<form>(tile, r), upper, f);
+      scale<C, form, is_plain>(tile, acc[r], residual_of<form>(tile, r), upper, f);
       if (is_f32(form))
         store_floats<C>(tile, f, static_cast<float*>(tile.y) + pixel * tile.y_step);
       else
-        store_codes<C>(tile, f, static_cast<uint8_t*>(tile.y) + pixel * tile.y_step);
+        store_codes<C, is_plain>(tile, f, static_cast<uint8_t*>(tile.y) + pixel * tile.y_step);
     }
   }
 }
 
-template <int R, int C, Form form>
+template <int R, int C, Form form, bool is_plain = false>
 void run_tiles(const ConvU8S8Run& run) {
   ConvU8S8Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C, form>(tile);
+    run_tile<R, C, form, is_plain>(tile);
     tile.x_offsets += R;
     tile.y_pixels += R;
     if (has_residual(form)) tile.residual_pixels += R;
-    tile.prefetch += tile.segments * tile.dwords * 64;
+    tile.prefetch += tile.segments * tile.dwords * tile.prefetch_step;
   }
 }
 
 template <int R, int C>
 void run_form(const ConvU8S8Run& run) {
   if (run.f32_output) return run.residual ? run_tiles<R, C, Form::f32_residual>(run) : run_tiles<R, C, Form::f32>(run);
+  if (run.is_plain)
+    return run.residual ? run_tiles<R, C, Form::u8_residual, true>(run) : run_tiles<R, C, Form::u8, true>(run);
   return run.residual ? run_tiles<R, C, Form::u8_residual>(run) : run_tiles<R, C, Form::u8>(run);
 }
 

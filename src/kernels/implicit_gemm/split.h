@@ -9,6 +9,9 @@ namespace octet {
 /// Weights up to this size stay in L2 (1 to 2 MB) beside a block's activations; larger ones are fetched ahead of their
 /// use.
 inline constexpr size_t k_resident_weight_bytes = 512 << 10;
+/// Weights up to this size are not worth it: a network's weights together do not stay in L2, so those of a layer come
+/// from farther away in each run, but a few lines come as fast as they are asked for.
+inline constexpr size_t k_near_weight_bytes = 64 << 10;
 
 /// A convolution seen as pixels x panels of output channels.
 struct ConvWork {
