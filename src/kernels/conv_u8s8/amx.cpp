@@ -53,12 +53,6 @@ class Finishing {
   int count_, in_steps_, per_step_, done_ = 0;
 };
 
-/// Brings a tile of later weights, or of later rows, into L1.
-inline void bring_tile(const void* from, int64_t stride) {
-  const char* row = static_cast<const char*>(from);
-  for (int r = 0; r < k_amx_tile_rows; ++r, row += stride) _mm_prefetch(row, _MM_HINT_T0);
-}
-
 template <int row_tiles, int vectors>
 void sums(const ConvAmxBlock& block) {
   // Rows at a distance of nothing: sixteen times the bias.
@@ -81,17 +75,13 @@ void sums(const ConvAmxBlock& block) {
       _tile_dpbusd(0, 4, 6);
       for (int line = 0; line < prefetch_bytes; line += 64) _mm_prefetch(prefetch + line, _MM_HINT_T1);
       prefetch += prefetch_bytes;
-      if (block.weights_ahead != 0) bring_tile(weights + block.weights_ahead, 64);
-      if (block.rows_ahead != 0) bring_tile(a + at + block.rows_ahead, stride);
       if constexpr (row_tiles > 1) {
         _tile_loadd(5, b + at, stride);
         _tile_dpbusd(2, 5, 6);
-        if (block.rows_ahead != 0) bring_tile(b + at + block.rows_ahead, stride);
       }
       if constexpr (vectors > 1) {
         _tile_loadd(7, weights + k_tile_bytes, 64);
         _tile_dpbusd(1, 4, 7);
-        if (block.weights_ahead != 0) bring_tile(weights + k_tile_bytes + block.weights_ahead, 64);
         if constexpr (row_tiles > 1) _tile_dpbusd(3, 5, 7);
       }
       finishing.step();

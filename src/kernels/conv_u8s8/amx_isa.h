@@ -40,9 +40,8 @@ struct ConvAmxBlock {
   int64_t segments = 1, steps = 0;  // steps of 64 positions in a segment
   const char* prefetch = nullptr;   // weights wanted next: prefetch_lines cache lines per step, to L2
   int prefetch_lines = 0;
-  int64_t weights_ahead = 0, rows_ahead = 0;  // bytes from what a step loads to what it brings into L1; 0 = nothing
-  int row_tiles = 1, vectors = 1;             // 1 or 2
-  int32_t* sums = nullptr;                    // [row][32], 64-byte aligned
+  int row_tiles = 1, vectors = 1;  // 1 or 2
+  int32_t* sums = nullptr;         // [row][32], 64-byte aligned
 };
 
 /// Rows of pointers -> rows of bytes. From each of rows[s] + first_position `bytes` bytes, one segment behind the

@@ -47,11 +47,54 @@ void finish(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_row
   }
 }
 
+/// Plain codes of whole panels, as most are: no masks, and the multipliers stay in registers.
+template <Form form>
+void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows, int from, int to) {
+  const __m512 m[2] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16)};
+  const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
+  const __m512i zr = _mm512_set1_epi16(static_cast<int16_t>(tile.residual_zero_point));
+  const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  const auto words = [&](int r) __attribute__((always_inline)) {
+    const int32_t* const sum = sums + sum_rows[r] * k_amx_block_channels;
+    __m512 f[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) f[v] = _mm512_cvtepi32_ps(_mm512_load_si512(sum + 16 * v));
+    if constexpr (has_residual(form)) {
+      const auto* const codes = reinterpret_cast<const __m256i*>(residual_of<form>(tile, r));
+      const __m512i centred = _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(codes)), zr);
+      const __m512i sign = _mm512_srai_epi16(centred, 15);
+      const __m512i both[2] = {_mm512_unpacklo_epi16(centred, sign), _mm512_unpackhi_epi16(centred, sign)};
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) f[v] = _mm512_fmadd_ps(f[v], m[v], _mm512_mul_ps(_mm512_cvtepi32_ps(both[v]), mr));
+    } else {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) f[v] = _mm512_mul_ps(f[v], m[v]);
+    }
+    return _mm512_packs_epi32(_mm512_cvtps_epi32(f[0]), _mm512_cvtps_epi32(f[1]));
+  };
+  const auto store = [&](int r, __m256i codes) __attribute__((always_inline)) {
+    uint8_t* const y = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), codes);
+  };
+  int r = from;
+  for (; r + 1 < to; r += 2) {
+    const __m512i codes = _mm512_permutexvar_epi64(by_pixel, _mm512_packus_epi16(words(r), words(r + 1)));
+    store(r, _mm512_castsi512_si256(codes));
+    store(r + 1, _mm512_extracti64x4_epi64(codes, 1));
+  }
+  if (r == to) return;
+  const __m512i last = words(r);
+  store(r, _mm512_castsi512_si256(_mm512_permutexvar_epi64(by_pixel, _mm512_packus_epi16(last, last))));
+}
+
 template <int C>
 void finish_form(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows, int from, int to) {
   if (run.f32_output)
     return run.residual ? finish<C, Form::f32_residual, false>(run, sums, rows, from, to)
                         : finish<C, Form::f32, false>(run, sums, rows, from, to);
+  if (C == 2 && run.is_plain && run.channels == k_amx_block_channels)
+    return run.residual ? finish_whole<Form::u8_residual>(run, sums, rows, from, to)
+                        : finish_whole<Form::u8>(run, sums, rows, from, to);
   if (run.is_plain)
     return run.residual ? finish<C, Form::u8_residual, true>(run, sums, rows, from, to)
                         : finish<C, Form::u8, true>(run, sums, rows, from, to);

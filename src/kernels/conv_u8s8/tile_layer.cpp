@@ -25,9 +25,8 @@ namespace {
 constexpr int64_t k_panel_bytes = 384 << 10;
 /// Rows and weights that share L1 with each other.
 constexpr int64_t k_near_bytes = 24 << 10;
-
-/// How far ahead of the tiles' loads large panels and long rows are brought into L1.
-constexpr int64_t k_weights_ahead = 4096, k_rows_ahead = 2 * k_amx_step_bytes, k_row_steps = 4;
+/// Of the next layer's weights, brought near while the last panel is computed.
+constexpr int64_t k_next_bytes = 512 << 10;
 
 constexpr int32_t k_in_order[k_amx_block_rows] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                   16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
@@ -353,8 +352,6 @@ class ConvU8S8Amx final : public ConvU8S8 {
     block.vectors = static_cast<int>(vectors_of(channels));
     block.sums = walk.sums;
     find_rows(walk, channels, at, block);
-    if (block.segments * block.steps * block.vectors * 1024 > k_near_bytes) block.weights_ahead = k_weights_ahead;
-    if (block.steps >= k_row_steps) block.rows_ahead = k_rows_ahead;
     if (pending.sum_rows) block.pending = {&pending.run, pending.sum_rows, pending.lower, kernel_.finish};
     if (streams_weights_ && next_p == p) prefetch_weights(walk, p, at, block);
     const ConvU8S8Panel& next = packed_.panels[static_cast<size_t>(next_p)];
@@ -364,16 +361,20 @@ class ConvU8S8Amx final : public ConvU8S8 {
     note_pending(walk, channels, at, made);
   }
 
-  /// Each block of 32 positions brings its share of the next panel's weights near.
+  /// Each block of 32 positions brings its share of the next panel's weights near, or of the next layer's.
   void prefetch_weights(const BlockWalk& walk, int64_t p, int64_t at, ConvAmxBlock& block) const {
-    if (p + 1 >= static_cast<int64_t>(packed_.panels.size())) return;
+    constexpr int64_t k_most_lines = 32;
+    const bool is_last = p + 1 == static_cast<int64_t>(packed_.panels.size());
+    const std::byte* from = is_last ? walk.args.next_weights.data() : packed_.weights + panel_weight_bytes({0, p + 1});
+    const auto next = static_cast<int64_t>(walk.args.next_weights.size());
+    const int64_t bytes = is_last ? std::min(next, k_next_bytes) : panel_weight_bytes({p + 1, p + 2});
     const int64_t blocks = (walk.positions + k_amx_block_rows - 1) / k_amx_block_rows;
-    const int64_t lines_per_step = k_amx_tile_rows * block.vectors;
-    const int64_t own = (lines_per_step + blocks - 1) / blocks;
-    block.prefetch_lines = static_cast<int>(own);
-    block.prefetch = reinterpret_cast<const char*>(packed_.weights) +
-                     packed_.panels[static_cast<size_t>(p + 1)].weights_offset +
-                     at / k_amx_block_rows * own * 64 * block.steps * block.segments;
+    const int64_t steps = block.steps * block.segments, all_steps = 64 * steps * blocks;
+    const int64_t lines = std::min((bytes + all_steps - 1) / all_steps, k_most_lines);
+    const int64_t offset = at / k_amx_block_rows * lines * 64 * steps;
+    if (offset >= bytes) return;
+    block.prefetch_lines = static_cast<int>(lines);
+    block.prefetch = reinterpret_cast<const char*>(from) + offset;
   }
 
   /// Which of the 32 positions from `at` on are pixels.
@@ -403,7 +404,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
     const int64_t element_bytes = desc_.f32_output ? 4 : 1;
     const std::byte* y = static_cast<const std::byte*>(walk.args.y) +
                          (own.first_pixel * g.y_pitch + panel.first_channel) * element_bytes;
-    for (int32_t i = 0; i < own.count; ++i) __builtin_prefetch(y + own.pixels[i] * g.y_pitch * element_bytes, 1, 3);
+    const int64_t step = g.y_pitch * element_bytes;
+    for (int32_t i = 0; i < own.count; ++i) __builtin_prefetch(y + own.pixels[i] * step, 1, 3);
     if (!desc_.has_residual) return;
     const uint8_t* residual = walk.args.residual + own.first_pixel * g.residual_pitch + panel.first_channel;
     for (int32_t i = 0; i < own.count; ++i) __builtin_prefetch(residual + own.pixels[i] * g.residual_pitch, 0, 3);
@@ -481,7 +483,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   int64_t block_pixels_ = k_amx_block_rows;
   std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied
   bool is_plain_;
-  bool streams_weights_ = packed_.weights_bytes > k_resident_weight_bytes;
+  bool streams_weights_ = packed_.weights_bytes > k_near_weight_bytes;
 };
 
 }  // namespace
