@@ -138,5 +138,15 @@ TEST(NormalizationOnCpu, normalizes_the_last_axis) {
                         k_float);
 }
 
+TEST(NormalizationOnCpu, normalizes_images_along_rows_planes_and_all_but_the_batch) {
+  for (const auto& [axis, dims] : {std::pair("-1", "6"), {"2", "5,6"}, {"1", "7,5,6"}}) {
+    const std::string d = dims;
+    expect_cpu_equals_ref(
+        graph_of("x: f32[2,7,5,6], s: f32[" + d + "], b: f32[" + d + "]",
+                 "  v = Relu(x)\n  w = LayerNormalization(v, s, b, axis=" + std::string(axis) + ")\n  y = Abs(w)"),
+        {"s", "b"}, k_float);
+  }
+}
+
 }  // namespace
 }  // namespace octet

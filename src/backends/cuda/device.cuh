@@ -22,6 +22,21 @@ __device__ __forceinline__ void grid_trigger() {
 #endif
 }
 
+/// For kernels that prepare nothing: the next one may do so while this one works.
+__device__ __forceinline__ void grid_begin() {
+  grid_wait();
+  grid_trigger();
+}
+
+/// Brings a kernel's parameters into the constant cache, for use behind grid_wait().
+template <class Params>
+__device__ __forceinline__ void touch_params(const Params& p) {
+  constexpr int k_line = 64;
+#pragma unroll
+  for (size_t at = 0; at < sizeof(Params); at += k_line)
+    asm volatile("" ::"r"(*reinterpret_cast<const uint32_t*>(reinterpret_cast<const char*>(&p) + at)));
+}
+
 __device__ __forceinline__ uint32_t div(const FastDiv& f, uint32_t n) {
   return f.d == 1 ? n : __umulhi(n, f.mul) >> f.shift;
 }
@@ -123,6 +138,16 @@ cudaError_t launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shar
   config.attrs = &attribute;
   config.numAttrs = 1;
   return cudaLaunchKernelEx(&config, kernel, Params(args)...);
+}
+
+/// Lets a kernel have up to `bytes` of shared memory. One split of L1 and shared memory for all such kernels: another
+/// one has to wait until the chip is empty.
+template <class... Params>
+cudaError_t allow_shared(void (*kernel)(Params...), size_t bytes) {
+  const cudaError_t set =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  if (set != cudaSuccess) return set;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
 }
 
 inline dim3 blocks_for(int64_t count, int per_block) {

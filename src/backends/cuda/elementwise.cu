@@ -12,7 +12,7 @@ __device__ __forceinline__ int64_t index_here() { return int64_t{blockIdx.x} * b
 
 template <class T>
 __global__ void copy(const __grid_constant__ Strided s, T* y, const T* x) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[2];
@@ -22,7 +22,7 @@ __global__ void copy(const __grid_constant__ Strided s, T* y, const T* x) {
 
 template <class To, class From>
 __global__ void convert(const __grid_constant__ Strided s, To* y, const From* x) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[2];
@@ -31,7 +31,7 @@ __global__ void convert(const __grid_constant__ Strided s, To* y, const From* x)
 }
 
 __global__ void flip(const __grid_constant__ Strided s, uint8_t* y, const uint8_t* x) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[2];
@@ -41,14 +41,14 @@ __global__ void flip(const __grid_constant__ Strided s, uint8_t* y, const uint8_
 
 template <class T>
 __global__ void fill(T* y, T element, int64_t count) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index < count) y[index] = element;
 }
 
 template <class T>
 __global__ void quantize(const __grid_constant__ QuantizeParams p, const __grid_constant__ Strided s) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[3];
@@ -59,7 +59,7 @@ __global__ void quantize(const __grid_constant__ QuantizeParams p, const __grid_
 
 template <class T>
 __global__ void dequantize(const __grid_constant__ QuantizeParams p, const __grid_constant__ Strided s) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[3];
@@ -69,7 +69,7 @@ __global__ void dequantize(const __grid_constant__ QuantizeParams p, const __gri
 }
 
 __global__ void quantize_image(const __grid_constant__ QuantizeParams p, int c, int plane, int64_t pixels) {
-  grid_wait();
+  grid_begin();
   const int64_t pixel = index_here();
   if (pixel >= pixels) return;
   const float scale = p.scale[0];
@@ -97,7 +97,7 @@ __device__ __forceinline__ float of_two(Binary op, float a, float b) {
 template <class T>
 __global__ void binary(Binary op, Act act, float p0, float p1, const __grid_constant__ Strided s, T* y, const T* a,
                        const T* b) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[3];
@@ -133,7 +133,7 @@ __device__ __forceinline__ float of_one(Unary op, Act act, float p0, float p1, f
 
 template <class T>
 __global__ void unary(Unary op, Act act, float p0, float p1, const __grid_constant__ Strided s, T* y, const T* x) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[2];
@@ -148,7 +148,7 @@ __device__ __forceinline__ float of_pair(const PairParams& p, int32_t a, int32_t
 
 __global__ void pair_u8(const __grid_constant__ PairParams p, const __grid_constant__ Strided s, void* y,
                         const uint8_t* a, const uint8_t* b) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[3];
@@ -165,7 +165,7 @@ __global__ void pair_u8(const __grid_constant__ PairParams p, const __grid_const
 
 __global__ void pair_dense_u8(const __grid_constant__ PairParams p, int64_t count, uint4* y, const uint4* a,
                               const uint4* b) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= count) return;
   const uint4 va = a[index], vb = b[index];
@@ -185,7 +185,7 @@ __global__ void pair_dense_u8(const __grid_constant__ PairParams p, int64_t coun
 }
 
 __global__ void lookup(const __grid_constant__ Strided s, uint8_t* y, const uint8_t* x, const uint8_t* table) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[2];

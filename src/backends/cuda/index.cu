@@ -19,7 +19,7 @@ __device__ __forceinline__ float number(const T* p) {
 
 template <class T>
 __global__ void gather(const __grid_constant__ Strided s, int64_t step, T* y, const T* x, const int64_t* indices) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= s.count) return;
   int64_t at[3];
@@ -46,7 +46,7 @@ __device__ __forceinline__ ResizePosition resize_position(const ResizeParams& p,
 }
 
 __global__ void resize_nearest(const __grid_constant__ ResizeParams p) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= int64_t{p.n} * p.oh * p.ow * p.pitch) return;
   const ResizePosition at = resize_position(p, index);
@@ -61,7 +61,7 @@ __device__ __forceinline__ float mixed(float a, float b, float t) {
 
 template <class T>
 __global__ void resize_linear(const __grid_constant__ ResizeParams p) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= int64_t{p.n} * p.oh * p.ow * p.pitch) return;
   const ResizePosition at = resize_position(p, index);
@@ -77,7 +77,7 @@ __global__ void resize_linear(const __grid_constant__ ResizeParams p) {
 template <class T>
 __global__ void arg_best(const __grid_constant__ ArgParams p, const __grid_constant__ Strided outer, int64_t* y,
                          const T* x) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= outer.count) return;
   int64_t at[2];

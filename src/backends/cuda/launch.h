@@ -75,9 +75,16 @@ cudaError_t launch_reduce(Reduce op, Store store, const Strided& outer, const St
                           cudaStream_t stream);
 cudaError_t launch_softmax(bool log, Store store, const Strided& outer, int64_t length, int64_t y_step, int64_t x_step,
                            void* y, const void* x, cudaStream_t stream);
-/// Rows of `length` elements one after another; scale and bias f32, may be null.
-cudaError_t launch_layer_norm(Store store, int64_t rows, int64_t length, float epsilon, const float* scale,
-                              const float* bias, void* y, const void* x, cudaStream_t stream);
+struct LayerNormParams {
+  int64_t rows = 0, length = 0;
+  float epsilon = 0;
+  const float *scale = nullptr, *bias = nullptr;  // [length], may be null
+};
+/// Rows one after another.
+cudaError_t launch_layer_norm(Store store, const LayerNormParams& p, void* y, const void* x, cudaStream_t stream);
+/// Rows anywhere: loops over rows and over the elements of one (operand 0 = y, 1 = x).
+cudaError_t launch_layer_norm(Store store, const Strided& outer, const Strided& inner, const LayerNormParams& p,
+                              void* y, const void* x, cudaStream_t stream);
 
 /// y[b] = a[b] * w[b] for matrices anywhere in memory: batch loop operand 0 = y, 1 = a, 2 = b.
 struct MatMulParams {

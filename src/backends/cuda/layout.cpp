@@ -69,7 +69,7 @@ bool writes_output(const Graph& graph, ValueId value, DType floats) {
   return !is_constant(graph, value);
 }
 
-std::optional<Strided> strided(const Dims& dims, std::span<const Dims> strides) {
+std::optional<Strided> strided(const Dims& dims, std::span<const Dims> strides, bool logical_order) {
   Strided made;
   made.count = element_count(dims).value_or(0);
   if (made.count >= int64_t{1} << 31) return std::nullopt;
@@ -77,8 +77,9 @@ std::optional<Strided> strided(const Dims& dims, std::span<const Dims> strides) 
   for (size_t d = 0; d < dims.size(); ++d)
     if (dims[d] != 1) order.push_back(d);
   // The destination's order: neighbouring threads then write neighbouring elements.
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return std::abs(strides[0][a]) > std::abs(strides[0][b]); });
+  if (!logical_order)
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return std::abs(strides[0][a]) > std::abs(strides[0][b]); });
   std::vector<int64_t> extents;
   std::vector<Dims> kept(strides.size());
   for (const size_t d : order) {

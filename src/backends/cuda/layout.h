@@ -42,8 +42,9 @@ bool borrows_input(const Graph& graph, ValueId value, DType floats);
 bool writes_output(const Graph& graph, ValueId value, DType floats);
 
 /// One loop over all elements of dims with a row of strides for each operand, dims merged where all operands allow.
-/// More than k_max_dims dims that do not merge, or 2^31 elements: nothing.
-std::optional<Strided> strided(const Dims& dims, std::span<const Dims> strides);
+/// More than k_max_dims dims that do not merge, or 2^31 elements: nothing. In memory's order of operand 0, or logical
+/// order.
+std::optional<Strided> strided(const Dims& dims, std::span<const Dims> strides, bool logical_order = false);
 /// Strides that read `dims` as if broadcast to `out`.
 Dims broadcast_strides(const Dims& dims, const Dims& strides, const Dims& out);
 

@@ -24,7 +24,7 @@ __device__ __forceinline__ int64_t row_here() { return int64_t{blockIdx.x} * k_w
 template <class T>
 __global__ void reduce(Reduce op, const __grid_constant__ Strided outer, const __grid_constant__ Strided inner, T* y,
                        const T* x) {
-  grid_wait();
+  grid_begin();
   const int64_t row = row_here();
   const int lane = threadIdx.x % 32;
   if (row >= outer.count) return;
@@ -45,7 +45,7 @@ __global__ void reduce(Reduce op, const __grid_constant__ Strided outer, const _
 template <class T>
 __global__ void softmax(bool log, const __grid_constant__ Strided outer, int64_t length, int64_t y_step, int64_t x_step,
                         T* y, const T* x) {
-  grid_wait();
+  grid_begin();
   const int64_t row = row_here();
   const int lane = threadIdx.x % 32;
   if (row >= outer.count) return;
@@ -64,28 +64,57 @@ __global__ void softmax(bool log, const __grid_constant__ Strided outer, int64_t
   }
 }
 
-template <class T>
-__global__ void layer_norm(int64_t rows, int64_t length, float epsilon, const float* scale, const float* bias, T* y,
-                           const T* x) {
-  grid_wait();
-  const int64_t row = row_here();
+/// Where element i of a row lies, in x and in y.
+struct DenseRow {
+  __device__ __forceinline__ void at(int64_t i, int64_t (&at)[2]) const { at[0] = at[1] = i; }
+};
+struct StridedRow {
+  const Strided& loop;
+  __device__ __forceinline__ void at(int64_t i, int64_t (&at)[2]) const { offsets(loop, static_cast<uint32_t>(i), at); }
+};
+
+/// x, y: of the row's first element.
+template <class T, class Row>
+__device__ __forceinline__ void normalize(const Row& row, const LayerNormParams& p, T* y, const T* x) {
   const int lane = threadIdx.x % 32;
-  if (row >= rows) return;
-  x += row * length, y += row * length;
   float sum = 0, squares = 0;
-  for (int64_t i = lane; i < length; i += 32) sum += load_float(x + i);
-  const float mean = warp_sum(sum) / static_cast<float>(length);
-  for (int64_t i = lane; i < length; i += 32) {
-    const float d = load_float(x + i) - mean;
+  int64_t at[2];
+  for (int64_t i = lane; i < p.length; i += 32) {
+    row.at(i, at);
+    sum += load_float(x + at[1]);
+  }
+  const float mean = warp_sum(sum) / static_cast<float>(p.length);
+  for (int64_t i = lane; i < p.length; i += 32) {
+    row.at(i, at);
+    const float d = load_float(x + at[1]) - mean;
     squares += d * d;
   }
-  const float deviation = sqrtf(warp_sum(squares) / static_cast<float>(length) + epsilon);
-  for (int64_t i = lane; i < length; i += 32) {
-    float v = (load_float(x + i) - mean) / deviation;
-    if (scale) v *= scale[i];
-    if (bias) v += bias[i];
-    store_float(y + i, v);
+  const float deviation = sqrtf(warp_sum(squares) / static_cast<float>(p.length) + p.epsilon);
+  for (int64_t i = lane; i < p.length; i += 32) {
+    row.at(i, at);
+    float v = (load_float(x + at[1]) - mean) / deviation;
+    if (p.scale) v *= p.scale[i];
+    if (p.bias) v += p.bias[i];
+    store_float(y + at[0], v);
   }
+}
+
+template <class T>
+__global__ void layer_norm(const __grid_constant__ LayerNormParams p, T* y, const T* x) {
+  grid_begin();
+  const int64_t row = row_here();
+  if (row < p.rows) normalize(DenseRow{}, p, y + row * p.length, x + row * p.length);
+}
+
+template <class T>
+__global__ void layer_norm_strided(const __grid_constant__ Strided outer, const __grid_constant__ Strided inner,
+                                   const __grid_constant__ LayerNormParams p, T* y, const T* x) {
+  grid_begin();
+  const int64_t row = row_here();
+  if (row >= p.rows) return;
+  int64_t at[2];
+  offsets(outer, static_cast<uint32_t>(row), at);
+  normalize(StridedRow{inner}, p, y + at[0], x + at[1]);
 }
 
 constexpr int k_tile = 32;
@@ -93,7 +122,7 @@ constexpr int k_tile = 32;
 template <class T>
 __global__ void matmul(const __grid_constant__ Strided batch, const __grid_constant__ MatMulParams p, T* y, const T* a,
                        const T* b) {
-  grid_wait();
+  grid_begin();
   __shared__ float sa[k_tile][k_tile + 1], sb[k_tile][k_tile + 1];
   int64_t at[3];
   offsets(batch, blockIdx.z, at);
@@ -141,14 +170,23 @@ cudaError_t launch_softmax(bool log, Store store, const Strided& outer, int64_t 
                 static_cast<float*>(y), static_cast<const float*>(x));
 }
 
-cudaError_t launch_layer_norm(Store store, int64_t rows, int64_t length, float epsilon, const float* scale,
-                              const float* bias, void* y, const void* x, cudaStream_t stream) {
-  const dim3 grid = blocks_for(rows, k_warps);
+cudaError_t launch_layer_norm(Store store, const LayerNormParams& p, void* y, const void* x, cudaStream_t stream) {
+  const dim3 grid = blocks_for(p.rows, k_warps);
   if (store == Store::f16)
-    return launch(layer_norm<__half>, grid, k_warps * 32, 0, stream, rows, length, epsilon, scale, bias,
-                  static_cast<__half*>(y), static_cast<const __half*>(x));
-  return launch(layer_norm<float>, grid, k_warps * 32, 0, stream, rows, length, epsilon, scale, bias,
-                static_cast<float*>(y), static_cast<const float*>(x));
+    return launch(layer_norm<__half>, grid, k_warps * 32, 0, stream, p, static_cast<__half*>(y),
+                  static_cast<const __half*>(x));
+  return launch(layer_norm<float>, grid, k_warps * 32, 0, stream, p, static_cast<float*>(y),
+                static_cast<const float*>(x));
+}
+
+cudaError_t launch_layer_norm(Store store, const Strided& outer, const Strided& inner, const LayerNormParams& p,
+                              void* y, const void* x, cudaStream_t stream) {
+  const dim3 grid = blocks_for(p.rows, k_warps);
+  if (store == Store::f16)
+    return launch(layer_norm_strided<__half>, grid, k_warps * 32, 0, stream, outer, inner, p, static_cast<__half*>(y),
+                  static_cast<const __half*>(x));
+  return launch(layer_norm_strided<float>, grid, k_warps * 32, 0, stream, outer, inner, p, static_cast<float*>(y),
+                static_cast<const float*>(x));
 }
 
 cudaError_t launch_matmul(Store store, const Strided& batch, const MatMulParams& p, void* y, const void* a,

@@ -92,7 +92,6 @@ Result<PreparedStep> prepare_softmax(const StepQuery& query, StepBuilder& builde
 }
 
 std::string refuse_layer_norm(const StepQuery& query) {
-  if (query.shape(0)->size() == 4) return "a rank-4 input (channels are innermost in memory, not columns)";
   for (const size_t i : {size_t{1}, size_t{2}})
     if (query.has_input(i) && !is_constant(query.graph, query.id(i))) return "scale and bias have to be constants";
   for (size_t i = 1; i < query.node.outputs.size(); ++i)
@@ -106,24 +105,39 @@ Result<PreparedStep> prepare_layer_norm(const StepQuery& query, StepBuilder& bui
   const Operand y = builder.output(query);
   const int64_t given = int_attribute(query.node, "axis", -1);
   const size_t axis = static_cast<size_t>(given < 0 ? given + static_cast<int64_t>(x->layout.rank()) : given);
-  int64_t rows = 1, length = 1;
-  for (size_t d = 0; d < x->layout.rank(); ++d) (d < axis ? rows : length) *= x->layout.dims[d];
-  const void* arrays[2] = {};
-  for (size_t i = 0; i < 2; ++i) {
-    if (!query.has_input(i + 1)) continue;
-    std::vector<float> values = constant_floats(query.graph, query.id(i + 1));
-    if (values.size() == 1) values.assign(static_cast<size_t>(length), values[0]);
-    if (values.size() != static_cast<size_t>(length))
+  const Layout& in = x->layout;
+  const auto part = [&](const Dims& dims, bool inner) {
+    const auto at = dims.begin() + static_cast<std::ptrdiff_t>(axis);
+    return inner ? Dims(at, dims.end()) : Dims(dims.begin(), at);
+  };
+  LayerNormParams p;
+  p.rows = element_count(part(in.dims, false)).value_or(0), p.length = element_count(part(in.dims, true)).value_or(0);
+  p.epsilon = float_attribute(query.node, "epsilon", 1e-5f);
+  for (const size_t i : {size_t{1}, size_t{2}}) {
+    if (!query.has_input(i)) continue;
+    std::vector<float> values = constant_floats(query.graph, query.id(i));
+    if (values.size() == 1) values.assign(static_cast<size_t>(p.length), values[0]);
+    if (values.size() != static_cast<size_t>(p.length))
       return query.error("scale or bias does not have one value per element of a row", ErrorCode::unsupported);
     Result<const void*> array = builder.upload(values);
     if (!array) return array.error();
-    arrays[i] = *array;
+    (i == 1 ? p.scale : p.bias) = static_cast<const float*>(*array);
   }
-  return PreparedStep::of([=, store = y.layout.store, epsilon = float_attribute(query.node, "epsilon", 1e-5f),
-                           scale = static_cast<const float*>(arrays[0]), bias = static_cast<const float*>(arrays[1]),
-                           x = x->place, y = y.place](const Launch& run) {
-    return launch_layer_norm(store, rows, length, epsilon, scale, bias, run.at(y), run.at(x), run.stream);
-  });
+  if (!in.is_nhwc())
+    return PreparedStep::of([p, store = y.layout.store, x = x->place, y = y.place](const Launch& run) {
+      return launch_layer_norm(store, p, run.at(y), run.at(x), run.stream);
+    });
+  const Dims of_rows[2] = {part(y.layout.strides, false), part(in.strides, false)},
+             of_row[2] = {part(y.layout.strides, true), part(in.strides, true)};
+  // Scale and bias lie in a row's logical order.
+  const std::optional<Strided> outer = strided(part(in.dims, false), of_rows),
+                               inner = strided(part(in.dims, true), of_row, true);
+  if (!outer || !inner) return query.error(k_too_large, ErrorCode::unsupported);
+  return PreparedStep::of(sequence({clear_padding(y), [p, outer = *outer, inner = *inner, store = y.layout.store,
+                                                       x = x->place, y = y.place](const Launch& run) {
+                                      return launch_layer_norm(store, outer, inner, p, run.at(y), run.at(x),
+                                                               run.stream);
+                                    }}));
 }
 
 std::string refuse_matmul(const StepQuery& query) {

@@ -34,7 +34,7 @@ __device__ __forceinline__ Position position(const WindowParams& p, int64_t inde
 __device__ __forceinline__ int64_t index_here() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
 __global__ void direct_u8s8(const __grid_constant__ WindowParams p) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= int64_t{p.batch} * p.oh * p.ow * p.oc) return;
   const Position at = position(p, index, p.oc);
@@ -64,7 +64,7 @@ __global__ void direct_u8s8(const __grid_constant__ WindowParams p) {
 
 template <class T>
 __global__ void direct_float(const __grid_constant__ WindowParams p) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= int64_t{p.batch} * p.oh * p.ow * p.oc) return;
   const Position at = position(p, index, p.oc);
@@ -94,7 +94,7 @@ __global__ void depthwise_u8s8(const __grid_constant__ WindowParams p) {
   const int words = p.y_pitch / 4, strips = (p.ow + Outputs - 1) / Outputs;
   const int64_t index = index_here();
   if (index >= int64_t{p.batch} * p.oh * strips * words) {
-    grid_wait();
+    grid_begin();
     return;
   }
   const int word = static_cast<int>(index % words);
@@ -110,7 +110,7 @@ __global__ void depthwise_u8s8(const __grid_constant__ WindowParams p) {
   int32_t acc[Outputs][4];
 #pragma unroll
   for (int o = 0; o < Outputs; ++o) acc[o][0] = bias.x, acc[o][1] = bias.y, acc[o][2] = bias.z, acc[o][3] = bias.w;
-  grid_wait();
+  grid_begin();
   const auto* x = static_cast<const uint8_t*>(p.x) + int64_t{n} * p.ih * p.iw * p.x_pitch + word * 4;
   for (int i = 0; i < p.kh; ++i) {
     const int ih = oh * p.stride_h - p.pad_top + i * p.dilation_h;
@@ -183,7 +183,7 @@ __global__ void __launch_bounds__(128) depthwise_3x3_u8s8(const __grid_constant_
   const int words = p.y_pitch / 4, strips = (p.ow + k_outputs - 1) / k_outputs;
   const int64_t index = index_here();
   if (index >= int64_t{p.batch} * p.oh * strips * words) {
-    grid_wait();
+    grid_begin();
     return;
   }
   const int word = static_cast<int>(index % words), strip = static_cast<int>(index / words % strips);
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(128) depthwise_3x3_u8s8(const __grid_constant_
   int32_t acc[k_outputs][4];
 #pragma unroll
   for (int o = 0; o < k_outputs; ++o) acc[o][0] = bias.x, acc[o][1] = bias.y, acc[o][2] = bias.z, acc[o][3] = bias.w;
-  grid_wait();
+  grid_begin();
   const auto* x = static_cast<const uint8_t*>(p.x) + int64_t{n} * p.ih * p.iw * p.x_pitch + word * 4;
   const int iw0 = ow0 * Stride - p.pad_left;
   uint32_t pixel[3][k_pixels];
@@ -311,7 +311,7 @@ struct Maximum<float4> {
 /// V: what a thread takes of a pixel; channels: pitch in V.
 template <class V>
 __global__ void max_pool(const __grid_constant__ WindowParams p, int channels) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= int64_t{p.batch} * p.oh * p.ow * channels) return;
   const Position at = position(p, index, channels);
@@ -331,7 +331,7 @@ __global__ void max_pool(const __grid_constant__ WindowParams p, int channels) {
 
 template <class T>
 __global__ void average_pool(const __grid_constant__ WindowParams p) {
-  grid_wait();
+  grid_begin();
   const int64_t index = index_here();
   if (index >= int64_t{p.batch} * p.oh * p.ow * p.c) return;
   const Position at = position(p, index, p.c);
@@ -364,7 +364,7 @@ __global__ void average_pool(const __grid_constant__ WindowParams p) {
 
 /// 128 channels of one image a block: 32 lanes of four channels, 8 rows of threads over the pixels.
 __global__ void global_average_u8(const __grid_constant__ WindowParams p) {
-  grid_wait();
+  grid_begin();
   __shared__ int32_t sums[8][128];
   const int lane = threadIdx.x % 32, row = threadIdx.x / 32;
   const int channel = blockIdx.x * 128 + lane * 4, plane = p.ih * p.iw;
