@@ -205,14 +205,14 @@ constexpr StemCase k_stems[] = {
     {2, 2, 30, 18, 192, 8, 3, 1, "s8", "kernel_shape=[2,2], strides=[2,2]"},
 };
 
-void expect_every_tile_gives_the_cpus_bytes(std::span<const ConvCase> cases, const std::shared_ptr<Backend>& cpu,
-                                            unsigned seed) {
+void expect_tiles_give_the_cpus_bytes(std::span<const ConvCase> cases, const std::vector<std::string>& tiles,
+                                      const std::shared_ptr<Backend>& cpu, unsigned seed) {
   for (const ConvCase& c : cases) {
     const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b"}, ++seed);
     const std::vector<Tensor> inputs = random_inputs(graph, seed);
     const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
     ASSERT_EQ(expected.size(), 1u);
-    for (const std::string& tile : cuda::tile_names()) {
+    for (const std::string& tile : tiles) {
       Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
       ASSERT_TRUE(backend) << backend.error().message;
       const std::vector<Tensor> got = run_graph(graph, *backend, inputs);
@@ -222,9 +222,18 @@ void expect_every_tile_gives_the_cpus_bytes(std::span<const ConvCase> cases, con
   }
 }
 
+/// Tiles without those that differ from another only in when the next kernel may start.
+std::vector<std::string> plain_tiles() {
+  std::vector<std::string> tiles = cuda::tile_names();
+  std::erase_if(tiles, [](const std::string& tile) { return tile.ends_with(" early") || tile.ends_with(" at once"); });
+  return tiles;
+}
+
 TEST(Cuda, every_tile_gives_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
-  expect_every_tile_gives_the_cpus_bytes(k_cases, cpu::make_backend({.threads = 0, .isa = available_isas().back()}), 1);
+  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 0, .isa = available_isas().back()});
+  expect_tiles_give_the_cpus_bytes(std::span(k_cases).first(2), cuda::tile_names(), cpu, 1);
+  expect_tiles_give_the_cpus_bytes(std::span(k_cases).subspan(2), plain_tiles(), cpu, 3);
 }
 
 TEST(Cuda, first_layers_in_one_kernel_give_the_cpus_bytes) {
@@ -261,8 +270,50 @@ constexpr ConvCase k_small_cases[] = {
 
 TEST(CudaSmall, every_tile_gives_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
-  expect_every_tile_gives_the_cpus_bytes(k_small_cases,
-                                         cpu::make_backend({.threads = 1, .isa = available_isas().back()}), 70);
+  expect_tiles_give_the_cpus_bytes(k_small_cases, plain_tiles(),
+                                   cpu::make_backend({.threads = 1, .isa = available_isas().back()}), 70);
+}
+
+/// The average of all pixels and the layer behind it, which one kernel runs where both are small.
+struct EndCase {
+  int n, c, h, w, outputs;
+  const char* pool;  // attributes of the pool's output
+  const char* gemm;  // attributes of the layer's
+};
+std::string text_of(const EndCase& c) {
+  const auto s = [](int v) { return std::to_string(v); };
+  // The pool in front gives the codes the back end's layout.
+  return "graph g (i: u8[" + s(c.n) + "," + s(c.c) + "," + s(c.h) + "," + s(c.w) + "], w: s8[" + s(c.outputs) + "," +
+         s(c.c) + "], w_scale: f32[" + s(c.outputs) + "], b: s32[" + s(c.outputs) +
+         "]) -> (y) {\n  x = MaxPool(i, kernel_shape=[1,1])\n  p = QuantGlobalAveragePool(x, x_scale=0.02, "
+         "x_zero_point=3, " +
+         c.pool + ")\n  f = Flatten(p)\n  y = QuantGemm(f, w, w_scale, b, x_scale=0.01, x_zero_point=5, " + c.gemm +
+         ")\n}\n";
+}
+constexpr EndCase k_ends[] = {
+    {2, 2048, 1, 1, 19, R"(y_scale=0.01, y_zero_point=5, to="u8")", R"(to="f32")"},
+    {1, 512, 4, 4, 10, R"(y_scale=0.01, y_zero_point=5, to="u8")", R"(to="f32")"},
+    {1, 256, 7, 7, 40, R"(y_scale=0.011, y_zero_point=5, to="u8")", R"(y_scale=0.4, y_zero_point=100, to="u8")"},
+    {3, 48, 5, 3, 7, R"(y_scale=0.02, y_zero_point=-9, to="s8")", R"(y_scale=0.3, y_zero_point=4, to="s8")"},
+    {1, 64, 16, 16, 33, R"(y_scale=0.01, y_zero_point=5, to="u8")", R"(activation="Relu", to="f32")"},
+};
+
+TEST(CudaSmall, the_end_of_a_network_in_one_kernel_gives_the_cpus_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 1, .isa = available_isas().back()});
+  unsigned seed = 130;
+  for (const EndCase& c : k_ends) {
+    const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b"}, ++seed);
+    const std::vector<Tensor> inputs = random_inputs(graph, seed);
+    const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
+    ASSERT_EQ(expected.size(), 1u);
+    Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, cuda_backend());
+    ASSERT_TRUE(engine) << engine.error().message;
+    EXPECT_EQ((*engine)->program().step_note(1), "in the step after it") << text_of(c);
+    Result<Context> context = Context::make(*engine);
+    ASSERT_TRUE(context) << context.error().message;
+    expect_close(run_context(*context, inputs)[0], expected[0], k_exact, print(graph, {.elide_constants = true}));
+  }
 }
 
 /// Two convolutions whose outputs meet, as at the end of a residual block with a convolution on either branch.
@@ -440,6 +491,42 @@ TEST(Cuda, computes_float_layers_in_half_precision_within_its_rounding) {
     Result<std::shared_ptr<Backend>> backend = open_backend("cuda", {.threads = 1, .device = options});
     ASSERT_TRUE(backend) << backend.error().message;
     expect_close(run_graph(graph, *backend, inputs)[0], expected[0], {tolerance}, (*backend)->description());
+  }
+}
+
+/// Products by cuBLASLt, where the machine has it, against the CPU; where it has none the tactics say so.
+TEST(Cuda, cublaslt_runs_float_products_where_it_is_found) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::string conv =
+      "graph g (x: f32[2,64,15,11], w: f32[80,64,1,1], b: f32[80], r: f32[2,80,15,11]) -> (y) {\n"
+      "  v = Abs(x)\n  c = FusedConv(v, w, b, r, activation=\"Relu\")\n  y = Neg(c)\n}\n";
+  const std::string gemm = "graph g (x: f32[33,96], w: f32[40,96], b: f32[40]) -> (y) {\n  y = FusedGemm(x, w, b)\n}\n";
+  for (const std::string& text : {conv, gemm}) {
+    const Graph graph = graph_with_constants(text, {"w", "b"}, 3);
+    const std::vector<Tensor> inputs = random_inputs(graph, 3);
+    const std::vector<Tensor> expected =
+        run_graph(graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), inputs);
+    for (const auto& [options, tolerance] :
+         {std::pair(DeviceOptions{.floats = DType::f16, .tune = false}, 2e-3),
+          std::pair(DeviceOptions{.tf32 = true, .tune = false}, 2e-3), std::pair(DeviceOptions{.tune = false}, 2e-6)}) {
+      Result<std::shared_ptr<Backend>> backend = cuda::make_backend(options, "cublaslt 1");
+      ASSERT_TRUE(backend) << backend.error().message;
+      Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend);
+      ASSERT_TRUE(engine) << engine.error().message;
+      const size_t step = text == conv ? 1 : 0;
+      const bool found = (*engine)->program().step_note(step) == "cublaslt 1";
+      bool is_listed = false;
+      for (const Tactic& tactic : (*backend)->tactics(graph, static_cast<NodeId>(step))) {
+        if (!tactic.name.ends_with(" cublaslt 1")) continue;
+        is_listed = true;
+        EXPECT_EQ(tactic.refused.empty(), found) << tactic.refused;
+        EXPECT_THAT(tactic.refused, HasSubstr(found ? "" : "cuBLASLt was not found"));
+      }
+      EXPECT_TRUE(is_listed);
+      Result<Context> context = Context::make(*engine);
+      ASSERT_TRUE(context) << context.error().message;
+      expect_close(run_context(*context, inputs)[0], expected[0], {tolerance}, (*backend)->description());
+    }
   }
 }
 

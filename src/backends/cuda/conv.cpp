@@ -2,21 +2,16 @@
 // rest. A fully connected layer is a 1x1 convolution over images of one pixel.
 #include <cuda_fp16.h>
 
-#include <cmath>
 #include <cstring>
-#include <sstream>
 
-#include "backends/cuda/cluster.h"
+#include "backends/cuda/conv_choices.h"
 #include "backends/cuda/conv_layer.h"
-#include "backends/cuda/fused_steps.h"
+#include "backends/cuda/cublas.h"
 #include "backends/cuda/pack.h"
-#include "backends/cuda/tma.h"
 #include "backends/cuda/window.h"
 
 namespace octet::cuda {
 namespace {
-
-constexpr size_t k_room = 16;  // bytes behind uploaded arrays
 
 int64_t groups_of(const StepQuery& query) { return int_attribute(query.node, "group", 1); }
 bool is_depthwise(const StepQuery& query) {
@@ -68,219 +63,6 @@ std::string refuse_depthwise(const StepQuery& query) {
   const std::string reason = refuse_codes(query);
   if (!reason.empty()) return reason;
   return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
-}
-
-/// m pixels of y by n channels, k bytes: what the estimate knows of a layer.
-double estimate_us(const ConvTile& tile, const ConvParams& p, int split, const Device& device, double rate) {
-  const double tiles = static_cast<double>((p.m + tile.bm - 1) / tile.bm) * ((p.oc + tile.bn - 1) / tile.bn) * split;
-  const double threads = tile.group_threads * tile.groups;
-  const double k = std::ceil(static_cast<double>(p.k_used) / tile.k_bytes) * tile.k_bytes / split;
-  const double shared = static_cast<double>(tile.bm + tile.bn) * tile.k_bytes * tile.groups *
-                        (tile.groups > 1 ? tile.stages : std::min<double>(tile.stages, k / tile.k_bytes));
-  const double resident = std::max(1.0, std::min(227e3 / shared, 65536 / (threads * 170)));
-  const double macs_us = tile.bm * tile.bn * k / rate, bytes_us = (tile.bm + tile.bn) * k / 60e3;
-  const double waves = std::ceil(tiles / device.sms) / 1.0;
-  const double latency = 0.8 + 0.35 * std::ceil(k / tile.k_bytes / tile.groups) / std::min(resident, waves);
-  return 1.0 + (split > 1 ? 1.0 : 0.0) + waves * std::max(macs_us, bytes_us) + latency;
-}
-
-/// Adds a choice, and where there is about one wave of CTAs the same with the early trigger: it pays where the next
-/// kernel finds room beside this one.
-void add_choice(PreparedStep& step, const std::string& name, double cost_us, bool is_small, const ConvParams& params,
-                const std::function<cudaError_t(const ConvParams&, const Launch&)>& enqueue) {
-  for (const bool early : {false, true}) {
-    if (early && !is_small) break;
-    ConvParams p = params;
-    p.early_trigger = early;
-    step.choices.push_back(
-        {name + (early ? k_early : ""), cost_us, [p, enqueue](const Launch& run) { return enqueue(p, run); }});
-  }
-}
-
-/// Everything of ConvParams that does not depend on the run.
-Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x,
-                               const Layout& y, StepBuilder& builder) {
-  ConvParams p;
-  p.ih = window.ih, p.iw = window.iw, p.oh = window.oh, p.ow = window.ow, p.kh = window.kh, p.kw = window.kw;
-  p.stride_h = window.stride_h, p.stride_w = window.stride_w;
-  p.pad_top = window.pad_top, p.pad_left = window.pad_left;
-  p.dilation_h = window.dilation_h, p.dilation_w = window.dilation_w;
-  p.m = window.batch * window.oh * window.ow;
-  p.x_pitch = static_cast<int>(static_cast<size_t>(window.x_pitch) * x.element_bytes);
-  p.y_pitch = window.y_pitch, p.r_pitch = window.r_pitch;
-  p.oc = window.y_pitch;  // padding channels are written too
-  p.w_rows = packed.rows, p.k_bytes = packed.row_bytes, p.taps = packed.taps;
-  p.k_used = packed.taps * packed.tap_chunks * 16;
-  p.pointwise = p.kh == 1 && p.kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.oh == p.ih && p.ow == p.iw;
-  p.wide_store = static_cast<size_t>(p.y_pitch) * y.element_bytes % 16 == 0;
-  p.by_plane = fast_div(int64_t{p.oh} * p.ow), p.by_ow = fast_div(p.ow);
-  p.by_chunks = fast_div(packed.tap_chunks), p.by_kw = fast_div(p.kw);
-  std::vector<std::byte> bytes = packed.bytes;
-  bytes.resize(bytes.size() + k_room);
-  Result<const void*> w = builder.upload(bytes.data(), bytes.size());
-  if (!w) return w.error();
-  p.w = *w;
-  return p;
-}
-
-std::string key_of(ConvType type, const ConvParams& p) {
-  std::ostringstream key;
-  for (const int v : {static_cast<int>(type),
-                      p.m,
-                      p.oc,
-                      p.k_bytes,
-                      p.ih,
-                      p.iw,
-                      p.oh,
-                      p.ow,
-                      p.kh,
-                      p.kw,
-                      p.stride_h,
-                      p.stride_w,
-                      p.pad_top,
-                      p.pad_left,
-                      p.dilation_h,
-                      p.dilation_w,
-                      p.x_pitch,
-                      p.y_pitch,
-                      static_cast<int>(p.epilogue.to),
-                      static_cast<int>(p.epilogue.act),
-                      int{p.epilogue.has_residual}})
-    key << v << ' ';
-  return key.str();
-}
-
-/// Multiply-accumulates per microsecond of one SM.
-double rate_of(ConvType type) {
-  switch (type) {
-    case ConvType::u8s8: return 3.2e6;
-    case ConvType::f16: return 3.2e6;  // in bytes of K: half the rate, twice the bytes
-    case ConvType::tf32: return 1.6e6;
-    case ConvType::f32: return 0.4e6;
-  }
-  return 1e6;
-}
-
-PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c, const Operand& x,
-                          const Operand& residual, const Operand& y, const Device& device, size_t packed_bytes) {
-  PreparedStep step;
-  step.packed_bytes = packed_bytes;
-  step.key = key_of(type, params);
-  for (int i = 0; i < conv_tile_count(type); ++i) {
-    const ConvTile& tile = conv_tile(type, i);
-    if (tile.small_c != small_c) continue;
-    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
-    for (const int split : {1, 2, 4, 8}) {
-      const bool worth = type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
-                         params.k_used / tile.k_bytes >= split * tile.groups;
-      if (split > 1 && !worth) break;
-      std::string name = tile.name;
-      if (split > 1) name += " split " + std::to_string(split);
-      add_choice(step, name, estimate_us(tile, params, split, device, rate_of(type)), tiles * split <= 2 * device.sms,
-                 params, [=, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
-                   p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-                   p.partial = run.partial, p.arrived = run.arrived;
-                   return launch_conv(type, i, p, split, run.stream);
-                 });
-      if (split > 1) {
-        step.partial_sums = std::max(step.partial_sums, static_cast<size_t>(tiles * tile.bm * tile.bn));
-        step.tiles = std::max(step.tiles, static_cast<size_t>(tiles));
-      }
-    }
-  }
-  return step;
-}
-
-/// Persistent kernels: waves of tiles, each as long as its products or its bytes take.
-double estimate_persistent_us(const ConvTile& tile, const ConvParams& p, int element, const Device& device) {
-  const double tiles = std::ceil(static_cast<double>(p.m) / tile.bm) * ((p.oc + tile.bn - 1) / tile.bn);
-  const double k = std::ceil(static_cast<double>(p.k_used) / tile.k_bytes) * tile.k_bytes;
-  const double bytes = (tile.bm + tile.bn) * k + (p.epilogue.has_residual ? tile.bm * tile.bn * element : 0);
-  return 3 + std::ceil(tiles / device.sms) * (std::max(tile.bm * tile.bn * k / 5e6, bytes / 60e3) + 0.5);
-}
-
-/// Adds the warpgroup kernels where the device has them and the layer fits them.
-Result<Done> add_hopper_choices(ConvType type, const ConvParams& params, const PackedWeights& packed, const Operand& x,
-                                const Operand& residual, const Operand& y, StepBuilder& builder, PreparedStep& step) {
-  const Device& device = builder.device();
-  if (device.major != 9) return Done{};
-  const void* blocks[2] = {};  // of 64 and 128 bytes, uploaded when first needed
-  for (int i = 0; i < tma_tile_count(type); ++i) {
-    const ConvTile& tile = tma_tile(type, i);
-    if (!tma_takes(type, tile, params)) continue;
-    const void*& w = blocks[tile.k_bytes / 128];
-    if (!w) {
-      Result<const void*> made = builder.upload(pack_blocks(packed, tile.k_bytes));
-      if (!made) return made.error();
-      w = *made;
-    }
-    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
-    add_choice(
-        step, tile.name, estimate_persistent_us(tile, params, type == ConvType::u8s8 ? 1 : 2, device),
-        tiles <= 2 * device.sms, params,
-        [=, w = w, sms = device.sms, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
-          p.w = w;
-          p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-          return launch_tma(type, i, p, sms, run.stream);
-        });
-  }
-  return Done{};
-}
-
-/// Adds the kernels of clusters where the device has them and the tiles leave multiprocessors idle.
-void add_cluster_choices(const ConvParams& params, const Operand& x, const Operand& residual, const Operand& y,
-                         const Device& device, PreparedStep& step) {
-  if (device.major < 9) return;
-  for (int i = 0; i < cluster_tile_count(); ++i) {
-    const ConvTile& tile = cluster_tile(i);
-    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
-    for (const int split : {1, 2, 4, 8}) {
-      if (split > 1 && (tiles * split > 2 * device.sms || params.k_used / tile.k_bytes < split * tile.groups)) break;
-      add_choice(step, std::string(tile.name) + " " + std::to_string(split),
-                 estimate_us(tile, params, split, device, rate_of(ConvType::u8s8)), tiles * split <= 2 * device.sms,
-                 params, [=, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
-                   p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-                   return launch_cluster(i, p, split, run.stream);
-                 });
-    }
-  }
-}
-
-std::vector<std::string> tile_names_of(ConvType type) {
-  std::vector<std::string> names;
-  for (int i = 0; i < conv_tile_count(type); ++i) {
-    names.emplace_back(conv_tile(type, i).name);
-    for (const char* split : {" split 2", " split 4", " split 8"})
-      if (type == ConvType::u8s8) names.push_back(conv_tile(type, i).name + std::string(split));
-  }
-  for (int i = 0; i < tma_tile_count(type); ++i) names.emplace_back(tma_tile(type, i).name);
-  return names;
-}
-
-/// Every name with and without the early trigger.
-std::vector<std::string> with_early(std::vector<std::string> names) {
-  const size_t count = names.size();
-  for (size_t i = 0; i < count; ++i) names.push_back(names[i] + k_early);
-  return names;
-}
-
-std::vector<std::string> code_choices() {
-  std::vector<std::string> names = tile_names_of(ConvType::u8s8);
-  for (int i = 0; i < cluster_tile_count(); ++i)
-    for (const char* split : {" 1", " 2", " 4", " 8"}) names.push_back(cluster_tile(i).name + std::string(split));
-  for (std::string& name : joined_names()) names.push_back(std::move(name));
-  names = with_early(std::move(names));
-  for (std::string& name : stem_names()) names.push_back(std::move(name));
-  names.emplace_back("gemv");
-  return names;
-}
-
-std::vector<std::string> float_choices() {
-  std::vector<std::string> names;
-  for (const ConvType type : {ConvType::f16, ConvType::f32, ConvType::tf32})
-    for (std::string& name : tile_names_of(type))
-      if (std::count(names.begin(), names.end(), name) == 0) names.push_back(std::move(name));
-  return with_early(std::move(names));
 }
 
 // ---- integer layers ----
@@ -434,6 +216,8 @@ Result<PreparedStep> prepare_float(const StepQuery& query, StepBuilder& builder,
       conv_choices(float_type(query), *p, false, *x, *residual, y, builder.device(), packed.bytes.size());
   if (Result<Done> ok = add_hopper_choices(float_type(query), *p, packed, *x, *residual, y, builder, step); !ok)
     return ok.error();
+  if (Result<Done> ok = add_cublas_choices(float_type(query), *p, bias, *x, *residual, y, builder, step); !ok)
+    return ok.error();
   return step;
 }
 
@@ -560,7 +344,10 @@ Result<PreparedStep> prepare_gemm_float(const StepQuery& query, StepBuilder& bui
   if (!b) return b.error();
   p->bias = *b;
   p->epilogue = epilogue;
-  return conv_choices(float_type(query), *p, false, *x, {}, y, builder.device(), packed.bytes.size());
+  PreparedStep step = conv_choices(float_type(query), *p, false, *x, {}, y, builder.device(), packed.bytes.size());
+  if (Result<Done> ok = add_cublas_choices(float_type(query), *p, bias, *x, {}, y, builder, step); !ok)
+    return ok.error();
+  return step;
 }
 
 Result<PreparedStep> prepare_conv_float(const StepQuery& query, StepBuilder& builder) {

@@ -1,6 +1,7 @@
 // Two integer convolutions in one kernel, see conv_cluster.cuh.
 #include <array>
 
+#include "backends/cuda/cluster_launch.h"
 #include "backends/cuda/conv_cluster.cuh"
 #include "backends/cuda/joined.h"
 
@@ -8,14 +9,15 @@ namespace octet::cuda {
 namespace {
 
 template <class K>
-__global__ void __launch_bounds__(K::k_threads) joined_kernel(const __grid_constant__ JoinedParams p) {
+__global__ void __launch_bounds__(K::k_threads, K::k_resident) joined_kernel(const __grid_constant__ JoinedParams p) {
   K::run(p.second, p.first);
 }
 
 struct JoinedEntry {
   ConvTile tile;
   void (*kernel)(JoinedParams);
-  size_t shared_bytes, stage_bytes;
+  int (*ring_bytes)(int k_tiles, int split);
+  size_t shared_bytes, slots_bytes;
 };
 
 template <int BM, int BN, int WM, int WN, int WK, int BK, int Stages>
@@ -24,15 +26,19 @@ JoinedEntry joined_entry(const char* name) {
   constexpr size_t sums = 2 * K::k_sums_bytes;
   return {{name, BM, BN, K::k_group, WK, BK, Stages, false},
           joined_kernel<K>,
-          K::k_shared > sums ? K::k_shared : sums,
-          K::k_stage};
+          K::ring_bytes,
+          (K::k_shared > sums ? K::k_shared : sums) + K::k_slots_bytes,
+          K::k_slots_bytes};
 }
 
-const std::array<JoinedEntry, 3>& entries() {
-  static const std::array<JoinedEntry, 3> k_entries = {
+const std::array<JoinedEntry, 5>& entries() {
+  static const std::array<JoinedEntry, 5> k_entries = {
       joined_entry<16, 16, 1, 1, 8, 128, 4>("joined 16x16 k8"),
       joined_entry<16, 32, 1, 1, 8, 128, 4>("joined 16x32 k8"),
       joined_entry<32, 32, 1, 1, 8, 128, 3>("joined 32x32 k8"),
+      // The nine taps of the one and the pixel of the other for ten warps.
+      joined_entry<16, 16, 1, 1, 10, 128, 3>("joined 16x16 k10"),
+      joined_entry<16, 32, 1, 1, 10, 64, 4>("joined 16x32 k10 b64"),
   };
   return k_entries;
 }
@@ -43,14 +49,8 @@ int joined_tile_count() { return static_cast<int>(entries().size()); }
 const ConvTile& joined_tile(int index) { return entries()[static_cast<size_t>(index)].tile; }
 
 cudaError_t joined_setup() {
-  for (const JoinedEntry& e : entries()) {
-    cudaError_t set =
-        cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
-    if (set == cudaSuccess)
-      set = cudaFuncSetAttribute(e.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                 cudaSharedmemCarveoutMaxShared);
-    if (set != cudaSuccess) return set;
-  }
+  for (const JoinedEntry& e : entries())
+    if (const cudaError_t set = allow_shared(e.kernel, e.shared_bytes); set != cudaSuccess) return set;
   return cudaSuccess;
 }
 
@@ -58,7 +58,8 @@ cudaError_t launch_joined(int index, const JoinedParams& p, int split, cudaStrea
   const JoinedEntry& e = entries()[static_cast<size_t>(index)];
   const int k_tiles =
       (p.first.k_used + e.tile.k_bytes - 1) / e.tile.k_bytes + (p.second.k_used + e.tile.k_bytes - 1) / e.tile.k_bytes;
-  return launch_in_clusters(e.kernel, e.tile, e.stage_bytes, k_tiles, 2, split, p.second, p, stream);
+  const size_t shared = static_cast<size_t>(e.ring_bytes(k_tiles, split)) + (split > 1 ? e.slots_bytes : 0);
+  return launch_in_clusters(e.kernel, e.tile, shared, split, p.second, p, stream);
 }
 
 }  // namespace octet::cuda

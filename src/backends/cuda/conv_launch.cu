@@ -43,15 +43,8 @@ const ConvTile& conv_tile(ConvType type, int index) { return entries(type)[stati
 
 cudaError_t conv_setup() {
   for (const ConvType type : {ConvType::u8s8, ConvType::f16, ConvType::f32, ConvType::tf32}) {
-    for (const ConvEntry& e : entries(type)) {
-      cudaError_t set =
-          cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
-      // One split of L1 and shared memory for all: another one has to wait until the chip is empty.
-      if (set == cudaSuccess)
-        set = cudaFuncSetAttribute(e.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                   cudaSharedmemCarveoutMaxShared);
-      if (set != cudaSuccess) return set;
-    }
+    for (const ConvEntry& e : entries(type))
+      if (const cudaError_t set = allow_shared(e.kernel, e.shared_bytes); set != cudaSuccess) return set;
   }
   return cudaSuccess;
 }

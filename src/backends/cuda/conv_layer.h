@@ -49,7 +49,13 @@ Result<DenseCodes> dense_codes(const StepQuery& query, StepBuilder& builder);
 Result<Done> add_gemv(const StepQuery& query, const Layer& layer, GemvParams p, StepBuilder& builder,
                       PreparedStep& step);
 
-/// What is added to the name of a choice that lets the next kernel start as soon as its own inputs are complete.
-inline constexpr const char* k_early = " early";
+/// What is added to the name of a choice by when it lets the next kernel start. The two that are not the first pay
+/// where there is about one wave of CTAs, so that the next kernel finds room beside this one.
+struct NamedTrigger {
+  Trigger trigger;
+  const char* suffix;
+};
+inline constexpr NamedTrigger k_triggers[] = {
+    {Trigger::landed, ""}, {Trigger::early, " early"}, {Trigger::at_once, " at once"}};
 
 }  // namespace octet::cuda

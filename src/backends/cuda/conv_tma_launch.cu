@@ -98,18 +98,11 @@ bool tma_takes(ConvType type, const ConvTile& tile, const ConvParams& p) {
 }
 
 cudaError_t tma_setup() {
-  const auto prepare = [](const auto& e) {
-    const cudaError_t set =
-        cudaFuncSetAttribute(e.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(e.shared_bytes));
-    if (set != cudaSuccess) return set;
-    return cudaFuncSetAttribute(e.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                cudaSharedmemCarveoutMaxShared);
-  };
   for (const ConvType type : {ConvType::u8s8, ConvType::f16})
     for (const TmaEntry& e : entries(type))
-      if (const cudaError_t set = prepare(e); set != cudaSuccess) return set;
+      if (const cudaError_t set = allow_shared(e.kernel, e.shared_bytes); set != cudaSuccess) return set;
   for (const JoinedTmaEntry& e : joined_entries())
-    if (const cudaError_t set = prepare(e); set != cudaSuccess) return set;
+    if (const cudaError_t set = allow_shared(e.kernel, e.shared_bytes); set != cudaSuccess) return set;
   return cudaSuccess;
 }
 

@@ -1,5 +1,6 @@
 #include "backends/cuda/cuda_backend.h"
 
+#include "backends/cuda/cublas.h"
 #include "backends/cuda/fused_steps.h"
 #include "backends/cuda/movement.h"
 #include "backends/cuda/program.h"
@@ -19,7 +20,7 @@ class CudaBackend : public Backend {
   }
 
   // The kernels' version: raise it with every change of a kernel or of the ways to cut a layer up.
-  std::string timing_key() const override { return description() + ", kernels 3"; }
+  std::string timing_key() const override { return description() + ", kernels 4"; }
   std::string device_key() const override {
     return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor);
   }
@@ -38,7 +39,9 @@ class CudaBackend : public Backend {
       // By the family's name the fastest choice is found by measuring when the plan is prepared; a plan that was tuned
       // names one.
       constexpr double k_by_name_only = 1e9;
-      for (const std::string& choice : step->choices()) found.push_back({family + " " + choice, "", k_by_name_only});
+      for (const std::string& choice : step->choices())
+        found.push_back(
+            {family + " " + choice, choice.starts_with("cublaslt") ? cublas_missing() : "", k_by_name_only});
     }
     return found;
   }

@@ -15,6 +15,8 @@ struct FusedSteps {
 Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 /// A QuantConv whose output is the residual of the QuantConv behind it, and nothing else. Errors: no memory.
 Result<FusedSteps> fuse_residual(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+/// A QuantGlobalAveragePool and the QuantGemm of few rows that alone reads it. Errors: no memory.
+Result<FusedSteps> fuse_end(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 
 /// Names of the choices.
 std::vector<std::string> stem_names();

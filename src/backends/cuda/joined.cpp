@@ -40,12 +40,11 @@ std::string name_of(const ConvTile& tile, int split) {
 
 void add(PreparedStep& step, const std::string& name, double cost_us, bool is_small, const JoinedParams& params,
          const std::function<cudaError_t(const JoinedParams&, const Launch&)>& enqueue) {
-  for (const bool early : {false, true}) {
-    if (early && !is_small) break;
+  for (const NamedTrigger& t : k_triggers) {
+    if (t.trigger != Trigger::landed && !is_small) break;
     JoinedParams p = params;
-    p.second.early_trigger = early;
-    step.choices.push_back(
-        {name + (early ? k_early : ""), cost_us, [p, enqueue](const Launch& run) { return enqueue(p, run); }});
+    p.second.trigger = t.trigger;
+    step.choices.push_back({name + t.suffix, cost_us, [p, enqueue](const Launch& run) { return enqueue(p, run); }});
   }
 }
 

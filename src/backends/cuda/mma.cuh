@@ -32,21 +32,6 @@ __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t from) {
                : "r"(from)
                : "memory");
 }
-template <int Threads>
-__device__ __forceinline__ void group_barrier(int group) {
-  if constexpr (Threads == 32) {
-    __syncwarp();
-  } else {
-    // Immediate numbers: barriers whose number is a register are lost on racecheck.
-    switch (group) {
-      case 0: asm volatile("bar.sync 1, %0;" ::"n"(Threads) : "memory"); break;
-      case 1: asm volatile("bar.sync 2, %0;" ::"n"(Threads) : "memory"); break;
-      case 2: asm volatile("bar.sync 3, %0;" ::"n"(Threads) : "memory"); break;
-      default: asm volatile("bar.sync 4, %0;" ::"n"(Threads) : "memory"); break;
-    }
-  }
-}
-
 /// Byte of 16-byte chunk c of row r in a tile of RowBytes-wide rows.
 template <int RowBytes>
 __device__ __forceinline__ uint32_t swizzled(int r, int c) {

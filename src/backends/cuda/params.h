@@ -29,6 +29,10 @@ struct Epilogue {
   float r_multiplier = 0;
 };
 
+/// When a kernel lets the next one start, which then fetches its weights: with its own operands in shared memory, as
+/// soon as the kernel before it is through, or at once.
+enum class Trigger : int { landed, early, at_once };
+
 /// A convolution (a matrix product is one over images of one pixel). Channels are innermost.
 struct ConvParams {
   const void* x = nullptr;
@@ -42,15 +46,15 @@ struct ConvParams {
   int ih = 1, iw = 1, oh = 1, ow = 1, kh = 1, kw = 1;
   int stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
   int oc = 1, w_rows = 64;
-  int m = 1;                                  // output pixels of all images
-  int x_pitch = 16;                           // bytes from pixel to pixel
-  int y_pitch = 16, r_pitch = 16;             // elements
-  int k_bytes = 128;                          // bytes of a weight row, a multiple of 128
-  int k_used = 128;                           // those that hold weights; the rest is zero
-  int taps = 1;                               // rows of kw pixels when small_c
-  bool small_sums = false;                    // every sum lies within +-2^22: bias has the bits of 1.5 * 2^23 added
-  bool pointwise = false;                     // 1x1, stride 1, no padding
-  bool early_trigger = false;                 // the next kernel may start as soon as this one's inputs are complete
+  int m = 1;                       // output pixels of all images
+  int x_pitch = 16;                // bytes from pixel to pixel
+  int y_pitch = 16, r_pitch = 16;  // elements
+  int k_bytes = 128;               // bytes of a weight row, a multiple of 128
+  int k_used = 128;                // those that hold weights; the rest is zero
+  int taps = 1;                    // rows of kw pixels when small_c
+  bool small_sums = false;         // every sum lies within +-2^22: bias has the bits of 1.5 * 2^23 added
+  bool pointwise = false;          // 1x1, stride 1, no padding
+  Trigger trigger = Trigger::landed;
   bool wide_store = true;                     // rows of y (and residual) keep 16-byte alignment
   uint32_t fill = 0;                          // the code of real zero, four times
   FastDiv by_plane, by_ow, by_chunks, by_kw;  // oh*ow; ow; 16-byte chunks of a tap; kw

@@ -32,7 +32,7 @@ Result<FusedSteps> fuse_steps(const Plan& plan, size_t first, DType floats, cons
   constexpr struct {
     std::string_view tiles;
     Result<FusedSteps> (*fuse)(const Plan&, size_t, DType, StepBuilder&);
-  } k_rows[] = {{"stem", fuse_stem}, {"joined", fuse_residual}};
+  } k_rows[] = {{"stem", fuse_stem}, {"joined", fuse_residual}, {"gemv", fuse_end}};
   for (const auto& row : k_rows) {
     if (!tile.empty() && !tile.starts_with(row.tiles)) continue;
     Result<FusedSteps> fused = row.fuse(plan, first, floats, builder);

@@ -41,24 +41,34 @@ __device__ __forceinline__ void load_pixels(const StemParams& p, uint32_t* patch
   }
 }
 
-template <int C>
-__device__ __forceinline__ void load_floats(const StemParams& p, uint32_t* patch, int image, int y0, int x0) {
-  constexpr int k_batch = 5;
+/// The codes' grid, where the input are floats.
+struct Grid {
+  float scale, inverse;
+  int32_t zero;
+};
+__device__ __forceinline__ Grid grid_of(const StemParams& p) {
+  if (!p.scale) return {1.0f, 1.0f, 0};
   const float scale = p.scale[0];
   // A subnormal inverse would be inexact; NaN asks for the quotient everywhere.
-  const float inverse = scale < 0x1p125f ? __frcp_rn(scale) : __int_as_float(0x7fffffff);
-  const int32_t zero = p.zero[0];
-  const int64_t base = int64_t{image} * p.ih * p.iw * p.c;
-  for (int i = threadIdx.x; i < p.patch_h * p.patch_w; i += k_batch * k_threads)
-    load_pixels<C, k_batch>(p, patch, i, base, y0, x0, scale, inverse, zero);
+  return {scale, scale < 0x1p125f ? __frcp_rn(scale) : __int_as_float(0x7fffffff), p.zero[0]};
 }
 
-__device__ __forceinline__ void load_patch(const StemParams& p, uint32_t* patch, int image, int y0, int x0) {
+template <int C>
+__device__ __forceinline__ void load_floats(const StemParams& p, const Grid& grid, uint32_t* patch, int image, int y0,
+                                            int x0) {
+  constexpr int k_batch = 5;
+  const int64_t base = int64_t{image} * p.ih * p.iw * p.c;
+  for (int i = threadIdx.x; i < p.patch_h * p.patch_w; i += k_batch * k_threads)
+    load_pixels<C, k_batch>(p, patch, i, base, y0, x0, grid.scale, grid.inverse, grid.zero);
+}
+
+__device__ __forceinline__ void load_patch(const StemParams& p, const Grid& grid, uint32_t* patch, int image, int y0,
+                                           int x0) {
   if (p.scale) {
     if (p.c == 3) {
-      load_floats<3>(p, patch, image, y0, x0);
+      load_floats<3>(p, grid, patch, image, y0, x0);
     } else {
-      load_floats<0>(p, patch, image, y0, x0);
+      load_floats<0>(p, grid, patch, image, y0, x0);
     }
     return;
   }
@@ -72,15 +82,15 @@ __device__ __forceinline__ void load_patch(const StemParams& p, uint32_t* patch,
   }
 }
 
-/// Codes of 16 neighbouring channels, `channel` and on, of 2 * MI pixels.
+/// Codes of 16 neighbouring channels of 2 * MI pixels; biases: of the channels, their multipliers 64 words behind.
 template <int MI>
-__device__ __forceinline__ void finish_stem(const StemParams& p, const int32_t (&acc)[MI][8][4], int channel,
+__device__ __forceinline__ void finish_stem(const StemParams& p, const int32_t (&acc)[MI][8][4], const uint32_t* biases,
                                             uint32_t (&codes)[2 * MI][4]) {
 #pragma unroll
   for (int q = 0; q < 4; ++q) {
     uint32_t bias[4], multiplier[4];
-    load_words<4>(bias, p.bias + channel + 4 * q);
-    load_words<4>(multiplier, p.multiplier + channel + 4 * q);
+    load_words<4>(bias, biases + 4 * q);
+    load_words<4>(multiplier, biases + 64 + 4 * q);
 #pragma unroll
     for (int u = 0; u < 2 * MI; ++u) {
       float v[4];
@@ -101,13 +111,19 @@ template <int MI>
 __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ StemParams p) {
   extern __shared__ __align__(16) uint8_t shared[];
   const int w_pitch = p.kh * 32 + 16;
-  auto* const patch = reinterpret_cast<uint32_t*>(shared + 64 * w_pitch);
-  uint8_t* const codes = shared + 64 * w_pitch + (p.patch_h * p.patch_w * 4 + 15) / 16 * 16;
+  auto* const biases = reinterpret_cast<uint32_t*>(shared + 64 * w_pitch);
+  uint32_t* const patch = biases + 128;
+  uint8_t* const codes = shared + 64 * w_pitch + 512 + (p.patch_h * p.patch_w * 4 + 15) / 16 * 16;
   const auto* w = static_cast<const uint4*>(p.w) + static_cast<int64_t>(blockIdx.y) * 64 * p.kh * 2;
   for (int i = threadIdx.x; i < 64 * p.kh * 2; i += k_threads) {
     const int row = i / (p.kh * 2);
     *reinterpret_cast<uint4*>(shared + row * w_pitch + (i - row * p.kh * 2) * 16) = w[i];
   }
+  if (threadIdx.x < 128) {
+    const void* const from = threadIdx.x < 64 ? static_cast<const void*>(p.bias) : p.multiplier;
+    biases[threadIdx.x] = static_cast<const uint32_t*>(from)[blockIdx.y * 64 + threadIdx.x % 64];
+  }
+  const Grid grid = grid_of(p);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32,
             channel = static_cast<int>(blockIdx.y) * 64 + lane % 4 * 16;
   const int image = div(p.by_tiles, blockIdx.x), in_image = static_cast<int>(blockIdx.x) - image * p.by_tiles.d;
@@ -115,7 +131,7 @@ __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ Ste
   const int out_y = tile_y * p.tile_h, out_x = tile_x * p.tile_w;
   const int conv_y = out_y * p.pool_stride_h - p.pool_top, conv_x = out_x * p.pool_stride_w - p.pool_left;
   grid_wait();
-  load_patch(p, patch, image, conv_y * p.stride_h - p.pad_top, conv_x * p.stride_w - p.pad_left);
+  load_patch(p, grid, patch, image, conv_y * p.stride_h - p.pad_top, conv_x * p.stride_w - p.pad_left);
   grid_trigger();
   __syncthreads();
 
@@ -148,7 +164,7 @@ __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ Ste
       }
     }
     uint32_t v[2 * MI][4];
-    finish_stem<MI>(p, acc, channel, v);
+    finish_stem<MI>(p, acc, biases + lane % 4 * 16, v);
 #pragma unroll
     for (int u = 0; u < 2 * MI; ++u) {
       const int i = m0 + u / 2 * 16 + u % 2 * 8 + lane / 4;
@@ -188,7 +204,7 @@ __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ Ste
 
 size_t shared_bytes(const StemParams& p) {
   const size_t pixels = static_cast<size_t>(p.conv_h) * static_cast<size_t>(p.conv_w);
-  return 64 * static_cast<size_t>(p.kh * 32 + 16) +
+  return 64 * static_cast<size_t>(p.kh * 32 + 16) + 512 +
          (static_cast<size_t>(p.patch_h) * static_cast<size_t>(p.patch_w) * 4 + 15) / 16 * 16 +
          (p.pool ? pixels * k_code_pitch : 0);
 }
@@ -197,15 +213,8 @@ cudaError_t launch_stem(const StemParams& p, bool wide, cudaStream_t stream) {
   auto* const kernel = wide ? stem<2> : stem<1>;
   const size_t shared = shared_bytes(p);
   static const cudaError_t set = [] {
-    cudaError_t status = cudaSuccess;
-    for (auto* k : {stem<1>, stem<2>}) {
-      if (status == cudaSuccess)
-        status = cudaFuncSetAttribute(k, cudaFuncAttributeMaxDynamicSharedMemorySize, k_most_shared_bytes);
-      if (status == cudaSuccess)
-        status =
-            cudaFuncSetAttribute(k, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-    }
-    return status;
+    const cudaError_t narrow = allow_shared(stem<1>, k_most_shared_bytes);
+    return narrow == cudaSuccess ? allow_shared(stem<2>, k_most_shared_bytes) : narrow;
   }();
   if (set != cudaSuccess) return set;
   const unsigned tiles = static_cast<unsigned>(p.batch) * p.by_tiles.d;

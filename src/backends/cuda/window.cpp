@@ -2,7 +2,6 @@
 #include "backends/cuda/window.h"
 
 #include "backends/cuda/fused_steps.h"
-
 #include "ir/ops/window.h"
 
 namespace octet::cuda {
@@ -26,6 +25,18 @@ Result<WindowParams> window_params(const StepQuery& query, int64_t kh, int64_t k
   p.dilation_h = narrow(rows->dilation), p.dilation_w = narrow(columns->dilation);
   p.x_pitch = narrow(x.pitch()), p.y_pitch = p.r_pitch = narrow(y.pitch());
   return p;
+}
+
+Result<Done> add_pool_codes(const StepQuery& query, WindowParams& p) {
+  if (!is_code(query.dtype(0))) return Done{};
+  Result<Epilogue> epilogue = epilogue_of(query, query.floats);
+  if (!epilogue) return epilogue.error();
+  const Codes x = codes_of(query.node, "x", query.dtype(0));
+  p.epilogue = *epilogue;
+  p.x_zero = x.zero_point;
+  p.x_scale = static_cast<double>(x.scale);
+  if (p.epilogue.to == Store::u8) p.y_scale = static_cast<double>(float_attribute(query.node, "y_scale", 1.0f));
+  return Done{};
 }
 
 namespace {
@@ -57,19 +68,6 @@ std::string refuse_global(const StepQuery& query) {
   return query.shape(0)->size() == 4 ? "" : "only two spatial dimensions (a rank-4 input)";
 }
 
-/// The epilogue and the scales of a pool of codes.
-Result<Done> add_codes(const StepQuery& query, WindowParams& p) {
-  if (!is_code(query.dtype(0))) return Done{};
-  Result<Epilogue> epilogue = epilogue_of(query, query.floats);
-  if (!epilogue) return epilogue.error();
-  const Codes x = codes_of(query.node, "x", query.dtype(0));
-  p.epilogue = *epilogue;
-  p.x_zero = x.zero_point;
-  p.x_scale = static_cast<double>(x.scale);
-  if (p.epilogue.to == Store::u8) p.y_scale = static_cast<double>(float_attribute(query.node, "y_scale", 1.0f));
-  return Done{};
-}
-
 Result<PreparedStep> prepare_pool(const StepQuery& query, StepBuilder& builder,
                                   cudaError_t (*enqueue)(const WindowParams&, Store, cudaStream_t), bool average) {
   Result<Operand> x = builder.input(query, 0);
@@ -80,7 +78,7 @@ Result<PreparedStep> prepare_pool(const StepQuery& query, StepBuilder& builder,
   if (!p) return p.error();
   p->include_pad = int_attribute(query.node, "count_include_pad", 0) != 0;
   if (average)
-    if (Result<Done> ok = add_codes(query, *p); !ok) return ok.error();
+    if (Result<Done> ok = add_pool_codes(query, *p); !ok) return ok.error();
   return PreparedStep::of(
       sequence({average ? clear_padding(y) : Enqueue(),
                 [p = *p, store = x->layout.store, enqueue, x = x->place, y = y.place](const Launch& run) {
@@ -106,7 +104,7 @@ Result<PreparedStep> prepare_global(const StepQuery& query, StepBuilder& builder
   p.c = static_cast<int>(x->layout.dims[1]);
   p.ih = static_cast<int>(x->layout.dims[2]), p.iw = static_cast<int>(x->layout.dims[3]);
   p.x_pitch = static_cast<int>(x->layout.pitch()), p.y_pitch = static_cast<int>(y.layout.pitch());
-  if (Result<Done> ok = add_codes(query, p); !ok) return ok.error();
+  if (Result<Done> ok = add_pool_codes(query, p); !ok) return ok.error();
   return PreparedStep::of(sequence({clear_padding(y), [p, x = x->place, y = y.place](const Launch& run) {
                                       WindowParams bound = p;
                                       bound.x = run.at(x), bound.y = run.at(y);

@@ -1,0 +1,148 @@
+#pragma once
+// From the exact sums of an integer convolution to codes, or to floats where the layer ends the integer part.
+
+#include "backends/cuda/words.cuh"
+
+namespace octet::cuda {
+
+/// Byte i % 4 of word w as float, less `zero` (2^23 and the code's zero point): 2^23 + b is the float of bits
+/// 0x4b0000bb.
+__device__ __forceinline__ float byte_less(uint32_t w, int i, float zero) {
+  return __fsub_rn(__uint_as_float(__byte_perm(w, 0x4B000000u, 0x7540u | static_cast<unsigned>(i % 4))), zero);
+}
+
+/// Codes of V products that carry 1/y_scale already. Adding 1.5 * 2^23 rounds once, to nearest even, and leaves the
+/// integer in the low bits; the clamp before it changes nothing, its bounds being integers. The zero point is added to
+/// the bytes, since it may be odd and ties go to even.
+template <int V>
+__device__ __forceinline__ void pack_codes(const Epilogue& e, const float (&v)[V], uint32_t (&w)[V / 4]) {
+  const float lo = static_cast<float>(e.lo - e.y_zero), hi = static_cast<float>(e.hi - e.y_zero);
+  const uint32_t zero = static_cast<uint32_t>(e.y_zero) * 0x01010101u;
+#pragma unroll
+  for (int i = 0; i < V / 4; ++i) {
+    uint32_t q[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) q[j] = __float_as_uint(__fadd_rn(fminf(fmaxf(v[4 * i + j], lo), hi), 12582912.0f));
+    w[i] = __vadd4(__byte_perm(__byte_perm(q[0], q[1], 0x0040), __byte_perm(q[2], q[3], 0x0040), 0x5410), zero);
+  }
+}
+
+// What few layers need is a function of its own, out of the way of the instructions that all run through.
+
+/// Form 3: activations that are no clamp of codes.
+template <int V>
+__device__ __noinline__ void activate_values(const Epilogue& e, float (&v)[V]) {
+#pragma unroll 1
+  for (int i = 0; i < V; ++i) {
+    v[i] = __fmul_rn(activate(e.act, e.p0, e.p1, v[i]), e.inverse_y_scale);
+    v[i] = isnan(v[i]) ? 0.0f : v[i];
+  }
+}
+
+/// Products act'(acc + bias) of V channels as codes.
+template <int V>
+__device__ __forceinline__ void to_codes(const Epilogue& e, float (&v)[V], uint32_t (&w)[V / 4]) {
+  if (e.on_values) {
+    float values[V];
+#pragma unroll
+    for (int i = 0; i < V; ++i) values[i] = v[i];
+    activate_values<V>(e, values);
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = values[i];
+  }
+  pack_codes<V>(e, v, w);
+}
+
+/// Floats, or codes of a row without alignment.
+template <int V>
+__device__ __noinline__ void store_others(const ConvParams& p, size_t y_at, int oc, const float (&v)[V],
+                                          const uint32_t (&w)[V / 4]) {
+  const Epilogue& e = p.epilogue;
+#pragma unroll 1
+  for (int i = 0; i < V && oc + i < p.oc; ++i) {
+    if (e.to == Store::u8) {
+      static_cast<uint8_t*>(p.y)[y_at + i] = static_cast<uint8_t>(w[i / 4] >> (8 * (i % 4)));
+    } else if (e.to == Store::f32) {
+      static_cast<float*>(p.y)[y_at + i] = output_value(e, v[i]);
+    } else {
+      static_cast<__half*>(p.y)[y_at + i] = __float2half_rn(output_value(e, v[i]));
+    }
+  }
+}
+
+/// V products act'(acc + bias) of one pixel as its dtype wants them; m, oc say where.
+template <int V>
+__device__ __forceinline__ void store_outputs(const ConvParams& p, size_t y_at, int oc, bool wide, float (&v)[V]) {
+  const Epilogue& e = p.epilogue;
+  uint32_t w[V / 4] = {};
+  if (e.to == Store::u8) {
+    to_codes<V>(e, v, w);
+    if (wide) {
+      store_words<V / 4>(static_cast<uint8_t*>(p.y) + y_at, w);
+      return;
+    }
+  }
+  float values[V];
+  uint32_t words[V / 4];
+#pragma unroll
+  for (int i = 0; i < V; ++i) values[i] = v[i], words[i / 4] = w[i / 4];
+  store_others<V>(p, y_at, oc, values, words);
+}
+
+/// Sums of V channels with their biases, as floats. Where p.small_sums holds, bias has the bits of 1.5 * 2^23 added, so
+/// that the sum is an integer below 2^22 in float's own bits and one exact subtraction converts it.
+template <int V>
+__device__ __forceinline__ void sums_to_floats(const ConvParams& p, const int32_t (&acc)[V], const int32_t (&bias)[V],
+                                               float (&v)[V]) {
+  if (p.small_sums) {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = __fsub_rn(__int_as_float(acc[i] + bias[i]), 12582912.0f);
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = __int2float_rn(acc[i] + bias[i]);
+  }
+}
+
+/// Four codes of which `count` exist.
+inline __device__ __noinline__ uint32_t load_some_codes(const uint8_t* from, int count) {
+  uint32_t word = 0;
+#pragma unroll 1
+  for (int i = 0; i < 4 && i < count; ++i) word |= static_cast<uint32_t>(from[i]) << (8 * i);
+  return word;
+}
+
+/// V codes of the residual of pixel m.
+template <int V>
+__device__ __forceinline__ void load_residual(const ConvParams& p, int m, int oc, uint32_t (&r)[V / 4]) {
+  const auto* from = static_cast<const uint8_t*>(p.residual) + static_cast<size_t>(m) * p.r_pitch + oc;
+  if (p.wide_store && oc + V <= p.oc) {
+    load_words<V / 4>(r, from);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < V / 4; ++i) r[i] = load_some_codes(from + 4 * i, p.oc - oc - 4 * i);
+}
+
+/// The outputs of V neighbouring channels of one pixel, from exact sums. bias, multiplier: of these channels; r: the
+/// codes of the residual.
+template <int V>
+__device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc, const int32_t (&acc)[V],
+                                             const int32_t (&bias)[V], const float (&multiplier)[V],
+                                             const uint32_t (&r)[V / 4]) {
+  const Epilogue& e = p.epilogue;
+  const bool wide = p.wide_store && oc + V <= p.oc;
+  float v[V];
+  sums_to_floats<V>(p, acc, bias, v);
+  if (e.has_residual) {
+    const float zero = 8388608.0f + static_cast<float>(e.r_zero);
+#pragma unroll
+    for (int i = 0; i < V; ++i)
+      v[i] = __fmaf_rn(v[i], multiplier[i], __fmul_rn(byte_less(r[i / 4], i, zero), e.r_multiplier));
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i) v[i] = __fmul_rn(v[i], multiplier[i]);
+  }
+  store_outputs<V>(p, static_cast<size_t>(m) * p.y_pitch + oc, oc, wide, v);
+}
+
+}  // namespace octet::cuda

@@ -1,0 +1,222 @@
+#include "backends/cuda/cublas.h"
+
+#include <cuda_fp16.h>
+#include <dlfcn.h>
+#include <glob.h>
+#include <library_types.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+namespace octet::cuda {
+namespace {
+
+// The part of the library's C interface that is used, so that building needs no header of it.
+using Handle = void*;
+using Object = void*;  // cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t
+struct Algorithm {
+  uint64_t data[8];
+};
+struct Suggestion {  // cublasLtMatmulHeuristicResult_t
+  Algorithm algorithm;
+  size_t workspace;
+  int status;
+  float waves;
+  int reserved[4];
+};
+static_assert(sizeof(Suggestion) == 96);
+constexpr int k_compute_f32 = 68, k_compute_tf32 = 77;                // cublasComputeType_t
+constexpr int k_transpose_a = 3, k_epilogue = 7, k_bias_pointer = 8;  // cublasLtMatmulDescAttributes_t
+constexpr int k_most_workspace = 1;                                   // cublasLtMatmulPreferenceAttributes_t
+constexpr int k_op_transpose = 1, k_epilogue_bias = 4,
+              k_epilogue_relu_bias = 6;  // cublasOperation_t, cublasLtEpilogue_t
+constexpr int k_most_suggestions = 3;
+
+struct Library {
+  std::string missing;
+  Handle handle = nullptr;
+  int (*create)(Handle*) = nullptr;
+  int (*make_product)(Object*, int compute, cudaDataType scale) = nullptr;
+  int (*set_product)(Object, int attribute, const void* value, size_t bytes) = nullptr;
+  int (*free_product)(Object) = nullptr;
+  int (*make_matrix)(Object*, cudaDataType, uint64_t rows, uint64_t columns, int64_t pitch) = nullptr;
+  int (*free_matrix)(Object) = nullptr;
+  int (*make_preference)(Object*) = nullptr;
+  int (*set_preference)(Object, int attribute, const void* value, size_t bytes) = nullptr;
+  int (*free_preference)(Object) = nullptr;
+  int (*suggest)(Handle, Object product, Object a, Object b, Object c, Object d, Object preference, int most,
+                 Suggestion*, int* found) = nullptr;
+  int (*multiply)(Handle, Object product, const void* alpha, const void* a, Object, const void* b, Object,
+                  const void* beta, const void* c, Object, void* d, Object, const Algorithm*, void* workspace,
+                  size_t workspace_bytes, cudaStream_t) = nullptr;
+};
+
+std::vector<std::string> matching(const std::string& pattern) {
+  std::vector<std::string> found;
+  glob_t paths{};
+  if (glob(pattern.c_str(), 0, nullptr, &paths) == 0)
+    for (size_t i = 0; i < paths.gl_pathc; ++i) found.emplace_back(paths.gl_pathv[i]);
+  globfree(&paths);
+  return found;
+}
+
+/// Where the library may be: the loader's paths first, then Python environments, then the toolkit.
+std::vector<std::string> places() {
+  std::vector<std::string> found;
+  for (const std::string name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
+    found.push_back(name);
+    for (const char* root : std::initializer_list<const char*>{std::getenv("VIRTUAL_ENV"), std::getenv("CONDA_PREFIX"),
+                                                               "/usr/local", "/usr"}) {
+      if (!root || !*root) continue;
+      for (const char* packages :
+           {"/lib/python3*/site-packages", "/lib/python3*/dist-packages", "/lib/python3/dist-packages"})
+        for (std::string& path : matching(root + std::string(packages) + "/nvidia/*/lib/" + name))
+          found.push_back(std::move(path));
+    }
+    for (const char* lib : {"/lib64/", "/lib/"})
+      for (std::string& path : matching("/usr/local/cuda" + std::string(lib) + name)) found.push_back(std::move(path));
+  }
+  return found;
+}
+
+template <class F>
+bool find(void* library, const char* name, F*& function) {
+  function = reinterpret_cast<F*>(dlsym(library, name));
+  return function != nullptr;
+}
+
+Library open_library() {
+  Library made;
+  void* library = nullptr;
+  for (const std::string& place : places())
+    if ((library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL))) break;
+  if (!library) {
+    made.missing =
+        "cuBLASLt was not found (libcublasLt.so.13 or .12 on the loader's path, in a Python environment or in "
+        "/usr/local/cuda)";
+    return made;
+  }
+  const bool complete =
+      find(library, "cublasLtCreate", made.create) && find(library, "cublasLtMatmulDescCreate", made.make_product) &&
+      find(library, "cublasLtMatmulDescSetAttribute", made.set_product) &&
+      find(library, "cublasLtMatmulDescDestroy", made.free_product) &&
+      find(library, "cublasLtMatrixLayoutCreate", made.make_matrix) &&
+      find(library, "cublasLtMatrixLayoutDestroy", made.free_matrix) &&
+      find(library, "cublasLtMatmulPreferenceCreate", made.make_preference) &&
+      find(library, "cublasLtMatmulPreferenceSetAttribute", made.set_preference) &&
+      find(library, "cublasLtMatmulPreferenceDestroy", made.free_preference) &&
+      find(library, "cublasLtMatmulAlgoGetHeuristic", made.suggest) && find(library, "cublasLtMatmul", made.multiply);
+  if (!complete || made.create(&made.handle) != 0)
+    made.missing = "the cuBLASLt that was found cannot be used: a function is missing, or it finds no device";
+  return made;
+}
+
+const Library& library() {
+  static const Library opened = open_library();
+  return opened;
+}
+
+/// One product y = act(x * w^T + bias + residual) as the library sees it: columns of y^T. Its matrices are
+/// column-major, which ours are when transposed.
+class Product {
+ public:
+  /// False: the library refuses it, or it suggests nothing that needs no workspace.
+  bool make(ConvType type, const ConvParams& p, const void* bias, bool tf32) {
+    const Library& lib = library();
+    const cudaDataType element = type == ConvType::f16 ? CUDA_R_16F : CUDA_R_32F;
+    const int bytes = type == ConvType::f16 ? 2 : 4, k = p.x_pitch / bytes;
+    const int epilogue = p.epilogue.act == Act::relu ? k_epilogue_relu_bias : k_epilogue_bias;
+    has_residual_ = p.epilogue.has_residual;
+    const auto n = static_cast<uint64_t>(p.oc), m = static_cast<uint64_t>(p.m);
+    const bool made = lib.make_product(&product_, tf32 ? k_compute_tf32 : k_compute_f32, CUDA_R_32F) == 0 &&
+                      lib.set_product(product_, k_transpose_a, &k_op_transpose, sizeof(int)) == 0 &&
+                      lib.set_product(product_, k_epilogue, &epilogue, sizeof epilogue) == 0 &&
+                      lib.set_product(product_, k_bias_pointer, &bias, sizeof bias) == 0 &&
+                      lib.make_matrix(&w_, element, static_cast<uint64_t>(k), n, p.k_bytes / bytes) == 0 &&
+                      lib.make_matrix(&x_, element, static_cast<uint64_t>(k), m, k) == 0 &&
+                      lib.make_matrix(&residual_, element, n, m, has_residual_ ? p.r_pitch : p.y_pitch) == 0 &&
+                      lib.make_matrix(&y_, element, n, m, p.y_pitch) == 0;
+    if (!made) return false;
+    Object preference = nullptr;
+    const size_t none = 0;  // a workspace would be shared by the contexts of a program
+    int found = 0;
+    const bool asked = lib.make_preference(&preference) == 0 &&
+                       lib.set_preference(preference, k_most_workspace, &none, sizeof none) == 0 &&
+                       lib.suggest(lib.handle, product_, w_, x_, residual_, y_, preference, k_most_suggestions,
+                                   suggestions_.data(), &found) == 0;
+    if (preference) lib.free_preference(preference);
+    for (int i = 0; asked && i < found; ++i)
+      if (suggestions_[static_cast<size_t>(i)].status == 0) usable_.push_back(static_cast<size_t>(i));
+    return !usable_.empty();
+  }
+  Product() = default;
+  Product(const Product&) = delete;
+  Product& operator=(const Product&) = delete;
+  ~Product() {
+    const Library& lib = library();
+    if (product_) lib.free_product(product_);
+    for (const Object matrix : {w_, x_, residual_, y_})
+      if (matrix) lib.free_matrix(matrix);
+  }
+
+  size_t count() const { return usable_.size(); }
+  cudaError_t enqueue(size_t i, const void* w, const void* x, const void* residual, void* y,
+                      cudaStream_t stream) const {
+    const Library& lib = library();
+    const float one = 1.0f, beta = has_residual_ ? 1.0f : 0.0f;
+    const int status = lib.multiply(lib.handle, product_, &one, w, w_, x, x_, &beta, has_residual_ ? residual : y,
+                                    residual_, y, y_, &suggestions_[usable_[i]].algorithm, nullptr, 0, stream);
+    return status == 0 ? cudaSuccess : cudaErrorLaunchFailure;
+  }
+
+ private:
+  Object product_ = nullptr, w_ = nullptr, x_ = nullptr, residual_ = nullptr, y_ = nullptr;
+  bool has_residual_ = false;
+  std::array<Suggestion, k_most_suggestions> suggestions_{};
+  std::vector<size_t> usable_;
+};
+
+/// The bias in the type of y, an entry for every channel that is stored.
+Result<const void*> upload_bias(ConvType type, const std::vector<float>& bias, size_t n, StepBuilder& builder) {
+  std::vector<float> values(n, 0.0f);
+  std::copy(bias.begin(), bias.end(), values.begin());
+  if (type != ConvType::f16) return builder.upload(values);
+  std::vector<__half> halves;
+  for (const float v : values) halves.emplace_back(v);
+  return builder.upload(halves.data(), halves.size() * sizeof(__half));
+}
+
+std::string name_of(size_t i) { return "cublaslt " + std::to_string(i + 1); }
+
+}  // namespace
+
+const std::string& cublas_missing() { return library().missing; }
+
+std::vector<std::string> cublas_names() {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < k_most_suggestions; ++i) names.push_back(name_of(i));
+  return names;
+}
+
+Result<Done> add_cublas_choices(ConvType type, const ConvParams& p, const std::vector<float>& bias, const Operand& x,
+                                const Operand& residual, const Operand& y, StepBuilder& builder, PreparedStep& step) {
+  const bool fits = type != ConvType::u8s8 && p.pointwise && p.wide_store &&
+                    (p.epilogue.act == Act::none || p.epilogue.act == Act::relu);
+  if (!fits || !cublas_missing().empty()) return Done{};
+  Result<const void*> device_bias = upload_bias(type, bias, static_cast<size_t>(p.oc), builder);
+  if (!device_bias) return device_bias.error();
+  auto product = std::make_shared<Product>();
+  if (!product->make(type, p, *device_bias, type == ConvType::tf32)) return Done{};
+  // Its kernels are tuned well, but begin only when the kernel before them has ended.
+  constexpr double k_start_us = 3.0;
+  const double least = step.choices.empty() ? 0.0 : step.choices[step.cheapest()].cost_us;
+  for (size_t i = 0; i < product->count(); ++i)
+    step.choices.push_back({name_of(i), least + k_start_us,
+                            [product, i, w = p.w, x = x.place, r = residual.place, y = y.place](const Launch& run) {
+                              return product->enqueue(i, w, run.at(x), run.at(r), run.at(y), run.stream);
+                            }});
+  return Done{};
+}
+
+}  // namespace octet::cuda
