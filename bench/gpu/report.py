@@ -49,10 +49,13 @@ def wanted(row):
 def main():
     folder = sys.argv[1]
     rows = load(folder)
-    try:
-        torch = json.loads(text(folder, "torch.json"))
-    except ValueError:
-        torch = {"torch": "not installed", "rows": []}
+    torch = {"torch": "not installed", "rows": []}
+    for name in ("torch.json", "torch_compile.json"):
+        try:
+            found = json.loads(text(folder, name))
+        except ValueError:
+            continue
+        torch = {"torch": found["torch"], "rows": torch["rows"] + found["rows"]}
     peers = {(r["model"], r["batch"], r["how"]): r["ms"] for r in torch["rows"] if r["ms"]}
     print("# GPU benchmarks\n")
     day = datetime.date.fromtimestamp(os.path.getmtime(os.path.join(folder, "nvidia-smi.txt")))

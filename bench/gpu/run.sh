@@ -44,6 +44,8 @@ for batch in 1 128; do run mobilenet_v2_int8 int8 $batch; done
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit --format=csv >"$out/clocks_after.csv"
 if [ -z "${OCTET_NO_TORCH:-}" ] && python3 -c 'import torch, torchvision' 2>/dev/null; then
   timeout 200 python3 torch_peers.py "$out/torch.json" "${OCTET_TORCH_SECONDS:-100}" >"$out/torch.txt" 2>&1
+  # Tuning takes minutes: where it does not come through, the report says unmeasured.
+  timeout "${OCTET_TORCH_COMPILE_SECONDS:-200}" python3 torch_peers.py "$out/torch_compile.json" 1000 compile >"$out/torch_compile.txt" 2>&1
 fi
 if python3 -c 'import torch, onnx' 2>/dev/null && [ -f resnet18_c10_float.onnx ]; then
   timeout 60 python3 three_steps.py bin resnet18_c10_float.onnx models/resnet18_c10.onnx data/cifar10_64.bin "$out/three_steps.json" >"$out/three_steps.md" 2>"$out/three_steps.err"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times PyTorch on a GPU: eager FP32, FP16 channels-last in a CUDA graph, torch.compile max-autotune.
 
-usage: torch_peers.py OUT.json [SECONDS]     SECONDS: no new case is begun after that many
+usage: torch_peers.py OUT.json [SECONDS] [compile]     SECONDS: no new case is begun after that many; compile: only
+                                                       torch.compile, which tunes for minutes
 
 Compute only (inputs and outputs stay in device memory), median of 30 samples by events; random weights, random images.
 """
@@ -78,7 +79,8 @@ def main():
         with open(sys.argv[1], "w", encoding="utf-8") as file:
             json.dump({"torch": torch.__version__, "gpu": torch.cuda.get_device_name(), "rows": rows}, file, indent=1)
 
-    for name, (build, side) in models.items():
+    only_compile = "compile" in sys.argv[3:]
+    for name, (build, side) in ({} if only_compile else models).items():
         model = build().eval().cuda()
         half = build().eval().cuda().half().to(memory_format=torch.channels_last)
         for batch in batches[name]:
@@ -87,7 +89,7 @@ def main():
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
             case(name, batch, "FP32 eager", lambda: lambda: model(x))
             case(name, batch, "FP16 channels-last, CUDA graph", lambda: graphed(half, xh))
-    for name, batch in (("resnet50", 1), ("resnet50", 128)):
+    for name, batch in (("resnet50", 1), ("resnet50", 128)) if only_compile else ():
         half = models[name][0]().eval().cuda().half().to(memory_format=torch.channels_last)
         xh = (torch.rand(batch, 3, models[name][1], models[name][1], device="cuda") * 2 - 1).half().to(
             memory_format=torch.channels_last)
