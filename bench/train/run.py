@@ -42,8 +42,8 @@ def main():
         "plain libtorch": lambda: float(output(plain, args.device, args.batch, steps)),
         "octet train": lambda: last_rate(output(*float_net)),
         "finetune fp32": lambda: last_rate(output(train, "finetune", path, *common, "--precision", "fp32", "-o", os.path.join(work, "f.onnx"))),
-        "finetune int8": lambda: last_rate(output(train, "finetune", path, *common, "--method", "max", "--calib-limit", 64, "-o", os.path.join(work, "q.onnx"))),
-        "finetune 3 bits, LSQ": lambda: last_rate(output(train, "finetune", path, *common, "--method", "max", "--calib-limit", 64, "--weight-bits", 3, "--lsq", "-o", os.path.join(work, "q3.onnx"))),
+        "finetune int8": lambda: last_rate(output(train, "finetune", path, *common, "--distill", 0, "--method", "max", "--calib-limit", 64, "-o", os.path.join(work, "q.onnx"))),
+        "finetune 3 bits, LSQ": lambda: last_rate(output(train, "finetune", path, *common, "--distill", 0, "--method", "max", "--calib-limit", 64, "--weight-bits", 3, "--lsq", "-o", os.path.join(work, "q3.onnx"))),
     }
     if args.device != "cpu":
         programs["plain libtorch, fast"] = lambda: float(output(plain, args.device, args.batch, steps, "--fast"))

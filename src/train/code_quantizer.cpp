@@ -56,7 +56,9 @@ void CodeQuantizerImpl::learn_scale() {
 void CodeQuantizerImpl::keep_positive() {
   if (!learns_) return;
   torch::NoGradGuard no_grad;
-  scale_.copy_(torch::max(scale_, floor_.to(scale_.device())));
+  // Once, after the module has moved: a copy in each step would make the host wait for the GPU.
+  if (floor_.device() != scale_.device()) floor_ = floor_.to(scale_.device());
+  scale_.clamp_min_(floor_);
 }
 
 void CodeQuantizerImpl::tie(const std::shared_ptr<CodeQuantizerImpl>& x, const std::shared_ptr<CodeQuantizerImpl>& w) {

@@ -248,9 +248,9 @@ struct CodesStraightThrough : Function<CodesStraightThrough> {
   }
 };
 
-/// Gradients of x and of the scale, the latter in its shape and before the factor g.
+/// Gradients of x and of the scale, the latter flat and times the factor.
 std::pair<Tensor, Tensor> learned_step_rows(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits,
-                                            int64_t axis) {
+                                            int64_t axis, double factor) {
   const Tensor dense = x.contiguous(), gradient = dy.contiguous();
   Tensor dx = torch::empty_like(dense);
   const float *in = dense.data_ptr<float>(), *g = gradient.data_ptr<float>();
@@ -262,23 +262,24 @@ std::pair<Tensor, Tensor> learned_step_rows(const Tensor& dy, const Tensor& x, c
     sum[r] =
         learned_step_row(g + from, in + from, static_cast<size_t>(to - from), {step, limits.lo, limits.hi}, out + from);
   });
-  return {dx, sums.narrow(0, 0, rows).reshape({-1, scale.numel()}).sum(0)};
+  return {dx, sums.narrow(0, 0, rows).reshape({-1, scale.numel()}).sum(0) * factor};
 }
 
 std::pair<Tensor, Tensor> learned_step(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits,
-                                       int64_t axis) {
-  if (in_rows(x)) return learned_step_rows(dy, x, scale, limits, axis);
+                                       int64_t axis, double factor) {
+  if (in_rows(x)) return learned_step_rows(dy, x, scale, limits, axis, factor);
   const Tensor s = along_axis(scale, x, axis);
-  Tensor ds = fused_learned_step(dy, x, s, limits);
+  auto [dx, ds] = fused_learned_step(dy, x, s, limits, static_cast<float>(factor));
   if (!ds.defined()) {
     const Tensor v = x / s;
     const Tensor within = v.gt(limits.lo).logical_and(v.lt(limits.hi));
-    ds = dy * (v.clamp(limits.lo, limits.hi).round() - v * within);  // the bound itself outside
+    ds = dy * (v.clamp(limits.lo, limits.hi).round() - v * within) * factor;  // the bound itself outside
+    dx = straight_through(dy, x, scale, limits, axis);
   }
   std::vector<int64_t> others;
   for (int64_t d = 0; d < x.dim(); ++d)
     if (s.dim() == 0 || s.size(d) == 1) others.push_back(d);
-  return {straight_through(dy, x, scale, limits, axis), others.empty() ? ds : ds.sum(others)};
+  return {dx, others.empty() ? ds : ds.sum(others)};
 }
 
 struct LearnedStep : Function<LearnedStep> {
@@ -293,10 +294,10 @@ struct LearnedStep : Function<LearnedStep> {
     const Tensors saved = ctx->get_saved_variables();
     const Tensor x = saved[0].detach(), scale = saved[1].detach();
     const CodeLimits limits = CodesStraightThrough::limits_of(ctx);
-    const auto [dx, ds] = learned_step(dy[0], x, scale, limits, ctx->saved_data["axis"].toInt());
     const double per_scale = static_cast<double>(x.numel()) / static_cast<double>(scale.numel());
     const double g = 1.0 / std::sqrt(per_scale * std::max(double{limits.hi}, 1.0));
-    return {dx, (ds * g).reshape(scale.sizes()), Tensor(), Tensor()};
+    const auto [dx, ds] = learned_step(dy[0], x, scale, limits, ctx->saved_data["axis"].toInt(), g);
+    return {dx, ds.reshape(scale.sizes()), Tensor(), Tensor()};
   }
 };
 

@@ -12,9 +12,13 @@ namespace octet::nn {
 torch::Tensor fused_fake_quantize(const torch::Tensor& x, const torch::Tensor& scale, CodeLimits limits);
 torch::Tensor fused_straight_through(const torch::Tensor& dy, const torch::Tensor& x, const torch::Tensor& scale,
                                      CodeLimits limits);
-/// dy * (v <= lo ? lo : v >= hi ? hi : rint(v) - v), v = x / scale.
-torch::Tensor fused_learned_step(const torch::Tensor& dy, const torch::Tensor& x, const torch::Tensor& scale,
-                                 CodeLimits limits);
+struct LearnedStepGradients {
+  torch::Tensor dx, dscale;
+};
+/// v = x / scale: dx straight through, and for each element of x
+/// dscale = dy * (v <= lo ? lo : v >= hi ? hi : rint(v) - v) * factor.
+LearnedStepGradients fused_learned_step(const torch::Tensor& dy, const torch::Tensor& x, const torch::Tensor& scale,
+                                        CodeLimits limits, float factor);
 /// rint(x / scale) * scale.
 torch::Tensor fused_to_grid(const torch::Tensor& x, const torch::Tensor& scale);
 

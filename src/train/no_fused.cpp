@@ -7,7 +7,7 @@ using torch::Tensor;
 
 Tensor fused_fake_quantize(const Tensor&, const Tensor&, CodeLimits) { return {}; }
 Tensor fused_straight_through(const Tensor&, const Tensor&, const Tensor&, CodeLimits) { return {}; }
-Tensor fused_learned_step(const Tensor&, const Tensor&, const Tensor&, CodeLimits) { return {}; }
+LearnedStepGradients fused_learned_step(const Tensor&, const Tensor&, const Tensor&, CodeLimits, float) { return {}; }
 Tensor fused_to_grid(const Tensor&, const Tensor&) { return {}; }
 
 }  // namespace octet::nn
