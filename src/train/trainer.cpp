@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <future>
 #include <numbers>
 #include <optional>
@@ -428,7 +429,7 @@ Result<Samples> prepare(GraphModuleImpl& net, const Dataset& data, const Dims& s
   Result<Samples> samples = Samples::read(data, sample, threads);
   if (!samples) return samples;
   const torch::Device device(o.device);
-  if (device.is_cuda()) at::globalContext().setBenchmarkCuDNN(true);
+  if (device.is_cuda()) choose_algorithms(o.deterministic);
   move_to(net, device);
   return samples;
 }
@@ -476,6 +477,15 @@ Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& s
   } catch (const std::exception& e) {
     return Error{ErrorCode::internal, std::string("evaluation failed: ") + e.what()};
   }
+}
+
+/// By time, or only such as give the same bits each time; an op that has none is then an error that names it.
+void choose_algorithms(bool deterministic) {
+  if (deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // cuBLAS asks for it
+  at::Context& context = at::globalContext();
+  context.setBenchmarkCuDNN(!deterministic);
+  context.setDeterministicCuDNN(deterministic);
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
 }
 
 }  // namespace octet::nn

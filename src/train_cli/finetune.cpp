@@ -239,3 +239,5 @@ const Verb finetune_verb = {"finetune", "better weights for a quantized network,
                             "octet finetune m.onnx --data train/ --preprocess cifar10 --epochs 10 -o m_int8.onnx", add};
 
 }  // namespace octet::train_cli
+  sub.add_flag("--deterministic", f->train.deterministic,
+               "on a GPU the same command gives the same bits; slower. A CPU always does");

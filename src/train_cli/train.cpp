@@ -93,6 +93,8 @@ Action add(CLI::App& sub) {
       ->capture_default_str();
   sub.add_option("--seed", f->train.seed)->capture_default_str();
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
+  sub.add_flag("--deterministic", f->train.deterministic,
+               "on a GPU the same command gives the same bits; slower. A CPU always does");
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
   sub.add_flag("--local-statistics", f->train.local_statistics,
                "several processes: batch statistics of each one's part alone (faster, no longer equal to one process)");
