@@ -49,6 +49,12 @@ struct Batch {
   Tensor x, y;
 };
 
+/// What the held-out part says of the network as it is.
+struct HeldOut {
+  double accuracy = 0, loss = 0, agreement = 0;  // agreement with the teacher's answers
+  Tensor right;                                  // s64, one for each of its samples
+};
+
 /// Those asked for, or this process's share of its host's.
 int threads_of(const TrainOptions& o) {
   if (o.threads > 0) return o.threads;
@@ -112,7 +118,9 @@ class Trainer {
  private:
   void start() {
     EpochReport row{.epoch = 0, .epochs = o_.epochs};
-    row.held_out_accuracy = evaluate(split_.held_out);
+    const HeldOut held_out = evaluate();
+    put(held_out, row);
+    start_right_ = held_out.right;
     row.best = true;
     report_.best_accuracy = row.held_out_accuracy;
     best_ = snapshot(net_);
@@ -122,14 +130,35 @@ class Trainer {
 
   void finish_epoch(EpochReport& row) {
     if (o_.local_statistics) become_equal();  // the running ones have gone apart
-    row.held_out_accuracy = split_.held_out.empty() ? row.train_accuracy : evaluate(split_.held_out);
-    row.best = row.held_out_accuracy >= report_.best_accuracy || split_.held_out.empty();
+    if (split_.held_out.empty()) {
+      row.held_out_accuracy = row.train_accuracy;
+      row.best = true;
+    } else {
+      const HeldOut held_out = evaluate();
+      put(held_out, row);
+      row.gain = gain_over_start(held_out.right);
+      row.best = row.held_out_accuracy >= report_.best_accuracy &&
+                 (report_.best_epoch > 0 || o_.keep_start <= 0 || row.gain > o_.keep_start);
+    }
     if (row.best) {
       report_.best_accuracy = row.held_out_accuracy;
       report_.best_epoch = row.epoch;
       best_ = snapshot(net_);
     }
     report_.epochs.push_back(row);
+  }
+
+  static void put(const HeldOut& held_out, EpochReport& row) {
+    row.held_out_accuracy = held_out.accuracy;
+    row.held_out_loss = held_out.loss;
+    row.held_out_agreement = held_out.agreement;
+  }
+
+  /// Of the samples that one of the two gets right and the other wrong, the difference has a variance of their number.
+  double gain_over_start(const Tensor& right) const {
+    const Tensor difference = right - start_right_;
+    const double changed = difference.abs().sum().item<double>();
+    return changed > 0 ? difference.sum().item<double>() / std::sqrt(changed) : 0.0;
   }
 
   /// Every process starts from what rank 0 has.
@@ -189,34 +218,55 @@ class Trainer {
     return {x, b.y.to(device_, /*non_blocking=*/true)};
   }
 
-  double evaluate(const std::vector<int64_t>& indices) {
-    if (indices.empty()) return 0;
+  HeldOut evaluate() {
+    const std::vector<int64_t>& indices = split_.held_out;
+    HeldOut made{.right = torch::zeros({static_cast<int64_t>(indices.size())}, torch::kInt64)};
+    if (indices.empty()) return made;
     torch::NoGradGuard no_grad;
     net_.eval();
-    Tensor right = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kInt64));
+    const Tensor right = made.right.to(device_);
+    Tensor loss = torch::zeros({}, device_), agreeing = torch::zeros_like(loss, torch::kInt64);
     const auto size = static_cast<size_t>(o_.batch / processes_);
     const size_t stride = size * static_cast<size_t>(processes_);
     for (size_t at = size * static_cast<size_t>(rank_); at < indices.size(); at += stride) {
       const auto part = std::span(indices).subspan(at, std::min(size, indices.size() - at));
       const Batch b = on_device(make_batch(part, false, 0));
-      right += net_.forward(b.x).argmax(1).eq(b.y).sum();
+      const Tensor logits = net_.forward(b.x), wanted = teacher_logits(b);
+      const auto n = static_cast<int64_t>(part.size());
+      right.narrow(0, static_cast<int64_t>(at), n) += logits.argmax(1).eq(b.y);
+      loss += loss_of(logits, wanted, b) * static_cast<double>(n);
+      if (wanted.defined()) agreeing += logits.argmax(1).eq(wanted.argmax(1)).sum();
     }
-    return summed({right.item<double>()})[0] / static_cast<double>(indices.size());
+    if (o_.replicas) o_.replicas->sum(right);
+    made.right = right.cpu();
+    const std::vector<double> sums = summed({loss.item<double>(), agreeing.item<double>()});
+    const auto total = static_cast<double>(indices.size());
+    made.accuracy = made.right.sum().item<double>() / total;
+    made.loss = sums[0] / total;
+    made.agreement = sums[1] / total;
+    return made;
   }
 
-  Tensor loss_of(const Tensor& logits, const Batch& b) {
+  /// Undefined without a teacher.
+  Tensor teacher_logits(const Batch& b) {
+    if (!teacher_ || o_.distill <= 0) return {};
+    torch::NoGradGuard no_grad;
+    return teacher_->forward(b.x);
+  }
+
+  Tensor loss_of(const Tensor& logits, const Tensor& teacher, const Batch& b) const {
     namespace F = torch::nn::functional;
-    const Tensor truth =
-        F::cross_entropy(logits, b.y, F::CrossEntropyFuncOptions().label_smoothing(o_.label_smoothing));
-    if (!teacher_ || o_.distill <= 0) return truth;
-    Tensor wanted;
-    {
-      torch::NoGradGuard no_grad;
-      wanted = torch::softmax(teacher_->forward(b.x) / o_.temperature, 1);
-    }
+    const double truth_weight = teacher.defined() ? 1.0 - o_.distill : 1.0;
+    Tensor loss;
+    if (truth_weight > 0)
+      loss = F::cross_entropy(logits, b.y, F::CrossEntropyFuncOptions().label_smoothing(o_.label_smoothing)) *
+             truth_weight;
+    if (!teacher.defined()) return loss;
+    const Tensor wanted = torch::softmax(teacher / o_.temperature, 1);
     const Tensor own = torch::log_softmax(logits / o_.temperature, 1);
-    const Tensor distance = torch::kl_div(own, wanted, at::Reduction::Sum) / static_cast<double>(b.x.size(0));
-    return truth * (1.0 - o_.distill) + distance * (o_.distill * o_.temperature * o_.temperature);
+    const Tensor distance = torch::kl_div(own, wanted, at::Reduction::Sum) *
+                            (o_.distill * o_.temperature * o_.temperature / static_cast<double>(b.x.size(0)));
+    return loss.defined() ? loss + distance : distance;
   }
 
   /// Gradients of all processes together, through one flat tensor that keeps each parameter's strides.
@@ -287,7 +337,7 @@ class Trainer {
       const Batch b = on_device(next.get());
       if (i + 1 < steps) next = std::async(std::launch::async, [&, i] { return make_batch(part(i + 1), true, epoch); });
       const Tensor logits = net_.forward(b.x);
-      const Tensor loss = loss_of(logits, b);
+      const Tensor loss = loss_of(logits, teacher_logits(b), b);
       (processes_ > 1 ? loss / static_cast<double>(processes_) : loss).backward();
       share_gradients();
       row.rate = rate_at((epoch - 1) * steps + i);
@@ -325,11 +375,13 @@ class Trainer {
          {static_cast<double>(o_.epochs), o_.rate, o_.last_rate, o_.warmup_epochs, o_.momentum, o_.weight_decay,
           static_cast<double>(o_.nesterov), static_cast<double>(o_.batch), static_cast<double>(o_.seed),
           static_cast<double>(o_.augmentation.crop_pad), static_cast<double>(o_.augmentation.flip),
-          static_cast<double>(o_.augmentation.cutout), o_.label_smoothing, o_.held_out, o_.distill, o_.temperature,
-          static_cast<double>(samples_.size())})
+          static_cast<double>(o_.augmentation.cutout), o_.label_smoothing, o_.held_out, o_.keep_start, o_.distill,
+          o_.temperature, static_cast<double>(samples_.size())})
       text += std::to_string(value) + " ";
     return text;
   }
+
+  static constexpr int64_t k_row_numbers = 11;  // of an epoch in a checkpoint
 
   Result<Done> save(int64_t epoch) const {
     std::map<std::string, octet::Tensor> all;
@@ -340,10 +392,12 @@ class Trainer {
     all["run/epochs"] = octet::Tensor::from<int64_t>(DType::s64, {2}, numbers);
     std::vector<double> rows;
     for (const EpochReport& r : report_.epochs)
-      rows.insert(rows.end(), {static_cast<double>(r.epoch), r.loss, r.train_accuracy, r.held_out_accuracy, r.rate,
-                               r.images_per_s, r.seconds, static_cast<double>(r.best)});
-    all["run/rows"] = octet::Tensor::from<double>(DType::f64, {static_cast<int64_t>(rows.size() / 8), 8},
-                                                  std::span<const double>(rows));
+      rows.insert(rows.end(),
+                  {static_cast<double>(r.epoch), r.loss, r.train_accuracy, r.held_out_accuracy, r.rate, r.images_per_s,
+                   r.seconds, static_cast<double>(r.best), r.held_out_loss, r.held_out_agreement, r.gain});
+    all["run/rows"] = octet::Tensor::from<double>(
+        DType::f64, {static_cast<int64_t>(rows.size()) / k_row_numbers, k_row_numbers}, std::span<const double>(rows));
+    all["run/start_right"] = to_octet(start_right_);
     const std::string text = identity();
     all["run/options"] =
         octet::Tensor::from<uint8_t>(DType::u8, {static_cast<int64_t>(text.size())},
@@ -359,8 +413,9 @@ class Trainer {
       const auto at = file->tensors.find(name);
       return at == file->tensors.end() ? nullptr : &at->second;
     };
-    const octet::Tensor *options = find("run/options"), *epochs = find("run/epochs"), *rows = find("run/rows");
-    if (!options || !epochs || !rows)
+    const octet::Tensor *options = find("run/options"), *epochs = find("run/epochs"), *rows = find("run/rows"),
+                        *start_right = find("run/start_right");
+    if (!options || !epochs || !rows || !start_right)
       return Error{ErrorCode::bad_argument, o_.checkpoint + ": not a checkpoint of a training run"};
     if (std::string(reinterpret_cast<const char*>(options->bytes().data()), options->size_bytes()) != identity())
       return Error{ErrorCode::bad_argument, o_.checkpoint +
@@ -374,9 +429,10 @@ class Trainer {
     }
     load_state_dict(net_, net);
     const auto row = rows->as<double>();
-    for (size_t i = 0; i + 8 <= row.size(); i += 8)
-      report_.epochs.push_back({static_cast<int64_t>(row[i]), o_.epochs, row[i + 1], row[i + 2], row[i + 3], row[i + 4],
-                                row[i + 5], row[i + 6], row[i + 7] != 0});
+    for (size_t i = 0; i + k_row_numbers <= row.size(); i += k_row_numbers)
+      report_.epochs.push_back({static_cast<int64_t>(row[i]), o_.epochs, row[i + 1], row[i + 2], row[i + 3], row[i + 8],
+                                row[i + 9], row[i + 10], row[i + 4], row[i + 5], row[i + 6], row[i + 7] != 0});
+    start_right_ = to_torch(*start_right);
     report_.best_epoch = epochs->at<int64_t>(1);
     for (const EpochReport& r : report_.epochs)
       if (r.epoch == report_.best_epoch) report_.best_accuracy = r.held_out_accuracy;
@@ -396,6 +452,7 @@ class Trainer {
   std::map<std::string, Tensor> momentum_;
   Tensor flat_;
   State best_;
+  Tensor start_right_;  // which of the held-out samples the untrained network gets right
   TrainReport report_;
 };
 
@@ -420,6 +477,15 @@ void move_to(GraphModuleImpl& net, const torch::Device& device) {
   torch::NoGradGuard no_grad;
   for (Tensor& p : net.parameters())
     if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
+}
+
+/// By time, or only such as give the same bits each time; an op that has none is then an error that names it.
+void choose_algorithms(bool deterministic) {
+  if (deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // cuBLAS asks for it
+  at::Context& context = at::globalContext();
+  context.setBenchmarkCuDNN(!deterministic);
+  context.setDeterministicCuDNN(deterministic);
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
 }
 
 /// Samples in memory, threads and device set.
@@ -477,15 +543,6 @@ Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& s
   } catch (const std::exception& e) {
     return Error{ErrorCode::internal, std::string("evaluation failed: ") + e.what()};
   }
-}
-
-/// By time, or only such as give the same bits each time; an op that has none is then an error that names it.
-void choose_algorithms(bool deterministic) {
-  if (deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // cuBLAS asks for it
-  at::Context& context = at::globalContext();
-  context.setBenchmarkCuDNN(!deterministic);
-  context.setDeterministicCuDNN(deterministic);
-  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
 }
 
 }  // namespace octet::nn

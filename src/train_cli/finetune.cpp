@@ -54,6 +54,9 @@ std::string report_json(const nn::TrainReport& report, const std::string& model,
                               {"loss", e.loss},
                               {"train_accuracy", e.train_accuracy},
                               {"held_out_accuracy", e.held_out_accuracy},
+                              {"held_out_loss", e.held_out_loss},
+                              {"held_out_agreement", e.held_out_agreement},
+                              {"gain", e.gain},
                               {"rate", e.rate},
                               {"images_per_s", e.images_per_s},
                               {"seconds", e.seconds},
@@ -62,6 +65,8 @@ std::string report_json(const nn::TrainReport& report, const std::string& model,
 }
 
 namespace {
+
+constexpr double k_by_default = -1;  // of --distill: 1 where the float network is known
 
 struct Flags {
   std::string model, output, float_model, ranges, preprocess, calib_data, method = "entropy", target = "octet";
@@ -148,6 +153,7 @@ int finetune(Flags& f) {
   } else if (f.train.distill > 0) {
     return fail({ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"});
   }
+  if (f.train.distill < 0) f.train.distill = teacher ? 1.0 : 0.0;
   Result<nn::GraphModule> net =
       nn::read_graph_module(start_path, true, {.float_graph = float_file.empty() ? nullptr : &float_graph});
   if (!net) return fail(net.error());
@@ -176,6 +182,11 @@ int finetune(Flags& f) {
     return 0;
   }
   if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
+  if (!f.quiet && report->best_epoch == 0 && report->epochs.size() > 1 && f.train.held_out > 0)
+    std::fprintf(stderr,
+                 "no epoch beat the untrained network by %g standard errors on the %lld held-out samples, so that is "
+                 "what is kept; --keep-start 0 takes the best epoch all the same\n",
+                 f.train.keep_start, static_cast<long long>(report->held_out_images));
   if (f.json) {
     std::printf("%s\n", report_json(*report, f.model, f.output).c_str());
   } else {
@@ -188,6 +199,8 @@ int finetune(Flags& f) {
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
+  f->train.distill = k_by_default;
+  f->train.keep_start = 3;
   sub.add_option("MODEL", f->model, "Q/DQ ONNX file, or a float one to calibrate first")->required();
   sub.add_option("--data", f->data.path, "labelled training data (docs/data.md); never the test set")->required();
   sub.add_option("-o,--output", f->output, "Q/DQ ONNX file to write")->required();
@@ -217,13 +230,23 @@ Action add(CLI::App& sub) {
   sub.add_option("--weight-decay", f->train.weight_decay)->capture_default_str();
   sub.add_option("--batch", f->train.batch)->capture_default_str();
   sub.add_option("--label-smoothing", f->train.label_smoothing)->capture_default_str();
-  sub.add_option("--distill", f->train.distill, "weight of the float network's answers in the loss, 0 to 1");
+  sub.add_option("--distill", f->train.distill,
+                 "weight of the float network's answers in the loss, 0 to 1 (default: 1 where that network is known)")
+      ->check(CLI::Range(0.0, 1.0));
+  sub.add_option("--temperature", f->train.temperature, "of that comparison: both answers are softened by it")
+      ->capture_default_str();
   sub.add_option("--held-out", f->train.held_out, "part of the data that chooses the best epoch")
+      ->capture_default_str();
+  sub.add_option("--keep-start", f->train.keep_start,
+                 "standard errors by which an epoch must beat the untrained network on the held-out part, else that is "
+                 "kept")
       ->capture_default_str();
   sub.add_option("--cutout", f->train.augmentation.cutout, "side of the square cut out")->capture_default_str();
   sub.add_flag("--no-augment", f->no_augment, "no random crop, flip or cutout");
   sub.add_option("--seed", f->train.seed)->capture_default_str();
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
+  sub.add_flag("--deterministic", f->train.deterministic,
+               "on a GPU the same command gives the same bits; slower. A CPU always does");
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
   sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");
   sub.add_flag("--resume", f->train.resume, "go on from the checkpoint");
@@ -239,5 +262,3 @@ const Verb finetune_verb = {"finetune", "better weights for a quantized network,
                             "octet finetune m.onnx --data train/ --preprocess cifar10 --epochs 10 -o m_int8.onnx", add};
 
 }  // namespace octet::train_cli
-  sub.add_flag("--deterministic", f->train.deterministic,
-               "on a GPU the same command gives the same bits; slower. A CPU always does");

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -38,9 +39,10 @@ class Program : public testing::Test {
   std::string file(const std::string& name) const { return folder_ + "/" + name; }
 
   using Variables = std::vector<std::pair<std::string, std::string>>;
-  pid_t start(const std::string& arguments, const Variables& variables = {}) const {
-    std::vector<std::string> words = {OCTET_PROGRAM};
-    std::istringstream in(arguments);
+  /// launcher: words in front of the program's own.
+  pid_t start(const std::string& arguments, const Variables& variables = {}, const std::string& launcher = "") const {
+    std::vector<std::string> words;
+    std::istringstream in(launcher + " " + OCTET_PROGRAM + " " + arguments);
     for (std::string word; in >> word;) words.push_back(word);
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -52,7 +54,7 @@ class Program : public testing::Test {
       const int out = ::open(file("stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       ::dup2(err, 2);
       ::dup2(out, 1);
-      ::execv(argv[0], argv.data());
+      ::execvp(argv[0], argv.data());
       ::_exit(127);
     }
     return child;
@@ -69,7 +71,7 @@ class Program : public testing::Test {
 
 const std::string k_finetune = std::string("finetune ") + OCTET_DEMO_MODEL +
                                " --data shapes-train:400 --preprocess rgb,norm=half --calib-limit 64 --weight-bits 3 "
-                               "--lsq --lr 0.02 --batch 32 --threads 1 --quiet ";
+                               "--lsq --lr 0.02 --batch 32 --threads 1 --keep-start 0 --quiet ";
 
 TEST_F(Program, a_run_that_was_killed_and_resumed_writes_the_same_file) {
   ASSERT_EQ(run(k_finetune + "--epochs 3 -o " + file("whole.onnx")), 0) << read(file("stderr"));
@@ -84,6 +86,33 @@ TEST_F(Program, a_run_that_was_killed_and_resumed_writes_the_same_file) {
   EXPECT_TRUE(octet::Model::load(file("parts.onnx")));
   EXPECT_EQ(run(k_finetune + "--epochs 4 --resume -o " + file("parts.onnx")), 1);
   EXPECT_THAT(read(file("stderr")), HasSubstr("the run was started with other options or data"));
+}
+
+/// The bytes of every initializer, by name.
+std::map<std::string, std::string> constants(const std::string& path) {
+  const octet::Result<octet::OnnxModel> model = octet::read_onnx(path);
+  EXPECT_TRUE(model) << path;
+  std::map<std::string, std::string> all;
+  for (const octet::Value& value : model->graph.values)
+    if (value.constant)
+      all[value.name].assign(reinterpret_cast<const char*>(value.constant->bytes().data()),
+                             value.constant->size_bytes());
+  return all;
+}
+
+TEST_F(Program, training_that_shows_no_gain_keeps_the_network_that_it_started_from) {
+  const std::string tune = std::string("finetune ") + OCTET_DEMO_MODEL +
+                           " --data shapes-train:400 --preprocess rgb,norm=half --calib-limit 64 --batch 32 "
+                           "--held-out 0.25 --epochs 1 --threads 1 --json ";
+  ASSERT_EQ(run(tune + "-o " + file("kept.onnx")), 0) << read(file("stderr"));
+  EXPECT_THAT(read(file("stdout")), HasSubstr("\"best_epoch\": 0"));
+  EXPECT_THAT(read(file("stderr")), HasSubstr("on the 100 held-out samples, so that is what is kept"));
+  EXPECT_EQ(constants(file("kept.onnx")), constants(file("kept.onnx.start.onnx")));
+  ASSERT_EQ(run(tune + "--keep-start 0 --lr 0.01 -o " + file("best.onnx")), 0) << read(file("stderr"));
+  // A gain beyond chance is taken: codes of 2 bits lose most answers, and training gives them back.
+  ASSERT_EQ(run(tune + "--weight-bits 2 --lsq --lr 0.001 -o " + file("won.onnx")), 0) << read(file("stderr"));
+  EXPECT_THAT(read(file("stdout")), HasSubstr("\"best_epoch\": 1"));
+  EXPECT_NE(constants(file("won.onnx")), constants(file("won.onnx.start.onnx")));
 }
 
 TEST_F(Program, trains_a_new_network_whose_file_every_command_takes) {
@@ -153,6 +182,27 @@ TEST_F(Program, two_processes_train_what_one_trains) {
   EXPECT_FALSE(std::filesystem::exists(file("two.onnx.1.start.onnx")));
   EXPECT_EQ(ended(start(train + file("odd.onnx"), {{"RANK", "3"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", port}})), 1);
   EXPECT_THAT(read(file("stderr")), HasSubstr("RANK must be below WORLD_SIZE"));
+}
+
+TEST_F(Program, mpirun_starts_processes_that_train_together) {
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) GTEST_SKIP() << "mpirun is not installed";
+  const std::string train =
+      "train resnet20 --data shapes-train:144 --preprocess rgb,norm=half --epochs 1 --batch 32 "
+      "--lr 0.01 --threads 1 -o ";
+  ASSERT_EQ(run(train + file("one.onnx") + " --quiet"), 0) << read(file("stderr"));
+  const Variables variables = {{"MASTER_PORT", std::to_string(free_port())},
+                               {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+                               {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+  const int status = ended(start(train + file("two.onnx"), variables, "mpirun --oversubscribe -n 2"));
+  const std::string said = read(file("stderr")) + read(file("stdout"));
+  if (said.find("comes without Gloo") != std::string::npos) GTEST_SKIP() << "this libtorch has no Gloo";
+  ASSERT_EQ(status, 0) << said;
+  const size_t first = said.find("epoch 1/1");
+  ASSERT_NE(first, std::string::npos) << said;
+  EXPECT_EQ(said.find("epoch 1/1", first + 1), std::string::npos) << "both ranks speak: " << said;
+  const Closeness c = closeness(file("one.onnx"), file("two.onnx"));
+  EXPECT_GT(c.largest, 0.1);
+  EXPECT_LE(c.difference, 1e-4 * c.largest);
 }
 
 TEST_F(Program, bad_usage_ends_with_2_and_bad_input_with_1) {

@@ -32,7 +32,11 @@ struct Augmentation {
 
 struct EpochReport {
   int64_t epoch = 0, epochs = 0;  // 0 = before training
-  double loss = 0, train_accuracy = 0, held_out_accuracy = 0, rate = 0;
+  double loss = 0, train_accuracy = 0, held_out_accuracy = 0;
+  double held_out_loss = 0,
+         held_out_agreement = 0;  // agreement: of the top answers with the teacher's, if there is one
+  double gain = 0;                // over the start on the held-out part, in standard errors of the paired difference
+  double rate = 0;
   double images_per_s = 0, seconds = 0;
   bool best = false;
 };
@@ -53,7 +57,9 @@ struct TrainOptions {
   Augmentation augmentation;
   double label_smoothing = 0;
   double held_out = 0.05;  // of the data
-  double distill = 0;      // weight of the teacher's answers in the loss, 0 to 1
+  // The untrained start is kept unless the gain of an epoch exceeds this: training that shows no gain changes nothing.
+  double keep_start = 0;
+  double distill = 0;  // weight of the teacher's answers in the loss, 0 to 1
   double temperature = 4;
   std::string device = "cpu";  // cpu | cuda | cuda:N
   int threads = 0;             // 0 = all usable
