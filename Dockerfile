@@ -4,5 +4,5 @@ FROM debian:12
 ARG SETUP=
 WORKDIR /octet
 COPY . .
-RUN tools/setup.sh $SETUP && make install PREFIX=/usr/local
+RUN tools/setup.sh $SETUP && make install PREFIX=/usr/local CMAKE_ARGS=-DOCTET_TESTS=OFF
 ENTRYPOINT ["octet"]
