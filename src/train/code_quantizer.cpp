@@ -10,7 +10,8 @@ CodeQuantizerImpl::CodeQuantizerImpl(const Tensor& scale, const Codes& codes) : 
 }
 
 CodeLimits CodeQuantizerImpl::code_limits() const {
-  return {static_cast<float>(codes_.lo - codes_.zero_point), static_cast<float>(codes_.hi - codes_.zero_point)};
+  return {static_cast<float>(codes_.lo - codes_.zero_point), static_cast<float>(codes_.hi - codes_.zero_point),
+          rectifies_};
 }
 
 Tensor CodeQuantizerImpl::scale() const {
@@ -19,6 +20,11 @@ Tensor CodeQuantizerImpl::scale() const {
 }
 
 Tensor CodeQuantizerImpl::forward(const Tensor& x) {
+  if (rectifies_ && (!enabled_ || learns_)) return unrectified(torch::relu(x));
+  return unrectified(x);
+}
+
+Tensor CodeQuantizerImpl::unrectified(const Tensor& x) {
   if (!enabled_) return x;
   const Tensor s = scale();
   if (learns_) return learned_quantize(x, s, code_limits(), codes_.axis);

@@ -2,6 +2,7 @@
 #include "train/code_rows.h"
 
 #include <algorithm>
+#include <limits>
 
 #if defined(__x86_64__) && !defined(__clang__)  // clang 14 has no clones by architecture level
 #define OCTET_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -42,7 +43,8 @@ OCTET_CLONES void fake_quantize_row(const float* x, size_t n, RowCodes codes, fl
 }
 
 OCTET_CLONES void straight_through_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx) {
-  for (size_t i = 0; i < n; ++i) dx[i] = is_inside(x[i] / codes.scale, codes) ? dy[i] : 0.0f;
+  const float above = codes.rectified ? 0.0f : -std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < n; ++i) dx[i] = is_inside(x[i] / codes.scale, codes) & (x[i] > above) ? dy[i] : 0.0f;
 }
 
 OCTET_CLONES float learned_step_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx) {

@@ -7,11 +7,12 @@ namespace octet::nn {
 
 struct RowCodes {
   float scale = 1, lo = -128, hi = 127;  // codes with the zero point taken out
+  bool rectified = false;                // x is what a ReLU was given: only x > 0 has a gradient
 };
 
 /// y = clamp(rint(v), lo, hi) * scale. |lo|, |hi| <= 2^22 and whole. NaN becomes lo.
 void fake_quantize_row(const float* x, size_t n, RowCodes codes, float* y);
-/// dx = lo <= v <= hi ? dy : 0.
+/// dx = lo <= v <= hi ? dy : 0, and rectified: x > 0 too.
 void straight_through_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx);
 /// That, and the sum over the row of dy * (v <= lo ? lo : v >= hi ? hi : rint(v) - v), added in 16 lanes.
 float learned_step_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx);

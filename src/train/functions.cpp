@@ -218,15 +218,15 @@ Tensor straight_through(const Tensor& dy, const Tensor& x, const Tensor& scale, 
     const float *in = dense.data_ptr<float>(), *g = gradient.data_ptr<float>();
     float* out = dx.data_ptr<float>();
     for_rows(dense, scale, axis, [&](int64_t from, int64_t to, float step, int64_t) {
-      straight_through_row(g + from, in + from, static_cast<size_t>(to - from), {step, limits.lo, limits.hi},
-                           out + from);
+      straight_through_row(g + from, in + from, static_cast<size_t>(to - from),
+                           {step, limits.lo, limits.hi, limits.rectified}, out + from);
     });
     return dx;
   }
   const Tensor s = along_axis(scale, x, axis);
   if (Tensor dx = fused_straight_through(dy, x, s, limits); dx.defined()) return dx;
-  const Tensor v = x / s;
-  return dy * v.ge(limits.lo).logical_and_(v.le(limits.hi));
+  const Tensor v = x / s, inside = v.ge(limits.lo).logical_and_(v.le(limits.hi));
+  return dy * (limits.rectified ? inside.logical_and(x.gt(0)) : inside);
 }
 
 struct CodesStraightThrough : Function<CodesStraightThrough> {
@@ -235,6 +235,7 @@ struct CodesStraightThrough : Function<CodesStraightThrough> {
     ctx->save_for_backward({x.detach(), scale.detach()});
     ctx->saved_data["lo"] = double{limits.lo};
     ctx->saved_data["hi"] = double{limits.hi};
+    ctx->saved_data["rectified"] = limits.rectified;
     ctx->saved_data["axis"] = axis;
     return fake_codes(x.detach(), scale.detach(), limits, axis);
   }
@@ -244,7 +245,8 @@ struct CodesStraightThrough : Function<CodesStraightThrough> {
             Tensor(), Tensor()};
   }
   static CodeLimits limits_of(AutogradContext* ctx) {
-    return {static_cast<float>(ctx->saved_data["lo"].toDouble()), static_cast<float>(ctx->saved_data["hi"].toDouble())};
+    return {static_cast<float>(ctx->saved_data["lo"].toDouble()), static_cast<float>(ctx->saved_data["hi"].toDouble()),
+            ctx->saved_data["rectified"].toBool()};
   }
 };
 
@@ -287,6 +289,7 @@ struct LearnedStep : Function<LearnedStep> {
     ctx->save_for_backward({x, scale});
     ctx->saved_data["lo"] = double{limits.lo};
     ctx->saved_data["hi"] = double{limits.hi};
+    ctx->saved_data["rectified"] = false;
     ctx->saved_data["axis"] = axis;
     return fake_codes(x.detach(), scale.detach(), limits, axis);
   }

@@ -3,6 +3,7 @@
 #include <ATen/cuda/jiterator.h>
 
 #include <atomic>
+#include <limits>
 
 #include "train/fused.h"
 
@@ -50,11 +51,12 @@ Tensor fused_fake_quantize(const Tensor& x, const Tensor& scale, CodeLimits limi
 
 Tensor fused_straight_through(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits) {
   if (!is_possible(x)) return {};
-  return launch(R"(template <typename T> T octet_straight_through(T dy, T x, T s, T lo, T hi) {
+  return launch(R"(template <typename T> T octet_straight_through(T dy, T x, T s, T lo, T hi, T above) {
   T v = x / s;
-  return v >= lo && v <= hi ? dy : T(0);
+  return v >= lo && v <= hi && x > above ? dy : T(0);
 })",
-                "octet_straight_through", 1, {dy, x, scale}, {limits.lo, limits.hi})[0];
+                "octet_straight_through", 1, {dy, x, scale},
+                {limits.lo, limits.hi, limits.rectified ? 0.0f : -std::numeric_limits<float>::infinity()})[0];
 }
 
 LearnedStepGradients fused_learned_step(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits,

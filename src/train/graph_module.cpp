@@ -1,5 +1,6 @@
 #include "octet/train/graph_module.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -241,12 +242,36 @@ GraphModuleImpl::GraphModuleImpl(const Graph& graph, const GraphModuleOptions& o
         torch::allclose(bq->scale(), xq->scale() * wq->scale()))
       bq->tie(xq, wq);
   }
+  leave_relus_to_quantizers(plan);
   std::map<ValueId, size_t> last;
   for (size_t i = 0; i < plan.steps.size(); ++i)
     for (const ValueId v : graph.node(plan.steps[i].node).inputs)
       if (v != k_absent && !graph.constant(v)) last[v] = i;
   for (const ValueId v : graph.outputs) last.erase(v);
   for (const auto& [v, i] : last) plan.steps[i].last_used.push_back(v);
+}
+
+/// A ReLU that only quantizers read whose smallest code is 0: their clamp does its work.
+void GraphModuleImpl::leave_relus_to_quantizers(Plan& plan) {
+  const Uses uses(plan.graph);
+  std::map<NodeId, const Step*> quantize;
+  for (const Step& step : plan.steps)
+    if (step.kind == Step::Kind::quantize) quantize[step.node] = &step;
+  for (Step& step : plan.steps) {
+    const Node& node = plan.graph.node(step.node);
+    if (!is_op(node, "Relu")) continue;
+    const auto y = static_cast<size_t>(node.outputs[0]);
+    const std::vector<NodeId>& readers = uses.consumers[y];
+    const bool only_quantizers = std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
+      const auto at = quantize.find(reader);
+      if (at == quantize.end()) return false;
+      const Codes& codes = at->second->quantizer->limits();
+      return codes.lo == codes.zero_point;
+    });
+    if (readers.empty() || uses.is_output[y] || !only_quantizers) continue;
+    step.kind = Step::Kind::pass;
+    for (const NodeId reader : readers) quantize.at(reader)->quantizer->rectify();
+  }
 }
 
 Result<std::shared_ptr<GraphModuleImpl>> GraphModuleImpl::make(const Graph& graph, const GraphModuleOptions& options) {

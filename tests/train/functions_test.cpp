@@ -152,6 +152,21 @@ TEST(Functions, fake_quantize_is_onnx_quantize_then_dequantize) {
             4 * 0.04724409431219101f);
 }
 
+TEST(Functions, a_rectified_quantizer_is_a_relu_with_a_quantizer_behind_it) {
+  torch::manual_seed(5);
+  Tensor x = torch::randn({3, 40, 21}) * 3;
+  x.view({-1}).narrow(0, 0, 6).copy_(floats({0.0f, -0.0f, 0x1p-149f, 12.75f, 12.750001f, -1e-30f}));
+  const Tensor scale = torch::tensor(0.05f), dy = torch::randn_like(x);
+  Tensor plain = x.clone().requires_grad_(true), fused = x.clone().requires_grad_(true);
+  const Tensor wanted = fake_quantize(torch::relu(plain), scale, {0, 255});
+  const Tensor got = fake_quantize(fused, scale, {0, 255, /*rectified=*/true});
+  EXPECT_TRUE(same(got.detach(), wanted.detach()));
+  wanted.backward(dy);
+  got.backward(dy);
+  EXPECT_TRUE(same(fused.grad(), plain.grad()));
+  EXPECT_EQ(fused.grad().view({-1})[0].item<float>(), 0);
+}
+
 TEST(Functions, learned_step_gradient_is_formula_3_of_lsq) {
   Tensor x = floats({-9, -0.6f, 0.2f, 1.3f, 9}).requires_grad_(true);
   Tensor s = torch::tensor(1.0f).requires_grad_(true);

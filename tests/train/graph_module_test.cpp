@@ -167,6 +167,36 @@ TEST(GraphModule, parameters_are_named_after_initializers_and_come_back) {
   EXPECT_EQ(graph.constant(*graph.find_value("half"))->at<float>(0), 0.5f);
 }
 
+TEST(GraphModule, a_relu_in_front_of_unsigned_codes_costs_nothing_and_changes_nothing) {
+  // The first has a second reader of the ReLU, which therefore stays; the sums of both are the same function of x.
+  const auto net = [](const char* twice) {
+    return module_of((std::string(R"(graph g (x: f32[2,4]) -> (y) {
+    const w: f32[4,4] = {0.5, -1, 2, 0, 1, 1, -0.5, 0.25, -0.75, 0.1, 0.2, 0.3, 1, -2, 3, -4}
+    const s: f32[] = {0.05}
+    const z: u8[] = {0}
+    a = MatMul(x, w) @product
+    r = Relu(a) @relu
+    q = QuantizeLinear(r, s, z) @quantize
+    d = DequantizeLinear(q, s, z) @dequantize
+    n = Sub()") + twice +
+                      ", " + twice + ") @nothing\n    y = Add(d, n) @sum\n  }")
+                         .c_str());
+  };
+  GraphModule kept = net("r"), left = net("d");
+  torch::manual_seed(2);
+  const Tensor x = torch::randn({2, 4}) * 4;
+  const Tensor a = kept->forward(x), b = left->forward(x);
+  EXPECT_TRUE(same(a.detach(), b.detach()));
+  a.square().sum().backward();
+  b.square().sum().backward();
+  EXPECT_TRUE(same(kept->named_parameters()["w"].grad(), left->named_parameters()["w"].grad()));
+  EXPECT_GT(left->named_parameters()["w"].grad().abs().sum().item<float>(), 0);
+  for (const GraphModule& one : {kept, left})
+    for (const auto& quantizer : one->quantizers()) quantizer->disable();
+  EXPECT_TRUE(same(kept->forward(x).detach(), left->forward(x).detach()));
+  EXPECT_TRUE(same(left->forward(x).detach(), torch::relu(torch::matmul(x, left->named_parameters()["w"])).detach()));
+}
+
 TEST(GraphModule, batch_norm_is_frozen_unless_asked) {
   const char* text = R"(graph g (x: f32[N,2,2,2]) -> (y) {
     const bn.weight: f32[2] = {1, 1}

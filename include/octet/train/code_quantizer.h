@@ -36,17 +36,21 @@ class CodeQuantizerImpl : public torch::nn::Module {
   void keep_positive();
   /// The scale of a bias is always x's times w's.
   void tie(const std::shared_ptr<CodeQuantizerImpl>& x, const std::shared_ptr<CodeQuantizerImpl>& w);
+  /// The ReLU in front of it is left to this quantizer, whose smallest code stands for 0: the values are the same, and
+  /// two walks through memory are saved in either direction.
+  void rectify() { rectifies_ = true; }
   void enable() { enabled_ = true; }
   void disable() { enabled_ = false; }
   void pretty_print(std::ostream& stream) const override;
 
  private:
   CodeLimits code_limits() const;
+  torch::Tensor unrectified(const torch::Tensor& x);
   bool is_wide() const { return codes_.hi > (int64_t{1} << 22); }
   Codes codes_;
   torch::Tensor scale_, floor_;
   std::shared_ptr<CodeQuantizerImpl> x_, w_;
-  bool learns_ = false, enabled_ = true;
+  bool learns_ = false, enabled_ = true, rectifies_ = false;
 };
 TORCH_MODULE(CodeQuantizer);
 

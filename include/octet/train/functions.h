@@ -32,6 +32,7 @@ torch::Tensor pact_clip(const torch::Tensor& x, const torch::Tensor& min, const 
 /// Codes of ONNX's Q and DQ with the zero point taken out: lo and hi are the smallest and the largest code less it.
 struct CodeLimits {
   float lo = -128, hi = 127;
+  bool rectified = false;  // x comes from in front of a ReLU, and lo is 0: the same y, and dx is 0 for x <= 0 too
 };
 /// y = f32(clamp(rint(f32(x / scale)), lo, hi) * scale): what QuantizeLinear and DequantizeLinear do together. scale
 /// has one element, or x.size(axis). dx = lo <= x / scale <= hi ? dy : 0; scale gets no gradient.

@@ -63,10 +63,9 @@ struct TrainOptions {
   double temperature = 4;
   std::string device = "cpu";  // cpu | cuda | cuda:N
   int threads = 0;             // 0 = all usable
-  bool deterministic =
-      false;               // on a GPU: the same options give the same bits, at some cost of speed; a CPU always does
-  std::string checkpoint;  // file, written after each epoch; empty = none
-  bool resume = false;     // go on from it
+  bool deterministic = false;  // the same bits from the same options on a GPU, too; slower there
+  std::string checkpoint;      // file, written after each epoch; empty = none
+  bool resume = false;         // go on from it
   // Batch statistics of each process's part alone: faster, and no longer what one process computes.
   bool local_statistics = false;
   std::shared_ptr<Replicas> replicas;       // processes that share each batch: batch is what all have together
