@@ -66,7 +66,7 @@ std::string report_json(const nn::TrainReport& report, const std::string& model,
 
 namespace {
 
-constexpr double k_by_default = -1;  // of --distill: 1 where the float network is known
+constexpr double k_by_default = -1;  // of --distill and --keep-start
 
 struct Flags {
   std::string model, output, float_model, ranges, preprocess, calib_data, method = "entropy", target = "octet";
@@ -154,6 +154,8 @@ int finetune(Flags& f) {
     return fail({ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"});
   }
   if (f.train.distill < 0) f.train.distill = teacher ? 1.0 : 0.0;
+  // With 8 bits the start is mostly as good as the float network; with fewer it is what training has to mend.
+  if (f.train.keep_start < 0) f.train.keep_start = f.weight_bits < 8 ? 0.0 : 3.0;
   Result<nn::GraphModule> net =
       nn::read_graph_module(start_path, true, {.float_graph = float_file.empty() ? nullptr : &float_graph});
   if (!net) return fail(net.error());
@@ -182,7 +184,7 @@ int finetune(Flags& f) {
     return 0;
   }
   if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
-  if (!f.quiet && report->best_epoch == 0 && report->epochs.size() > 1 && f.train.held_out > 0)
+  if (!f.quiet && f.train.keep_start > 0 && report->best_epoch == 0 && report->epochs.size() > 1)
     std::fprintf(stderr,
                  "no epoch beat the untrained network by %g standard errors on the %lld held-out samples, so that is "
                  "what is kept; --keep-start 0 takes the best epoch all the same\n",
@@ -200,7 +202,7 @@ int finetune(Flags& f) {
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   f->train.distill = k_by_default;
-  f->train.keep_start = 3;
+  f->train.keep_start = k_by_default;
   sub.add_option("MODEL", f->model, "Q/DQ ONNX file, or a float one to calibrate first")->required();
   sub.add_option("--data", f->data.path, "labelled training data (docs/data.md); never the test set")->required();
   sub.add_option("-o,--output", f->output, "Q/DQ ONNX file to write")->required();
@@ -239,8 +241,8 @@ Action add(CLI::App& sub) {
       ->capture_default_str();
   sub.add_option("--keep-start", f->train.keep_start,
                  "standard errors by which an epoch must beat the untrained network on the held-out part, else that is "
-                 "kept")
-      ->capture_default_str();
+                 "kept (default: 3, below 8 bits 0)")
+      ->check(CLI::NonNegativeNumber);
   sub.add_option("--cutout", f->train.augmentation.cutout, "side of the square cut out")->capture_default_str();
   sub.add_flag("--no-augment", f->no_augment, "no random crop, flip or cutout");
   sub.add_option("--seed", f->train.seed)->capture_default_str();
