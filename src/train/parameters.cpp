@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <regex>
 
 #include "octet/train/recurrent.h"
@@ -124,6 +125,8 @@ const std::vector<std::pair<std::string, Twin>>& twins() {
                                                                  OCTET_TWIN(ConvTranspose2d),
                                                                  OCTET_TWIN(ConvTranspose3d),
                                                                  OCTET_TWIN(Linear),
+                                                                 OCTET_TWIN(LSTM),
+                                                                 OCTET_TWIN(LSTMCell),
                                                                  OCTET_TWIN(AvgPool1d),
                                                                  OCTET_TWIN(AvgPool2d),
                                                                  OCTET_TWIN(AvgPool3d),
@@ -154,10 +157,7 @@ AnyModule replaced(const AnyModule& module, const QuantModules& policy) {
 
 std::vector<std::string> default_quant_modules() {
   std::vector<std::string> names;
-  for (const auto& [name, make] : twins()) {
-    names.push_back(name);
-    if (name == "Linear") names.insert(names.end(), {"LSTM", "LSTMCell"});
-  }
+  for (const auto& [name, make] : twins()) names.push_back(name);
   return names;
 }
 
@@ -167,6 +167,20 @@ torch::nn::Sequential quantized(const torch::nn::Sequential& chain, const QuantM
   size_t i = 0;
   for (const AnyModule& module : *chain) made->push_back(children[i++].key(), replaced(module, policy));
   return made;
+}
+
+namespace {
+std::optional<QuantModules>& initialized() {
+  thread_local std::optional<QuantModules> policy;
+  return policy;
+}
+}  // namespace
+
+void initialize_quant_modules(const QuantModules& policy) { initialized() = policy; }
+void deactivate_quant_modules() { initialized().reset(); }
+
+torch::nn::AnyModule as_initialized(const torch::nn::AnyModule& module) {
+  return initialized() ? replaced(module, *initialized()) : module;
 }
 
 double cosine_rate(double original_rate, double t, double total) {

@@ -167,6 +167,31 @@ TEST(Replacement, exclusion_leaves_a_class_and_a_custom_entry_beats_it) {
   EXPECT_EQ(quantized(small_net(), policy)->forward(torch::randn({1, 3, 8, 8})).size(1), 2);
 }
 
+TEST(Replacement, factories_give_what_initialize_asks_for) {
+  const auto conv = [] { return make_module<torch::nn::Conv2d>(torch::nn::Conv2dOptions(3, 4, 3)); };
+  const auto lstm = [] { return make_module<torch::nn::LSTM>(torch::nn::LSTMOptions(3, 5).bidirectional(true)); };
+  const auto is_quantized = [](const torch::nn::AnyModule& m) {
+    return bool(std::dynamic_pointer_cast<QuantConv2dImpl>(m.ptr()));
+  };
+  EXPECT_FALSE(is_quantized(conv()));
+  torch::nn::AnyModule float_lstm = lstm();
+  initialize_quant_modules();
+  EXPECT_TRUE(is_quantized(conv()));
+  // The same weights: with its quantizers off the quantized LSTM is the float one.
+  torch::nn::AnyModule quantized_lstm = as_initialized(float_lstm);
+  ASSERT_TRUE(std::dynamic_pointer_cast<QuantLSTMImpl>(quantized_lstm.ptr()));
+  for (const auto& module : quantized_lstm.ptr()->modules(false))
+    if (auto* quantizer = dynamic_cast<TensorQuantizerImpl*>(module.get())) quantizer->disable();
+  const Tensor x = torch::randn({2, 4, 3});
+  using Answer = std::tuple<Tensor, LSTMState>;
+  EXPECT_TRUE(torch::allclose(std::get<0>(quantized_lstm.forward<Answer>(x)),
+                              std::get<0>(float_lstm.forward<Answer>(x)), 1e-5, 1e-6));
+  initialize_quant_modules({.exclude = {"Conv2d"}});  // replaces the first policy (D36)
+  EXPECT_FALSE(is_quantized(conv()));
+  deactivate_quant_modules();
+  EXPECT_FALSE(std::dynamic_pointer_cast<QuantLSTMImpl>(lstm().ptr()));
+}
+
 TEST(Helpers, match_group_freeze_and_weights_in_place) {  // 12.7
   torch::nn::Sequential net = quantized(small_net());
   EXPECT_EQ(match_parameters(*net, {"weight"}).size(), 2u);

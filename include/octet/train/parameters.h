@@ -43,6 +43,18 @@ std::vector<std::string> default_quant_modules();
 /// The same chain with quantized modules, which take over the parameters of the float ones.
 torch::nn::Sequential quantized(const torch::nn::Sequential& chain, const QuantModules& policy = {});
 
+/// The toolkit's quant_modules.initialize(), for code that builds its modules by make_module(): from here to
+/// deactivate_quant_modules() they come quantized, in this thread. A second call replaces the policy of the first.
+void initialize_quant_modules(const QuantModules& policy = {});
+void deactivate_quant_modules();
+/// The module, or its quantized form while that is asked for.
+torch::nn::AnyModule as_initialized(const torch::nn::AnyModule& module);
+/// make_module<torch::nn::Conv2d>(torch::nn::Conv2dOptions(3, 8, 3)): for a Sequential, or to be called by forward().
+template <class Module, class Options>
+torch::nn::AnyModule make_module(const Options& options) {
+  return as_initialized(torch::nn::AnyModule(Module(options)));
+}
+
 /// lr(t) of the fine-tuning recipe: from lr0 = 1 % of the original rate along half a cosine down to 1 % of lr0.
 double cosine_rate(double original_rate, double t, double total);
 

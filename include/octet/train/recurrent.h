@@ -23,6 +23,9 @@ class QuantLSTMImpl : public torch::nn::Module {
   /// state starts at zero unless given.
   std::tuple<torch::Tensor, LSTMState> forward(const torch::Tensor& x, const std::optional<LSTMState>& state = {});
 
+ protected:
+  FORWARD_HAS_DEFAULT_ARGS({1, torch::nn::AnyValue(std::optional<LSTMState>())})
+
  private:
   torch::Tensor direction(const torch::Tensor& x, int64_t index, bool reverse, torch::Tensor& h, torch::Tensor& c);
   torch::nn::LSTMOptions options_;
@@ -36,6 +39,9 @@ class QuantLSTMCellImpl : public torch::nn::Module {
                              const QuantDescriptor& weight = per_axis_descriptor(0));
   LSTMState forward(const torch::Tensor& x, const std::optional<LSTMState>& state = {});
   torch::Tensor weight_ih, weight_hh, bias_ih, bias_hh;
+
+ protected:
+  FORWARD_HAS_DEFAULT_ARGS({1, torch::nn::AnyValue(std::optional<LSTMState>())})
 
  private:
   int64_t hidden_;
