@@ -56,6 +56,8 @@ def luminance(colour):
 
 def check(binary, page, folder):
     problems = []
+    if folder:
+        os.makedirs(folder, exist_ok=True)
     with open(page, encoding="utf-8") as file:
         text = file.read()
     with tempfile.TemporaryDirectory() as work:

@@ -109,8 +109,14 @@ void HtmlPage::table(const std::vector<std::vector<std::string>>& rows) {
 
 void HtmlPage::bars(std::string_view title, const std::vector<HtmlBar>& bars, const std::vector<std::string>& legend) {
   double largest = 0;
-  for (const HtmlBar& bar : bars) largest = std::max(largest, bar.value);
-  const int row = 18, label = 190, room = 300;
+  size_t longest_text = 0;
+  for (const HtmlBar& bar : bars) {
+    largest = std::max(largest, bar.value);
+    longest_text = std::max(longest_text, bar.text.size());
+  }
+  constexpr double k_character = 6.6;  // its width, of the 600 units that the figure has
+  const int row = 18, label = 190;
+  const double room = std::clamp(600 - label - 12 - k_character * static_cast<double>(longest_text), 80.0, 300.0);
   const int height = row * static_cast<int>(bars.size()) + 4;
   body_ += "<figure class=\"bars\"><figcaption>" + html_escaped(title) + " ";
   for (size_t i = 0; i < legend.size() && i < std::size(k_colours); ++i)

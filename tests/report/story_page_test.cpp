@@ -75,6 +75,19 @@ TEST(HtmlPage, names_of_rows_stay_left_and_numbers_go_right) {
   EXPECT_THAT(page.text(), HasSubstr("<th></th><th class=\"n\">top-1</th>"));
 }
 
+TEST(HtmlPage, the_text_behind_the_longest_bar_stays_inside_the_figure) {
+  const std::string text = "420.7 us, conv_u8s8 avx512_vnni 12x32";
+  HtmlPage page("t");
+  page.bars("time", {{"a", 421, text}, {"b", 1, "1"}});
+  const std::string html = page.text();
+  const size_t at = html.find(">" + text);
+  ASSERT_NE(at, std::string::npos);
+  const std::string before = html.substr(0, at);
+  const double x = std::stod(before.substr(before.rfind(" x=\"") + 4));
+  EXPECT_GT(x, 250);                              // the bar is still a bar
+  EXPECT_LE(x + 6.5 * double(text.size()), 600);  // at the 6.5 units that a character takes
+}
+
 TEST(HtmlPage, a_histogram_marks_places_in_proportion) {
   HtmlPage page("t");
   page.histogram({"h", {1, 1, 1, 1}, 1.0, {{"middle", 2.0}, {"beyond", 9.0}}});
