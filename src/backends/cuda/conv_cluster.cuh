@@ -4,9 +4,9 @@
 //
 // Joined: two convolutions whose outputs have the same place are one. K runs through the first and then through the
 // second; the first's sums become codes, which are the second's residual and never leave the registers.
-#include "backends/cuda/cluster.cuh"
 #include "backends/cuda/cluster.h"
 #include "backends/cuda/conv_mma.cuh"
+#include "backends/cuda/conv_slots.cuh"
 #include "backends/cuda/conv_source.cuh"
 
 namespace octet::cuda {
@@ -18,15 +18,12 @@ struct ClusterKernel : ConvKernel<ConvType::u8s8, BM, BN, WM, WN, WK, BK, Stages
   using Part = typename Base::Part;
   using Sums = typename Base::Sums;
   static constexpr int k_group = Base::k_group, k_stage = Base::k_stage, k_v = Base::k_v, k_f = Base::k_f;
-  static constexpr int k_convs = Joined ? 2 : 1, k_most_split = 8;
+  static constexpr int k_convs = Joined ? 2 : 1;
   // Two small CTAs a multiprocessor: this kernel's and the next one's, which fetches its weights.
   static constexpr int k_resident = BM * BN <= (Joined ? 512 : 1024) ? 2 : 1;
   static constexpr size_t k_sums_bytes = size_t{4} * WK * BM * BN;  // of one convolution
-  /// Where the CTAs of a cluster put sums for the one that finishes their part: [part][rank][k_f][thread].
-  static constexpr int k_part = k_f * k_group;
-  static constexpr size_t k_slots_bytes =
-      size_t{4} * k_part * k_convs * (Base::k_parts > k_most_split ? Base::k_parts : k_most_split);
-
+  using Slots = ClusterSlots<Base, BM, BN, WK, k_convs>;
+  static constexpr size_t k_slots_bytes = Slots::k_bytes;
   using Source = ConvSource<Copies, Joined>;
 
   static __device__ __forceinline__ int tiles_of(const ConvParams& p) { return (p.k_used + BK - 1) / BK; }
@@ -104,15 +101,15 @@ struct ClusterKernel : ConvKernel<ConvType::u8s8, BM, BN, WM, WN, WK, BK, Stages
     __syncthreads();
     if (!alone) {
       cluster_wait();  // all have begun
-      send_sums(sums, slots);
+      Slots::send(sums, slots);
       cluster_sync();
     }
     for (int i = first_part; i < Base::k_parts; i += step) {
       const Part part(i);
       const int at = part.m(m), channel = part.oc(oc);
       int32_t v[k_f], v_before[k_f];
-      gather(sums, slots, i, 0, tid, alone, v);
-      if constexpr (Joined) gather(sums, slots, i, 1, tid, alone, v_before);
+      Slots::gather(sums, slots, i, 0, tid, alone, v);
+      if constexpr (Joined) Slots::gather(sums, slots, i, 1, tid, alone, v_before);
       if (at >= p.m || channel >= p.oc) continue;
       if constexpr (Joined) {
         if (i != first_part) {
@@ -128,38 +125,6 @@ struct ClusterKernel : ConvKernel<ConvType::u8s8, BM, BN, WM, WN, WK, BK, Stages
       } else {
         Base::finish_part(p, part, i == first_part, m, oc, v, own);
       }
-    }
-  }
-
-  /// Slot of part i of a convolution for what CTA `rank` has summed.
-  static __device__ __forceinline__ int slot_of(int i, int conv, int rank) {
-    const int split = gridDim.y, local = i / split, parts = (Base::k_parts + split - 1) / split;
-    return ((conv * parts + local) * split + rank) * k_part;
-  }
-  /// The sums of all groups of this CTA, each part to the CTA that finishes it.
-  static __device__ __forceinline__ void send_sums(const int32_t* sums, const int32_t* slots) {
-    for (int e = threadIdx.x; e < BM * BN * k_convs; e += Base::k_threads) {
-      const int conv = e / (BM * BN), at = e % (BM * BN), i = at / k_part;
-      const int32_t* const from = sums + conv * (WK * BM * BN) + at;
-      int32_t sum = 0;
-#pragma unroll
-      for (int g = 0; g < WK; ++g) sum += from[g * BM * BN];
-      store_cluster(shared_address(slots + slot_of(i, conv, blockIdx.y) + at % k_part), i % gridDim.y, sum);
-    }
-  }
-  /// The sums of part i: of all groups of this CTA, or of all CTAs.
-  static __device__ __forceinline__ void gather(const int32_t* sums, const int32_t* slots, int i, int conv, int tid,
-                                                bool alone, int32_t (&v)[k_f]) {
-    if (alone) {
-      Base::add_group_sums(sums + conv * (WK * BM * BN), Part(i), tid, v);
-      return;
-    }
-#pragma unroll
-    for (int j = 0; j < k_f; ++j) v[j] = 0;
-    for (int rank = 0; rank < static_cast<int>(gridDim.y); ++rank) {
-      const int32_t* const from = slots + slot_of(i, conv, rank) + tid;
-#pragma unroll
-      for (int j = 0; j < k_f; ++j) v[j] += from[j * k_group];
     }
   }
 };

@@ -69,33 +69,38 @@ struct ConvCopies {
   static __device__ __forceinline__ Tap tap_of(const ConvParams& p, const Rows& r, int kt) {
     const int kc = kt * k_chunks + r.chunk;
     const int tap = div(p.by_chunks, kc), c = kc - tap * p.by_chunks.d;
-    if constexpr (SmallC) return {tap < p.taps ? tap * p.dilation_h : k_nowhere, c * 4, 0};
-    const int kh = div(p.by_kw, tap), kw = tap - kh * p.by_kw.d;
-    const int dh = kh * p.dilation_h, dw = kw * p.dilation_w;
-    return {tap < p.taps ? dh : k_nowhere, dw, (dh * p.iw + dw) * (p.x_pitch / 4) + c * 4};
+    if constexpr (SmallC) {
+      return {tap < p.taps ? tap * p.dilation_h : k_nowhere, c * 4, 0};
+    } else {
+      const int kh = div(p.by_kw, tap), kw = tap - kh * p.by_kw.d;
+      const int dh = kh * p.dilation_h, dw = kw * p.dilation_w;
+      return {tap < p.taps ? dh : k_nowhere, dw, (dh * p.iw + dw) * (p.x_pitch / 4) + c * 4};
+    }
   }
 
-  static __device__ __forceinline__ void copy_pixels(const ConvParams& p, const Rows& r, uint32_t stage,
-                                                     const Tap& tap) {
+  /// A tap is a row of the window, a chunk four of its pixels.
+  static __device__ __forceinline__ void copy_window_rows(const ConvParams& p, const Rows& r, uint32_t stage,
+                                                          const Tap& tap) {
     const auto* x = static_cast<const char*>(p.x);
-    if constexpr (SmallC) {  // a tap is a row of the window, a chunk four of its pixels
 #pragma unroll
-      for (int i = 0; i < k_a_rows; ++i) {
-        const uint32_t to = stage + swizzled<BK>(r.row + i * k_step, r.chunk);
-        const int ih = (r.corner[i] >> 16) + tap.dh, iw0 = static_cast<int16_t>(r.corner[i]);
-        const bool row_inside = static_cast<unsigned>(ih) < static_cast<unsigned>(p.ih);
+    for (int i = 0; i < k_a_rows; ++i) {
+      const uint32_t to = stage + swizzled<BK>(r.row + i * k_step, r.chunk);
+      const int ih = (r.corner[i] >> 16) + tap.dh, iw0 = static_cast<int16_t>(r.corner[i]);
+      const bool row_inside = static_cast<unsigned>(ih) < static_cast<unsigned>(p.ih);
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          const int dw = (tap.dw + j) * p.dilation_w;
-          if (row_inside && static_cast<unsigned>(iw0 + dw) < static_cast<unsigned>(p.iw)) {
-            copy_4(to + 4 * j, x + static_cast<int64_t>(r.x_at[i] + tap.dh * p.iw + dw) * 4);
-          } else {
-            fill_4(to + 4 * j, p.fill);
-          }
+      for (int j = 0; j < 4; ++j) {
+        const int dw = (tap.dw + j) * p.dilation_w;
+        if (row_inside && static_cast<unsigned>(iw0 + dw) < static_cast<unsigned>(p.iw)) {
+          copy_4(to + 4 * j, x + static_cast<int64_t>(r.x_at[i] + tap.dh * p.iw + dw) * 4);
+        } else {
+          fill_4(to + 4 * j, p.fill);
         }
       }
-      return;
     }
+  }
+  static __device__ __forceinline__ void copy_channels(const ConvParams& p, const Rows& r, uint32_t stage,
+                                                       const Tap& tap) {
+    const auto* x = static_cast<const char*>(p.x);
 #pragma unroll
     for (int i = 0; i < k_a_rows; ++i) {
       const uint32_t to = stage + swizzled<BK>(r.row + i * k_step, r.chunk);
@@ -107,6 +112,14 @@ struct ConvCopies {
       } else {
         fill_16(to, p.fill);
       }
+    }
+  }
+  static __device__ __forceinline__ void copy_pixels(const ConvParams& p, const Rows& r, uint32_t stage,
+                                                     const Tap& tap) {
+    if constexpr (SmallC) {
+      copy_window_rows(p, r, stage, tap);
+    } else {
+      copy_channels(p, r, stage, tap);
     }
   }
   static __device__ __forceinline__ void copy_pixels(const ConvParams& p, const Rows& r, uint32_t stage, int kt) {

@@ -134,25 +134,6 @@ struct ConvGroups {
       finish_values<T == ConvType::f16, k_f>(p, at, channel, v, first.bias);
     }
   }
-
-  /// Adds the sums of this CTA, which has one group; in the last CTA acc holds the whole sums afterwards.
-  static __device__ __forceinline__ bool add_partial(const ConvParams& p, int32_t (&acc)[k_mi][k_ni][4], int tid,
-                                                     int tile) {
-    int32_t* const at = Partial::at(p, tile) + tid;
-    constexpr int k_sums = k_units * 2 * k_ni;
-#pragma unroll
-    for (int i = 0; i < k_sums; ++i) {
-      const int u = i / (2 * k_ni), j = i % (2 * k_ni);
-      atomicAdd(at + i * k_group, acc[u / 2][j / 2][u % 2 * 2 + j % 2]);
-    }
-    if (!Partial::is_last(p, tile)) return false;
-#pragma unroll
-    for (int i = 0; i < k_sums; ++i) {
-      const int u = i / (2 * k_ni), j = i % (2 * k_ni);
-      acc[u / 2][j / 2][u % 2 * 2 + j % 2] = Partial::take(at + i * k_group);
-    }
-    return true;
-  }
 };
 
 }  // namespace octet::cuda

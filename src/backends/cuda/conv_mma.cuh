@@ -12,6 +12,7 @@
 // Weights do not depend on the kernel before, so the first stages of them are fetched before grid_wait().
 
 #include "backends/cuda/conv_groups.cuh"
+#include "backends/cuda/conv_products.cuh"
 
 namespace octet::cuda {
 
@@ -48,33 +49,7 @@ struct ConvKernel : ConvGroups<T, BM, BN, WM, WN, WK> {
 
   static __device__ __forceinline__ void multiply_stage(Acc (&acc)[k_mi][k_ni][4], uint32_t stage, int wm, int wn,
                                                         int lane) {
-    // Steps of K whose fragments are loaded before the first product: all where they fit, which a warp with little to
-    // do waits for once.
-    constexpr int k_steps = BK / 32, k_ahead = (k_mi + k_ni / 2) * k_steps <= 12 ? k_steps : 1;
-    const int a_row = wm * k_m + (lane & 15), a_chunk = lane >> 4;
-    const int b_row = wn * k_n + (lane & 7) + (lane >> 4) * 8, b_chunk = lane >> 3 & 1;
-#pragma unroll
-    for (int first = 0; first < k_steps; first += k_ahead) {
-      uint32_t a[k_ahead][k_mi][4], b[k_ahead][k_ni / 2][4];
-#pragma unroll
-      for (int k = 0; k < k_ahead; ++k) {
-        const int chunk = 2 * (first + k);
-#pragma unroll
-        for (int i = 0; i < k_mi; ++i) load_matrices(a[k][i], stage + swizzled<BK>(a_row + i * 16, chunk + a_chunk));
-#pragma unroll
-        for (int j = 0; j < k_ni / 2; ++j)
-          load_matrices(b[k][j], stage + BM * BK + swizzled<BK>(b_row + j * 16, chunk + b_chunk));
-      }
-#pragma unroll
-      for (int k = 0; k < k_ahead; ++k) {
-#pragma unroll
-        for (int i = 0; i < k_mi; ++i) {
-#pragma unroll
-          for (int j = 0; j < k_ni; ++j)
-            multiply<T>(acc[i][j], a[k][i], b[k][j / 2][j % 2 * 2], b[k][j / 2][j % 2 * 2 + 1]);
-        }
-      }
-    }
+    multiply_tile<T, BM, BK, k_m, k_n>(acc, stage, wm, wn, lane);
   }
 
   static __device__ __forceinline__ void run(const ConvParams& p) {
@@ -146,7 +121,7 @@ struct ConvKernel : ConvGroups<T, BM, BN, WM, WN, WK> {
                                                      int oc, int tile) {
     if (gridDim.y > 1) {
       if constexpr (T == ConvType::u8s8) {
-        if (!Groups::add_partial(p, acc, tid, tile)) return;
+        if (!Groups::Partial::add(p, acc, tid, tile)) return;
       }
     }
 #pragma unroll

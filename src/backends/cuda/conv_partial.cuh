@@ -29,6 +29,24 @@ struct PartialSums {
     if (last) __threadfence();
     return last;
   }
+  /// Adds the sums of this CTA, whose threads are one group; in the last CTA acc holds the whole sums afterwards.
+  template <int MI, int NI>
+  static __device__ __forceinline__ bool add(const ConvParams& p, int32_t (&acc)[MI][NI][4], int tid, int tile) {
+    constexpr int k_sums = MI * NI * 4, k_threads = BM * BN / k_sums;
+    int32_t* const to = at(p, tile) + tid;
+#pragma unroll
+    for (int i = 0; i < k_sums; ++i) {
+      const int u = i / (2 * NI), j = i % (2 * NI);
+      atomicAdd(to + i * k_threads, acc[u / 2][j / 2][u % 2 * 2 + j % 2]);
+    }
+    if (!is_last(p, tile)) return false;
+#pragma unroll
+    for (int i = 0; i < k_sums; ++i) {
+      const int u = i / (2 * NI), j = i % (2 * NI);
+      acc[u / 2][j / 2][u % 2 * 2 + j % 2] = take(to + i * k_threads);
+    }
+    return true;
+  }
 };
 
 }  // namespace octet::cuda
