@@ -17,7 +17,11 @@ PREFIX ?= /usr/local
 install: build
 	@cmake --install build --prefix "$(PREFIX)" --strip
 
-demo: build
+# Its fine-tuning is built on libtorch (1 GB more to install): make demo SETUP= does without.
+SETUP ?= train
+demo:
+	@tools/setup.sh $(SETUP) || { echo "demo: goes on without fine-tuning" >&2; tools/setup.sh; }
+	@$(MAKE) --no-print-directory build
 	@build/octet_demo
 
 test: build
