@@ -10,21 +10,37 @@ namespace {
 
 /// Constant parameters of a DequantizeLinear of a constant.
 struct Dequantized {
-  std::vector<int64_t> codes;  // zero point subtracted
+  std::vector<int64_t> codes;   // zero point subtracted; empty where as_s8 is there
+  std::optional<Tensor> as_s8;  // the codes as they lie in the file, where they are s8 and have no zero point
   Dims dims;
   std::vector<float> scale;  // one, or one for each index of the axis
   size_t axis = 0;
 };
 
-std::optional<Dequantized> dequantized_constant(const Editor& editor, ValueId v) {
+/// wants_s8: s8 codes are not widened. They may be those of a whole network, and the file's pages serve them.
+std::optional<Dequantized> dequantized_constant(const Editor& editor, ValueId v, bool wants_s8 = false) {
   const Graph& graph = editor.graph();
   const Node* node = editor.producer(v, "DequantizeLinear");
   if (!node || int_attribute(*node, "block_size", 0) != 0) return std::nullopt;
   const Tensor* q = graph.constant(node->inputs[0]);
   const Tensor* scale = constant_of(graph, node->inputs[1], DType::f32);
-  std::optional<std::vector<int64_t>> codes = q ? constant_ints(graph, node->inputs[0]) : std::nullopt;
-  if (!codes || !scale || scale->rank() > 1) return std::nullopt;
-  Dequantized result{std::move(*codes), q->dims(), {scale->as<float>().begin(), scale->as<float>().end()}, 0};
+  if (!q || !scale || scale->rank() > 1) return std::nullopt;
+  std::optional<std::vector<int64_t>> zero;
+  if (input(*node, 2) != k_absent) {
+    zero = constant_ints(graph, input(*node, 2));
+    if (!zero || zero->empty()) return std::nullopt;
+    if (std::any_of(zero->begin(), zero->end(), [&](int64_t z) { return z != zero->front(); })) return std::nullopt;
+  }
+  const int64_t zero_point = zero ? zero->front() : 0;
+  Dequantized result{{}, {}, q->dims(), {scale->as<float>().begin(), scale->as<float>().end()}, 0};
+  if (wants_s8 && q->dtype() == DType::s8 && zero_point == 0) {
+    result.as_s8 = *q;
+  } else {
+    std::optional<std::vector<int64_t>> codes = constant_ints(graph, node->inputs[0]);
+    if (!codes) return std::nullopt;
+    result.codes = std::move(*codes);
+    for (int64_t& code : result.codes) code -= zero_point;
+  }
   const int64_t axis = int_attribute(*node, "axis", 1);
   const auto rank = static_cast<int64_t>(q->rank());
   if (result.scale.size() > 1) {
@@ -32,11 +48,6 @@ std::optional<Dequantized> dequantized_constant(const Editor& editor, ValueId v)
     result.axis = static_cast<size_t>(axis < 0 ? axis + rank : axis);
     if (static_cast<int64_t>(result.scale.size()) != q->dims()[result.axis]) return std::nullopt;
   }
-  if (input(*node, 2) == k_absent) return result;
-  const std::optional<std::vector<int64_t>> zero = constant_ints(graph, input(*node, 2));
-  if (!zero || zero->empty()) return std::nullopt;
-  if (std::any_of(zero->begin(), zero->end(), [&](int64_t z) { return z != zero->front(); })) return std::nullopt;
-  for (int64_t& code : result.codes) code -= zero->front();
   return result;
 }
 
@@ -44,13 +55,15 @@ std::optional<Dequantized> dequantized_constant(const Editor& editor, ValueId v)
 std::optional<Tensor> weight_codes(const Dequantized& w, size_t channel_axis) {
   if (channel_axis > 1 || (channel_axis == 1 && w.dims.size() != 2)) return std::nullopt;
   if (std::any_of(w.codes.begin(), w.codes.end(), [](int64_t q) { return q < -128 || q > 127; })) return std::nullopt;
+  if (w.as_s8 && channel_axis == 0) return w.as_s8;
   std::vector<int8_t> codes(w.codes.begin(), w.codes.end());
+  if (w.as_s8) codes.assign(w.as_s8->as<int8_t>().begin(), w.as_s8->as<int8_t>().end());
   if (channel_axis == 0) return Tensor::from<int8_t>(DType::s8, w.dims, codes);
   const int64_t k = w.dims[0], n = w.dims[1];
+  std::vector<int8_t> transposed(codes.size());
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < k; ++j)
-      codes[static_cast<size_t>(i * k + j)] = static_cast<int8_t>(w.codes[static_cast<size_t>(j * n + i)]);
-  return Tensor::from<int8_t>(DType::s8, {n, k}, codes);
+    for (int64_t j = 0; j < k; ++j) transposed[static_cast<size_t>(i * k + j)] = codes[static_cast<size_t>(j * n + i)];
+  return Tensor::from<int8_t>(DType::s8, {n, k}, transposed);
 }
 
 /// A bias as real = code * unit; a float constant is its own code with unit 1.
@@ -124,7 +137,7 @@ double accumulator_bound(const QuantLayer& layer) {
 }
 
 QuantLayerMatch match_quant_layer(const Editor& editor, const Node& node, float x_scale, size_t channel_axis) {
-  const std::optional<Dequantized> w = dequantized_constant(editor, node.inputs[1]);
+  const std::optional<Dequantized> w = dequantized_constant(editor, node.inputs[1], true);
   if (!w) return {};
   const std::string place = label(editor.graph(), node) + ": ";
   if (w->scale.size() > 1 && w->axis != channel_axis)
