@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "passes/element_chain.h"
 #include "tensor/activation.h"
 
 namespace octet {
@@ -52,11 +53,21 @@ Result<Tensor> lookup_table(const CodeParams& from, const std::optional<Activati
   return table_of(values, to);
 }
 
-Result<Tensor> lookup_table(const CodeParams& from, const NodeContext& smooth, const CodeParams& to) {
-  const std::array<Tensor, 1> x = {f32_tensor({256}, values_of(from))};
-  const Result<std::vector<Tensor>> y = smooth.node.op->reference(smooth, x);
-  if (!y) return y.error();
-  return table_of((*y)[0].as<float>(), to);
+Result<Tensor> lookup_table(const CodeParams& from, const Graph& graph, std::span<const Node> chain,
+                            const CodeParams& to) {
+  Tensor data = f32_tensor({256}, values_of(from));
+  for (const Node& node : chain) {
+    const size_t place = element_input(graph, node).value_or(0);
+    std::vector<Tensor> inputs;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const Tensor* constant = node.inputs[i] == k_absent ? nullptr : graph.constant(node.inputs[i]);
+      inputs.push_back(i == place ? data : constant ? *constant : Tensor());
+    }
+    Result<std::vector<Tensor>> y = node.op->reference(NodeContext{graph, node}, inputs);
+    if (!y) return y.error();
+    data = std::move((*y)[0]);
+  }
+  return table_of(data.as<float>(), to);
 }
 
 }  // namespace octet

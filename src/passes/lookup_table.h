@@ -2,6 +2,7 @@
 // The 256 answers of QuantizeLinear(activation(DequantizeLinear(code))).
 
 #include <optional>
+#include <span>
 
 #include "base/result.h"
 #include "ir/op.h"
@@ -15,7 +16,9 @@ namespace octet {
 /// Errors: an activation name that octet does not know.
 Result<Tensor> lookup_table(const CodeParams& from, const std::optional<ActivationCall>& call, const CodeParams& to);
 
-/// The same for a smooth activation, whose op's reference kernel evaluates the 256 values.
-Result<Tensor> lookup_table(const CodeParams& from, const NodeContext& smooth, const CodeParams& to);
+/// The same for a run of element-wise nodes with scalar constants beside the data, each reading the one before it:
+/// their ops' reference kernels evaluate the 256 values one after the other.
+Result<Tensor> lookup_table(const CodeParams& from, const Graph& graph, std::span<const Node> chain,
+                            const CodeParams& to);
 
 }  // namespace octet

@@ -228,6 +228,30 @@ TEST(FuseQuantLookup, equal_parameters_on_both_sides_are_nothing) {
                          e = DequantizeLinear(x, t, z); y = Softmax(e) })")));
 }
 
+TEST(FuseQuantLookup, functions_and_scalar_arithmetic_between_codes_are_a_table) {
+  const Graph graph =
+      after_stage(Stage::fuse, parsed(R"(graph (x: s8[N,4]) -> (y) { const s: f32[] = {0.03125}; const z: s8[] = {0}
+      const t: f32[] = {0.0078125}; const tz: u8[] = {128}; const two: f32[] = {2}; const one: f32[1] = {0.25}
+      d = DequantizeLinear(x, s, z); a = Div(d, two); e = Erf(a) @erf; b = Sub(one, e) @sub
+      y = QuantizeLinear(b, t, tz) })"));
+  EXPECT_THAT(print(graph, {.elide_constants = true}), HasSubstr("y = QuantLookup(x, y_table) @sub : u8[N,4]"));
+  EXPECT_EQ(graph.nodes.size(), 1u);
+  const Tensor& table = *graph.constant(*graph.find_value("y_table"));
+  EXPECT_EQ(table.at<uint8_t>(0), 128 + 32);         // 0.25 * 128
+  EXPECT_EQ(table.at<uint8_t>(64), 128 + 32 - 108);  // erf(1) = 0.84270
+  EXPECT_EQ(table.at<uint8_t>(192), 255);            // -64: 0.25 + 0.84270 saturates
+  EXPECT_EQ(table.at<uint8_t>(32), 128 + 32 - 67);   // erf(0.5) = 0.52050: 66.6
+}
+TEST(FuseQuantLookup, what_differs_by_channel_or_has_another_reader_is_no_table) {
+  const std::string head = R"(graph (x: s8[N,2]) -> (y, w) { const s: f32[] = {0.5}; const z: s8[] = {0}
+      const c: f32[2] = {1, 2}; const one: f32[] = {1}; d = DequantizeLinear(x, s, z); )";
+  EXPECT_THAT(fused(head + "a = Mul(d, c); y = QuantizeLinear(a, s, z); w = Relu(d) }"), Not(HasSubstr("QuantLookup")));
+  EXPECT_THAT(fused(head + "e = Erf(d); a = Mul(e, one); y = QuantizeLinear(a, s, z); w = Sqrt(e) }"),
+              Not(HasSubstr("QuantLookup")));
+  EXPECT_THAT(fused(head + "e = Erf(d); y = QuantizeLinear(e, s, z); w = Sqrt(d) }"),
+              HasSubstr("y = QuantLookup(x, y_table)"));
+}
+
 TEST(ClipBeforeQuantize, a_relu_between_equal_pairs_goes_to_the_layer_before) {
   EXPECT_THAT(fused(k_head + k_layer + R"(c = Conv(dx, dw, db) @conv; q = QuantizeLinear(c, ys, yz)
       d = DequantizeLinear(q, ys, yz); a = Relu(d); y = QuantizeLinear(a, ys, yz) })"),
