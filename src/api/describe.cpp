@@ -162,11 +162,12 @@ std::string repairs_page() {
          "layers they stand for |\n\nOperator forms (QLinearConv and its kin) become QuantizeLinear and "
          "DequantizeLinear "
          "while the file is read. A zero point that is neither 0 nor 128 stays and\nruns exactly.\n\n"
-         "Limits. `rounding_chains`: several scales only for constants (an activation's chain with a scale for each "
-         "channel "
-         "stays float ops and runs as written), and no\nnode inside the chain may have another reader. "
-         "`residual_identity`: only where the float branch has codes of its own for another reader and the sum ends in "
-         "codes; the\nreport names the Adds that are left in float. `--recalibrate` takes files whose activation "
+         "Limits. `rounding_chains`: no node inside the chain may have another reader, and data with a scale for each "
+         "channel needs the bounds of its codes (a narrower\nrange stays float ops and runs as written). "
+         "`residual_identity`: only where the sum ends in codes, and where the float branch has codes of its own for "
+         "another reader, is\nmoved codes, a Clip between two numbers, a Sigmoid or a Softmax; the report names the "
+         "Adds "
+         "that are left in float. `--recalibrate` takes files whose activation "
          "scales are "
          "zero or not finite.\n";
 }

@@ -4,6 +4,8 @@
 //   axis 0) or per column (MatMul, Gemm: the last axis).
 // Source: ONNX operators QLinearConv and QLinearMatMul, opset 10; onnxruntime docs/ContribOperators.md (com.microsoft).
 
+#include <algorithm>
+
 #include "onnx/oddity.h"
 
 namespace octet {
@@ -62,12 +64,26 @@ Result<Done> emit_quantized(Importer& importer, const ForeignNode& node, std::st
   return importer.emit(std::move(quantize));
 }
 
-Result<Done> refuse_channels_last(Importer& importer, ForeignNode& node) {
+/// Takes channels_last: whether the channels are the last axis of x and y.
+Result<bool> take_channels_last(Importer& importer, ForeignNode& node) {
   const Result<const int64_t*> last = attribute_of_kind<int64_t>(importer, node, "channels_last");
   if (!last) return last.error();
-  if (*last && **last != 0) return importer.error(node, "channels_last = 1 is not supported");
+  const bool is_last = *last && **last != 0;
   node.attributes.erase("channels_last");
-  return Done{};
+  if (is_last && (!importer.shape(node, 0) || importer.shape(node, 0)->size() < 3))
+    return importer.error(node, "channels_last needs an input of known rank, 3 or more");
+  return is_last;
+}
+
+Result<ValueId> emit_transposed(Importer& importer, const ForeignNode& node, ValueId x, size_t rank, bool to_last) {
+  std::vector<int64_t> perm{0};
+  if (!to_last) perm.push_back(static_cast<int64_t>(rank) - 1);
+  for (size_t axis = 1; axis + 1 < rank; ++axis) perm.push_back(static_cast<int64_t>(axis + (to_last ? 1 : 0)));
+  if (to_last) perm.push_back(1);
+  const ValueId moved = importer.add_value(node, to_last ? "channels_last" : "channels_first");
+  if (Result<Done> ok = importer.emit({"Transpose", "", node.opset, {x}, {moved}, {{"perm", perm}}}); !ok)
+    return ok.error();
+  return moved;
 }
 
 /// a and b dequantized, op, quantized.
@@ -110,18 +126,81 @@ Result<Done> convert_qlinear_matmul(Importer& importer, ForeignNode node) {
 Result<Done> convert_qlinear_add(Importer& importer, ForeignNode node) { return convert_pair(importer, node, "Add"); }
 Result<Done> convert_qlinear_mul(Importer& importer, ForeignNode node) { return convert_pair(importer, node, "Mul"); }
 
-Result<Done> convert_qlinear_average_pool(Importer& importer, ForeignNode node) {
-  if (Result<Done> ok = refuse_channels_last(importer, node); !ok) return ok;
-  const Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
+namespace {
+
+Result<std::vector<int64_t>> ints_or(const Importer& importer, const ForeignNode& node, const std::string& key,
+                                     size_t count, int64_t otherwise) {
+  const auto given = attribute_of_kind<std::vector<int64_t>>(importer, node, key);
+  if (!given) return given.error();
+  std::vector<int64_t> made = *given ? **given : std::vector<int64_t>(count, otherwise);
+  if (made.size() == count) return made;
+  return importer.error(
+      node,
+      "attribute '" + key + "' has " + std::to_string(made.size()) + " numbers, expected " + std::to_string(count),
+      ErrorCode::bad_model);
+}
+
+bool is_one(const ForeignNode& node, const std::string& key) {
+  const auto found = node.attributes.find(key);
+  return found != node.attributes.end() && found->second == Attribute(int64_t{1});
+}
+
+/// QLinearAveragePool with ceil_mode and count_include_pad divides by the whole window, AveragePool by what lies within
+/// the padded input. Padding up to the last window's end makes them one. Source: onnxruntime's qlinear_pool.cc.
+Result<Done> pad_to_last_window(Importer& importer, ForeignNode& node, bool channels_last) {
+  if (!is_one(node, "ceil_mode") || !is_one(node, "count_include_pad")) return Done{};
+  const Shape* x = importer.shape(node, 0);
+  const std::optional<Dims> dims = x && x->size() > 2 ? known_dims(Shape(x->begin() + 1, x->end())) : std::nullopt;
+  if (!dims) return importer.error(node, "ceil_mode with count_include_pad needs an input of known height and width");
+  const size_t axes = dims->size() - 1;
+  const Result<std::vector<int64_t>> kernel = ints_or(importer, node, "kernel_shape", axes, 1);
+  if (!kernel) return kernel.error();
+  const Result<std::vector<int64_t>> strides = ints_or(importer, node, "strides", axes, 1);
+  if (!strides) return strides.error();
+  Result<std::vector<int64_t>> pads = ints_or(importer, node, "pads", 2 * axes, 0);
+  if (!pads) return pads.error();
+  for (size_t i = 0; i < axes; ++i) {
+    const int64_t from = (*dims)[channels_last ? i : i + 1] + (*pads)[i], stride = (*strides)[i];
+    const int64_t room = from + (*pads)[axes + i] - (*kernel)[i];
+    if (stride < 1 || room < 0) return Done{};    // AveragePool names what is wrong
+    int64_t last = (room + stride - 1) / stride;  // index of the last window, which has to begin before the padding
+    if (last * stride >= from) --last;
+    (*pads)[axes + i] = std::max<int64_t>(last * stride + (*kernel)[i] - from, 0);
+  }
+  node.attributes["pads"] = *std::move(pads);
+  node.attributes.erase("ceil_mode");
+  return Done{};
+}
+
+/// x dequantized, brought to channels first where it is not so, pooled, brought back, quantized.
+Result<Done> convert_pool(Importer& importer, ForeignNode node, std::string_view op) {
+  const Result<bool> last = take_channels_last(importer, node);
+  if (!last) return last.error();
+  if (op == "AveragePool")
+    if (Result<Done> ok = pad_to_last_window(importer, node, *last); !ok) return ok;
+  Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
   if (!x) return x.error();
-  return emit_quantized(importer, node, "AveragePool", {*x}, 3);
+  if (!*last) return emit_quantized(importer, node, op, {*x}, 3);
+  const size_t rank = importer.shape(node, 0)->size();
+  x = emit_transposed(importer, node, *x, rank, false);
+  if (!x) return x.error();
+  const ValueId pooled = importer.add_value(node, "pooled");
+  if (Result<Done> ok = emit_body(importer, node, op, {*x}, pooled); !ok) return ok;
+  x = emit_transposed(importer, node, pooled, rank, true);
+  if (!x) return x.error();
+  ForeignNode quantize{"QuantizeLinear", "", node.opset, {*x, node.inputs[3]}, node.outputs, {}};
+  if (importer.has_input(node, 4)) quantize.inputs.push_back(node.inputs[4]);
+  return importer.emit(std::move(quantize));
+}
+
+}  // namespace
+
+Result<Done> convert_qlinear_average_pool(Importer& importer, ForeignNode node) {
+  return convert_pool(importer, std::move(node), "AveragePool");
 }
 
 Result<Done> convert_qlinear_global_average_pool(Importer& importer, ForeignNode node) {
-  if (Result<Done> ok = refuse_channels_last(importer, node); !ok) return ok;
-  const Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
-  if (!x) return x.error();
-  return emit_quantized(importer, node, "GlobalAveragePool", {*x}, 3);
+  return convert_pool(importer, std::move(node), "GlobalAveragePool");
 }
 
 Result<Done> convert_qlinear_sigmoid(Importer& importer, ForeignNode node) {

@@ -70,14 +70,14 @@ std::optional<StoredCodes> stored_codes(const Graph& graph, const Node& node) {
 std::vector<double> scales_of(const Graph& graph, ValueId factor, ValueId x, int64_t& axis) {
   if (const auto s = scalar_constant(graph, factor)) return {double{*s}};
   const Tensor* tensor = constant_of(graph, factor, DType::f32);
-  const Tensor* weight = graph.constant(x);
-  if (!tensor || !weight || tensor->rank() > weight->rank()) return {};
+  const std::optional<Shape>& shape = graph.value(x).shape;
+  if (!tensor || !shape || tensor->rank() > shape->size()) return {};
   const Dims& dims = tensor->dims();
-  const size_t lead = weight->rank() - dims.size();
+  const size_t lead = shape->size() - dims.size();
   std::optional<size_t> longer;
   for (size_t d = 0; d < dims.size(); ++d) {
     if (dims[d] == 1) continue;
-    if (longer || dims[d] != weight->dims()[lead + d]) return {};
+    if (longer || dims[d] != (*shape)[lead + d].value) return {};
     longer = d;
   }
   axis = static_cast<int64_t>(lead + longer.value_or(0));

@@ -40,8 +40,8 @@ struct StoredCodes {
 /// Nothing when a parameter is not constant, of the wrong dtype or of a count that does not fit the axis.
 std::optional<StoredCodes> stored_codes(const Graph& graph, const Node& dequantize);
 
-/// Factors written as a constant beside x: a number, or one for each index of the one axis of a constant x along which
-/// the factor is longer than 1 ([K,1,1,1] for a convolution's weight). Empty when it is anything else.
+/// Factors written as a constant beside x: a number, or one for each index of the one axis of x along which the factor
+/// is longer than 1 ([K,1,1,1] for a convolution's weight). Empty when it is anything else.
 std::vector<double> scales_of(const Graph& graph, ValueId factor, ValueId x, int64_t& axis);
 /// Not empty, and every one positive and finite.
 bool are_positive(const std::vector<double>& scales);

@@ -1,9 +1,11 @@
 // src/repair/residual_identity.cpp: a residual Add runs in integers when its identity branch is quantized. Where that
-// branch is float although the same value is quantized for another reader, the Add reads the dequantized value too. The
+// branch is float although the same value is quantized for another reader, the Add reads the dequantized value too;
+// where its range is known all the same (moved codes, a Clip's bounds, a Sigmoid's), it gets codes of its own. The
 // other branch is an integer convolution's result or dequantized codes, and the sum ends in codes: a float sum stays,
 // since rounding one of its parts would cost accuracy and gain nothing. What stays is told as a note.
 
 #include <algorithm>
+#include <cmath>
 
 #include "repair/parameters.h"
 #include "repair/repair.h"
@@ -46,6 +48,50 @@ NodeId pair_of(const Editor& editor, ValueId v) {
   return -1;
 }
 
+/// A range that the branch has by what makes it: codes that were moved only keep their parameters, a Clip between two
+/// numbers and a Sigmoid have their bounds. moved: nothing is lost.
+struct KnownRange {
+  CodeParams params;
+  bool moved = false;
+};
+std::optional<KnownRange> known_range(const Editor& editor, ValueId v) {
+  const Graph& graph = editor.graph();
+  const NodeId id = editor.producer(v);
+  if (id < 0) return std::nullopt;
+  const Node& node = editor.node(id);
+  if (is_dequantize(node) && !graph.constant(node.inputs[0])) {
+    const std::optional<CodeParams> params = code_params(graph, node);
+    return params ? std::optional(KnownRange{*params, true}) : std::nullopt;
+  }
+  if (is_any(node, {"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Identity",
+                    "DepthToSpace", "SpaceToDepth", "Gather", "Tile", "Expand"}) &&
+      node.outputs.size() == 1)
+    return known_range(editor, node.inputs[0]);
+  double low = 0, high = 1;
+  if (is_op(node, "Clip")) {
+    const auto a = scalar_constant(graph, input(node, 1)), b = scalar_constant(graph, input(node, 2));
+    if (!a || !b || !(*a < *b)) return std::nullopt;
+    low = double{*a}, high = double{*b};
+  } else if (!is_any(node, {"Sigmoid", "HardSigmoid", "Softmax"})) {
+    return std::nullopt;
+  }
+  const bool positive = low >= 0;
+  const double amax = std::max(std::abs(low), std::abs(high));
+  return KnownRange{{static_cast<float>(amax / (positive ? 255 : 127)), 0, positive ? DType::u8 : DType::s8}, false};
+}
+
+/// v through codes of its own, before the Add.
+ValueId quantized(Editor& editor, NodeId add, ValueId v, const CodeParams& params) {
+  const std::string base = editor.graph().value(v).name;
+  const ValueId scale = editor.add_constant(base + "_scale", scalar_f32(params.scale));
+  const ValueId zero = editor.add_constant(base + "_zero_point", code_scalar(params.dtype, params.zero_point));
+  const ValueId codes = editor.add_value(base + "_quantized", params.dtype, editor.graph().value(v).shape);
+  const ValueId real = editor.add_value(base + "_dequantized", v);
+  editor.insert_before(add, make_node("QuantizeLinear", "", {v, scale, zero}, {codes}));
+  editor.insert_before(add, make_node("DequantizeLinear", "", {codes, scale, zero}, {real}));
+  return real;
+}
+
 /// The input of a residual Add that is float beside codes: perhaps an identity branch.
 std::optional<size_t> float_branch(const Editor& editor, const Node& add) {
   for (size_t i = 0; i < 2; ++i) {
@@ -74,6 +120,16 @@ Result<Done> residual_identity(Graph& graph, RepairLog& log) {
       const NodeId dequantize = pair_of(editor, add.inputs[*branch]);
       if (!ends_in_codes(editor, add)) {
         if (dequantize >= 0) log.notes.push_back(left + "since its result is float too: the Add runs in float");
+        continue;
+      }
+      const std::optional<KnownRange> range = dequantize < 0 ? known_range(editor, add.inputs[*branch]) : std::nullopt;
+      if (range) {
+        log.add(
+            label(graph, add), "float identity branch '" + graph.value(add.inputs[*branch]).name + "'",
+            "codes of its own, " + params_text(range->params),
+            range->moved ? "" : "the branch is rounded, by up to half a step = " + short_text(range->params.scale / 2));
+        editor.set_input(id, *branch, quantized(editor, id, add.inputs[*branch], range->params));
+        edited = true;
         continue;
       }
       if (dequantize < 0) {

@@ -2,8 +2,8 @@
 //   x / s (or x * 1/s) [+ z] -> Round [+ z] -> Clip(low, high) [Casts] [- z] -> * s      QuantizeLinear,
 //   DequantizeLinear
 // Clip may stand before Round (its bounds are integers) and may be Max and Min; Round may be Floor of a half more. A
-// range narrower than the codes' becomes a Clip of x. Codes: s8 for bounds in [-128, 127], u8 for bounds in [0, 255]. A
-// constant x, a weight, may have one s for each index of an axis (s of shape [K,1,1,1] for a convolution).
+// range narrower than the codes' becomes a Clip of x. Codes: s8 for bounds in [-128, 127], u8 for bounds in [0, 255].
+// There may be one s for each index of an axis ([K,1,1,1] for a convolution's weight, [1,C,1,1] for what it reads).
 
 #include <algorithm>
 #include <cmath>
@@ -161,11 +161,16 @@ Tensor clamped(const Tensor& weight, const Chain& chain, int32_t zero) {
   return f32_tensor(weight.dims(), values);
 }
 
+/// The bounds are those of the codes.
+bool fills(const Chain& chain, bool is_signed) {
+  return chain.low <= (is_signed ? -128 : 0) && chain.high >= (is_signed ? 127 : 255);
+}
+
 /// x within the chain's range where that is narrower than the codes'.
 ValueId clipped(Editor& editor, const Chain& chain, const CodeParams& params) {
   Graph& graph = editor.graph();
   const bool is_signed = params.dtype == DType::s8;
-  if (chain.low <= (is_signed ? -128 : 0) && chain.high >= (is_signed ? 127 : 255)) return chain.x;
+  if (fills(chain, is_signed)) return chain.x;
   const std::string base = graph.value(chain.x).name;
   if (const Tensor* weight = constant_of(graph, chain.x, DType::f32))
     return editor.add_constant(base + "_clipped", clamped(*weight, chain, params.zero_point));
@@ -212,7 +217,12 @@ Result<Done> rounding_chains(Graph& graph, RepairLog& log) {
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     const std::optional<Chain> chain = match(editor, id);
     if (!chain) continue;
-    if (const std::optional<CodeParams> params = params_of(*chain)) write_pair(editor, *chain, *params, log);
+    const std::optional<CodeParams> params = params_of(*chain);
+    if (!params) continue;
+    // Data with a scale for each channel has no Clip that says a narrower range.
+    const bool weight = graph.constant(chain->x) != nullptr;
+    if (chain->scales.size() > 1 && !weight && !fills(*chain, params->dtype == DType::s8)) continue;
+    write_pair(editor, *chain, *params, log);
   }
   return Done{};
 }

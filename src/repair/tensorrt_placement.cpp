@@ -23,6 +23,9 @@ std::optional<float> scale_of(const TensorRtCheck& check, const Node& node) {
 void check_codes(TensorRtCheck& check, const Node& quantize) {
   for (const NodeId id : check.readers(quantize.outputs[0])) {
     const Node& reader = check.graph.node(id);
+    if (is_op(reader, "Identity"))
+      check.warning(21, reader, "stands between QuantizeLinear and DequantizeLinear; it moves the codes only.",
+                    "octet repair takes it out.");
     if (is_dequantize(reader) || moves_elements(reader)) continue;
     if (is_any(reader, {"Cast", "Identity", "Clip"}))
       check.error(21, reader, "stands between QuantizeLinear and DequantizeLinear.",

@@ -127,7 +127,7 @@ TEST(ResidualIdentity, without_codes_anywhere_stays) {
   expect_untouched(
       "residual_identity",
       k_block +
-          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) t = Sigmoid(x) a = Add(c, t) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })");
+          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) t = Softplus(x) a = Add(c, t) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })");
 }
 
 }  // namespace

@@ -785,7 +785,7 @@ def microsoft_qgemm():
     return n.model(X, out(y, T.UINT8))
 
 
-@case()
+@case("integer_products", within=1e-5)
 def conv_integer_with_zero_points():
     n = Net()
     y = n.op("ConvInteger", n.q("x", n.const(F(0.05)), n.const(np.uint8(120))), n.const(n.weight(4, 3, 3, 3, dtype=np.uint8, low=0, high=255)),
@@ -1154,6 +1154,98 @@ def zero_point_of_dequantize(both):
 @case(own=lambda: zero_point_of_dequantize(True))
 def zero_point_of_int8_at_dequantize_only():
     return zero_point_of_dequantize(False)
+
+
+@case("integer_products", within=1e-5)
+def matmul_integer_with_a_scale_per_column():
+    n = Net()
+    y = n.op("MatMulInteger", n.q("x", n.const(F(0.05)), n.const(np.uint8(120))), n.const(n.weight(4, 5, dtype=np.uint8, low=0, high=255)),
+             n.const(np.uint8(120)), n.const(np.uint8([100, 101, 102, 128, 0])))
+    y = n.op("Mul", n.op("Cast", y, to=T.FLOAT), n.const(F(0.05)))
+    y = n.op("Mul", n.const(F([[0.01, 0.02, 0.03, 0.01, 0.005]])), y)
+    return n.model(X, out(n.op("Add", y, n.const(F([1, 2, 3, 4, 5])))))
+
+
+@case("integer_products", within=1e-5)
+def conv_integer_with_a_scale_per_channel():
+    n = Net()
+    y = n.op("ConvInteger", n.q("x", n.const(F(0.05)), n.const(np.int8(-3))), n.const(n.weight(4, 3, 3, 3)), n.const(np.int8(-3)), pads=[1, 1, 1, 1])
+    y = n.op("Mul", n.op("Cast", y, to=T.FLOAT), n.const(grid().reshape(4, 1, 1)))
+    return n.model(X, out(n.pair(n.op("Relu", y), 0.04)))
+
+
+@case("integer_products", within=1e-5)
+def matmul_integer_of_the_networks_input():
+    n = Net()
+    y = n.op("MatMulInteger", "x", n.const(n.weight(4, 5)), n.const(np.uint8(7)))
+    return n.model({"x": ("UINT8", [2, 3, 4, 4])}, out(n.op("Mul", n.op("Cast", y, to=T.FLOAT), n.const(F(0.0005)))))
+
+
+@case()
+def matmul_integer_without_a_scale():
+    n = Net()
+    y = n.op("MatMulInteger", n.q("x", n.const(F(0.05)), n.const(np.uint8(120))), n.const(n.weight(4, 5)), n.const(np.uint8(120)))
+    return n.model(X, out(n.op("Sub", n.op("Cast", y, to=T.FLOAT), n.const(F(0.5)))))
+
+
+@case("rounding_chains")
+def div_round_clip_mul_with_a_scale_per_channel_of_the_data():
+    n = Net()
+    s = n.const(F([0.05, 0.04, 0.02]).reshape(1, 3, 1, 1))
+    y = n.op("Clip", n.op("Round", n.op("Div", "x", s)), n.const(F(-128)), n.const(F(127)))
+    return n.model(X, out(n.op("Relu", n.op("Mul", y, s))))
+
+
+@case()
+def a_scale_per_channel_of_the_data_and_seven_bits_stay():
+    n = Net()
+    s = n.const(F([0.05, 0.04, 0.02]).reshape(1, 3, 1, 1))
+    y = n.op("Clip", n.op("Round", n.op("Div", "x", s)), n.const(F(-64)), n.const(F(63)))
+    return n.model(X, out(n.op("Relu", n.op("Mul", y, s))))
+
+
+def identity_branch(n, x, identity):
+    w = n.dq(n.const(n.weight(3, 3, 3, 3)), n.const(F(0.004)), n.const(np.int8(0)))
+    a = n.op("Add", n.op("Conv", x, w, pads=[1, 1, 1, 1]), identity)
+    return n.model(X, out(n.pair(n.op("Relu", a), 0.1)))
+
+
+@case("residual_identity")
+def residual_whose_identity_is_codes_that_were_pooled():
+    n = Net()
+    x = n.pair("x", 0.05)
+    return identity_branch(n, x, n.op("MaxPool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
+
+
+@case("residual_identity", within=0.1)
+def residual_whose_identity_is_a_clip():
+    n = Net()
+    return identity_branch(n, n.pair("x", 0.05), n.op("Clip", "x", n.const(F(-1)), n.const(F(3))))
+
+
+@case("residual_identity", within=0.1)
+def residual_whose_identity_is_a_sigmoid():
+    n = Net()
+    return identity_branch(n, n.pair("x", 0.05), n.op("Sigmoid", "x"))
+
+
+@case()
+def microsoft_pools_with_channels_last():
+    n = Net(com_microsoft=1)
+    s, z, t, u = n.const(F(0.05)), n.const(np.uint8(120)), n.const(F(0.06)), n.const(np.uint8(110))
+    q = n.q(n.op("Transpose", "x", perm=[0, 2, 3, 1]), s, z)
+    p = n.op("QLinearAveragePool", q, s, z, t, u, domain="com.microsoft", kernel_shape=[2, 3], strides=[1, 2], pads=[1, 1, 0, 1], channels_last=1)
+    g = n.op("QLinearGlobalAveragePool", p, t, u, s, z, domain="com.microsoft", channels_last=1)
+    return n.model(X, out(n.dq(g, s, z)))
+
+
+@case()
+def microsoft_pool_with_ceil_mode_that_counts_the_padding():
+    n = Net(com_microsoft=1)
+    s, z = n.const(F(0.05)), n.const(np.uint8(120))
+    p = n.op("QLinearAveragePool", n.q("x", s, z), s, z, s, z, domain="com.microsoft", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1],
+             ceil_mode=1, count_include_pad=1)
+    return n.model(X, out(n.dq(p, s, z)))
 
 
 def run_ort(model, inputs):

@@ -118,6 +118,11 @@ std::vector<RuleCase> rule_cases() {
        R"(const s: f32[] = {0.02} const z: s8[] = {0} q = QuantizeLinear(x, s, z) c = Cast(q, to="s32") @c e = Cast(c, to="s8") y = DequantizeLinear(e, s, z))",
        "R21 error, node 'c': stands between QuantizeLinear and DequantizeLinear. Mend: octet repair takes it out where "
        "the codes stay the same."},
+      {21,
+       R"(const s: f32[] = {0.02} const z: s8[] = {0} q = QuantizeLinear(x, s, z) c = Identity(q) @c y = DequantizeLinear(c, s, z))",
+       "R21 warning, node 'c': stands between QuantizeLinear and DequantizeLinear; it moves the codes only. Mend: "
+       "octet "
+       "repair takes it out."},
       {22,
        "const s: f32[] = {0.02} const z: s8[] = {0} q = QuantizeLinear(x, s, z) @q a = Add(q, q) @add y = "
        "DequantizeLinear(a, s, z)",
