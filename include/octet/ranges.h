@@ -46,6 +46,7 @@ struct CalibrateSpec {
   double percentile = 99.99;
   int threads = 1;
   int64_t batch = 8;
+  bool batch_if_free = true;  // false: that the network keeps another batch is told
   Progress progress = {};
   Progress auto_progress = {};                                    // of auto's trials
   std::function<void(const TensorHistogram&)> on_histogram = {};  // for each tensor at the end, in graph order

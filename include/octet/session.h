@@ -20,6 +20,7 @@ struct SessionSpec {
   std::string device = "cpu";      // cpu | ref
   int threads = 1;                 // 0 = all usable
   int64_t batch = 0;               // for a free leading dimension; 0 = 1
+  bool batch_if_free = false;      // true: that the network keeps another batch is not told
   std::map<std::string, Dims> shapes;
   // int8 of a float model: one of these two
   std::string ranges;         // file

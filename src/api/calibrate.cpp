@@ -68,6 +68,8 @@ class Task {
     split_samples(data_.size(), method_ == CalibrationMethod::automatic ? spec_.auto_samples : 0, options.samples,
                   held_out);
     say_forecast(options);
+    const std::string stays = batch_note(model_, spec_.batch_if_free ? 0 : spec_.batch, engine_->plan().graph);
+    if (spec_.note && group_.rank() == 0 && !stays.empty()) spec_.note("note: " + stays);
     Result<Calibrated> made = spec_.ref_compat ? as_toolkit(options) : calibrate(engine_, data_, options);
     if (!made) return within(model_.path(), made.error());
     std::vector<std::string> notes =

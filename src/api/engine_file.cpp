@@ -374,6 +374,8 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   plan.profile = profile_of(*graph, spec);
   plan.provenance = provenance_of(model, *prepared, spec);
   plan.graph = *std::move(graph);
+  if (const std::string stays = batch_note(model, spec.session.batch, plan.graph); !stays.empty())
+    state->notes.insert(state->notes.begin(), stays);
   if (!plan.profile.fixed())
     if (const Result<Done> sound = check_profile(*prepared, spec, plan); !sound) return sound.error();
 

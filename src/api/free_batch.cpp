@@ -21,6 +21,14 @@ std::string shape_of_first_input(const Graph& graph) {
 
 }  // namespace
 
+std::string batch_note(const Model& model, int64_t asked, const Graph& planned) {
+  if (planned.inputs.empty()) return "";
+  const std::optional<Shape>& shape = planned.value(planned.inputs.front()).shape;
+  const int64_t has = shape && !shape->empty() && shape->front().known() ? shape->front().value : 1;
+  const std::string why = why_batch_stays(model.state().graph, asked, has);
+  return why.empty() ? "" : model.path() + ": " + why;
+}
+
 Result<Model> with_free_batch(const Model& model) {
   auto state = std::make_shared<Model::State>(model.state());
   Graph& graph = state->graph;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/samples.h"
+#include "api/state.h"
 #include "base/file.h"
 #include "data/npy.h"
 #include "octet/tasks.h"
@@ -58,10 +59,21 @@ Result<Done> run_once(Session& session, const std::vector<std::vector<std::byte>
   return session.run(in, out);
 }
 
-/// Named files, one per input: .npy by dataset reader (a batch of samples), anything else raw bytes of exactly the
-/// input's size.
+/// Named files, one per input: .npy of the input's type and shape, or by dataset reader (a batch of samples); anything
+/// else raw bytes of exactly the input's size.
 Result<Done> read_input(const Port& port, const std::string& path, std::vector<std::byte>& bytes) {
-  if (path.ends_with(".npy") && port.dtype == "float32" && port.dims.size() > 1) {
+  if (path.ends_with(".npy")) {
+    const Result<Tensor> array = read_npy(path);
+    if (!array) return array.error();
+    if (numpy_name(array->dtype()) == port.dtype && array->dims() == port.dims) {
+      std::copy(array->bytes().begin(), array->bytes().end(), bytes.begin());
+      return Done{};
+    }
+    if (port.dtype != "float32" || port.dims.size() < 2)
+      return Error{ErrorCode::bad_argument, path + ": holds " + numpy_name(array->dtype()) + to_string(array->dims()) +
+                                                ", input '" + port.name + "' is " + port.dtype + to_string(port.dims)};
+  }
+  if (path.ends_with(".npy")) {
     const Result<std::unique_ptr<Dataset>> data = open_dataset(path, {});
     if (!data) return data.error();
     if ((*data)->size() != port.dims[0])
@@ -115,15 +127,8 @@ Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collecte
   for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
     const int64_t count = std::min(session.batch(), data->size() - begin);
     for (size_t p = 0; p < inputs.size(); ++p) {
-      const Port& port = session.inputs()[p];
-      const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(session.batch());
-      std::fill(inputs[p].begin(), inputs[p].end(), std::byte{0});
-      for (int64_t i = 0; i < count; ++i) {
-        auto* at = reinterpret_cast<float*>(inputs[p].data()) + static_cast<size_t>(i) * each;
-        const Result<Done> read =
-            data->input(p).read(begin + i, Dims(port.dims.begin() + 1, port.dims.end()), {at, each});
-        if (!read) return read.error();
-      }
+      const Result<Done> read = read_samples(*data, p, session.inputs()[p], begin, count, inputs[p].data());
+      if (!read) return read.error();
     }
     if (const Result<Done> ran = run_once(session, inputs, outputs); !ran) return ran.error();
     append(collected, session, outputs, count);
@@ -164,10 +169,12 @@ Result<RunReport> run_files(Session& session, const RunSpec& spec) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Port& port = session.outputs()[i];
     Dims dims = port.dims;
+    // An output without the batch is written as it is declared; several runs of it one behind the other.
+    const auto runs = static_cast<int64_t>(collected.bytes[i].size() / std::max<size_t>(port.bytes, 1));
     if (!dims.empty() && dims[0] == session.batch())
       dims[0] = collected.samples;
-    else
-      dims.insert(dims.begin(), static_cast<int64_t>(collected.bytes[i].size() / std::max<size_t>(port.bytes, 1)));
+    else if (runs != 1)
+      dims.insert(dims.begin(), runs);
     report.outputs.push_back(summary_of(port, dims, collected.bytes[i]));
     if (spec.output.empty()) continue;
     std::string file_name = port.name;

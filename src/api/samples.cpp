@@ -5,6 +5,7 @@
 
 #include "api/inputs.h"
 #include "api/state.h"
+#include "data/store_sample.h"
 
 namespace octet {
 
@@ -14,9 +15,9 @@ Result<Done> check_input(const Port& in, int64_t batch) {
   if (batch < 1)
     return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + to_string(in.dims) +
                                               ", which holds no sample; give it a batch of at least 1 (--shapes)"};
-  if (in.dtype == "float32" && in.dims.size() >= 2 && in.dims[0] == batch) return Done{};
+  if (takes_samples(dtype_of_numpy(in.dtype)) && !in.dims.empty() && in.dims[0] == batch) return Done{};
   return Error{ErrorCode::bad_argument, "input '" + in.name + "' is " + in.dtype + to_string(in.dims) +
-                                            "; data sets feed float32 inputs with a leading batch"};
+                                            "; data sets feed floats and whole numbers, with a leading batch"};
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ Result<SampleSet> open_data(const DataOptions& options, const Session& session, 
   std::vector<NetworkInput> inputs;
   for (const Port& in : session.inputs()) {
     if (const Result<Done> ok = check_input(in, session.batch()); !ok) return ok.error();
-    inputs.push_back({in.name, in.dims, DType::f32});
+    inputs.push_back({in.name, in.dims, dtype_of_numpy(in.dtype)});
   }
   if (!options.preprocess.empty()) return open_with(options, inputs, options.preprocess, false);
   std::string stored = session.calibration_preprocess();
@@ -89,19 +90,32 @@ Result<SampleBuffers> SampleBuffers::make(const Session& session) {
   return b;
 }
 
+Result<Done> read_samples(const SampleSet& data, size_t port, const Port& in, int64_t begin, int64_t count,
+                          std::byte* to) {
+  const Dims sample_dims(in.dims.begin() + 1, in.dims.end());
+  const DType dtype = dtype_of_numpy(in.dtype);
+  const auto batch = static_cast<size_t>(in.dims[0]), each = in.bytes / size_of(dtype) / batch;
+  std::vector<float> other(dtype == DType::f32 ? 0 : each);
+  for (int64_t i = 0; i < count; ++i) {
+    std::byte* const at = to + static_cast<size_t>(i) * each * size_of(dtype);
+    const std::span<float> values =
+        dtype == DType::f32 ? std::span(reinterpret_cast<float*>(at), each) : std::span(other);
+    const Result<Done> read = data.input(port).read(begin + i, sample_dims, values);
+    if (!read) return read.error();
+    if (dtype != DType::f32 && !store_sample(values, dtype, at))
+      return Error{ErrorCode::bad_argument, "sample '" + data.input(port).sample_name(begin + i) + "': input '" +
+                                                in.name + "' takes " + in.dtype +
+                                                ", but a value is no whole number within its range and 2^24"};
+  }
+  std::memset(to + static_cast<size_t>(count) * each * size_of(dtype), 0,
+              (batch - static_cast<size_t>(count)) * each * size_of(dtype));
+  return Done{};
+}
+
 Result<Done> SampleBuffers::fill(const SampleSet& data, int64_t begin, int64_t count) {
   for (size_t port = 0; port < inputs_.size(); ++port) {
-    const Port& in = input_ports_[port];
-    const Dims sample_dims(in.dims.begin() + 1, in.dims.end());
-    const size_t each = in.bytes / sizeof(float) / static_cast<size_t>(batch_);
-    auto* base = reinterpret_cast<float*>(inputs_[port].get());
-    for (int64_t i = 0; i < count; ++i) {
-      const Result<Done> read =
-          data.input(port).read(begin + i, sample_dims, {base + static_cast<size_t>(i) * each, each});
-      if (!read) return read.error();
-    }
-    std::memset(base + static_cast<size_t>(count) * each, 0,
-                static_cast<size_t>(batch_ - count) * each * sizeof(float));
+    const Result<Done> read = read_samples(data, port, input_ports_[port], begin, count, inputs_[port].get());
+    if (!read) return read.error();
   }
   return Done{};
 }

@@ -32,17 +32,22 @@ class SampleSet {
 };
 /// The data of the options for the session's inputs. Where the options leave the preprocessing to the network, pictures
 /// take the one that the session, or else the other one beside it, was calibrated with. Errors: those of open_inputs;
-/// an input that is not float32 with a leading batch.
+/// an input without a leading batch, or of a type that data sets have no numbers for.
 Result<SampleSet> open_data(const DataOptions& options, const Session& session, const Session* beside = nullptr);
 
 /// What to say of the samples' preprocessing: that they went in under another one than the session's calibration, or
 /// under the one that it brought along, or that pictures went in as plain bytes; empty when all is well.
 std::string preprocess_note(const SampleSet& data, const Session& session);
 
+/// Samples [begin, begin + count) as the input's type, then zeros up to its batch. Errors: a value that the type cannot
+/// hold, by the sample's name.
+Result<Done> read_samples(const SampleSet& data, size_t port, const Port& in, int64_t begin, int64_t count,
+                          std::byte* to);
+
 /// Owned buffers for one session: inputs zero-filled, outputs.
 class SampleBuffers {
  public:
-  /// Errors: an input or a first output that is not float32, or lacks the batch.
+  /// Errors: an input as in open_data; a first output that is not float32.
   static Result<SampleBuffers> make(const Session& session);
   /// Reads samples [begin, begin + count) of the data into the inputs (count <= batch; the rest of the batch keeps
   /// zeros).

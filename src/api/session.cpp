@@ -129,7 +129,12 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
       !started)
     return started.error();
   state->times.build_s = seconds_since(start_time);
-  return Session(std::move(state));
+  Session session(std::move(state));
+  if (spec.batch_if_free) return session;
+  const std::string stays = batch_note(model, spec.batch, session.state().engine->plan().graph);
+  std::vector<std::string>& notes = session.state().notes;
+  if (!stays.empty()) notes.insert(notes.begin(), stays);
+  return session;
 }
 
 Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {

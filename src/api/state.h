@@ -99,10 +99,14 @@ Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const S
 
 /// "float32", "uint8", ... : the names numpy and TensorRT users know.
 std::string numpy_name(DType dtype);
+/// The other way round; undefined for another word.
+DType dtype_of_numpy(const std::string& word);
 /// Height and width of what the preprocessing gives, whatever picture goes in; nothing when the picture decides.
 std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess);
 /// clean graph -> bound -> fused, ready for an engine.
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip);
+/// What to say of an engine's graph that has not the batch asked for (0: none was); empty when there is nothing to say.
+std::string batch_note(const Model& model, int64_t asked, const Graph& planned);
 bool holds_quantization(const Graph& graph);
 /// Whether the ranges hold a choice of method for each tensor.
 bool has_automatic(const CalibrationTable& table);

@@ -1,8 +1,9 @@
 #include "calibrate/feed.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
+
+#include "data/store_sample.h"
 
 namespace octet {
 namespace {
@@ -18,22 +19,8 @@ Result<Feed::Buffer> make_buffer(const Value& value) {
   return buffer;
 }
 
-bool takes_samples(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::s32 || dtype == DType::s64 || dtype == DType::boolean;
-}
-
 /// Elements of one sample.
 int64_t each(const TensorView& view) { return view.dims.empty() ? 1 : row_major_strides(view.dims)[0]; }
-
-template <class T>
-bool store_whole(std::span<const float> values, std::byte* to) {
-  auto* out = reinterpret_cast<T*>(to);
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i] != std::rint(values[i]) || std::abs(values[i]) > 0x1p31f) return false;
-    out[i] = static_cast<T>(values[i]);
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -57,8 +44,8 @@ Result<Feed> Feed::make(const Engine& engine, const InputData& data) {
     const Value& input = engine.input(i);
     const Dims& dims = feed.inputs_[i].view.dims;
     if (!takes_samples(input.dtype))
-      return Error{ErrorCode::unsupported, "calibration feeds f32 and whole numbers, input '" + input.name + "' is " +
-                                               std::string(name(input.dtype))};
+      return Error{ErrorCode::unsupported, "calibration feeds floats and whole numbers, input '" + input.name +
+                                               "' is " + std::string(name(input.dtype))};
     if (dims.empty() || dims[0] < 1 || (i > 0 && dims[0] != feed.batch_))
       return Error{ErrorCode::unsupported, "input '" + input.name + "' " + to_string(dims) +
                                                " has no batch dimension in front, or another one than the first input"};
@@ -83,13 +70,10 @@ Result<Done> Feed::read(size_t input, int64_t slot, int64_t sample_index) {
   std::vector<float> values(static_cast<size_t>(each(view)));
   if (Result<Done> read = data_.inputs[input]->read(sample_index, dims, values); !read) return read.error();
   std::byte* to = inputs_[input].bytes.get() + static_cast<size_t>(slot * each(view)) * size_of(view.dtype);
-  const bool whole = view.dtype == DType::s64   ? store_whole<int64_t>(values, to)
-                     : view.dtype == DType::s32 ? store_whole<int32_t>(values, to)
-                                                : store_whole<uint8_t>(values, to);
-  if (whole) return Done{};
+  if (store_sample(values, view.dtype, to)) return Done{};
   return Error{ErrorCode::bad_argument, "sample '" + data_.inputs[input]->sample_name(sample_index) +
                                             "': the network takes " + std::string(name(view.dtype)) +
-                                            " there, but a value is no whole number of at most 2^31"};
+                                            " there, but a value is no whole number within its range and 2^24"};
 }
 
 Result<Done> Feed::fill(std::span<const int64_t> samples, ThreadPool& pool) {

@@ -13,7 +13,7 @@ struct Flags {
   DataOptions data;
   double percentile = 99.99;
   int threads = 1;
-  int64_t batch = 8, auto_samples = 128;
+  int64_t batch = 0, auto_samples = 128;
   std::string target = "octet";
   bool per_channel = false, ref_compat = false;
   std::vector<std::string> shapes, skip_passes;
@@ -32,7 +32,8 @@ int calibrate_model(const Flags& f) {
                      .method = f.method,
                      .percentile = f.percentile,
                      .threads = f.threads,
-                     .batch = f.batch,
+                     .batch = f.batch > 0 ? f.batch : 8,
+                     .batch_if_free = f.batch == 0,
                      .progress = progress_bar("calibrating", f.output),
                      .auto_progress = progress_bar("auto: trials", f.output)};
   if (!f.output.quiet) spec.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
@@ -77,9 +78,7 @@ Action add(CLI::App& sub) {
       ->check(CLI::IsMember({"max", "entropy", "percentile", "mse", "auto"}));
   sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str()->check(within_range(0, 100));
   sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
-  sub.add_option("--batch", f->batch, "images per run (does not change the result)")
-      ->capture_default_str()
-      ->check(at_least(1));
+  sub.add_option("--batch", f->batch, "images per run (does not change the result; default: 8)")->check(at_least(1));
   sub.add_option("--target", f->target, "what auto chooses for: octet, or tensorrt (s8 symmetric activations only)")
       ->capture_default_str()
       ->check(CLI::IsMember({"octet", "tensorrt"}));

@@ -37,7 +37,7 @@ int evaluate_models(const Flags& f) {
   for (size_t i = 0; i < models.size(); ++i) {
     Result<SessionSpec> spec = f.session.spec(f.data.data.preprocess, f.output);
     if (!spec) return fail(spec.error());
-    if (spec->batch == 0 && !EngineFile::is_engine_file(models[i])) spec->batch = 8;
+    if (spec->batch == 0 && !EngineFile::is_engine_file(models[i])) spec->batch = 8, spec->batch_if_free = true;
     if (i == 1 && !f.precision2.empty()) spec->precision = f.precision2;
     Result<Session> session = f.session.open(models[i], *spec);
     if (!session) return fail(session.error());

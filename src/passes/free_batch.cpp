@@ -323,4 +323,13 @@ Result<Done> free_batch(Graph& graph) {
   return verify(graph);
 }
 
+std::string why_batch_stays(const Graph& clean, int64_t asked, int64_t has) {
+  if (asked <= 0 || asked == has || clean.inputs.empty()) return "";
+  const std::string stays =
+      "--batch " + std::to_string(asked) + " is not possible, the batch stays " + std::to_string(has) + ": ";
+  Graph copy = clean;
+  if (const Result<Done> ok = free_batch(copy); !ok) return stays + ok.error().message;
+  return stays + "the shapes asked for fix it";
+}
+
 }  // namespace octet

@@ -9,4 +9,8 @@ namespace octet {
 /// without a leading extent of 1, or a node that does not work on each sample by itself; the graph is as before then.
 Result<Done> free_batch(Graph& graph);
 
+/// What to say of a network that was asked for another batch than it runs: why the first input keeps its extent. Empty
+/// when it has the batch.
+std::string why_batch_stays(const Graph& clean, int64_t asked, int64_t has);
+
 }  // namespace octet
