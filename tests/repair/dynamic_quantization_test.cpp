@@ -117,7 +117,8 @@ TEST(RoundingChains, other_arithmetic_stays) {
         "const t: f32[] = {0.5} d = Div(x, s) r = Round(d) c = Clip(r, lo, hi) y = Mul(c, t)",  // another scale
         "const h: f32[] = {0.5} d = Div(x, s) a = Add(d, h) r = Round(a) c = Clip(r, lo, hi) y = Mul(c, s)",
         "const z: f32[] = {3} d = Div(x, s) a = Add(d, z) r = Round(a) c = Clip(r, lo, hi) y = Mul(c, s)",
-        "const k: f32[4] = {1,2,3,4} d = Div(x, k) r = Round(d) c = Clip(r, lo, hi) y = Mul(c, k)"})
+        "const k: f32[4] = {1,2,3,4} const m: f32[] = {63} d = Div(x, k) r = Round(d) c = Clip(r, lo, m) y = Mul(c, "
+        "k)"})
     expect_untouched("rounding_chains", k_x + k_s8 + body + " }");
 }
 

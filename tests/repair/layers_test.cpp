@@ -116,7 +116,7 @@ TEST(ResidualIdentity, what_stays_float_is_told) {
               ::testing::ElementsAre("node 'add' (Add): its branch 'x' is float beside codes and stays so, since its "
                                      "result is float too: the Add runs in float"));
   EXPECT_THAT(
-      left(head + "t = Sigmoid(x) a = Add(c, t) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }"),
+      left(head + "t = Softplus(x) a = Add(c, t) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }"),
       ::testing::ElementsAre("node 'add' (Add): its branch 't' is float beside codes and stays so, since nothing tells "
                              "its range: the Add runs in float; octet repair --recalibrate --calib-data DIR finds "
                              "ranges"));
