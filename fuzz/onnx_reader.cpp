@@ -230,9 +230,15 @@ class Pool {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ++counts.run;
   const auto kept = std::make_shared<const std::vector<uint8_t>>(data, data + size);
-  const octet::Result<octet::OnnxModel> model = octet::import_onnx(std::as_bytes(std::span(*kept)), kept);
+  const octet::Result<octet::OnnxModel> model = octet::import_with_problems(std::as_bytes(std::span(*kept)), kept);
   if (!model) {
     require(!model.error().message.empty(), "an error without a message");
+    return 0;
+  }
+  if (!model->problems.empty()) {  // the rest is looked at for more
+    for (const octet::Error& problem : model->problems) require(!problem.message.empty(), "a problem without a message");
+    (void)octet::validation_problems(model->graph);
+    (void)octet::verify(model->graph);
     return 0;
   }
   ++counts.verifier;

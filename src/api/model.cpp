@@ -66,10 +66,23 @@ Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
   Result<std::vector<RepairRow>> rows =
       repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases}, &state.left_alone);
   if (!rows) return rows.error();
+  if (options.recalibrate) state.left_alone.clear();  // what lacks a range is to get one
   add_rows(state, *std::move(rows));
   add_repair_notes(state.notes, state.repairs);
   state.notes.insert(state.notes.end(), state.left_alone.begin(), state.left_alone.end());
   return verify(state.graph);
+}
+
+/// The problems of a file that cannot be read as it is, and those that the repairs leave in the rest of it.
+Error all_problems(OnnxModel read, const LoadOptions& options) {
+  RepairLog log;
+  if (options.recalibrate) replace_activation_scales(read.graph, log);
+  const RepairOptions repairs{
+      .skip = options.skip_repairs, .float_biases = options.float_biases, .types_are_guessed = true};
+  // An unknown name of a repair is told where a file is read.
+  if (!options.repair || repair(read.graph, repairs))
+    for (Error& problem : validation_problems(read.graph)) read.problems.push_back(std::move(problem));
+  return join_problems(std::move(read.problems));
 }
 
 std::vector<TargetFinding> target_findings(const Graph& graph, const TensorRtFile& file) {
@@ -125,6 +138,12 @@ std::string numpy_name(DType dtype) {
     case DType::undefined: break;
   }
   return "undefined";
+}
+
+DType dtype_of_numpy(const std::string& word) {
+  for (int i = 0; i <= static_cast<int>(DType::f4e2m1); ++i)
+    if (const auto dtype = static_cast<DType>(i); numpy_name(dtype) == word) return dtype;
+  return DType::undefined;
 }
 
 bool holds_quantization(const Graph& graph) {
@@ -183,11 +202,13 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
   Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   if (!file) return file.error();
   // A graph that needs mending need not verify yet.
-  Result<OnnxModel> read = read_onnx(path, {.verify = !options.repair});  // names the path in its errors
+  Result<OnnxModel> read =
+      read_onnx(path, {.verify = !options.repair, .with_problems = true});  // names the path in its errors
   if (!read) {
     if (const std::optional<Error> plan = plan_in_its_place(path, (*file)->bytes())) return *plan;
     return read.error();
   }
+  if (!read->problems.empty()) return within_each(path, all_problems(*std::move(read), options));
   auto state = std::make_shared<State>();
   state->path = path;
   state->file_bytes = static_cast<int64_t>((*file)->bytes().size());
@@ -305,6 +326,10 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
   auto state = std::make_shared<Model::State>(model.state());
   const Result<QuantizeReport> report = octet::quantize(state->graph, table, options);
   if (!report) return within(model.path(), report.error());
+  if (report->quantized == 0 && quantizes_dynamically(model.state().graph))
+    return Error{ErrorCode::bad_argument,
+                 model.path() + " is quantized already, dynamically (DynamicQuantizeLinear), and nothing else in it can "
+                                "be: 'octet repair --recalibrate --calib-data PATH' gives it static ranges"};
   state->quantized = true;
   state->hash = to_hex(hash_graph(state->graph));
   stamp(state->graph, table, options.method, forced);

@@ -62,10 +62,12 @@ namespace {
 
 /// The kind of a line behind the first: a file's problems are of two kinds, and one Error holds the first's.
 ErrorCode kind_of_line(const Error& line) {
-  if (line.code != ErrorCode::bad_model && line.code != ErrorCode::unsupported) return line.code;
-  const ErrorCode other = line.code == ErrorCode::bad_model ? ErrorCode::unsupported : ErrorCode::bad_model;
-  const bool own = !diagnose(line).pattern.empty();
-  return !own && !diagnose({other, line.message}).pattern.empty() ? other : line.code;
+  constexpr ErrorCode k_of_files[] = {ErrorCode::bad_model, ErrorCode::unsupported, ErrorCode::io};
+  const bool is_of_a_file = std::find(std::begin(k_of_files), std::end(k_of_files), line.code) != std::end(k_of_files);
+  if (!is_of_a_file || !diagnose(line).pattern.empty()) return line.code;
+  for (const ErrorCode other : k_of_files)
+    if (!diagnose({other, line.message}).pattern.empty()) return other;
+  return line.code;
 }
 
 }  // namespace
@@ -99,6 +101,20 @@ std::vector<Error> problems_of(const Error& error) {
   }
 }
 
+Error join_problems(std::vector<Error> problems) {
+  std::vector<Error> lines;
+  for (const Error& problem : problems) {
+    for (Error& line : problems_of(problem)) {
+      const auto same = [&](const Error& other) { return other.message == line.message; };
+      if (lines.size() < k_most_problems && std::none_of(lines.begin(), lines.end(), same))
+        lines.push_back(std::move(line));
+    }
+  }
+  Error all = std::move(lines.front());
+  for (size_t i = 1; i < lines.size(); ++i) all.message += "\n" + lines[i].message;
+  return all;
+}
+
 std::vector<const Diagnostic*> diagnostics_by_number() {
   std::vector<const Diagnostic*> rows;
   for (const Diagnostic& d : k_diagnostics) rows.push_back(&d);
@@ -114,13 +130,15 @@ std::string diagnostics_page() {
       "explain OCT-2020` says what it means and what to do. Exit status "
       "1; nothing is\nwritten, but for `--target tensorrt`: a file that breaks one of its rules is written, the rules "
       "are told, and the status is 1.\n\nProblems are collected by stage, up to 20, each on a line of its own with its "
-      "own code:\n\n1. The bytes: the first problem ends the run, as what follows cannot be read.\n2. The nodes: "
-      "operators that octet has not (one line for all), values that nothing makes, attributes, types, shapes and "
-      "axes, one\n   problem a node. Nodes behind a broken one are not looked at, except behind an attribute of a name "
-      "that "
-      "no operator has. A broken initializer or graph input ends\n   this stage.\n3. The graph that was read and "
-      "repaired: "
-      "scales, zero points, the axes of scales, one problem a node. Looked at only when stage 2 found nothing.\n\n| "
+      "own code. A file that cannot be parsed, or is of an opset outside 7 to 23, has one problem. In every other one "
+      "are looked for, in this order:\n\n1. Operators that octet has not (one line for all), the IR version.\n2. "
+      "Initializers and graph inputs.\n3. The nodes: values that nothing makes or two make, a cycle, attributes, "
+      "types, "
+      "shapes and axes, one problem a node, but for attributes, which are all told.\n4. The graph outputs.\n5. What "
+      "the repairs left: scales, zero points, the axes of scales, one problem a node.\n\nA node behind a broken one is "
+      "looked at as well: what it reads is of an unknown type then, and what is wrong with it is told when it is wrong "
+      "for every type that the\nvalue may have. Not looked at are nodes that read a constant which could not be read, "
+      "an `If` behind a problem, and nodes on a cycle and behind it.\n\n| "
       "code | kind | condition | what to do |\n| --- | --- | --- | --- "
       "|\n";
   for (const Diagnostic* d : rows)

@@ -29,6 +29,10 @@ const Diagnostic* find_diagnostic(std::string_view code);
 Error within_each(std::string_view place, Error error);
 /// The problems of an error: a message of several lines holds one in each.
 std::vector<Error> problems_of(const Error& error);
+/// A file with more problems than this has one cause.
+inline constexpr size_t k_most_problems = 20;
+/// One Error with a line for each problem, under the kind of the first: at most so many, none twice.
+Error join_problems(std::vector<Error> problems);
 /// docs/errors.md.
 std::string diagnostics_page();
 

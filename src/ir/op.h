@@ -92,6 +92,9 @@ Result<std::vector<ValueType>> infer_node(const Graph& graph, const Node& node);
 /// be in range and nodes in order. An Error names the node.
 Result<Done> infer_shapes(Graph& graph);
 
+/// What the nodes ask beyond types (OpDef::validate), of all nodes: the first problem of each.
+std::vector<Error> validation_problems(const Graph& graph);
+
 /// Structure, schema and agreement of stored dtypes and shapes with inference; an Error names node and value.
 Result<Done> verify(const Graph& graph);
 

@@ -3,6 +3,7 @@
 
 #include <unordered_set>
 
+#include "base/diagnostics.h"
 #include "ir/op.h"
 #include "ir/schema.h"
 
@@ -109,10 +110,8 @@ Result<Done> check_inference(const Graph& graph, const Node& node) {
   return Done{};
 }
 
-/// What an op asks beyond types says nothing about the node's readers: all such problems are told, a line each, up to
-/// the first node whose types do not agree.
+/// All problems of validate, a line each, up to the first node whose types do not agree.
 Result<Done> check_types(const Graph& graph) {
-  constexpr size_t k_most_problems = 20;  // more have one cause
   std::vector<Error> problems;
   for (const Node& node : graph.nodes) {
     const Result<Done> types = check_inference(graph, node);
@@ -121,12 +120,19 @@ Result<Done> check_types(const Graph& graph) {
     if (!types || problems.size() == k_most_problems) break;
   }
   if (problems.empty()) return Done{};
-  Error all = std::move(problems.front());
-  for (size_t i = 1; i < problems.size(); ++i) all.message += "\n" + problems[i].message;
-  return all;
+  return join_problems(std::move(problems));
 }
 
 }  // namespace
+
+std::vector<Error> validation_problems(const Graph& graph) {
+  std::vector<Error> problems;
+  for (const Node& node : graph.nodes) {
+    const Result<Done> valid = node.op->validate ? node.op->validate(NodeContext{graph, node}) : Done{};
+    if (!valid) problems.push_back(valid.error());
+  }
+  return problems;
+}
 
 Result<Done> verify(const Graph& graph) {
   if (Result<Done> ok = check_all_ids(graph); !ok) return ok;

@@ -100,18 +100,17 @@ Result<Done> Importer::import_branch(const ProtoNode& proto, ByteSpan message) {
   for (ProtoValue& v : branch.outputs) read_names_.insert(v.name = scoped(v.name));
   for (auto& [name, tensor] : initializers)
     if (Result<Done> ok = define_constant(scoped(name), std::move(tensor), place); !ok) return ok;
-  if (Result<Done> ok = import_nodes(branch); !ok) return ok;
+  import_nodes(branch);
   for (size_t i = 0; i < branch.outputs.size(); ++i) {
     const auto from = ids_.find(std::string(branch.outputs[i].name)), to = ids_.find(std::string(proto.outputs[i]));
     if (from == ids_.end()) return Error{ErrorCode::bad_model, place + ": an output of the branch is made by no node"};
     if (to == ids_.end()) continue;  // the If leaves it out
-    if (broken_.contains(branch.outputs[i].name)) {
-      broken_.insert(proto.outputs[i]);
+    if (unknown_.contains(branch.outputs[i].name)) {
+      unknown_.insert(proto.outputs[i]);
       continue;
     }
     if (Result<Done> ok = emit({"Identity", "", info_.opset, {from->second}, {to->second}, {}}); !ok) return ok;
   }
-  scopes_.pop_back();
   return Done{};
 }
 

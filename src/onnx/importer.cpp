@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/diagnostics.h"
 #include "ir/metadata.h"
 #include "onnx/oddity.h"
 #include "onnx/schema.h"
@@ -98,17 +99,6 @@ std::optional<Shape> merged(const std::optional<Shape>& stored, std::optional<Sh
   return inferred;
 }
 
-// A file with more problems than this has one cause.
-constexpr size_t k_most_problems = 20;
-
-/// One message with a line for each problem, under the kind of the first.
-Error joined(const std::vector<Error>& problems) {
-  Error all = problems.front();
-  for (size_t i = 1; i < problems.size(); ++i)
-    if (problems[i].message != problems.front().message) all.message += "\n" + problems[i].message;
-  return all;
-}
-
 /// Quantization as integer ops instead of QuantizeLinear and DequantizeLinear.
 bool is_operator_form(std::string_view op) {
   return op.starts_with("QLinear") || op == "QGemm" || op == "ConvInteger" || op == "MatMulInteger" ||
@@ -173,9 +163,10 @@ void Importer::note(std::string text) {
 }
 
 Result<ValueId> Importer::define(std::string_view value_name, const std::string& place) {
-  const ValueId id = graph_.add_value(std::string(value_name));
-  if (!ids_.emplace(std::string(value_name), id).second)
+  if (ids_.contains(std::string(value_name)))
     return bad(place + " makes " + quoted(value_name) + ", which exists already; expected names to be unique");
+  const ValueId id = graph_.add_value(std::string(value_name));
+  ids_.emplace(std::string(value_name), id);
   if (read_names_.contains(value_name)) used_.insert(id);
   return id;
 }
@@ -190,48 +181,63 @@ Result<Done> Importer::define_constant(std::string_view value_name, Tensor tenso
   return Done{};
 }
 
-Result<Done> Importer::read_initializers() {
-  const auto keep = [&](Result<std::pair<std::string, Tensor>> read) -> Result<Done> {
-    if (!read) return within("initializer", read.error());
-    if (read->first.empty()) return bad("an initializer has no name");
-    return define_constant(read->first, std::move(read->second), "an initializer");
+void Importer::read_initializers() {
+  bool untold_file = true;
+  const auto keep = [&](Result<std::pair<std::string, Tensor>> read, const std::string& name) {
+    if (read && read->first.empty()) return problems_.push_back(bad("an initializer has no name"));
+    if (read) {
+      const Result<Done> ok = define_constant(read->first, std::move(read->second), "an initializer");
+      return ok ? void() : problems_.push_back(ok.error());
+    }
+    // A file beside the model that cannot be opened is one problem, however many tensors lie in it.
+    const bool of_a_file = read.error().code == ErrorCode::io;
+    if (!of_a_file || untold_file) problems_.push_back(within("initializer", read.error()));
+    untold_file = untold_file && !of_a_file;
+    lost_a_name_ = lost_a_name_ || name.empty();
+    if (!name.empty() && define(name, "")) lost_constants_.insert(name);
   };
-  for (const ByteSpan message : model_.graph.initializers)
-    if (Result<Done> ok = keep(tensors_.read(message)); !ok) return ok;
+  for (const ByteSpan message : model_.graph.initializers) keep(tensors_.read(message), tensors_.name_of(message));
   for (const ByteSpan message : model_.graph.sparse_initializers)
-    if (Result<Done> ok = keep(tensors_.read_sparse(message)); !ok) return ok;
+    keep(tensors_.read_sparse(message), tensors_.name_of_sparse(message));
+}
+
+Result<Done> Importer::read_input(const ProtoValue& input) {
+  const std::string place = "graph input " + quoted(input.name);
+  if (!input.is_tensor)
+    return Error{ErrorCode::unsupported,
+                 place + (input.has_type ? " is not a dense tensor" : " has no type") + "; expected a tensor type"};
+  const DType dtype = dtype_of_onnx(input.element_type);
+  if (dtype == DType::undefined)
+    return Error{ErrorCode::unsupported,
+                 place + " is of " + onnx_type_name(input.element_type) + ", which octet has not"};
+  Dims known;
+  for (const Dim& d : input.shape)
+    if (d.known()) known.push_back(d.value);
+  if (!element_count(known))
+    return bad(place + " of shape " + to_string(input.shape) + " is too large: more than 2^36 elements");
+  const Result<ValueId> id = define(input.name, place);
+  if (!id) return id.error();
+  graph_.value(*id).dtype = dtype;
+  if (input.has_shape) graph_.value(*id).shape = input.shape;
+  graph_.inputs.push_back(*id);
   return Done{};
 }
 
-Result<Done> Importer::read_inputs() {
+void Importer::read_inputs() {
   std::unordered_set<std::string_view> seen;
   for (const ProtoValue& input : model_.graph.inputs) {
     const std::string place = "graph input " + quoted(input.name);
-    if (input.name.empty()) return bad("a graph input has no name");
-    if (!seen.insert(input.name).second) return bad(place + " is listed twice");
-    if (ids_.contains(std::string(input.name))) {  // before IR version 4 initializers had to be inputs too
+    if (input.name.empty()) {
+      problems_.push_back(bad("a graph input has no name"));
+    } else if (!seen.insert(input.name).second) {
+      problems_.push_back(bad(place + " is listed twice"));
+    } else if (ids_.contains(std::string(input.name))) {  // before IR version 4 initializers had to be inputs too
       if (model_.ir_version >= 4) note(place + " has a default value and is taken as a constant");
-      continue;
+    } else if (const Result<Done> ok = read_input(input); !ok) {
+      problems_.push_back(ok.error());
+      if (define(input.name, place)) unknown_.insert(input.name);
     }
-    if (!input.is_tensor)
-      return Error{ErrorCode::unsupported,
-                   place + (input.has_type ? " is not a dense tensor" : " has no type") + "; expected a tensor type"};
-    const DType dtype = dtype_of_onnx(input.element_type);
-    if (dtype == DType::undefined)
-      return Error{ErrorCode::unsupported,
-                   place + " is of " + onnx_type_name(input.element_type) + ", which octet has not"};
-    Dims known;
-    for (const Dim& d : input.shape)
-      if (d.known()) known.push_back(d.value);
-    if (!element_count(known))
-      return bad(place + " of shape " + to_string(input.shape) + " is too large: more than 2^36 elements");
-    const Result<ValueId> id = define(input.name, place);
-    if (!id) return id.error();
-    graph_.value(*id).dtype = dtype;
-    if (input.has_shape) graph_.value(*id).shape = input.shape;
-    graph_.inputs.push_back(*id);
   }
-  return Done{};
 }
 
 void Importer::read_stored_types() {
@@ -254,6 +260,7 @@ Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
   const std::string place = place_of(proto);
   for (const std::string_view input : proto.inputs) {
     const auto found = input.empty() ? ids_.end() : ids_.find(std::string(input));
+    if (!input.empty() && found == ids_.end() && lost_a_name_) return bad("");
     if (!input.empty() && found == ids_.end())
       return bad(place + ": input " + quoted(input) + " is made by no node, initializer or graph input");
     node.inputs.push_back(input.empty() ? k_absent : found->second);
@@ -271,65 +278,83 @@ Result<ForeignNode> Importer::foreign_node(const ProtoNode& proto) {
   return node;
 }
 
-Result<Done> Importer::import_nodes(const ProtoGraph& graph) {
+void Importer::import_nodes(const ProtoGraph& graph) {
   for (const ProtoNode& proto : graph.nodes) {
+    std::vector<std::string_view> own;
     for (const std::string_view output : proto.outputs) {
       if (output.empty()) continue;
       const Result<ValueId> id = define(output, place_of(proto));
-      if (!id) return id.error();
+      if (id) {
+        own.push_back(output);
+      } else {
+        problems_.push_back(id.error());
+        second_makers_.insert(&proto);
+      }
     }
+    if (second_makers_.contains(&proto)) unknown_.insert(own.begin(), own.end());
   }
-  const Result<std::vector<size_t>> order = topological_order(graph);
-  if (!order) return order.error();
-  if (!std::is_sorted(order->begin(), order->end())) note("the nodes were not in topological order; sorted");
-  for (const size_t n : *order) {
-    const ProtoNode& proto = graph.nodes[n];
-    const auto is_broken = [&](std::string_view v) { return broken_.contains(v); };
-    const bool told = &graph == &model_.graph && cannot_be_read(proto);  // by refuse_unknown()
-    if (told || std::any_of(proto.inputs.begin(), proto.inputs.end(), is_broken))
-      broken_.insert(proto.outputs.begin(), proto.outputs.end());
-    else if (const Result<Done> done = read_node(proto); !done)
-      keep_problem(proto, done.error());
+  const NodeOrder order = topological_order(graph);
+  if (order.cycle) problems_.push_back(*order.cycle);
+  if (!std::is_sorted(order.nodes.begin(), order.nodes.end())) note("the nodes were not in topological order; sorted");
+  for (const size_t n : order.nodes) {
     if (problems_.size() >= k_most_problems) break;
+    const ProtoNode& proto = graph.nodes[n];
+    const bool told = &graph == &model_.graph && cannot_be_read(proto);  // by refuse_unknown()
+    if (told)
+      lose(proto);
+    else if (!second_makers_.contains(&proto))
+      import_node(proto);
   }
-  return Done{};
 }
 
-Result<Done> Importer::read_node(const ProtoNode& proto) {
-  if (proto.op_type == "If" && (proto.domain.empty() || proto.domain == "ai.onnx")) return import_if(proto);
+void Importer::import_node(const ProtoNode& proto) {
+  const Mark start = mark();
+  const auto failed = [&](const Error& error) {
+    back_to(start, proto);
+    lose(proto);
+    if (!error.message.empty()) problems_.push_back(error);
+  };
+  if (proto.op_type == "If" && (proto.domain.empty() || proto.domain == "ai.onnx")) {
+    const size_t scopes = scopes_.size();
+    if (reads_unknown(proto)) return lose(proto);
+    if (const Result<Done> ok = import_if(proto); !ok) {
+      lose(proto);
+      problems_.push_back(ok.error());
+    }
+    scopes_.resize(scopes);
+    return;
+  }
   Result<ForeignNode> node = foreign_node(proto);
-  if (!node) return node.error();
+  if (!node) return failed(node.error());
+  const auto lost = [&](std::string_view v) { return lost_constants_.contains(std::string(v)); };
+  if (std::any_of(proto.inputs.begin(), proto.inputs.end(), lost)) return lose(proto);
+  if (reads_unknown(proto)) return convert_behind(proto, *node);
+  if (const Result<Done> ok = convert(proto, std::move(*node)); !ok) failed(ok.error());
+}
+
+Result<Done> Importer::convert(const ProtoNode& proto, ForeignNode node) {
   if (is_operator_form(proto.op_type)) {
     const std::string_view named = proto.name.empty() && !proto.outputs.empty() ? proto.outputs[0] : proto.name;
     info_.operator_forms.emplace_back(std::string(named), proto.op_type);
   }
   Oddity oddity = find_foreign_oddity(proto.domain, proto.op_type);
   if (!oddity) oddity = find_oddity(proto.op_type);
-  return oddity ? oddity(*this, std::move(*node)) : emit(std::move(*node));
+  return oddity ? oddity(*this, std::move(node)) : emit(std::move(node));
 }
 
-Error Importer::joined_with(Error last) {
-  problems_.push_back(std::move(last));
-  return joined(problems_);
-}
-
-void Importer::keep_problem(const ProtoNode& proto, Error error) {
-  problems_.push_back(std::move(error));
-  for (const std::string_view output : proto.outputs)
-    if (!output.empty()) broken_.insert(output);
-}
-
-Result<Done> Importer::read_outputs() {
+void Importer::read_outputs() {
   std::unordered_set<std::string_view> seen;
   for (const ProtoValue& output : model_.graph.outputs) {
     const std::string place = "graph output " + quoted(output.name);
-    if (!seen.insert(output.name).second) return bad(place + " is listed twice");
     const auto found = ids_.find(std::string(output.name));
-    if (found == ids_.end()) return bad(place + " is made by no node");
-    graph_.outputs.push_back(found->second);
+    if (!seen.insert(output.name).second)
+      problems_.push_back(bad(place + " is listed twice"));
+    else if (found != ids_.end())
+      graph_.outputs.push_back(found->second);
+    else if (!lost_a_name_)
+      problems_.push_back(bad(place + " is made by no node"));
   }
-  if (graph_.outputs.empty()) return bad("the graph has no outputs; expected at least one");
-  return Done{};
+  if (model_.graph.outputs.empty()) problems_.push_back(bad("the graph has no outputs; expected at least one"));
 }
 
 Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) {
@@ -347,7 +372,7 @@ Result<Done> Importer::filter_attributes(ForeignNode& node, const OpDef& op) {
       it = node.attributes.erase(it);
     }
   }
-  if (decides) return joined(unknown);
+  if (decides) return join_problems(std::move(unknown));
   // Names that no op has say nothing about types: what reads this node is looked at too.
   problems_.insert(problems_.end(), unknown.begin(), unknown.end());
   return Done{};
@@ -412,9 +437,9 @@ Result<OnnxModel> Importer::run() {
   info_.opset = *opset;
   info_.producer = model_.producer;
   if (model_.ir_version > k_last_ir_version)
-    return Error{ErrorCode::unsupported, "the file is of IR version " + std::to_string(model_.ir_version) +
-                                             "; octet reads up to " + std::to_string(k_last_ir_version) +
-                                             " (save it with an older release of onnx)"};
+    problems_.push_back(Error{ErrorCode::unsupported, "the file is of IR version " + std::to_string(model_.ir_version) +
+                                                          "; octet reads up to " + std::to_string(k_last_ir_version) +
+                                                          " (save it with an older release of onnx)"});
   if (Result<Done> ok = refuse_unknown(model_, *opset); !ok) problems_.push_back(ok.error());
   graph_.name = model_.graph.name;
   for (const ProtoNode& node : model_.graph.nodes) {
@@ -423,16 +448,16 @@ Result<OnnxModel> Importer::run() {
   }
   for (const ProtoValue& output : model_.graph.outputs) read_names_.insert(output.name);
   read_stored_types();
-  if (Result<Done> ok = read_initializers(); !ok) return joined_with(ok.error());
-  if (Result<Done> ok = read_inputs(); !ok) return joined_with(ok.error());
-  if (Result<Done> ok = import_nodes(model_.graph); !ok) problems_.push_back(ok.error());
-  if (Result<Done> ok = read_outputs(); !ok) problems_.push_back(ok.error());
-  if (!problems_.empty()) return joined(problems_);
+  read_initializers();
+  read_inputs();
+  import_nodes(model_.graph);
+  read_outputs();
+  if (!problems_.empty()) complete_the_rest();
   for (const auto& [key, value] : model_.metadata)
     if (key.starts_with(k_meta_prefix)) graph_.metadata[std::string(key)] = value;
   if (untold_notes_ > 0) info_.notes.push_back("and " + std::to_string(untold_notes_) + " notes more");
   compact(graph_);
-  return OnnxModel{std::move(graph_), std::move(info_)};
+  return OnnxModel{std::move(graph_), std::move(info_), std::move(problems_)};
 }
 
 }  // namespace octet

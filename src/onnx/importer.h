@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -29,11 +30,11 @@ struct ForeignNode {
 class Importer {
  public:
   Importer(const ProtoModel& model, TensorReader tensors) : model_(model), tensors_(std::move(tensors)) {}
-  /// Everything but verify().
+  /// Everything but verify(). With problems: the rest of the graph, in which values without a maker are inputs of a
+  /// type that fits, and what nobody reads is an output. Errors: what leaves nothing to look at.
   Result<OnnxModel> run();
 
-  // For the oddities. Nodes come in topological order, so the types of a node's inputs are known as far as inference
-  // and the file's own value_info can tell.
+  // For the oddities. A node's inputs have their types, as far as inference and the file's value_info can tell.
   Graph& graph() { return graph_; }
   const Value& value(ValueId id) const { return graph_.value(id); }
   bool has_input(const ForeignNode& node, size_t i) const {
@@ -61,23 +62,35 @@ class Importer {
   Error error(const ForeignNode& node, std::string text, ErrorCode code = ErrorCode::unsupported) const;
 
  private:
-  Result<Done> read_initializers();
-  Result<Done> read_inputs();
+  void read_initializers();
+  void read_inputs();
+  Result<Done> read_input(const ProtoValue& input);
   void read_stored_types();
   /// The nodes of the graph or of a chosen branch, in topological order.
-  Result<Done> import_nodes(const ProtoGraph& graph);
+  void import_nodes(const ProtoGraph& graph);
+  void import_node(const ProtoNode& proto);
   Result<Done> import_if(const ProtoNode& proto);
   Result<Done> import_branch(const ProtoNode& proto, ByteSpan message);
   /// The value's elements when they are constants, or follow from constants and known shapes.
   std::optional<Tensor> known(ValueId v, int depth) const;
   Result<Done> define_constant(std::string_view value_name, Tensor tensor, const std::string& place);
-  Result<Done> read_outputs();
+  void read_outputs();
   Result<ForeignNode> foreign_node(const ProtoNode& proto);
-  Result<Done> read_node(const ProtoNode& proto);
-  /// Keeps a problem to be told with the others; what the node would have made is not looked at again.
-  void keep_problem(const ProtoNode& proto, Error error);
-  /// All problems so far, and one more that ends the reading.
-  Error joined_with(Error last);
+  Result<Done> convert(const ProtoNode& proto, ForeignNode node);
+
+  // Behind a problem (behind_problems.cpp).
+  struct Mark {
+    size_t values, nodes, notes, untold_notes, edits, operator_forms, problems;
+  };
+  Mark mark() const;
+  /// Forgets what was read since, and what the node's outputs are.
+  void back_to(const Mark& mark, const ProtoNode& proto);
+  /// Nobody knows what the node makes.
+  void lose(const ProtoNode& proto);
+  bool reads_unknown(const ProtoNode& proto) const;
+  /// Converts a node that reads values of unknown type with a type that fits; tells a problem when none does.
+  void convert_behind(const ProtoNode& proto, const ForeignNode& node);
+  void complete_the_rest();
   /// Double constants beside float data (doubles.cpp).
   void narrow_doubles(ForeignNode& node);
   Result<ValueId> define(std::string_view value_name, const std::string& place);
@@ -92,8 +105,12 @@ class Importer {
   OnnxInfo info_;
   size_t untold_notes_ = 0;
   std::vector<Error> problems_;
-  std::unordered_set<std::string_view> broken_;   // values that a node with a problem would have made
-  std::unordered_map<std::string, ValueId> ids_;  // only looked up, never iterated
+  std::unordered_set<std::string_view> unknown_;        // values whose maker, or a maker before it, has a problem
+  std::unordered_set<std::string> lost_constants_;      // constants that cannot be read
+  std::unordered_set<const ProtoNode*> second_makers_;  // of values that exist already
+  bool lost_a_name_ = false;                            // of an initializer: who reads what nobody makes may mean it
+  size_t trials_ = 0;
+  std::unordered_map<std::string, ValueId> ids_;                          // only looked up, never iterated
   std::unordered_map<std::string_view, const ProtoValue*> stored_types_;  // value_info and graph outputs
   std::unordered_map<std::string, int64_t> node_names_;                   // with the last number put behind the name
   std::unordered_set<std::string_view> read_names_;                       // read by a node or a graph output
@@ -115,10 +132,14 @@ Result<Done> inline_functions(ProtoModel& model, const std::byte* origin);
 std::vector<std::pair<std::string_view, ByteSpan>> subgraphs_of(const ProtoNode& node);
 /// Names that nodes and outputs of the node's subgraphs read, those from outside among them.
 std::vector<std::string_view> names_read_inside(const ProtoNode& node, int depth = 0);
-/// Indices of graph.nodes, each after the makers of its inputs, otherwise in the file's order; an Error names a node on
-/// a cycle.
-Result<std::vector<size_t>> topological_order(const ProtoGraph& graph);
+struct NodeOrder {
+  std::vector<size_t> nodes;   // indices of graph.nodes, each after the makers of its inputs, else in the file's order
+  std::optional<Error> cycle;  // names a node on it; nodes lacks those on it and behind it
+};
+NodeOrder topological_order(const ProtoGraph& graph);
 /// A whole file: bytes -> graph, not yet verified. read_onnx() is this and verify().
+Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
+                                       std::optional<std::string> folder = {});
 Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                               std::optional<std::string> folder = {});
 /// Name and value of an AttributeProto. Errors: subgraphs, lists of tensors, references (they occur in functions only).

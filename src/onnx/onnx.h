@@ -31,10 +31,12 @@ struct OnnxInfo {
 struct OnnxModel {
   Graph graph;  // inferred, and verified unless told otherwise
   OnnxInfo info;
+  std::vector<Error> problems;  // only where asked for; the graph then holds the rest, to look for more
 };
 
 struct OnnxReadOptions {
-  bool verify = true;  // false: the caller repairs the graph and verifies it then
+  bool verify = true;          // false: the caller repairs the graph and verifies it then
+  bool with_problems = false;  // true: problems of nodes are in the model, not its Error
 };
 
 /// Opset 7 to 23. Errors name the file's part: unknown op, domain or dtype in use, cycles, missing inputs, overflowing

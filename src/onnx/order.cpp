@@ -36,7 +36,7 @@ size_t node_on_cycle(const ProtoGraph& graph, const Makers& makers, const std::v
 
 }  // namespace
 
-Result<std::vector<size_t>> topological_order(const ProtoGraph& graph) {
+NodeOrder topological_order(const ProtoGraph& graph) {
   const size_t count = graph.nodes.size();
   Makers makers;
   for (size_t n = 0; n < count; ++n)
@@ -65,9 +65,10 @@ Result<std::vector<size_t>> topological_order(const ProtoGraph& graph) {
     for (const size_t reader : readers[n])
       if (--missing[reader] == 0) ready.push(reader);
   }
-  if (order.size() == count) return order;
+  if (order.size() == count) return {std::move(order), std::nullopt};
   const ProtoNode& node = graph.nodes[node_on_cycle(graph, makers, missing)];
-  return Error{ErrorCode::bad_model, place_of(node) + ": lies on a cycle; expected a graph without cycles"};
+  return {std::move(order),
+          Error{ErrorCode::bad_model, place_of(node) + ": lies on a cycle; expected a graph without cycles"}};
 }
 
 }  // namespace octet

@@ -9,8 +9,10 @@ namespace {
 
 Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                                   std::optional<std::string> folder, const OnnxReadOptions& options) {
-  Result<OnnxModel> model = import_onnx(bytes, std::move(keep_alive), std::move(folder));
-  if (!model || !options.verify) return model;
+  Result<OnnxModel> model = options.with_problems
+                                ? import_with_problems(bytes, std::move(keep_alive), std::move(folder))
+                                : import_onnx(bytes, std::move(keep_alive), std::move(folder));
+  if (!model || !options.verify || !model->problems.empty()) return model;
   if (Result<Done> ok = verify(model->graph); !ok) return ok.error();
   return model;
 }
@@ -19,6 +21,13 @@ Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> ke
 
 Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                               std::optional<std::string> folder) {
+  Result<OnnxModel> model = import_with_problems(bytes, std::move(keep_alive), std::move(folder));
+  if (model && !model->problems.empty()) return join_problems(std::move(model->problems));
+  return model;
+}
+
+Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
+                                       std::optional<std::string> folder) {
   Result<ProtoModel> proto = parse_model(bytes);
   if (!proto) return proto.error();
   if (Result<Done> ok = inline_functions(*proto, bytes.data()); !ok) return ok.error();

@@ -65,4 +65,12 @@ Result<std::pair<std::string, Tensor>> TensorReader::read_sparse(ByteSpan messag
   return std::pair(std::move(values->first), std::move(made->first));
 }
 
+std::string TensorReader::name_of_sparse(ByteSpan message) const {
+  WireReader in(message, file_.data(), "sparse tensor");
+  ByteSpan values;
+  while (in.next())
+    if (in.number() == k_values) values = in.bytes();
+  return in.failed() ? "" : name_of(values);
+}
+
 }  // namespace octet

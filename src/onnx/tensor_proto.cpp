@@ -249,4 +249,12 @@ Result<std::pair<std::string, Tensor>> TensorReader::read(ByteSpan message) {
   return std::pair(std::move(fields.name), std::move(*tensor));
 }
 
+std::string TensorReader::name_of(ByteSpan message) const {
+  WireReader in(message, file_.data(), "tensor");
+  std::string name;
+  while (in.next())
+    if (in.number() == onnx_field::tensor::name) name = in.text();
+  return in.failed() ? "" : name;
+}
+
 }  // namespace octet

@@ -28,6 +28,9 @@ class TensorReader {
   Result<std::pair<std::string, Tensor>> read(ByteSpan message);
   /// A SparseTensorProto as a dense tensor, under the name of its values. Errors: indices that do not fit.
   Result<std::pair<std::string, Tensor>> read_sparse(ByteSpan message);
+  /// The names alone, of tensors that cannot be read too; "" when that fails.
+  std::string name_of(ByteSpan message) const;
+  std::string name_of_sparse(ByteSpan message) const;
 
  private:
   struct Fields;

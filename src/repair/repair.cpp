@@ -59,10 +59,12 @@ Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options
     if (options.skip.contains(std::string(each.name))) continue;
     const size_t rows = log.rows.size();
     log.repair = each.name;
-    if (Result<Done> ok = each.run(graph, log); !ok) return within("repair " + std::string(each.name), ok.error());
+    if (Result<Done> ok = each.run(graph, log); !ok && !options.types_are_guessed)
+      return within("repair " + std::string(each.name), ok.error());
     if (log.rows.size() == rows) continue;
     remove_unread(graph);
-    if (Result<Done> ok = infer_shapes(graph); !ok) return within("repair " + std::string(each.name), ok.error());
+    if (Result<Done> ok = infer_shapes(graph); !ok && !options.types_are_guessed)
+      return within("repair " + std::string(each.name), ok.error());
     compact(graph);
   }
   if (notes) *notes = std::move(log.notes);

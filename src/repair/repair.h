@@ -41,8 +41,9 @@ struct Repair {
 std::span<const Repair> all_repairs();
 
 struct RepairOptions {
-  std::set<std::string> skip;  // names; an unknown one is an error
-  bool float_biases = false;   // for TensorRT: int32 biases as the same numbers in float
+  std::set<std::string> skip;      // names; an unknown one is an error
+  bool float_biases = false;       // for TensorRT: int32 biases as the same numbers in float
+  bool types_are_guessed = false;  // of a graph with problems: what does not fit together is no error
 };
 /// Runs the repairs and infers shapes again after each that edited. The graph need not pass verify() before; the caller
 /// verifies it afterwards. notes gets what was left alone and why.

@@ -52,6 +52,97 @@ std::vector<Named> damaged_bytes() {
   return files;
 }
 
+using Add = std::function<void(const char*, ModelBuilder)>;
+
+NodeSpec with_int(NodeSpec node, const char* key, int64_t value) {
+  node.attributes.push_back(test::int_attribute_proto(key, value));
+  return node;
+}
+
+/// Problems of several stages of the reader in one file.
+void stages(const Add& add) {
+  const Tensor zero_point = Tensor::from<int8_t>(DType::s8, {}, std::vector<int8_t>{0});
+  const NodeSpec quantize{.op = "QuantizeLinear", .inputs = {"a", "s", "z"}, .outputs = {"q"}, .name = "q"};
+  const NodeSpec dequantize{.op = "DequantizeLinear", .inputs = {"q", "t", "z"}, .outputs = {"b"}, .name = "dq"};
+  const NodeSpec softmax = with_int({.op = "Softmax", .inputs = {"x"}, .outputs = {"c"}, .name = "softmax"}, "axis", 9);
+  const NodeSpec sum{.op = "Add", .inputs = {"b", "c"}, .outputs = {"y"}, .name = "sum"};
+  const NodeSpec leaky = with_int({.op = "Relu", .inputs = {"x"}, .outputs = {"a"}, .name = "relu"}, "leak", 1);
+  add("attribute_scale_and_axis", end(start()
+                                          .initializer("s", f32s({}, {0.0f}))
+                                          .initializer("t", f32s({}, {0.5f}))
+                                          .initializer("z", zero_point)
+                                          .node(leaky)
+                                          .node(quantize)
+                                          .node(dequantize)
+                                          .node(softmax)
+                                          .node(sum)));
+  // Everything hangs behind an operator that octet has not.
+  add("behind_an_unknown_op",
+      end(start()
+              .initializer("s", f32s({}, {-1.0f}))
+              .initializer("t", f32s({3}, {0.5f, std::numeric_limits<float>::infinity(), 1.0f}))
+              .initializer("z", zero_point)
+              .initializer("w", f32s({4, 3, 1}, std::vector<float>(12, 1.0f)))
+              .node({.op = "Polish", .inputs = {"x"}, .outputs = {"a"}, .name = "polish"})
+              .node(quantize)
+              .node(dequantize)
+              .node(with_int({.op = "Concat", .inputs = {"b"}, .outputs = {"k"}, .name = "no_axis"}, "axes", 1))
+              .node(with_int({.op = "Conv", .inputs = {"b", "w"}, .outputs = {"c"}, .name = "groups"}, "group", 0))
+              .node({.op = "Sin", .inputs = {"c"}, .outputs = {"d"}, .name = "sin"})
+              .node({.op = "Cast", .inputs = {"d"}, .outputs = {"y"}, .name = "cast"})));
+  // A repair would mend the weight's scale, so it is no problem; the bias between them hides nothing.
+  const Tensor codes = Tensor::from<int8_t>(DType::s8, {3, 3}, std::vector<int8_t>{1, 2, 3, 0, 0, 0, 7, 8, 9});
+  const Tensor zeros = Tensor::from<int8_t>(DType::s8, {3}, std::vector<int8_t>{0, 0, 0});
+  add("a_scale_that_is_mended_is_no_problem",
+      end(start()
+              .initializer("w", codes)
+              .initializer("t", f32s({3}, {0.5f, 0.0f, 1.0f}))
+              .initializer("z", zeros)
+              .node(with_int({.op = "DequantizeLinear", .inputs = {"w", "t", "z"}, .outputs = {"v"}, .name = "weight"},
+                             "axis", 0))
+              .node(with_int({.op = "Gemm", .inputs = {"x", "v"}, .outputs = {"g"}, .name = "fc"}, "transB", 1))
+              .node({.op = "Polish", .inputs = {"g"}, .outputs = {"y"}, .name = "polish"})));
+  WireWriter short_tensor = test::tensor_proto("c", f32s({3}, {1, 2, 3}));
+  short_tensor.integer(onnx_field::tensor::dims, 9);
+  WireWriter strings;
+  strings.integer(onnx_field::tensor::dims, 1);
+  strings.integer(onnx_field::tensor::data_type, 8);
+  strings.text(onnx_field::tensor::name, "names");
+  add("initializers_inputs_and_outputs",
+      ModelBuilder(17, 99)
+          .input("x", {Dim(2), Dim(3)})
+          .input("x", {Dim(2)})
+          .input("huge", {Dim(1 << 20), Dim(1 << 20)})
+          .initializer(short_tensor)
+          .initializer(strings)
+          .node({.op = "Add", .inputs = {"x", "c"}, .outputs = {"a"}, .name = "reads_what_is_damaged"})
+          .node({.op = "Sigmoid", .inputs = {"huge"}, .outputs = {"b"}, .name = "reads_the_huge"})
+          .node({.op = "Relu", .inputs = {"x"}, .outputs = {"b"}, .name = "second"})
+          .node({.op = "Add", .inputs = {"x", "f"}, .outputs = {"e"}, .name = "on_a_cycle"})
+          .node({.op = "Relu", .inputs = {"e"}, .outputs = {"f"}, .name = "too"})
+          .output("b")
+          .output("nobody"));
+  add("missing_data_file_is_told_once", [] {
+    const auto outside = [](const char* name) {
+      WireWriter location, tensor;
+      location.text(onnx_field::entry::key, "location");
+      location.text(onnx_field::entry::value, "not_there.bin");
+      tensor.integer(onnx_field::tensor::dims, 3);
+      tensor.integer(onnx_field::tensor::data_type, 1);
+      tensor.text(onnx_field::tensor::name, name);
+      tensor.message(onnx_field::tensor::external_data, location);
+      tensor.integer(onnx_field::tensor::data_location, 1);
+      return tensor;
+    };
+    return end(start()
+                   .initializer(outside("c"))
+                   .initializer(outside("d"))
+                   .node({.op = "Add", .inputs = {"x", "c"}, .outputs = {"a"}, .name = "a"})
+                   .node({.op = "Add", .inputs = {"a", "d"}, .outputs = {"b"}, .name = "b"})
+                   .node(with_int({.op = "Softmax", .inputs = {"b"}, .outputs = {"y"}, .name = "s"}, "axes", 1)));
+  }());
+}
+
 std::vector<std::pair<const char*, ModelBuilder>> graphs() {
   std::vector<std::pair<const char*, ModelBuilder>> made;
   const auto add = [&](const char* name, ModelBuilder model) { made.emplace_back(name, std::move(model)); };
@@ -167,7 +258,7 @@ std::vector<std::pair<const char*, ModelBuilder>> graphs() {
   NodeSpec softmax{.op = "Softmax", .inputs = {"b"}, .outputs = {"y"}, .name = "softmax"};
   softmax.attributes = {test::int_attribute_proto("axis", 9)};
   add("two_attributes_and_an_axis", end(start().node(relu("x", "a", "bar")).node(relu("a", "b", "baz")).node(softmax)));
-  // An attribute that some operator has may decide about shapes: what reads the node is not looked at.
+  // An attribute that some operator has may decide about types: what reads the node is looked at with every type.
   add("attribute_of_another_op", end(start().node(relu("x", "a", "group")).node(relu("a", "y", "baz"))));
   add("unknown_op_and_others", end(start()
                                        .node({.op = "Foo", .inputs = {"x"}, .outputs = {"f"}, .name = "foo"})
@@ -175,6 +266,7 @@ std::vector<std::pair<const char*, ModelBuilder>> graphs() {
                                        .node(relu("x", "a", "bar"))
                                        .node({.op = "Relu", .inputs = {"ghost"}, .outputs = {"h"}, .name = "h"})
                                        .node({.op = "Relu", .inputs = {"a"}, .outputs = {"y"}, .name = "last"})));
+  stages(add);
   return made;
 }
 
