@@ -21,6 +21,7 @@ import onnxruntime as ort
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
 import machine  # noqa: E402
+import transformer_tables  # noqa: E402
 
 OCTET = "build/octet"
 WORK = "build/accuracy"
@@ -234,6 +235,7 @@ def text(fp32, int8, tensorrt):
         lines += int8_text(int8, "INT8, octet's own target (u8 with zero point where it is more accurate)", "u8", ort)
     if tensorrt:
         lines += int8_text(tensorrt, "INT8, `--target tensorrt` (s8 symmetric activations only)", "s8", ort)
+    lines += transformer_tables.table("Accuracy")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 import json
 import os
 import machine
+import transformer_tables
 
 # How many times faster than the peer octet's INT8 is to be: ONNX Runtime's u8 form, OpenVINO's best INT8 form.
 WANTED = {"resnet50": (1.15, 1.0), "mobilenet_v2": (1.4, 1.1), "resnet18_32": (1.5, 1.0), "resnet20_32": (1.5, 1.0),
@@ -113,6 +114,7 @@ def write(results, order, peaks):
             "## Forms of the INT8 file", "",
             "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form.", "", *forms_table(results), ""]
     page += peaks
+    page += [*transformer_tables.table("Speed")[1:], ""]
     page += scaling_section()
     kept = plans_section()
     with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
