@@ -236,7 +236,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   if (!model->problems.empty()) {  // the rest is looked at for more
-    for (const octet::Error& problem : model->problems) require(!problem.message.empty(), "a problem without a message");
+    for (const octet::Error& problem : model->problems)
+      require(!problem.message.empty(), "a problem without a message");
     (void)octet::validation_problems(model->graph);
     (void)octet::verify(model->graph);
     return 0;

@@ -328,8 +328,9 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
   if (!report) return within(model.path(), report.error());
   if (report->quantized == 0 && quantizes_dynamically(model.state().graph))
     return Error{ErrorCode::bad_argument,
-                 model.path() + " is quantized already, dynamically (DynamicQuantizeLinear), and nothing else in it can "
-                                "be: 'octet repair --recalibrate --calib-data PATH' gives it static ranges"};
+                 model.path() +
+                     " is quantized already, dynamically (DynamicQuantizeLinear), and nothing else in it can "
+                     "be: 'octet repair --recalibrate --calib-data PATH' gives it static ranges"};
   state->quantized = true;
   state->hash = to_hex(hash_graph(state->graph));
   stamp(state->graph, table, options.method, forced);
