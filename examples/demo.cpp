@@ -165,8 +165,6 @@ class Demo {
                                                 s_.rate,
                                                 "--epochs",
                                                 std::to_string(epochs),
-                                                "--distill",
-                                                "0.5",
                                                 "-o",
                                                 path};
       if (Result<Done> ran = run(command); !ran) return ran;
