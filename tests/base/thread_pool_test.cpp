@@ -74,6 +74,34 @@ TEST(ThreadPool, lets_its_workers_run_side_by_side_also_after_they_slept) {
   }
 }
 
+TEST(ThreadPool, gives_each_worker_its_own_part_of_the_chunks) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 200; ++round) {
+    // All three wait for each other, so each worker runs exactly one: the only one of its part.
+    std::atomic<int> arrived{0};
+    int worker_of[3] = {-1, -1, -1};
+    pool.parallel_for(3, [&](int64_t chunk, int worker) {
+      worker_of[chunk] = worker;
+      arrived.fetch_add(1);
+      while (arrived.load() < 3) std::this_thread::yield();
+    });
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(worker_of[i], i) << "round " << round;
+  }
+}
+
+TEST(ThreadPool, lets_others_take_the_chunks_of_a_worker_that_is_held_up) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<int> others{0};
+    pool.parallel_for(10, [&](int64_t chunk, int) {
+      // The first of the second worker's part is done only when all others are, whoever runs it.
+      if (chunk != 5) others.fetch_add(1);
+      while (chunk == 5 && others.load() < 9) std::this_thread::yield();
+    });
+    ASSERT_EQ(others.load(), 9);
+  }
+}
+
 TEST(ThreadPool, serves_several_callers_at_once) {
   ThreadPool pool(3);
   std::vector<std::thread> callers;

@@ -61,6 +61,27 @@ TEST(FuseQuantConv, scales_per_tensor_are_broadcast_and_zero_points_subtracted) 
   EXPECT_THAT(text, HasSubstr("const conv_w: s8[2,2,1,1] = {1, -2, 127, 4}"));
   EXPECT_THAT(text, HasSubstr("const conv_w_scale: f32[2] = {0.5, 0.5}"));
 }
+TEST(FuseQuantConv, signed_codes_without_a_zero_point_stay_where_they_lie) {
+  for (const std::string zero : {"", "const wz: s8[2] = {0, 0}", "const wz: s8[2] = {1, 1}"}) {
+    Graph graph = parsed("graph (x: u8[N,2,4,4]) -> (y) {" + zero + R"(
+        const xs: f32[] = {0.5}; const w: s8[2,2,1,1] = {1, -2, 127, 4}; const ws: f32[2] = {0.5, 2}
+        dx = DequantizeLinear(x, xs); dw = DequantizeLinear(w, ws)" +
+                         (zero.empty() ? "" : ", wz") + R"(, axis=0)
+        y = Conv(dx, dw) @conv })");
+    const auto bytes_of = [&](std::string_view name) -> std::pair<const std::byte*, int> {
+      for (const Value& value : graph.values)
+        if (value.name == name && value.constant)
+          return {value.constant->bytes().data(), value.constant->at<int8_t>(2)};
+      return {nullptr, 0};
+    };
+    const std::byte* const before = bytes_of("w").first;
+    ASSERT_TRUE(run_stage(graph, Stage::fuse));
+    const auto [after, third] = bytes_of("conv_w");
+    ASSERT_NE(after, nullptr) << zero;
+    EXPECT_EQ(third, zero.ends_with("{1, 1}") ? 126 : 127);
+    EXPECT_EQ(after == before, !zero.ends_with("{1, 1}")) << zero;
+  }
+}
 std::vector<std::string> notes_of(const std::vector<PassReport>& reports) {
   std::vector<std::string> notes;
   for (const PassReport& report : reports)
