@@ -51,8 +51,11 @@ std::string number(double value) {
   return text;
 }
 
+/// Digits, and a unit behind them: neither a date nor a hash.
 bool is_number(const std::string& cell) {
-  return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '+' || cell[0] == '-');
+  const size_t sign = !cell.empty() && (cell[0] == '+' || cell[0] == '-') ? 1 : 0;
+  const size_t end = std::min(cell.find_first_not_of("0123456789.,", sign), cell.size());
+  return end > sign && (end == cell.size() || cell[end] == ' ' || cell[end] == '%');
 }
 
 /// A cell below the head is a number.

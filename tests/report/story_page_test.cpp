@@ -73,6 +73,10 @@ TEST(HtmlPage, names_of_rows_stay_left_and_numbers_go_right) {
   page.table({{"", "top-1"}, {"2 bits", "90.00 %"}});
   EXPECT_THAT(page.text(), HasSubstr("<td>2 bits</td><td class=\"n\">90.00 %</td>"));
   EXPECT_THAT(page.text(), HasSubstr("<th></th><th class=\"n\">top-1</th>"));
+  HtmlPage facts("t");
+  facts.table({{"what", "value"}, {"date", "2026-11-26 03:03 UTC"}, {"hash", "7bfe773202"}});
+  EXPECT_THAT(facts.text(), HasSubstr("<th>value</th>"));
+  EXPECT_THAT(facts.text(), HasSubstr("<td>2026-11-26 03:03 UTC</td>"));
 }
 
 TEST(HtmlPage, the_text_behind_the_longest_bar_stays_inside_the_figure) {
