@@ -57,7 +57,9 @@ struct Bindings {
 /// One run as the device's own clock saw it, in seconds.
 struct DeviceTimes {
   double h2d = 0, compute = 0, d2h = 0;
-  int repeats = 1;  // asked for: compute runs so often in a row, and its time is divided by it
+  int repeats = 1;     // asked for: compute runs so often in a row, and its time is divided by it
+  double enqueue = 0;  // of the host: what it took to hand the compute over, not to wait for it
+  double h2d_start = 0, compute_start = 0, d2h_start = 0;  // since Backend::start_clock()
 };
 
 struct RunHooks {
@@ -75,7 +77,14 @@ struct RunHooks {
   std::vector<double>* step_seconds = nullptr;
   /// Overwritten when not null by a back end with memory of its own; others leave it alone.
   DeviceTimes* device_times = nullptr;
+  /// Of a back end with memory of its own. false: inputs are those of the last run with transfers, outputs stay there.
+  bool transfers = true;
+  /// Of such a back end: compute begins after that of this other workspace's last run.
+  Workspace* after = nullptr;
 };
+
+/// How the host waits for a device: as the driver likes, asking all the time, or asleep.
+enum class DeviceWait { driver, spin, block };
 
 /// What a back end with a device of its own is told.
 struct DeviceOptions {
@@ -83,6 +92,9 @@ struct DeviceOptions {
   DType floats = DType::f32;  // f16: float layers store and read half precision, and add in f32
   bool tf32 = false;          // f32 products by one tf32 product instead of three
   bool tune = true;           // time the tactics of each layer when a plan is prepared
+  bool graph = true;          // a run is one graph of the device; false: its kernels are launched one by one
+  DeviceWait wait = DeviceWait::driver;
+  bool managed = false;  // the caller's values lie in managed memory there
 };
 
 class Backend {
@@ -112,6 +124,19 @@ class Backend {
   /// workspace: made for this program, private to the caller of this run. No allocation, no lock in here (a tap may do
   /// both).
   virtual Result<Done> run(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) = 0;
+
+  /// run() in two halves for a device that computes while the host goes on: submit() hands the run over, finish() waits
+  /// for it and fetches its outputs. One at a time for each workspace, with the same bindings and hooks in both halves.
+  /// A back end of the host does all of it in submit().
+  virtual bool runs_beside_the_host() const { return false; }
+  virtual Result<Done> submit(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) {
+    return run(program, workspace, io, hooks);
+  }
+  virtual Result<Done> finish(const Program&, Workspace&, const Bindings&, const RunHooks&) { return Done{}; }
+  /// DeviceTimes' starts count from here on.
+  virtual Result<Done> start_clock() { return Done{}; }
+  /// Workspaces made from here on have at least so much memory for activations, on a device of its own.
+  virtual void reserve(size_t) {}
 };
 
 /// Plans a graph whose shapes are all known: picks tactics, lays the arena out by liveness (lowest free address first).

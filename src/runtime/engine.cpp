@@ -58,6 +58,11 @@ Result<Done> check_bindings(std::string_view kind, const Graph& graph, const std
   return Done{};
 }
 
+Result<Done> check_all(const Graph& graph, const Bindings& io) {
+  Result<Done> fits = check_bindings("input", graph, graph.inputs, io.inputs);
+  return fits ? check_bindings("output", graph, graph.outputs, io.outputs) : fits;
+}
+
 /// The plan for those who ask about steps and shapes. Weights are left out, scales and the like stay.
 std::shared_ptr<const Plan> without_weights(const Plan& plan) {
   constexpr size_t k_kept_bytes = 4096;
@@ -104,11 +109,17 @@ Result<Context> Context::make(std::shared_ptr<const Engine> engine) {
 }
 
 Result<Done> Context::run(const Bindings& io, const RunHooks& hooks) {
-  const Graph& graph = engine_->plan().graph;
-  Result<Done> fits = check_bindings("input", graph, graph.inputs, io.inputs);
-  if (fits) fits = check_bindings("output", graph, graph.outputs, io.outputs);
-  if (!fits) return fits;
+  if (Result<Done> fits = check_all(engine_->plan().graph, io); !fits) return fits;
   return engine_->backend().run(engine_->program(), *workspace_, io, hooks);
+}
+
+Result<Done> Context::submit(const Bindings& io, const RunHooks& hooks) {
+  if (Result<Done> fits = check_all(engine_->plan().graph, io); !fits) return fits;
+  return engine_->backend().submit(engine_->program(), *workspace_, io, hooks);
+}
+
+Result<Done> Context::finish(const Bindings& io, const RunHooks& hooks) {
+  return engine_->backend().finish(engine_->program(), *workspace_, io, hooks);
 }
 
 }  // namespace octet

@@ -41,6 +41,10 @@ class Context {
   static Result<Context> make(std::shared_ptr<const Engine> engine);
   /// Dense buffers of the engine's dtypes and dims; an Error names the one that does not fit.
   Result<Done> run(const Bindings& io, const RunHooks& hooks = {});
+  /// run() in two halves (Backend::submit); one run at a time.
+  Result<Done> submit(const Bindings& io, const RunHooks& hooks);
+  Result<Done> finish(const Bindings& io, const RunHooks& hooks);
+  Workspace& workspace() { return *workspace_; }
   const Engine& engine() const { return *engine_; }
 
  private:

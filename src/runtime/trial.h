@@ -15,7 +15,7 @@ class Trial {
   static Result<Trial> make(Graph graph, Backend& backend, const TacticChoice& choice);
   /// One run; seconds of each step.
   Result<std::vector<double>> step_seconds();
-  /// One run; seconds of the whole.
+  /// One run; seconds of the whole, or of a device its seconds without transfers.
   Result<double> run_seconds();
   size_t packed_bytes() const { return program_->packed_bytes(); }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <span>
 
 #include "backends/cpu/cpu_backend.h"
@@ -13,6 +14,7 @@
 #ifdef OCTET_TEST_CUDA
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/device.h"
+#include "backends/cuda/program.h"
 #include "backends/cuda/tune.h"
 #endif
 
@@ -528,6 +530,101 @@ TEST(Cuda, cublaslt_runs_float_products_where_it_is_found) {
       expect_close(run_context(*context, inputs)[0], expected[0], {tolerance}, (*backend)->description());
     }
   }
+}
+
+/// Every way to run a program: as a graph or kernel by kernel, waiting in any way, with its values anywhere.
+TEST(CudaRun, all_ways_give_the_same_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const Graph graph = graph_with_constants(text_of(k_cases[1]), {"w", "w_scale", "b"}, 5);
+  const std::vector<Tensor> inputs = random_inputs(graph, 9);
+  const std::vector<Tensor> expected =
+      run_graph(graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), inputs);
+  for (const DeviceOptions& options :
+       {DeviceOptions{.tune = false}, DeviceOptions{.tune = false, .graph = false},
+        DeviceOptions{.tune = false, .wait = DeviceWait::spin}, DeviceOptions{.tune = false, .wait = DeviceWait::block},
+        DeviceOptions{.tune = false, .managed = true}}) {
+    Result<std::shared_ptr<Backend>> backend = open_backend("cuda", {.threads = 1, .device = options});
+    ASSERT_TRUE(backend) << backend.error().message;
+    Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend);
+    ASSERT_TRUE(engine) << engine.error().message;
+    (*backend)->reserve(size_t{1} << 26);
+    Result<Context> context = Context::make(*engine);
+    ASSERT_TRUE(context) << context.error().message;
+    for (int run = 0; run < 3; ++run) expect_close(run_context(*context, inputs)[0], expected[0], k_exact, "run");
+    const auto& workspace = static_cast<const cuda::CudaWorkspace&>(context->workspace());
+    EXPECT_EQ(workspace.graph != nullptr, options.graph);
+    cudaPointerAttributes where = {};
+    ASSERT_EQ(cudaPointerGetAttributes(&where, workspace.inputs[0].get()), cudaSuccess);
+    EXPECT_EQ(where.type == cudaMemoryTypeManaged, options.managed);
+    EXPECT_EQ(workspace.staged_inputs.empty(), options.managed);
+  }
+}
+
+/// Two runs in flight: the second's inputs arrive while the first computes, its compute begins after that.
+TEST(CudaRun, transfers_of_the_next_run_overlap_the_compute_before) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const Graph graph = graph_with_constants(text_of(k_cases[14]), {"w", "w_scale", "b"}, 5);
+  const std::shared_ptr<Backend> backend = cuda_backend();
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, backend);
+  ASSERT_TRUE(engine) << engine.error().message;
+  Result<Context> first = Context::make(*engine), second = Context::make(*engine);
+  ASSERT_TRUE(first && second);
+  const std::vector<Tensor> a = random_inputs(graph, 1), b = random_inputs(graph, 2);
+  const std::vector<Tensor> of_a = run_context(*first, a), of_b = run_context(*second, b);
+  ASSERT_TRUE(backend->start_clock());
+  const auto bound = [&](const std::vector<Tensor>& inputs, std::pair<Tensor, std::byte*>& to) {
+    Bindings io;
+    for (const Tensor& t : inputs)
+      io.inputs.push_back(TensorView::dense(t.dtype(), t.dims(), const_cast<std::byte*>(t.bytes().data())));
+    io.outputs.push_back(TensorView::dense(to.first.dtype(), to.first.dims(), to.second));
+    return io;
+  };
+  auto y = Tensor::allocate(of_a[0].dtype(), of_a[0].dims()), z = Tensor::allocate(of_b[0].dtype(), of_b[0].dims());
+  ASSERT_TRUE(y && z);
+  const Bindings io_a = bound(a, *y), io_b = bound(b, *z);
+  DeviceTimes of_first, of_second;
+  of_first.repeats = 2000;  // some long compute
+  RunHooks hooks_a, hooks_b;
+  hooks_a.device_times = &of_first;
+  hooks_b.device_times = &of_second;
+  hooks_b.after = &first->workspace();
+  ASSERT_TRUE(first->submit(io_a, hooks_a));
+  ASSERT_TRUE(second->submit(io_b, hooks_b));
+  ASSERT_TRUE(first->finish(io_a, hooks_a));
+  ASSERT_TRUE(second->finish(io_b, hooks_b));
+  const double computed = of_first.compute_start + of_first.repeats * of_first.compute;
+  EXPECT_LT(of_second.h2d_start, computed);
+  EXPECT_GE(of_second.compute_start, computed - 1e-5);
+  EXPECT_GT(of_second.enqueue, 0);
+  EXPECT_GT(of_second.h2d, 0);
+  expect_close(y->first, of_a[0], k_exact, "first");
+  expect_close(z->first, of_b[0], k_exact, "second");
+}
+
+TEST(CudaRun, without_transfers_the_inputs_are_those_of_the_run_before) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const Graph graph = graph_with_constants(text_of(k_cases[0]), {"w", "w_scale", "b"}, 5);
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, cuda_backend());
+  ASSERT_TRUE(engine) << engine.error().message;
+  Result<Context> context = Context::make(*engine);
+  ASSERT_TRUE(context) << context.error().message;
+  const std::vector<Tensor> first = random_inputs(graph, 1), other = random_inputs(graph, 2);
+  const std::vector<Tensor> expected = run_context(*context, first);
+  RunHooks without;
+  without.transfers = false;
+  const std::vector<Tensor> untouched = run_context(*context, other, without);
+  EXPECT_TRUE(std::all_of(untouched[0].bytes().begin(), untouched[0].bytes().end(),
+                          [](std::byte b) { return b == std::byte{0xcd}; }));
+  expect_close(run_context(*context, first)[0], expected[0], k_exact, "with transfers again");
+}
+
+TEST(CudaRun, the_second_device_gives_the_same_bytes) {
+  const Result<std::shared_ptr<Backend>> second = open_backend("cuda:1");
+  if (!second) GTEST_SKIP() << "not applicable: no second GPU";
+  const Graph graph = graph_with_constants(text_of(k_cases[1]), {"w", "w_scale", "b"}, 5);
+  const std::vector<Tensor> inputs = random_inputs(graph, 9);
+  const std::vector<Tensor> expected = run_graph(graph, cuda_backend(), inputs);
+  expect_close(run_graph(graph, *second, inputs)[0], expected[0], k_exact, "cuda:1");
 }
 
 #endif

@@ -1,5 +1,8 @@
 #include "backends/cuda/cuda_backend.h"
 
+#include <algorithm>
+#include <atomic>
+
 #include "backends/cuda/cublas.h"
 #include "backends/cuda/fused_steps.h"
 #include "backends/cuda/movement.h"
@@ -69,17 +72,46 @@ class CudaBackend : public Backend {
 
   Result<std::unique_ptr<Workspace>> make_workspace(const Program& program) override {
     if (Result<Done> ok = check(cudaSetDevice(device_.ordinal), "choosing the device"); !ok) return ok.error();
-    return static_cast<const CudaProgram&>(program).make_workspace();
+    return static_cast<const CudaProgram&>(program).make_workspace(least_arena_);
   }
 
   Result<Done> run(const Program& program, Workspace& workspace, const Bindings& io, const RunHooks& hooks) override {
-    if (Result<Done> ok = check(cudaSetDevice(device_.ordinal), "choosing the device"); !ok) return ok.error();
-    return static_cast<const CudaProgram&>(program).run(static_cast<CudaWorkspace&>(workspace), io, hooks);
+    const Result<Done> handed_over = submit(program, workspace, io, hooks);
+    return handed_over ? finish(program, workspace, io, hooks) : handed_over;
   }
+
+  bool runs_beside_the_host() const override { return true; }
+
+  Result<Done> submit(const Program& program, Workspace& workspace, const Bindings& io,
+                      const RunHooks& hooks) override {
+    if (Result<Done> ok = check(cudaSetDevice(device_.ordinal), "choosing the device"); !ok) return ok.error();
+    return static_cast<const CudaProgram&>(program).submit(static_cast<CudaWorkspace&>(workspace), io, hooks);
+  }
+
+  Result<Done> finish(const Program& program, Workspace& workspace, const Bindings& io,
+                      const RunHooks& hooks) override {
+    return static_cast<const CudaProgram&>(program).finish(static_cast<CudaWorkspace&>(workspace), io, hooks,
+                                                           origin_.get());
+  }
+
+  Result<Done> start_clock() override {
+    if (Result<Done> ok = check(cudaSetDevice(device_.ordinal), "choosing the device"); !ok) return ok.error();
+    if (!origin_) {
+      Result<Event> made = make_event();
+      if (!made) return made.error();
+      origin_ = *std::move(made);
+    }
+    if (Result<Done> ok = check(cudaEventRecord(origin_.get(), nullptr), "starting the clock"); !ok) return ok;
+    return check(cudaEventSynchronize(origin_.get()), "starting the clock");
+  }
+
+  void reserve(size_t bytes) override { least_arena_ = bytes; }
 
  private:
   Device device_;
   ProgramOptions options_;
+  Event origin_;
+  std::atomic<size_t> least_arena_ = 0;
 };
 
 }  // namespace
@@ -87,8 +119,7 @@ class CudaBackend : public Backend {
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile) {
   Result<Device> device = open_device(options.ordinal);
   if (!device) return device.error();
-  return std::shared_ptr<Backend>(std::make_shared<CudaBackend>(
-      *device, ProgramOptions{options.floats, options.tf32, options.tune, nullptr, "", tile}));
+  return std::shared_ptr<Backend>(std::make_shared<CudaBackend>(*device, ProgramOptions{options, nullptr, "", tile}));
 }
 
 std::vector<std::string> tile_names() {
@@ -101,5 +132,7 @@ std::vector<std::string> tile_names() {
 std::vector<std::string> joined_tile_names() { return joined_names(); }
 
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) { return make_backend(options, ""); }
+
+bool is_built_in() { return true; }
 
 }  // namespace octet::cuda

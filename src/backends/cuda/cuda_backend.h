@@ -15,5 +15,6 @@ std::vector<std::string> tile_names();
 std::vector<std::string> joined_tile_names();
 /// Errors: no device, a driver that is too old, a device for which no kernel was compiled.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
+bool is_built_in();
 
 }  // namespace octet::cuda

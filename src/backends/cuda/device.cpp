@@ -69,6 +69,34 @@ Result<Event> make_event() {
   return Event(e);
 }
 
+Result<Event> make_end_event(bool asleep) {
+  cudaEvent_t e = nullptr;
+  const unsigned flags = cudaEventDisableTiming | (asleep ? cudaEventBlockingSync : cudaEventDefault);
+  const Result<Done> ok = check(cudaEventCreateWithFlags(&e, flags), "making an event");
+  if (!ok) return ok.error();
+  return Event(e);
+}
+
+Result<DeviceBytes> allocate_managed(size_t bytes, std::string_view what) {
+  void* p = nullptr;
+  if (Result<Done> ok = check(cudaMallocManaged(&p, bytes > 0 ? bytes : 1), what); !ok) return ok.error();
+  return DeviceBytes(p);
+}
+
+cudaError_t prefetch(void* p, size_t bytes, bool to_device, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  int device = 0;
+  if (const cudaError_t status = cudaGetDevice(&device); status != cudaSuccess) return status;
+#if CUDART_VERSION >= 13000
+  cudaMemLocation to = {};
+  to.type = to_device ? cudaMemLocationTypeDevice : cudaMemLocationTypeHost;
+  to.id = to_device ? device : 0;
+  return cudaMemPrefetchAsync(p, bytes, to, 0, stream);
+#else
+  return cudaMemPrefetchAsync(p, bytes, to_device ? device : cudaCpuDeviceId, stream);
+#endif
+}
+
 std::string no_device_reason(const DriverAnswer& answer, int ordinal) {
   if (answer.driver == 0) return "no NVIDIA driver was found on this machine";
   if (answer.counted == cudaErrorInsufficientDriver || answer.driver / 1000 < answer.runtime / 1000)

@@ -40,6 +40,13 @@ struct EventDestroy {
 };
 using Event = std::unique_ptr<CUevent_st, EventDestroy>;
 Result<Event> make_event();
+/// To wait for, not to take times by. asleep: the host's thread gives its core away meanwhile.
+Result<Event> make_end_event(bool asleep);
+
+/// Memory that the host and the device both reach; its pages move to where they are used.
+Result<DeviceBytes> allocate_managed(size_t bytes, std::string_view what);
+/// Brings managed memory to the device, or to the host, on the stream.
+cudaError_t prefetch(void* p, size_t bytes, bool to_device, cudaStream_t stream);
 
 struct GraphDestroy {
   void operator()(cudaGraph_t g) const { cudaGraphDestroy(g); }

@@ -21,11 +21,6 @@ constexpr OpStep k_steps[] = {
 #undef OCTET_STEP
 };
 
-size_t dense_bytes(const Graph& graph, ValueId v) {
-  const Value& value = graph.value(v);
-  return static_cast<size_t>(element_count(*known_dims(*value.shape)).value_or(0)) * size_of(value.dtype);
-}
-
 /// The first row of steps that one kernel can run from here; with a tile for tests, the rows that have such tiles.
 Result<FusedSteps> fuse_steps(const Plan& plan, size_t first, DType floats, const std::string& tile,
                               StepBuilder& builder) {
@@ -79,6 +74,9 @@ Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const P
   auto program = std::make_unique<CudaProgram>();
   program->plan_ = std::move(plan);
   program->floats_ = options.floats;
+  program->as_graph_ = options.graph;
+  program->managed_ = options.managed;
+  program->wait_ = options.wait;
   program->moved_.end = (program->plan_->arena_bytes + 255) / 256 * 256;
   std::vector<PreparedStep> steps;
   while (steps.size() < program->plan_->steps.size())
@@ -209,7 +207,7 @@ Result<Done> CudaProgram::tune(const std::vector<PreparedStep>& steps, const Pro
   std::unique_ptr<CudaWorkspace> workspace;  // made when the first time is taken
   const Stage stage = [&]() -> Result<Launch> {
     if (!workspace) {
-      Result<std::unique_ptr<CudaWorkspace>> made = allocate();
+      Result<std::unique_ptr<CudaWorkspace>> made = allocate(0);
       if (!made) return made.error();
       workspace = std::move(*made);
     }
@@ -238,52 +236,6 @@ Result<Done> CudaProgram::tune(const std::vector<PreparedStep>& steps, const Pro
   return tuner.tune_together(steps, ranked, chosen, run_all);
 }
 
-Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate() const {
-  auto made = std::make_unique<CudaWorkspace>();
-  Result<Stream> stream = make_stream();
-  if (!stream) return stream.error();
-  made->stream = std::move(*stream);
-  const struct {
-    DeviceBytes* to;
-    size_t bytes;
-    const char* what;
-  } buffers[] = {{&made->arena, moved_.end + 256, "the activations"},
-                 {&made->partial, partial_sums_ * 4, "partial sums"},
-                 {&made->arrived, tiles_ * 4, "tile counters"}};
-  for (const auto& buffer : buffers) {
-    Result<DeviceBytes> bytes = allocate_device(buffer.bytes, buffer.what);
-    if (!bytes) return bytes.error();
-    *buffer.to = std::move(*bytes);
-    if (Result<Done> ok = check(cudaMemsetAsync(buffer.to->get(), 0, buffer.bytes, made->stream.get()), buffer.what);
-        !ok)
-      return ok.error();
-  }
-  const Graph& graph = plan_->graph;
-  for (auto& [ids, device, host] : {std::tuple(&graph.inputs, &made->inputs, &made->staged_inputs),
-                                    std::tuple(&graph.outputs, &made->outputs, &made->staged_outputs)}) {
-    for (const ValueId v : *ids) {
-      const size_t bytes = dense_bytes(graph, v);
-      Result<DeviceBytes> value = allocate_device(bytes + 16, "the network's inputs and outputs");
-      if (!value) return value.error();
-      device->push_back(std::move(*value));
-      Result<PinnedBytes> staged = allocate_pinned(bytes);
-      if (!staged) return staged.error();
-      host->push_back(std::move(*staged));
-    }
-  }
-  if (host_bytes_ > 0) {
-    Result<PinnedBytes> host = allocate_pinned(host_bytes_);
-    if (!host) return host.error();
-    made->host = std::move(*host);
-  }
-  for (int i = 0; i < 4; ++i) {
-    Result<Event> mark = make_event();
-    if (!mark) return mark.error();
-    made->marks.push_back(std::move(*mark));
-  }
-  return made;
-}
-
 cudaError_t CudaProgram::enqueue(const Launch& launch) const {
   for (const Enqueue& part : bring_in_)
     if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
@@ -293,20 +245,6 @@ cudaError_t CudaProgram::enqueue(const Launch& launch) const {
   for (const Enqueue& part : take_out_)
     if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
   return cudaSuccess;
-}
-
-Result<std::unique_ptr<Workspace>> CudaProgram::make_workspace() const {
-  Result<std::unique_ptr<CudaWorkspace>> made = allocate();
-  if (!made) return made.error();
-  Launch launch = (*made)->launch();
-  Result<GraphExec> graph = capture((*made)->stream.get(), [&](cudaStream_t) { return enqueue(launch); });
-  if (!graph) return graph.error();
-  (*made)->graph = std::move(*graph);
-  if (Result<Done> ok = check(cudaGraphUpload((*made)->graph.get(), (*made)->stream.get()), "uploading the graph"); !ok)
-    return ok.error();
-  if (Result<Done> ok = check(cudaStreamSynchronize((*made)->stream.get()), "preparing a context"); !ok)
-    return ok.error();
-  return std::unique_ptr<Workspace>(std::move(*made));
 }
 
 Result<Done> CudaProgram::show(const CudaWorkspace& workspace, const ProgramStep& step, const RunHooks& hooks) const {
@@ -371,63 +309,6 @@ Result<Done> CudaProgram::time_steps(CudaWorkspace& workspace, std::vector<doubl
     if (!ms) return ms.error();
     seconds[i] += static_cast<double>(*ms) / 1000 / k_row;
   }
-  return Done{};
-}
-
-Result<Done> CudaProgram::run(CudaWorkspace& w, const Bindings& io, const RunHooks& hooks) const {
-  cudaStream_t const stream = w.stream.get();
-  cudaError_t status = cudaSuccess;
-  const auto then = [&](cudaError_t next) { status = status == cudaSuccess ? next : status; };
-  const auto mark = [&](size_t i) {
-    if (hooks.device_times) then(cudaEventRecord(w.marks[i].get(), stream));
-  };
-  std::vector<size_t> sizes;
-  for (const ValueId v : plan_->graph.inputs) sizes.push_back(dense_bytes(plan_->graph, v));
-  mark(0);
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    // Piece by piece, so that one travels to the device while the host copies the next.
-    constexpr size_t k_piece = size_t{2} << 20;
-    auto* const device = static_cast<std::byte*>(w.inputs[i].get());
-    auto* const staged = static_cast<std::byte*>(w.staged_inputs[i].get());
-    for (size_t at = 0; at < sizes[i]; at += k_piece) {
-      const size_t bytes = std::min(k_piece, sizes[i] - at);
-      std::memcpy(staged + at, io.inputs[i].data + at, bytes);
-      then(cudaMemcpyAsync(device + at, staged + at, bytes, cudaMemcpyHostToDevice, stream));
-    }
-  }
-  mark(1);
-  const int repeats = hooks.device_times ? std::max(hooks.device_times->repeats, 1) : 1;
-  if (hooks.tap || hooks.value_tap || hooks.step_seconds) {
-    if (Result<Done> ok = check(status, "copying inputs"); !ok) return ok;
-    if (Result<Done> ok = run_steps(w, hooks); !ok) return ok;
-  } else {
-    for (int i = 0; i < repeats; ++i) then(cudaGraphLaunch(w.graph.get(), stream));
-  }
-  mark(2);
-  sizes.clear();
-  for (const ValueId v : plan_->graph.outputs) sizes.push_back(dense_bytes(plan_->graph, v));
-  for (size_t i = 0; i < sizes.size(); ++i)
-    then(cudaMemcpyAsync(w.staged_outputs[i].get(), w.outputs[i].get(), sizes[i], cudaMemcpyDeviceToHost, stream));
-  mark(3);
-  then(cudaStreamSynchronize(stream));
-  if (Result<Done> ok = check(status, "running the network"); !ok) return ok;
-  if (Result<Done> ok = w.host_result(); !ok) return ok;
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    const bool fixed = fixed_outputs_[i].dtype() != DType::undefined;
-    if (sizes[i] > 0)
-      std::memcpy(io.outputs[i].data, fixed ? fixed_outputs_[i].bytes().data() : w.staged_outputs[i].get(), sizes[i]);
-  }
-  if (hooks.device_times) {
-    double* const parts[] = {&hooks.device_times->h2d, &hooks.device_times->compute, &hooks.device_times->d2h};
-    for (size_t i = 0; i < 3; ++i) {
-      float ms = 0;
-      if (Result<Done> ok = check(cudaEventElapsedTime(&ms, w.marks[i].get(), w.marks[i + 1].get()), "reading times");
-          !ok)
-        return ok;
-      *parts[i] = static_cast<double>(ms) / 1000 / (i == 1 ? repeats : 1);
-    }
-  }
-  if (hooks.step_seconds) return time_steps(w, *hooks.step_seconds);
   return Done{};
 }
 

@@ -18,8 +18,10 @@ struct CudaWorkspace : Workspace {
   std::vector<PinnedBytes> staged_inputs, staged_outputs;
   PinnedBytes host;  // of steps that run on the host
   mutable HostCalls host_calls;
-  std::vector<Event> marks;  // before the transfers in, before and after the steps, after the transfers out
-  GraphExec graph;
+  /// Before and after the transfers in, before and after the steps, after the transfers out.
+  std::vector<Event> marks;
+  Event end;        // of a run, to wait for
+  GraphExec graph;  // null where kernels are launched one by one
 
   Launch launch() const;
   /// The first error of a step that ran on the host.
@@ -41,9 +43,7 @@ struct ProgramStep {
   std::vector<Tapped> taps;
 };
 
-struct ProgramOptions {
-  DType floats = DType::f32;
-  bool tf32 = false, tune = true;
+struct ProgramOptions : DeviceOptions {
   std::shared_ptr<TimingCache> times;  // measured ones, and where new ones go; null = none
   std::string timing_key;              // what they hold for
   std::string tile;                    // see cuda_backend.h
@@ -56,8 +56,11 @@ class CudaProgram : public Program {
   size_t packed_bytes() const override { return packed_bytes_; }
   std::string step_note(size_t step) const override { return steps_[step].note; }
   TacticChoice choice() const override;
-  Result<std::unique_ptr<Workspace>> make_workspace() const;
-  Result<Done> run(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks) const;
+  /// least_arena: bytes of activations that the workspace has at least.
+  Result<std::unique_ptr<Workspace>> make_workspace(size_t least_arena) const;
+  /// One run, in two halves; origin: what the times' starts count from, null = they are not asked for.
+  Result<Done> submit(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks) const;
+  Result<Done> finish(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks, cudaEvent_t origin) const;
 
  private:
   /// Adds plan.steps[first], or a row of steps that one kernel runs, to steps_ and `prepared`: the last of a row runs
@@ -70,14 +73,21 @@ class CudaProgram : public Program {
   Result<Done> choose(std::vector<PreparedStep>& steps, const ProgramOptions& options);
   Result<Done> tune(const std::vector<PreparedStep>& steps, const ProgramOptions& options,
                     std::vector<size_t>& chosen) const;
-  Result<std::unique_ptr<CudaWorkspace>> allocate() const;
+  Result<std::unique_ptr<CudaWorkspace>> allocate(size_t least_arena) const;
+  Result<Done> allocate_io(CudaWorkspace& workspace) const;
   cudaError_t enqueue(const Launch& launch) const;
+  cudaError_t bring_inputs(CudaWorkspace& workspace, const Bindings& io) const;
+  cudaError_t fetch_outputs(CudaWorkspace& workspace) const;
+  cudaError_t wait(CudaWorkspace& workspace) const;
+  Result<Done> read_times(CudaWorkspace& workspace, const RunHooks& hooks, cudaEvent_t origin) const;
   Result<Done> run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;
   Result<Done> time_steps(CudaWorkspace& workspace, std::vector<double>& seconds) const;
   Result<Done> show(const CudaWorkspace& workspace, const ProgramStep& step, const RunHooks& hooks) const;
 
   std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs
   DType floats_ = DType::f32;
+  bool as_graph_ = true, managed_ = false;
+  DeviceWait wait_ = DeviceWait::driver;
   std::vector<DeviceBytes> constants_;
   std::vector<Enqueue> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;

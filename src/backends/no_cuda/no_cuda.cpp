@@ -7,4 +7,6 @@ Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions&) {
                "back end 'cuda' is not built into this octet (-DOCTET_CUDA=ON builds it): use --device cpu"};
 }
 
+bool is_built_in() { return false; }
+
 }  // namespace octet::cuda

@@ -10,4 +10,7 @@ namespace octet::cuda {
 /// Always an Error that says so.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
 
+/// False here, true in the back end.
+bool is_built_in();
+
 }  // namespace octet::cuda
