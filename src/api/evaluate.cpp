@@ -75,6 +75,8 @@ Evaluation evaluation_of(const Session& session, const std::string& name, const 
   e.model = name;
   e.precision = session.precision();
   e.device = session.description();
+  for (const Port& port : session.inputs()) e.inputs.push_back({port.name, port.dtype, port.dims});
+  for (const Port& port : session.outputs()) e.outputs.push_back({port.name, port.dtype, port.dims});
   e.images = static_cast<int64_t>(answers.top1.size());
   e.labelled = labelled;
   e.top1_right = std::count(answers.right1.begin(), answers.right1.end(), 1);

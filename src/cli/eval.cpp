@@ -18,17 +18,6 @@ struct Flags {
   std::string precision2;
 };
 
-void print_ports(const Session& session) {
-  const auto list = [](const char* title, const std::vector<Port>& ports) {
-    std::printf("%s\n", title);
-    for (const Port& port : ports)
-      std::printf("Tensor Name: %s Shape: %s Data Type: %s Data Format: %s\n", port.name.c_str(),
-                  to_string(port.dims).c_str(), port.dtype.c_str(), TensorInfo{}.format.c_str());
-  };
-  list("Input Tensor:", session.inputs());
-  list("Output Tensor:", session.outputs());
-}
-
 int evaluate_models(const Flags& f) {
   std::vector<std::string> models = f.models;
   // `eval m.onnx --precision2 int8`: the same file twice, float first.
@@ -42,13 +31,16 @@ int evaluate_models(const Flags& f) {
     Result<Session> session = f.session.open(models[i], *spec);
     if (!session) return fail(session.error());
     f.output.print_notes(*session);
-    if (!f.output.json) print_ports(*session);
     sessions.push_back(std::move(*session));
   }
   const EvaluateSpec spec{.data = f.data.data, .progress = progress_bar("evaluating", f.output)};
   Session* second = sessions.size() > 1 ? &sessions[1] : nullptr;
   const Result<EvaluationReport> report = evaluate(sessions[0], models[0], second, second ? models[1] : "", spec);
   if (!report) return fail(report.error());
+  if (!f.output.json) {
+    std::printf("%s", tensors_text(report->first).c_str());
+    if (report->second) std::printf("%s", tensors_text(*report->second).c_str());
+  }
   std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
   if (!f.output.json && report->first.labelled)
     std::printf("Evaluation Accuracy: %.4f\n", second ? report->second->top1() : report->first.top1());
@@ -65,7 +57,7 @@ Action add(CLI::App& sub) {
   f->session.add(sub, "fp32");
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: compare it with itself in this precision")
-      ->check(CLI::IsMember({"fp32", "int8", "best"}));
+      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "int8", "best"}));
   f->output.add(sub);
   return [f] { return evaluate_models(*f); };
 }

@@ -21,6 +21,21 @@ std::string one_text(const Evaluation& e) {
   return text;
 }
 
+constexpr const char* k_format = "TensorFormat.LINEAR";  // dense and row-major, as every tensor of a session is
+
+std::string tuple_text(const std::vector<int64_t>& dims) {
+  std::string text;
+  for (const int64_t extent : dims) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "(" + text + (dims.size() == 1 ? ",)" : ")");
+}
+
+nlohmann::ordered_json tensors_json(const std::vector<EvaluatedTensor>& tensors) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const EvaluatedTensor& t : tensors)
+    list.push_back({{"name", t.name}, {"shape", t.dims}, {"dtype", t.dtype}, {"format", k_format}});
+  return list;
+}
+
 nlohmann::ordered_json one_json(const Evaluation& e) {
   nlohmann::ordered_json j = {
       {"model", e.model}, {"precision", e.precision}, {"device", e.device}, {"images", e.images}};
@@ -31,6 +46,8 @@ nlohmann::ordered_json one_json(const Evaluation& e) {
     j["top5"] = e.top5();
   }
   j["images_per_s"] = e.images_per_s();
+  j["inputs"] = tensors_json(e.inputs);
+  j["outputs"] = tensors_json(e.outputs);
   if (!e.note.empty()) j["note"] = e.note;
   return j;
 }
@@ -45,6 +62,18 @@ double paired_ci95(int64_t gained, int64_t lost, int64_t n) {
   const auto d = static_cast<double>(gained - lost);
   const double variance = static_cast<double>(gained + lost) - d * d / static_cast<double>(n);
   return 1.96 * std::sqrt(std::max(variance, 0.0)) / static_cast<double>(n);
+}
+
+std::string tensors_text(const Evaluation& evaluation) {
+  std::string text;
+  for (const auto& [title, tensors] :
+       {std::pair("Input Tensor:\n", &evaluation.inputs), std::pair("Output Tensor:\n", &evaluation.outputs)}) {
+    text += title;
+    for (const EvaluatedTensor& t : *tensors)
+      text += "Tensor Name: " + t.name + " Shape: " + tuple_text(t.dims) + " Data Type: " + t.dtype +
+              " Data Format: " + k_format + "\n";
+  }
+  return text;
 }
 
 std::string to_text(const EvaluationReport& report) {

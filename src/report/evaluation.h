@@ -8,8 +8,15 @@
 
 namespace octet {
 
+/// An input or output as it was bound.
+struct EvaluatedTensor {
+  std::string name, dtype;  // "float32"
+  std::vector<int64_t> dims;
+};
+
 struct Evaluation {
   std::string model, precision, device;
+  std::vector<EvaluatedTensor> inputs, outputs;
   int64_t images = 0;
   bool labelled = false;
   int64_t top1_right = 0, top5_right = 0;
@@ -38,6 +45,9 @@ struct EvaluationReport {
 /// Analysis, 10.1.
 double paired_ci95(int64_t gained, int64_t lost, int64_t n);
 
+/// "Input Tensor:" and "Output Tensor:" with a line for each, as scripts that validate a TensorRT engine print them:
+/// the shape as Python's tuple, the format as TensorRT's.
+std::string tensors_text(const Evaluation& evaluation);
 std::string to_text(const EvaluationReport& report);
 std::string to_json(const EvaluationReport& report);
 

@@ -197,8 +197,9 @@ TEST(Cli, eval_first_prints_inputs_and_outputs_as_the_eager_mode_example_does) {
   const Ran ran = octet("eval " + k_model + " --data shapes:20 --preprocess rgb,norm=half --batch 1 --quiet");
   ASSERT_EQ(ran.status, 0) << ran.err;
   EXPECT_THAT(ran.out,
-              HasSubstr("Input Tensor:\nTensor Name: input Shape: [1,3,32,32] Data Type: float32 Data Format: LINEAR"));
-  EXPECT_THAT(ran.out, HasSubstr("Output Tensor:\nTensor Name: logits Shape: [1,10] Data Type: float32"));
+              HasSubstr("Input Tensor:\nTensor Name: input Shape: (1, 3, 32, 32) Data Type: float32 Data Format: "
+                        "TensorFormat.LINEAR\nOutput Tensor:\nTensor Name: logits Shape: (1, 10) Data Type: float32 "
+                        "Data Format: TensorFormat.LINEAR\n"));
   EXPECT_THAT(ran.out, HasSubstr("Evaluation Accuracy: "));
 }
 
