@@ -30,6 +30,8 @@ struct BuildSpec {
   SessionSpec
       session;  // precision, calibration or ranges, quantization, passes, threads; batch and shapes = best shape
   std::map<std::string, ShapeRange> profile;  // by input; empty = the session's shapes only
+  /// Optimization profiles within that range, kept in the plan; empty = the range is the only one.
+  std::vector<std::map<std::string, ShapeRange>> profiles;
   /// Ranges file as a calibration cache: used when it fits model, data and preprocessing, refused with the reason when
   /// it does not, written after the calibration when it is not there. Empty = none.
   std::string cache;
@@ -37,6 +39,7 @@ struct BuildSpec {
   double require_int8 = 0;     // percent of the multiply-accumulates that have to be in INT8, or the build fails
   size_t workspace_bytes = 0;  // at most so much memory for activations and scratch; 0 = no limit
   bool packed = true;          // add the weights as this machine packs them: a larger file, loaded without packing
+  bool refittable = false;     // said in the plan: others refuse to have their weights replaced
   bool uncalibrated = false;   // ranges are placeholders: stamped into the file and said by every command
 };
 
@@ -53,8 +56,12 @@ class EngineFile {
   const std::string& path() const;  // as loaded; the model's after build
   size_t size_bytes() const;        // of the file
   std::string writer() const;       // "octet 0.1.0"
-  std::string precision() const;    // "fp32" | "int8" | "fp16" | "int8 and fp32"
+  /// "fp32" | "int8" | "fp16" | "tf32" | "int8 and fp32" | "int8 and fp16" | "int8 and tf32"
+  std::string precision() const;
   bool is_uncalibrated() const;
+  bool is_refittable() const;
+  /// At least one: by input, in the order of the build; inputs of one shape too.
+  std::vector<std::map<std::string, ShapeRange>> profiles() const;
   std::string hash() const;          // of the file's bytes, 16 hex digits: equal builds have equal hashes
   double int8_percent() const;       // of the multiply-accumulates; 0 where there are none
   std::string layer_counts() const;  // "58 INT8, 3 FP32 layers, 2 conversions; 99.2 % of MACs in INT8"

@@ -49,9 +49,12 @@ struct MeasureSpec {
   int64_t iterations = 10;  // at least, counted from the end of the warm-up
   double duration_s = 3;    // at least, after the warm-up; -1 = until the process is stopped
   double warmup_ms = 200;
-  double sleep_ms = 0;    // before the first query
-  double idle_ms = 0;     // after each query, once warm
-  bool transfers = true;  // false: the session works on the caller's buffers in place
+  double sleep_ms = 0;  // before the first query
+  double idle_ms = 0;   // after each query, once warm
+  bool transfers =
+      true;             // false: inputs are copied once before, outputs once after; a CPU works on the caller's buffers
+  bool overlap = true;  // a device brings the next query's inputs in while it computes; false: one query at a time
+  bool threads = true;  // a host thread for each stream; false: one hands the queries of all streams over
 };
 
 /// A session with its buffers; several run at the same time, each on a thread of its own.
@@ -63,7 +66,7 @@ struct Stream {
 /// trtexec's loop (docs/trtexec.md "The loop"). All queries, warm-up included, in order of their start; outputs of the
 /// last ones are in the buffers. With `profile`, the first stream's layers are timed as well, each run of it.
 /// On a CPU: H2D copies the caller's inputs into the session's, D2H its outputs back, Enqueue is the hand-over alone.
-/// A device with a clock of its own reports those phases itself.
+/// A device with a clock of its own reports those phases itself, and has two queries of a stream in flight (overlap).
 Result<std::vector<QueryTrace>> measure(std::span<const Stream> streams, const MeasureSpec& spec,
                                         RunProfile* profile = nullptr);
 
@@ -81,8 +84,10 @@ struct InnerValue {
 /// One run on the buffers, of which every step's value is kept; fusion stays as it is. Errors: a device without taps.
 Result<std::vector<InnerValue>> inner_values(Session& session, TensorBuffers& buffers);
 
-/// Whether this build and machine have the device: "cpu", "ref", "cuda".
+/// Whether this build and machine have the device: "cpu", "ref", "cuda", "cuda:N".
 bool has_device(const std::string& device);
+/// Whether this build has the device's back end, whatever the machine has.
+bool is_device_built_in(const std::string& device);
 
 /// trtexec's loss of actual against reference values: "l0" share of elements with |a - r| > atol + rtol |r|, "l1" mean
 /// absolute, "l2" mean squared, "lInf" largest absolute difference, "cos" 1 - cosine similarity (0 for two zero

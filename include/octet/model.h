@@ -86,7 +86,8 @@ struct QuantizeSpec {
   std::string method;            // empty = the table's own
   std::string target = "octet";  // octet | tensorrt
   std::set<std::string> keep_float;
-  bool force = false;  // take ranges of another model; recorded in the file
+  std::set<std::string> float_values = {};  // tensors that get no codes: what makes them ends in float
+  bool force = false;                       // take ranges of another model; recorded in the file
   // Inputs of convolutions get one scale a channel, from ranges calibrated per channel: fake quantization, which runs
   // in float. Not for tensorrt.
   bool per_channel = false;

@@ -15,13 +15,28 @@
 
 namespace octet {
 
+/// How a GPU is used; of no effect on a CPU.
+struct GpuSpec {
+  /// Of layers that are not INT8: fp32 | tf32 | fp16; empty = by the precision, else fp32.
+  std::string floats;
+  bool graph = true;            // a run is one CUDA graph; false: its kernels are launched one by one
+  std::string wait = "driver";  // how the host waits: driver (as it likes) | spin (asking) | block (asleep)
+  bool managed = false;         // inputs and outputs in managed memory
+  /// Memory of a context: runtime (for its own shapes) | profile (for the largest of its profile) | static (for the
+  /// largest of the plan).
+  std::string allocation = "runtime";
+};
+
 struct SessionSpec {
-  std::string precision = "fp32";  // fp32 | int8; a Q/DQ file always runs as it is written
-  std::string device = "cpu";      // cpu | ref
-  int threads = 1;                 // 0 = all usable
-  int64_t batch = 0;               // for a free leading dimension; 0 = 1
-  bool batch_if_free = false;      // true: that the network keeps another batch is not told
+  /// fp32 | int8 | best | fp16, bf16, tf32 (of a GPU); layers that a Q/DQ file quantizes always run in INT8
+  std::string precision = "fp32";
+  std::string device = "cpu";  // cpu | ref | cuda | cuda:N
+  GpuSpec gpu;
+  int threads = 1;             // 0 = all usable
+  int64_t batch = 0;           // for a free leading dimension; 0 = 1
+  bool batch_if_free = false;  // true: that the network keeps another batch is not told
   std::map<std::string, Dims> shapes;
+  int64_t profile = -1;  // of a plan that has several: shapes lie in it, its best ones by default; -1 = any
   // int8 of a float model: one of these two
   std::string ranges;         // file
   CalibrateSpec calibration;  // calibration.data.path
@@ -70,7 +85,7 @@ class Session {
   std::string description() const;  // "cpu avx512_vnni, 1 thread"
   std::string isa() const;          // "avx512_vnni"; "none" for ref
   int threads() const;
-  std::string precision() const;  // "fp32" | "int8"
+  std::string precision() const;  // "fp32" | "int8" | "int8 and fp16" | ...
   size_t packed_bytes() const;    // weights as packed for the device
   size_t context_bytes() const;   // activations and scratch of one context
   size_t arena_bytes() const;

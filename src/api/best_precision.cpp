@@ -1,10 +1,12 @@
 #include "api/best_precision.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "api/state.h"
@@ -34,18 +36,19 @@ double median(std::vector<double>& values) {
 /// none.
 struct Form {
   std::string name;  // "INT8", "FP32", "mixed"
+  Backend* backend = nullptr;
   Graph graph;
   std::vector<std::string> signatures, tactics;  // by node; what a time is kept under
   std::vector<double> us;                        // by node
   std::optional<Trial> trial = {};
 
   static Result<Form> make(std::string name, const Graph& clean, const Binding& binding,
-                           const std::set<std::string>& skip, const Backend& backend) {
+                           const std::set<std::string>& skip, Backend& backend) {
     Result<Graph> graph = lower(clean, binding, skip);
     if (!graph) return graph.error();
     Result<std::shared_ptr<const Plan>> plan = make_plan(*graph, backend);
     if (!plan) return plan.error();
-    Form form{std::move(name), *std::move(graph), {}, {}, {}};
+    Form form{std::move(name), &backend, *std::move(graph), {}, {}, {}};
     for (const Step& step : (*plan)->steps) {
       form.signatures.push_back(layer_signature(form.graph, step.node));
       form.tactics.push_back("precision best, " + step.tactic);
@@ -53,9 +56,10 @@ struct Form {
     form.us.resize(form.signatures.size());
     return form;
   }
-  Result<Done> prepare(Backend& backend) {
+  std::string device() const { return backend->timing_key(); }
+  Result<Done> prepare() {
     if (trial) return Done{};
-    Result<Trial> made = Trial::make(graph, backend, {});
+    Result<Trial> made = Trial::make(graph, *backend, {});
     if (!made) return made.error();
     trial = *std::move(made);
     return Done{};
@@ -65,30 +69,25 @@ struct Form {
 /// What measurements go by and into.
 struct Times {
   TimingCache& cache;
-  std::string device;
   int64_t measured = 0;
-
-  std::optional<double> find(const std::string& layer, const std::string& tactic) const {
-    return cache.find(device, layer, tactic);
-  }
 };
 
-/// Layers of one signature and tactic share a time.
-using LayerKey = std::pair<std::string, std::string>;
+/// Layers of one signature and tactic on one device share a time.
+using LayerKey = std::tuple<std::string, std::string, std::string>;
 
 /// Median microseconds in place of what the cache does not hold, the forms in turns.
-Result<Done> measure_layers(const std::vector<Form*>& forms, Backend& backend, Times& times) {
+Result<Done> measure_layers(const std::vector<Form*>& forms, Times& times) {
   std::map<LayerKey, std::vector<double>> samples;
   std::vector<Form*> open;
   for (Form* form : forms) {
     bool is_known = true;
     for (size_t i = 0; i < form->us.size(); ++i) {
-      if (times.find(form->signatures[i], form->tactics[i])) continue;
-      samples[{form->signatures[i], form->tactics[i]}];
+      if (times.cache.find(form->device(), form->signatures[i], form->tactics[i])) continue;
+      samples[{form->device(), form->signatures[i], form->tactics[i]}];
       is_known = false;
     }
     if (is_known) continue;
-    if (Result<Done> ready = form->prepare(backend); !ready) return ready;
+    if (Result<Done> ready = form->prepare(); !ready) return ready;
     open.push_back(form);
   }
   const auto start = std::chrono::steady_clock::now();
@@ -99,21 +98,21 @@ Result<Done> measure_layers(const std::vector<Form*>& forms, Backend& backend, T
       Result<std::vector<double>> step_seconds = form->trial->step_seconds();
       if (!step_seconds) return step_seconds.error();
       for (size_t i = 0; round >= 0 && i < form->us.size(); ++i)
-        if (const auto at = samples.find({form->signatures[i], form->tactics[i]}); at != samples.end())
+        if (const auto at = samples.find({form->device(), form->signatures[i], form->tactics[i]}); at != samples.end())
           at->second.push_back((*step_seconds)[i] * 1e6);
     }
   }
-  for (auto& [key, us] : samples) times.cache.insert(times.device, key.first, key.second, median(us));
+  for (auto& [key, us] : samples) times.cache.insert(std::get<0>(key), std::get<1>(key), std::get<2>(key), median(us));
   times.measured += static_cast<int64_t>(samples.size());
   return Done{};
 }
 
 /// Times of all layers: from the cache, or measured now and then from the cache, which rounds them.
-Result<Done> time_layers(const std::vector<Form*>& forms, Backend& backend, Times& times) {
-  if (Result<Done> done = measure_layers(forms, backend, times); !done) return done;
+Result<Done> time_layers(const std::vector<Form*>& forms, Times& times) {
+  if (Result<Done> done = measure_layers(forms, times); !done) return done;
   for (Form* form : forms)
     for (size_t i = 0; i < form->us.size(); ++i)
-      form->us[i] = times.find(form->signatures[i], form->tactics[i]).value_or(0);
+      form->us[i] = times.cache.find(form->device(), form->signatures[i], form->tactics[i]).value_or(0);
   return Done{};
 }
 
@@ -128,30 +127,32 @@ std::string networks_key(const std::vector<Form*>& forms) {
 }
 
 /// The forms as wholes in turns, with their errors; from the cache where it holds all of them.
-Result<std::vector<WholeTime>> time_wholes(const std::vector<Form*>& forms, Backend& backend, Times& times) {
+Result<std::vector<WholeTime>> time_wholes(const std::vector<Form*>& forms, Times& times) {
   const std::string key = networks_key(forms);
+  const auto find = [&](const Form& form, const std::string& what) {
+    return times.cache.find(form.device(), key, what);
+  };
   const auto whole = [](const Form& form) { return "precision best, " + form.name + " as a whole"; };
   const auto error = [&](const Form& form) { return whole(form) + ", standard error"; };
   const bool is_known = std::all_of(forms.begin(), forms.end(), [&](const Form* form) {
-    return times.find(key, whole(*form)) && times.find(key, error(*form));
+    return find(*form, whole(*form)) && find(*form, error(*form));
   });
   if (!is_known) {
     std::vector<Trial*> trials;
     for (Form* form : forms) {
-      if (Result<Done> ready = form->prepare(backend); !ready) return ready.error();
+      if (Result<Done> ready = form->prepare(); !ready) return ready.error();
       trials.push_back(&*form->trial);
     }
     Result<std::vector<WholeTime>> measured = time_in_turns(trials, 2 * k_rounds, k_most_seconds);
     if (!measured) return measured.error();
     for (size_t i = 0; i < forms.size(); ++i) {
-      times.cache.insert(times.device, key, whole(*forms[i]), (*measured)[i].ms * 1e3);
-      times.cache.insert(times.device, key, error(*forms[i]), (*measured)[i].error_ms * 1e3);
+      times.cache.insert(forms[i]->device(), key, whole(*forms[i]), (*measured)[i].ms * 1e3);
+      times.cache.insert(forms[i]->device(), key, error(*forms[i]), (*measured)[i].error_ms * 1e3);
     }
     times.measured += static_cast<int64_t>(forms.size());
   }
   std::vector<WholeTime> wholes;
-  for (const Form* form : forms)
-    wholes.push_back({*times.find(key, whole(*form)) / 1e3, *times.find(key, error(*form)) / 1e3});
+  for (const Form* form : forms) wholes.push_back({*find(*form, whole(*form)) / 1e3, *find(*form, error(*form)) / 1e3});
   return wholes;
 }
 
@@ -171,8 +172,15 @@ std::map<std::string, size_t> product_layers(const Form& form) {
   return layers;
 }
 
+/// "fp16" as messages have it.
+std::string upper(const std::string& precision) {
+  std::string text = precision;
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
 /// "INT8 41, FP32 3, reformat 2 (1.3 % of time)".
-std::string counts(const Form& form) {
+std::string counts(const Form& form, const std::string& floating) {
   int integers = 0, floats = 0, conversions = 0;
   double all = 0, converting = 0;
   for (size_t i = 0; i < form.graph.nodes.size(); ++i) {
@@ -187,28 +195,43 @@ std::string counts(const Form& form) {
       ++floats;
     }
   }
-  return "INT8 " + std::to_string(integers) + ", FP32 " + std::to_string(floats) + ", reformat " +
+  return "INT8 " + std::to_string(integers) + ", " + floating + " " + std::to_string(floats) + ", reformat " +
          std::to_string(conversions) + text_of(" (%.1f %% of time)", all > 0 ? 100 * converting / all : 0);
 }
 
-/// Layers that are clearly slower in INT8 than the layer of the same name in FP32; each layer gets a line of the log.
-std::set<std::string> slower_in_int8(const Form& int8, const Form& fp32, BestPrecision& best,
+/// Layers that are clearly slower in INT8 than the layer of the same name in float; each layer gets a line of the log.
+std::set<std::string> slower_in_int8(const Form& int8, const Form& other, BestPrecision& best,
                                      std::vector<std::string>& reasons) {
   std::set<std::string> slower;
-  const std::map<std::string, size_t> floats = product_layers(fp32);
-  for (const auto& [name, i] : product_layers(int8)) {
-    const std::string what = "precision " + name + ": INT8 " + text_of("%.2f us", int8.us[i]);
+  const std::map<std::string, size_t> floats = product_layers(other);
+  std::map<size_t, std::string> in_order;
+  for (const auto& [name, i] : product_layers(int8)) in_order[i] = name;
+  std::vector<std::string> row;  // layers that one kernel runs: all but the last take no time of their own
+  double float_us = 0;
+  for (const auto& [i, name] : in_order) {
     const auto found = floats.find(name);
+    const std::string what = "precision " + name + ": INT8 " + text_of("%.2f us", int8.us[i]);
     if (found == floats.end()) {
-      best.log += what + "; FP32 refused: no layer of this name there\n";
+      best.log += what + "; " + other.name + " refused: no layer of this name there\n";
       continue;
     }
-    const double in_fp32 = fp32.us[found->second];
-    const bool is_slower = int8.us[i] > k_clearly_slower * in_fp32;
-    best.log += what + text_of(", FP32 %.2f us", in_fp32) + (is_slower ? " <- FP32 by itself\n" : " <- INT8\n");
-    if (!is_slower) continue;
-    slower.insert(name);
-    reasons.push_back(name + " is float: " + text_of("%.2f us in FP32, %.2f us in INT8", in_fp32, int8.us[i]));
+    row.push_back(name);
+    float_us += other.us[found->second];
+    const bool is_slower = int8.us[i] > k_clearly_slower * float_us;
+    const std::string in_float = ", " + other.name + text_of(" %.2f us", float_us);
+    best.log += what + in_float +
+                (int8.us[i] == 0 ? ", in the layer after it\n"
+                 : is_slower     ? " <- " + other.name + " by itself\n"
+                                 : " <- INT8\n");
+    if (int8.us[i] == 0) continue;
+    for (const std::string& layer : is_slower ? row : std::vector<std::string>()) {
+      slower.insert(layer);
+      reasons.push_back(layer + " is float: " + text_of("%.2f us in ", float_us) + other.name +
+                        text_of(", %.2f us in INT8", int8.us[i]) +
+                        (row.size() > 1 ? " (with the layer beside it)" : ""));
+    }
+    row.clear();
+    float_us = 0;
   }
   return slower;
 }
@@ -216,65 +239,74 @@ std::set<std::string> slower_in_int8(const Form& int8, const Form& fp32, BestPre
 }  // namespace
 
 Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph& floating, const Binding& binding,
-                                            const std::set<std::string>& skip, Backend& backend, TimingCache& cache) {
+                                            const std::set<std::string>& skip, std::span<const FloatForm> floats,
+                                            TimingCache& cache) {
   BestPrecision best;
-  Times times{cache, backend.timing_key()};
-  std::vector<Form> forms;  // INT8, FP32, and INT8 with float layers
-  forms.reserve(3);
-  const auto add_form = [&](const char* name, const Graph& clean) -> Result<Done> {
-    Result<Form> form = Form::make(name, clean, binding, skip, backend);
+  Times times{cache};
+  std::vector<Form> forms;  // INT8, one for each float precision, and INT8 with float layers where some are slower
+  forms.reserve(floats.size() + 2);
+  const auto add_form = [&](const std::string& name, const Graph& clean, const FloatForm& with) -> Result<Done> {
+    Result<Form> form = Form::make(name, clean, binding, skip, *with.backend);
     if (!form) return form.error();
     forms.push_back(*std::move(form));
     return Done{};
   };
-  if (Result<Done> done = add_form("INT8", quantized); !done) return done.error();
-  if (Result<Done> done = add_form("FP32", floating); !done) return done.error();
-  if (Result<Done> done = time_layers({&forms[0], &forms[1]}, backend, times); !done) return done.error();
+  if (Result<Done> done = add_form("INT8", quantized, floats[0]); !done) return done.error();
+  for (const FloatForm& form : floats)
+    if (Result<Done> done = add_form(upper(form.precision), floating, form); !done) return done.error();
+  std::vector<Form*> all_forms;
+  for (Form& form : forms) all_forms.push_back(&form);
+  if (Result<Done> done = time_layers(all_forms, times); !done) return done.error();
   std::vector<std::string> reasons;
   best.float_layers = slower_in_int8(forms[0], forms[1], best, reasons);
   Graph mixed_clean = quantized;
+  const size_t mixed = forms.size();
   if (!best.float_layers.empty()) {
     make_float(mixed_clean, best.float_layers);
-    if (Result<Done> done = add_form("mixed", mixed_clean); !done) return done.error();
-    if (Result<Done> done = time_layers({&forms[2]}, backend, times); !done) return done.error();
+    if (Result<Done> done = add_form("mixed", mixed_clean, floats[0]); !done) return done.error();
+    if (Result<Done> done = time_layers({&forms[mixed]}, times); !done) return done.error();
+    all_forms.push_back(&forms[mixed]);
   }
-  std::vector<Form*> all_forms;
-  for (Form& form : forms) all_forms.push_back(&form);
-  Result<std::vector<WholeTime>> wholes = time_wholes(all_forms, backend, times);
+  Result<std::vector<WholeTime>> wholes = time_wholes(all_forms, times);
   if (!wholes) return wholes.error();
   for (size_t i = 0; i < forms.size(); ++i)
     best.log += "precision whole network, " + forms[i].name +
                 text_of(": %.3f ms (standard error %.4f)\n", (*wholes)[i].ms, (*wholes)[i].error_ms);
   size_t chosen = 0;
-  if (forms.size() > 2) {
-    const WholeTime &all = (*wholes)[0], &mixed = (*wholes)[2];
-    if (mixed.ms + noise_ms(all, mixed) < all.ms) {
-      chosen = 2;
+  if (forms.size() > mixed) {
+    const WholeTime &all = (*wholes)[0], &some = (*wholes)[mixed];
+    if (some.ms + noise_ms(all, some) < all.ms) {
+      chosen = mixed;
       best.notes = std::move(reasons);
     } else {
       best.notes.push_back(
           std::to_string(best.float_layers.size()) +
           " layers are slower in INT8 by themselves, but in float they would not make the network faster " +
-          text_of("(%.3f ms against %.3f, noise +-%.3f): they stay INT8", mixed.ms, all.ms, noise_ms(all, mixed)));
-      best.float_layers.clear();
+          text_of("(%.3f ms against %.3f, noise +-%.3f): they stay INT8", some.ms, all.ms, noise_ms(all, some)));
     }
   }
-  const WholeTime &fp32 = (*wholes)[1], mine = (*wholes)[chosen];
-  const double noise = noise_ms(fp32, mine);
-  best.precision = chosen == 2 ? "int8 and fp32" : "int8";
-  if (mine.ms > fp32.ms + noise) {
-    best.notes.push_back(
-        text_of("all layers are float: the network takes %.3f ms in FP32, %.3f ms with INT8 layers", fp32.ms, mine.ms));
-    chosen = 1;
-    best.precision = "fp32";
-    best.float_layers.clear();
+  const size_t with_int8 = chosen;
+  for (size_t i = 1; i <= floats.size(); ++i) {
+    const WholeTime &other = (*wholes)[i], &mine = (*wholes)[chosen];
+    if (mine.ms > other.ms + noise_ms(other, mine)) chosen = i;
   }
-  best.notes.insert(best.notes.begin(),
-                    "precision best: " + counts(forms[chosen]) + "; whole network " +
-                        text_of("%.3f ms, in FP32 %.3f ms (noise +-%.3f ms)", (*wholes)[chosen].ms, fp32.ms, noise));
+  const bool is_float = chosen != with_int8;
+  if (is_float)
+    best.notes.push_back(text_of("all layers are float: the network takes %.3f ms in ", (*wholes)[chosen].ms) +
+                         forms[chosen].name + text_of(", %.3f ms with INT8 layers", (*wholes)[with_int8].ms));
+  if (chosen != mixed) best.float_layers.clear();
+  const std::string& in_use = floats[is_float ? chosen - 1 : 0].precision;
+  best.precision = is_float ? in_use : settled_precision("int8 and " + in_use, forms[chosen].graph);
+  // Where there is one float precision only, it needs no word unless layers were made float.
+  if (chosen == 0 && in_use == "fp32") best.precision = "int8";
+  std::string others;
+  for (size_t i = 1; i <= floats.size(); ++i) others += ", in " + forms[i].name + text_of(" %.3f ms", (*wholes)[i].ms);
+  best.notes.insert(best.notes.begin(), "precision best: " + counts(forms[chosen], upper(in_use)) + "; whole network " +
+                                            text_of("%.3f ms", (*wholes)[chosen].ms) + others +
+                                            text_of(" (noise +-%.3f ms)", noise_ms((*wholes)[1], (*wholes)[chosen])));
   best.log += "precision: " + std::to_string(times.measured) + " timings taken, all others from the cache\n";
   best.graph = std::move(forms[chosen].graph);
-  best.clean = chosen == 0 ? quantized : chosen == 1 ? floating : mixed_clean;
+  best.clean = is_float ? floating : chosen == 0 ? quantized : mixed_clean;
   best.measured = times.measured;
   return best;
 }

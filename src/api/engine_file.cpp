@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "api/io_formats.h"
+#include "api/profiles.h"
 #include "api/state.h"
 #include "backends/open.h"
 #include "base/hash.h"
@@ -162,6 +163,7 @@ std::string options_text(const BuildSpec& spec, const PreparedModel& prepared) {
   const QuantizeSpec& quantization = spec.session.quantization;
   if (spec.session.precision == "int8" || spec.session.precision == "best") text += " target=" + quantization.target;
   for (const std::string& name : quantization.keep_float) text += " keep-float=" + name;
+  for (const std::string& name : quantization.float_values) text += " float-value=" + name;
   for (const std::string& name : prepared.float_layers) text += " float=" + name;
   for (const std::string& name : spec.session.skip_passes) text += " skip-pass=" + name;
   for (const auto& [input, range] : spec.profile) text += " shapes=" + input + ":" + range_text(range);
@@ -169,6 +171,7 @@ std::string options_text(const BuildSpec& spec, const PreparedModel& prepared) {
     text += " format=" + name + ":" + format.dtype + (format.channel_last ? ":hwc" : ":chw");
   if (spec.workspace_bytes > 0) text += " workspace=" + std::to_string(spec.workspace_bytes);
   if (!spec.packed) text += " no-packed";
+  if (spec.refittable) text += " refit";
   return text;
 }
 
@@ -195,6 +198,8 @@ Provenance provenance_of(const Model& model, const PreparedModel& prepared, cons
   const std::map<std::string, std::string>& metadata = prepared.model.metadata();
   if (const auto at = metadata.find(k_meta_preprocess); at != metadata.end() && !prepared.ranges)
     p.emplace_back("preprocess", at->second);
+  if (!spec.profiles.empty()) p.emplace_back("profiles", profiles_text(spec.profiles));
+  if (spec.refittable) p.emplace_back("refit", "yes");
   if (spec.uncalibrated || prepared.model.is_uncalibrated()) p.emplace_back("uncalibrated", "yes");
   return p;
 }
@@ -212,6 +217,29 @@ TensorInfo info_of(const Value& value, const Dims* low, const Dims* high) {
   }
   info.shape = "[" + shape + "]";
   return info;
+}
+
+// ---- optimization profiles ----
+
+/// Of an input in the plan's one range of shapes.
+ShapeRange range_of_input(const PlanFile& plan, size_t i) {
+  const Dims own = known_dims(*plan.graph.value(plan.graph.inputs[i]).shape).value_or(Dims());
+  if (plan.profile.fixed()) return {own, own, own};
+  return {plan.profile.smallest[i], plan.profile.best[i], plan.profile.largest[i]};
+}
+
+/// Whether every range names an input of the plan and lies within its shapes.
+bool is_within(const std::map<std::string, ShapeRange>& profile, const PlanFile& plan) {
+  for (const auto& [name, range] : profile) {
+    size_t i = 0;
+    while (i < plan.graph.inputs.size() && plan.graph.value(plan.graph.inputs[i]).name != name) ++i;
+    if (i == plan.graph.inputs.size() || !check_range(name, range)) return false;
+    const ShapeRange whole = range_of_input(plan, i);
+    if (range.best.size() != whole.best.size()) return false;
+    for (size_t d = 0; d < whole.best.size(); ++d)
+      if (range.smallest[d] < whole.smallest[d] || range.largest[d] > whole.largest[d]) return false;
+  }
+  return true;
 }
 
 // ---- what runs in which precision ----
@@ -241,6 +269,11 @@ LayerCounts count_layers(const Graph& graph) {
   return counts;
 }
 
+/// "FP16" of "int8 and fp16".
+std::string upper_floats(const std::string& precision) {
+  return precision.ends_with("fp16") ? "FP16" : precision.ends_with("tf32") ? "TF32" : "FP32";
+}
+
 std::string percent_text(double percent) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f %%", percent);
@@ -256,6 +289,18 @@ Result<Done> check_share(const Model& model, const BuildSpec& spec, const Graph&
                    std::to_string(counts.integer) + " layers; " + std::to_string(counts.real) +
                    " are float), --require-int8 asks for " + percent_text(spec.require_int8) +
                    ": quantize the model, or see octet inspect for the layers that stay float"};
+}
+
+/// What was chosen at the best shapes, by the tuner or by a back end that measures while it prepares. engine: of the
+/// largest shapes.
+Result<TacticChoice> choice_in_full(const PlanFile& plan, const std::shared_ptr<Backend>& backend,
+                                    const TacticChoice& tuned, const std::shared_ptr<const Engine>& engine) {
+  TacticChoice choice = engine->program().choice();
+  if (choice.empty()) return tuned;
+  if (plan.profile.fixed() || plan.profile.best == plan.profile.largest) return choice;
+  const Result<std::shared_ptr<const Engine>> at_best = Engine::build(plan.graph, backend, tuned);
+  if (!at_best) return at_best.error();
+  return (*at_best)->program().choice();
 }
 
 }  // namespace
@@ -296,7 +341,7 @@ double EngineFile::int8_percent() const { return count_layers(state_->plan.graph
 std::string EngineFile::layer_counts() const {
   const LayerCounts counts = count_layers(state_->plan.graph);
   std::string text = std::to_string(counts.integer) + " INT8, " + std::to_string(counts.real) + " " +
-                     (precision() == "fp16" ? "FP16" : "FP32") + " layers, " + std::to_string(counts.conversions) +
+                     upper_floats(precision()) + " layers, " + std::to_string(counts.conversions) +
                      (counts.conversions == 1 ? " conversion" : " conversions");
   if (counts.all_macs > 0) text += "; " + percent_text(counts.percent()) + " of MACs in INT8";
   return text;
@@ -316,7 +361,24 @@ std::string EngineFile::text(bool elided) const { return print(state_->plan.grap
 
 std::string EngineFile::precision() const {
   const std::string stored = provenance_value(state_->plan.provenance, "precision");
-  return stored == "int8" || stored == "fp16" || stored == "int8 and fp32" ? stored : "fp32";
+  for (const char* known : {"int8", "fp16", "tf32", "int8 and fp32", "int8 and fp16", "int8 and tf32"})
+    if (stored == known) return stored;
+  return "fp32";
+}
+
+bool EngineFile::is_refittable() const { return provenance_value(state_->plan.provenance, "refit") == "yes"; }
+
+std::vector<std::map<std::string, ShapeRange>> EngineFile::profiles() const {
+  const PlanFile& plan = state_->plan;
+  std::vector<std::map<std::string, ShapeRange>> profiles =
+      read_profiles(provenance_value(plan.provenance, "profiles"));
+  const auto fits = [&](const std::map<std::string, ShapeRange>& profile) { return is_within(profile, plan); };
+  if (!std::all_of(profiles.begin(), profiles.end(), fits)) profiles.clear();
+  if (profiles.empty()) profiles.emplace_back();
+  for (std::map<std::string, ShapeRange>& profile : profiles)
+    for (size_t i = 0; i < plan.graph.inputs.size(); ++i)
+      profile.emplace(plan.graph.value(plan.graph.inputs[i]).name, range_of_input(plan, i));
+  return profiles;
 }
 
 std::vector<TensorInfo> EngineFile::inputs() const {
@@ -345,6 +407,9 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
                  "and outputs to a build of the file that it chooses"};
   for (const auto& [input, range] : spec.profile)
     if (const Result<Done> ok = check_range(input, range); !ok) return ok.error();
+  for (const std::map<std::string, ShapeRange>& profile : spec.profiles)
+    for (const auto& [input, range] : profile)
+      if (const Result<Done> ok = check_range(input, range); !ok) return ok.error();
   auto state = std::make_shared<EngineFile::State>();
   const auto calibration_start = Clock::now();
   const Result<SessionSpec> session = with_cache(model, spec, state->notes);
@@ -354,11 +419,9 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   state->times.calibrate_s = seconds_since(calibration_start);
 
   const auto start = Clock::now();
-  const Result<std::shared_ptr<Backend>> backend = backend_for(spec.session, prepared->precision);
-  if (!backend) return backend.error();
   if (spec.session.precision == "best") {
     const Result<Graph> chosen = graph_to_run(model, *prepared, *session, binding_at(spec, &ShapeRange::best),
-                                              skipped_passes(prepared->model, spec), **backend);
+                                              skipped_passes(prepared->model, spec));
     if (!chosen) return within(model.path(), chosen.error());
   }
   state->notes.insert(state->notes.end(), prepared->notes.begin(), prepared->notes.end());
@@ -369,6 +432,9 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   Result<Graph> graph = lower_at(*prepared, spec, &ShapeRange::best);
   if (!graph) return graph.error();
   if (const Result<Done> enough = check_share(model, spec, *graph); !enough) return enough.error();
+  prepared->precision = settled_precision(prepared->precision, *graph);
+  const Result<std::shared_ptr<Backend>> backend = backend_for(spec.session, prepared->precision);
+  if (!backend) return backend.error();
   PlanFile plan;
   plan.writer = own_name();
   plan.profile = profile_of(*graph, spec);
@@ -384,13 +450,16 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   if (!largest) return within(model.path(), largest.error());
   Result<TunedTactics> tuned = tuned_tactics(plan.graph, **backend, spec.session);
   if (!tuned) return within(model.path(), tuned.error());
-  if (!tuned->choice.empty())
-    plan.tuning.push_back({(*backend)->device_key(), (*backend)->timing_key(), tuned->choice});
   state->notes.insert(state->notes.end(), tuned->notes.begin(), tuned->notes.end());
   state->tuning_log = prepared->log + tuned->log;
   state->times.tune_s = tuned->seconds;
   const Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(largest), *backend, tuned->choice);
   if (!engine) return within(model.path(), engine.error());
+  Result<TacticChoice> in_full = choice_in_full(plan, *backend, tuned->choice, *engine);
+  if (!in_full) return within(model.path(), in_full.error());
+  if (!in_full->empty())
+    plan.tuning.push_back({(*backend)->device_key(), (*backend)->timing_key(), *std::move(in_full)});
+  if (const Result<Done> kept = keep_times(*tuned, spec.session); !kept) return kept.error();
   const size_t needed = (*engine)->program().context_bytes();
   if (spec.workspace_bytes > 0 && needed > spec.workspace_bytes)
     return Error{ErrorCode::out_of_memory, model.path() + ": a context needs " + std::to_string(needed) +

@@ -142,10 +142,14 @@ BuildSpec in_given_order(BuildSpec spec) {
     if (!format.channel_last) continue;
     if (const auto shape = spec.session.shapes.find(name); shape != spec.session.shapes.end())
       shape->second = channels_last(shape->second);
-    const auto range = spec.profile.find(name);
-    if (range == spec.profile.end()) continue;
-    for (Dims* dims : {&range->second.smallest, &range->second.best, &range->second.largest})
-      *dims = channels_last(*dims);
+    const auto turn = [&](std::map<std::string, ShapeRange>& profile) {
+      const auto range = profile.find(name);
+      if (range == profile.end()) return;
+      for (Dims* dims : {&range->second.smallest, &range->second.best, &range->second.largest})
+        *dims = channels_last(*dims);
+    };
+    turn(spec.profile);
+    for (std::map<std::string, ShapeRange>& profile : spec.profiles) turn(profile);
   }
   return spec;
 }

@@ -321,6 +321,7 @@ Result<Quantized> quantize(const Model& model, const Ranges& ranges, const Quant
     return Error{ErrorCode::bad_argument, "the ranges hold no choice of 'auto'; calibrate with --method auto"};
   options.target = spec.target == "tensorrt" ? Target::tensorrt : Target::octet;
   options.keep_float = spec.keep_float;
+  options.float_values = spec.float_values;
   options.per_channel = spec.per_channel;
 
   auto state = std::make_shared<Model::State>(model.state());

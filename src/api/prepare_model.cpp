@@ -3,6 +3,7 @@
 #include "api/best_precision.h"
 #include "api/state.h"
 #include "backends/open.h"
+#include "ir/op.h"
 
 namespace octet {
 namespace {
@@ -15,18 +16,47 @@ Result<Ranges> ranges_for(const Model& model, const SessionSpec& spec) {
                    " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
 }
 
-/// The mix of precisions that is fastest by measurement. timing_cache: file of known times, updated; empty = none.
-Result<Graph> best_graph(const Model& model, const Binding& binding, const std::set<std::string>& skip,
-                         const std::string& timing_cache, Backend& backend, PreparedModel& prepared) {
+bool on_gpu(const SessionSpec& spec) { return spec.device.starts_with("cuda"); }
+
+/// Of layers that are not INT8.
+std::string float_precision(const SessionSpec& spec) {
+  if (!on_gpu(spec)) return "fp32";
+  if (!spec.gpu.floats.empty()) return spec.gpu.floats;
+  return spec.precision == "fp16" || spec.precision == "tf32" ? spec.precision : "fp32";
+}
+
+std::string beside_int8(const std::string& floats) { return floats == "fp32" ? "int8" : "int8 and " + floats; }
+
+/// Forms of the float layers that `best` tries, the one beside INT8 layers first.
+Result<std::vector<FloatForm>> float_forms(const SessionSpec& spec, const std::shared_ptr<TimingCache>& times) {
+  std::vector<std::string> precisions = {"fp32"};
+  if (on_gpu(spec)) precisions = {"fp16", float_precision(spec) == "tf32" ? "tf32" : "fp32"};
+  std::vector<FloatForm> forms;
+  for (const std::string& precision : precisions) {
+    Result<std::shared_ptr<Backend>> backend = backend_for(spec, precision);
+    if (!backend) return backend.error();
+    (*backend)->use_times(times);
+    forms.push_back({precision, *std::move(backend)});
+  }
+  return forms;
+}
+
+/// The mix of precisions that is fastest by measurement.
+Result<Graph> best_graph(const Model& model, const SessionSpec& spec, const Binding& binding,
+                         const std::set<std::string>& skip, PreparedModel& prepared) {
   Graph floating = model.state().graph;
   remove_quantization(floating);
-  Result<TimingCache> cache = timing_cache.empty() ? TimingCache() : TimingCache::load(timing_cache);
-  if (!cache) return cache.error();
+  Result<TimingCache> known = spec.timing_cache.empty() ? TimingCache() : TimingCache::load(spec.timing_cache);
+  if (!known) return known.error();
+  const auto cache = std::make_shared<TimingCache>(*std::move(known));
+  const size_t had = cache->size();
+  const Result<std::vector<FloatForm>> floats = float_forms(spec, cache);
+  if (!floats) return floats.error();
   Result<BestPrecision> best =
-      choose_best_precision(prepared.model.state().graph, floating, binding, skip, backend, *cache);
+      choose_best_precision(prepared.model.state().graph, floating, binding, skip, *floats, *cache);
   if (!best) return best.error();
-  if (!timing_cache.empty() && best->measured > 0) {
-    if (Result<Done> saved = cache->save(timing_cache); !saved) return saved.error();
+  if (!spec.timing_cache.empty() && cache->size() > had) {
+    if (Result<Done> saved = cache->save(spec.timing_cache); !saved) return saved.error();
   }
   prepared.log = std::move(best->log);
   prepared.precision = best->precision;
@@ -42,40 +72,61 @@ Result<Graph> best_graph(const Model& model, const Binding& binding, const std::
 
 }  // namespace
 
+int count_float_layers(const Graph& fused) {
+  int count = 0;
+  for (const Node& node : fused.nodes)
+    count += !node.op->name.starts_with("Quant") && node.op->name != "DequantizeLinear" &&
+             fused.value(node.outputs[0]).dtype == DType::f32;
+  return count;
+}
+
+std::string settled_precision(const std::string& precision, const Graph& fused) {
+  return precision.starts_with("int8") && count_float_layers(fused) == 0 ? "int8" : precision;
+}
+
 Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
-                           const std::set<std::string>& skip, Backend& backend) {
-  if (spec.precision == "best") return best_graph(model, binding, skip, spec.timing_cache, backend, prepared);
-  return lower(prepared.model.state().graph, binding, skip);
+                           const std::set<std::string>& skip) {
+  if (spec.precision == "best") return best_graph(model, spec, binding, skip, prepared);
+  Result<Graph> graph = lower(prepared.model.state().graph, binding, skip);
+  if (graph) prepared.precision = settled_precision(prepared.precision, *graph);
+  return graph;
 }
 
 Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std::string& precision) {
   BackendOptions options{.threads = spec.threads};
-  if (precision == "fp16") options.device.floats = DType::f16;
+  options.device.floats = precision.ends_with("fp16") ? DType::f16 : DType::f32;
+  options.device.tf32 = precision.ends_with("tf32");
+  options.device.graph = spec.gpu.graph;
+  options.device.managed = spec.gpu.managed;
+  options.device.wait = spec.gpu.wait == "spin"    ? DeviceWait::spin
+                        : spec.gpu.wait == "block" ? DeviceWait::block
+                                                   : DeviceWait::driver;
   return open_backend(spec.device, options);
 }
 
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec) {
   PreparedModel made{model, "fp32", {}, {}, 0, nullptr, {}, {}};
   if (model.is_quantized()) {
-    made.precision = "int8";
+    made.precision = beside_int8(float_precision(spec));
     if (spec.precision != "int8" && spec.precision != "best")
       made.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
     return made;
   }
-  if (spec.precision == "fp32") return made;
-  if (spec.precision == "fp16" && spec.device == "cuda") {
-    made.precision = "fp16";
+  if (spec.precision == "fp32" || ((spec.precision == "fp16" || spec.precision == "tf32") && on_gpu(spec))) {
+    made.precision = float_precision(spec);
     return made;
   }
-  if ((spec.precision == "bf16" || spec.precision == "fp16") && spec.device == "cpu") {
+  if ((spec.precision == "bf16" || spec.precision == "fp16" || spec.precision == "tf32") && !on_gpu(spec)) {
     made.notes.push_back("--precision " + spec.precision +
-                         " runs as FP32: this build has no BF16 or FP16 kernels for a CPU");
+                         " runs as FP32: this build has no BF16, FP16 or TF32 kernels for a CPU");
     return made;
   }
   if (spec.precision != "int8" && spec.precision != "best")
     return Error{ErrorCode::bad_argument,
-                 "--precision " + spec.precision + ": --device " + spec.device + " has fp32 and int8"};
-  made.precision = "int8";
+                 "--precision " + spec.precision + ": --device " + spec.device + " has fp32, tf32, fp16, int8 and best"};
+  made.precision = beside_int8(float_precision(spec));
+  if (on_gpu(spec))  // before a calibration has cost its time
+    if (const Result<std::shared_ptr<Backend>> there = backend_for(spec, made.precision); !there) return there.error();
   if (const Result<Done> ok = check_quantize_spec(model, spec.quantization); !ok) return ok.error();
   const auto start = std::chrono::steady_clock::now();
   Result<Ranges> ranges = ranges_for(model, spec);

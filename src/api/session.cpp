@@ -45,15 +45,26 @@ double mmac_of(const Graph& graph, const Node& node) {
   return outputs * k / 1e6;
 }
 
-Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span<std::byte* const> out,
-                                 const RunHooks& hooks) {
+Result<Done> Session::State::bind(std::span<const std::byte* const> in, std::span<std::byte* const> out) {
   if (in.size() != inputs.size() || out.size() != outputs.size())
     return Error{ErrorCode::bad_argument, "the network has " + std::to_string(inputs.size()) + " inputs and " +
                                               std::to_string(outputs.size()) + " outputs, given were " +
                                               std::to_string(in.size()) + " and " + std::to_string(out.size())};
   for (size_t i = 0; i < in.size(); ++i) io.inputs[i].data = const_cast<std::byte*>(in[i]);
   for (size_t i = 0; i < out.size(); ++i) io.outputs[i].data = out[i];
-  return context->run(io, hooks);
+  return Done{};
+}
+
+Result<Done> Session::State::run(std::span<const std::byte* const> in, std::span<std::byte* const> out,
+                                 const RunHooks& hooks) {
+  const Result<Done> bound = bind(in, out);
+  return bound ? context->run(io, hooks) : bound;
+}
+
+Result<Done> Session::State::submit(std::span<const std::byte* const> in, std::span<std::byte* const> out,
+                                    const RunHooks& hooks) {
+  const Result<Done> bound = bind(in, out);
+  return bound ? context->submit(io, hooks) : bound;
 }
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -109,16 +120,16 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (state->uncalibrated && model.is_quantized())
     prepared->notes.push_back(model.path() + " is UNCALIBRATED: its ranges come from noise; accuracy means nothing");
   const auto start_time = Clock::now();
-  const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
-  if (!backend) return backend.error();
   std::set<std::string> skip = spec.skip_passes;
   skip.insert(model.state().skip_passes.begin(), model.state().skip_passes.end());
   const Binding binding = {.batch = spec.batch > 0 ? spec.batch : 1,
                            .shapes = spec.shapes,
                            .picture = picture_of(spec.calibration.data.preprocess)};
-  Result<Graph> graph = graph_to_run(model, *prepared, spec, binding, skip, **backend);
+  Result<Graph> graph = graph_to_run(model, *prepared, spec, binding, skip);
   if (!graph) return within(model.path(), graph.error());
   state->precision = prepared->precision;
+  const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
+  if (!backend) return backend.error();
   state->notes = std::move(prepared->notes);
   Result<TunedTactics> tuned = tuned_tactics(*graph, **backend, spec);
   if (!tuned) return within(model.path(), tuned.error());
@@ -128,6 +139,7 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (const Result<Done> started = start(*state, Engine::build(std::move(*graph), *backend, tuned->choice), spec);
       !started)
     return started.error();
+  if (const Result<Done> kept = keep_times(*tuned, spec); !kept) return kept.error();
   state->times.build_s = seconds_since(start_time);
   Session session(std::move(state));
   if (spec.batch_if_free) return session;
@@ -136,6 +148,52 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (!stays.empty()) notes.insert(notes.begin(), stays);
   return session;
 }
+
+namespace {
+
+/// The shapes of the specification's profile, completed by its best ones. Errors: no such profile, shapes outside it.
+Result<WantedShapes> shapes_in_profile(const EngineFile& file, const SessionSpec& spec) {
+  WantedShapes wanted{.batch = spec.batch, .shapes = spec.shapes};
+  if (spec.profile < 0) return wanted;
+  const std::vector<std::map<std::string, ShapeRange>> profiles = file.profiles();
+  const std::string number = std::to_string(spec.profile);
+  if (static_cast<size_t>(spec.profile) >= profiles.size())
+    return Error{ErrorCode::bad_argument, "Selected profile index " + number +
+                                              " exceeds the number of profiles that the engine holds (" +
+                                              std::to_string(profiles.size()) + ")."};
+  for (const auto& [input, range] : profiles[static_cast<size_t>(spec.profile)]) {
+    Dims& dims = wanted.shapes.emplace(input, range.best).first->second;
+    if (spec.batch > 0 && !dims.empty() && !spec.shapes.contains(input)) dims[0] = spec.batch;
+    bool fits = dims.size() == range.best.size();
+    for (size_t d = 0; fits && d < dims.size(); ++d) fits = range.smallest[d] <= dims[d] && dims[d] <= range.largest[d];
+    if (!fits)
+      return Error{ErrorCode::bad_argument, file.path() + ": shape " + to_string(dims) + " of input '" + input +
+                                                "' is outside profile " + number + ", which has " +
+                                                to_string(range.smallest) + " to " + to_string(range.largest)};
+  }
+  return wanted;
+}
+
+/// Activations of a context at the largest shapes of the plan, or of the profile. 0: its own are enough.
+Result<size_t> reserved_bytes(const EngineFile& file, const SessionSpec& spec, const Backend& backend) {
+  const PlanFile& plan = file.state().plan;
+  if (spec.gpu.allocation == "runtime" || !backend.runs_beside_the_host() || plan.profile.fixed()) return size_t{0};
+  std::vector<Dims> largest = plan.profile.largest;
+  if (spec.gpu.allocation == "profile") {
+    const std::map<std::string, ShapeRange> profile =
+        file.profiles()[static_cast<size_t>(std::max<int64_t>(spec.profile, 0))];
+    for (size_t i = 0; i < largest.size(); ++i)
+      if (const auto own = profile.find(plan.graph.value(plan.graph.inputs[i]).name); own != profile.end())
+        largest[i] = own->second.largest;
+  }
+  Result<Graph> graph = at_shapes(plan, largest);
+  if (!graph) return graph.error();
+  const Result<std::shared_ptr<const Plan>> planned = make_plan(*std::move(graph), backend);
+  if (!planned) return planned.error();
+  return (*planned)->arena_bytes;
+}
+
+}  // namespace
 
 Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
   const auto start_time = Clock::now();
@@ -151,8 +209,15 @@ Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
                                               ", --precision int8 was asked for: build it with --precision int8"};
   const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
   if (!backend) return backend.error();
-  const Result<std::shared_ptr<const Engine>> engine =
-      load_engine(plan, *backend, {.batch = spec.batch, .shapes = spec.shapes}, state->notes);
+  if (state->precision.ends_with("fp16") && !(*backend)->runs_beside_the_host())
+    state->notes.push_back("the float layers of this plan are FP16 on a GPU; here they run in FP32");
+  const Result<WantedShapes> wanted = shapes_in_profile(file, spec);
+  if (!wanted) return wanted.error();
+  const Result<size_t> reserved = reserved_bytes(file, spec, **backend);
+  if (!reserved) return reserved.error();
+  state->reserved_bytes = *reserved;
+  (*backend)->reserve(*reserved);
+  const Result<std::shared_ptr<const Engine>> engine = load_engine(plan, *backend, *wanted, state->notes);
   if (const Result<Done> started = start(*state, engine, spec); !started) return started.error();
   // Weights used in place stay; the rest of the file is not needed any more.
   if (file.state().file && state->engine->program().borrowed_steps() == 0) file.state().file->drop_pages();
@@ -188,6 +253,7 @@ Result<Session> Session::another() const {
   state->times = state_->times;
   state->calibration_preprocess = state_->calibration_preprocess;
   state->uncalibrated = state_->uncalibrated;
+  state->reserved_bytes = state_->reserved_bytes;
   state->ends_in_softmax = state_->ends_in_softmax;
   return Session(std::move(state));
 }
@@ -211,10 +277,8 @@ std::string Session::isa() const {
 int Session::threads() const { return state_->threads; }
 std::string Session::precision() const { return state_->precision; }
 size_t Session::packed_bytes() const { return state_->engine->program().packed_bytes(); }
-size_t Session::context_bytes() const {
-  return std::max(state_->engine->program().context_bytes(), state_->engine->plan().arena_bytes);
-}
-size_t Session::arena_bytes() const { return state_->engine->plan().arena_bytes; }
+size_t Session::context_bytes() const { return std::max(state_->engine->program().context_bytes(), arena_bytes()); }
+size_t Session::arena_bytes() const { return std::max(state_->engine->plan().arena_bytes, state_->reserved_bytes); }
 const SessionTimes& Session::times() const { return state_->times; }
 const std::string& Session::tuning_log() const { return state_->tuning_log; }
 const std::vector<std::string>& Session::notes() const { return state_->notes; }

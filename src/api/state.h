@@ -15,6 +15,7 @@
 #include "onnx/onnx.h"
 #include "passes/passes.h"
 #include "plan/plan_file.h"
+#include "plan/timing_cache.h"
 #include "runtime/engine.h"
 
 namespace octet {
@@ -48,7 +49,14 @@ struct Session::State {
   std::string calibration_preprocess;
   bool uncalibrated = false;
   bool ends_in_softmax = false;
+  size_t reserved_bytes = 0;  // of activations, where more than this engine's own were asked for
   Result<Done> run(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);
+  /// run() in two halves (Backend::submit).
+  Result<Done> submit(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);
+  Result<Done> finish(const RunHooks& hooks) { return context->finish(io, hooks); }
+
+ private:
+  Result<Done> bind(std::span<const std::byte* const> in, std::span<std::byte* const> out);
 };
 
 struct EngineFile::State {
@@ -77,10 +85,14 @@ struct PreparedModel {
 /// Calibrates and quantizes where the spec asks for INT8 and the model is float.
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec);
 
-/// The fused graph at these shapes; for `best`, the mix of precisions that is fastest by measurement (prepared then
-/// says which).
+/// The fused graph at these shapes; for `best`, the mix of precisions that is fastest by measurement. prepared says in
+/// which precision it runs.
 Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
-                           const std::set<std::string>& skip, Backend& backend);
+                           const std::set<std::string>& skip);
+/// "int8 and fp16" of a network whose layers are all INT8 is "int8".
+std::string settled_precision(const std::string& precision, const Graph& fused);
+/// Layers of the fused graph that compute in float.
+int count_float_layers(const Graph& fused);
 
 /// Multiply-accumulates of one step in millions; 0 for ops without products.
 double mmac_of(const Graph& graph, const Node& node);
@@ -94,8 +106,14 @@ struct TunedTactics {
   std::vector<std::string> notes;
   std::string log;
   double seconds = 0;
+  std::shared_ptr<TimingCache> times;  // the specification's file and what was measured since
+  size_t known = 0;                    // of the file
 };
+/// The back end takes the times of the specification's timing cache from here on.
 Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const SessionSpec& spec);
+
+/// Writes what was measured, by the tuner or by a back end that prepared a plan, to the specification's file.
+Result<Done> keep_times(const TunedTactics& tuned, const SessionSpec& spec);
 
 /// "float32", "uint8", ... : the names numpy and TensorRT users know.
 std::string numpy_name(DType dtype);

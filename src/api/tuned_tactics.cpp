@@ -4,21 +4,29 @@
 namespace octet {
 
 Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const SessionSpec& spec) {
-  if (spec.optimization_level < 3) return TunedTactics();
-  TimingCache cache;
+  TunedTactics tuned;
+  tuned.times = std::make_shared<TimingCache>();
   if (!spec.timing_cache.empty()) {
     Result<TimingCache> loaded = TimingCache::load(spec.timing_cache);
     if (!loaded) return loaded.error();
-    cache = *std::move(loaded);
+    *tuned.times = *std::move(loaded);
   }
-  const size_t known = cache.size();
-  Result<TuningReport> report =
-      tune(graph, backend, {.level = spec.optimization_level, .rounds = spec.timing_rounds, .cache = &cache});
+  tuned.known = tuned.times->size();
+  backend.use_times(tuned.times);
+  if (spec.optimization_level < 3) return tuned;
+  Result<TuningReport> report = tune(
+      graph, backend, {.level = spec.optimization_level, .rounds = spec.timing_rounds, .cache = tuned.times.get()});
   if (!report) return report.error();
-  if (!spec.timing_cache.empty() && cache.size() > known) {
-    if (Result<Done> saved = cache.save(spec.timing_cache); !saved) return saved.error();
-  }
-  return TunedTactics{std::move(report->choice), {report->summary()}, report->log(), report->seconds};
+  tuned.choice = std::move(report->choice);
+  tuned.notes = {report->summary()};
+  tuned.log = report->log();
+  tuned.seconds = report->seconds;
+  return tuned;
+}
+
+Result<Done> keep_times(const TunedTactics& tuned, const SessionSpec& spec) {
+  if (spec.timing_cache.empty() || tuned.times->size() == tuned.known) return Done{};
+  return tuned.times->save(spec.timing_cache);
 }
 
 }  // namespace octet

@@ -11,7 +11,7 @@ namespace {
 
 struct Flags {
   std::string model, output_file, preprocess = "none", cache, workspace;
-  bool packed = true;
+  bool packed = true, refittable = false;
   double require_int8 = 0;
   SessionFlags session;
   OutputFlags output;
@@ -29,6 +29,7 @@ Result<BuildSpec> build_spec(const Flags& f) {
   }
   spec.cache = f.cache;
   spec.packed = f.packed;
+  spec.refittable = f.refittable;
   spec.require_int8 = f.require_int8;
   if (!f.workspace.empty()) {
     const Result<size_t> bytes = parse_bytes("--workspace", f.workspace);
@@ -58,6 +59,7 @@ int build_model(const Flags& f) {
     std::printf("%s\n", to_json(*engine, f.output_file).c_str());
     return 0;
   }
+  if (f.output.quiet) return 0;
   std::printf("wrote %s: %s, %.2f MiB, calibrated in %.2f s, built in %.2f s\n", f.output_file.c_str(),
               engine->precision().c_str(), static_cast<double>(engine->size_bytes()) / 1048576.0,
               engine->times().calibrate_s, engine->times().build_s);
@@ -78,6 +80,8 @@ Action add(CLI::App& sub) {
   sub.add_flag("--packed,!--no-packed", f->packed,
                "add the weights as this machine packs them (the default): loaded without packing, ignored elsewhere; "
                "--no-packed gives half the size and the same bytes on every machine");
+  sub.add_flag("--refit", f->refittable,
+               "the plan may have its weights replaced later (octet trtexec --refitFromOnnx); others refuse it");
   sub.add_option("--require-int8", f->require_int8,
                  "fail when less than this percentage of the multiply-accumulates is in INT8")
       ->check(CLI::Range(0.0, 100.0));

@@ -40,6 +40,18 @@ CLI::Validator thread_count() {
       "");
 }
 
+CLI::Validator device_name() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const bool numbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
+                              text.find_first_not_of("0123456789", 5) == std::string::npos;
+        return text == "cpu" || text == "ref" || text == "cuda" || numbered
+                   ? std::string()
+                   : "'" + text + "': cpu, cuda, cuda:N or ref is expected";
+      },
+      "");
+}
+
 CLI::Validator within_range(double low, double high) {
   return CLI::Validator(
       [low, high](std::string& text) {
@@ -114,13 +126,15 @@ void CalibrationFlags::add(CLI::App& sub) {
 void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   app = &sub;
   precision = default_precision;
-  sub.add_option("--precision", precision,
-                 "fp32, int8, best (measured: INT8 where it is faster), fp16 (on a GPU; FP32 on a CPU) or bf16")
+  sub.add_option(
+         "--precision", precision,
+         "fp32, int8, best (measured: INT8 where it is faster), fp16 or tf32 (on a GPU; FP32 on a CPU) or bf16; "
+         "with Q/DQ nodes: of the layers that they leave float")
       ->capture_default_str()
-      ->check(CLI::IsMember({"fp32", "fp16", "bf16", "int8", "best"}));
-  sub.add_option("--device", device, "cpu, cuda (a GPU), or ref (slow, plain reference kernels)")
+      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16", "int8", "best"}));
+  sub.add_option("--device", device, "cpu, cuda (a GPU, cuda:1 the second one), or ref (slow, plain reference kernels)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"cpu", "ref", "cuda"}));
+      ->check(device_name());
   sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
   sub.add_option("--batch", batch,
                  "batch of a network whose leading dimension is free or can be made so (default: eval 8, else 1)")

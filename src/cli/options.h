@@ -17,6 +17,8 @@ CLI::Validator at_least(int64_t low);
 CLI::Validator within_range(double low, double high);
 /// Of --threads: 0 to 1024, as many as a thread pool has.
 CLI::Validator thread_count();
+/// Of --device: cpu, ref, cuda or cuda:N.
+CLI::Validator device_name();
 
 /// --json, --quiet, --verbose.
 struct OutputFlags {

@@ -63,8 +63,9 @@ enum class Target { octet, tensorrt };
 struct QuantizeOptions {
   CalibrationMethod method = CalibrationMethod::entropy;
   Target target = Target::octet;
-  std::set<std::string> keep_float;  // node names
-  bool per_channel = false;          // one scale a channel for inputs of convolutions: fake quantization, octet only
+  std::set<std::string> keep_float;         // node names
+  std::set<std::string> float_values = {};  // names of values that get no codes: their makers end in float
+  bool per_channel = false;  // one scale a channel for inputs of convolutions: fake quantization, octet only
 };
 /// What placement decided, one row per quantized op or op left float.
 struct PlacementRow {

@@ -38,7 +38,10 @@ class Quantizer {
   Result<QuantizeReport> run() {
     Result<std::vector<bool>> keep = keep_float();
     if (!keep) return keep.error();
-    const std::function<bool(ValueId)> has_range = [&](ValueId v) { return range_of(v) && !is_absurd(v); };
+    if (Result<Done> known = check_float_values(); !known) return known.error();
+    const std::function<bool(ValueId)> has_range = [&](ValueId v) {
+      return range_of(v) && !is_absurd(v) && !options_.float_values.contains(graph_.value(v).name);
+    };
     never_negative_ = never_negative(graph_);
     do {
       placement_ = place(editor_, has_range, *keep);
@@ -77,6 +80,13 @@ class Quantizer {
             "cannot keep node '" + name + "' in float: the graph has no node of this name; `octet inspect` lists them"};
     }
     return keep;
+  }
+
+  Result<Done> check_float_values() const {
+    for (const std::string& name : options_.float_values)
+      if (std::none_of(graph_.values.begin(), graph_.values.end(), [&](const Value& v) { return v.name == name; }))
+        return Error{ErrorCode::bad_argument, "cannot leave tensor '" + name + "' in float: the graph has none of it"};
+    return Done{};
   }
 
   const ChosenRange* range_of(ValueId v) const {

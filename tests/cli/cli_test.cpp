@@ -234,8 +234,8 @@ TEST(Cli, every_command_takes_a_plan_where_it_takes_a_model) {
   EXPECT_THAT(built.out, HasSubstr("wrote " + plan + ": int8, "));
   const Ran eval = octet("eval " + plan + data + " --preprocess none,norm=half");
   ASSERT_EQ(eval.status, 0) << eval.err;
-  EXPECT_THAT(eval.out, HasSubstr("Input Tensor:\nTensor Name: input Shape: [1,3,32,32] Data Type: float32 Data "
-                                  "Format: LINEAR"));
+  EXPECT_THAT(eval.out, HasSubstr("Input Tensor:\nTensor Name: input Shape: (1, 3, 32, 32) Data Type: float32 Data "
+                                  "Format: TensorFormat.LINEAR\n"));
   EXPECT_THAT(eval.out, HasSubstr("Evaluation Accuracy: "));
   const Ran other = octet("eval " + plan + data + " --preprocess none");
   EXPECT_THAT(other.out + other.err, HasSubstr("differs from calibration's"));
@@ -356,13 +356,15 @@ TEST(Cli, calibrate_takes_the_limit_by_both_names) {
 
 TEST(Cli, build_says_what_runs_in_int8_and_can_require_it) {
   const std::string a = scratch() + "/share_a.plan", b = scratch() + "/share_b.plan", demo = OCTET_DEMO_MODEL;
-  const std::string int8 = " --precision int8 --calib-data shapes-train:16 --quiet";
+  const std::string int8 = " --precision int8 --calib-data shapes-train:16";
   const Ran built = octet("build " + demo + int8 + " --require-int8 90 -o " + a);
   ASSERT_EQ(built.status, 0) << built.err;
   EXPECT_THAT(built.out,
               testing::ContainsRegex("plan: [0-9]+ INT8, 0 FP32 layers, [0-9]+ conversions?; 100.0 % of MACs "
                                      "in INT8; hash [0-9a-f]{16}"));
   const Ran again = octet("build " + demo + int8 + " -o " + b);
+  const Ran quiet = octet("build " + demo + int8 + " --quiet -o " + b);
+  EXPECT_EQ(quiet.out + quiet.err, "");
   EXPECT_EQ(built.out.substr(built.out.find("hash ")), again.out.substr(again.out.find("hash ")));
   std::filesystem::remove(a);
   const Ran refused = octet("build " + demo + " --precision fp32 --quiet --require-int8 90 -o " + a);
