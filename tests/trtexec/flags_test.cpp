@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -43,12 +44,30 @@ TEST(CalibrationShapes, say_where_random_ranges_are_found) {
               HasSubstr("[W] --optShapesCalib has no effect"));
 }
 
-TEST(LayerOutputTypes, a_float_output_keeps_the_layer_float) {
-  const std::string common = "--int8 --skipInference --profilingVerbosity=detailed --precisionConstraints=obey ";
-  ASSERT_EQ(quick(common + "--exportLayerInfo=o.json --layerOutputTypes=/7/Gemm:fp32").status, 0);
-  EXPECT_EQ(type_of("o.json", "/7/Gemm"), "FusedGemm");
-  ASSERT_EQ(quick(common + "--exportLayerInfo=o.json --layerOutputTypes=/7/Gemm:int8").status, 0);
-  EXPECT_EQ(type_of("o.json", "/7/Gemm"), "QuantGemm");
+/// "Channel major Int8 format" and the like, of the layer's first output.
+std::string output_type_of(const std::string& file, const std::string& layer) {
+  const nlohmann::json found = json_of(at(file))["Layers"];
+  for (const nlohmann::json& l : found)
+    if (l["Name"] == layer) return l["Outputs"][0]["Format/Datatype"].get<std::string>();
+  return "none";
+}
+
+TEST(LayerOutputTypes, make_an_int8_layer_end_in_float_and_its_readers_float) {
+  const std::string common =
+      "--int8 --skipInference --profilingVerbosity=detailed --precisionConstraints=obey --exportLayerInfo=o.json ";
+  ASSERT_EQ(quick(common + "--layerOutputTypes=*:int8").status, 0);
+  EXPECT_EQ(type_of("o.json", "/3/a/a.0/Conv"), "QuantConv");
+  EXPECT_THAT(output_type_of("o.json", "/3/a/a.0/Conv"), HasSubstr("Int8"));
+  EXPECT_EQ(type_of("o.json", "/3/b/b.0/Conv"), "QuantConv");
+  const Ran ran = quick(common + "--layerOutputTypes=/3/a/a.0/Conv:fp32");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(type_of("o.json", "/3/a/a.0/Conv"), "QuantConv");
+  EXPECT_THAT(output_type_of("o.json", "/3/a/a.0/Conv"), HasSubstr("FP32"));
+  EXPECT_EQ(type_of("o.json", "/3/b/b.0/Conv"), "FusedConv");
+  EXPECT_THAT(quick(common + "--layerOutputTypes=/3/a/a.0/Conv:bf16").err,
+              HasSubstr("[W] --layerOutputTypes /3/a/a.0/Conv:bf16: mapped to fp32"));
+  EXPECT_THAT(quick(common + "--layerOutputTypes=nope:fp32").err,
+              HasSubstr("--layerOutputTypes: no layer has the name nope"));
 }
 
 TEST(Tuner, runs_each_candidate_as_often_as_it_is_told) {
@@ -79,9 +98,22 @@ TEST(LoadedPlan, names_each_build_flag_that_has_no_effect_once_in_the_log) {
   EXPECT_THAT(ran.err, Not(HasSubstr("--calib")));
 }
 
-TEST(Threads, say_what_they_are_mapped_to) {
-  EXPECT_THAT(quick("--threads", "--loadEngine=" + plan()).out,
-              HasSubstr("[I] --threads: every stream has a thread of its own anyway"));
+/// Of two streams, how long the driving thread took to be rid of a query: one that computes itself is rid of it at
+/// once, one that drives both wakes the workers.
+TEST(Threads, each_stream_has_its_own_or_one_drives_all) {
+  const std::string common = "--infStreams=2 --exportTimes=t.json ";
+  const Ran own = quick(common + "--threads", "--loadEngine=" + plan());
+  ASSERT_EQ(own.status, 0) << own.err;
+  EXPECT_THAT(own.out, HasSubstr("Multithreading: Enabled"));
+  const nlohmann::json one_each = json_of(at("t.json"));
+  for (const nlohmann::json& q : one_each) EXPECT_EQ(q["startEnqMs"], q["endEnqMs"]);
+  const Ran one = quick(common, "--loadEngine=" + plan());
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_THAT(one.out, HasSubstr("Multithreading: Disabled"));
+  const nlohmann::json handed_over = json_of(at("t.json"));
+  ASSERT_EQ(handed_over.size() % 2, 0u);  // a query of each stream in every round
+  EXPECT_TRUE(std::any_of(handed_over.begin(), handed_over.end(),
+                          [](const nlohmann::json& q) { return q["endEnqMs"] > q["startEnqMs"]; }));
 }
 
 // ---- formats of inputs and outputs ----
@@ -169,7 +201,7 @@ TEST(Refit, gives_the_answers_of_a_plan_built_from_the_new_file) {
 
 TEST(Refit, keeps_the_formats_of_the_plan) {
   const Refits files;
-  const std::string formats = "--int8 --inputIOFormats=int8:hwc --skipInference ";
+  const std::string formats = "--int8 --refit --inputIOFormats=int8:hwc --skipInference ";
   ASSERT_EQ(quick(formats + "--saveEngine=codes_old.plan", "--onnx=qdq.onnx").status, 0);
   ASSERT_EQ(quick(formats + "--saveEngine=codes_new.plan", "--onnx=other.onnx").status, 0);
   const Ran ran = quick("--refitFromOnnx=other.onnx --exportOutput=refit.json", "--loadEngine=codes_old.plan");
@@ -185,10 +217,25 @@ TEST(Refit, refuses_a_network_that_is_another_one) {
   EXPECT_EQ(floating.status, 1);
   EXPECT_THAT(floating.err, HasSubstr("--refitFromOnnx: "));
   EXPECT_THAT(floating.err, HasSubstr("has no Q/DQ nodes"));
-  ASSERT_EQ(quick("--skipInference --saveEngine=float.plan").status, 0);
+  ASSERT_EQ(quick("--refit --skipInference --saveEngine=float.plan").status, 0);
   const Ran another = quick("--refitFromOnnx=qdq.onnx", "--loadEngine=float.plan");
   EXPECT_EQ(another.status, 1);
   EXPECT_THAT(another.err, HasSubstr("is another network than the plan's: layer 0 of the plan is FusedConv"));
+}
+
+TEST(Refit, is_refused_by_a_plan_that_was_built_without_it) {
+  const Refits files;
+  ASSERT_EQ(quick("--int8 --skipInference --saveEngine=fixed.plan", "--onnx=qdq.onnx").status, 0);
+  const Ran ran = quick("--refitFromOnnx=other.onnx", "--loadEngine=fixed.plan");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("fixed.plan was built without --refit"));
+  EXPECT_THAT(quick("--timeRefit --onnx=other.onnx", "--loadEngine=fixed.plan").err,
+              HasSubstr("fixed.plan was built without --refit"));
+  const Ran listed = quick("--dumpRefit --skipInference", "--loadEngine=fixed.plan");
+  EXPECT_THAT(listed.err, HasSubstr("[W] --dumpRefit: the plan was built without --refit"));
+  EXPECT_THAT(listed.out, Not(HasSubstr("Kernel")));
+  ASSERT_EQ(shell(octet("build qdq.onnx --precision int8 --refit --quiet -o may.plan")).status, 0);
+  EXPECT_EQ(quick("--refitFromOnnx=other.onnx", "--loadEngine=may.plan").status, 0);
 }
 
 TEST(Refit, is_timed_and_its_weights_are_listed) {

@@ -163,7 +163,8 @@ TEST(Shapes, of_profiles_follow_their_flag) {
   EXPECT_TRUE(o.build.profiles[0].best.empty());
   EXPECT_EQ(o.build.profiles[1].best.at("x"), Dims{6});
   EXPECT_EQ(o.build.profiles[1].largest.at("x"), Dims{8});
-  EXPECT_EQ(o.inference.profile, 1u);
+  EXPECT_EQ(o.inference.profile, 1);
+  EXPECT_EQ(parsed({}).inference.profile, -1);
   EXPECT_EQ(o.build.calibration_profile, 1u);
   EXPECT_THAT(error_of({"--profile=0", "--profile=2"}), HasSubstr("--profile=2: profiles are numbered from 0 on"));
   EXPECT_THAT(error_of({"--minShapes=x:1", "--minShapes=x:2"}), HasSubstr("--minShapes"));
@@ -186,6 +187,29 @@ TEST(Precision, strong_typing_drops_the_precision_flags_with_trtexecs_words) {
   EXPECT_THAT(error_of({"--stronglyTyped", "--best"}), HasSubstr("--best"));
 }
 
+TEST(Gpu, is_used_as_the_flags_say_and_version_11_turns_two_defaults) {
+  const InferenceFlags plain = parsed({}).inference;
+  EXPECT_FALSE(plain.gpu.graph);
+  EXPECT_EQ(plain.gpu.wait, "block");
+  EXPECT_FALSE(plain.gpu.managed);
+  EXPECT_EQ(plain.gpu.allocation, "static");
+  EXPECT_TRUE(plain.measure.overlap);
+  EXPECT_FALSE(plain.measure.threads);
+  EXPECT_TRUE(parsed({"--useCudaGraph"}).inference.gpu.graph);
+  EXPECT_EQ(parsed({"--useSpinWait"}).inference.gpu.wait, "spin");
+  EXPECT_TRUE(parsed({"--useManagedMemory"}).inference.gpu.managed);
+  EXPECT_EQ(parsed({"--allocationStrategy=runtime"}).inference.gpu.allocation, "runtime");
+  EXPECT_THAT(error_of({"--allocationStrategy=large"}), HasSubstr("--allocationStrategy=large: static, profile"));
+  EXPECT_FALSE(parsed({"--exposeDMA"}).inference.measure.overlap);
+  EXPECT_TRUE(parsed({"--threads"}).inference.measure.threads);
+  EXPECT_TRUE(parsed({"--noTF32"}).build.no_tf32);
+  const InferenceFlags of_11 = parsed({"--compat=11"}).inference;
+  EXPECT_TRUE(of_11.gpu.graph);
+  EXPECT_EQ(of_11.gpu.wait, "spin");
+  EXPECT_FALSE(parsed({"--compat=11", "--noCudaGraph"}).inference.gpu.graph);
+  EXPECT_EQ(parsed({"--compat=11", "--noSpinWait"}).inference.gpu.wait, "block");
+}
+
 TEST(Precision, best_is_int8) { EXPECT_TRUE(parsed({"--best"}).build.int8); }
 
 TEST(Precision, layer_types_count_only_with_constraints) {
@@ -193,10 +217,13 @@ TEST(Precision, layer_types_count_only_with_constraints) {
   EXPECT_TRUE(o.build.layer_precisions.empty());
   ASSERT_EQ(o.warnings.size(), 1u);
   o = parsed({"--layerPrecisions=a:fp16,b*:int8", "--precisionConstraints=obey"});
-  EXPECT_THAT(o.build.layer_precisions, ElementsAre(Pair("a", "fp32"), Pair("b*", "int8")));
-  EXPECT_THAT(o.warnings, ElementsAre(HasSubstr("a:fp16: mapped to fp32")));
-  EXPECT_THAT(parsed({"--layerPrecisions=a:int32", "--precisionConstraints=obey"}).warnings,
-              ElementsAre(HasSubstr("a:int32: mapped to fp32")));
+  EXPECT_THAT(o.build.layer_precisions, ElementsAre(Pair("a", "fp16"), Pair("b*", "int8")));
+  EXPECT_THAT(o.build.layer_outputs, IsEmpty());
+  EXPECT_THAT(o.warnings, IsEmpty());
+  o = parsed({"--layerOutputTypes=a:fp32+int8,b*:int8", "--precisionConstraints=obey"});
+  EXPECT_THAT(o.build.layer_outputs, ElementsAre(Pair("a", "fp32"), Pair("b*", "int8")));
+  EXPECT_THAT(o.build.layer_precisions, IsEmpty());
+  EXPECT_THAT(error_of({"--layerOutputTypes=a:fp32+fp64"}), HasSubstr("--layerOutputTypes a:fp64"));
   EXPECT_THAT(error_of({"--layerPrecisions=a:fp64"}), HasSubstr("--layerPrecisions a:fp64"));
   EXPECT_THAT(error_of({"--precisionConstraints=maybe"}), HasSubstr("--precisionConstraints=maybe"));
 }
@@ -381,8 +408,8 @@ TEST(Table, departures_from_trtexec_are_listed_with_their_reason) {
   const size_t begin = page.find("## Where octet differs"), end = page.find("\n## Flags");
   ASSERT_LT(begin, end);
   const std::string section = page.substr(begin, end - begin);
-  for (const char* name : {"threads", "profile", "useProfile", "layerOutputTypes", "noTF32", "exposeDMA", "useSpinWait",
-                           "allocationStrategy", "useCudaGraph", "layerPrecisions", "inputIOFormats", "refit"}) {
+  for (const char* name : {"profile", "useProfile", "layerOutputTypes", "noTF32", "useSpinWait", "allocationStrategy",
+                           "useCudaGraph", "layerPrecisions", "inputIOFormats", "refit"}) {
     ASSERT_NE(find_flag(name), nullptr) << name;
     EXPECT_THAT(section, HasSubstr("`--" + std::string(name) + "`")) << name;
   }

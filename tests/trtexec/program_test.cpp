@@ -42,9 +42,15 @@ TEST(Trtexec, every_honoured_or_mapped_flag_is_tested_in_these_files) {
   const std::string folder = OCTET_DOCS "/../tests/trtexec/";
   const std::string tests =
       read(folder + "program_test.cpp") + read(folder + "flags_test.cpp") + read(folder + "seed_commands_test.cpp");
+  const std::string on_gpu = read(folder + "gpu_flags_test.cpp");
+  const auto takes_effect = [](Verdict verdict) { return verdict == Verdict::honoured || verdict == Verdict::mapped; };
   for (const Flag& flag : all_flags()) {
-    if (flag.cpu != Verdict::honoured && flag.cpu != Verdict::mapped) continue;
-    EXPECT_TRUE(std::regex_search(tests, std::regex("--" + std::string(flag.name) + "[^A-Za-z]"))) << flag.name;
+    const std::regex name("--" + std::string(flag.name) + "[^A-Za-z]");
+    if (takes_effect(flag.cpu)) {
+      EXPECT_TRUE(std::regex_search(tests, name)) << flag.name;
+    } else if (takes_effect(flag.cuda)) {
+      EXPECT_TRUE(std::regex_search(on_gpu, name)) << flag.name;
+    }
   }
 }
 
@@ -233,25 +239,37 @@ TEST(BuildFlags, shapes_make_a_profile_and_the_run_stays_in_it) {
   const Ran five = quick("--shapes=input:5x3x32x32", "--loadEngine=dynamic.plan");
   EXPECT_EQ(five.status, 1);
   EXPECT_THAT(five.err, HasSubstr("5"));
-  EXPECT_THAT(quick("--useProfile=2", "--loadEngine=dynamic.plan").err, HasSubstr("[W] --useProfile=2 has no effect"));
+  EXPECT_THAT(quick("--useProfile=2", "--loadEngine=dynamic.plan").err,
+              HasSubstr("Selected profile index 2 exceeds the number of profiles that the engine holds (1)."));
   EXPECT_THAT(quick("--useProfile=2").err, HasSubstr("exceeds the number of profiles"));
   const Ran backwards = quick("--minShapes=input:4x3x32x32 --optShapes=input:2x3x32x32 --maxShapes=input:8x3x32x32");
   EXPECT_EQ(backwards.status, 1);
   EXPECT_THAT(backwards.err, HasSubstr("min <= opt <= max is expected"));
 }
 
-TEST(BuildFlags, several_profiles_are_one_range_and_the_used_one_is_measured) {
+TEST(BuildFlags, several_profiles_are_kept_in_the_plan_and_the_used_one_is_measured) {
   const std::string profiles =
       "--profile=0 --minShapes=input:1x3x32x32 --optShapes=input:2x3x32x32 --maxShapes=input:2x3x32x32 "
       "--profile=1 --minShapes=input:4x3x32x32 --optShapes=input:6x3x32x32 --maxShapes=input:8x3x32x32 ";
   const Ran second = quick(profiles + "--useProfile=1 --saveEngine=two.plan --dumpOptimizationProfile");
   ASSERT_EQ(second.status, 0) << second.err;
-  EXPECT_THAT(second.out, HasSubstr("[I] --profile: 2 profiles are one range of shapes here"));
-  EXPECT_THAT(second.out, HasSubstr("min=1x3x32x32, opt=2x3x32x32, max=8x3x32x32"));
+  EXPECT_THAT(second.out, HasSubstr("(profile 0): min=1x3x32x32, opt=2x3x32x32, max=2x3x32x32"));
+  EXPECT_THAT(second.out, HasSubstr("(profile 1): min=4x3x32x32, opt=6x3x32x32, max=8x3x32x32"));
   EXPECT_THAT(second.out, HasSubstr("Input binding for input with dimensions 6x3x32x32 is created."));
-  EXPECT_THAT(quick(profiles).out, HasSubstr("Input binding for input with dimensions 2x3x32x32 is created."));
-  EXPECT_EQ(quick("--shapes=input:7x3x32x32", "--loadEngine=two.plan").status, 0);
-  EXPECT_EQ(quick("--shapes=input:9x3x32x32", "--loadEngine=two.plan").status, 1);
+  const Ran first = quick(profiles);
+  EXPECT_THAT(first.out, HasSubstr("Input binding for input with dimensions 2x3x32x32 is created."));
+  EXPECT_THAT(first.err, HasSubstr("[W] The engine holds 2 optimization profiles and --useProfile is not given"));
+  const auto loaded = [](const std::string& flags) { return quick(flags, "--loadEngine=two.plan"); };
+  EXPECT_THAT(loaded("").out, HasSubstr("Input binding for input with dimensions 2x3x32x32 is created."));
+  const Ran one = loaded("--useProfile=1 --dumpOptimizationProfile");
+  EXPECT_THAT(one.out, HasSubstr("Input binding for input with dimensions 6x3x32x32 is created."));
+  EXPECT_THAT(one.out, HasSubstr("(profile 1): min=4x3x32x32, opt=6x3x32x32, max=8x3x32x32"));
+  EXPECT_EQ(loaded("--useProfile=1 --shapes=input:7x3x32x32").status, 0);
+  const Ran between = loaded("--useProfile=1 --shapes=input:3x3x32x32");
+  EXPECT_EQ(between.status, 1);
+  EXPECT_THAT(between.err, HasSubstr("is outside profile 1, which has [4,3,32,32] to [8,3,32,32]"));
+  EXPECT_EQ(loaded("--shapes=input:9x3x32x32").status, 1);
+  EXPECT_THAT(loaded("--useProfile=2").err, HasSubstr("exceeds the number of profiles that the engine holds (2)."));
 }
 
 TEST(BuildFlags, missing_kinds_of_shapes_are_filled_as_trtexec_fills_them) {
@@ -577,7 +595,7 @@ TEST(SystemFlags, device_and_threads_choose_where_it_runs) {
     EXPECT_THAT(absent.err, HasSubstr("Cannot find device ID 77!"));
   } else {
     EXPECT_EQ(absent.status, 0);
-    EXPECT_THAT(absent.err, HasSubstr("[W] --device=77: there is no CUDA device here; the CPU is used"));
+    EXPECT_THAT(absent.err, HasSubstr("[W] --device=77: this build has no CUDA; the CPU is used"));
     EXPECT_THAT(quick("--device=0", engine).err, Not(HasSubstr("--device")));
   }
 }

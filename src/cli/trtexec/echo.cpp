@@ -64,10 +64,11 @@ std::string inference_block(const InferenceFlags& i) {
                      "Iterations: " + std::to_string(m.iterations) + "\nDuration: " + number(m.duration_s) + "s (+ " +
                      number(m.warmup_ms) + "ms warm up)\nSleep time: " + number(m.sleep_ms) +
                      "ms\nIdle time: " + number(m.idle_ms) + "ms\nInference Streams: " + std::to_string(i.streams) +
-                     "\nExposeDMA: Disabled\nData transfers: " + enabled(m.transfers) +
-                     "\nSpin-wait: Disabled\nMultithreading: Enabled\nCUDA Graph: Disabled\nSeparate profiling: " +
-                     enabled(i.separate_profile) + "\nTime Deserialize: " + enabled(i.time_deserialize) +
-                     "\nTime Refit: " + enabled(i.time_refit) + "\nInputs:\n";
+                     "\nExposeDMA: " + enabled(!m.overlap) + "\nData transfers: " + enabled(m.transfers) +
+                     "\nSpin-wait: " + enabled(i.gpu.wait == "spin") + "\nMultithreading: " + enabled(m.threads) +
+                     "\nCUDA Graph: " + enabled(i.gpu.graph) + "\nSeparate profiling: " + enabled(i.separate_profile) +
+                     "\nTime Deserialize: " + enabled(i.time_deserialize) + "\nTime Refit: " + enabled(i.time_refit) +
+                     "\nInputs:\n";
   for (const RefPair& pair : i.pairs)
     for (const auto& [name, file] : pair.inputs) text += name + "<-" + file + "\n";
   if (!i.has_references()) return text;
@@ -91,7 +92,7 @@ std::string reporting_block(const ReportingFlags& r) {
 }  // namespace
 
 std::string precision_text(const BuildFlags& build) {
-  std::string text = "FP32";
+  std::string text = build.no_tf32 ? "FP32 (no TF32)" : "FP32";
   if (build.fp16) text += "+FP16";
   if (build.bf16) text += "+BF16";
   if (build.int8) text += "+INT8";

@@ -57,34 +57,88 @@ Result<Model> parse_model(const std::string& path, const Log& log) {
   return model;
 }
 
-/// Names of layers that --layerPrecisions keeps float; a later rule wins. Errors: a pattern that no layer has.
-Result<std::set<std::string>> float_layers(const Model& model, const BuildFlags& build) {
-  std::set<std::string> kept;
-  if (build.layer_precisions.empty()) return kept;
+/// What --layerPrecisions and --layerOutputTypes ask of an INT8 build; a later rule wins.
+struct LayerTypes {
+  std::set<std::string> kept;          // layers that compute in float
+  std::set<std::string> float_values;  // outputs of layers that end in float, however they compute
+};
+
+/// Layers whose name fits the pattern. Errors: none.
+Result<std::vector<const LayerInfo*>> layers_named(const std::vector<LayerInfo>& layers, const std::string& pattern,
+                                                   const char* flag) {
+  std::vector<const LayerInfo*> found;
+  for (const LayerInfo& layer : layers)
+    if (matches(pattern, layer.name)) found.push_back(&layer);
+  if (!found.empty()) return found;
+  return Error{ErrorCode::bad_argument,
+               std::string(flag) + ": no layer has the name " + pattern + "; --dumpLayerInfo lists the names"};
+}
+
+Result<LayerTypes> layer_types(const Model& model, const BuildFlags& build) {
+  LayerTypes types;
+  if (build.layer_precisions.empty() && build.layer_outputs.empty()) return types;
   const Result<Session> session = Session::build(model, {});
   if (!session) return session.error();
   const std::vector<LayerInfo> layers = session->layers();
-  for (const auto& [pattern, type] : build.layer_precisions) {
-    bool found = false;
-    for (const LayerInfo& layer : layers) {
-      if (!matches(pattern, layer.name)) continue;
-      found = true;
-      if (type == "int8") {
-        kept.erase(layer.name);
-      } else {
-        kept.insert(layer.name);
+  for (const auto& [flag, rules, to] : {std::tuple("--layerPrecisions", &build.layer_precisions, &types.kept),
+                                        std::tuple("--layerOutputTypes", &build.layer_outputs, &types.float_values)})
+    for (const auto& [pattern, type] : *rules) {
+      const Result<std::vector<const LayerInfo*>> found = layers_named(layers, pattern, flag);
+      if (!found) return found.error();
+      for (const LayerInfo* layer : *found) {
+        const std::string& name = to == &types.kept ? layer->name : layer->output;
+        if (type == "int8") {
+          to->erase(name);
+        } else {
+          to->insert(name);
+        }
       }
     }
-    if (!found)
-      return Error{ErrorCode::bad_argument,
-                   "--layerPrecisions: no layer has the name " + pattern + "; --dumpLayerInfo lists the names"};
+  return types;
+}
+
+bool names_type(const BuildFlags& build, std::initializer_list<const char*> types) {
+  const auto is_one = [&](const auto& rule) {
+    return std::any_of(types.begin(), types.end(), [&](const char* type) { return rule.second == type; });
+  };
+  return std::any_of(build.layer_precisions.begin(), build.layer_precisions.end(), is_one) ||
+         std::any_of(build.layer_outputs.begin(), build.layer_outputs.end(), is_one);
+}
+
+/// Precision of the layers that are not INT8: one for all of a network. Types that cannot be had are said.
+std::string float_precision(const BuildFlags& build, bool on_gpu, const Log& log) {
+  const auto mapped = [&](const char* to, std::initializer_list<const char*> types) {
+    for (const auto& [flag, rules] : {std::pair("--layerPrecisions", &build.layer_precisions),
+                                      std::pair("--layerOutputTypes", &build.layer_outputs)})
+      for (const auto& [pattern, type] : *rules)
+        if (std::find(types.begin(), types.end(), type) != types.end())
+          log.warning(std::string(flag) + " " + pattern + ":" + type + ": mapped to " + to);
+  };
+  if (!on_gpu) {
+    mapped("fp32", {"fp16", "bf16", "int32"});
+    return "fp32";
   }
-  return kept;
+  mapped("fp32", {"int32"});
+  const bool asks_half = names_type(build, {"fp16", "bf16"}), asks_full = names_type(build, {"fp32", "int32"});
+  const std::string full = build.no_tf32 ? "fp32" : "tf32";
+  if (asks_half && asks_full) {
+    mapped("fp32, as float layers of a network have one type and others ask for fp32", {"fp16", "bf16"});
+    return full;
+  }
+  if (asks_full) {
+    if (build.fp16 || build.bf16) log.warning("--layerPrecisions asks for fp32: no layer runs in FP16");
+    return full;
+  }
+  mapped("fp16", {"bf16"});
+  return asks_half || build.fp16 || build.bf16 || build.best ? "fp16" : full;
 }
 
 /// Where the ranges of an INT8 build come from, said once.
 Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const ResolvedShapes& shapes, BuildSpec& spec,
                            const Log& log) {
+  const bool on_gpu = spec.session.device.starts_with("cuda");
+  const std::string floats = float_precision(build, on_gpu, log);
+  spec.session.gpu.floats = floats;
   const bool from_noise = build.int8 && !model.is_quantized() && build.calib.empty();
   if (!build.opt_shapes_calib.empty() && !from_noise)
     log.warning("--optShapesCalib has no effect: ranges do not come from random numbers here");
@@ -96,18 +150,25 @@ Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const Re
       log.warning("--calib=" + build.calib +
                   ": Calibrator won't be used in explicit precision mode. Use quantization "
                   "aware training to generate network with Quantize/Dequantize nodes.");
-    if (!build.layer_precisions.empty())
-      log.warning("--layerPrecisions has no effect on a model with Q/DQ nodes: the graph is the law");
+    if (!build.layer_precisions.empty() || !build.layer_outputs.empty())
+      log.warning(
+          "--layerPrecisions and --layerOutputTypes move no layer to or from INT8 in a model with Q/DQ nodes: the "
+          "graph "
+          "is the law");
     return Done{};
   }
   if (!build.int8) {
-    if (spec.session.device == "cuda" && (build.fp16 || build.bf16)) spec.session.precision = "fp16";
+    spec.session.precision = floats;
     return Done{};
   }
-  spec.session.precision = "int8";
-  Result<std::set<std::string>> kept = float_layers(model, build);
-  if (!kept) return kept.error();
-  spec.session.quantization.keep_float = *std::move(kept);
+  // Several types allowed: on a GPU the fastest for each layer by measurement.
+  const bool measured = on_gpu && (build.fp16 || build.bf16 || build.best) && floats == "fp16";
+  spec.session.precision = measured ? "best" : "int8";
+  if (measured) spec.session.gpu.floats = build.no_tf32 ? "fp32" : "tf32";  // beside FP16
+  Result<LayerTypes> types = layer_types(model, build);
+  if (!types) return types.error();
+  spec.session.quantization.keep_float = std::move(types->kept);
+  spec.session.quantization.float_values = std::move(types->float_values);
   if (!build.calib.empty()) {
     spec.session.ranges = build.calib;
     log.info("INT8 ranges from " + build.calib);
@@ -183,18 +244,20 @@ Result<EngineFile> build(const Options& o, const std::string& device, ResolvedSh
        {std::tuple("--inputIOFormats", &o.build.input_formats, model->inputs()),
         std::tuple("--outputIOFormats", &o.build.output_formats, model->outputs())})
     if (const Result<Done> ok = read_formats(flag, *formats, tensors, spec.formats); !ok) return ok.error();
-  Result<ResolvedShapes> resolved =
-      resolve_shapes(model->inputs(), o.build, o.inference.shapes, o.inference.profile, log);
+  Result<ResolvedShapes> resolved = resolve_shapes(model->inputs(), o.build, o.inference.shapes, log);
   if (!resolved) return resolved.error();
   shapes = *resolved;
   for (auto& [name, dims] : shapes.run)
     if (const auto format = spec.formats.find(name); format != spec.formats.end() && format->second.channel_last)
       dims = {dims[0], dims[2], dims[3], dims[1]};
   spec.session.device = device;
+  spec.session.gpu = o.inference.gpu;
   spec.session.threads = static_cast<int>(o.system.cpu_threads);
   spec.session.shapes = shapes.best;
   spec.session.calibration.threads = spec.session.threads;
   spec.profile = shapes.profile;
+  spec.profiles = shapes.profiles;
+  spec.refittable = o.build.refit;
   spec.workspace_bytes = static_cast<size_t>(o.build.workspace_bytes);
   // trtexec prints its default level as -1 and means 3.
   spec.session.optimization_level = static_cast<int>(o.build.optimization_level < 0 ? 3 : o.build.optimization_level);
@@ -250,18 +313,34 @@ Result<EngineFile> refit(const Options& o, const EngineFile& plan, SessionSpec s
 
 Result<std::string> chosen_device(const SystemFlags& system, std::string& warning) {
   if (system.device == "cpu" || system.device == "ref") return system.device;
-  const bool cuda = has_device("cuda");
-  if (system.device.empty() || system.device == "0") return std::string(cuda ? "cuda" : "cpu");
-  if (cuda)
-    return Error{ErrorCode::device, "Cannot find device ID " + system.device + "! (--device=" + system.device +
-                                        "; octet runs on CUDA device 0, or with --device=cpu)"};
-  warning = "--device=" + system.device + ": there is no CUDA device here; the CPU is used, as with --device=cpu";
+  const std::string number = system.device.empty() ? "0" : system.device;
+  if (has_device("cuda:" + number)) return number == "0" ? "cuda" : "cuda:" + number;
+  if (is_device_built_in("cuda"))  // trtexec's own words
+    return Error{ErrorCode::device, has_device("cuda") ? "Cannot find device ID " + number + "!"
+                                                       : std::string("Cannot find any available devices (GPUs)! "
+                                                                     "(--device=cpu runs without one)")};
+  if (number != "0") warning = "--device=" + number + ": this build has no CUDA; the CPU is used, as with --device=cpu";
   return std::string("cpu");
 }
+
+namespace {
+
+/// The profile to run, of those that the plan has.
+void choose_profile(const Options& o, const EngineFile& file, SessionSpec& spec, const Log& log) {
+  const size_t count = file.profiles().size();
+  spec.profile = o.inference.profile;
+  if (spec.profile >= 0 || count == 1) return;
+  spec.profile = 0;
+  log.warning("The engine holds " + std::to_string(count) +
+              " optimization profiles and --useProfile is not given: profile 0 is used");
+}
+
+}  // namespace
 
 Result<Engine> make_engine(const Options& o, const std::string& device, const Log& log) {
   SessionSpec spec;
   spec.device = device;
+  spec.gpu = o.inference.gpu;
   spec.threads = static_cast<int>(o.system.cpu_threads);
   if (!o.build.load_engine.empty()) {
     Result<EngineFile> file = load(o.build.load_engine, true, log);
@@ -273,12 +352,14 @@ Result<Engine> make_engine(const Options& o, const std::string& device, const Lo
       if (!file) return file.error();
     }
     spec.shapes = *shapes;
+    choose_profile(o, *file, spec, log);
     return Engine{*std::move(file), spec};
   }
   ResolvedShapes shapes;
   Result<EngineFile> file = build(o, device, shapes, log);
   if (!file) return file.error();
   spec.shapes = shapes.run;
+  choose_profile(o, *file, spec, log);
   if (o.build.save_engine.empty()) return Engine{*std::move(file), spec};
   if (const Result<Done> saved = file->save(o.build.save_engine); !saved) return saved.error();
   Result<EngineFile> read_back = load(o.build.save_engine, false, log);

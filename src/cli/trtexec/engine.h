@@ -14,8 +14,8 @@ struct Engine {
   SessionSpec spec;  // device, threads and the shapes of the measured run
 };
 
-/// "cpu", "ref" or "cuda" of --device. Where there is no CUDA device, a number means the CPU; warning: what to say of
-/// one that is not 0. Errors: a CUDA device that is not there.
+/// "cpu", "ref", "cuda" or "cuda:N" of --device. In a build without CUDA a number means the CPU; warning: what to say
+/// of one that is not 0. Errors: a CUDA device that is not there.
 Result<std::string> chosen_device(const SystemFlags& system, std::string& warning);
 
 /// Loads --loadEngine, or builds --onnx, saves and reads back; says each stage in the log.

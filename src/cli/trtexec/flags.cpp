@@ -67,15 +67,19 @@ link `trtexec`. This page is printed by `octet trtexec --describe`; a test holds
 Queries run until there are `--iterations` of them after the warm-up and `--duration` seconds have gone by since; queries whose compute
 starts within `--warmUp` are not measured. One query is one run of the network, whatever its batch.
 
-| line | on a CPU |
-| --- | --- |
-| Enqueue Time | handing the query over; the engine runs in the calling thread, so it is close to nothing |
-| H2D Latency | copying the inputs into the buffers that the engine reads in place; 0 with `--noDataTransfers` |
-| GPU Compute Time | the run call (the name stays, because scripts look for it) |
-| D2H Latency | copying the outputs back; 0 with `--noDataTransfers` |
-| Latency | the sum of the last three |
-| Total Host Walltime | from the start of the first measured query to the end of the last |
-| Throughput | measured queries / Total Host Walltime |
+| line | on a CPU | on a GPU, by its own events |
+| --- | --- | --- |
+| Enqueue Time | handing the query over; where the engine runs in the calling thread it is close to nothing | what the host takes to launch the query's graph, or its kernels |
+| H2D Latency | copying the inputs into the buffers that the engine reads in place; 0 with `--noDataTransfers` | from pinned memory to the GPU; 0 likewise |
+| GPU Compute Time | the run call (the name stays, because scripts look for it) | from the first kernel to the last |
+| D2H Latency | copying the outputs back; 0 with `--noDataTransfers` | the same |
+| Latency | the sum of the last three | the same |
+| Total Host Walltime | from the start of the first measured query to the end of the last | the same |
+| Throughput | measured queries / Total Host Walltime | the same |
+
+On a GPU two queries of a stream are in flight: the inputs of the next one travel while the one before computes, the computes follow one another.
+`--exposeDMA` leaves one. Streams are driven by one host thread, which hands their queries over in turns, or with `--threads` by one each; on a CPU that
+thread hands them to a worker for each stream, and with `--threads` every stream computes in its own.
 
 Percentile p of n values: the value at index `max(n - 1 - trunc((1 - p/100) n), 0)` of the sorted list, evaluated in float32; no interpolation.
 Numbers taken with the defaults of 8 to 10 (transfers counted) and of 11 (not counted) differ; the log shows which mode was used.
@@ -98,25 +102,21 @@ Two readers of others take these files as they are: NVIDIA's TensorRT Engine Exp
 
 Flags do here what trtexec's do, but for these, each with its reason:
 
-* `--threads`: a CPU's streams compute on their own threads in any case; one thread for all of them would run them one after the other.
-* `--profile`, `--useProfile`: a plan holds one range of shapes for each input, and octet plans the shapes that it is loaded for; several profiles
-  become the range that covers them.
+* `--profile`, `--useProfile`: octet plans the shapes that a plan is loaded for, so the tactics are those of the first profile's optimum in every one.
 * `--refit`, `--refitFromOnnx`: integer weights and scales belong together, so a refit builds the plan again in its own precision and shapes, and an INT8
   plan takes them from a Q/DQ file. `--stripWeights` and its like are errors: there is no plan without its weights.
-* `--layerOutputTypes`: the graph is the law, and a Q/DQ graph has no layer that adds in INT8 and hands float to an INT8 neighbour; a layer with a
-  float output runs in float.
+* `--layerPrecisions`, `--layerOutputTypes`: a network has one type for all its float layers. Where an INT8 layer has to end in float, the layers that read
+  it run in float: octet does not make codes of a tensor that was asked for as float.
 * `--inputIOFormats`, `--outputIOFormats`: codes are those of the network's own Q or DQ node there, so without one int8 is an error, where trtexec takes
   placeholder ranges; with `hwc` the plan's tensor is [N,H,W,C] in its dims too.
 * `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
-* `--device=N` picks among CUDA devices only where there are some; octet runs on number 0.
-* `--fp16` beside `--int8`, fp16 in `--layerPrecisions`: the float layers of an INT8 network run in FP32, on a GPU too; `--fp16` counts for float networks.
-* On a GPU, where trtexec lets a flag choose and octet has one way:
-  * `--useCudaGraph`, `--noCudaGraph`: a network is one CUDA graph always. (On a CPU there is none, and `--useCudaGraph` warns.)
-  * `--exposeDMA`: copies and compute of a stream never overlap, so there is nothing to take apart.
-  * `--useSpinWait`, `--noSpinWait`: waiting is the driver's.
-  * `--noTF32`: FP32 products never use TF32, with the flag or without.
-  * `--allocationStrategy`: a context allocates once, for the shapes that it is loaded for; there is no other profile to allocate for.
-  * `--saveDebugTensors`, `--saveAllDebugTensors`: inner tensors are seen on a CPU only. Inputs and outputs have no fp16, chw4 or chw32 form.
+* `--fp16 --int8`, `--best` on a GPU: of a network without Q/DQ nodes each layer runs in the type that is faster by measurement, and the whole in FP16 or
+  FP32 where that is faster; of one with them the layers that they leave float run in FP16.
+* `--noTF32`: without it FP32 products on a GPU are TF32's, as in trtexec; the plan says so, and runs in FP32 on a CPU. Other commands take TF32 by
+  `--precision tf32` only.
+* `--useCudaGraph`, `--useSpinWait`: off by default as in trtexec 8 to 10, on in 11. Other commands run a network as one CUDA graph always.
+* `--allocationStrategy`: what a context computes with lies in the room that was made for the largest shapes; weights are shared in any case.
+* `--inputIOFormats`, `--outputIOFormats` have no fp16, chw4 or chw32 form on a GPU.
 
 ## Flags
 

@@ -67,6 +67,19 @@ Result<Done> fill_inputs(TensorBuffers& buffers, const Files& files, bool say, c
   return Done{};
 }
 
+/// How the queries are run, so that figures can be told apart.
+void say_gpu(const Options& o, const Log& log) {
+  const GpuSpec& gpu = o.inference.gpu;
+  log.info(std::string("Query: ") +
+           (gpu.graph ? "one CUDA graph" : "kernels launched one by one (--useCudaGraph captures them)") + ", " +
+           (!o.inference.measure.transfers ? "no transfers"
+            : o.inference.measure.overlap
+                ? "transfers overlap the compute of the query before (--exposeDMA separates them)"
+                : "transfers are exposed: one query at a time") +
+           (gpu.managed ? ", managed memory" : "") + ", the host waits " +
+           (gpu.wait == "spin" ? "spinning" : "asleep (--useSpinWait)"));
+}
+
 Result<Bench> set_up(const Options& o, const Engine& engine, const Log& log) {
   Bench bench;
   Result<Session> first = Session::load(engine.file, engine.spec);
@@ -96,6 +109,7 @@ Result<Bench> set_up(const Options& o, const Engine& engine, const Log& log) {
   const Session& session = bench.sessions[0];
   log.info("Context: " + session.description() + ", activations " + milliseconds(session.arena_bytes() / 1048576.0) +
            " MiB, packed weights " + milliseconds(session.packed_bytes() / 1048576.0) + " MiB");
+  if (engine.spec.device.starts_with("cuda")) say_gpu(o, log);
   return bench;
 }
 
@@ -228,27 +242,22 @@ void dump_refittable(const std::vector<LayerDetail>& layers, const Log& log) {
       log.info(layer.name + " " + k_roles[i] + " (" + std::to_string(layer.constants[i].constant) + ")");
 }
 
-/// min=..., opt=..., max=... of each input; opt comes from a session at the plan's own shapes.
-Result<Done> dump_shapes(const Engine& engine, const Log& log) {
-  SessionSpec own = engine.spec;
-  own.shapes.clear();
-  const Result<Session> session = Session::load(engine.file, own);
-  if (!session) return session.error();
+/// min=..., opt=..., max=... of each input in each profile.
+void dump_shapes(const Engine& engine, const Log& log) {
   log.info("Optimization Profile Information:");
-  const std::vector<TensorInfo> inputs = engine.file.inputs();
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto [low, high] = smallest_and_largest(inputs[i]);
-    log.info("Model input " + inputs[i].name + " (profile 0): min=" + dims_text(low) +
-             ", opt=" + dims_text(session->inputs()[i].dims) + ", max=" + dims_text(high));
-  }
-  return Done{};
+  const auto profiles = engine.file.profiles();
+  for (size_t p = 0; p < profiles.size(); ++p)
+    for (const TensorInfo& input : engine.file.inputs()) {
+      const ShapeRange& range = profiles[p].at(input.name);
+      log.info("Model input " + input.name + " (profile " + std::to_string(p) + "): min=" + dims_text(range.smallest) +
+               ", opt=" + dims_text(range.best) + ", max=" + dims_text(range.largest));
+    }
 }
 
 }  // namespace
 
 Result<Done> report_layers(const Options& o, const Engine& engine, const Log& log) {
-  if (o.reporting.dump_shapes)
-    if (const Result<Done> done = dump_shapes(engine, log); !done) return done;
+  if (o.reporting.dump_shapes) dump_shapes(engine, log);
   const bool built_verbosely = o.reporting.verbose && o.build.load_engine.empty();
   if (!o.reporting.dump_layers && !o.reporting.dump_refit && o.reporting.export_layers.empty() && !built_verbosely)
     return Done{};
@@ -259,7 +268,9 @@ Result<Done> report_layers(const Options& o, const Engine& engine, const Log& lo
     log.verbose("Engine Layer Information:");
     for (const LayerDetail& layer : layers) log.verbose(layer_line(layer, LayerVerbosity::detailed));
   }
-  if (o.reporting.dump_refit) dump_refittable(layers, log);
+  if (o.reporting.dump_refit && !engine.file.is_refittable())
+    log.warning("--dumpRefit: the plan was built without --refit, none of its weights can be replaced");
+  if (o.reporting.dump_refit && engine.file.is_refittable()) dump_refittable(layers, log);
   if (o.reporting.dump_layers) {
     log.info("Layer Information:");
     if (o.build.verbosity != LayerVerbosity::none)
@@ -313,7 +324,7 @@ Result<Done> run_inference(const Options& o, const Engine& engine, const Log& lo
   RunProfile profile;
   const Result<std::vector<QueryTrace>> trace = measure(streams, spec, together ? &profile : nullptr);
   if (!trace) return trace.error();
-  if (const Result<Done> done = report_times(o, *trace, !together, engine.spec.device == "cuda", log); !done)
+  if (const Result<Done> done = report_times(o, *trace, !together, engine.spec.device.starts_with("cuda"), log); !done)
     return done;
   if (const Result<Done> done = report_outputs(o, bench.buffers[0], log); !done) return done;
   if (const Result<Done> done = save_debug_tensors(o, {&bench.sessions[0], &bench.buffers[0]}, log); !done) return done;

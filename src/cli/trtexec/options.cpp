@@ -72,6 +72,7 @@ void read_precision(CommandLine& line, Options& o) {
   b.int8 = line.take_switch("int8");
   b.best = line.take_switch("best");
   b.strongly_typed = line.take_switch("stronglyTyped");
+  b.no_tf32 = line.take_switch("noTF32");
   line.take("calib", b.calib);
   if (b.strongly_typed && b.best) line.fail("--best cannot go with --stronglyTyped: types come from the graph");
   const bool builds = b.load_engine.empty();  // otherwise note_ignored_build_flags has said it
@@ -99,30 +100,30 @@ void read_layer_types(CommandLine& line, Options& o) {
   line.take("precisionConstraints", b.precision_constraints);
   if (!one_of(b.precision_constraints, {"none", "prefer", "obey"}))
     line.fail("--precisionConstraints=" + b.precision_constraints + ": none, prefer or obey is expected");
-  for (const char* flag : {"layerPrecisions", "layerOutputTypes"}) {
+  for (const std::string flag : {"layerPrecisions", "layerOutputTypes"}) {
     std::vector<std::string> elements;
     if (!line.take_list(flag, elements)) continue;
     for (const std::string& element : elements) {
       const auto pair = split_name(element);
-      if (!pair) return line.fail("--" + std::string(flag) + ": " + pair.error().message);
-      const std::string type = pair->second.substr(0, pair->second.find('+'));
-      if (!one_of(type, {"fp32", "fp16", "bf16", "int8", "int32"}))
-        return line.fail("--" + std::string(flag) + " " + pair->first + ":" + type +
-                         ": fp32, fp16, bf16, int32 or int8 is expected");
-      if (one_of(type, {"fp16", "bf16", "int32"}))
-        o.warnings.push_back("--" + std::string(flag) + " " + pair->first + ":" + type + ": mapped to fp32");
-      b.layer_precisions.emplace_back(pair->first, type == "int8" ? "int8" : "fp32");
+      if (!pair) return line.fail("--" + flag + ": " + pair.error().message);
+      const std::vector<std::string> types = split(pair->second, '+');
+      for (const std::string& type : types)
+        if (!one_of(type, {"fp32", "fp16", "bf16", "int8", "int32"}))
+          return line.fail("--" + std::string(flag) + " " + pair->first + ":" + type +
+                           ": fp32, fp16, bf16, int32 or int8 is expected");
+      (flag == "layerPrecisions" ? b.layer_precisions : b.layer_outputs).emplace_back(pair->first, types[0]);
     }
   }
   if (!b.load_engine.empty()) {
     // note_ignored_build_flags has said it.
-  } else if (b.layer_precisions.empty()) {
+  } else if (b.layer_precisions.empty() && b.layer_outputs.empty()) {
     if (b.precision_constraints != "none")
       o.warnings.push_back("--precisionConstraints without --layerPrecisions or --layerOutputTypes has no effect");
   } else if (b.precision_constraints == "none") {
     o.warnings.push_back(
         "--layerPrecisions and --layerOutputTypes have no effect without --precisionConstraints=prefer or obey");
     b.layer_precisions.clear();
+    b.layer_outputs.clear();
   }
   std::vector<std::string> devices;
   if (line.take_list("layerDeviceTypes", devices))
@@ -169,9 +170,6 @@ void read_profiles(CommandLine& line, Options& o) {
     read_one_profile(line, *at, profiles[next]);
   }
   read_one_profile(line, 0, profiles[0]);
-  if (profiles.size() > 1)
-    o.notes.push_back("--profile: " + std::to_string(profiles.size()) +
-                      " profiles are one range of shapes here: octet plans each shape when a plan is loaded for it");
 }
 
 void read_build_shapes(CommandLine& line, Options& o) {
@@ -346,12 +344,14 @@ void refuse_both(CommandLine& line, const char* one, const char* other) {
 }
 
 void read_used_profile(CommandLine& line, Options& o) {
-  if (o.build.load_engine.empty())
-    return read_profile_index(line, "useProfile", o.build.profiles.size(), o.inference.profile);
-  int64_t index = 0;
-  if (line.take("useProfile", index, 0) && index != 0)
-    o.warnings.push_back("--useProfile=" + std::to_string(index) +
-                         " has no effect: a plan of octet has one range of shapes, --shapes chooses within it");
+  if (o.build.load_engine.empty()) {
+    size_t index = 0;
+    const bool given = line.find("useProfile").has_value();
+    read_profile_index(line, "useProfile", o.build.profiles.size(), index);
+    if (given) o.inference.profile = static_cast<int64_t>(index);
+    return;
+  }
+  line.take("useProfile", o.inference.profile, 0);  // of the plan, which is not read yet
 }
 
 /// How long and how often. The limits are far beyond use and well within what the clocks count.
@@ -368,6 +368,21 @@ void read_loop(CommandLine& line, MeasureSpec& m) {
   line.take("warmUp", m.warmup_ms, 0, k_ms);
   line.take("sleepTime", m.sleep_ms, 0, k_ms);
   line.take("idleTime", m.idle_ms, 0, k_ms);
+}
+
+/// Of a GPU; version 11 turned two defaults around.
+void read_gpu(CommandLine& line, Options& o) {
+  GpuSpec& gpu = o.inference.gpu;
+  const bool is_11 = o.system.compat == 11;
+  const bool with_graph = line.take_switch("useCudaGraph"), without_graph = line.take_switch("noCudaGraph");
+  gpu.graph = with_graph || (is_11 && !without_graph);
+  const bool spin = line.take_switch("useSpinWait"), no_spin = line.take_switch("noSpinWait");
+  gpu.wait = spin || (is_11 && !no_spin) ? "spin" : "block";
+  gpu.managed = line.take_switch("useManagedMemory");
+  gpu.allocation = "static";
+  line.take("allocationStrategy", gpu.allocation);
+  if (!one_of(gpu.allocation, {"static", "profile", "runtime"}))
+    line.fail("--allocationStrategy=" + gpu.allocation + ": static, profile or runtime is expected");
 }
 
 void read_inference(CommandLine& line, Options& o) {
@@ -387,7 +402,9 @@ void read_inference(CommandLine& line, Options& o) {
   m.transfers = with || (!without && o.system.compat != 11);
   if (without && o.system.compat == 11)
     o.warnings.push_back("--noDataTransfers is the default of version 11 and needs not be given.");
-  line.take_switch("threads");  // always so on a CPU
+  m.threads = line.take_switch("threads");
+  m.overlap = !line.take_switch("exposeDMA");
+  read_gpu(line, o);
   inference.time_deserialize = line.take_switch("timeDeserialize");
   inference.separate_profile = line.take_switch("separateProfileRun") || o.system.compat == 11;
   read_used_profile(line, o);

@@ -26,10 +26,11 @@ struct BuildFlags {
   std::string onnx, save_engine, load_engine;
   bool skip_inference = false, strongly_typed = false;
   bool fp16 = false, bf16 = false, int8 = false, best = false;
+  bool no_tf32 = false;
   std::string calib;
   std::string precision_constraints = "none";
-  std::vector<std::pair<std::string, std::string>> layer_precisions;  // pattern, type; later ones win
-  std::vector<ProfileFlags> profiles = {{}};                          // at least one
+  std::vector<std::pair<std::string, std::string>> layer_precisions, layer_outputs;  // pattern, type; later ones win
+  std::vector<ProfileFlags> profiles = {{}};                                         // at least one
   size_t calibration_profile = 0;
   Shapes opt_shapes_calib;
   std::vector<std::string> input_formats, output_formats;
@@ -50,7 +51,8 @@ struct RefPair {
 struct InferenceFlags {
   MeasureSpec measure;
   Shapes shapes;
-  size_t profile = 0;  // of the build's
+  int64_t profile = -1;  // of the plan's; -1 = not given
+  GpuSpec gpu;           // floats are the build's to say
   int64_t streams = 1;
   bool time_deserialize = false, time_refit = false, separate_profile = false;
   std::string refit_from;

@@ -72,6 +72,20 @@ Dims in_network_order(const Dims& dims, bool channel_last) {
   return channel_last && dims.size() == 4 ? Dims{dims[0], dims[3], dims[1], dims[2]} : dims;
 }
 
+/// The plan's own, where it has several, in the order of its network.
+std::vector<std::map<std::string, ShapeRange>> profiles_of(const EngineFile& plan,
+                                                           const std::map<std::string, IoFormat>& formats) {
+  std::vector<std::map<std::string, ShapeRange>> profiles = plan.profiles();
+  if (profiles.size() == 1) return {};
+  for (std::map<std::string, ShapeRange>& profile : profiles)
+    for (auto& [input, range] : profile) {
+      const auto format = formats.find(input);
+      for (Dims* dims : {&range.smallest, &range.best, &range.largest})
+        *dims = in_network_order(*dims, format != formats.end() && format->second.channel_last);
+    }
+  return profiles;
+}
+
 }  // namespace
 
 Result<EngineFile> refitted(const EngineFile& plan, const std::string& onnx, const SessionSpec& wanted) {
@@ -81,13 +95,22 @@ Result<EngineFile> refitted(const EngineFile& plan, const std::string& onnx, con
     return Error{ErrorCode::bad_argument, onnx +
                                               " has no Q/DQ nodes, and a plan in INT8 takes its scales from them: "
                                               "write them with octet quantize, or build a plan with --calib"};
+  if (!plan.is_refittable())
+    return Error{ErrorCode::bad_argument, plan.path() +
+                                              " was built without --refit: its weights are there for good; build it "
+                                              "with --refit to replace them later"};
   SessionSpec own = wanted;
   own.shapes.clear();
+  own.profile = -1;
   const Result<Session> session = Session::load(plan, own);
   if (!session) return session.error();
   BuildSpec spec;
   spec.session = own;
-  spec.session.precision = plan.precision().starts_with("int8") ? "int8" : plan.precision();
+  const std::string precision = plan.precision();
+  spec.session.precision = precision.starts_with("int8") ? "int8" : precision;
+  const size_t space = precision.rfind(' ');
+  spec.session.gpu.floats = precision == "int8" ? "fp32" : precision.substr(space == std::string::npos ? 0 : space + 1);
+  spec.refittable = true;
   spec.formats = formats_of(plan);
   const std::vector<TensorInfo> inputs = plan.inputs();
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -99,6 +122,7 @@ Result<EngineFile> refitted(const EngineFile& plan, const std::string& onnx, con
     if (low != high)
       spec.profile[inputs[i].name] = {in_network_order(low, turned), best, in_network_order(high, turned)};
   }
+  spec.profiles = profiles_of(plan, spec.formats);
   Result<EngineFile> made = build_engine(*model, spec);
   if (!made) return made;
   if (const Result<Done> same = check_same_structure(plan, *made, onnx, own); !same) return same.error();

@@ -130,7 +130,7 @@ DeclaredInput declared(const TensorInfo& info) {
 }
 
 Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& infos, const BuildFlags& build, const Shapes& run,
-                                      size_t use, const Log& log) {
+                                      const Log& log) {
   std::vector<DeclaredInput> inputs;
   for (const TensorInfo& info : infos) inputs.push_back(declared(info));
   std::vector<std::pair<const char*, const Shapes*>> flags = {{"--shapes", &run}};
@@ -143,6 +143,7 @@ Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& infos, cons
   const bool has_profile = std::any_of(build.profiles.begin(), build.profiles.end(),
                                        [](const ProfileFlags& profile) { return !profile.empty(); });
   ResolvedShapes resolved;
+  if (build.profiles.size() > 1) resolved.profiles.resize(build.profiles.size());
   for (const DeclaredInput& input : inputs) {
     if (!is_free(input)) continue;
     for (const auto& [flag, shapes] : flags)
@@ -154,7 +155,14 @@ Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& infos, cons
       if (const Result<Done> sound = check_order(input, *range); !sound) return sound.error();
       resolved.best[input.name] = range->best;
       if (range->smallest != range->largest) resolved.profile[input.name] = *range;
-      if (use < ranges.size() && ranges[use] && !measured && use > 0) resolved.run[input.name] = ranges[use]->best;
+      for (size_t p = 0; p < resolved.profiles.size(); ++p) {
+        if (!ranges[p])
+          log.warning("--profile=" + std::to_string(p) + " has no shapes for input " + input.name +
+                      ": it takes the whole range of the others");
+        const ShapeRange& own = ranges[p] ? *ranges[p] : *range;
+        if (const Result<Done> sound = check_order(input, own); !sound) return sound.error();
+        resolved.profiles[p][input.name] = own;
+      }
       if (build.calibration_profile < ranges.size() && ranges[build.calibration_profile])
         resolved.calibration[input.name] = ranges[build.calibration_profile]->best;
     } else if (measured && !has_profile) {

@@ -18,15 +18,16 @@ struct DeclaredInput {
 DeclaredInput declared(const TensorInfo& info);
 
 struct ResolvedShapes {
-  std::map<std::string, ShapeRange> profile;  // of inputs whose smallest and largest differ
-  std::map<std::string, Dims> best;           // build shapes of free inputs
-  std::map<std::string, Dims> run;            // of the measured run; empty = best
-  std::map<std::string, Dims> calibration;    // of --calibProfile; empty = best
+  std::map<std::string, ShapeRange> profile;                // of inputs whose smallest and largest differ
+  std::vector<std::map<std::string, ShapeRange>> profiles;  // where there are several: each within that range
+  std::map<std::string, Dims> best;                         // build shapes of free inputs
+  std::map<std::string, Dims> run;                          // of --shapes; empty = best of the used profile
+  std::map<std::string, Dims> calibration;                  // of --calibProfile; empty = best
 };
-/// use: the profile at whose optimum is measured. Errors: a name that is no input, a shape for a static input, one that
-/// does not fit what the file fixes, a profile out of order.
+/// Errors: a name that is no input, a shape for a static input, one that does not fit what the file fixes, a profile
+/// out of order.
 Result<ResolvedShapes> resolve_shapes(const std::vector<TensorInfo>& inputs, const BuildFlags& build, const Shapes& run,
-                                      size_t use, const Log& log);
+                                      const Log& log);
 /// Of each input when ranges are found: --optShapesCalib, else the build's. Errors: as above.
 Result<std::map<std::string, Dims>> calibration_shapes(const std::vector<TensorInfo>& inputs, const BuildFlags& build,
                                                        const ResolvedShapes& resolved);

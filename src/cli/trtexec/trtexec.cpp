@@ -36,7 +36,7 @@ std::string cpu_name() {
 void say_options(const Options& o, const std::string& device, const Log& log) {
   log.info(echo_text(o));
   for (const Flag* flag : o.to_say) {
-    const Verdict verdict = device == "cuda" ? flag->cuda : flag->cpu;
+    const Verdict verdict = device.starts_with("cuda") ? flag->cuda : flag->cpu;
     if (verdict == Verdict::honoured) continue;
     const std::string text = "--" + std::string(flag->name) + ": " + (verdict == Verdict::mapped ? "" : "no effect: ") +
                              std::string(flag->text);
@@ -77,7 +77,9 @@ Result<Done> work(const Options& o, const Log& log) {
   say_options(o, device ? *device : "cpu", log);
   if (!device) return device.error();
   if (!warning.empty()) log.warning(warning);
-  log.info("=== Device Information ===\nSelected Device: " + (*device == "cuda" ? "CUDA device 0" : cpu_name()) +
+  const bool on_gpu = device->starts_with("cuda");
+  log.info("=== Device Information ===\nSelected Device: " +
+           (on_gpu ? "CUDA device " + (*device == "cuda" ? "0" : device->substr(5)) : cpu_name()) +
            " (--device=" + *device + ")\n" + version_text());
   log.info(std::string("octet version: ") + k_version + "\nLoading standard plugins");
   if (o.system.plan_version_only) {
