@@ -297,19 +297,4 @@ Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& ho
   return Done{};
 }
 
-/// Each step's time is the mean of a row of them: a single one would be lost in the cost of its launch. No step writes
-/// what it reads, so repeating it changes nothing.
-Result<Done> CudaProgram::time_steps(CudaWorkspace& workspace, std::vector<double>& seconds) const {
-  constexpr int k_row = 10;
-  seconds.resize(steps_.size());
-  const Launch launch = workspace.launch();
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (!steps_[i].run) continue;
-    const Result<float> ms = time_in_a_row(steps_[i].run, launch, k_row);
-    if (!ms) return ms.error();
-    seconds[i] += static_cast<double>(*ms) / 1000 / k_row;
-  }
-  return Done{};
-}
-
 }  // namespace octet::cuda

@@ -22,6 +22,9 @@ struct CudaWorkspace : Workspace {
   std::vector<Event> marks;
   Event end;        // of a run, to wait for
   GraphExec graph;  // null where kernels are launched one by one
+  /// For profiles, once asked for: the steps up to each, so often in a row; null where a step adds nothing.
+  std::vector<GraphExec> prefixes;
+  int prefix_row = 1;
 
   Launch launch() const;
   /// The first error of a step that ran on the host.
@@ -81,7 +84,8 @@ class CudaProgram : public Program {
   cudaError_t wait(CudaWorkspace& workspace) const;
   Result<Done> read_times(CudaWorkspace& workspace, const RunHooks& hooks, cudaEvent_t origin) const;
   Result<Done> run_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;
-  Result<Done> time_steps(CudaWorkspace& workspace, std::vector<double>& seconds) const;
+  Result<Done> capture_prefixes(CudaWorkspace& workspace) const;
+  Result<Done> time_steps(CudaWorkspace& workspace, const RunHooks& hooks) const;
   Result<Done> show(const CudaWorkspace& workspace, const ProgramStep& step, const RunHooks& hooks) const;
 
   std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs
