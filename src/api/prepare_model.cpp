@@ -122,8 +122,8 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
     return made;
   }
   if (spec.precision != "int8" && spec.precision != "best")
-    return Error{ErrorCode::bad_argument,
-                 "--precision " + spec.precision + ": --device " + spec.device + " has fp32, tf32, fp16, int8 and best"};
+    return Error{ErrorCode::bad_argument, "--precision " + spec.precision + ": --device " + spec.device +
+                                              " has fp32, tf32, fp16, int8 and best"};
   made.precision = beside_int8(float_precision(spec));
   if (on_gpu(spec))  // before a calibration has cost its time
     if (const Result<std::shared_ptr<Backend>> there = backend_for(spec, made.precision); !there) return there.error();
