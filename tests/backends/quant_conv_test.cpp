@@ -54,6 +54,17 @@ TEST(QuantConvOnCpu, adds_a_residual_of_another_scale) {
       k_weights, k_exact);
 }
 
+// The codes of a residual and the floats that come out have rows of their own lengths in memory.
+TEST(QuantConvOnCpu, adds_a_residual_and_hands_out_f32) {
+  const std::string codes =
+      "pads=[1,1,1,1], x_scale=0.02, x_zero_point=10, residual_scale=0.031, residual_zero_point=7, to=\"f32\"";
+  expect_cpu_equals_ref(conv("u8[2,16,5,5]", "[20,16,3,3]", 20, codes, ", r: u8[2,20,5,5]", ", r"), k_weights, k_exact);
+  expect_cpu_equals_ref(conv("u8[2,40,5,5]", "[40,1,3,3]", 40, "group=40, " + codes, ", r: u8[2,40,5,5]", ", r"),
+                        k_weights, k_exact);
+  expect_cpu_equals_ref(conv("u8[2,24,5,5]", "[24,8,3,3]", 24, "group=3, " + codes, ", r: u8[2,24,5,5]", ", r"),
+                        k_weights, k_exact);
+}
+
 // A float bias off the grid: what rounding takes from it, at every pixel. Dense, 1x1, depthwise, one output pixel.
 TEST(QuantConvOnCpu, adds_a_residual_of_one_pixel_everywhere) {
   const std::string codes =

@@ -67,9 +67,10 @@ std::string refuse_depthwise(const StepQuery& query) {
 
 // ---- integer layers ----
 
-/// A residual of one pixel is read again for every pixel.
+/// The residual's codes have a pitch of their own where y is floats. One pixel is read again for every pixel.
 int residual_pitch(const Layer& layer, int pitch) {
-  return layer.epilogue.has_residual && layer.residual.layout.dims != layer.y.layout.dims ? 0 : pitch;
+  if (!layer.epilogue.has_residual) return pitch;
+  return layer.residual.layout.dims != layer.y.layout.dims ? 0 : static_cast<int>(layer.residual.layout.pitch());
 }
 
 Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& builder) {
@@ -127,10 +128,12 @@ Result<PreparedStep> prepare_depthwise(const StepQuery& query, StepBuilder& buil
   p->r_pitch = residual_pitch(*layer, p->r_pitch);
   const std::span<const int8_t> weights = query.constant(1)->as<int8_t>();
   const auto taps = static_cast<size_t>(w[2] * w[3]), pitch = static_cast<size_t>(p->x_pitch);
+  // Half floats of up to four channels are stored by eights, so that the kernels read behind the last channel.
+  const size_t rows = std::max(pitch, static_cast<size_t>(p->y_pitch)), room = 4 * (rows - pitch);
   // Windows of 3x3 have a kernel of their own, with the taps of a window row in one word per channel.
   p->w_by_rows = p->kh == 3 && p->kw == 3 && p->dilation_h == 1 && p->dilation_w == 1 && p->stride_h == p->stride_w &&
                  p->stride_h <= 2 && !layer->epilogue.has_residual;
-  std::vector<int8_t> packed(p->w_by_rows ? 3 * 4 * pitch : taps * pitch, 0);
+  std::vector<int8_t> packed((p->w_by_rows ? 3 * 4 * pitch : taps * pitch) + room, 0);
   for (size_t c = 0; c < static_cast<size_t>(w[0]); ++c) {
     for (size_t t = 0; t < taps; ++t)
       packed[p->w_by_rows ? (t / 3 * pitch + c) * 4 + t % 3 : t * pitch + c] = weights[c * taps + t];
@@ -138,7 +141,7 @@ Result<PreparedStep> prepare_depthwise(const StepQuery& query, StepBuilder& buil
   Result<const void*> device_w = builder.upload(packed);
   if (!device_w) return device_w.error();
   Result<Channels> channels =
-      upload_channels(query, builder, layer->x_codes, layer->y_scale, pitch, row_sums(weights, w[0]), false);
+      upload_channels(query, builder, layer->x_codes, layer->y_scale, rows, row_sums(weights, w[0]), false);
   if (!channels) return channels.error();
   p->w = *device_w, p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
   p->x_zero = layer->x_codes.zero_point;
@@ -381,6 +384,8 @@ Result<DenseCodes> dense_codes(const StepQuery& query, StepBuilder& builder) {
   p->small_sums = channels->small_sums;
   p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
   p->epilogue = layer->epilogue;
+  // Floats of up to four channels: their rows are aligned, the residual's four codes a pixel are not.
+  if (layer->epilogue.has_residual && p->r_pitch % 16 != 0) p->wide_store = false;
   made.one_pixel = layer->epilogue.has_residual && p->r_pitch == 0;
   made.params = *p;
   made.layer = *std::move(layer);
