@@ -12,9 +12,11 @@
 #include "ir/text.h"
 #include "plan/timing_cache.h"
 #ifdef OCTET_TEST_CUDA
+#include "backends/cuda/conv_choices.h"
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/program.h"
+#include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tune.h"
 #endif
 
@@ -103,6 +105,61 @@ TEST(CudaTuner, decides_by_known_times_and_measures_nothing) {
   EXPECT_EQ(unknown.error().message, "measured");
 }
 
+/// Compute capabilities 8.6 and 8.9 have less than half of what 9.0 has.
+TEST(CudaTiles, that_do_not_fit_a_device_are_left_out_and_named) {
+  cuda::ConvParams p;
+  p.m = 196, p.oc = 256, p.k_bytes = p.k_used = 2304;
+  const auto names = [&](cuda::ConvType type, bool small_c, size_t shared_bytes) {
+    std::set<std::string> found;
+    const cuda::Device device{
+        .ordinal = 0, .name = "", .major = 8, .minor = 0, .sms = 84, .shared_bytes = shared_bytes};
+    const cuda::PreparedStep step = cuda::conv_choices(type, p, small_c, {}, {}, {}, device, 0);
+    for (const cuda::Choice& choice : step.choices) found.insert(choice.name);
+    return found;
+  };
+  constexpr size_t k_sm80 = 166912, k_sm86 = 101376, k_sm90 = 232448;
+  for (const cuda::ConvType type :
+       {cuda::ConvType::u8s8, cuda::ConvType::f16, cuda::ConvType::f32, cuda::ConvType::tf32})
+    for (const size_t limit : {k_sm80, k_sm86, k_sm90}) EXPECT_FALSE(names(type, false, limit).empty()) << limit;
+  EXPECT_FALSE(names(cuda::ConvType::u8s8, true, k_sm86).empty());
+  const std::set<std::string> all = names(cuda::ConvType::u8s8, false, k_sm90),
+                              some = names(cuda::ConvType::u8s8, false, k_sm80),
+                              few = names(cuda::ConvType::u8s8, false, k_sm86);
+  for (const char* tile : {"64x64 k4", "64x32 k4", "32x32 k8", "16x32 k8", "32x16 k8"}) {
+    EXPECT_TRUE(all.contains(tile)) << tile;
+    EXPECT_FALSE(some.contains(tile)) << tile;
+    EXPECT_THAT(cuda::refuse_tile(tile + std::string(" split 2 early"), true, k_sm80),
+                HasSubstr("needs 196608 bytes of shared memory, the GPU gives a CTA 166912"));
+    EXPECT_EQ(cuda::refuse_tile(tile, true, k_sm90), "");
+  }
+  EXPECT_TRUE(some.contains("128x256") && few.contains("128x128"));
+  EXPECT_FALSE(few.contains("128x256") || few.contains("32x64 k4"));
+  for (const std::string& name : few) EXPECT_EQ(cuda::refuse_tile(name, true, k_sm86), "");
+}
+
+/// A time may be known of a choice that another layer of the same key does not have.
+TEST(CudaTuner, takes_no_choice_of_one_list_for_that_of_another) {
+  const auto step_of = [](std::initializer_list<const char*> names) {
+    cuda::PreparedStep step;
+    step.key = "3x3";
+    for (const char* name : names) step.choices.push_back({name, 1.0, [](const cuda::Launch&) { return cudaSuccess; }});
+    return step;
+  };
+  TimingCache times;
+  times.insert("gpu", "cuda 3x3", "a", 2.0);
+  times.insert("gpu", "cuda 3x3", "b", 2.5);
+  times.insert("gpu", "cuda 3x3", "c", 9.0);
+  times.insert("gpu", "cuda 3x3", "d", 1.0);
+  cuda::Tuner tuner(&times, "gpu", []() -> Result<cuda::Launch> { return Error{ErrorCode::device, "measured"}; });
+  const Result<std::vector<size_t>> whole = tuner.fastest(step_of({"a", "b", "c", "d"})),
+                                    fewer = tuner.fastest(step_of({"a", "b"})),
+                                    others = tuner.fastest(step_of({"a", "d", "b"}));
+  ASSERT_TRUE(whole && fewer && others);
+  EXPECT_EQ(*whole, std::vector<size_t>{3});
+  EXPECT_EQ(*fewer, (std::vector<size_t>{0, 1}));
+  EXPECT_EQ(*others, std::vector<size_t>{1});
+}
+
 TEST(CudaTactics, have_names_that_plans_can_hold) {
   std::set<std::string> names;
   for (const std::string& name : cuda::conv_u8s8_step.choices()) {
@@ -139,6 +196,8 @@ constexpr char k_residual[] =
     R"(x_scale=0.02, x_zero_point=3, y_scale=0.8, y_zero_point=11, residual_scale=0.6, residual_zero_point=60, activation="Relu", to="u8")";
 constexpr char k_relu_residual[] =
     R"(x_scale=0.02, x_zero_point=0, y_scale=0.8, y_zero_point=11, residual_scale=0.6, residual_zero_point=60, activation="Relu", to="u8")";
+constexpr char k_residual_float[] =
+    R"(x_scale=0.02, x_zero_point=3, residual_scale=0.6, residual_zero_point=60, activation="Relu", to="f32")";
 constexpr char k_silu[] = R"(x_scale=0.02, x_zero_point=100, y_scale=0.05, y_zero_point=9, activation="Silu", to="s8")";
 constexpr char k_float[] = R"(x_scale=0.02, x_zero_point=100, to="f32")";
 
@@ -163,6 +222,11 @@ constexpr ConvCase k_cases[] = {
     {20, 192, 17, 19, 128, 1, 1, 0, k_residual, true},
     {11, 128, 14, 14, 512, 3, 1, 1, k_relu_residual, true},
     {3, 256, 23, 9, 80, 3, 1, 1, k_relu, false},
+    // Floats whose rows are shorter than those of the residual's codes.
+    {1, 32, 9, 9, 20, 3, 1, 1, k_residual_float, true},
+    {2, 64, 7, 5, 72, 1, 1, 0, k_residual_float, true},
+    {2, 4, 9, 9, 24, 3, 1, 1, k_residual_float, true},
+    {2, 16, 6, 7, 3, 1, 1, 0, k_residual_float, true},
 };
 
 /// The first layers of networks of images, which one kernel may run.
@@ -475,6 +539,68 @@ TEST(Cuda, tuned_tactics_give_the_same_bytes_run_after_run) {
     const std::vector<Tensor> expected =
         run_graph(graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), inputs);
     expect_close(run_context(*context, inputs)[0], expected[0], k_exact, "run " + std::to_string(seed));
+  }
+}
+
+/// Layers of one geometry whose lists of tiles differ: by what padding holds, and by a residual of one pixel.
+TEST(Cuda, tunes_layers_of_one_geometry_and_unlike_lists) {
+  std::string text = "graph g (x: u8[1,128,14,14], r: u8[1,128,14,14], o: u8[1,128,1,1]";
+  for (const char* w : {"a", "b", "c", "d", "e"})
+    text += ", w" + std::string(w) + ": s8[128,128,3,3], " + w + "_scale: f32[128], b" + w + ": s32[128]";
+  const auto layer = [](const char* y, const char* x, const char* w, const char* residual, const char* zero) {
+    const std::string name(w);
+    return "  " + std::string(y) + " = QuantConv(" + x + ", w" + name + ", " + name + "_scale, b" + name + residual +
+           ", pads=[1,1,1,1], x_scale=0.02, x_zero_point=" + zero +
+           ", y_scale=1.5, y_zero_point=0, residual_scale=0.6, residual_zero_point=60, to=\"u8\")\n";
+  };
+  text += ") -> (y) {\n" + layer("p", "x", "a", "", "0") + layer("q", "p", "b", "", "3") +
+          layer("s", "q", "c", ", r", "0") + layer("t", "s", "d", ", o", "0") + layer("u", "t", "e", ", o", "5") +
+          "  y = QuantGlobalAveragePool(u, x_scale=1.5, x_zero_point=0, y_scale=0.01, y_zero_point=0, to=\"u8\")\n}\n";
+  std::set<std::string> constants = {"o"};
+  for (const std::string w : {"a", "b", "c", "d", "e"}) constants.insert({"w" + w, w + "_scale", "b" + w});
+  const Graph graph = graph_with_constants(text, constants, 8);
+  const std::vector<Tensor> inputs = random_inputs(graph, 8);
+  const std::vector<Tensor> expected =
+      run_graph(graph, cpu::make_backend({.threads = 1, .isa = available_isas().back()}), inputs);
+  ASSERT_EQ(expected.size(), 1u);
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  Result<std::shared_ptr<Backend>> tuned = open_backend("cuda");
+  ASSERT_TRUE(tuned);
+  Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *tuned);
+  ASSERT_TRUE(engine) << engine.error().message;
+  const std::vector<std::string> tiles = cuda::tile_names();
+  for (size_t i = 0; i < 5; ++i) {
+    const std::string note = (*engine)->program().step_note(i);
+    EXPECT_EQ(std::count(tiles.begin(), tiles.end(), note), 1) << "step " << i << ": " << note;
+  }
+  Result<Context> context = Context::make(*engine);
+  ASSERT_TRUE(context) << context.error().message;
+  expect_close(run_context(*context, inputs)[0], expected[0], k_exact, "tuned");
+}
+
+/// The sum of a residual's codes and a layer as floats, whose rows differ in length.
+TEST(CudaSmall, residuals_of_codes_meet_float_outputs) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 1, .isa = available_isas().back()});
+  Result<std::shared_ptr<Backend>> half =
+      open_backend("cuda", {.threads = 1, .device = {.floats = DType::f16, .tune = false}});
+  ASSERT_TRUE(half);
+  unsigned seed = 60;
+  for (const int c : {3, 5, 20, 24, 40, 56}) {
+    for (const int groups : {1, c, c % 4 == 0 ? 4 : 1}) {
+      const std::string n = std::to_string(c);
+      const std::string text =
+          "graph g (x: u8[2," + n + ",5,6], w: s8[" + n + "," + std::to_string(c / groups) + ",3,3], w_scale: f32[" +
+          n + "], b: s32[" + n + "], r: u8[2," + n +
+          ",5,6]) -> (z) {\n  y = QuantConv(x, w, w_scale, b, r, pads=[1,1,1,1], group=" + std::to_string(groups) +
+          ", " + k_residual_float + ")\n  z = Neg(y)\n}\n";
+      const Graph graph = graph_with_constants(text, {"w", "w_scale", "b"}, ++seed);
+      const std::vector<Tensor> inputs = random_inputs(graph, seed);
+      const std::vector<Tensor> expected = run_graph(graph, cpu, inputs);
+      ASSERT_EQ(expected.size(), 1u);
+      expect_close(run_graph(graph, cuda_backend(), inputs)[0], expected[0], k_exact, text);
+      expect_close(run_graph(graph, *half, inputs)[0], expected[0], {2e-3}, "half, " + text);
+    }
   }
 }
 

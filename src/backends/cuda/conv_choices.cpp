@@ -7,6 +7,7 @@
 #include "backends/cuda/conv_layer.h"
 #include "backends/cuda/cublas.h"
 #include "backends/cuda/fused_steps.h"
+#include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tma.h"
 
 namespace octet::cuda {
@@ -59,6 +60,9 @@ std::string key_of(ConvType type, const ConvParams& p) {
                       p.dilation_w,
                       p.x_pitch,
                       p.y_pitch,
+                      p.r_pitch,
+                      int{p.fill != 0},
+                      int{p.epilogue.on_values},
                       static_cast<int>(p.epilogue.to),
                       static_cast<int>(p.epilogue.act),
                       int{p.epilogue.has_residual}})
@@ -138,7 +142,7 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
   step.key = key_of(type, params);
   for (int i = 0; i < conv_tile_count(type); ++i) {
     const ConvTile& tile = conv_tile(type, i);
-    if (tile.small_c != small_c) continue;
+    if (tile.small_c != small_c || conv_tile_bytes(type, i) > device.shared_bytes) continue;
     const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
     for (const int split : {1, 2, 4, 8}) {
       const bool worth = type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
@@ -190,7 +194,7 @@ Result<Done> add_hopper_choices(ConvType type, const ConvParams& params, const P
 
 void add_cluster_choices(const ConvParams& params, const Operand& x, const Operand& residual, const Operand& y,
                          const Device& device, PreparedStep& step) {
-  if (device.major < 9) return;
+  if (!device.has_clusters()) return;
   for (int i = 0; i < cluster_tile_count(); ++i) {
     const ConvTile& tile = cluster_tile(i);
     const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
@@ -204,6 +208,23 @@ void add_cluster_choices(const ConvParams& params, const Operand& x, const Opera
                  });
     }
   }
+}
+
+std::string refuse_tile(const std::string& choice, bool codes, size_t limit) {
+  const std::vector<ConvType> types =
+      codes ? std::vector{ConvType::u8s8} : std::vector{ConvType::f16, ConvType::f32, ConvType::tf32};
+  size_t least = 0;  // of the types that have the tile
+  for (const ConvType type : types) {
+    for (int i = 0; i < conv_tile_count(type); ++i) {
+      const std::string tile = conv_tile(type, i).name;
+      const std::string rest = choice.starts_with(tile) ? choice.substr(tile.size()) : "no";
+      const bool is_it = rest.empty() || rest.starts_with(" split ") || rest == " early" || rest == " at once";
+      if (is_it && (least == 0 || conv_tile_bytes(type, i) < least)) least = conv_tile_bytes(type, i);
+    }
+  }
+  if (least <= limit) return "";
+  return "the tile needs " + std::to_string(least) + " bytes of shared memory, the GPU gives a CTA " +
+         std::to_string(limit);
 }
 
 std::vector<std::string> code_choices() {

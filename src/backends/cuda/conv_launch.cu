@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "backends/cuda/conv_entries.h"
+#include "backends/cuda/tile_limits.h"
 
 namespace octet::cuda {
 namespace {
@@ -41,10 +42,23 @@ FastDiv fast_div(int64_t d) {
 int conv_tile_count(ConvType type) { return static_cast<int>(entries(type).size()); }
 const ConvTile& conv_tile(ConvType type, int index) { return entries(type)[static_cast<size_t>(index)].tile; }
 
+size_t conv_tile_bytes(ConvType type, int index) { return entries(type)[static_cast<size_t>(index)].shared_bytes; }
+
+size_t shared_limit() {
+  constexpr size_t k_static = 16;  // of the kernels' own variables
+  int device = 0, bytes = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return 0;
+  if (cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) return 0;
+  return static_cast<size_t>(bytes) - k_static;
+}
+
 cudaError_t conv_setup() {
+  const size_t limit = shared_limit();
   for (const ConvType type : {ConvType::u8s8, ConvType::f16, ConvType::f32, ConvType::tf32}) {
-    for (const ConvEntry& e : entries(type))
+    for (const ConvEntry& e : entries(type)) {
+      if (e.shared_bytes > limit) continue;  // refused where layers ask for it
       if (const cudaError_t set = allow_shared(e.kernel, e.shared_bytes); set != cudaSuccess) return set;
+    }
   }
   return cudaSuccess;
 }

@@ -7,6 +7,7 @@
 #include "backends/cuda/fused_steps.h"
 #include "backends/cuda/movement.h"
 #include "backends/cuda/program.h"
+#include "backends/cuda/tile_limits.h"
 
 namespace octet::cuda {
 namespace {
@@ -43,8 +44,7 @@ class CudaBackend : public Backend {
       // names one.
       constexpr double k_by_name_only = 1e9;
       for (const std::string& choice : step->choices())
-        found.push_back(
-            {family + " " + choice, choice.starts_with("cublaslt") ? cublas_missing() : "", k_by_name_only});
+        found.push_back({family + " " + choice, refuse_choice(*step, choice), k_by_name_only});
     }
     return found;
   }
@@ -108,6 +108,11 @@ class CudaBackend : public Backend {
   void reserve(size_t bytes) override { least_arena_ = bytes; }
 
  private:
+  std::string refuse_choice(const StepDef& step, const std::string& choice) const {
+    if (choice.starts_with("cublaslt")) return cublas_missing();
+    return refuse_tile(choice, step.family.ends_with("u8s8"), device_.shared_bytes);
+  }
+
   Device device_;
   ProgramOptions options_;
   Event origin_;

@@ -3,6 +3,7 @@
 #include "backends/cuda/cluster.h"
 #include "backends/cuda/joined.h"
 #include "backends/cuda/launch.h"
+#include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tma.h"
 
 namespace octet::cuda {
@@ -117,6 +118,8 @@ std::string no_kernel_reason(const Device& device) {
          (device.major == 9 ? "a" : "");
 }
 
+bool Device::has_clusters() const { return major >= 9 && shared_bytes >= k_cluster_shared_bytes; }
+
 Result<Device> open_device(int ordinal) {
   DriverAnswer answer;
   cudaDriverGetVersion(&answer.driver);
@@ -134,9 +137,10 @@ Result<Device> open_device(int ordinal) {
   device.major = properties.major, device.minor = properties.minor;
   device.sms = properties.multiProcessorCount;
   device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
+  device.shared_bytes = shared_limit();
   cudaError_t setup = conv_setup();
-  if (setup == cudaSuccess && device.major >= 9) setup = cluster_setup();
-  if (setup == cudaSuccess && device.major >= 9) setup = joined_setup();
+  if (setup == cudaSuccess && device.has_clusters()) setup = cluster_setup();
+  if (setup == cudaSuccess && device.has_clusters()) setup = joined_setup();
   if (setup == cudaSuccess && device.major == 9) setup = tma_setup();
   cudaGetLastError();
   if (setup == cudaErrorNoKernelImageForDevice || setup == cudaErrorInvalidDeviceFunction)

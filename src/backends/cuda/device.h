@@ -64,7 +64,8 @@ struct Device {
   int ordinal = 0;
   std::string name;
   int major = 0, minor = 0, sms = 1;
-  size_t l2_bytes = 0;
+  size_t l2_bytes = 0, shared_bytes = 0;  // shared_bytes: of a CTA at most
+  bool has_clusters() const;              // and what the kernels of clusters need
 };
 /// What the driver says of this machine, as the runtime hands it out.
 struct DriverAnswer {

@@ -93,9 +93,26 @@ void add_choices(const std::shared_ptr<const Pair>& pair, int sms, PreparedStep&
 std::string key_of(const JoinedParams& params) {
   std::string key = "joined";
   for (const ConvParams* p : {&params.first, &params.second})
-    for (const int v :
-         {p->m, p->oc, p->k_bytes, p->ih, p->iw, p->oh, p->ow, p->kh, p->kw, p->stride_h, p->stride_w, p->pad_top,
-          p->pad_left, p->dilation_h, p->dilation_w, p->x_pitch, p->y_pitch, static_cast<int>(p->epilogue.act)})
+    for (const int v : {p->m,
+                        p->oc,
+                        p->k_bytes,
+                        p->ih,
+                        p->iw,
+                        p->oh,
+                        p->ow,
+                        p->kh,
+                        p->kw,
+                        p->stride_h,
+                        p->stride_w,
+                        p->pad_top,
+                        p->pad_left,
+                        p->dilation_h,
+                        p->dilation_w,
+                        p->x_pitch,
+                        p->y_pitch,
+                        int{p->fill != 0},
+                        static_cast<int>(p->epilogue.to),
+                        static_cast<int>(p->epilogue.act)})
       key += " " + std::to_string(v);
   return key;
 }
@@ -116,7 +133,7 @@ std::vector<std::string> joined_names() {
 
 Result<FusedSteps> fuse_residual(const Plan& plan, size_t first, DType floats, StepBuilder& builder) {
   const Graph& graph = plan.graph;
-  if (builder.device().major < 9 || first + 1 >= plan.steps.size()) return FusedSteps{};
+  if (!builder.device().has_clusters() || first + 1 >= plan.steps.size()) return FusedSteps{};
   const Node &a = graph.node(plan.steps[first].node), &b = graph.node(plan.steps[first + 1].node);
   for (size_t i : {first, first + 1})
     if (family_of(plan.steps[i].tactic) != "conv_u8s8") return FusedSteps{};

@@ -1,6 +1,7 @@
 #include "backends/cuda/tune.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/hash.h"
 
@@ -29,6 +30,18 @@ Result<float> time_in_a_row(const Enqueue& enqueue, const Launch& launch, int re
   return best;
 }
 
+namespace {
+
+/// What steps share a measurement by: the work, and the ways to do it. An index into one list means nothing in another.
+std::string kind_of(const PreparedStep& step) {
+  if (step.key.empty()) return "";
+  std::string names;
+  for (const Choice& choice : step.choices) names += choice.name + "\n";
+  return step.key + "of " + to_hex(hash_bytes(std::as_bytes(std::span(names.data(), names.size()))));
+}
+
+}  // namespace
+
 /// Microseconds of one launch, as the cache rounds them, so that a choice made now and one made from it are the same.
 Result<float> Tuner::time_choice(const PreparedStep& step, size_t choice, int repeats) {
   const std::string& name = step.choices[choice].name;
@@ -47,8 +60,9 @@ Result<float> Tuner::time_choice(const PreparedStep& step, size_t choice, int re
 }
 
 Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
-  if (!step.key.empty())
-    if (const auto found = known_.find(step.key); found != known_.end()) return found->second;
+  const std::string kind = kind_of(step);
+  if (!kind.empty())
+    if (const auto found = known_.find(kind); found != known_.end()) return found->second;
   // What the estimate thinks far off is not timed.
   const double least = step.choices[step.cheapest()].cost_us;
   const int repeats = std::max(1, std::min(12, static_cast<int>(600 / std::max(least, 1.0))));
@@ -65,7 +79,7 @@ Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
   std::vector<size_t> best;
   for (const auto& [us, c] : timed)
     if (best.size() < k_most && us <= k_behind * timed[0].first) best.push_back(c);
-  if (!step.key.empty()) known_[step.key] = best;
+  if (!kind.empty()) known_[kind] = best;
   return best;
 }
 
@@ -106,7 +120,8 @@ Result<Done> Tuner::tune_together(const std::vector<PreparedStep>& steps,
     all += steps[i].key + "\t" + (steps[i].choices.empty() ? "" : steps[i].choices[chosen[i]].name);
     for (const size_t c : ranked[i]) all += "\t" + steps[i].choices[c].name;
     all += "\n";
-    if (ranked[i].size() > 1) kinds[steps[i].key.empty() ? "step " + std::to_string(i) : steps[i].key].push_back(i);
+    if (ranked[i].size() > 1)
+      kinds[steps[i].key.empty() ? "step " + std::to_string(i) : kind_of(steps[i])].push_back(i);
   }
   if (kinds.empty()) return Done{};
   // The verdict has its place among the times: the layer is the kind within this network, the tactic what was chosen.

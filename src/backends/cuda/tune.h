@@ -24,17 +24,17 @@ class Tuner {
       : times_(times), device_(std::move(device)), stage_(std::move(stage)) {}
 
   /// Indices of the fastest choices of the step, in a row of its own, fastest first and none far behind it. Steps of
-  /// the same key are measured once. Errors: a kernel that does not run.
+  /// the same key with the same choices are measured once. Errors: a kernel that does not run.
   Result<std::vector<size_t>> fastest(const PreparedStep& step);
 
   /// Of a small network most time goes by between kernels: what is fastest alone need not be so behind another one.
-  /// Tries the choices that `ranked` lists for each kind of step (its key) in the whole run and keeps what makes that
-  /// faster. chosen: by step, changed in place. run_all enqueues the whole run by it.
+  /// Tries the choices that `ranked` lists for each kind of step (its key and choices) in the whole run and keeps what
+  /// makes that faster. chosen: by step, changed in place. run_all enqueues the whole run by it.
   Result<Done> tune_together(const std::vector<PreparedStep>& steps, const std::vector<std::vector<size_t>>& ranked,
                              std::vector<size_t>& chosen, const Enqueue& run_all);
 
  private:
-  using Kinds = std::map<std::string, std::vector<size_t>>;  // steps by key
+  using Kinds = std::map<std::string, std::vector<size_t>>;  // steps by kind
 
   Result<float> time_choice(const PreparedStep& step, size_t choice, int repeats);
   Result<Done> try_kinds(const Kinds& kinds, const std::vector<std::vector<size_t>>& ranked,
