@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <mutex>
 
 namespace octet::cuda {
 namespace {
@@ -35,7 +37,6 @@ constexpr int k_most_suggestions = 3;
 
 struct Library {
   std::string missing;
-  Handle handle = nullptr;
   int (*create)(Handle*) = nullptr;
   int (*make_product)(Object*, int compute, cudaDataType scale) = nullptr;
   int (*set_product)(Object, int attribute, const void* value, size_t bytes) = nullptr;
@@ -107,14 +108,25 @@ Library open_library() {
       find(library, "cublasLtMatmulPreferenceSetAttribute", made.set_preference) &&
       find(library, "cublasLtMatmulPreferenceDestroy", made.free_preference) &&
       find(library, "cublasLtMatmulAlgoGetHeuristic", made.suggest) && find(library, "cublasLtMatmul", made.multiply);
-  if (!complete || made.create(&made.handle) != 0)
-    made.missing = "the cuBLASLt that was found cannot be used: a function is missing, or it finds no device";
+  if (!complete) made.missing = "the cuBLASLt that was found cannot be used: a function is missing";
   return made;
 }
 
 const Library& library() {
   static const Library opened = open_library();
   return opened;
+}
+
+/// The library's handle for the current device, made when first asked for; null: it gives none.
+Handle handle_here() {
+  static std::mutex mutex;
+  static std::map<int, Handle> handles;
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return nullptr;
+  const std::lock_guard lock(mutex);
+  const auto [at, is_new] = handles.try_emplace(device, nullptr);
+  if (is_new && library().create(&at->second) != 0) at->second = nullptr;
+  return at->second;
 }
 
 /// One product y = act(x * w^T + bias + residual) as the library sees it: columns of y^T. Its matrices are
@@ -124,6 +136,8 @@ class Product {
   /// False: the library refuses it, or it suggests nothing that needs no workspace.
   bool make(ConvType type, const ConvParams& p, const void* bias, bool tf32) {
     const Library& lib = library();
+    handle_ = handle_here();
+    if (!handle_) return false;
     const cudaDataType element = type == ConvType::f16 ? CUDA_R_16F : CUDA_R_32F;
     const int bytes = type == ConvType::f16 ? 2 : 4, k = p.x_pitch / bytes;
     const int epilogue = p.epilogue.act == Act::relu ? k_epilogue_relu_bias : k_epilogue_bias;
@@ -143,7 +157,7 @@ class Product {
     int found = 0;
     const bool asked = lib.make_preference(&preference) == 0 &&
                        lib.set_preference(preference, k_most_workspace, &none, sizeof none) == 0 &&
-                       lib.suggest(lib.handle, product_, w_, x_, residual_, y_, preference, k_most_suggestions,
+                       lib.suggest(handle_, product_, w_, x_, residual_, y_, preference, k_most_suggestions,
                                    suggestions_.data(), &found) == 0;
     if (preference) lib.free_preference(preference);
     for (int i = 0; asked && i < found; ++i)
@@ -165,12 +179,20 @@ class Product {
                       cudaStream_t stream) const {
     const Library& lib = library();
     const float one = 1.0f, beta = has_residual_ ? 1.0f : 0.0f;
-    const int status = lib.multiply(lib.handle, product_, &one, w, w_, x, x_, &beta, has_residual_ ? residual : y,
+    const int status = lib.multiply(handle_, product_, &one, w, w_, x, x_, &beta, has_residual_ ? residual : y,
                                     residual_, y, y_, &suggestions_[usable_[i]].algorithm, nullptr, 0, stream);
-    return status == 0 ? cudaSuccess : cudaErrorLaunchFailure;
+    switch (status) {  // cublasStatus_t; no error of the library means that the device is lost
+      case 0: return cudaSuccess;
+      case 3: return cudaErrorMemoryAllocation;
+      case 7: return cudaErrorInvalidValue;
+      case 8:
+      case 15: return cudaErrorNotSupported;
+      default: return cudaErrorUnknown;
+    }
   }
 
  private:
+  Handle handle_ = nullptr;  // of the device that the program is for
   Object product_ = nullptr, w_ = nullptr, x_ = nullptr, residual_ = nullptr, y_ = nullptr;
   bool has_residual_ = false;
   std::array<Suggestion, k_most_suggestions> suggestions_{};

@@ -1,8 +1,10 @@
 #include "backends/cuda/device.h"
 
 #include "backends/cuda/cluster.h"
+#include "backends/cuda/gemv.h"
 #include "backends/cuda/joined.h"
 #include "backends/cuda/launch.h"
+#include "backends/cuda/stem.h"
 #include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tma.h"
 
@@ -31,7 +33,7 @@ Result<DeviceBytes> allocate_device(size_t bytes, std::string_view what) {
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     size_t free_bytes = 0, all = 0;
-    cudaMemGetInfo(&free_bytes, &all);
+    if (Result<Done> ok = check(cudaMemGetInfo(&free_bytes, &all), "asking for free memory"); !ok) return ok.error();
     return Error{ErrorCode::out_of_memory, "the GPU has no memory for " + std::string(what) + ": " +
                                                std::to_string(bytes) + " bytes were asked for, " +
                                                std::to_string(free_bytes) + " of " + std::to_string(all) +
@@ -122,8 +124,9 @@ bool Device::has_clusters() const { return major >= 9 && shared_bytes >= k_clust
 
 Result<Device> open_device(int ordinal) {
   DriverAnswer answer;
-  cudaDriverGetVersion(&answer.driver);
-  cudaRuntimeGetVersion(&answer.runtime);
+  if (cudaDriverGetVersion(&answer.driver) != cudaSuccess) answer.driver = 0;
+  if (Result<Done> ok = check(cudaRuntimeGetVersion(&answer.runtime), "asking for the runtime's version"); !ok)
+    return ok.error();
   answer.counted = cudaGetDeviceCount(&answer.count);
   cudaGetLastError();
   if (const std::string reason = no_device_reason(answer, ordinal); !reason.empty()) return no_device(reason);
@@ -139,6 +142,8 @@ Result<Device> open_device(int ordinal) {
   device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
   device.shared_bytes = shared_limit();
   cudaError_t setup = conv_setup();
+  if (setup == cudaSuccess) setup = gemv_setup();
+  if (setup == cudaSuccess) setup = stem_setup();
   if (setup == cudaSuccess && device.has_clusters()) setup = cluster_setup();
   if (setup == cudaSuccess && device.has_clusters()) setup = joined_setup();
   if (setup == cudaSuccess && device.major == 9) setup = tma_setup();

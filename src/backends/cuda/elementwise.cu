@@ -255,7 +255,9 @@ cudaError_t launch_dequantize(const QuantizeParams& p, Store to, const Strided& 
 
 cudaError_t launch_quantize_image(const QuantizeParams& p, int n, int c, int plane, cudaStream_t stream) {
   const int64_t pixels = int64_t{n} * plane;
-  cudaFuncSetAttribute(quantize_image, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+  const cudaError_t set = cudaFuncSetAttribute(quantize_image, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                               cudaSharedmemCarveoutMaxShared);
+  if (set != cudaSuccess) return set;
   return launch(quantize_image, blocks_for(pixels, k_threads), k_threads, 0, stream, p, c, plane, pixels);
 }
 

@@ -87,13 +87,13 @@ __global__ void __launch_bounds__(k_threads) gemv(const __grid_constant__ GemvPa
 
 }  // namespace
 
+cudaError_t gemv_setup() {
+  const cudaError_t alone = allow_shared(gemv<false>, 0);
+  return alone == cudaSuccess ? allow_shared(gemv<true>, 0) : alone;
+}
+
 cudaError_t launch_gemv(const GemvParams& p, cudaStream_t stream) {
   auto* const kernel = p.average.pixels > 0 ? gemv<true> : gemv<false>;
-  static const cudaError_t set = [] {
-    const cudaError_t alone = allow_shared(gemv<false>, 0);
-    return alone == cudaSuccess ? allow_shared(gemv<true>, 0) : alone;
-  }();
-  if (set != cudaSuccess) return set;
   return launch(kernel, dim3(static_cast<unsigned>((p.n + k_warps - 1) / k_warps), static_cast<unsigned>(p.rows)),
                 k_threads, 0, stream, p);
 }

@@ -26,6 +26,8 @@ struct GemvParams {
 
 inline constexpr int k_most_gemv_k = 2048;
 inline constexpr int k_most_average_pixels = 256;  // sums of so many codes have 16 bits
+/// For the current device, before the first launch there.
+cudaError_t gemv_setup();
 cudaError_t launch_gemv(const GemvParams& p, cudaStream_t stream);
 
 }  // namespace octet::cuda

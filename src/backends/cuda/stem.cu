@@ -209,14 +209,14 @@ size_t shared_bytes(const StemParams& p) {
          (p.pool ? pixels * k_code_pitch : 0);
 }
 
+cudaError_t stem_setup() {
+  const cudaError_t narrow = allow_shared(stem<1>, k_most_shared_bytes);
+  return narrow == cudaSuccess ? allow_shared(stem<2>, k_most_shared_bytes) : narrow;
+}
+
 cudaError_t launch_stem(const StemParams& p, bool wide, cudaStream_t stream) {
   auto* const kernel = wide ? stem<2> : stem<1>;
   const size_t shared = shared_bytes(p);
-  static const cudaError_t set = [] {
-    const cudaError_t narrow = allow_shared(stem<1>, k_most_shared_bytes);
-    return narrow == cudaSuccess ? allow_shared(stem<2>, k_most_shared_bytes) : narrow;
-  }();
-  if (set != cudaSuccess) return set;
   const unsigned tiles = static_cast<unsigned>(p.batch) * p.by_tiles.d;
   return launch(kernel, dim3(tiles, static_cast<unsigned>(p.y_pitch / 64)), dim3(k_threads), shared, stream, p);
 }

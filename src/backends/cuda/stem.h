@@ -32,6 +32,8 @@ struct StemParams {
 inline constexpr int k_most_shared_bytes = 96 * 1024;
 /// Bytes of shared memory of a CTA.
 size_t shared_bytes(const StemParams& p);
+/// For the current device, before the first launch there.
+cudaError_t stem_setup();
 /// wide: two fragments of pixels a warp, for many pixels a tile.
 cudaError_t launch_stem(const StemParams& p, bool wide, cudaStream_t stream);
 

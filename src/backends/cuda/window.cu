@@ -389,13 +389,12 @@ __global__ void global_average_u8(const __grid_constant__ WindowParams p) {
 
 /// Small kernels take the convolutions' split of L1 and shared memory, so that they can follow each other without
 /// draining the chip; large ones want their L1.
-template <class Kernel>
-Kernel beside_convolutions(Kernel kernel, int64_t threads) {
-  if (threads < 400000)
-    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-  else
-    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutDefault);
-  return kernel;
+template <class... Params, class... Args>
+cudaError_t launch_beside_convolutions(void (*kernel)(Params...), int64_t threads, dim3 grid, int block,
+                                       cudaStream_t stream, Args... args) {
+  const int share = threads < 400000 ? cudaSharedmemCarveoutMaxShared : cudaSharedmemCarveoutDefault;
+  const cudaError_t set = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, share);
+  return set == cudaSuccess ? launch(kernel, grid, block, 0, stream, args...) : set;
 }
 
 int64_t outputs(const WindowParams& p, int64_t channels) { return int64_t{p.batch} * p.oh * p.ow * channels; }
@@ -416,8 +415,8 @@ cudaError_t launch_depthwise_u8s8(const WindowParams& p, cudaStream_t stream) {
   const int64_t all = outputs(p, words);
   if (p.w_by_rows) {
     const int64_t threads = int64_t{p.batch} * p.oh * ((p.ow + 3) / 4) * words;
-    return launch(beside_convolutions(p.stride_h == 1 ? depthwise_3x3_u8s8<1> : depthwise_3x3_u8s8<2>, threads),
-                  blocks_for(threads, 128), 128, 0, stream, p);
+    return launch_beside_convolutions(p.stride_h == 1 ? depthwise_3x3_u8s8<1> : depthwise_3x3_u8s8<2>, threads,
+                                      blocks_for(threads, 128), 128, stream, p);
   }
   if (all < 200000) return launch(depthwise_u8s8<1>, blocks_for(all, 128), 128, 0, stream, p);
   return launch(depthwise_u8s8<4>, blocks_for(int64_t{p.batch} * p.oh * ((p.ow + 3) / 4) * words, 128), 128, 0, stream,
@@ -432,8 +431,9 @@ cudaError_t launch_max_pool(const WindowParams& p, Store store, cudaStream_t str
     return launch(max_pool<Half8>, blocks_for(outputs(p, p.x_pitch / 8), k_threads), k_threads, 0, stream, p,
                   p.x_pitch / 8);
   if (p.x_pitch % 16 == 0)
-    return launch(beside_convolutions(max_pool<uint4>, outputs(p, p.x_pitch / 16)),
-                  blocks_for(outputs(p, p.x_pitch / 16), k_threads), k_threads, 0, stream, p, p.x_pitch / 16);
+    return launch_beside_convolutions(max_pool<uint4>, outputs(p, p.x_pitch / 16),
+                                      blocks_for(outputs(p, p.x_pitch / 16), k_threads), k_threads, stream, p,
+                                      p.x_pitch / 16);
   return launch(max_pool<uint32_t>, blocks_for(outputs(p, p.x_pitch / 4), k_threads), k_threads, 0, stream, p,
                 p.x_pitch / 4);
 }
@@ -449,9 +449,9 @@ cudaError_t launch_average_pool(const WindowParams& p, Store store, cudaStream_t
 }
 
 cudaError_t launch_global_average_u8(const WindowParams& p, cudaStream_t stream) {
-  return launch(beside_convolutions(global_average_u8, p.batch * p.c),
-                dim3(static_cast<unsigned>((p.x_pitch + 127) / 128), static_cast<unsigned>(p.batch)), 256, 0, stream,
-                p);
+  return launch_beside_convolutions(
+      global_average_u8, int64_t{p.batch} * p.c,
+      dim3(static_cast<unsigned>((p.x_pitch + 127) / 128), static_cast<unsigned>(p.batch)), 256, stream, p);
 }
 
 }  // namespace octet::cuda
