@@ -29,10 +29,24 @@ std::string refuse_shape(const StepQuery& query) {
   return window ? "" : window.error().message;
 }
 
+/// Offsets inside packed weights have 31 bits.
+std::string refuse_weights(int64_t n, int64_t row_bytes) {
+  constexpr int64_t k_rows = 64, k_row = 128;  // see pack.h
+  const int64_t packed = (n + k_rows - 1) / k_rows * k_rows * ((row_bytes + k_row - 1) / k_row * k_row);
+  return packed >= int64_t{1} << 31 ? "weights of 2 GiB or more" : "";
+}
+
 /// Offsets inside x are 32-bit words of 4 bytes, window corners 16-bit, and pixels are counted in 31 bits.
 std::string refuse_size(const StepQuery& query) {
-  const Dims x = query.dims(0), y = query.output_dims();
+  const Dims x = query.dims(0), y = query.output_dims(), w = query.dims(1);
   if (x[2] > 16000 || x[3] > 16000) return "an image of more than 16000 rows or columns";
+  const Layout from = layout_of(query.graph, query.id(0), query.floats),
+               to = layout_of(query.graph, query.node.outputs[0], query.floats);
+  const Result<WindowParams> window = window_params(query, w[2], w[3], from, to);
+  if (window && std::max({window->pad_top, window->pad_left, window->pad_bottom, window->pad_right}) > 16000)
+    return "padding of more than 16000 rows or columns";
+  const int64_t tap_bytes = (w[1] * static_cast<int64_t>(from.element_bytes) + 15) / 16 * 16;
+  if (const std::string reason = refuse_weights(w[0], w[2] * w[3] * tap_bytes); !reason.empty()) return reason;
   if (y[0] * y[2] * y[3] >= (int64_t{1} << 31) - 256) return "more than 2^31 output pixels";
   if (layout_of(query.graph, query.id(0), query.floats).bytes() >= size_t{1} << 33) return "an input of 8 GiB or more";
   return "";
@@ -252,12 +266,16 @@ std::string refuse_matrix(const StepQuery& query) {
 std::string refuse_gemm_codes(const StepQuery& query) {
   for (const size_t i : {size_t{1}, size_t{2}, size_t{3}})
     if (query.has_input(i) && !query.constant(i)) return "weight, w_scale and bias have to be initializers";
-  return refuse_matrix(query);
+  const std::string reason = refuse_matrix(query);
+  return reason.empty() ? refuse_weights(sizes_of(query).n, sizes_of(query).k) : reason;
 }
 std::string refuse_gemm_float(const StepQuery& query) {
   if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
   if (int_attribute(query.node, "transA", 0) != 0) return "transA";
-  const std::string reason = refuse_matrix(query);
+  std::string reason = refuse_matrix(query);
+  if (!reason.empty()) return reason;
+  const Sizes s = sizes_of(query);
+  reason = refuse_weights(s.n, s.k * (query.floats == DType::f16 ? 2 : 4));
   if (!reason.empty() || !query.has_input(2)) return reason;
   if (!is_constant(query.graph, query.id(2))) return "the bias is not a constant";
   const Dims bias = query.dims(2);

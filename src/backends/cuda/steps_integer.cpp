@@ -51,6 +51,8 @@ std::string refuse_matrices(const StepQuery& query) {
   const Dims y = query.output_dims();
   int64_t batch = 1;
   for (size_t d = 0; d + 2 < y.size(); ++d) batch *= y[d];
+  constexpr int64_t k_most_tiles = 65535, k_tile_rows = 64;
+  if (y[y.size() - 2] > k_most_tiles * k_tile_rows) return "more than 4194240 rows";
   return batch > 65535 ? "a batch of more than 65535 matrices" : "";
 }
 std::string refuse_matmul_integer(const StepQuery& query) {

@@ -143,6 +143,9 @@ Result<PreparedStep> prepare_layer_norm(const StepQuery& query, StepBuilder& bui
 std::string refuse_matmul(const StepQuery& query) {
   if (query.dtype(1) != DType::f32) return "input 1 is " + std::string(name(query.dtype(1))) + ", not f32";
   if (query.shape(0)->size() < 2 || query.shape(1)->size() < 2) return "a vector operand";
+  const Dims y = query.output_dims();
+  constexpr int64_t k_most_tiles = 65535, k_tile_rows = 32;
+  if (y[y.size() - 2] > k_most_tiles * k_tile_rows) return "more than 2097120 rows";
   return refuse_float(query);
 }
 

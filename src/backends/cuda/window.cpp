@@ -65,7 +65,8 @@ std::string refuse_average(const StepQuery& query) {
 }
 
 std::string refuse_global(const StepQuery& query) {
-  return query.shape(0)->size() == 4 ? "" : "only two spatial dimensions (a rank-4 input)";
+  if (query.shape(0)->size() != 4) return "only two spatial dimensions (a rank-4 input)";
+  return query.dims(0)[0] > 65535 ? "a batch of more than 65535 images" : "";
 }
 
 Result<PreparedStep> prepare_pool(const StepQuery& query, StepBuilder& builder,
