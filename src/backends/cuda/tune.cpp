@@ -1,6 +1,7 @@
 #include "backends/cuda/tune.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "base/hash.h"
@@ -31,6 +32,9 @@ Result<float> time_in_a_row(const Enqueue& enqueue, const Launch& launch, int re
 }
 
 namespace {
+
+/// After some errors no kernel runs any more in this process; after others the next one does.
+bool is_device_lost() { return cudaDeviceSynchronize() != cudaSuccess; }
 
 /// What steps share a measurement by: the work, and the ways to do it. An index into one list means nothing in another.
 std::string kind_of(const PreparedStep& step) {
@@ -67,12 +71,15 @@ Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
   const double least = step.choices[step.cheapest()].cost_us;
   const int repeats = std::max(1, std::min(12, static_cast<int>(600 / std::max(least, 1.0))));
   std::vector<std::pair<float, size_t>> timed;
+  std::optional<Error> failed;  // of a choice that does not run: the others do
   for (size_t c = 0; c < step.choices.size(); ++c) {
     if (step.choices[c].cost_us > 4 * least) continue;
     const Result<float> us = time_choice(step, c, repeats);
-    if (!us) return us.error();
-    timed.emplace_back(*us, c);
+    if (!us && is_device_lost()) return us.error();
+    if (!us) failed = us.error();
+    if (us) timed.emplace_back(*us, c);
   }
+  if (timed.empty() && failed) return *failed;
   std::stable_sort(timed.begin(), timed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   constexpr size_t k_most = 8;
   constexpr float k_behind = 1.5f;
@@ -99,8 +106,8 @@ Result<Done> Tuner::try_kinds(const Kinds& kinds, const std::vector<std::vector<
       const size_t before = chosen[first];
       for (const size_t i : members) chosen[i] = c;
       const Result<float> ms = time_in_a_row(run_all, *launch, k_repeats);
-      if (!ms) return ms.error();
-      if (*ms < *least * k_gain) {
+      if (!ms && is_device_lost()) return ms.error();
+      if (ms && *ms < *least * k_gain) {
         *least = *ms;
       } else {
         for (const size_t i : members) chosen[i] = before;

@@ -24,7 +24,8 @@ class Tuner {
       : times_(times), device_(std::move(device)), stage_(std::move(stage)) {}
 
   /// Indices of the fastest choices of the step, in a row of its own, fastest first and none far behind it. Steps of
-  /// the same key with the same choices are measured once. Errors: a kernel that does not run.
+  /// the same key with the same choices are measured once. One that
+  /// does not run is left out. Errors: none runs, or the device is lost.
   Result<std::vector<size_t>> fastest(const PreparedStep& step);
 
   /// Of a small network most time goes by between kernels: what is fastest alone need not be so behind another one.
