@@ -204,6 +204,9 @@ constexpr char k_float[] = R"(x_scale=0.02, x_zero_point=100, to="f32")";
 constexpr ConvCase k_cases[] = {
     {2, 64, 17, 13, 64, 3, 1, 1, k_relu, false},
     {1, 256, 14, 14, 256, 3, 1, 1, k_residual, true},
+    // K that every split shares out, also that of a window's rows.
+    {1, 1152, 5, 5, 80, 3, 1, 1, k_relu, false},
+    {1, 3, 24, 24, 64, 16, 1, 0, k_asymmetric, false},
     {3, 128, 9, 9, 512, 1, 1, 0, k_asymmetric, false},
     {1, 512, 7, 7, 512, 3, 1, 1, k_asymmetric, false},
     {2, 72, 15, 11, 200, 3, 2, 1, k_asymmetric, false},
@@ -271,8 +274,9 @@ constexpr StemCase k_stems[] = {
     {2, 2, 30, 18, 192, 8, 3, 1, "s8", "kernel_shape=[2,2], strides=[2,2]"},
 };
 
+/// ran: the tiles that ran; one that does not fit a case is passed over there.
 void expect_tiles_give_the_cpus_bytes(std::span<const ConvCase> cases, const std::vector<std::string>& tiles,
-                                      const std::shared_ptr<Backend>& cpu, unsigned seed) {
+                                      const std::shared_ptr<Backend>& cpu, unsigned seed, std::set<std::string>& ran) {
   for (const ConvCase& c : cases) {
     const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b"}, ++seed);
     const std::vector<Tensor> inputs = random_inputs(graph, seed);
@@ -281,10 +285,27 @@ void expect_tiles_give_the_cpus_bytes(std::span<const ConvCase> cases, const std
     for (const std::string& tile : tiles) {
       Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, tile);
       ASSERT_TRUE(backend) << backend.error().message;
-      const std::vector<Tensor> got = run_graph(graph, *backend, inputs);
+      Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend);
+      ASSERT_TRUE(engine) << engine.error().message;
+      if ((*engine)->program().step_note(0) != tile) continue;
+      ran.insert(tile);
+      Result<Context> context = Context::make(*engine);
+      ASSERT_TRUE(context) << context.error().message;
+      const std::vector<Tensor> got = run_context(*context, inputs);
       ASSERT_EQ(got.size(), 1u);
       expect_close(got[0], expected[0], k_exact, tile + ", " + print(graph, {.elide_constants = true}));
     }
+  }
+}
+
+/// Every tile that the device has was tested.
+void expect_all_ran(const std::vector<std::string>& tiles, const std::set<std::string>& ran) {
+  const bool is_hopper = cuda_backend()->device_key() == "cuda sm_90";
+  for (const std::string& tile : tiles) {
+    const bool is_hoppers =
+        tile.find("cluster") != std::string::npos || tile.starts_with("tma") || tile.starts_with("joined");
+    if (is_hoppers ? !is_hopper : !cuda::refuse_tile(tile, true, cuda::shared_limit()).empty()) continue;
+    EXPECT_TRUE(ran.contains(tile)) << tile << " ran in no case";
   }
 }
 
@@ -298,14 +319,17 @@ std::vector<std::string> plain_tiles() {
 TEST(Cuda, every_tile_gives_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
   const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 0, .isa = available_isas().back()});
-  expect_tiles_give_the_cpus_bytes(std::span(k_cases).first(2), cuda::tile_names(), cpu, 1);
-  expect_tiles_give_the_cpus_bytes(std::span(k_cases).subspan(2), plain_tiles(), cpu, 3);
+  std::set<std::string> ran;
+  expect_tiles_give_the_cpus_bytes(std::span(k_cases).first(4), cuda::tile_names(), cpu, 1, ran);
+  expect_tiles_give_the_cpus_bytes(std::span(k_cases).subspan(4), plain_tiles(), cpu, 5, ran);
+  expect_all_ran(cuda::tile_names(), ran);
 }
 
 TEST(Cuda, first_layers_in_one_kernel_give_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
   const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 0, .isa = available_isas().back()});
   unsigned seed = 40;
+  std::set<std::string> ran;
   for (const StemCase& c : k_stems) {
     const Graph graph = graph_with_constants(text_of(c), {"w", "w_scale", "b", "q_scale", "q_zero"}, ++seed);
     const std::vector<Tensor> inputs = random_inputs(graph, seed);
@@ -318,26 +342,36 @@ TEST(Cuda, first_layers_in_one_kernel_give_the_cpus_bytes) {
       ASSERT_TRUE(engine) << engine.error().message;
       const bool fused = (*engine)->program().step_note(0) == "in the step after it";
       EXPECT_EQ(fused, tile != "64x64 c4" && (*c.quantize || *c.pool)) << text_of(c);
+      const size_t last = (*c.quantize ? 1u : 0u) + (*c.pool ? 1u : 0u);
+      ran.insert((*engine)->program().step_note(fused || !*c.quantize ? (fused ? last : 0) : 1));
       Result<Context> context = Context::make(*engine);
       ASSERT_TRUE(context) << context.error().message;
       expect_close(run_context(*context, inputs)[0], expected[0], k_exact,
                    tile + ", " + print(graph, {.elide_constants = true}));
     }
   }
+  for (const char* tile : {"stem 8x14", "stem 8x8", "stem 4x8", "stem 4x4", "stem 16x16", "64x64 c4"})
+    EXPECT_TRUE(ran.contains(tile)) << tile << " ran in no case";
 }
 
 /// Small enough for a race checker, which runs every access a thousand times slower: each kernel of the integer
 /// convolution once, with borders, several tiles and uneven parts of K.
 constexpr ConvCase k_small_cases[] = {
-    {1, 64, 9, 9, 64, 3, 1, 1, k_relu, false},
-    {1, 128, 5, 5, 72, 3, 1, 1, k_relu_residual, true},
-    {1, 320, 6, 6, 64, 1, 1, 0, k_residual, true},
+    {1, 64, 9, 9, 64, 3, 1, 1, k_relu, false},     {1, 128, 5, 5, 72, 3, 1, 1, k_relu_residual, true},
+    {1, 320, 6, 6, 64, 1, 1, 0, k_residual, true}, {1, 3, 11, 10, 64, 5, 2, 2, k_asymmetric, false},
+    {1, 256, 4, 4, 40, 3, 1, 1, k_relu, false},
 };
 
 TEST(CudaSmall, every_tile_gives_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  std::set<std::string> ran;
   expect_tiles_give_the_cpus_bytes(k_small_cases, plain_tiles(),
-                                   cpu::make_backend({.threads = 1, .isa = available_isas().back()}), 70);
+                                   cpu::make_backend({.threads = 1, .isa = available_isas().back()}), 70, ran);
+  std::vector<std::string> whole = plain_tiles();  // a split of 8 takes more of K than a checker has time for
+  std::erase_if(whole, [](const std::string& tile) {
+    return tile.find(" split ") != std::string::npos || tile.ends_with(" 4") || tile.ends_with(" 8");
+  });
+  expect_all_ran(whole, ran);
 }
 
 /// The average of all pixels and the layer behind it, which one kernel runs where both are small.
@@ -404,6 +438,7 @@ std::string text_of(const JoinedCase& c) {
 constexpr JoinedCase k_joined[] = {
     {1, 128, 128, 16, 16, 3, 64, 2}, {1, 512, 512, 4, 4, 3, 256, 2},   {2, 64, 256, 14, 13, 1, 64, 1},
     {3, 256, 72, 7, 5, 3, 128, 2},   {20, 64, 256, 28, 28, 1, 128, 1}, {1, 96, 40, 9, 9, 3, 32, 2},
+    {1, 1152, 64, 5, 5, 3, 128, 2},
 };
 
 const std::set<std::string> k_joined_constants = {"v", "v_scale", "vb", "w", "w_scale", "wb"};
@@ -412,6 +447,7 @@ TEST(Cuda, two_convolutions_in_one_kernel_give_the_cpus_bytes) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
   const std::shared_ptr<Backend> cpu = cpu::make_backend({.threads = 0, .isa = available_isas().back()});
   unsigned seed = 90;
+  std::set<std::string> ran;
   for (const JoinedCase& c : k_joined) {
     const Graph graph = graph_with_constants(text_of(c), k_joined_constants, ++seed);
     const std::vector<Tensor> inputs = random_inputs(graph, seed);
@@ -425,12 +461,16 @@ TEST(Cuda, two_convolutions_in_one_kernel_give_the_cpus_bytes) {
       Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend);
       ASSERT_TRUE(engine) << engine.error().message;
       EXPECT_EQ((*engine)->program().step_note(0), "in the step after it") << tile;
+      const std::string note = (*engine)->program().step_note(1);
+      if (!tile.empty() && note != tile) continue;  // does not fit the case
+      ran.insert(note);
       Result<Context> context = Context::make(*engine);
       ASSERT_TRUE(context) << context.error().message;
       expect_close(run_context(*context, inputs)[0], expected[0], k_exact,
                    tile + ", " + print(graph, {.elide_constants = true}));
     }
   }
+  expect_all_ran(cuda::joined_tile_names(), ran);
 }
 
 /// Ops without a kernel of the GPU run on the host, in the middle of a network and in half precision too.

@@ -9,6 +9,9 @@
 #include "base/isa.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#ifdef OCTET_TEST_CUDA
+#include "backends/cuda/cuda_backend.h"
+#endif
 
 namespace octet {
 namespace {
@@ -136,8 +139,12 @@ void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance
 }
 
 std::shared_ptr<Backend> cuda_backend() {
+#ifdef OCTET_TEST_CUDA
+  static const Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, "");
+#else
   static const Result<std::shared_ptr<Backend>> backend =
       open_backend("cuda", {.threads = 1, .device = {.tune = false}});
+#endif
   return backend ? *backend : nullptr;
 }
 

@@ -119,12 +119,16 @@ class CudaBackend : public Backend {
   std::atomic<size_t> least_arena_ = 0;
 };
 
+Result<std::shared_ptr<Backend>> open_with(const ProgramOptions& options) {
+  Result<Device> device = open_device(options.ordinal);
+  if (!device) return device.error();
+  return std::shared_ptr<Backend>(std::make_shared<CudaBackend>(*device, options));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile) {
-  Result<Device> device = open_device(options.ordinal);
-  if (!device) return device.error();
-  return std::shared_ptr<Backend>(std::make_shared<CudaBackend>(*device, ProgramOptions{options, nullptr, "", tile}));
+  return open_with(ProgramOptions{options, nullptr, "", tile, true});
 }
 
 std::vector<std::string> tile_names() {
@@ -136,7 +140,9 @@ std::vector<std::string> tile_names() {
 
 std::vector<std::string> joined_tile_names() { return joined_names(); }
 
-Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) { return make_backend(options, ""); }
+Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) {
+  return open_with(ProgramOptions{options, nullptr, "", "", false});
+}
 
 bool is_built_in() { return true; }
 

@@ -8,7 +8,8 @@
 
 namespace octet::cuda {
 
-/// tile: for tests, the name of the only convolution tile to use where it fits ("64x64 k2", "32x16 k8 split 2").
+/// For tests. tile: the name of the only convolution tile to use where it fits ("64x64 k4", "32x16 k8 split 2"). A
+/// context's activations begin as bytes of 0xff (as floats: NaN), so that what reads before it is written shows.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile);
 /// Every name that `tile` may have for a convolution; for two convolutions in one kernel.
 std::vector<std::string> tile_names();

@@ -76,6 +76,7 @@ Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const P
   program->floats_ = options.floats;
   program->as_graph_ = options.graph;
   program->managed_ = options.managed;
+  program->poison_ = options.poison;
   program->wait_ = options.wait;
   program->moved_.end = (program->plan_->arena_bytes + 255) / 256 * 256;
   std::vector<PreparedStep> steps;

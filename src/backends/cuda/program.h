@@ -50,6 +50,7 @@ struct ProgramOptions : DeviceOptions {
   std::shared_ptr<TimingCache> times;  // measured ones, and where new ones go; null = none
   std::string timing_key;              // what they hold for
   std::string tile;                    // see cuda_backend.h
+  bool poison = false;                 // likewise
 };
 
 class CudaProgram : public Program {
@@ -90,7 +91,7 @@ class CudaProgram : public Program {
 
   std::shared_ptr<const Plan> plan_;  // shared with the engine and the back end's other programs
   DType floats_ = DType::f32;
-  bool as_graph_ = true, managed_ = false;
+  bool as_graph_ = true, managed_ = false, poison_ = false;
   DeviceWait wait_ = DeviceWait::driver;
   std::vector<DeviceBytes> constants_;
   std::vector<Enqueue> bring_in_, take_out_;

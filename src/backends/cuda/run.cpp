@@ -53,7 +53,8 @@ Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate(size_t least_arena)
     Result<DeviceBytes> bytes = allocate_device(buffer.bytes, buffer.what);
     if (!bytes) return bytes.error();
     *buffer.to = std::move(*bytes);
-    if (Result<Done> ok = check(cudaMemsetAsync(buffer.to->get(), 0, buffer.bytes, made->stream.get()), buffer.what);
+    const int fill = poison_ && buffer.to == &made->arena ? 0xff : 0;
+    if (Result<Done> ok = check(cudaMemsetAsync(buffer.to->get(), fill, buffer.bytes, made->stream.get()), buffer.what);
         !ok)
       return ok.error();
   }
