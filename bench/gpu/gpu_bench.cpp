@@ -3,13 +3,16 @@
 //
 // int8: MODEL holds Q/DQ nodes. compute_ms: median over 30 samples of the time of one run inside a row of runs (a CUDA
 // graph launched back to back, inputs already in device memory); single_ms: one run between two events. wall_ms: host
-// buffers in and out, one at a time, by the host's clock. --layers adds the time of each layer, 10 in a row.
+// buffers in and out, one at a time, by the host's clock. --layers adds what each layer adds to the time of a run. A
+// row of steps that one kernel runs is told at its last step: TOPS count the products of all of them, GB/s the values
+// that come from memory and go there (a float of an FP16 run is two bytes), each once.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <set>
 #include <string>
 
 #include "backends/open.h"
@@ -47,15 +50,21 @@ double macs_of(const Graph& graph, const Node& node) {
   return static_cast<double>(*element_count(y)) * static_cast<double>(*element_count(w)) / static_cast<double>(w[0]);
 }
 
-double bytes_of(const Graph& graph, const Node& node) {
+/// What a row of nodes that one kernel runs reads and writes: values made inside the row stay there.
+double bytes_of(const Graph& graph, const std::vector<const Node*>& row, size_t float_bytes) {
+  std::set<ValueId> made, counted;
+  for (const Node* node : row) made.insert(node->outputs.begin(), node->outputs.end());
   double bytes = 0;
-  for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs})
-    for (const ValueId v : *ids) {
-      if (v == k_absent) continue;
-      const Value& value = graph.value(v);
-      bytes += static_cast<double>(element_count(*known_dims(*value.shape)).value_or(0)) *
-               static_cast<double>(size_of(value.dtype));
-    }
+  const auto count = [&](ValueId v) {
+    if (v == k_absent || !counted.insert(v).second) return;
+    const Value& value = graph.value(v);
+    const size_t size = value.dtype == DType::f32 ? float_bytes : size_of(value.dtype);
+    bytes += static_cast<double>(element_count(*known_dims(*value.shape)).value_or(0)) * static_cast<double>(size);
+  };
+  for (const Node* node : row)
+    for (const ValueId v : node->inputs)
+      if (!made.contains(v)) count(v);
+  for (const ValueId v : row.back()->outputs) count(v);
   return bytes;
 }
 
@@ -91,20 +100,27 @@ int fail(const std::string& message) {
   return 1;
 }
 
-Result<Done> print_layers(Context& context, const Buffers& buffers) {
+Result<Done> print_layers(Context& context, const Buffers& buffers, size_t float_bytes) {
   std::vector<double> seconds;
   if (Result<Done> ok = context.run(buffers.io, {.tap = {}, .step_seconds = &seconds}); !ok) return ok;
   const Plan& plan = context.engine().plan();
-  std::printf(", \"layers\": [");
+  std::printf(", \"layer_times\": \"added to the run\", \"layers\": [");
+  std::vector<const Node*> row;
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Node& node = plan.graph.node(plan.steps[i].node);
-    const Value& y = plan.graph.value(node.outputs[0]);
+    const std::string note = context.engine().program().step_note(i);
+    row.push_back(&node);
+    const bool ends = note != "in the step after it";
+    double macs = 0;
+    for (const Node* of : row) macs += ends ? macs_of(plan.graph, *of) : 0;
+    const double bytes = ends ? bytes_of(plan.graph, row, float_bytes) : 0;
+    if (ends) row.clear();
     const double us = seconds[i] * 1e6;
     std::printf(
         "%s\n {\"op\": \"%s\", \"y\": \"%s\", \"tactic\": \"%s %s\", \"us\": %.2f, \"tops\": %.1f, \"gb_s\": %.0f}",
-        i ? "," : "", std::string(node.op->name).c_str(), to_string(*y.shape).c_str(), plan.steps[i].tactic.c_str(),
-        context.engine().program().step_note(i).c_str(), us, us > 0 ? macs_of(plan.graph, node) * 2 / us / 1e6 : 0,
-        us > 0 ? bytes_of(plan.graph, node) / us / 1e3 : 0);
+        i ? "," : "", std::string(node.op->name).c_str(), to_string(*plan.graph.value(node.outputs[0]).shape).c_str(),
+        plan.steps[i].tactic.c_str(), note.c_str(), us, us > 0 ? macs * 2 / us / 1e6 : 0,
+        us > 0 ? bytes / us / 1e3 : 0);
   }
   std::printf("]");
   return Done{};
@@ -153,7 +169,8 @@ int measure(const std::string& path, const std::string& precision, int64_t batch
       static_cast<double>(batch) / median(compute) * 1000, median(single), median(h2d), median(d2h), median(wall),
       build_s);
   if (layers)
-    if (Result<Done> ok = print_layers(*context, buffers); !ok) return fail(ok.error().message);
+    if (Result<Done> ok = print_layers(*context, buffers, precision == "fp16" ? 2 : 4); !ok)
+      return fail(ok.error().message);
   std::printf("}\n");
   return 0;
 }

@@ -89,7 +89,10 @@ def main():
         total = sum(x["us"] for x in layers)
         other = sum(x["us"] for x in layers if x["tops"] == 0)
         print(f"\n## ResNet-50 {r['precision'].upper()}, batch {r['batch']}, layer by layer\n")
-        print(f"Each layer ten times in a row; they add up to {total:.0f} us, of which {100 * other / total:.1f} % is not matrix work.\n")
+        how = "What each layer adds to the time of a run" if "layer_times" in r else "Each layer ten times in a row"
+        print(f"{how}; they add up to {total:.0f} us, of which {100 * other / total:.1f} % is kernels without a matrix product.")
+        print("A row of steps that one kernel runs stands at its last step: TOPS count the products of all of them, GB/s what they read from memory\n"
+              "and write there, each value once" + (", a float as two bytes" if r["precision"] == "fp16" else "") + ".\n")
         print("| op | output | tactic | us | TOPS | GB/s |\n| --- | --- | --- | --- | --- | --- |")
         for x in layers:
             print(f"| {x['op']} | {x['y']} | {x['tactic'].strip()} | {x['us']:.2f} | {x['tops']:.1f} | {x['gb_s']:.0f} |")
