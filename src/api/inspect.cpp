@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/state.h"
 #include "ir/op.h"
 #include "octet/tasks.h"
@@ -23,7 +25,8 @@ Result<Inspection> inspect(const Model& model, const SessionSpec& spec) {
   Result<Session> session = Session::build(model, spec);
   if (session) {
     in.layers = session->layers();
-    for (const std::string& note : session->notes()) in.findings.push_back(note);
+    for (const std::string& note : session->notes())
+      if (std::find(state.notes.begin(), state.notes.end(), note) == state.notes.end()) in.findings.push_back(note);
   } else {
     // A file that cannot run is still worth looking at: the reason becomes a finding.
     in.findings.push_back("cannot run on " + spec.device + ": " + session.error().message);

@@ -27,17 +27,25 @@ TensorInfo tensor_info(const Value& value) {
   return info;
 }
 
-/// One note for each repair: how often, where first, and at what cost.
-void add_repair_notes(std::vector<std::string>& notes, const std::vector<RepairEdit>& edits) {
+/// com.microsoft's forms are defined by what ONNX Runtime's kernels do, some of which round more than once.
+constexpr const char* k_to_one_code =
+    "rounded once, to the nearest code; ONNX Runtime's own kernel may be one code off";
+
+/// One note for each repair: how often, where first, and at what cost; of lossy ones the first that costs something.
+/// only_lossy: none for the others.
+std::vector<std::string> repair_notes(const std::vector<RepairEdit>& edits, bool only_lossy) {
+  std::vector<std::string> notes;
   for (size_t i = 0; i < edits.size();) {
     size_t end = i, lossy = i;
     while (end < edits.size() && edits[end].repair == edits[i].repair) ++end;
     while (lossy < end && edits[lossy].change.empty()) ++lossy;
-    notes.push_back("repair " + edits[i].repair + ": " + std::to_string(end - i) + " mended, '" + edits[i].node +
-                    "': " + edits[i].before + " -> " + edits[i].after +
-                    (lossy == end ? ", lossless" : "; " + edits[lossy].change));
+    const RepairEdit& shown = edits[lossy == end ? i : lossy];
+    if (lossy < end || !only_lossy)
+      notes.push_back("repair " + shown.repair + ": " + std::to_string(end - i) + " mended, '" + shown.node + "': " +
+                      shown.before + " -> " + shown.after + (lossy == end ? ", lossless" : "; " + shown.change));
     i = end;
   }
+  return notes;
 }
 
 void add_rows(Model::State& state, std::vector<RepairRow> rows) {
@@ -56,8 +64,8 @@ Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
     state.repairs.push_back({edit.what, edit.node, edit.before, edit.after, edit.change});
   for (const auto& [node, op] : state.info.operator_forms)
     if (op.starts_with("QLinear") || op == "QGemm")  // the others are dynamic quantization, which stays
-      state.repairs.push_back(
-          {"operator_forms", node, op, "its float op between DequantizeLinear and QuantizeLinear", ""});
+      state.repairs.push_back({"operator_forms", node, op, "its float op between DequantizeLinear and QuantizeLinear",
+                               op == "QLinearConv" || op == "QLinearMatMul" ? "" : k_to_one_code});
   if (options.recalibrate) {
     RepairLog log;
     replace_activation_scales(state.graph, log);
@@ -68,7 +76,7 @@ Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
   if (!rows) return rows.error();
   if (options.recalibrate) state.left_alone.clear();  // what lacks a range is to get one
   add_rows(state, *std::move(rows));
-  add_repair_notes(state.notes, state.repairs);
+  for (std::string& note : repair_notes(state.repairs, false)) state.notes.push_back(std::move(note));
   state.notes.insert(state.notes.end(), state.left_alone.begin(), state.left_alone.end());
   return verify(state.graph);
 }
@@ -112,6 +120,8 @@ void stamp(Graph& graph, const CalibrationTable& table, CalibrationMethod method
 }
 
 }  // namespace
+
+std::vector<std::string> lossy_repair_notes(const Model& model) { return repair_notes(model.repairs(), true); }
 
 std::string numpy_name(DType dtype) {
   switch (dtype) {

@@ -106,6 +106,7 @@ Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std:
 
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec) {
   PreparedModel made{model, "fp32", {}, {}, 0, nullptr, {}, {}};
+  made.notes = lossy_repair_notes(model);
   if (model.is_quantized()) {
     made.precision = beside_int8(float_precision(spec));
     if (spec.precision != "int8" && spec.precision != "best")

@@ -82,6 +82,8 @@ struct PreparedModel {
   std::vector<std::string> float_layers;  // made float by that choice
   std::string log;                        // of that choice: every candidate with its time or reason
 };
+/// One note for each repair that changed answers; every command that runs the model prints them.
+std::vector<std::string> lossy_repair_notes(const Model& model);
 /// Calibrates and quantizes where the spec asks for INT8 and the model is float.
 Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec);
 

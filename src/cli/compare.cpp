@@ -31,6 +31,7 @@ int compare_models(const Flags& f) {
   if (!model) return fail(model.error());
   const Result<EngineFile> engine = engine_of(f.engine);
   if (!engine) return fail(engine.error());
+  f.output.print_notes(engine->notes());
   const CompareSpec spec{
       .data = f.data.data, .device = f.device, .threads = f.threads, .progress = progress_bar("comparing", f.output)};
   const Result<LayerErrorReport> report = compare_layers(*model, *engine, spec);

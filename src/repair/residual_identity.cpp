@@ -1,12 +1,15 @@
 // src/repair/residual_identity.cpp: a residual Add runs in integers when its identity branch is quantized. Where that
-// branch is float although the same value is quantized for another reader, the Add reads the dequantized value too;
-// where its range is known all the same (moved codes, a Clip's bounds, a Sigmoid's), it gets codes of its own. The
-// other branch is an integer convolution's result or dequantized codes, and the sum ends in codes: a float sum stays,
-// since rounding one of its parts would cost accuracy and gain nothing. What stays is told as a note.
+// branch is float although the same value is quantized for another reader, whose codes are proven to hold every value
+// it can have, the Add reads the dequantized value too; where its range is known all the same (moved codes, a Clip's
+// bounds, a Sigmoid's), it gets codes of its own. Nothing saturates that did not: a branch whose values may lie beyond
+// the other reader's codes stays float. The other branch is an integer convolution's result or dequantized codes, and
+// the sum ends in codes: a float sum stays, since rounding one of its parts would cost accuracy and gain nothing. What
+// stays is told as a note.
 
 #include <algorithm>
 #include <cmath>
 
+#include "repair/bounds.h"
 #include "repair/parameters.h"
 #include "repair/repair.h"
 
@@ -34,13 +37,23 @@ bool is_in_codes(const Editor& editor, ValueId v) {
   return dequantize && !editor.graph().constant(dequantize->inputs[0]);
 }
 
-/// A DequantizeLinear of v's codes with the parameters of its QuantizeLinear, or -1.
-NodeId pair_of(const Editor& editor, ValueId v) {
+/// Whether codes of these parameters hold every value within the bounds, but for half a step at the ends.
+bool holds(const CodeParams& params, const ValueBounds& bounds) {
+  const double lowest = params.dtype == DType::u8 ? 0 : -128, step = params.scale;
+  return bounds.low >= (lowest - params.zero_point - 0.5) * step &&
+         bounds.high <= (lowest + 255 - params.zero_point + 0.5) * step;
+}
+
+/// The DequantizeLinear that reads v's codes with the parameters of its QuantizeLinear, or -1. holding: only where the
+/// codes are proven to hold every value of v, so that none saturates.
+NodeId pair_of(const Editor& editor, ValueId v, bool holding) {
   const Graph& graph = editor.graph();
+  const std::optional<ValueBounds> bounds = holding ? bounds_of(editor, v) : std::nullopt;
+  if (holding && !bounds) return -1;
   for (const NodeId quantize : editor.readers(v)) {
     if (!is_quantize(editor.node(quantize))) continue;
     const std::optional<CodeParams> params = code_params(graph, editor.node(quantize));
-    if (!params) continue;
+    if (!params || (bounds && !holds(*params, *bounds))) continue;
     for (const NodeId dequantize : editor.readers(editor.node(quantize).outputs[0]))
       if (is_dequantize(editor.node(dequantize)) && code_params(graph, editor.node(dequantize)) == params)
         return dequantize;
@@ -117,29 +130,32 @@ Result<Done> residual_identity(Graph& graph, RepairLog& log) {
       if (!branch) continue;
       const std::string left = "node '" + label(graph, add) + "' (Add): its branch '" +
                                graph.value(add.inputs[*branch]).name + "' is float beside codes and stays so, ";
-      const NodeId dequantize = pair_of(editor, add.inputs[*branch]);
+      const ValueId identity = add.inputs[*branch];
+      const bool has_codes = pair_of(editor, identity, false) >= 0;
       if (!ends_in_codes(editor, add)) {
-        if (dequantize >= 0) log.notes.push_back(left + "since its result is float too: the Add runs in float");
+        if (has_codes) log.notes.push_back(left + "since its result is float too: the Add runs in float");
         continue;
       }
-      const std::optional<KnownRange> range = dequantize < 0 ? known_range(editor, add.inputs[*branch]) : std::nullopt;
+      const NodeId dequantize = pair_of(editor, identity, true);
+      const std::optional<KnownRange> range = dequantize < 0 ? known_range(editor, identity) : std::nullopt;
       if (range) {
         log.add(
-            label(graph, add), "float identity branch '" + graph.value(add.inputs[*branch]).name + "'",
+            label(graph, add), "float identity branch '" + graph.value(identity).name + "'",
             "codes of its own, " + params_text(range->params),
             range->moved ? "" : "the branch is rounded, by up to half a step = " + short_text(range->params.scale / 2));
-        editor.set_input(id, *branch, quantized(editor, id, add.inputs[*branch], range->params));
+        editor.set_input(id, *branch, quantized(editor, id, identity, range->params));
         edited = true;
         continue;
       }
       if (dequantize < 0) {
-        log.notes.push_back(left +
-                            "since nothing tells its range: the Add runs in float; octet repair --recalibrate "
-                            "--calib-data DIR finds ranges");
+        log.notes.push_back(
+            left +
+            (has_codes ? "since it may have values beyond those of its codes" : "since nothing tells its range") +
+            ": the Add runs in float; octet repair --recalibrate --calib-data DIR finds ranges");
         continue;
       }
       const CodeParams params = *code_params(graph, editor.node(dequantize));
-      log.add(label(graph, add), "float identity branch '" + graph.value(add.inputs[*branch]).name + "'",
+      log.add(label(graph, add), "float identity branch '" + graph.value(identity).name + "'",
               "its codes, " + params_text(params),
               "the branch is rounded, by up to half a step = " + short_text(params.scale / 2));
       editor.set_input(id, *branch, editor.node(dequantize).outputs[0]);

@@ -128,6 +128,31 @@ TEST_F(RunFiles, a_named_file_of_the_inputs_own_type_is_read_as_it_is) {
   EXPECT_THAT(message, HasSubstr("holds float32[2], input 'x' is int64[2]"));
 }
 
+// What import mends at a cost is told by all that runs the model, before other notes; what it mends for nothing is not.
+TEST_F(RunFiles, a_repair_that_costs_something_is_a_note) {
+  const std::string path = model(R"(graph (x: f32[1,1,2,2]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
+      const w: s8[1,1,1,1] = {3} const lo: f32[] = {-60} const hi: f32[] = {60} t = Clip(x, lo, hi)
+      q = QuantizeLinear(t, s, z) d = DequantizeLinear(q, s, z) e = DequantizeLinear(w, s, z) c = Conv(d, e)
+      a = Add(c, t) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })");
+  const Result<Session> session = Session::open(path, {});
+  ASSERT_TRUE(session) << session.error().message;
+  ASSERT_FALSE(session->notes().empty());
+  EXPECT_THAT(session->notes().front(),
+              AllOf(HasSubstr("repair residual_identity: 1 mended, 'add': float identity branch 't'"),
+                    HasSubstr("the branch is rounded, by up to half a step = 0.25")));
+  const Result<Model> loaded = Model::load(path);
+  ASSERT_TRUE(loaded);
+  const Result<EngineFile> plan = build_engine(*loaded, {});
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_FALSE(plan->notes().empty());
+  EXPECT_THAT(plan->notes().front(), HasSubstr("repair residual_identity"));
+  LoadOptions as_it_is;
+  as_it_is.repair = false;
+  const Result<Session> unmended = Session::open(path, {}, as_it_is);
+  ASSERT_TRUE(unmended) << unmended.error().message;
+  for (const std::string& note : unmended->notes()) EXPECT_THAT(note, ::testing::Not(HasSubstr("residual_identity")));
+}
+
 TEST_F(RunFiles, a_batch_that_the_network_cannot_take_is_told_with_the_node) {
   const std::string path = model("graph (x: f32[1,4]) -> (y) {\n  y = Softmax(x, axis=0) @mixes\n}\n");
   SessionSpec spec;

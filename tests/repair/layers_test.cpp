@@ -73,11 +73,21 @@ TEST(ResidualIdentity, takes_the_codes_that_the_convolution_reads) {
   expect_mended(
       "residual_identity",
       k_block +
-          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, x) @add r = Relu(a) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z) })",
+          R"(const lo: f32[] = {-64.2} const hi: f32[] = {63.7} t = Clip(x, lo, hi) q = QuantizeLinear(t, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, t) @add r = Relu(a) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z) })",
       k_block +
-          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, d) @add r = Relu(a) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z) })",
-      {"add: float identity branch 'x' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
+          R"(const lo: f32[] = {-64.2} const hi: f32[] = {63.7} t = Clip(x, lo, hi) q = QuantizeLinear(t, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, d) @add r = Relu(a) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z) })",
+      {"add: float identity branch 't' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
        "a step = 0.25"});
+}
+TEST(ResidualIdentity, whose_values_may_lie_beyond_its_codes_stays) {
+  const char* const rest =
+      "d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, t) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, "
+      "s, z) }";
+  for (const char* const identity :
+       {"t = Identity(x) ", "t = Relu(x) ", "const lo: f32[] = {-64.3} t = Clip(x, lo, lo) ",
+        "const v: f32[] = {0.51} const u: s8[] = {0} e = QuantizeLinear(x, v, u) f = DequantizeLinear(e, v, u) t = "
+        "Neg(f) "})
+    expect_untouched("residual_identity", k_block + identity + "q = QuantizeLinear(t, s, z) " + rest);
 }
 TEST(ResidualIdentity, with_codes_of_its_own_or_a_float_result_stays) {
   expect_untouched(
@@ -92,10 +102,10 @@ TEST(ResidualIdentity, takes_its_codes_where_the_other_branch_is_in_codes) {
   expect_mended(
       "residual_identity",
       k_block +
-          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z) a = Add(cd, x) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })",
+          R"(const lo: f32[] = {-64.2} const hi: f32[] = {63.7} t = Clip(x, lo, hi) q = QuantizeLinear(t, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z) a = Add(cd, t) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })",
       k_block +
-          R"(q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z) a = Add(cd, d) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })",
-      {"add: float identity branch 'x' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
+          R"(const lo: f32[] = {-64.2} const hi: f32[] = {63.7} t = Clip(x, lo, hi) q = QuantizeLinear(t, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z) a = Add(cd, d) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) })",
+      {"add: float identity branch 't' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
        "a step = 0.25"});
 }
 TEST(ResidualIdentity, beside_a_stored_constant_stays) {
@@ -120,6 +130,11 @@ TEST(ResidualIdentity, what_stays_float_is_told) {
       ::testing::ElementsAre("node 'add' (Add): its branch 't' is float beside codes and stays so, since nothing tells "
                              "its range: the Add runs in float; octet repair --recalibrate --calib-data DIR finds "
                              "ranges"));
+  EXPECT_THAT(
+      left(head + "a = Add(c, x) @add p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }"),
+      ::testing::ElementsAre("node 'add' (Add): its branch 'x' is float beside codes and stays so, since it may "
+                             "have values beyond those of its codes: the Add runs in float; octet repair "
+                             "--recalibrate --calib-data DIR finds ranges"));
   EXPECT_THAT(left(head + "a = Add(c, d) p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }"),
               ::testing::IsEmpty());
 }

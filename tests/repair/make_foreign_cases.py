@@ -574,8 +574,8 @@ def dequantized_by_another_scale():
     return n.model(X, out(conv_net(n, d)))
 
 
-@case("residual_identity", within=0.1)
-def residual_with_a_float_identity():
+@case()
+def residual_with_a_float_identity_that_may_lie_beyond_its_codes():
     n = Net()
     s, z = n.const(F(0.05)), n.const(np.int8(0))
     x = n.op("Relu", "x")
@@ -1084,7 +1084,7 @@ def residual(weights, own_pair, identity_in_codes):
     """x and its codes; a convolution of the codes, with codes of its own or not; its sum with x, or with x's codes."""
     n = Net()
     s, z = n.const(F(0.05)), n.const(np.int8(0))
-    r = n.op("Relu", "x")
+    r = n.op("Clip", "x", n.const(F(0)), n.const(F(6)))
     d = n.dq(n.q(r, s, z), s, z)
     w = n.weight(3, 3, 3, 3)
     w = n.dq(n.const(w), n.const(F(0.004)), n.const(np.int8(0))) if weights == "int8" else n.const(F(w) * F(0.004))
@@ -1107,6 +1107,81 @@ def residual_identity_beside_a_float_convolution_with_codes():
 @case("residual_identity", own=lambda: residual("int8", False, True))
 def residual_identity_beside_an_integer_convolution():
     return residual("int8", False, False)
+
+
+def residual_of(scale, zero, identity):
+    """x -> identity -> pair of this scale and zero point -> Conv; its sum with the identity, in codes."""
+    n = Net()
+    s, z = n.const(F(scale)), n.const(zero)
+    r = identity(n)
+    w = n.dq(n.const(n.weight(3, 3, 3, 3)), n.const(F(0.004)), n.const(np.int8(0)))
+    c = n.op("Conv", n.dq(n.q(r, s, z), s, z), w, pads=[1, 1, 1, 1])
+    return n.model(X, out(n.pair(n.op("Add", c, r), 0.05, 5)))
+
+
+@case()
+def residual_identity_below_0_beside_codes_from_0():
+    return residual_of(0.05, np.uint8(0), lambda n: "x")
+
+
+@case()
+def residual_identity_above_the_range_of_its_codes():
+    return residual_of(0.01, np.int8(0), lambda n: n.op("Relu", "x"))
+
+
+@case()
+def residual_identity_clipped_above_the_range_of_its_codes_on_a_graph_input():
+    return residual_of(0.01, np.uint8(0), lambda n: n.op("Add", n.op("Clip", "x", n.const(F(0)), n.const(F(3))), n.const(F(0.1))))
+
+
+@case("residual_identity", within=0.06)
+def residual_identity_clipped_to_the_range_of_its_codes():
+    return residual_of(3 / 255, np.uint8(0), lambda n: n.op("MaxPool", n.op("Clip", "x", n.const(F(0)), n.const(F(3))), kernel_shape=[1, 1]))
+
+
+@case("residual_identity", within=0.06)
+def residual_identity_clipped_beyond_the_codes_gets_its_own():
+    return residual_of(0.005, np.uint8(0), lambda n: n.op("Clip", "x", n.const(F(0)), n.const(F(3))))
+
+
+@case("scales")
+def negative_scale_of_activations_with_a_zero_point():
+    n = Net()
+    s, z = n.const(F(-0.03)), n.const(np.int8(100))
+    return n.model(X, out(conv_net(n, n.dq(n.q("x", s, z), s, z))))
+
+
+@case("scales")
+def negative_scale_of_uint8_activations():
+    n = Net()
+    s, z = n.const(F(-0.03)), n.const(np.uint8(100))
+    return n.model(X, out(n.op("Relu", n.dq(n.q("x", s, z), s, z))))
+
+
+@case("scales", "quantized_weights")
+def dead_channel_of_float_weights_behind_a_pair():
+    n = Net()
+    w = n.rng.normal(0, 0.1, (4, 3, 3, 3)).astype(F)
+    w[1] = 0
+    s, z = n.const(F([0.002, 0, 0.001, 0.003])), n.const(np.int8([0] * 4))
+    return n.model(X, out(conv_net(n, weight=n.dq(n.q(n.const(w), s, z, axis=0), s, z, axis=0))))
+
+
+@case("scales", "unsigned_128")
+def dead_channel_of_uint8_weights():
+    n = Net()
+    codes = n.weight(4, 3, 3, 3, dtype=np.uint8, low=1, high=255)
+    codes[1] = 128
+    w = n.dq(n.const(codes), n.const(F([0.01, 0, 0.02, 0.03])), n.const(np.uint8([128] * 4)), axis=0)
+    return n.model(X, out(conv_net(n, weight=w)))
+
+
+@case("scales")
+def negative_and_dead_channels_of_uint8_weights_with_zero_points():
+    n = Net()
+    codes = n.weight(4, 3, 3, 3, dtype=np.uint8, low=0, high=255)
+    w = n.dq(n.const(codes), n.const(F([0.01, 0, -0.02, 0.03])), n.const(np.uint8([100, 7, 200, 97])), axis=0)
+    return n.model(X, out(conv_net(n, weight=w)))
 
 
 def bias_net(**axis):
