@@ -47,7 +47,8 @@ std::string repairs_text(const Model& model, const std::string& output_file, boo
     for (const RepairEdit& e : edits) rows.push_back({e.repair, e.node, e.before, e.after, cost(e)});
     text = text_table(rows);
   }
-  text += edits.empty() ? model.path() + ": nothing to mend" : std::to_string(edits.size()) + " edits";
+  text += edits.empty() ? model.path() + ": nothing to mend"
+                        : std::to_string(edits.size()) + (edits.size() == 1 ? " edit" : " edits");
   text += (output_file.empty() ? "" : ", wrote " + output_file) + "\n";
   for (const std::string& note : model.state().left_alone) text += "left alone: " + note + "\n";
   return text;
