@@ -24,6 +24,7 @@ struct Flags {
 
 int list_repairs() {
   for (const auto& [name, mends] : repair_names()) std::printf("%-22s %s\n", name.c_str(), mends.c_str());
+  std::puts("by the reader, always: operator_forms (QLinear*, QGemm), doubles (numbers in double)");
   return 0;
 }
 

@@ -1,7 +1,8 @@
 // src/repair/channel_axis.cpp: scales per channel belong to a layer's output channels. An axis on which the number of
 // scales does not fit is taken as a slip when it fits the output channels. Where both axes are of one length the
 // numbers decide: along the axis that the weights were quantized by, every channel reaches the end of its codes.
-// A per-channel scale that truly lies along another axis stays: such a layer runs in float.
+// A per-channel scale that truly lies along another axis stays: such a layer runs in float. So does one whose scales
+// fit neither the axis given nor the output channels, but one other axis alone: they are put there.
 
 #include <algorithm>
 #include <cmath>
@@ -70,6 +71,12 @@ void set_axis(Editor& editor, NodeId id, size_t axis) {
   editor.replace(id, std::move(node));
 }
 
+/// The one axis of this length, or nothing.
+std::optional<size_t> only_axis(const Dims& dims, int64_t count) {
+  if (std::count(dims.begin(), dims.end(), count) != 1) return std::nullopt;
+  return static_cast<size_t>(std::find(dims.begin(), dims.end(), count) - dims.begin());
+}
+
 void mend(Editor& editor, const Node& layer, RepairLog& log) {
   const Graph& graph = editor.graph();
   const std::optional<Weight> w = weight_of(editor, layer);
@@ -80,6 +87,15 @@ void mend(Editor& editor, const Node& layer, RepairLog& log) {
   const int64_t given = int_attribute(node, "axis", 1);
   const int64_t axis = given < 0 ? given + rank : given;
   const int64_t count = graph.constant(node.inputs[1])->size();
+  const std::optional<size_t> only = only_axis(w->dims, count);
+  if (w->dims[*wanted] != count && only && (axis < 0 || axis >= rank || w->dims[static_cast<size_t>(axis)] != count)) {
+    log.add(label(graph, layer),
+            std::to_string(count) + " scales along axis " + std::to_string(given) + ", which they do not fit",
+            "along axis " + std::to_string(*only), "the only axis of the weight that the scales fit");
+    set_axis(editor, w->dequantize, *only);
+    set_axis(editor, w->quantize, *only);
+    return;
+  }
   if (axis == static_cast<int64_t>(*wanted) || w->dims[*wanted] != count) return;
   std::string before = std::to_string(count) + " scales along axis " + std::to_string(given), change;
   if (axis >= 0 && axis < rank && w->dims[static_cast<size_t>(axis)] == count) {

@@ -24,6 +24,8 @@ Result<Done> check_names(const std::set<std::string>& skip) {
   for (const std::string& name : skip) {
     const auto named = [&](const Repair& each) { return each.name == name; };
     if (std::any_of(k_repairs.begin(), k_repairs.end(), named)) continue;
+    if (name == "operator_forms" || name == "doubles")
+      return Error{ErrorCode::bad_argument, "'" + name + "' is how the file is read and cannot be left out"};
     std::string known;
     for (const Repair& each : k_repairs) known += (known.empty() ? "" : ", ") + std::string(each.name);
     return Error{ErrorCode::bad_argument, "there is no repair called '" + name + "'; the repairs are " + known};
@@ -57,6 +59,7 @@ Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options
   RepairLog log;
   for (const Repair& each : wanted) {
     if (options.skip.contains(std::string(each.name))) continue;
+    if (options.float_biases && each.name == "biases") continue;  // no grid to round to: they stay the numbers they are
     const size_t rows = log.rows.size();
     log.repair = each.name;
     if (Result<Done> ok = each.run(graph, log); !ok && !options.types_are_guessed)

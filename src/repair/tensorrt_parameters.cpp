@@ -9,19 +9,22 @@ namespace octet {
 namespace {
 
 const char* const k_repair = "octet repair does it.";
+const char* const k_shifted =
+    "uint8 128 is int8 0: octet repair does it where one DequantizeLinear alone reads the codes.";
 const char* const k_symmetric =
     "quantize symmetrically in int8 (octet repair --recalibrate --target tensorrt --calib-data DIR).";
 
 void check_zero_point(TensorRtCheck& check, const Node& node) {
   const ValueId v = input(node, 2);
   const DType codes = check.graph.value(is_quantize(node) ? node.outputs[0] : node.inputs[0]).dtype;
-  if (codes != DType::s8 && codes != DType::s32 && v != k_absent)
+  const bool is_int4_weight = codes == DType::s4 && check.derives_from_constant(node.inputs[0]);
+  if (codes != DType::s8 && codes != DType::s32 && !is_int4_weight && v != k_absent)
     check.error(2, node,
                 "codes of " + std::string(name(codes)) +
                     "; TensorRT takes int8 only, and int8 with the same scale ends at 127 steps.",
                 k_symmetric);
   if (v == k_absent) {
-    if (codes != DType::s32)
+    if (is_code(codes))
       check.warning(4, node, "no zero point: uint8 to ONNX, int8 to TensorRT.",
                     "write the zero point. octet repair does it.");
     return;
@@ -37,7 +40,7 @@ void check_zero_point(TensorRtCheck& check, const Node& node) {
     const auto bad = std::find_if(values->begin(), values->end(), [](int64_t z) { return z != 0; });
     if (bad != values->end()) {
       check.error(1, node, "zero point " + std::to_string(*bad) + "; TensorRT supports symmetric quantization only.",
-                  codes == DType::u8 && *bad == 128 ? "uint8 128 is int8 0: octet repair does it." : k_symmetric);
+                  codes == DType::u8 && *bad == 128 ? k_shifted : k_symmetric);
       const Node* softmax = is_quantize(node) ? check.producer(node.inputs[0], "Softmax") : nullptr;
       if (softmax && *bad == -128)
         check.error(37, node, "zero point -128 behind Softmax, as ONNX Runtime's own rule writes it.",
@@ -61,8 +64,10 @@ void check_scale_shape(TensorRtCheck& check, const Node& node, const Tensor& sca
   }
   if (scale.size() == 1) return;
   if (has_attribute(node, "block_size") || (scale.rank() > 1 && data && data->size() == scale.rank())) {
-    check.error(17, node, "scales of shape " + to_string(scale.dims()) + " are blocks; TensorRT has none for int8.",
-                "one scale for each output channel.");
+    const DType codes = check.graph.value(is_quantize(node) ? node.outputs[0] : node.inputs[0]).dtype;
+    if (codes != DType::s4)
+      check.error(17, node, "scales of shape " + to_string(scale.dims()) + " are blocks; TensorRT has none for int8.",
+                  "one scale for each output channel.");
     return;
   }
   if (scale.rank() > 1) {

@@ -117,6 +117,17 @@ TEST(Scales, what_cannot_be_mended_is_named_by_the_verifier) {
   ASSERT_TRUE(repair(nan));
   EXPECT_FALSE(verify(nan));
 }
+TEST(ChannelAxis, that_fits_nothing_becomes_the_only_one_that_fits) {
+  const MendedGraph made = mended("channel_axis", R"(graph (x: f32[1,3]) -> (y) { const w: s8[3,2] = {1,2,3,4,5,6}
+      const s: f32[3] = {1,2,3} d = DequantizeLinear(w, s) y = MatMul(x, d) @fc })");
+  EXPECT_THAT(print(made.graph), HasSubstr("d = DequantizeLinear(w, s, axis=0)"));
+  ASSERT_EQ(made.rows.size(), 1u);
+  EXPECT_EQ(made.rows[0].change, "the only axis of the weight that the scales fit");
+  Graph square = broken(R"(graph (x: f32[1,3]) -> (y) { const w: s8[3,3] = {1,2,3,4,5,6,7,8,9}
+      const s: f32[2] = {1,2} d = DequantizeLinear(w, s) y = MatMul(x, d) })");
+  ASSERT_TRUE(repair(square));
+  EXPECT_FALSE(verify(square));
+}
 TEST(Scales, good_scales_stay) {
   expect_untouched("scales",
                    "graph () -> (y) { const w: s8[2] = {1, 2} const s: f32[] = {1} y = DequantizeLinear(w, s) }");

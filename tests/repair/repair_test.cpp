@@ -1,4 +1,5 @@
 // All repairs together: order, names, idempotence, real files.
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/file.h"
@@ -24,6 +25,24 @@ TEST(Repair, a_float_graph_stays) {
   ASSERT_TRUE(rows);
   EXPECT_TRUE(rows->empty());
   EXPECT_EQ(print(graph), print(broken(text)));
+}
+
+// TensorRT takes float biases (R20): of a bias on a grid of its own it gets the numbers, not those of the layer's grid.
+TEST(Repair, float_biases_are_the_numbers_of_the_file) {
+  Graph graph = broken(R"(graph (x: f32[1,2]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
+      const w: s8[2,2] = {1,2,3,4} const b: s32[2] = {3,-5} const bs: f32[] = {0.3} q = QuantizeLinear(x, s, z)
+      d = DequantizeLinear(q, s, z) e = DequantizeLinear(w, s, z) c = DequantizeLinear(b, bs) g = Gemm(d, e, c) @fc
+      p = QuantizeLinear(g, s, z) y = DequantizeLinear(p, s, z) })");
+  const Result<std::vector<RepairRow>> rows = repair(graph, {.skip = {}, .float_biases = true});
+  ASSERT_TRUE(rows) << rows.error().message;
+  const auto gemm =
+      std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& n) { return is_op(n, "Gemm"); });
+  ASSERT_NE(gemm, graph.nodes.end());
+  const Tensor* bias = graph.constant(gemm->inputs[2]);
+  ASSERT_TRUE(bias);
+  EXPECT_EQ(bias->at<float>(0), 3 * 0.3f);
+  EXPECT_EQ(bias->at<float>(1), -5 * 0.3f);
+  for (const RepairRow& row : *rows) EXPECT_TRUE(row.lossless()) << row.repair << ": " << row.change;
 }
 
 class RealFiles : public testing::TestWithParam<const char*> {};

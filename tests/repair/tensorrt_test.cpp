@@ -262,5 +262,13 @@ TEST(TensorRt, int32_biases_become_the_same_numbers_in_float) {
   for (const RuleFinding& f : check_tensorrt(graph)) EXPECT_NE(f.rule, 20);
 }
 
+TEST(TensorRt, int4_weights_in_blocks_are_no_finding) {
+  const Graph graph = broken(R"(graph (x: f32[2,4]) -> (y) { const s: f32[2,4] = {1,2,3,4,5,6,7,8}
+      const w: s4[4,4] = {1,2,3,4,5,6,7,-8,1,2,3,4,5,6,7,-8} e = DequantizeLinear(w, s, axis=0, block_size=2) @dw
+      y = MatMul(x, e) })");
+  for (const RuleFinding& f : check_tensorrt(graph, {.opset = 21, .operator_forms = {}, .calibration_given = false}))
+    EXPECT_NE(f.node, "dw") << to_string(f);
+}
+
 }  // namespace
 }  // namespace octet
