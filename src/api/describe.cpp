@@ -123,7 +123,7 @@ std::string ops_page() {
       "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize), QLinearConv, QLinearMatMul and "
       "ONNX "
       "Runtime's QGemm, QLinear*\nand FusedConv (their Q/DQ form). Limits of ONNX Runtime's forms (domain "
-      "com.microsoft): channels_last = 1 is "
+      "com.microsoft): QLinearConv with channels_last = 1 is "
       "refused; QLinearAveragePool with ceil_mode and\ncount_include_pad divides a window that reaches beyond the "
       "padding by "
       "ONNX's count, where ONNX Runtime's kernel uses another: the answers differ there.\n\n## octet's own\n\n| op | "

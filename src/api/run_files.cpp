@@ -79,7 +79,8 @@ Result<Done> read_input(const Port& port, const std::string& path, std::vector<s
     if ((*data)->size() != port.dims[0])
       return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string((*data)->size()) + " samples, input '" +
                                                 port.name + "' has a batch of " + std::to_string(port.dims[0]) +
-                                                "; use --batch"};
+                                                "; give as many samples as that, or --batch where the "
+                                                "network's batch is free"};
     const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(port.dims[0]);
     for (int64_t i = 0; i < port.dims[0]; ++i) {
       auto* at = reinterpret_cast<float*>(bytes.data()) + static_cast<size_t>(i) * each;

@@ -440,6 +440,9 @@ Result<OnnxModel> Importer::run() {
     problems_.push_back(Error{ErrorCode::unsupported, "the file is of IR version " + std::to_string(model_.ir_version) +
                                                           "; octet reads up to " + std::to_string(k_last_ir_version) +
                                                           " (save it with an older release of onnx)"});
+  if (model_.ir_version > 0 && model_.ir_version < 3)
+    info_.notes.push_back("the file is of IR version " + std::to_string(model_.ir_version) +
+                          ", before ONNX 1.0; it is read as one of version 3");
   if (Result<Done> ok = refuse_unknown(model_, *opset); !ok) problems_.push_back(ok.error());
   graph_.name = model_.graph.name;
   for (const ProtoNode& node : model_.graph.nodes) {

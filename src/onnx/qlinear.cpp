@@ -107,6 +107,10 @@ Result<Done> convert_unary(Importer& importer, const ForeignNode& node, std::str
 }  // namespace
 
 Result<Done> convert_qlinear_conv(Importer& importer, ForeignNode node) {
+  const Result<bool> last = take_channels_last(importer, node);
+  if (!last) return last.error();
+  if (*last)
+    return importer.error(node, "channels_last = 1 is not read; export the convolution with channels first (NCHW)");
   const Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
   if (!x) return x.error();
   const Result<ValueId> w = emit_dequantize(importer, node, 3, 0);

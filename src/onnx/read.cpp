@@ -31,7 +31,16 @@ Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const voi
   Result<ProtoModel> proto = parse_model(bytes);
   if (!proto) return proto.error();
   if (Result<Done> ok = inline_functions(*proto, bytes.data()); !ok) return ok.error();
-  return Importer(*proto, TensorReader(bytes, std::move(keep_alive), std::move(folder))).run();
+  Result<OnnxModel> model = Importer(*proto, TensorReader(bytes, std::move(keep_alive), std::move(folder))).run();
+  if (!model) return model;
+  const Result<int64_t> opset = default_opset(*proto);
+  for (const ProtoFunction& f : proto->functions)
+    if (opset && f.opset != 0 && f.opset != *opset)
+      model->info.notes.push_back("function '" + std::string(f.name) + "' is of opset " + std::to_string(f.opset) +
+                                  " in a file of opset " + std::to_string(*opset) +
+                                  ": its nodes mean what its own opset says, as ONNX has it; ONNX Runtime reads them "
+                                  "by the file's");
+  return model;
 }
 
 Result<OnnxModel> read_onnx(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive,

@@ -101,6 +101,20 @@ TEST(Function, is_inlined_with_the_attributes_of_its_call_or_its_defaults) {
   EXPECT_THAT(twice({}, false), AllOf(HasSubstr("LeakyRelu(x)"), Not(HasSubstr("alpha"))));
 }
 
+TEST(Function, of_another_opset_than_the_file_is_told) {
+  WireWriter f;
+  f.text(onnx_field::function::name, "Old");
+  f.text(onnx_field::function::input, "a");
+  f.text(onnx_field::function::output, "b");
+  f.message(onnx_field::function::node, node_proto("Relu", {"a"}, {"b"}));
+  f.message(onnx_field::function::opset_import, opset_proto("", 11));
+  f.text(onnx_field::function::domain, "mine");
+  const Result<OnnxModel> model = read(model_bytes({node_proto("Old", {"x"}, {"y"}, {}, "mine")}, {}, {f}));
+  ASSERT_TRUE(model) << model.error().message;
+  ASSERT_EQ(model->info.notes.size(), 1u);
+  EXPECT_THAT(model->info.notes[0], HasSubstr("function 'Old' is of opset 11 in a file of opset "));
+}
+
 TEST(Function, that_calls_itself_is_refused) {
   WireWriter f;
   f.text(onnx_field::function::name, "Loopy");
