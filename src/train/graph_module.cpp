@@ -10,6 +10,7 @@
 #include "quant/weights.h"
 #include "train/convert.h"
 #include "train/graph_ops.h"
+#include "train/run_options.h"
 
 namespace octet::nn {
 
@@ -278,7 +279,7 @@ Result<std::shared_ptr<GraphModuleImpl>> GraphModuleImpl::make(const Graph& grap
   try {
     return std::shared_ptr<GraphModuleImpl>(new GraphModuleImpl(graph, options));
   } catch (const std::exception& e) {
-    return Error{ErrorCode::unsupported, e.what()};
+    return Error{ErrorCode::unsupported, reason(e)};
   }
 }
 
@@ -364,7 +365,7 @@ Result<Done> GraphModuleImpl::save(const std::string& path) const {
   try {
     return write_onnx_file(path, graph());
   } catch (const std::exception& e) {
-    return Error{ErrorCode::internal, e.what()};
+    return Error{ErrorCode::internal, reason(e)};
   }
 }
 

@@ -183,9 +183,13 @@ torch::nn::AnyModule as_initialized(const torch::nn::AnyModule& module) {
   return initialized() ? replaced(module, *initialized()) : module;
 }
 
-double cosine_rate(double original_rate, double t, double total) {
-  const double first = 0.01 * original_rate, last = 0.01 * first;
+double half_cosine(double first, double last, double t, double total) {
   return last + (first - last) * (1.0 + std::cos(std::numbers::pi * t / total)) / 2.0;
+}
+
+double cosine_rate(double original_rate, double t, double total) {
+  const double first = 0.01 * original_rate;
+  return half_cosine(first, 0.01 * first, t, total);
 }
 
 }  // namespace octet::nn

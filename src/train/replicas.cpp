@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "train/c10d_group.h"
+#include "train/run_options.h"
 
 namespace octet::nn {
 namespace {
@@ -66,7 +67,7 @@ Result<std::shared_ptr<Replicas>> join_replicas(const Place& place, const std::s
   } catch (const std::exception& e) {
     return Error{ErrorCode::device, "process " + std::to_string(place.rank) + " of " + std::to_string(place.size) +
                                         " cannot meet the others at " + place.address + ":" +
-                                        std::to_string(place.port) + ": " + e.what()};
+                                        std::to_string(place.port) + ": " + reason(e)};
   }
 }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/hash.h"
 #include "base/thread_pool.h"
 #include "data/random.h"
 
@@ -87,6 +88,12 @@ Result<Samples> Samples::read(const Dataset& data, const Dims& sample, int threa
 }
 
 int64_t Samples::classes() const { return labels_.empty() ? 0 : *std::max_element(labels_.begin(), labels_.end()) + 1; }
+
+std::string Samples::hash() const {
+  const uint64_t shape = hash_bytes(std::as_bytes(std::span(dims_)));
+  const uint64_t labels = hash_bytes(std::as_bytes(std::span(labels_)), shape);
+  return to_hex(hash_bytes(std::as_bytes(std::span(values_)), labels));
+}
 
 void Samples::batch(std::span<const int64_t> indices, const Augment* augment, uint64_t seed, int64_t epoch, float* x,
                     int64_t* y) const {

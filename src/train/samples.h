@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -26,6 +27,8 @@ class Samples {
   int64_t elements() const { return elements_; }
   int64_t label(int64_t i) const { return labels_[static_cast<size_t>(i)]; }
   int64_t classes() const;
+  /// Of all values and labels, 16 hex digits: data, its preprocessing and its labels at once.
+  std::string hash() const;
   /// Samples by index into x and y, augmented where asked for.
   void batch(std::span<const int64_t> indices, const Augment* augment, uint64_t seed, int64_t epoch, float* x,
              int64_t* y) const;

@@ -4,14 +4,16 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <future>
-#include <numbers>
 #include <optional>
 
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "octet/train/parameters.h"
 #include "octet/train/tensor_quantizer.h"
 #include "train/convert.h"
+#include "train/run_options.h"
 #include "train/samples.h"
 
 namespace octet::nn {
@@ -94,6 +96,7 @@ class Trainer {
     report_.held_out_images = static_cast<int64_t>(split_.held_out.size());
     if (static_cast<int64_t>(split_.train.size()) < processes_)
       return Error{ErrorCode::bad_argument, "there are no samples to train on"};
+    if (o_.resume || !o_.checkpoint.empty()) identity_ = identity();
     int64_t first = 1;
     if (o_.resume) {
       const Result<int64_t> done = load();
@@ -190,8 +193,7 @@ class Trainer {
     const double warm = o_.warmup_epochs * static_cast<double>(steps_per_epoch());
     const double t = static_cast<double>(step);
     if (t < warm) return o_.rate * (t + 1) / warm;
-    return o_.last_rate +
-           (o_.rate - o_.last_rate) * (1.0 + std::cos(std::numbers::pi * (t - warm) / (total - warm))) / 2.0;
+    return half_cosine(o_.rate, o_.last_rate, t - warm, total - warm);
   }
 
   Batch make_batch(std::span<const int64_t> indices, bool augmented, int64_t epoch) {
@@ -368,17 +370,13 @@ class Trainer {
                 right.item<double>() / static_cast<double>(seen), per_s, static_cast<double>(left * o_.batch) / per_s});
   }
 
-  /// What makes two runs the same run.
-  std::string identity() const {
-    std::string text;
-    for (const double value :
-         {static_cast<double>(o_.epochs), o_.rate, o_.last_rate, o_.warmup_epochs, o_.momentum, o_.weight_decay,
-          static_cast<double>(o_.nesterov), static_cast<double>(o_.batch), static_cast<double>(o_.seed),
-          static_cast<double>(o_.augmentation.crop_pad), static_cast<double>(o_.augmentation.flip),
-          static_cast<double>(o_.augmentation.cutout), o_.label_smoothing, o_.held_out, o_.keep_start, o_.distill,
-          o_.temperature, static_cast<double>(samples_.size())})
-      text += std::to_string(value) + " ";
-    return text;
+  /// What makes two runs the same run; asked of the untrained network.
+  Identity identity() const {
+    Identity all = identity_of(o_);
+    all.emplace_back("data", samples_.hash());
+    all.emplace_back("network", content_hash(net_));
+    all.emplace_back("teacher", teacher_ && o_.distill > 0 ? content_hash(*teacher_) : "none");
+    return all;
   }
 
   static constexpr int64_t k_row_numbers = 11;  // of an epoch in a checkpoint
@@ -398,7 +396,7 @@ class Trainer {
     all["run/rows"] = octet::Tensor::from<double>(
         DType::f64, {static_cast<int64_t>(rows.size()) / k_row_numbers, k_row_numbers}, std::span<const double>(rows));
     all["run/start_right"] = to_octet(start_right_);
-    const std::string text = identity();
+    const std::string text = to_text(identity_);
     all["run/options"] =
         octet::Tensor::from<uint8_t>(DType::u8, {static_cast<int64_t>(text.size())},
                                      std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
@@ -407,6 +405,8 @@ class Trainer {
 
   /// The epoch that is done.
   Result<int64_t> load() {
+    if (!std::filesystem::exists(o_.checkpoint))
+      return Error{ErrorCode::io, "there is no checkpoint " + o_.checkpoint + " to go on from; run without --resume"};
     const Result<Checkpoint> file = read_checkpoint(o_.checkpoint);
     if (!file) return file.error();
     const auto find = [&](const char* name) {
@@ -417,10 +417,11 @@ class Trainer {
                         *start_right = find("run/start_right");
     if (!options || !epochs || !rows || !start_right)
       return Error{ErrorCode::bad_argument, o_.checkpoint + ": not a checkpoint of a training run"};
-    if (std::string(reinterpret_cast<const char*>(options->bytes().data()), options->size_bytes()) != identity())
-      return Error{ErrorCode::bad_argument, o_.checkpoint +
-                                                ": the run was started with other options or data; resume with "
-                                                "the same ones, or start over without --resume"};
+    const std::string there(reinterpret_cast<const char*>(options->bytes().data()), options->size_bytes());
+    if (const std::string differ = differences(there, identity_); !differ.empty())
+      return Error{ErrorCode::bad_argument, o_.checkpoint + ": the run was started with other options or data (" +
+                                                differ +
+                                                "); resume with the same ones, or start over without --resume"};
     State net;
     for (const auto& [name, tensor] : file->tensors) {
       if (name.starts_with("net/")) net[name.substr(4)] = to_torch(tensor).to(device_);
@@ -430,8 +431,18 @@ class Trainer {
     load_state_dict(net_, net);
     const auto row = rows->as<double>();
     for (size_t i = 0; i + k_row_numbers <= row.size(); i += k_row_numbers)
-      report_.epochs.push_back({static_cast<int64_t>(row[i]), o_.epochs, row[i + 1], row[i + 2], row[i + 3], row[i + 8],
-                                row[i + 9], row[i + 10], row[i + 4], row[i + 5], row[i + 6], row[i + 7] != 0});
+      report_.epochs.push_back({.epoch = static_cast<int64_t>(row[i]),
+                                .epochs = o_.epochs,
+                                .loss = row[i + 1],
+                                .train_accuracy = row[i + 2],
+                                .held_out_accuracy = row[i + 3],
+                                .held_out_loss = row[i + 8],
+                                .held_out_agreement = row[i + 9],
+                                .gain = row[i + 10],
+                                .rate = row[i + 4],
+                                .images_per_s = row[i + 5],
+                                .seconds = row[i + 6],
+                                .best = row[i + 7] != 0});
     start_right_ = to_torch(*start_right);
     report_.best_epoch = epochs->at<int64_t>(1);
     for (const EpochReport& r : report_.epochs)
@@ -451,6 +462,7 @@ class Trainer {
   std::vector<std::pair<std::string, Tensor>> parameters_;
   std::map<std::string, Tensor> momentum_;
   Tensor flat_;
+  Identity identity_;
   State best_;
   Tensor start_right_;  // which of the held-out samples the untrained network gets right
   TrainReport report_;
@@ -500,10 +512,34 @@ Result<Samples> prepare(GraphModuleImpl& net, const Dataset& data, const Dims& s
   return samples;
 }
 
+/// Each label is that of an output.
+Result<Done> check_labels(GraphModuleImpl& net, const Samples& samples, const Dataset& data, const Dims& sample,
+                          const TrainOptions& o) {
+  if (samples.size() == 0) return Done{};  // said by the trainer
+  std::vector<int64_t> sizes = sample;
+  const int64_t share = std::max<int64_t>(1, o.batch / (o.replicas ? o.replicas->size() : 1));
+  sizes.insert(sizes.begin(), std::min(share, samples.size()));
+  torch::NoGradGuard no_grad;
+  net.eval();
+  const Tensor logits = net.forward(torch::zeros(sizes, torch::Device(o.device)));
+  if (logits.dim() != 2)
+    return Error{ErrorCode::unsupported,
+                 "the network's output has " + std::to_string(logits.dim()) + " axes; training needs [batch, classes]"};
+  const int64_t classes = logits.size(1);
+  for (int64_t i = 0; i < samples.size(); ++i)
+    if (samples.label(i) < 0 || samples.label(i) >= classes)
+      return Error{ErrorCode::bad_argument, "sample '" + data.sample_name(i) + "' has the label " +
+                                                std::to_string(samples.label(i)) + ", and the network has " +
+                                                std::to_string(classes) + " outputs (labels 0 to " +
+                                                std::to_string(classes - 1) + "); take data of the network's classes"};
+  return Done{};
+}
+
 }  // namespace
 
 Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options,
                           GraphModuleImpl* teacher) {
+  if (Result<Done> ok = check_options(options); !ok) return ok.error();
   if (Result<Done> ok = check_device(options.device); !ok) return ok.error();
   try {
     const c10::DeviceGuard guard{torch::Device(options.device)};
@@ -513,14 +549,16 @@ Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims&
       move_to(*teacher, torch::Device(options.device));
       teacher->eval();
     }
+    if (Result<Done> fit = check_labels(net, *samples, data, sample, options); !fit) return fit.error();
     net.set_replicas(options.local_statistics ? nullptr : options.replicas);
     return Trainer(net, *samples, sample, options, teacher).run();
   } catch (const std::exception& e) {
-    return Error{ErrorCode::internal, std::string("training failed: ") + e.what()};
+    return Error{ErrorCode::internal, "training failed: " + reason(e)};
   }
 }
 
 Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options) {
+  if (Result<Done> ok = check_options(options); !ok) return ok.error();
   if (Result<Done> ok = check_device(options.device); !ok) return ok.error();
   Result<Samples> samples = prepare(net, data, sample, options);
   if (!samples) return samples.error();
@@ -541,7 +579,7 @@ Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& s
     }
     return static_cast<double>(right) / static_cast<double>(samples->size());
   } catch (const std::exception& e) {
-    return Error{ErrorCode::internal, std::string("evaluation failed: ") + e.what()};
+    return Error{ErrorCode::internal, "evaluation failed: " + reason(e)};
   }
 }
 

@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "octet/model.h"
 #include "octet/ranges.h"
@@ -36,7 +38,7 @@ void show_progress(nn::TrainOptions& options, bool quiet) {
     std::fprintf(stderr,
                  "epoch %lld/%lld  loss %.4f  accuracy %.2f %%  held-out %.2f %%%s  rate %.2e  %.0f images/s  %.1f s\n",
                  static_cast<long long>(e.epoch), static_cast<long long>(e.epochs), e.loss, 100 * e.train_accuracy,
-                 100 * e.held_out_accuracy, e.best ? " (best)" : "", e.rate, e.images_per_s, e.seconds);
+                 100 * e.held_out_accuracy, e.best ? " (best so far)" : "", e.rate, e.images_per_s, e.seconds);
   };
 }
 
@@ -66,15 +68,14 @@ std::string report_json(const nn::TrainReport& report, const std::string& model,
 
 namespace {
 
-constexpr double k_by_default = -1;  // of --distill and --keep-start
-
 struct Flags {
   std::string model, output, float_model, ranges, preprocess, calib_data, method = "entropy", target = "octet";
   std::string precision = "int8", weight_method = "mse";
   DataOptions data;
   int64_t calib_limit = 512;
   int weight_bits = 8;
-  double original_rate = 0.1, rate = 0;
+  double original_rate = 0.1;
+  std::optional<double> rate, distill, keep_start;  // empty = by default
   bool lsq = false, no_augment = false, json = false, quiet = false;
   nn::TrainOptions train;
 };
@@ -125,9 +126,101 @@ Result<Dims> sample_dims(const Model& model) {
   return dims;
 }
 
+/// Each number within its range; rates, defaults and what made network and data go into f.train.
+Result<Done> settle(Flags& f) {
+  const std::pair<const char*, double> of_this_verb[] = {{"--original-lr", f.original_rate},
+                                                         {"--limit", static_cast<double>(f.data.limit)},
+                                                         {"--calib-limit", static_cast<double>(f.calib_limit)}};
+  for (const auto& [flag, value] : of_this_verb)
+    if (const Result<Done> ok = nn::check_option(flag, value); !ok) return ok;
+  if (const std::vector<std::string> known = {"max", "mse", "percentile", "entropy"};
+      std::find(known.begin(), known.end(), f.weight_method) == known.end())
+    return Error{ErrorCode::bad_argument,
+                 "--weight-method '" + f.weight_method + "' is not known; max, mse, percentile or entropy"};
+  f.train.rate = f.rate ? *f.rate : 0.01 * f.original_rate;
+  f.train.last_rate = 0.01 * f.train.rate;
+  if (f.no_augment) f.train.augmentation = {0, false, 0};
+  // With 8 bits the start is mostly as good as the float network; with fewer it is what training has to mend.
+  f.train.keep_start = f.keep_start ? *f.keep_start : f.weight_bits < 8 ? 0.0 : 3.0;
+  f.train.distill = f.distill.value_or(0.0);
+  f.train.stop = &stop_flag();
+  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
+  return nn::check_options(f.train);
+}
+
+/// What made the start, for a run that is resumed from it.
+std::vector<std::pair<std::string, std::string>> origin_of(const Flags& f, const Model& model) {
+  return {{"MODEL's graph", model.hash()},
+          {"--precision", f.precision},
+          {"--target", f.target},
+          {"--method", f.ranges.empty() ? f.method : "none"},
+          {"--ranges", f.ranges.empty() ? "none" : f.ranges},
+          {"--calib-data", f.calib_data.empty() ? "--data" : f.calib_data},
+          {"--calib-limit", std::to_string(f.calib_limit)},
+          {"--preprocess", f.data.preprocess},
+          {"--weight-bits", std::to_string(f.weight_bits)},
+          {"--weight-method", f.weight_method},
+          {"--lsq", f.lsq ? "on" : "off"}};
+}
+
+struct Networks {
+  nn::GraphModule net{nullptr}, teacher{nullptr};
+};
+
+/// The network to train from its file, and the float one where it is known.
+Result<Networks> read_networks(Flags& f, const Model& model, const std::string& start_path) {
+  const std::string float_file = !f.float_model.empty() ? f.float_model : model.is_quantized() ? "" : f.model;
+  Networks made;
+  Graph float_graph;
+  if (!float_file.empty() && f.precision != "fp32") {
+    Result<nn::GraphModule> teacher = nn::read_graph_module(float_file);
+    if (!teacher) return teacher.error();
+    made.teacher = *teacher;
+    float_graph = made.teacher->graph();
+  } else if (f.train.distill > 0) {
+    return Error{ErrorCode::bad_argument, f.precision == "fp32"
+                                              ? "--distill: with --precision fp32 there is no other network to learn "
+                                                "from; leave one of both out"
+                                              : "--distill needs the float network: give --float FILE"};
+  }
+  if (!f.distill) f.train.distill = made.teacher ? 1.0 : 0.0;
+  Result<nn::GraphModule> net =
+      nn::read_graph_module(start_path, true, {.float_graph = made.teacher ? &float_graph : nullptr});
+  if (!net) return net.error();
+  made.net = *net;
+  if (f.weight_bits < 8)
+    if (const Result<int64_t> set = nn::set_weight_bits(*made.net, f.weight_bits, f.weight_method); !set)
+      return set.error();
+  if (f.lsq)
+    for (const auto& slot : made.net->weight_quantizers()) slot.quantizer->learn_scale();
+  return made;
+}
+
+void say_result(const Flags& f, const nn::TrainReport& report) {
+  if (!f.quiet && f.train.keep_start > 0 && report.best_epoch == 0 && report.epochs.size() > 1)
+    std::fprintf(stderr,
+                 "no epoch beat the untrained network by %g standard errors on the %lld held-out samples, so that is "
+                 "what is kept; --keep-start 0 takes the best epoch all the same\n",
+                 f.train.keep_start, static_cast<long long>(report.held_out_images));
+  if (f.json) {
+    std::printf("%s\n", report_json(report, f.model, f.output).c_str());
+  } else {
+    std::printf("%s: epoch %lld of %lld is the best, held-out accuracy %.2f %%%s; wrote %s\n", f.model.c_str(),
+                static_cast<long long>(report.best_epoch), static_cast<long long>(f.train.epochs),
+                100 * report.best_accuracy, report.stopped ? " (stopped)" : "", f.output.c_str());
+  }
+}
+
 int finetune(Flags& f) {
+  if (const Result<Done> ok = settle(f); !ok) {
+    fail(ok.error());
+    return k_bad_usage;
+  }
   if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
   f.quiet = f.quiet || !is_first(f.train);
+  // The network as it starts, beside the output: what training reads, and what a resumed run reads again.
+  const std::string start_path = start_file(f.output, f.train);
+  if (const Result<Done> ok = check_resume(f.train, start_path); !ok) return fail(ok.error());
   const Result<Model> model = Model::load(f.model);
   if (!model) return fail(model.error());
   const Result<Dims> sample = sample_dims(*model);
@@ -136,73 +229,34 @@ int finetune(Flags& f) {
   if (f.preprocess.empty())
     if (const auto at = model->metadata().find("octet.preprocess"); at != model->metadata().end())
       f.data.preprocess = at->second;
-  const Result<Model> start = quantized_start(f, *model);
-  if (!start) return fail(start.error());
-
-  // The network as it starts, beside the output: what training reads, and what a resumed run reads again.
-  const std::string start_path = start_file(f.output, f.train);
-  if (!f.train.resume || !is_first(f.train))
+  f.train.origin = origin_of(f, *model);
+  if (makes_start(f.train)) {
+    const Result<Model> start = quantized_start(f, *model);
+    if (!start) return fail(start.error());
     if (const Result<Done> saved = start->save(start_path); !saved) return fail(saved.error());
-  const std::string float_file = !f.float_model.empty() ? f.float_model : model->is_quantized() ? "" : f.model;
-  Result<nn::GraphModule> teacher = Error{};
-  Graph float_graph;
-  if (!float_file.empty() && f.precision != "fp32") {
-    teacher = nn::read_graph_module(float_file);
-    if (!teacher) return fail(teacher.error());
-    float_graph = (*teacher)->graph();
-  } else if (f.train.distill > 0) {
-    return fail({ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"});
   }
-  if (f.train.distill < 0) f.train.distill = teacher ? 1.0 : 0.0;
-  // With 8 bits the start is mostly as good as the float network; with fewer it is what training has to mend.
-  if (f.train.keep_start < 0) f.train.keep_start = f.weight_bits < 8 ? 0.0 : 3.0;
-  Result<nn::GraphModule> net =
-      nn::read_graph_module(start_path, true, {.float_graph = float_file.empty() ? nullptr : &float_graph});
-  if (!net) return fail(net.error());
-  if (f.weight_bits < 8)
-    if (const Result<int64_t> set = nn::set_weight_bits(**net, f.weight_bits, f.weight_method); !set)
-      return fail(set.error());
-  if (f.lsq)
-    for (const auto& slot : (*net)->weight_quantizers()) slot.quantizer->learn_scale();
-
+  Result<Networks> networks = read_networks(f, *model, start_path);
+  if (!networks) return fail(networks.error());
   const Result<std::unique_ptr<Dataset>> data = open_dataset(
       f.data.path, {.preprocess = f.data.preprocess,
                     .limit = f.data.limit,
                     .shuffle = f.data.shuffle_seed >= 0 ? std::optional<uint64_t>(f.data.shuffle_seed) : std::nullopt});
   if (!data) return fail(data.error());
-  f.train.rate = f.rate > 0 ? f.rate : 0.01 * f.original_rate;
-  f.train.last_rate = 0.01 * f.train.rate;
-  if (f.no_augment) f.train.augmentation = {0, false, 0};
-  f.train.stop = &stop_flag();
-  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
   show_progress(f.train, f.quiet);
-  const Result<nn::TrainReport> report =
-      nn::train(**net, **data, *sample, f.train, f.train.distill > 0 ? &**teacher : nullptr);
+  nn::GraphModuleImpl* const teacher = f.train.distill > 0 ? networks->teacher.get() : nullptr;
+  const Result<nn::TrainReport> report = nn::train(*networks->net, **data, *sample, f.train, teacher);
   if (!report) return fail(report.error());
   if (!is_first(f.train)) {
     std::filesystem::remove(start_path);
     return 0;
   }
-  if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
-  if (!f.quiet && f.train.keep_start > 0 && report->best_epoch == 0 && report->epochs.size() > 1)
-    std::fprintf(stderr,
-                 "no epoch beat the untrained network by %g standard errors on the %lld held-out samples, so that is "
-                 "what is kept; --keep-start 0 takes the best epoch all the same\n",
-                 f.train.keep_start, static_cast<long long>(report->held_out_images));
-  if (f.json) {
-    std::printf("%s\n", report_json(*report, f.model, f.output).c_str());
-  } else {
-    std::printf("%s: epoch %lld of %lld is the best, held-out accuracy %.2f %%%s; wrote %s\n", f.model.c_str(),
-                static_cast<long long>(report->best_epoch), static_cast<long long>(f.train.epochs),
-                100 * report->best_accuracy, report->stopped ? " (stopped)" : "", f.output.c_str());
-  }
+  if (const Result<Done> saved = networks->net->save(f.output); !saved) return fail(saved.error());
+  say_result(f, *report);
   return 0;
 }
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
-  f->train.distill = k_by_default;
-  f->train.keep_start = k_by_default;
   sub.add_option("MODEL", f->model, "Q/DQ ONNX file, or a float one to calibrate first")->required();
   sub.add_option("--data", f->data.path, "labelled training data (docs/data.md); never the test set")->required();
   sub.add_option("-o,--output", f->output, "Q/DQ ONNX file to write")->required();
@@ -228,24 +282,24 @@ Action add(CLI::App& sub) {
   sub.add_option("--original-lr", f->original_rate, "rate of the original training; fine-tuning starts at 1 % of it")
       ->capture_default_str();
   sub.add_option("--lr", f->rate, "rate to start at, instead");
-  sub.add_option("--momentum", f->train.momentum)->capture_default_str();
-  sub.add_option("--weight-decay", f->train.weight_decay)->capture_default_str();
-  sub.add_option("--batch", f->train.batch)->capture_default_str();
-  sub.add_option("--label-smoothing", f->train.label_smoothing)->capture_default_str();
-  sub.add_option("--distill", f->train.distill,
-                 "weight of the float network's answers in the loss, 0 to 1 (default: 1 where that network is known)")
-      ->check(CLI::Range(0.0, 1.0));
+  sub.add_option("--momentum", f->train.momentum, "part of the last step that the next one keeps")
+      ->capture_default_str();
+  sub.add_option("--weight-decay", f->train.weight_decay, "of tensors of rank 2 and more")->capture_default_str();
+  sub.add_option("--batch", f->train.batch, "samples of a step, of all processes together")->capture_default_str();
+  sub.add_option("--label-smoothing", f->train.label_smoothing, "part of a label that goes to all classes alike")
+      ->capture_default_str();
+  sub.add_option("--distill", f->distill,
+                 "weight of the float network's answers in the loss, 0 to 1 (default: 1 where that network is known)");
   sub.add_option("--temperature", f->train.temperature, "of that comparison: both answers are softened by it")
       ->capture_default_str();
   sub.add_option("--held-out", f->train.held_out, "part of the data that chooses the best epoch")
       ->capture_default_str();
-  sub.add_option("--keep-start", f->train.keep_start,
+  sub.add_option("--keep-start", f->keep_start,
                  "standard errors by which an epoch must beat the untrained network on the held-out part, else that is "
-                 "kept (default: 3, below 8 bits 0)")
-      ->check(CLI::NonNegativeNumber);
+                 "kept (default: 3, below 8 bits 0)");
   sub.add_option("--cutout", f->train.augmentation.cutout, "side of the square cut out")->capture_default_str();
   sub.add_flag("--no-augment", f->no_augment, "no random crop, flip or cutout");
-  sub.add_option("--seed", f->train.seed)->capture_default_str();
+  sub.add_option("--seed", f->train.seed, "of order, augmentation and the held-out part")->capture_default_str();
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
   sub.add_flag("--deterministic", f->train.deterministic,
                "on a GPU the same command gives the same bits; slower. A CPU always does");

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 
 #include "octet/diagnostics.h"
@@ -42,7 +43,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
     std::fprintf(stderr, "error[bad_argument] %s\n", e.what());
-    return 2;
+    return k_bad_usage;
   }
   return status;
 }
@@ -69,7 +70,7 @@ int main(int argc, char** argv) {
   try {
     return octet::train_cli::run(argc, argv);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "error[internal] %s\n", e.what());
+    std::fprintf(stderr, "error[internal] %.*s\n", static_cast<int>(std::strcspn(e.what(), "\n")), e.what());
     return 1;
   }
 }

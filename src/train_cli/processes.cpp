@@ -1,5 +1,7 @@
 #include "train_cli/processes.h"
 
+#include <filesystem>
+
 namespace octet::train_cli {
 
 Result<Done> join_others(nn::TrainOptions& options) {
@@ -17,6 +19,19 @@ bool is_first(const nn::TrainOptions& options) { return !options.replicas || opt
 
 std::string start_file(const std::string& output, const nn::TrainOptions& options) {
   return output + (is_first(options) ? "" : "." + std::to_string(options.replicas->rank())) + ".start.onnx";
+}
+
+bool makes_start(const nn::TrainOptions& options) { return !options.resume || !is_first(options); }
+
+Result<Done> check_resume(const nn::TrainOptions& options, const std::string& start) {
+  if (!options.resume) return Done{};
+  if (!std::filesystem::exists(options.checkpoint))
+    return Error{ErrorCode::bad_argument,
+                 "there is no checkpoint " + options.checkpoint + " to go on from; run without --resume"};
+  if (is_first(options) && !std::filesystem::exists(start))
+    return Error{ErrorCode::bad_argument, "the network that the run of " + options.checkpoint + " began with, " +
+                                              start + ", is gone; start over without --resume"};
+  return Done{};
 }
 
 }  // namespace octet::train_cli

@@ -11,5 +11,9 @@ Result<Done> join_others(nn::TrainOptions& options);
 bool is_first(const nn::TrainOptions& options);
 /// OUTPUT.start.onnx, and for each other process one of its own.
 std::string start_file(const std::string& output, const nn::TrainOptions& options);
+/// Whether this process makes that file: not where a run is resumed, which reads it again.
+bool makes_start(const nn::TrainOptions& options);
+/// Where a run is resumed: its checkpoint and its start are there.
+Result<Done> check_resume(const nn::TrainOptions& options, const std::string& start);
 
 }  // namespace octet::train_cli

@@ -22,6 +22,13 @@ struct Flags {
   nn::TrainOptions train;
 };
 
+/// Each number within its range.
+Result<Done> check(const Flags& f) {
+  if (const Result<Done> ok = nn::check_option("--limit", static_cast<double>(f.limit)); !ok) return ok;
+  if (const Result<Done> ok = nn::check_option("--size", static_cast<double>(f.size)); !ok) return ok;
+  return nn::check_options(f.train);
+}
+
 int64_t classes_of(const Dataset& data) {
   int64_t classes = 0;
   for (int64_t i = 0; i < data.size(); ++i)
@@ -30,22 +37,28 @@ int64_t classes_of(const Dataset& data) {
 }
 
 int train(Flags& f) {
+  f.train.last_rate = 1e-3 * f.train.rate;
+  if (f.no_augment) f.train.augmentation = {0, false, 0};
+  if (const Result<Done> ok = check(f); !ok) {
+    fail(ok.error());
+    return k_bad_usage;
+  }
   if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
   f.quiet = f.quiet || !is_first(f.train);
   const Result<std::unique_ptr<Dataset>> data = open_dataset(f.data, {.preprocess = f.preprocess, .limit = f.limit});
   if (!data) return fail(data.error());
   const std::string start = start_file(f.output, f.train);
-  if (!f.train.resume || !is_first(f.train)) {
+  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
+  if (const Result<Done> ok = check_resume(f.train, start); !ok) return fail(ok.error());
+  f.train.origin = {{"ARCH", f.architecture}, {"--size", std::to_string(f.size)}, {"--preprocess", f.preprocess}};
+  if (makes_start(f.train)) {
     const nn::NewNetwork spec{
         .architecture = f.architecture, .classes = classes_of(**data), .size = f.size, .seed = f.train.seed};
     if (const Result<Done> made = nn::write_new_network(start, spec); !made) return fail(made.error());
   }
   Result<nn::GraphModule> net = nn::read_graph_module(start, /*clean=*/false, {.train_batch_norm = true});
   if (!net) return fail(net.error());
-  f.train.last_rate = 1e-3 * f.train.rate;
-  if (f.no_augment) f.train.augmentation = {0, false, 0};
   f.train.stop = &stop_flag();
-  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
   show_progress(f.train, f.quiet);
   const Result<nn::TrainReport> report = nn::train(**net, **data, {3, f.size, f.size}, f.train);
   if (!report) return fail(report.error());
@@ -76,22 +89,26 @@ Action add(CLI::App& sub) {
   sub.add_option("ARCH", f->architecture, known)->required();
   sub.add_option("--data", f->data, "labelled training data (docs/data.md)")->required();
   sub.add_option("-o,--output", f->output, "float ONNX file to write")->required();
-  sub.add_option("--preprocess", f->preprocess)->capture_default_str();
+  sub.add_option("--preprocess", f->preprocess, "of the data: none, cifar10, imagenet, or a list (docs/data.md)")
+      ->capture_default_str();
   sub.add_option("--limit", f->limit, "first N samples")->capture_default_str();
   sub.add_option("--size", f->size, "height and width of the pictures; ResNets take a 3x3 stem up to 64")
       ->capture_default_str();
   sub.add_option("--epochs", f->train.epochs)->capture_default_str();
   sub.add_option("--lr", f->train.rate, "largest rate: one epoch up to it, then half a cosine down")
       ->capture_default_str();
-  sub.add_option("--momentum", f->train.momentum)->capture_default_str();
-  sub.add_option("--weight-decay", f->train.weight_decay)->capture_default_str();
-  sub.add_option("--batch", f->train.batch)->capture_default_str();
-  sub.add_option("--label-smoothing", f->train.label_smoothing)->capture_default_str();
-  sub.add_option("--cutout", f->train.augmentation.cutout)->capture_default_str();
+  sub.add_option("--momentum", f->train.momentum, "part of the last step that the next one keeps")
+      ->capture_default_str();
+  sub.add_option("--weight-decay", f->train.weight_decay, "of tensors of rank 2 and more")->capture_default_str();
+  sub.add_option("--batch", f->train.batch, "samples of a step, of all processes together")->capture_default_str();
+  sub.add_option("--label-smoothing", f->train.label_smoothing, "part of a label that goes to all classes alike")
+      ->capture_default_str();
+  sub.add_option("--cutout", f->train.augmentation.cutout, "side of the square cut out")->capture_default_str();
   sub.add_flag("--no-augment", f->no_augment, "no random crop, flip or cutout");
   sub.add_option("--held-out", f->train.held_out, "part of the data that chooses the best epoch")
       ->capture_default_str();
-  sub.add_option("--seed", f->train.seed)->capture_default_str();
+  sub.add_option("--seed", f->train.seed, "of weights, order, augmentation and the held-out part")
+      ->capture_default_str();
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
   sub.add_flag("--deterministic", f->train.deterministic,
                "on a GPU the same command gives the same bits; slower. A CPU always does");
@@ -100,8 +117,8 @@ Action add(CLI::App& sub) {
                "several processes: batch statistics of each one's part alone (faster, no longer equal to one process)");
   sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");
   sub.add_flag("--resume", f->train.resume, "go on from the checkpoint");
-  sub.add_flag("--json", f->json);
-  sub.add_flag("--quiet", f->quiet);
+  sub.add_flag("--json", f->json, "the report as JSON on stdout");
+  sub.add_flag("--quiet", f->quiet, "no progress");
   return [f] { return train(*f); };
 }
 

@@ -18,6 +18,8 @@ struct Verb {
   Action (*add)(CLI::App& sub);
 };
 
+constexpr int k_bad_usage = 2;  // exit status of octet's commands, too
+
 /// Prints "error[kind] message" to stderr; 1.
 int fail(const Error& error);
 /// Set by the first Ctrl-C; the second one ends the program.

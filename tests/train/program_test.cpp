@@ -86,6 +86,50 @@ TEST_F(Program, a_run_that_was_killed_and_resumed_writes_the_same_file) {
   EXPECT_TRUE(octet::Model::load(file("parts.onnx")));
   EXPECT_EQ(run(k_finetune + "--epochs 4 --resume -o " + file("parts.onnx")), 1);
   EXPECT_THAT(read(file("stderr")), HasSubstr("the run was started with other options or data"));
+  const std::pair<const char*, const char*> changes[] = {{"--preprocess rgb,norm=half ", "--preprocess rgb "},
+                                                         {"--weight-bits 3 ", "--weight-bits 2 "},
+                                                         {"--calib-limit 64 ", "--calib-limit 32 "},
+                                                         {"--lsq ", ""},
+                                                         {"--weight-bits 3 ", "--weight-bits 3 --method max "}};
+  for (const auto& [was, is] : changes) {
+    std::string other = k_finetune;
+    other.replace(other.find(was), std::string(was).size(), is);
+    EXPECT_EQ(run(other + "--epochs 3 --resume -o " + file("parts.onnx")), 1) << is;
+    EXPECT_THAT(read(file("stderr")), HasSubstr("the run was started with other options or data (")) << is;
+  }
+}
+
+TEST_F(Program, a_resume_without_a_checkpoint_says_so_before_it_calibrates) {
+  for (const std::string& verb : {k_finetune, std::string("train resnet20 --data shapes-train:96 ")}) {
+    EXPECT_EQ(run(verb + "--resume -o " + file("never.onnx")), 1);
+    EXPECT_THAT(read(file("stderr")), HasSubstr("there is no checkpoint " + file("never.onnx.checkpoint") +
+                                                " to go on from; run without --resume"));
+  }
+}
+
+TEST_F(Program, a_number_outside_its_range_is_one_line_that_names_flag_and_range) {
+  const std::pair<const char*, const char*> all[] = {{"--batch 0", "--batch 0: it takes a whole number from 1"},
+                                                     {"--held-out 1.5", "--held-out 1.5: it takes"},
+                                                     {"--lr nan", "--lr nan: it takes a number above 0"},
+                                                     {"--lr -1", "--lr -1: it takes"},
+                                                     {"--momentum 7", "--momentum 7: it takes"},
+                                                     {"--limit -2", "--limit -2: it takes"},
+                                                     {"--epochs -1", "--epochs -1: it takes"}};
+  for (const std::string& verb :
+       {std::string("finetune ") + OCTET_DEMO_MODEL + " --data shapes-train:40 --preprocess rgb,norm=half ",
+        std::string("train resnet20 --data shapes-train:40 ")})
+    for (const auto& [flag, message] : all) {
+      EXPECT_EQ(run(verb + flag + " -o " + file("no.onnx")), 2) << verb << flag;
+      const std::string said = read(file("stderr"));
+      EXPECT_THAT(said, HasSubstr(message));
+      EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+    }
+  const std::string tune =
+      std::string("finetune ") + OCTET_DEMO_MODEL + " --data shapes-train:40 -o " + file("no.onnx");
+  EXPECT_EQ(run(tune + " --temperature 0"), 2);
+  EXPECT_EQ(run(tune + " --distill 2"), 2);
+  EXPECT_EQ(run(tune + " --weight-method foo"), 2);
+  EXPECT_THAT(read(file("stderr")), HasSubstr("--weight-method 'foo' is not known; max, mse, percentile or entropy"));
 }
 
 /// The bytes of every initializer, by name.

@@ -55,6 +55,8 @@ torch::nn::AnyModule make_module(const Options& options) {
   return as_initialized(torch::nn::AnyModule(Module(options)));
 }
 
+/// From `first` at t = 0 along half a cosine down to `last` at t = total: what the trainer follows.
+double half_cosine(double first, double last, double t, double total);
 /// lr(t) of the fine-tuning recipe: from lr0 = 1 % of the original rate along half a cosine down to 1 % of lr0.
 double cosine_rate(double original_rate, double t, double total);
 

@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -66,6 +68,8 @@ struct TrainOptions {
   bool deterministic = false;  // the same bits from the same options on a GPU, too; slower there
   std::string checkpoint;      // file, written after each epoch; empty = none
   bool resume = false;         // go on from it
+  // What else made network and data, by name: kept in the checkpoint, and the same when a run is resumed.
+  std::vector<std::pair<std::string, std::string>> origin = {};
   // Batch statistics of each process's part alone: faster, and no longer what one process computes.
   bool local_statistics = false;
   std::shared_ptr<Replicas> replicas;       // processes that share each batch: batch is what all have together
@@ -81,8 +85,14 @@ struct TrainReport {
   bool stopped = false;
 };
 
+/// The first option outside its range, by its name on the command line and with that range.
+Result<Done> check_options(const TrainOptions& options);
+/// The same for one of them, by that name: "--batch".
+Result<Done> check_option(std::string_view flag, double value);
+
 /// Leaves the best weights in the network. teacher: float, for distillation. sample: dims of one input, e.g. [3,32,32].
-/// Errors: data without labels, labels outside the outputs, a checkpoint of other options, a device that is not there.
+/// Errors: an option outside its range, data without labels, labels outside the outputs, a checkpoint of other options,
+/// data or networks (what differs is named), a device that is not there.
 Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& options,
                           GraphModuleImpl* teacher = nullptr);
 

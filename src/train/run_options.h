@@ -1,0 +1,29 @@
+#pragma once
+// The options of a training run: what each may be, and which of them make two runs the same run.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "octet/train/trainer.h"
+
+namespace octet::nn {
+
+/// Name and value, exactly as they go into a checkpoint.
+using Identity = std::vector<std::pair<std::string, std::string>>;
+
+/// The shortest text that reads back as the same number.
+std::string exact_text(double value);
+/// All options that decide the numbers of a run: not the threads, the GPU's index, nor how many processes share it.
+Identity identity_of(const TrainOptions& options);
+/// Structure, numbers and quantizers of a network as it is now, 16 hex digits.
+std::string content_hash(const GraphModuleImpl& net);
+
+std::string to_text(const Identity& identity);
+/// What differs between a checkpoint's text and this run: "--batch 32 there, 64 here; ...". Empty = nothing does.
+std::string differences(const std::string& there, const Identity& here);
+
+/// What an exception says, without libtorch's list of calls.
+std::string reason(const std::exception& e);
+
+}  // namespace octet::nn
