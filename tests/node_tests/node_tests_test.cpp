@@ -127,6 +127,14 @@ std::string page(const std::vector<NodeTest>& tests) {
   row("failed", ref.failed, cpu.failed);
   row("refused by name (all ops known)", ref.refused, cpu.refused);
   row("of an op that octet does not have", ref.unclaimed, cpu.unclaimed);
+  const auto share = [](int passed, int of) {
+    char number[16];
+    std::snprintf(number, sizeof number, "%.2f %%", 100.0 * passed / of);
+    return std::string(number);
+  };
+  text += "\nOf the tests that run, " + share(ref.passed, ref.passed + ref.failed) +
+          " pass on `ref`; of all tests of ops that octet has, the refused ones among them, " +
+          share(ref.passed, ref.passed + ref.failed + ref.refused) + ".\n";
   text +=
       "\nGlobalLpPool, of which ONNX has no node test, has 24 of the same form (tests/node_tests/own_node_tests.py): "
       "all "

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -174,6 +175,18 @@ TEST(BuildFlags, int8_without_ranges_says_what_it_took_and_stamps_the_plan) {
   EXPECT_EQ(read(at("best.json")), read(at("int8.json")));
   EXPECT_EQ(quick("--exportLayerInfo=fp32.json --profilingVerbosity=detailed").status, 0);
   EXPECT_THAT(read(at("fp32.json")), Not(HasSubstr("Quant")));
+}
+
+TEST(BuildFlags, a_repair_that_changes_answers_is_a_warning_said_once) {
+  const char* const data = std::getenv("OCTET_DATA");
+  if (!data) GTEST_SKIP() << "OCTET_DATA is not set";
+  const Ran ran = quick("--skipInference", "--onnx=" + std::string(data) + "/models/resnet18_cifar10_eager_int8.onnx");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const std::string said = "[W] [octet] repair eager_zero_points: 39 mended";
+  const size_t at = ran.err.find(said);
+  ASSERT_NE(at, std::string::npos) << ran.err;
+  EXPECT_EQ(ran.err.find(said, at + 1), std::string::npos);
+  EXPECT_THAT(ran.err, Not(HasSubstr("repair between_pairs")));  // it changed none
 }
 
 TEST(BuildFlags, strong_typing_ignores_int8) {

@@ -25,9 +25,12 @@ std::string number(double value) {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+/// Of a repair that changed answers.
+bool is_lossy_repair(const std::string& note) { return note.starts_with("repair ") && !note.ends_with(", lossless"); }
+
 void say_notes(const std::vector<std::string>& notes, const Log& log) {
   for (const std::string& note : notes) {
-    if (note.find("UNCALIBRATED") != std::string::npos) {
+    if (note.find("UNCALIBRATED") != std::string::npos || is_lossy_repair(note)) {
       log.warning("[octet] " + note);
     } else if (note.find(" codes, scale ") != std::string::npos) {  // of inputs and outputs: a user has to know
       log.info("[octet] " + note);
@@ -268,7 +271,9 @@ Result<EngineFile> build(const Options& o, const std::string& device, ResolvedSh
   const auto start = Clock::now();
   Result<EngineFile> file = build_engine(*model, spec);
   if (!file) return file.error();
-  say_notes(file->notes(), log);
+  std::vector<std::string> notes = file->notes();
+  std::erase_if(notes, is_lossy_repair);  // said when the file was parsed
+  say_notes(notes, log);
   log.verbose(file->tuning_log());
   if (o.build.error_on_cache_miss && file_text(spec.session.timing_cache) != known_times)
     return Error{ErrorCode::bad_argument,
