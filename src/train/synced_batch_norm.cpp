@@ -94,6 +94,7 @@ struct SyncedBatchNorm : Function<SyncedBatchNorm> {
     const Statistics s = statistics(x, norm, *replicas);  // parts are of equal size, the trainer sees to it
     ctx->save_for_backward({x, weight, s.mean, s.inverse});
     ctx->saved_data["count"] = s.count;
+    // Borrowed: the module that is trained owns it (GraphModuleImpl::set_replicas), and lives until backward is done.
     ctx->saved_data["replicas"] = reinterpret_cast<int64_t>(replicas);
     if (x.is_cuda()) return torch::batch_norm_elemt(x, weight, bias, s.mean, s.inverse, norm.epsilon);
     const Tensor scale = weight * s.inverse;

@@ -42,6 +42,12 @@ void show_progress(nn::TrainOptions& options, bool quiet) {
   };
 }
 
+std::string pixels_note(const Dataset& data, const std::string& preprocess) {
+  if (preprocess != "none" || !data.are_pictures()) return "";
+  return "note: no --preprocess is given: the pixels go in as they are, 0 to 255. Most networks were trained on scaled "
+         "ones (imagenet, cifar10, ...)\n";
+}
+
 std::string report_json(const nn::TrainReport& report, const std::string& model, const std::string& output) {
   nlohmann::ordered_json json = {{"model", model},
                                  {"output", output},
@@ -242,6 +248,7 @@ int finetune(Flags& f) {
                     .limit = f.data.limit,
                     .shuffle = f.data.shuffle_seed >= 0 ? std::optional<uint64_t>(f.data.shuffle_seed) : std::nullopt});
   if (!data) return fail(data.error());
+  if (!f.quiet) std::fputs(pixels_note(**data, f.data.preprocess).c_str(), stderr);
   show_progress(f.train, f.quiet);
   nn::GraphModuleImpl* const teacher = f.train.distill > 0 ? networks->teacher.get() : nullptr;
   const Result<nn::TrainReport> report = nn::train(*networks->net, **data, *sample, f.train, teacher);

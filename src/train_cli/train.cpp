@@ -59,6 +59,7 @@ int train(Flags& f) {
   Result<nn::GraphModule> net = nn::read_graph_module(start, /*clean=*/false, {.train_batch_norm = true});
   if (!net) return fail(net.error());
   f.train.stop = &stop_flag();
+  if (!f.quiet) std::fputs(pixels_note(**data, f.preprocess).c_str(), stderr);
   show_progress(f.train, f.quiet);
   const Result<nn::TrainReport> report = nn::train(**net, **data, {3, f.size, f.size}, f.train);
   if (!report) return fail(report.error());

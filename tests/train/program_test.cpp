@@ -107,6 +107,18 @@ TEST_F(Program, a_resume_without_a_checkpoint_says_so_before_it_calibrates) {
   }
 }
 
+TEST_F(Program, pixels_that_go_in_as_they_are_are_noted) {
+  const std::string tune = std::string("finetune ") + OCTET_DEMO_MODEL +
+                           " --data shapes-train:64 --calib-limit 16 --epochs 0 --threads 1 -o " + file("note.onnx");
+  const std::string train = "train resnet20 --data shapes-train:64 --epochs 0 --threads 1 -o " + file("note.onnx");
+  for (const std::string& verb : {tune, train}) {
+    ASSERT_EQ(run(verb + " --preprocess none"), 0) << read(file("stderr"));
+    EXPECT_THAT(read(file("stderr")), HasSubstr("the pixels go in as they are, 0 to 255"));
+    ASSERT_EQ(run(verb + " --preprocess rgb,norm=half"), 0) << read(file("stderr"));
+    EXPECT_THAT(read(file("stderr")), testing::Not(HasSubstr("pixels")));
+  }
+}
+
 TEST_F(Program, a_number_outside_its_range_is_one_line_that_names_flag_and_range) {
   const std::pair<const char*, const char*> all[] = {{"--batch 0", "--batch 0: it takes a whole number from 1"},
                                                      {"--held-out 1.5", "--held-out 1.5: it takes"},
