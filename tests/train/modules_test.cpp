@@ -1,6 +1,10 @@
 // Quantized modules: against the toolkit's recorded runs (modules.npz), and bit for bit against the float op on
 // separately fake-quantized tensors.
 
+#include <unistd.h>
+
+#include "octet/train/architectures.h"
+#include "octet/train/graph_module.h"
 #include "octet/train/parameters.h"
 #include "octet/train/recurrent.h"
 #include "train/torch_tests.h"
@@ -211,6 +215,22 @@ TEST(Helpers, match_group_freeze_and_weights_in_place) {  // 12.7
   EXPECT_TRUE(torch::equal(once, fake(before, {1})));
   quant_weight_inplace(*net);
   EXPECT_TRUE(torch::equal(once, net->named_parameters()["4.weight"]));
+}
+
+TEST(Helpers, match_the_published_numbers_of_a_resnet18) {  // 12.7
+  const std::string path = testing::TempDir() + "octet_helpers_" + std::to_string(::getpid()) + ".onnx";
+  ASSERT_TRUE(write_new_network(path, {.architecture = "resnet18"}));
+  Result<GraphModule> net = read_graph_module(path, /*clean=*/false, {.train_batch_norm = true});
+  ::unlink(path.c_str());
+  ASSERT_TRUE(net) << net.error().message;
+  EXPECT_EQ(match_parameters(**net, {"downsample.0.weight"}).size(), 3u);
+  EXPECT_EQ(match_parameters(**net, {"conv1", "downsample"}).size(), 18u);
+  const auto groups = group_parameters(**net, {{"conv1"}, {"downsample"}});
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].params().size(), 9u);
+  EXPECT_EQ(groups[1].params().size(), 9u);
+  EXPECT_EQ(match_parameters(**net, {"downsample.*.weight$"}).size(), 6u);
+  EXPECT_EQ(match_parameters(**net, {"downsample.*.wei$"}).size(), 0u);
 }
 
 TEST(Helpers, cosine_schedule) {  // 12.8
