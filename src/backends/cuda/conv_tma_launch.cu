@@ -88,6 +88,7 @@ bool tma_takes(ConvType type, const ConvTile& tile, const ConvParams& p) {
                          ? e.to == Store::u8 && !e.on_values
                          : e.to == Store::f16 && (e.act == Act::none || e.act == Act::relu || e.act == Act::clip);
   if (!plain || !p.wide_store || p.x_pitch % 16 != 0 || p.r_pitch * element % 16 != 0) return false;
+  if (p.oc % 16 != 0) return false;  // they store 16 channels at a time; rows of halves may end in 8
   if (p.pointwise) return tile.k_bytes == 128;
   const int last_h = (p.oh - 1) * p.stride_h - p.pad_top, last_w = (p.ow - 1) * p.stride_w - p.pad_left;
   const int reach_h = (p.kh - 1) * p.dilation_h, reach_w = (p.kw - 1) * p.dilation_w;
