@@ -20,6 +20,8 @@ EvaluationReport two_models() {
   r.first = {.model = "a.onnx",
              .precision = "fp32",
              .device = "cpu",
+             .inputs = {},
+             .outputs = {},
              .images = 200,
              .labelled = true,
              .top1_right = 100,
