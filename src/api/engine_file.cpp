@@ -175,7 +175,8 @@ std::string options_text(const BuildSpec& spec, const PreparedModel& prepared) {
   return text;
 }
 
-Provenance provenance_of(const Model& model, const PreparedModel& prepared, const BuildSpec& spec) {
+/// graph: what the plan runs.
+Provenance provenance_of(const Model& model, const PreparedModel& prepared, const BuildSpec& spec, const Graph& graph) {
   Provenance p = {{"model", file_name(model.path())}, {"model_hash", model.hash()}, {"precision", prepared.precision}};
   if (prepared.ranges) {
     const CalibrationTable& table = *prepared.ranges->table;
@@ -200,7 +201,9 @@ Provenance provenance_of(const Model& model, const PreparedModel& prepared, cons
     p.emplace_back("preprocess", at->second);
   if (!spec.profiles.empty()) p.emplace_back("profiles", profiles_text(spec.profiles));
   if (spec.refittable) p.emplace_back("refit", "yes");
-  if (spec.uncalibrated || prepared.model.is_uncalibrated()) p.emplace_back("uncalibrated", "yes");
+  // Ranges that no layer uses spoil no answer.
+  if ((spec.uncalibrated || prepared.model.is_uncalibrated()) && has_codes(graph))
+    p.emplace_back("uncalibrated", "yes");
   return p;
 }
 
@@ -438,7 +441,7 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   PlanFile plan;
   plan.writer = own_name();
   plan.profile = profile_of(*graph, spec);
-  plan.provenance = provenance_of(model, *prepared, spec);
+  plan.provenance = provenance_of(model, *prepared, spec, *graph);
   plan.graph = *std::move(graph);
   if (const std::string stays = batch_note(model, spec.session.batch, plan.graph); !stays.empty())
     state->notes.insert(state->notes.begin(), stays);
@@ -463,7 +466,8 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   const size_t needed = (*engine)->program().context_bytes();
   if (spec.workspace_bytes > 0 && needed > spec.workspace_bytes)
     return Error{ErrorCode::out_of_memory, model.path() + ": a context needs " + std::to_string(needed) +
-                                               " bytes for activations and scratch, --workspace allows " +
+                                               " bytes for activations and scratch, --workspace (octet trtexec: "
+                                               "--memPoolSize=workspace:MIB) allows " +
                                                std::to_string(spec.workspace_bytes) +
                                                ": allow more, or build for a smaller batch"};
   if (spec.packed) {

@@ -94,13 +94,14 @@ std::vector<LayerDetail> layer_details(const Session& session) {
   const bool channel_last = engine.backend().name() == "cpu";
   const std::vector<bool> made = made_values(plan.graph);
   std::vector<LayerDetail> layers;
-  for (const Step& step : plan.steps) {
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
     const Node& node = plan.graph.node(step.node);
     LayerDetail layer;
     layer.name = node.name.empty() ? plan.graph.value(node.outputs[0]).name : node.name;
     layer.type = std::string(node.op->name);
     layer.parameter_type = parameter_type(node);
-    layer.tactic = step.tactic;
+    layer.tactic = engine.program().step_note(i) == k_in_next_step ? k_in_next_step : step.tactic;
     const bool weighted =
         node.op->quant.role == QuantRole::weighted || op_holds(node, "Conv") || op_holds(node, "Gemm");
     for (const ValueId v : node.inputs) {

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <chrono>
 
 #include "api/best_precision.h"
 #include "api/state.h"
 #include "backends/open.h"
+#include "ir/metadata.h"
 #include "ir/op.h"
 
 namespace octet {
@@ -80,7 +82,18 @@ int count_float_layers(const Graph& fused) {
   return count;
 }
 
+bool has_codes(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
+    return node.op->name.find("Quant") != std::string_view::npos || node.op->name == "DequantizeLinear" ||
+           node.op->name.ends_with("Integer");
+  });
+}
+
 std::string settled_precision(const std::string& precision, const Graph& fused) {
+  if (precision.starts_with("int8") && !has_codes(fused)) {
+    const size_t floats = precision.find(" and ");
+    return floats == std::string::npos ? "fp32" : precision.substr(floats + 5);
+  }
   return precision.starts_with("int8") && count_float_layers(fused) == 0 ? "int8" : precision;
 }
 
@@ -137,6 +150,8 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
   made.calibrate_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const auto* notes : {&ranges->notes, &quantized->notes})
     made.notes.insert(made.notes.end(), notes->begin(), notes->end());
+  if (!has_codes(quantized->model.state().graph))
+    std::erase_if(made.notes, [](const std::string& note) { return note.starts_with(k_uncalibrated); });
   made.model = quantized->model;
   made.ranges = *std::move(ranges);
   return made;

@@ -128,6 +128,7 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   Result<Graph> graph = graph_to_run(model, *prepared, spec, binding, skip);
   if (!graph) return within(model.path(), graph.error());
   state->precision = prepared->precision;
+  state->uncalibrated = state->uncalibrated && has_codes(*graph);
   const Result<std::shared_ptr<Backend>> backend = backend_for(spec, state->precision);
   if (!backend) return backend.error();
   state->notes = std::move(prepared->notes);
@@ -289,12 +290,15 @@ bool Session::ends_in_softmax() const { return state_->ends_in_softmax; }
 std::vector<LayerInfo> Session::layers() const {
   std::vector<LayerInfo> layers;
   const Plan& plan = state_->engine->plan();
-  for (const Step& step : plan.steps) {
+  const Program& program = state_->engine->program();
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
     const Node& node = plan.graph.node(step.node);
+    const bool elsewhere = program.step_note(i) == k_in_next_step;
     const Value& y = plan.graph.value(node.outputs[0]);
     layers.push_back({node.name.empty() ? y.name : node.name, std::string(node.op->name), y.name,
-                      y.shape ? to_string(*y.shape) : "?", std::string(name(y.dtype)), step.tactic,
-                      mmac_of(plan.graph, node)});
+                      y.shape ? to_string(*y.shape) : "?", std::string(name(y.dtype)),
+                      elsewhere ? k_in_next_step : step.tactic, mmac_of(plan.graph, node)});
   }
   return layers;
 }

@@ -91,8 +91,10 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
 /// which precision it runs.
 Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
                            const std::set<std::string>& skip);
-/// "int8 and fp16" of a network whose layers are all INT8 is "int8".
+/// "int8 and fp16" of a network whose layers are all INT8 is "int8", of one without codes "fp16".
 std::string settled_precision(const std::string& precision, const Graph& fused);
+/// Whether a value of it goes through codes, so that ranges matter to its answers.
+bool has_codes(const Graph& graph);
 /// Layers of the fused graph that compute in float.
 int count_float_layers(const Graph& fused);
 

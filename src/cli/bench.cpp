@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "octet/files.h"
+#include "octet/measure.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -58,8 +59,22 @@ int extras(const Flags& f, Session& session, const PerformanceReport& report, co
   const double tolerance = f.check_tolerance < 0 ? by_precision : f.check_tolerance;
   const Result<OutputCheck> check = check_outputs(session, f.check_file, f.spec, tolerance);
   if (!check) return fail(check.error());
-  std::fputs(to_text(*check).c_str(), f.output.json ? stderr : stdout);
+  const bool random = f.spec.inputs.size() < session.inputs().size();
+  const std::string what = "--check-outputs: " + model + " in " + report.precision + " on " +
+                           (random ? "random inputs (--loadInputs NAME:FILE gives those of the expected output)\n"
+                                   : "the inputs of --loadInputs\n");
+  std::fputs((what + to_text(*check)).c_str(), f.output.json ? stderr : stdout);
   return check->passed() ? 0 : 1;
+}
+
+/// An expected output that cannot be read or has another size, before the measurement.
+Result<Done> check_expected(const Flags& f, const Session& session) {
+  if (f.check_file.empty() || session.outputs().size() != 1) return Done{};  // check_outputs() refuses several
+  const Result<TensorBuffers> buffers = TensorBuffers::make(session);
+  if (!buffers) return buffers.error();
+  const auto expected = buffers->read_output(session.outputs()[0].name, f.check_file);
+  if (!expected) return Error{expected.error().code, "--check-outputs: " + expected.error().message};
+  return Done{};
 }
 
 int bench_models(Flags& f) {
@@ -87,6 +102,7 @@ int bench_models(Flags& f) {
     sessions.push_back(std::move(*session));
     specs.push_back(*spec);
   }
+  if (const Result<Done> ok = check_expected(f, sessions.back()); !ok) return fail(ok.error());
   if (sessions.size() == 1) {
     const Result<PerformanceReport> report = bench(sessions[0], models[0], f.spec);
     if (!report) return fail(report.error());

@@ -17,6 +17,8 @@ namespace octet {
 
 class TimingCache;
 
+inline constexpr const char* k_in_next_step = "in the step after it";  // Program::step_note
+
 /// Weights packed and steps prepared for one plan on one back end. Immutable; shared by contexts.
 class Program {
  public:
@@ -29,7 +31,8 @@ class Program {
   virtual size_t borrowed_steps() const { return 0; }
   /// By node, the tactic in full where preparing chose within the plan's; empty = the plan's say it all.
   virtual TacticChoice choice() const { return {}; }
-  /// How a step is run, beyond its tactic's name, for profiles; may be empty.
+  /// How a step is run, beyond its tactic's name, for profiles; may be empty. k_in_next_step of a step that the one
+  /// after it does on the way.
   virtual std::string step_note(size_t) const { return {}; }
   /// Memory of one context, activations and scratch; 0 = the back end does not say.
   virtual size_t context_bytes() const { return 0; }

@@ -430,7 +430,8 @@ Result<Graph> at_shapes(const PlanFile& plan, const std::vector<Dims>& input_sha
                    "input '" + input.name + "': the shape " + to_string(wanted) +
                        " was asked for, the plan was built for " +
                        (plan.profile.fixed() ? to_string(own) + " only" : to_string(low) + " to " + to_string(high)) +
-                       ": build it with --shapes " + input.name + ":MIN:OPT:MAX that holds yours"};
+                       ": build it with --shapes " + input.name +
+                       ":MIN:OPT:MAX that holds yours (octet trtexec: --minShapes, --optShapes, --maxShapes)"};
     input.shape = to_shape(wanted);
     changed = true;
   }

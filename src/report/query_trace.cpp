@@ -275,7 +275,7 @@ std::string chrome_trace_json(const RunProfile& profile, const std::string& titl
     slice("run " + std::to_string(run), "run", at, run_end);
     double layer_at = at;
     for (const LayerSamples& layer : profile.layers) {
-      if (run >= layer.ms.size()) continue;
+      if (run >= layer.ms.size() || layer.ms[run] == 0) continue;  // done inside another
       const double layer_end = layer_at + static_cast<double>(layer.ms[run]);
       slice(layer.name, "layer", layer_at, layer_end);
       layer_at = layer_end;

@@ -287,7 +287,7 @@ TEST(EngineFile, refuses_a_profile_out_of_order_and_a_workspace_that_is_too_smal
   EXPECT_THAT(build_engine(demo(), spec).error().message, HasSubstr("expected smallest <= best <= largest"));
   spec = int8_spec();
   spec.workspace_bytes = 1000;
-  EXPECT_THAT(build_engine(demo(), spec).error().message, HasSubstr("--workspace allows 1000"));
+  EXPECT_THAT(build_engine(demo(), spec).error().message, HasSubstr("--memPoolSize=workspace:MIB) allows 1000"));
 }
 
 TEST(EngineFile, refuses_int8_of_a_plan_built_in_fp32) {

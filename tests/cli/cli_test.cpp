@@ -395,7 +395,8 @@ TEST(Cli, build_takes_shape_profiles_and_sizes) {
   EXPECT_THAT(outside.err, HasSubstr("[9,3,32,32] was asked for, the plan was built for [1,3,32,32] to [8,3,32,32]"));
   EXPECT_THAT(octet("build " + k_model + " --workspace 1parsec -o " + plan).err,
               HasSubstr("expected a size like 1GiB"));
-  EXPECT_THAT(octet("build " + k_model + " --workspace 1K -o " + plan).err, HasSubstr("--workspace allows 1024"));
+  EXPECT_THAT(octet("build " + k_model + " --workspace 1K -o " + plan).err,
+              HasSubstr("--memPoolSize=workspace:MIB) allows 1024"));
   EXPECT_THAT(octet("build " + k_model + " --shapes input:1x3:2x3 -o " + plan).err, HasSubstr("NAME:MIN:OPT:MAX"));
 }
 

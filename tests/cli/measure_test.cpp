@@ -281,6 +281,14 @@ TEST(Bench, outputs_are_checked_and_decide_the_exit_status) {
   const Ran same = octet("bench " + k_model + quick + "expected.npy");
   EXPECT_EQ(same.status, 0) << same.err;
   EXPECT_THAT(same.out, HasSubstr("outputs against expected.npy: as expected"));
+  EXPECT_THAT(same.out, HasSubstr("--check-outputs: " + k_model + " in fp32 on the inputs of --loadInputs\n"));
+  const Ran second = octet("bench " + k_model + " " + plan() + quick + "expected.npy --check-tolerance 100");
+  EXPECT_EQ(second.status, 0) << second.err;
+  EXPECT_THAT(second.out, HasSubstr("--check-outputs: " + plan() + " in int8 on the inputs of --loadInputs\n"));
+  const Ran random =
+      octet("bench " + k_model +
+            " --duration 0 --iterations 1 --warm-up 0 --check-tolerance 100 --check-outputs expected.npy");
+  EXPECT_THAT(random.out, HasSubstr("--check-outputs: " + k_model + " in fp32 on random inputs (--loadInputs "));
   std::vector<float> values = npy(at("expected.npy"));
   values[0] += 1;
   std::ofstream(at("wrong.bin"), std::ios::binary)
@@ -298,6 +306,11 @@ TEST(Bench, an_expected_output_of_another_size_is_called_an_output) {
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.err, HasSubstr("Unexpected file size for reference output file: four.raw. Note: Output binding size "
                                  "is: 40 bytes but the file size is 4 bytes."));
+  EXPECT_EQ(ran.out, "");  // before the measurement
+  const Ran missing = octet("bench " + k_model + " --duration 0 --iterations 1 --warm-up 0 --check-outputs none.npy");
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.err, HasSubstr("--check-outputs: "));
+  EXPECT_EQ(missing.out, "");
 }
 
 TEST(Bench, a_profile_and_its_trace_account_for_the_run) {
@@ -319,7 +332,31 @@ TEST(Bench, a_profile_and_its_trace_account_for_the_run) {
     slices += event["cat"] == "layer";
   }
   EXPECT_EQ(runs, 50);
-  EXPECT_EQ(slices, 50 * static_cast<int64_t>(j["layers"].size()));
+  int64_t running = 0;  // the others are done inside the step after them
+  for (const json& layer : j["layers"]) running += layer["averageMs"] > 0;
+  EXPECT_EQ(slices, 50 * running);
+}
+
+TEST(Bench, a_quantizer_inside_the_first_layer_is_no_layer_that_runs) {
+  const octet::Result<octet::EngineFile> file = octet::EngineFile::load(plan());
+  ASSERT_TRUE(file);
+  octet::Result<octet::Session> session = octet::Session::load(*file, {});
+  ASSERT_TRUE(session);
+  if (session->isa() == "scalar") GTEST_SKIP() << "runs as a layer of its own";
+  octet::Result<octet::TensorBuffers> buffers = octet::TensorBuffers::make(*session);
+  ASSERT_TRUE(buffers);
+  std::vector<double> seconds;
+  ASSERT_TRUE(session->run_profiled(buffers->run_inputs(), buffers->run_outputs(), seconds));
+  const std::vector<octet::LayerInfo> layers = session->layers();
+  ASSERT_EQ(layers[0].op, "QuantizeLinear");
+  ASSERT_EQ(layers[1].op, "QuantConv");
+  EXPECT_EQ(layers[0].tactic, "in the step after it");
+  EXPECT_EQ(octet::layer_details(*session)[0].tactic, "in the step after it");
+  EXPECT_EQ(seconds[0], 0);
+  EXPECT_GT(seconds[1], 0);
+  for (size_t i = 1; i < layers.size(); ++i) EXPECT_NE(layers[i].tactic, "in the step after it") << i;
+  // Shown to a tap it is computed as a layer of its own, as ever.
+  EXPECT_FALSE(octet::inner_values(*session, *buffers)->empty());
 }
 
 TEST(Bench, the_layer_clock_changes_neither_layers_nor_one_byte_of_the_outputs) {

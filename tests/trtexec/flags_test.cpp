@@ -167,7 +167,9 @@ TEST(IoFormats, codes_are_those_that_the_network_makes) {
   EXPECT_EQ(read(at("by_codes.json")), read(at("by_values.json")));
   const Ran floating = quick("--inputIOFormats=int8:chw --skipInference");
   EXPECT_EQ(floating.status, 1);
-  EXPECT_THAT(floating.err, HasSubstr("tensor 'input': the network does not quantize it, so it has no int8 codes"));
+  EXPECT_THAT(
+      floating.err,
+      HasSubstr("--inputIOFormats=int8: tensor 'input': the network does not quantize it, so it has no int8 codes"));
   EXPECT_THAT(quick("--int8 --outputIOFormats=int8:chw --skipInference").err, HasSubstr("tensor 'logits'"));
 }
 
@@ -258,6 +260,11 @@ TEST(DebugTensors, hold_what_the_layers_make) {
   const Ran unknown = quick("--saveDebugTensors=nothing:x.raw", engine);
   EXPECT_EQ(unknown.status, 1);
   EXPECT_THAT(unknown.err, HasSubstr("--saveDebugTensors: no layer of the plan makes a tensor 'nothing'"));
+  EXPECT_THAT(unknown.out, testing::Not(HasSubstr("Starting inference")));
+  const Ran unmarked = quick("--markDebug=nothing");
+  EXPECT_EQ(unmarked.status, 1);
+  EXPECT_THAT(unmarked.err, HasSubstr("--markDebug: no layer of the plan makes a tensor 'nothing'"));
+  EXPECT_THAT(unmarked.out, testing::Not(HasSubstr("Starting inference")));
 }
 
 /// Name of the first layer's tensor, as the summary says it.

@@ -169,7 +169,9 @@ TEST(BuildFlags, int8_without_ranges_says_what_it_took_and_stamps_the_plan) {
   EXPECT_EQ(ran.status, 0);
   EXPECT_THAT(ran.err,
               HasSubstr("[W] --int8 without Q/DQ nodes and without --calib: ranges come from 16 samples of random"));
-  EXPECT_THAT(ran.err, HasSubstr("UNCALIBRATED"));
+  const size_t said = ran.err.find("UNCALIBRATED");
+  ASSERT_NE(said, std::string::npos);
+  EXPECT_EQ((ran.out + ran.err).rfind("UNCALIBRATED"), ran.out.size() + said);  // once
   EXPECT_THAT(read(at("int8.json")), HasSubstr("\"LayerType\": \"QuantConv\""));
   EXPECT_EQ(quick("--best --exportLayerInfo=best.json --profilingVerbosity=detailed").status, 0);
   EXPECT_EQ(read(at("best.json")), read(at("int8.json")));
@@ -216,8 +218,60 @@ TEST(BuildFlags, calib_takes_its_ranges_and_a_missing_file_is_an_error) {
   EXPECT_THAT(read(at("cache.json")), HasSubstr("\"LayerType\": \"QuantConv\""));
   const Ran missing = quick("--int8 --calib=no_such.cache");
   EXPECT_EQ(missing.status, 1);
-  EXPECT_THAT(missing.err, HasSubstr("no_such.cache"));
+  EXPECT_THAT(missing.err, HasSubstr("[E] --calib=no_such.cache: "));
   EXPECT_THAT(quick("--calib=ranges.json").err, HasSubstr("--calib=ranges.json has no effect without --int8"));
+}
+
+TEST(BuildFlags, ranges_that_no_layer_uses_stamp_nothing) {
+  const Ran ran = quick("--int8 --precisionConstraints=obey '--layerPrecisions=*:fp32' --saveEngine=allf.plan");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out + ran.err, Not(HasSubstr("UNCALIBRATED")));
+  EXPECT_THAT(ran.out + ran.err, Not(HasSubstr("answers mean nothing")));
+  EXPECT_THAT(ran.err, HasSubstr("[W] --int8: no layer of this network is left in INT8, so it is a plan in fp32"));
+  ASSERT_EQ(quick("--saveEngine=fp32.plan --skipInference").status, 0);
+  const auto evaluated = [](const std::string& plan) {
+    const Ran eval =
+        shell(std::string(OCTET_PROGRAM) + " eval " + plan + " --data shapes:64 --preprocess rgb,norm=half");
+    EXPECT_EQ(eval.status, 0) << eval.err;
+    EXPECT_THAT(eval.out + eval.err, Not(HasSubstr("UNCALIBRATED")));
+    EXPECT_THAT(eval.out + eval.err, Not(HasSubstr("int8")));
+    return number_after(eval.out, "op-1");
+  };
+  EXPECT_EQ(evaluated("allf.plan"), evaluated("fp32.plan"));
+  // One layer left is enough for the stamp.
+  const Ran one = quick(
+      "--int8 --precisionConstraints=obey '--layerPrecisions=*:fp32,/0/0.0/Conv:int8' --saveEngine=one.plan "
+      "--skipInference");
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_THAT(one.err, HasSubstr("UNCALIBRATED"));
+}
+
+TEST(BuildFlags, errors_advise_flags_that_trtexec_has) {
+  write(at("foreign.cache"), "TRT-8003-EntropyCalibration2\nnowhere: 3c010a14\n");
+  const Ran foreign = quick("--int8 --calib=foreign.cache");
+  EXPECT_EQ(foreign.status, 1);
+  EXPECT_THAT(foreign.err, HasSubstr("[E] --calib=foreign.cache: "));
+  EXPECT_THAT(foreign.err, Not(HasSubstr("--force")));
+  const Ran small = quick("--memPoolSize=workspace:0.001");
+  EXPECT_EQ(small.status, 1);
+  EXPECT_THAT(small.err, HasSubstr("--memPoolSize=workspace:MIB) allows 1048: "));
+  ASSERT_EQ(quick("--skipInference --saveEngine=free.plan --minShapes=input:1x3x32x32 --optShapes=input:2x3x32x32 "
+                  "--maxShapes=input:4x3x32x32")
+                .status,
+            0);
+  const Ran outside = quick("--shapes=input:9x3x32x32", "--loadEngine=free.plan");
+  EXPECT_EQ(outside.status, 1);
+  EXPECT_THAT(outside.err, HasSubstr("the shape [9,3,32,32] was asked for"));
+  EXPECT_THAT(outside.err, HasSubstr("--minShapes, --optShapes, --maxShapes"));
+}
+
+TEST(BuildFlags, empty_batches_are_refused) {
+  for (const std::string flag : {"--shapes", "--optShapes", "--maxShapes"}) {
+    const Ran ran = quick(flag + "=input:0x3x32x32");
+    EXPECT_EQ(ran.status, 1) << flag;
+    EXPECT_THAT(ran.err, HasSubstr("[E] " + flag + " input:0x3x32x32 holds no elements"));
+    EXPECT_THAT(ran.out, Not(HasSubstr("Throughput")));
+  }
 }
 
 TEST(BuildFlags, layer_precisions_keep_layers_float_under_constraints) {
@@ -454,9 +508,16 @@ TEST(InferenceFlags, references_are_compared_by_the_chosen_loss) {
   EXPECT_THAT(right.out, HasSubstr("Accuracy loss for tensor logits (l0): 0.000000"));
   const Ran wrong = checked("--loadRefOutputs=logits:off.bin --accuracyThreshold=0.05");
   EXPECT_EQ(wrong.status, 1);
-  EXPECT_THAT(wrong.out, HasSubstr("(l0): 0.100000 [FAIL: >= threshold 0.050000]"));
+  EXPECT_THAT(wrong.out, HasSubstr("(l0): 0.100000 [FAIL: > threshold 0.050000]"));
   EXPECT_THAT(wrong.err, HasSubstr("Accuracy validation FAILED"));
   EXPECT_EQ(checked("--loadRefOutputs=logits:off.bin --accuracyThreshold=0.05 --atol=0.6").status, 0);
+  // A loss equal to the threshold is not above it: one element of ten is 0.1, whose double is the flag's.
+  EXPECT_EQ(checked("--loadRefOutputs=logits:off.bin --accuracyThreshold=0.1").status, 0);
+  write(at("short.bin"), "1234");
+  const Ran size = checked("--loadRefOutputs=logits:short.bin --accuracyThreshold=9");
+  EXPECT_EQ(size.status, 1);
+  EXPECT_THAT(size.err, HasSubstr("--loadRefOutputs: "));
+  EXPECT_THAT(size.out, Not(HasSubstr("Starting inference")));
   EXPECT_EQ(checked("--loadRefOutputs=logits:off.bin --accuracyThreshold=0.05 --rtol=1e9").status, 0);
   const auto loss = [&](const std::string& algorithm) {
     const Ran ran = checked("--loadRefOutputs=logits:off.bin --accuracyThreshold=9 --accuracyAlgorithm=" + algorithm);

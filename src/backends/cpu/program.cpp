@@ -258,17 +258,17 @@ struct CpuProgram::Running {
   }
 };
 
-void CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
+bool CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
                           std::span<const std::byte> next_weights) const {
-  if (!step.run || (step.for_taps && !now.hooks.tap && !now.hooks.value_tap)) return;
+  if (!step.run || (step.for_taps && !now.hooks.tap && !now.hooks.value_tap)) return false;
   step.run(now.context(align_up(step.scratch_bytes), first_image, next_weights));
+  return true;
 }
 
 void CpuProgram::run_part(const Running& now, const ProgramPart& part) const {
   for (size_t turn = 0; turn < part.turns; ++turn)
     for (size_t i = part.first; i < part.last && !now.error; ++i) {
-      run_step(now, steps_[i].prepared, turn * part.images, steps_[i].next_weights);
-      now.count_time(i);
+      if (run_step(now, steps_[i].prepared, turn * part.images, steps_[i].next_weights)) now.count_time(i);
     }
 }
 

@@ -40,6 +40,7 @@ class CpuProgram : public Program {
   size_t packed_bytes() const override { return packed_bytes_; }
   size_t borrowed_steps() const override { return borrowed_steps_; }
   std::vector<PackedWeights> packed() const override;
+  std::string step_note(size_t step) const override { return steps_[step].prepared.for_taps ? k_in_next_step : ""; }
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
   size_t context_bytes() const override;
   /// arena: 64-byte aligned, context_bytes().
@@ -54,7 +55,8 @@ class CpuProgram : public Program {
   void account(const PreparedStep& step, int threads);
 
   struct Running;
-  void run_step(const Running& now, const PreparedStep& step, size_t first_image,
+  /// False of a step that had nothing to do.
+  bool run_step(const Running& now, const PreparedStep& step, size_t first_image,
                 std::span<const std::byte> next_weights = {}) const;
   void find_next_weights();
   void run_part(const Running& now, const ProgramPart& part) const;

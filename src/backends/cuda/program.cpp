@@ -108,7 +108,7 @@ Result<Done> CudaProgram::prepare_steps(size_t first, const ProgramOptions& opti
     const size_t cheapest = alone->cheapest();
     if (cheapest < alone->choices.size()) steps_.back().alone = std::move(alone->choices[cheapest].run);
     steps_.back().joined = true;
-    steps_.back().note = "in the step after it";
+    steps_.back().note = k_in_next_step;
     prepared.emplace_back();
   }
   packed_bytes_ += fused->prepared.packed_bytes;

@@ -37,14 +37,21 @@ Result<std::vector<const InnerValue*>> named(const std::vector<InnerValue>& valu
                                             "' (fusion may have left it out); there are " + known};
 }
 
+/// The one value of a --saveDebugTensors.
+Result<const InnerValue*> one_named(const std::vector<InnerValue>& values, const std::string& pattern,
+                                    const std::string& file) {
+  const Result<std::vector<const InnerValue*>> found = named(values, pattern, "--saveDebugTensors");
+  if (!found) return found.error();
+  if (found->size() == 1) return found->front();
+  return Error{ErrorCode::bad_argument, "--saveDebugTensors " + pattern + ":" + file + ": " +
+                                            std::to_string(found->size()) + " tensors fit, one file is given"};
+}
+
 Result<Done> save_named(const Options& o, const std::vector<InnerValue>& values, const Log& log) {
   for (const auto& [pattern, file] : o.inference.save_debug) {
-    const Result<std::vector<const InnerValue*>> found = named(values, pattern, "--saveDebugTensors");
+    const Result<const InnerValue*> found = one_named(values, pattern, file);
     if (!found) return found.error();
-    if (found->size() > 1)
-      return Error{ErrorCode::bad_argument, "--saveDebugTensors " + pattern + ":" + file + ": " +
-                                                std::to_string(found->size()) + " tensors fit, one file is given"};
-    const InnerValue& v = *found->front();
+    const InnerValue& v = **found;
     if (const Result<Done> written = write_binary_file(file, bytes_of(v)); !written) return written;
     log.info("Debug tensor " + v.name + " (" + dims_text(v.dims) + ", fp32) saved to " + file);
   }
@@ -88,6 +95,17 @@ std::string file_name(std::string name) {
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') c = '_';
   return name;
+}
+
+Result<Done> check_debug_tensors(const Options& o, const Stream& stream) {
+  if (o.inference.save_debug.empty() && o.build.debug_tensors.empty()) return Done{};
+  const Result<std::vector<InnerValue>> values = inner_values(*stream.session, *stream.buffers);
+  if (!values) return Error{values.error().code, "--saveDebugTensors: " + values.error().message};
+  for (const auto& [pattern, file] : o.inference.save_debug)
+    if (const Result<const InnerValue*> found = one_named(*values, pattern, file); !found) return found.error();
+  for (const std::string& pattern : o.build.debug_tensors)
+    if (const auto found = named(*values, pattern, "--markDebug"); !found) return found.error();
+  return Done{};
 }
 
 Result<Done> save_debug_tensors(const Options& o, const Stream& stream, const Log& log) {

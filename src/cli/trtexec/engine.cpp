@@ -7,6 +7,7 @@
 
 #include "cli/trtexec/refit.h"
 #include "cli/trtexec/shapes.h"
+#include "octet/cache.h"
 #include "octet/tasks.h"
 
 namespace octet::cli::trtexec {
@@ -136,6 +137,33 @@ std::string float_precision(const BuildFlags& build, bool on_gpu, const Log& log
   return asks_half || build.fp16 || build.bf16 || build.best ? "fp16" : full;
 }
 
+/// --calib: a file that cannot be read, or ranges of another network.
+Result<Done> check_calib(const std::string& path, const Model& model) {
+  const std::string flag = "--calib=" + path + ": ";
+  const Result<CalibrationCache> cache = CalibrationCache::load(path);
+  if (!cache) return Error{cache.error().code, "--calib=" + cache.error().message};  // which names the file
+  const CacheCheck check = cache->check(model);
+  if (check.fits) return Done{};
+  return Error{ErrorCode::bad_argument, flag + check.reason + ": give the ranges of " + model.path() +
+                                            " ('octet calibrate' finds them), or leave --calib out"};
+}
+
+/// Codes that --inputIOFormats or --outputIOFormats ask of a network that has none.
+Result<Done> check_codes(const BuildSpec& spec, const Model& model) {
+  if (spec.session.precision == "int8" || spec.session.precision == "best") return Done{};
+  for (const auto& [name, format] : spec.formats) {
+    if (format.dtype.empty()) continue;
+    const std::vector<TensorInfo> inputs = model.inputs();
+    const bool is_input =
+        std::any_of(inputs.begin(), inputs.end(), [&](const TensorInfo& input) { return input.name == name; });
+    return Error{ErrorCode::bad_argument, std::string(is_input ? "--inputIOFormats=" : "--outputIOFormats=") +
+                                              format.dtype + ": tensor '" + name +
+                                              "': the network does not quantize it, so it has no " + format.dtype +
+                                              " codes: build it with --int8, or give it in its own type"};
+  }
+  return Done{};
+}
+
 /// Where the ranges of an INT8 build come from, said once.
 Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const ResolvedShapes& shapes, BuildSpec& spec,
                            const Log& log) {
@@ -173,6 +201,7 @@ Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const Re
   spec.session.quantization.keep_float = std::move(types->kept);
   spec.session.quantization.float_values = std::move(types->float_values);
   if (!build.calib.empty()) {
+    if (const Result<Done> fits = check_calib(build.calib, model); !fits) return fits.error();
     spec.session.ranges = build.calib;
     log.info("INT8 ranges from " + build.calib);
     return Done{};
@@ -187,10 +216,19 @@ Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const Re
   spec.session.calibration.data.path = k_noise;
   spec.session.calibration.method = "max";
   spec.session.quantization.method = "max";
-  log.warning(
-      "--int8 without Q/DQ nodes and without --calib: ranges come from 16 samples of random numbers (largest "
-      "value seen). Times are those of INT8, answers mean nothing: the plan is stamped UNCALIBRATED.");
   return Done{};
+}
+
+/// The one line about ranges of noise, after the build: only then it is known whether a layer needed them.
+void say_noise(const EngineFile& file, std::vector<std::string>& notes, const Log& log) {
+  std::erase_if(notes, [](const std::string& note) { return note.find("UNCALIBRATED") != std::string::npos; });
+  if (file.is_uncalibrated()) {
+    log.warning(
+        "--int8 without Q/DQ nodes and without --calib: ranges come from 16 samples of random numbers (largest "
+        "value seen). Times are those of INT8, answers mean nothing: the plan is stamped UNCALIBRATED.");
+  } else {
+    log.warning("--int8: no layer of this network is left in INT8, so it is a plan in " + file.precision());
+  }
 }
 
 /// "int8:hwc+chw" of --inputIOFormats for one tensor: the first order that there is counts.
@@ -268,11 +306,13 @@ Result<EngineFile> build(const Options& o, const std::string& device, ResolvedSh
   spec.session.timing_cache = usable_timing_cache(o.build, log);
   const std::string known_times = file_text(spec.session.timing_cache);
   if (const Result<Done> ok = choose_ranges(*model, o.build, shapes, spec, log); !ok) return ok.error();
+  if (const Result<Done> ok = check_codes(spec, *model); !ok) return ok.error();
   const auto start = Clock::now();
   Result<EngineFile> file = build_engine(*model, spec);
   if (!file) return file.error();
   std::vector<std::string> notes = file->notes();
   std::erase_if(notes, is_lossy_repair);  // said when the file was parsed
+  if (spec.session.calibration.data.path == k_noise) say_noise(*file, notes, log);
   say_notes(notes, log);
   log.verbose(file->tuning_log());
   if (o.build.error_on_cache_miss && file_text(spec.session.timing_cache) != known_times)
