@@ -10,6 +10,8 @@ namespace octet {
 struct ValueBounds {
   double low, high;
 };
+/// v before the nodes that only move, drop or repeat elements: v itself where another node makes it.
+ValueId before_movers(const Editor& editor, ValueId v);
 /// What the node that makes v proves for any input of the network; nothing where it proves no bound at all.
 std::optional<ValueBounds> bounds_of(const Editor& editor, ValueId v);
 

@@ -69,17 +69,13 @@ struct KnownRange {
 };
 std::optional<KnownRange> known_range(const Editor& editor, ValueId v) {
   const Graph& graph = editor.graph();
-  const NodeId id = editor.producer(v);
+  const NodeId id = editor.producer(before_movers(editor, v));
   if (id < 0) return std::nullopt;
   const Node& node = editor.node(id);
   if (is_dequantize(node) && !graph.constant(node.inputs[0])) {
     const std::optional<CodeParams> params = code_params(graph, node);
     return params ? std::optional(KnownRange{*params, true}) : std::nullopt;
   }
-  if (is_any(node, {"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Identity",
-                    "DepthToSpace", "SpaceToDepth", "Gather", "Tile", "Expand"}) &&
-      node.outputs.size() == 1)
-    return known_range(editor, node.inputs[0]);
   double low = 0, high = 1;
   if (is_op(node, "Clip")) {
     const auto a = scalar_constant(graph, input(node, 1)), b = scalar_constant(graph, input(node, 2));

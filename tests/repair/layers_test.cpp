@@ -89,6 +89,15 @@ TEST(ResidualIdentity, whose_values_may_lie_beyond_its_codes_stays) {
         "Neg(f) "})
     expect_untouched("residual_identity", k_block + identity + "q = QuantizeLinear(t, s, z) " + rest);
 }
+TEST(ResidualIdentity, behind_a_chain_without_end_stays) {
+  std::string chain = "t0 = Relu(x) ";
+  const int last = 4000;
+  for (int i = 1; i <= last; ++i) chain += "t" + std::to_string(i) + " = Relu(t" + std::to_string(i - 1) + ") ";
+  const std::string t = "t" + std::to_string(last);
+  expect_untouched("residual_identity", k_block + chain + "q = QuantizeLinear(" + t +
+                                            ", s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) a = Add(c, " + t +
+                                            ") p = QuantizeLinear(a, s, z) y = DequantizeLinear(p, s, z) }");
+}
 TEST(ResidualIdentity, with_codes_of_its_own_or_a_float_result_stays) {
   expect_untouched(
       "residual_identity",
