@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -70,6 +71,31 @@ TEST(Layout, squeezing_gives_the_scalar_bits_without_padding_channels_on_every_i
         ASSERT_TRUE(f[i] == floats[i] || (f[i] != f[i] && floats[i] != floats[i])) << name(isa) << " element " << i;
         ASSERT_EQ(u[i], codes[i]) << name(isa) << " c " << c << " pixels " << pixels << " element " << i;
       }
+    }
+  }
+}
+
+TEST(Layout, quantizing_rounds_ties_and_their_neighbours_as_the_scalar_division_does) {
+  Random random(7);
+  std::vector<float> scales = {1.0f, 0.5f, 1.0f / 3, 0.017f, 7e-5f, 123.4f, 3e37f, 1e-37f, 0x1p-100f, 0x1p101f};
+  for (int i = 0; i < 200; ++i) scales.push_back(std::exp(static_cast<float>(random.integer(-1000, 1000)) * 0.01f));
+  constexpr int64_t k_pixels = 32;
+  for (const float scale : scales) {
+    Buffer<float> x(3 * k_pixels);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float tie = static_cast<float>(random.integer(-300, 300)) + (i % 5 == 0 ? 0.0f : 0.5f);
+      x[i] = static_cast<float>(static_cast<double>(tie) * static_cast<double>(scale));
+      const float towards = random.integer(0, 1) ? 1e38f : -1e38f;
+      for (int64_t steps = random.integer(0, 3); steps > 0; --steps) x[i] = std::nextafter(x[i], towards);
+    }
+    std::vector<uint8_t> codes(x.size());
+    layout_kernels(Isa::scalar)
+        .nchw_to_nhwc_quantize(x.data(), k_pixels, 3, k_pixels, 3, scale, 100, 0, 255, codes.data());
+    for (const Isa isa : available_isas()) {
+      Buffer<uint8_t> u(x.size() + 3, 5);
+      layout_kernels(isa).squeeze_quantize(x.data(), k_pixels, 3, k_pixels, scale, 100, u.data());
+      for (size_t i = 0; i < codes.size(); ++i)
+        ASSERT_EQ(u[i], codes[i]) << name(isa) << ", scale " << scale << ", element " << i;
     }
   }
 }

@@ -78,12 +78,12 @@ void mul_f32(const float* a, const float* b, size_t n, float* y) {
 
 void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
   const CodeRange512 range(zero_point, lo, hi);
-  const __m512 divisor = _mm512_set1_ps(scale);
+  const Quotient512 quotient(scale);
   for (size_t i = 0; i < n; i += 64) {
     const int64_t left = static_cast<int64_t>(n - i);
     __m512i r[4];
     for (int j = 0; j < 4; ++j)
-      r[j] = range.round_nan(_mm512_div_ps(_mm512_maskz_loadu_ps(first_16(left - 16 * j), x + i + 16 * j), divisor));
+      r[j] = range.round_nan(quotient(_mm512_maskz_loadu_ps(first_16(left - 16 * j), x + i + 16 * j)));
     _mm512_mask_storeu_epi8(q + i, first_64(left), natural_order(range.pack(r[0], r[1], r[2], r[3])));
   }
 }

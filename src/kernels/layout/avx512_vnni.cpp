@@ -60,7 +60,7 @@ void nchw_to_nhwc_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, 
 /// 16 pixels of up to 16 channels from plane 0 on -> codes; lane L of out[i] is the 16 channels of pixel 4 L + i.
 struct QuantizedBlock {
   CodeRange512 range;
-  __m512 divisor;
+  Quotient512 quotient;
   __m512i zero_point;
 
   /// Four planes -> dword p = codes of pixel p.
@@ -68,8 +68,7 @@ struct QuantizedBlock {
     __m512i q[4];
     for (int r = 0; r < 4; ++r) {
       q[r] = _mm512_setzero_si512();
-      if (r < channels)
-        q[r] = range.round_nan(_mm512_div_ps(_mm512_maskz_loadu_ps(some_pixels, x + r * plane), divisor));
+      if (r < channels) q[r] = range.round_nan(quotient(_mm512_maskz_loadu_ps(some_pixels, x + r * plane)));
     }
     const __m512i packed = range.pack(q[0], q[1], q[2], q[3]);
     const __m512i interleaved = _mm512_shuffle_epi8(
@@ -103,7 +102,7 @@ void quantize_narrow(const QuantizedBlock& block, const float* x, int64_t plane,
 
 void nchw_to_nhwc_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, int64_t pitch, float scale,
                            int32_t zero_point, int32_t lo, int32_t hi, uint8_t* y) {
-  const QuantizedBlock block = {CodeRange512(zero_point, lo, hi), _mm512_set1_ps(scale),
+  const QuantizedBlock block = {CodeRange512(zero_point, lo, hi), Quotient512(scale),
                                 _mm512_set1_epi8(static_cast<char>(zero_point))};
   if (c <= 4 && pitch == 16) return quantize_narrow(block, x, plane, c, pixels, y);
   for (int64_t p = 0; p < pixels; p += 16) {
@@ -145,7 +144,7 @@ void squeeze_f32(const float* x, int64_t plane, int64_t c, int64_t pixels, float
 
 void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, float scale, int32_t zero_point,
                       uint8_t* y) {
-  const QuantizedBlock block = {CodeRange512(zero_point, 0, 255), _mm512_set1_ps(scale),
+  const QuantizedBlock block = {CodeRange512(zero_point, 0, 255), Quotient512(scale),
                                 _mm512_set1_epi8(static_cast<char>(zero_point))};
   alignas(64) uint32_t codes[16];
   int64_t p = 0;
