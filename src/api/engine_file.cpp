@@ -120,6 +120,8 @@ Result<Graph> lower_at(const PreparedModel& prepared, const BuildSpec& spec, Pic
   if (const auto lines = set_io_formats(clean, spec.formats); !lines) return within(model.path(), lines.error());
   Result<Graph> graph = lower(clean, binding_at(spec, shape), skipped_passes(model, spec));
   if (!graph) return within(model.path(), graph.error());
+  const Result<Done> shortened = shorten_floats(*graph, prepared.precision);
+  if (!shortened) return within(model.path(), shortened.error());
   compact(*graph);
   return graph;
 }
@@ -265,7 +267,7 @@ LayerCounts count_layers(const Graph& graph) {
       ++counts.conversions;
     } else if (is_integer) {
       ++counts.integer;
-    } else if (graph.value(node.outputs[0]).dtype == DType::f32) {
+    } else if (const DType y = graph.value(node.outputs[0]).dtype; y == DType::f32 || y == DType::bf16) {
       ++counts.real;
     }
   }
@@ -274,7 +276,9 @@ LayerCounts count_layers(const Graph& graph) {
 
 /// "FP16" of "int8 and fp16".
 std::string upper_floats(const std::string& precision) {
-  return precision.ends_with("fp16") ? "FP16" : precision.ends_with("tf32") ? "TF32" : "FP32";
+  for (const auto& [ending, upper] : {std::pair("fp16", "FP16"), {"bf16", "BF16"}, {"tf32", "TF32"}})
+    if (precision.ends_with(ending)) return upper;
+  return "FP32";
 }
 
 std::string percent_text(double percent) {
@@ -364,7 +368,8 @@ std::string EngineFile::text(bool elided) const { return print(state_->plan.grap
 
 std::string EngineFile::precision() const {
   const std::string stored = provenance_value(state_->plan.provenance, "precision");
-  for (const char* known : {"int8", "fp16", "tf32", "int8 and fp32", "int8 and fp16", "int8 and tf32"})
+  for (const char* known :
+       {"int8", "fp16", "bf16", "tf32", "int8 and fp32", "int8 and fp16", "int8 and bf16", "int8 and tf32"})
     if (stored == known) return stored;
   return "fp32";
 }
@@ -436,6 +441,7 @@ Result<EngineFile> build_engine(const Model& model, const BuildSpec& given) {
   if (!graph) return graph.error();
   if (const Result<Done> enough = check_share(model, spec, *graph); !enough) return enough.error();
   prepared->precision = settled_precision(prepared->precision, *graph);
+  if (const std::string note = bf16_note(*graph); !note.empty()) state->notes.push_back(note);
   const Result<std::shared_ptr<Backend>> backend = backend_for(spec.session, prepared->precision);
   if (!backend) return backend.error();
   PlanFile plan;

@@ -4,6 +4,7 @@
 #include "api/best_precision.h"
 #include "api/state.h"
 #include "backends/open.h"
+#include "base/bf16.h"
 #include "ir/metadata.h"
 #include "ir/op.h"
 
@@ -20,11 +21,33 @@ Result<Ranges> ranges_for(const Model& model, const SessionSpec& spec) {
 
 bool on_gpu(const SessionSpec& spec) { return spec.device.starts_with("cuda"); }
 
-/// Of layers that are not INT8.
+/// What is asked for layers that are not INT8.
+std::string asked_floats(const SessionSpec& spec) { return spec.gpu.floats.empty() ? spec.precision : spec.gpu.floats; }
+
+/// Of layers that are not INT8. On a CPU BF16 where it is asked for and the machine has products of it, and in place of
+/// FP16 where AMX has them; else FP32. The judge has BF16 anywhere.
 std::string float_precision(const SessionSpec& spec) {
-  if (!on_gpu(spec)) return "fp32";
-  if (!spec.gpu.floats.empty()) return spec.gpu.floats;
-  return spec.precision == "fp16" || spec.precision == "tf32" ? spec.precision : "fp32";
+  const std::string asked = asked_floats(spec);
+  if (on_gpu(spec)) {
+    if (!spec.gpu.floats.empty()) return asked;
+    return asked == "fp16" || asked == "tf32" ? asked : "fp32";
+  }
+  if (asked != "bf16" && asked != "fp16") return "fp32";
+  if (spec.device == "ref") return asked == "bf16" ? "bf16" : "fp32";
+  const Result<Isa> isa = chosen_isa();
+  const bool can = isa && has_bf16_products(*isa) && (asked == "bf16" || *isa == Isa::amx);
+  return can ? "bf16" : "fp32";
+}
+
+/// That float layers of a CPU run in another precision than was asked for, and why; empty = they do not.
+std::string other_precision_note(const SessionSpec& spec) {
+  const std::string asked = asked_floats(spec), runs = float_precision(spec);
+  if (on_gpu(spec) || asked == runs || (asked != "bf16" && asked != "fp16" && asked != "tf32")) return "";
+  if (runs == "bf16") return "FP16 runs as BF16: a CPU has no products of FP16 here, and AMX has those of BF16";
+  if (asked == "tf32") return "TF32 runs as FP32: it is a form of a GPU's products";
+  if (asked == "fp16")
+    return "FP16 runs as FP32: a CPU has no products of FP16 here, and this one has no AMX-BF16 in their place";
+  return "BF16 runs as FP32: this machine, or what OCTET_ISA leaves of it, has neither AVX512-BF16 nor AMX-BF16";
 }
 
 std::string beside_int8(const std::string& floats) { return floats == "fp32" ? "int8" : "int8 and " + floats; }
@@ -78,7 +101,7 @@ int count_float_layers(const Graph& fused) {
   int count = 0;
   for (const Node& node : fused.nodes)
     count += !node.op->name.starts_with("Quant") && node.op->name != "DequantizeLinear" &&
-             fused.value(node.outputs[0]).dtype == DType::f32;
+             (fused.value(node.outputs[0]).dtype == DType::f32 || fused.value(node.outputs[0]).dtype == DType::bf16);
   return count;
 }
 
@@ -102,7 +125,31 @@ Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const Se
   if (spec.precision == "best") return best_graph(model, spec, binding, skip, prepared);
   Result<Graph> graph = lower(prepared.model.state().graph, binding, skip);
   if (graph) prepared.precision = settled_precision(prepared.precision, *graph);
+  if (!graph) return graph;
+  if (const Result<Done> done = shorten_floats(*graph, prepared.precision); !done) return done.error();
+  if (const std::string note = bf16_note(*graph); !note.empty()) prepared.notes.push_back(note);
   return graph;
+}
+
+Result<Done> shorten_floats(Graph& graph, const std::string& precision) {
+  if (!precision.ends_with("bf16")) return Done{};
+  const Result<Changed> made = bf16_layers(graph);
+  if (!made) return made.error();
+  return Done{};
+}
+
+std::string bf16_note(const Graph& fused) {
+  constexpr std::string_view k_f32[] = {"Conv", "FusedConv", "FusedGemm", "Gemm", "MatMul"};
+  int64_t in_bf16 = 0, in_f32 = 0;
+  for (const Node& node : fused.nodes) {
+    in_bf16 += is_op(node, "Bf16Conv") || is_op(node, "Bf16Gemm");
+    in_f32 += std::count(std::begin(k_f32), std::end(k_f32), node.op->name);
+  }
+  if (in_bf16 == 0) return "";
+  const std::string note = "BF16: the products of " + std::to_string(in_bf16) + " layers";
+  return in_f32 == 0 ? note
+                     : note + "; those of " + std::to_string(in_f32) +
+                           " stay FP32 (grouped and depthwise convolutions, products of two activations)";
 }
 
 Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std::string& precision) {
@@ -122,6 +169,7 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
   made.notes = lossy_repair_notes(model);
   if (model.is_quantized()) {
     made.precision = beside_int8(float_precision(spec));
+    if (const std::string note = other_precision_note(spec); !note.empty()) made.notes.push_back(note);
     if (spec.precision != "int8" && spec.precision != "best")
       made.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
     return made;
@@ -131,8 +179,8 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
     return made;
   }
   if ((spec.precision == "bf16" || spec.precision == "fp16" || spec.precision == "tf32") && !on_gpu(spec)) {
-    made.notes.push_back("--precision " + spec.precision +
-                         " runs as FP32: this build has no BF16, FP16 or TF32 kernels for a CPU");
+    made.precision = float_precision(spec);
+    if (const std::string note = other_precision_note(spec); !note.empty()) made.notes.push_back(note);
     return made;
   }
   if (spec.precision != "int8" && spec.precision != "best")

@@ -27,9 +27,10 @@ Port port_of(const Value& value) {
 }  // namespace
 
 double mmac_of(const Graph& graph, const Node& node) {
-  const bool conv = is_op(node, "FusedConv") || is_op(node, "QuantConv") || is_op(node, "Conv");
-  const bool gemm =
-      is_op(node, "FusedGemm") || is_op(node, "QuantGemm") || is_op(node, "Gemm") || is_op(node, "MatMul");
+  const bool conv =
+      is_op(node, "FusedConv") || is_op(node, "QuantConv") || is_op(node, "Bf16Conv") || is_op(node, "Conv");
+  const bool gemm = is_op(node, "FusedGemm") || is_op(node, "QuantGemm") || is_op(node, "Bf16Gemm") ||
+                    is_op(node, "Gemm") || is_op(node, "MatMul");
   if (!conv && !gemm) return 0;
   const std::optional<Shape>& w = graph.value(node.inputs[1]).shape;
   const std::optional<Shape>& y = graph.value(node.outputs[0]).shape;
@@ -40,7 +41,7 @@ double mmac_of(const Graph& graph, const Node& node) {
   const auto weights = static_cast<double>(element_count(*wd).value_or(0));
   if (conv) return outputs * weights / static_cast<double>((*wd)[0]) / 1e6;
   const bool transposed = !is_op(node, "MatMul") && (is_op(node, "FusedGemm") || is_op(node, "QuantGemm") ||
-                                                     int_attribute(node, "transB", 0) != 0);
+                                                     is_op(node, "Bf16Gemm") || int_attribute(node, "transB", 0) != 0);
   const auto k = static_cast<double>(transposed ? wd->back() : (*wd)[wd->size() - 2 < wd->size() ? wd->size() - 2 : 0]);
   return outputs * k / 1e6;
 }

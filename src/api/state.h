@@ -91,6 +91,10 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
 /// which precision it runs.
 Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const SessionSpec& spec, const Binding& binding,
                            const std::set<std::string>& skip);
+/// Makes the products of a fused graph's float layers BF16 where the precision says so.
+Result<Done> shorten_floats(Graph& graph, const std::string& precision);
+/// How many layers multiply in BF16 and how many in FP32; empty = none in BF16.
+std::string bf16_note(const Graph& fused);
 /// "int8 and fp16" of a network whose layers are all INT8 is "int8", of one without codes "fp16".
 std::string settled_precision(const std::string& precision, const Graph& fused);
 /// Whether a value of it goes through codes, so that ranges matter to its answers.

@@ -160,7 +160,7 @@ Action add(CLI::App& sub) {
   sub.add_option("--preprocess", f->preprocess, "for --calib-data")->capture_default_str();
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: pair it with itself in this precision")
-      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "int8", "best"}));
+      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16", "int8", "best"}));
   f->session.add(sub, "fp32");
   f->output.add(sub);
   return [f] { return bench_models(*f); };

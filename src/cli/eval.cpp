@@ -57,7 +57,7 @@ Action add(CLI::App& sub) {
   f->session.add(sub, "fp32");
   sub.add_option("--precision2", f->precision2,
                  "precision of the second model; with one file: compare it with itself in this precision")
-      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "int8", "best"}));
+      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16", "int8", "best"}));
   f->output.add(sub);
   return [f] { return evaluate_models(*f); };
 }

@@ -128,7 +128,7 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   precision = default_precision;
   sub.add_option(
          "--precision", precision,
-         "fp32, int8, best (measured: INT8 where it is faster), fp16 or tf32 (on a GPU; FP32 on a CPU) or bf16; "
+         "fp32, int8, best (measured: INT8 where it is faster), bf16 (on a CPU that has it), fp16 or tf32 (on a GPU); "
          "with Q/DQ nodes: of the layers that they leave float")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16", "int8", "best"}));

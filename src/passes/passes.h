@@ -88,6 +88,10 @@ int64_t remove_quantization(Graph& graph);
 /// stay around them. Returns how many nodes.
 int64_t make_float(Graph& graph, const std::set<std::string>& nodes);
 
+/// Makes the products of a fused graph's float layers those of bfloat16 (bf16_layers.cpp); values between such layers
+/// become bfloat16 too. Counts the layers.
+Result<Changed> bf16_layers(Graph& graph);
+
 /// Names of the values whose ranges quantize() may ask for, in graph order: what calibration must tap. A value that
 /// fusion swallows (before an activation or a residual add) is not among them.
 std::vector<std::string> calibration_points(const Graph& clean);

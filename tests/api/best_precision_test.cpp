@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -13,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "base/bf16.h"
 #include "octet/engine_file.h"
 #include "octet/measure.h"
 #include "octet/session.h"
@@ -154,15 +157,51 @@ TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {
   EXPECT_THAT(session.error().message, HasSubstr("--calib-data"));
 }
 
-TEST(BestPrecision, bf16_on_a_cpu_runs_as_fp32_and_says_so) {
+TEST(BestPrecision, bf16_on_a_cpu_without_it_runs_as_fp32_and_says_so) {
   const char* root = std::getenv("OCTET_DATA");
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
   Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
   ASSERT_TRUE(model);
-  Result<Session> session = Session::build(*model, in("bf16"));
+  const char* const own = std::getenv("OCTET_ISA");
+  const std::string before = own ? own : "";
+  setenv("OCTET_ISA", "scalar", 1);
+  const Result<Session> session = Session::build(*model, in("bf16"));
+  before.empty() ? unsetenv("OCTET_ISA") : setenv("OCTET_ISA", before.c_str(), 1);
   ASSERT_TRUE(session) << session.error().message;
   EXPECT_EQ(session->precision(), "fp32");
-  EXPECT_THAT(session->notes(), testing::Contains(HasSubstr("--precision bf16 runs as FP32")));
+  EXPECT_THAT(session->notes(), testing::Contains(HasSubstr("BF16 runs as FP32")));
+}
+
+/// Largest difference of the sessions' answers, over the largest answer of the first.
+double distance(Session& a, Session& b) {
+  const std::vector<float> want = answer(a), got = answer(b);
+  EXPECT_EQ(want.size(), got.size());
+  double most = 0, difference = 0;
+  for (size_t i = 0; i < std::min(want.size(), got.size()); ++i) {
+    most = std::max(most, std::abs(static_cast<double>(want[i])));
+    difference = std::max(difference, std::abs(static_cast<double>(want[i]) - got[i]));
+  }
+  return difference / most;
+}
+
+TEST(BestPrecision, bf16_on_a_cpu_that_has_it_is_near_the_judge_and_no_fp32) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  const Result<Isa> isa = chosen_isa();
+  if (!isa || !has_bf16_products(*isa)) GTEST_SKIP() << "not applicable: no products of BF16";
+  Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
+  ASSERT_TRUE(model);
+  Result<Session> brain = Session::build(*model, in("bf16")), full = Session::build(*model, in("fp32"));
+  SessionSpec of_judge = in("bf16");
+  of_judge.device = "ref";
+  Result<Session> judge = Session::build(*model, of_judge);
+  ASSERT_TRUE(brain && full && judge);
+  EXPECT_EQ(brain->precision(), "bf16");
+  EXPECT_THAT(brain->notes(), testing::Contains(HasSubstr("BF16: the products of 22 layers")));
+  EXPECT_LT(distance(*judge, *brain), 1e-2);
+  const double to_full = distance(*full, *brain);
+  EXPECT_GT(to_full, 1e-5) << "FP32 ran";
+  EXPECT_LT(to_full, 2e-2);
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ TEST_F(SeedCommands, run_unchanged) {
   expect_complete(folder_ / "saved_models", "resnet_cifar10_fp16");
   expect_complete(folder_ / "saved_models", "resnet_cifar10_int8");
   const std::string fp16 = read(folder_ / "saved_models/resnet_cifar10_fp16_build_log.txt");
-  EXPECT_THAT(fp16, HasSubstr("[W] --fp16: mapped to FP32"));
+  EXPECT_THAT(fp16, HasSubstr("--fp16: on a CPU what is not INT8 runs in BF16 where AMX has it"));
   const std::string int8 = read(folder_ / "saved_models/resnet_cifar10_int8_build_log.txt");
   EXPECT_THAT(int8, testing::Not(HasSubstr("UNCALIBRATED")));
   EXPECT_THAT(int8, HasSubstr("[V] Layer(QuantConv): "));

@@ -96,7 +96,7 @@ bool is_few_channel_conv(const Graph& graph, const Node& node) {
 
 bool reads_image(const Graph& graph, const Node& node, ValueId value) {
   if (is_op(node, "QuantizeLinear")) return node.inputs[0] == value;
-  const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv");
+  const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv") || is_op(node, "Bf16Conv");
   return is_conv && node.inputs[0] == value && std::count(node.inputs.begin(), node.inputs.end(), value) == 1 &&
          is_few_channel_conv(graph, node);
 }

@@ -18,7 +18,7 @@ namespace octet::cpu {
 namespace {
 
 /// Ops whose answer for an image depends on that image alone, whatever the batch. Concat and Split by channels only.
-constexpr std::string_view k_convolutions[] = {"Conv", "FusedConv", "QuantConv"};
+constexpr std::string_view k_convolutions[] = {"Conv", "FusedConv", "Bf16Conv", "QuantConv"};
 constexpr std::string_view k_by_image[] = {"MaxPool",
                                            "AveragePool",
                                            "GlobalAveragePool",

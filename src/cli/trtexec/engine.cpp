@@ -120,7 +120,7 @@ std::string float_precision(const BuildFlags& build, bool on_gpu, const Log& log
   };
   if (!on_gpu) {
     mapped("fp32", {"fp16", "bf16", "int32"});
-    return "fp32";
+    return build.bf16 ? "bf16" : build.fp16 ? "fp16" : "fp32";
   }
   mapped("fp32", {"int32"});
   const bool asks_half = names_type(build, {"fp16", "bf16"}), asks_full = names_type(build, {"fp32", "int32"});

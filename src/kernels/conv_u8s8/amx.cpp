@@ -4,20 +4,10 @@
 #include <immintrin.h>
 
 #include "kernels/conv_u8s8/amx_isa.h"
+#include "kernels/tile_config_amx.h"
 
 namespace octet {
 namespace {
-
-/// Palette 1: eight tiles of 16 rows x 64 bytes. Constant, because gcc 12 takes ldtilecfg to read its first 8 bytes
-/// only and may put off stores to the rest.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-static_assert(sizeof(TileConfig) == 64);
-const TileConfig k_config;
 
 constexpr int k_tile_bytes = 1024;
 constexpr int k_sums_stride = 4 * k_amx_block_channels;
@@ -99,10 +89,7 @@ void sums(const ConvAmxBlock& block) {
 
 }  // namespace
 
-void conv_amx_configure() {
-  __asm__ volatile("" ::: "memory");
-  _tile_loadconfig(&k_config);
-}
+void conv_amx_configure() { configure_tiles(); }
 
 void conv_amx_sums(const ConvAmxBlock& block) {
   if (block.row_tiles > 1) return block.vectors > 1 ? sums<2, 2>(block) : sums<2, 1>(block);

@@ -1,0 +1,82 @@
+// Convolutions and fully connected layers on products of bfloat16: Bf16Conv, Bf16Gemm. The kernels do the work; here
+// the node becomes their descriptor.
+#include "backends/cpu/constants.h"
+#include "backends/cpu/geometry.h"
+#include "backends/cpu/requantize.h"
+#include "backends/cpu/step.h"
+#include "kernels/conv_bf16/conv_bf16.h"
+
+namespace octet::cpu {
+namespace {
+
+/// A fully connected layer: one image of one pixel per row, dense rows.
+WindowGeometry one_pixel(const StepQuery& query) {
+  WindowGeometry g;
+  g.ic = g.x_pitch = query.dims(1)[1];
+  g.oc = g.y_pitch = g.residual_pitch = query.dims(1)[0];
+  return g;
+}
+
+Result<WindowGeometry> geometry_of(const StepQuery& query) {
+  if (is_op(query.node, "Bf16Gemm")) return one_pixel(query);
+  const Dims w = query.dims(1);
+  Result<WindowGeometry> g = window_geometry(query, w[2], w[3]);
+  if (g) g->groups = int_attribute(query.node, "group", 1);
+  return g;
+}
+
+std::string refuse(const StepQuery& query) {
+  if (!query.constant(1)) return "the weight is not a constant";
+  if (query.has_input(2) && !query.constant(2)) return "the bias is not a constant";
+  const size_t rank = is_op(query.node, "Bf16Gemm") ? 2 : 4;
+  if (query.shape(0)->size() != rank) return "the input is not of rank " + std::to_string(rank);
+  const Result<WindowGeometry> geometry = geometry_of(query);
+  return geometry ? "" : geometry.error().message;
+}
+
+std::vector<StepVariant> variants(const StepQuery& query) {
+  std::vector<StepVariant> found;
+  for (ConvVariant& v : conv_bf16_variants(*geometry_of(query), query.dims(0)[0], query.isa, query.threads))
+    found.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
+  return found;
+}
+
+Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
+  Result<WindowGeometry> geometry = geometry_of(query);
+  if (!geometry) return geometry.error();
+  ConvBf16Desc desc;
+  desc.geometry = *geometry;
+  desc.weights = query.constant(1)->as<uint16_t>();
+  if (query.has_input(2)) desc.bias = query.constant(2)->as<float>();
+  desc.has_residual = query.has_input(3);
+  desc.activation = fused_activation(query.node);
+  desc.x_is_bf16 = query.dtype(0) == DType::bf16;
+  desc.residual_is_bf16 = desc.has_residual && query.dtype(3) == DType::bf16;
+  desc.y_is_bf16 = query.output().dtype == DType::bf16;
+  desc.planar_x = is_op(query.node, "Bf16Conv") && borrows_input(query.graph, query.id(0));
+  desc.packed = given_weights(query);
+  std::shared_ptr<const ConvBf16> layer = ConvBf16::make(desc, query.isa, query.variant);
+  if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  Result<Operand> residual = desc.has_residual ? builder.input(query, 3) : Operand();
+  if (!residual) return residual.error();
+  const Operand y = builder.output(query);
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  keep_packed(query, layer->packed(), step);
+  step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
+    const ConvBf16Args args = {.batch = batch, .x = run.at<void>(x), .residual = run.at<void>(r), .y = run.at<void>(y)};
+    const int threads = run.threads();
+    run.pool().parallel_for(layer->chunks(batch, threads), [&](int64_t chunk, int worker) {
+      layer->run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
+    });
+  };
+  return step;
+}
+
+}  // namespace
+
+const StepDef conv_bf16_step = {"conv_bf16", refuse, nullptr, prepare, variants};
+const StepDef gemm_bf16_step = {"gemm_bf16", refuse, nullptr, prepare, variants};
+
+}  // namespace octet::cpu

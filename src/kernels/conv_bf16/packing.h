@@ -1,0 +1,39 @@
+#pragma once
+// Packs a layer's weights and bias into the order that an inner function reads (conv_bf16_isa.h).
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/weight_memory.h"
+#include "kernels/conv_bf16/conv_bf16.h"
+#include "kernels/conv_bf16/conv_bf16_isa.h"
+#include "kernels/implicit_gemm/tap_table.h"
+
+namespace octet {
+
+/// One panel: up to 16 * vectors output channels of one group.
+struct ConvBf16Panel {
+  int64_t group = 0;
+  int64_t first_channel = 0;  // among all output channels
+  int64_t channels = 0;
+  size_t weights_offset = 0;  // elements
+  size_t bias_offset = 0;     // floats
+};
+
+struct PackedConvBf16 {
+  std::vector<ConvBf16Panel> panels;
+  PackedConvWeights kept;  // weights, then bias at the next multiple of 64; own, or the descriptor's
+  const uint16_t* weights = nullptr;
+  size_t weights_bytes = 0;
+  std::span<const float> bias;
+  WeightBytes own;
+};
+
+/// As k_conv_u8s8_packing.
+inline constexpr int k_conv_bf16_packing = 1;
+
+/// Takes desc.packed in place where its form and size are right.
+PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const TapTable& taps, const ConvBf16Kernel& kernel);
+
+}  // namespace octet

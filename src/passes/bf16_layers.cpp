@@ -1,0 +1,75 @@
+// Makes the products of a fused float graph those of bfloat16 numbers: what --precision bf16 runs. Convolutions that
+// are neither grouped nor depthwise and fully connected layers become Bf16Conv and Bf16Gemm; a value that only such
+// layers read, as their input or residual, is kept in bfloat16.
+
+#include <algorithm>
+#include <map>
+
+#include "ir/op.h"
+#include "passes/passes.h"
+#include "tensor/half.h"
+
+namespace octet {
+namespace {
+
+bool is_f32_constant(const Graph& graph, const Node& node, size_t i) {
+  if (i >= node.inputs.size() || node.inputs[i] == k_absent) return true;
+  const Tensor* constant = graph.constant(node.inputs[i]);
+  return constant && constant->dtype() == DType::f32;
+}
+
+/// The op that it becomes; null = it stays as it is.
+const OpDef* brain_op(const Graph& graph, const Node& node) {
+  const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv");
+  if (!is_conv && !is_op(node, "FusedGemm")) return nullptr;
+  if (graph.value(node.inputs[0]).dtype != DType::f32) return nullptr;
+  if (!is_f32_constant(graph, node, 1) || !is_f32_constant(graph, node, 2)) return nullptr;
+  const bool is_plain =
+      !is_conv || (graph.constant(node.inputs[1])->rank() == 4 && int_attribute(node, "group", 1) == 1);
+  return is_plain ? find_op(is_conv ? "Bf16Conv" : "Bf16Gemm") : nullptr;
+}
+
+Tensor rounded(const Tensor& tensor) {
+  std::vector<uint16_t> bits;
+  for (const float v : tensor.as<float>()) bits.push_back(float_to_bfloat16(v));
+  return Tensor::from<uint16_t>(DType::bf16, tensor.dims(), bits);
+}
+
+bool is_brain(const Node& node) { return is_op(node, "Bf16Conv") || is_op(node, "Bf16Gemm"); }
+
+/// Whether every reader takes the value in bfloat16.
+bool may_stay_short(const Graph& graph, const Uses& uses, ValueId v) {
+  const std::vector<NodeId>& readers = uses.consumers[static_cast<size_t>(v)];
+  if (uses.is_output[static_cast<size_t>(v)] || readers.empty()) return false;
+  return std::all_of(readers.begin(), readers.end(), [&](NodeId id) { return is_brain(graph.node(id)); });
+}
+
+}  // namespace
+
+Result<Changed> bf16_layers(Graph& graph) {
+  Changed changed;
+  std::map<ValueId, ValueId> weights;  // by the f32 constant
+  for (Node& node : graph.nodes) {
+    const OpDef* const op = brain_op(graph, node);
+    if (!op) continue;
+    const auto [known, is_new] = weights.emplace(node.inputs[1], k_absent);
+    if (is_new)
+      known->second =
+          graph.add_constant(graph.value(node.inputs[1]).name + "_bf16", rounded(*graph.constant(node.inputs[1])));
+    node.inputs[1] = known->second;
+    node.op = op;
+    node.attributes["to"] = std::string("f32");
+    ++changed.count;
+  }
+  const Uses uses(graph);
+  for (Node& node : graph.nodes) {
+    if (!is_brain(node) || !may_stay_short(graph, uses, node.outputs[0])) continue;
+    node.attributes["to"] = std::string("bf16");
+    graph.value(node.outputs[0]).dtype = DType::bf16;
+  }
+  if (Result<Done> ok = infer_shapes(graph); !ok) return ok.error();
+  if (Result<Done> ok = verify(graph); !ok) return ok.error();
+  return changed;
+}
+
+}  // namespace octet

@@ -1,0 +1,76 @@
+// Float layers whose products become those of bfloat16.
+#include "passes/pass_test.h"
+
+namespace octet {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A stem, a residual block, a depthwise layer behind it, pooling and a classifier.
+const std::string k_graph = R"(graph (x: f32[1,3,8,8]) -> (y) {
+  const w1: f32[8,3,3,3] = random; const b1: f32[8] = random; const w2: f32[8,8,3,3] = random; const w3: f32[8,8,1,1] = random
+  const wd: f32[8,1,3,3] = random; const wf: f32[5,8] = random; const bf: f32[5] = random
+  a = FusedConv(x, w1, b1, activation="Relu", pads=[1,1,1,1]) @stem
+  c = FusedConv(a, w2, _, activation="Relu", pads=[1,1,1,1]) @middle
+  r = FusedConv(c, w3, _, a) @last
+  d = FusedConv(r, wd, _, group=8, pads=[1,1,1,1]) @depthwise
+  p = GlobalAveragePool(d); f = Flatten(p)
+  y = FusedGemm(f, wf, bf) @classifier })";
+
+/// The text with every "random" replaced by as many numbers as the type before it has elements.
+std::string with_numbers(std::string text) {
+  unsigned seed = 1;
+  for (size_t at = text.find("random"); at != std::string::npos; at = text.find("random")) {
+    const size_t open = text.rfind('[', at), close = text.find(']', open);
+    int64_t count = 1;
+    for (size_t i = open + 1; i < close; i = text.find_first_of(",]", i) + 1) count *= std::stoll(text.substr(i));
+    std::string numbers = "{";
+    for (int64_t i = 0; i < count; ++i) {
+      seed = seed * 1664525u + 1013904223u;
+      numbers += (i ? ", " : "") + std::to_string(static_cast<double>(seed >> 8) / (1 << 23) - 1.0);
+    }
+    text.replace(at, 6, numbers + "}");
+  }
+  return text;
+}
+
+TEST(Bf16Layers, values_between_such_layers_are_bfloat16_and_others_stay_f32) {
+  Graph graph = parsed(with_numbers(k_graph));
+  const Result<Changed> made = bf16_layers(graph);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->count, 4);
+  const auto dtype = [&](const char* name) { return graph.value(*graph.find_value(name)).dtype; };
+  EXPECT_EQ(dtype("a"), DType::bf16) << "read as an input and as a residual";
+  EXPECT_EQ(dtype("c"), DType::bf16);
+  EXPECT_EQ(dtype("r"), DType::f32) << "a depthwise layer reads it";
+  EXPECT_EQ(dtype("y"), DType::f32) << "an output";
+  const std::string text = shown(graph);
+  EXPECT_THAT(text, HasSubstr("FusedConv(r, wd"));
+  EXPECT_THAT(text, HasSubstr("Bf16Gemm(f, wf_bf16, bf"));
+  EXPECT_EQ(print(parsed(print(graph))), print(graph)) << "it prints and parses";
+}
+
+TEST(Bf16Layers, change_values_by_roundings_of_eight_bits) {
+  const Graph before = parsed(with_numbers(k_graph));
+  Graph after = before;
+  ASSERT_TRUE(bf16_layers(after));
+  const std::map<std::string, Tensor> inputs = {{"x", random_tensor({1, 3, 8, 8}, 1, -2, 2)}};
+  const double difference = relative_difference(evaluate(before, inputs)["y"], evaluate(after, inputs)["y"]);
+  EXPECT_GT(difference, 1e-5);
+  EXPECT_LT(difference, 2e-2);
+}
+
+TEST(Bf16Layers, leave_integer_layers_alone) {
+  Graph graph = parsed(R"(graph (x: u8[1,1,2,2]) -> (y) {
+  const w: s8[1,1,1,1] = {3}; const s: f32[1] = {0.5}
+  y = QuantConv(x, w, s, x_scale=0.5, to="f32") })");
+  const std::string before = shown(graph);
+  const Result<Changed> made = bf16_layers(graph);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->count, 0);
+  EXPECT_EQ(shown(graph), before);
+}
+
+}  // namespace
+}  // namespace octet
