@@ -151,6 +151,16 @@ TEST(RearrangeOnCpu, moves_blocks_between_channels_and_pixels) {
 
 TEST(RearrangeOnCpu, gathers_by_constant_indices) {
   expect_step("x: f32[2,5,3,4]", "  const i: s64[3] = {4, 0, -2}\n  y = Gather(x, i, axis=1)");
+  for (const char* dtype : {"f32", "u8", "s8"})  // shuffles of two and of three groups, with vectors and tails
+    for (const int channels : {6, 36, 96})
+      for (const int groups : {2, 3}) {
+        std::string order;
+        for (int c = 0; c < channels; ++c)
+          order += (c ? ", " : "") + std::to_string(c % groups * (channels / groups) + c / groups);
+        const std::string n = std::to_string(channels);
+        expect_step(std::string("x: ") + dtype + "[2," + n + ",5,7]",
+                    "  const i: s64[" + n + "] = {" + order + "}\n  y = Gather(x, i, axis=1)");
+      }
   expect_step("x: f32[2,5,7]", "  const i: s64[] = {0}\n  y = Gather(x, i, axis=1)");
   expect_step("x: s8[5,7]", "  const i: s64[2,2] = {1, 1, 6, 0}\n  y = Gather(x, i, axis=-1)");
 }

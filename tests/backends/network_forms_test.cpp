@@ -145,8 +145,11 @@ TEST_P(NetworkForms, in_float_stay_what_they_were_on_every_isa) {
   const Graph graph = exported(GetParam());
   const std::vector<Tensor> inputs = random_inputs(graph, 11);
   const Graph fused = staged(staged(graph, Stage::clean), Stage::fuse);
-  for (const Node& node : fused.nodes)
-    for (const char* gone : {"Shape", "Gather", "Identity", "Unsqueeze"}) EXPECT_NE(node.op->name, gone);
+  for (const Node& node : fused.nodes) {
+    const bool shuffles = is_op(node, "Gather") && int_attribute(node, "axis", 0) == 1;  // channels, not extents
+    for (const char* gone : {"Shape", "Gather", "Identity", "Unsqueeze"})
+      EXPECT_TRUE(shuffles || !is_op(node, gone)) << node.op->name;
+  }
   const std::vector<Tensor> before = run_graph(graph, reference(), inputs),
                             after = run_graph(fused, reference(), inputs);
   ASSERT_EQ(before.size(), 1u);

@@ -63,6 +63,35 @@ TEST(FuseAdd, takes_a_clamp_and_leaves_a_curve_apart) {
   expect_fused("graph (x: f32[N,2], z: f32[N,2]) -> (y) { s = Add(x, z); y = Tanh(s) }",
                "graph (x: f32[N,2], z: f32[N,2]) -> (y) { s = FusedAdd(x, z); y = Tanh(s) }");
 }
+TEST(FuseChannelShuffle, is_one_gather_along_the_channels) {
+  const auto shuffle = [](const std::string& perm, const std::string& back) {
+    return "graph (x: f32[N,6,4,5]) -> (y) { const a: s64[5] = {0, 2, 3, 4, 5}; const b: s64[4] = " + back +
+           "\nr = Reshape(x, a); t = Transpose(r, perm=" + perm + "); y = Reshape(t, b) @shuffle }";
+  };
+  expect_fused(shuffle("[0,2,1,3,4]", "{0, 6, 4, 5}"),
+               "graph (x: f32[N,6,4,5]) -> (y) { const y_channels: s64[6] = {0, 3, 1, 4, 2, 5}\n"
+               "y = Gather(x, y_channels, axis=1) @shuffle }");
+  expect_fused(shuffle("[0,2,1,4,3]", "{0, 6, 4, 5}"), shuffle("[0,2,1,4,3]", "{0, 6, 4, 5}"));
+  expect_fused(shuffle("[0,2,1,3,4]", "{0, 6, 5, 4}"), shuffle("[0,2,1,3,4]", "{0, 6, 5, 4}"));
+}
+TEST(FuseChannelShuffle, changes_no_value_of_floats_or_codes) {
+  for (const char* dtype : {"f32", "u8"}) {
+    const Graph before =
+        parsed(std::string("graph (x: ") + dtype +
+               "[2,12,3,2]) -> (y) { const a: s64[5] = {2, 3, 4, 3, 2}; const b: s64[4] = {2, 12, 3, 2}\n"
+               "r = Reshape(x, a); t = Transpose(r, perm=[0,2,1,3,4]); y = Reshape(t, b) }");
+    const Graph after = after_stage(Stage::fuse, before);
+    EXPECT_THAT(shown(after), testing::HasSubstr("Gather"));
+    Tensor x = random_tensor({2, 12, 3, 2}, 3);
+    if (std::string(dtype) == "u8") {
+      std::vector<uint8_t> codes;
+      for (int i = 0; i < 144; ++i) codes.push_back(static_cast<uint8_t>(i));
+      x = Tensor::from<uint8_t>(DType::u8, {2, 12, 3, 2}, codes);
+    }
+    const Tensor want = evaluate(before, {{"x", x}})["y"], got = evaluate(after, {{"x", x}})["y"];
+    EXPECT_TRUE(std::equal(want.bytes().begin(), want.bytes().end(), got.bytes().begin(), got.bytes().end())) << dtype;
+  }
+}
 TEST(FuseFloat, a_dequantized_weight_of_a_float_layer_is_computed_once) {
   expect_fused(
       "graph (x: f32[N,1,4,4]) -> (y) { const w: s8[2,1,1,1] = {3, -4}; const s: f32[2] = {0.5, 0.25}\n"

@@ -1,5 +1,7 @@
 // Rearrangements that are one or several strided copies: Tile, DepthToSpace, SpaceToDepth, Gather with constant
 // indices.
+#include <cstring>
+
 #include "backends/cpu/constants.h"
 #include "backends/cpu/movement.h"
 
@@ -70,10 +72,61 @@ std::string refuse_gather(const StepQuery& query) {
   return query.output_dims().size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
 }
 
+/// Channels of pixels in another order.
+struct ChannelOrder {
+  std::vector<int64_t> from;
+  bool interleaves_halves = false;  // a shuffle of two groups
+
+  explicit ChannelOrder(std::vector<int64_t> channels) : from(std::move(channels)) {
+    const auto count = static_cast<int64_t>(from.size());
+    interleaves_halves = count % 2 == 0;
+    for (int64_t c = 0; c < count && interleaves_halves; ++c)
+      interleaves_halves = from[static_cast<size_t>(c)] == c % 2 * (count / 2) + c / 2;
+  }
+
+  template <class T>
+  void pixel(const T* x, T* y) const {
+    const auto count = static_cast<int64_t>(from.size());
+    if (!interleaves_halves) {
+      for (int64_t c = 0; c < count; ++c) y[c] = x[from[static_cast<size_t>(c)]];
+      return;
+    }
+    constexpr int64_t k_block = 16;  // a constant extent, which becomes vectors
+    const int64_t half = count / 2;
+    int64_t c = 0;
+    for (; c + k_block <= half; c += k_block) {
+      T both[2 * k_block];
+      for (int64_t i = 0; i < k_block; ++i) both[2 * i] = x[c + i], both[2 * i + 1] = x[half + c + i];
+      std::memcpy(y + 2 * c, both, sizeof both);
+    }
+    for (; c < half; ++c) y[2 * c] = x[c], y[2 * c + 1] = x[half + c];
+  }
+};
+
+template <class T>
+PreparedStep channel_step(const Operand& x, const Operand& y, ChannelOrder order) {
+  PreparedStep step;
+  step.run = [order = std::move(order), xp = x.place, yp = y.place, x_pitch = x.layout.pitch(),
+              y_pitch = y.layout.pitch(), pixels = x.layout.batch() * x.layout.pixels()](const RunContext& run) {
+    const T* const from = run.at<T>(xp);
+    T* const to = run.at<T>(yp);
+    run.parallel(pixels, y_pitch, [&](int64_t first, int64_t last, int) {
+      for (int64_t p = first; p < last; ++p) order.pixel(from + p * x_pitch, to + p * y_pitch);
+    });
+  };
+  return step;
+}
+
 Result<PreparedStep> prepare_gather(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
+  if (x->layout.is_nhwc() && y.layout.is_nhwc() && int_attribute(query.node, "axis", 0) == 1) {
+    std::vector<int64_t> channels = *constant_ints(query.graph, query.id(1));
+    for (int64_t& c : channels) c += c < 0 ? x->layout.channels() : 0;
+    if (x->layout.element_bytes == 1) return channel_step<uint8_t>(*x, y, ChannelOrder(std::move(channels)));
+    if (x->layout.element_bytes == 4) return channel_step<uint32_t>(*x, y, ChannelOrder(std::move(channels)));
+  }
   const auto rank = static_cast<int64_t>(x->layout.rank());
   const int64_t axis = int_attribute(query.node, "axis", 0);
   const auto at = static_cast<size_t>(axis < 0 ? axis + rank : axis);
