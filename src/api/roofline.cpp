@@ -84,6 +84,8 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
   report.l2_gbs = std::max(peak.l2_gbs, after.l2_gbs);
   report.l3_gbs = std::max(peak.l3_gbs, after.l3_gbs);
   report.dram_gbs = std::max(peak.dram_gbs, after.dram_gbs);
+  report.bf16_gmacs = std::max(peak.bf16_gmacs, after.bf16_gmacs);
+  report.bf16_instruction = peak.bf16_instruction;
   report.u8s8_instruction = peak.u8s8_instruction;
   report.f32_instruction = peak.f32_instruction;
   report.fork_us = fork_us(report.threads);
@@ -93,7 +95,8 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
     const bool is_convert = is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear");
     report.layers.push_back({layers[i].name, layers[i].op, layers[i].tactic, median(std::move(samples[i])),
                              layers[i].mmac, bytes_of(plan.graph, node),
-                             node.op->name.starts_with("Quant") && !is_convert, is_convert});
+                             node.op->name.starts_with("Quant") && !is_convert, is_convert,
+                             node.op->name.starts_with("Bf16")});
   }
   return report;
 }

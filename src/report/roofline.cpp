@@ -9,7 +9,9 @@
 namespace octet {
 namespace {
 
-double peak_gmacs(const RooflineReport& r, const RooflineLayer& l) { return l.is_integer ? r.u8s8_gmacs : r.f32_gmacs; }
+double peak_gmacs(const RooflineReport& r, const RooflineLayer& l) {
+  return l.is_integer ? r.u8s8_gmacs : l.is_bf16 ? r.bf16_gmacs : r.f32_gmacs;
+}
 
 /// Microseconds by kind. Arithmetic is what the products alone would take at the measured peak; the rest of an integer
 /// layer is loads that do not hide, tails, and the way from sums to codes.
@@ -61,8 +63,10 @@ std::string to_text(const RooflineReport& r) {
   if (r.u8s8_gmacs > 0)
     text += "Peak of " + (r.threads == 1 ? "one thread" : std::to_string(r.threads) + " threads at the same time") +
             ", measured in this run: u8 x s8 " + fixed(r.u8s8_gmacs, 0) + " GMAC/s (" + r.u8s8_instruction + "), f32 " +
-            fixed(r.f32_gmacs, 0) + " GMAC/s (" + r.f32_instruction + "), reading " + fixed(r.l2_gbs, 0) +
-            " GB/s from L2, " + fixed(r.l3_gbs, 0) + " from L3, " + fixed(r.dram_gbs, 0) + " from DRAM\n";
+            fixed(r.f32_gmacs, 0) + " GMAC/s (" + r.f32_instruction + "), " +
+            (r.bf16_gmacs > 0 ? "bf16 " + fixed(r.bf16_gmacs, 0) + " GMAC/s (" + r.bf16_instruction + "), " : "") +
+            "reading " + fixed(r.l2_gbs, 0) + " GB/s from L2, " + fixed(r.l3_gbs, 0) + " from L3, " +
+            fixed(r.dram_gbs, 0) + " from DRAM\n";
   text += text_table(rows);
   text += "Whole run " + fixed(r.whole_us / 1e3, 4) + " ms; layers with the clock between them " +
           fixed(s.total / 1e3, 4) + " ms:\n";
@@ -91,6 +95,8 @@ std::string to_json(const RooflineReport& r) {
                {"u8s8_instruction", r.u8s8_instruction},
                {"f32_gmacs", r.f32_gmacs},
                {"f32_instruction", r.f32_instruction},
+               {"bf16_gmacs", r.bf16_gmacs},
+               {"bf16_instruction", r.bf16_instruction},
                {"l2_gbs", r.l2_gbs},
                {"l3_gbs", r.l3_gbs},
                {"dram_gbs", r.dram_gbs},

@@ -14,6 +14,7 @@ struct RooflineLayer {
   double bytes = 0;         // of all inputs, weights among them, and outputs
   bool is_integer = false;  // its products are u8 x s8
   bool is_convert = false;  // between float and codes, or between layouts
+  bool is_bf16 = false;     // its products are those of bfloat16
 };
 
 struct RooflineReport {
@@ -24,6 +25,8 @@ struct RooflineReport {
   // The limits of so many threads at the same time, measured between the runs.
   double u8s8_gmacs = 0, f32_gmacs = 0, l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;
   std::string u8s8_instruction, f32_instruction;
+  double bf16_gmacs = 0;  // 0 = there is none
+  std::string bf16_instruction = {};
   double fork_us = 0;  // an empty parallel section on the engine's threads; 0 with one thread
 };
 

@@ -47,6 +47,16 @@ TEST(Roofline, the_peak_is_that_of_all_threads_and_forks_are_shown) {
   EXPECT_THAT(text, HasSubstr("about 0.0020 ms (0.50 us each)"));
 }
 
+TEST(Roofline, layers_of_bfloat16_are_held_against_its_own_peak) {
+  RooflineReport r = report();
+  EXPECT_THAT(to_text(r), Not(HasSubstr("bf16")));
+  r.bf16_gmacs = 100;
+  r.bf16_instruction = "vdpbf16ps zmm";
+  r.layers[2].op = "Bf16Conv", r.layers[2].is_bf16 = true;  // 7.5 MMAC in 300 us: 25 GMAC/s
+  EXPECT_THAT(to_text(r), HasSubstr("bf16 100 GMAC/s (vdpbf16ps zmm)"));
+  EXPECT_THAT(to_json(r), HasSubstr("\"peak_share\": 0.25"));
+}
+
 TEST(Roofline, without_a_peak_no_share_is_invented) {
   RooflineReport r = report();
   r.u8s8_gmacs = r.f32_gmacs = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/bf16.h"
 #include "base/thread_pool.h"
 #include "kernels/peak/peak_isa.h"
 
@@ -79,6 +80,13 @@ MachinePeak measure_peak(Isa isa, int threads) {
   peak.f32_instruction = kernels->fma_instruction;
   peak.u8s8_gmacs = rate(kernels->dots, kernels->dot_macs, pool) / 1e9;
   peak.f32_gmacs = rate(kernels->fmas, kernels->fma_macs, pool) / 1e9;
+#if defined(__x86_64__)
+  if (has_bf16_products(isa)) {
+    const bool tiles = isa == Isa::amx;
+    peak.bf16_instruction = tiles ? "tdpbf16ps" : "vdpbf16ps zmm";
+    peak.bf16_gmacs = rate(tiles ? peak_bf16_tiles : peak_bf16_zmm, tiles ? 4 * 8192.0 : 24 * 32.0, pool) / 1e9;
+  }
+#endif
   peak.l2_gbs = read_rate(*kernels, 512 << 10, 200, pool) / 1e9;
   peak.l3_gbs = read_rate(*kernels, share(8 << 20, pool), 12, pool) / 1e9;
   peak.dram_gbs = read_rate(*kernels, share(256 << 20, pool), 3, pool) / 1e9;

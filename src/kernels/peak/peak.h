@@ -11,8 +11,9 @@ namespace octet {
 
 /// Sums over the threads.
 struct MachinePeak {
-  double u8s8_gmacs = 0, f32_gmacs = 0;  // 10^9 multiply-adds per second; 0 where the ISA is scalar
-  std::string u8s8_instruction, f32_instruction;
+  // 10^9 multiply-adds per second; 0 where the ISA is scalar, or has no products of bfloat16.
+  double u8s8_gmacs = 0, f32_gmacs = 0, bf16_gmacs = 0;
+  std::string u8s8_instruction, f32_instruction, bf16_instruction;
   // Reads over and over, 10^9 bytes per second: of 512 KB by each thread, of 8 MB and 256 MB shared out among them.
   double l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;
 };

@@ -24,6 +24,9 @@ extern const PeakKernels peak_amx;
 void peak_fmas_ymm(int64_t repeats);
 uint64_t peak_read_ymm(const void* data, size_t bytes);
 void peak_fmas_zmm(int64_t repeats);
+/// Products of bfloat16: 24 * 32 and 4 * 8192 multiply-adds in a repeat.
+void peak_bf16_zmm(int64_t repeats);
+void peak_bf16_tiles(int64_t repeats);
 uint64_t peak_read_zmm(const void* data, size_t bytes);
 
 }  // namespace octet
