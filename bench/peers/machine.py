@@ -30,6 +30,11 @@ def has_amx():
         return " amx_int8" in file.read()
 
 
+def has_bf16():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return " avx512_bf16" in file.read()
+
+
 def octet_version():
     """"0.1.0 (commit)" of the program that is measured."""
     words = subprocess.run(["build/octet", "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]

@@ -12,7 +12,7 @@ WANTED = {"resnet50": (1.15, 1.0), "mobilenet_v2": (1.4, 1.1), "resnet18_32": (1
 
 def best(ms, prefix):
     """The fastest lane with this prefix: (label, ms)."""
-    found = [(value[0], label) for label, value in ms.items() if label.startswith(prefix) and not label.endswith("fp32")]
+    found = [(value[0], label) for label, value in ms.items() if label.startswith(prefix) and not label.endswith(("fp32", "bf16"))]
     value, label = min(found)
     return label, value
 
@@ -52,6 +52,20 @@ def fp32_table(results):
         lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, 'octet fp32')} | {cell(ms, 'ort fp32')} | "
                      f"{cell(ms, 'openvino fp32')} | {ours / ms['ort fp32'][0]:.2f} | {ours / ms['openvino fp32'][0]:.2f} |")
     return lines
+
+
+def bf16_section(results):
+    rows = [r for r in results if "octet bf16" in r["ms"]]
+    if not rows:
+        return []
+    lines = ["## BF16", "", "The FP32 file with `--precision bf16`, and OpenVINO with the hint bf16. ONNX Runtime has no BF16 kernels for these layers on a CPU.", "",
+             "| model | batch | threads | octet BF16 ms | OpenVINO BF16 ms | OpenVINO over octet | octet FP32 over BF16 | cosine with FP32 |", "| --- " * 8 + "|"]
+    for r in rows:
+        ms, ours = r["ms"], r["ms"]["octet bf16"][0]
+        ratio = f"{ms['openvino bf16'][0] / ours:.2f}" if "openvino bf16" in ms else ""
+        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, 'octet bf16')} | {cell(ms, 'openvino bf16')} | {ratio} | "
+                     f"{ms['octet fp32'][0] / ours:.2f} | {r['cosine']['octet bf16']:.5f} |")
+    return [*lines, ""]
 
 
 def forms_table(results):
@@ -111,6 +125,7 @@ def write(results, order, peaks):
             "ones), NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
             "matter for speed. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
             "## INT8", "", "A ratio in bold misses what is wanted.", "", *int8_table(results), "", "## FP32", "", *fp32_table(results), "",
+            *bf16_section(results),
             "## Forms of the INT8 file", "",
             "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form.", "", *forms_table(results), ""]
     page += peaks
