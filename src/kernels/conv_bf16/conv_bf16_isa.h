@@ -3,19 +3,23 @@
 // files include this.
 //
 // A row holds the positions of one output pixel's reduction side by side, gathered from its taps (and rounded, where
-// the input is FP32), zero behind them up to a whole step; or it is a pixel of the input itself.
+// the input is FP32), zero behind them up to a whole step; or it is a pixel of the input itself. Where the input is
+// bfloat16 and a step is a pair, rows need not be made: a table of pointers leads to the segments of each pixel.
 
 #include <stdint.h>
 
 namespace octet {
 
-/// sums[r][c] = bias[c] + sum over k of x[r * x_step + k] * weights[k][c], r < rows, c < 16 * vectors.
-/// Packed weights: [step][vector][pair][lane 0..15][2 positions]; a step is one pair, on AMX 16.
+/// sums[r][c] = bias[c] + sum over k of x[r * x_step + k] * weights[k][c], r < rows, c < 16 * vectors; with a table
+/// x[k] is table[s * table_rows + r][first_position + k], one segment behind the other. Packed weights:
+/// [step][vector][pair][lane 0..15][2 positions]; a step is one pair, on AMX 16.
 struct ConvBf16Block {
   const uint16_t* x = nullptr;
-  int64_t x_step = 0;  // elements from row to row
-  int64_t rows = 0;    // 1 .. block_rows
-  int64_t steps = 0;
+  int64_t x_step = 0;                      // elements from row to row
+  int64_t rows = 0;                        // 1 .. block_rows; of a table 1 .. kernel.rows
+  int64_t steps = 0;                       // of a segment
+  const uint16_t* const* table = nullptr;  // null = x; only where a step is a pair
+  int64_t table_rows = 0, segments = 1, first_position = 0;
   const uint16_t* weights = nullptr;
   const float* bias = nullptr;  // 64-byte aligned
   int vectors = 1;

@@ -1,6 +1,6 @@
 // Blocks of pixels whose rows lie in a panel of bfloat16, then panels of output channels over all of them, some rows at
 // a time, so that a panel's weights come from memory once per block. Where the input is bfloat16 and a 1x1 layer visits
-// every pixel, the rows are the input itself.
+// every pixel, the rows are the input itself; other layers of AVX512 read a bfloat16 input through a table of pointers.
 
 #include "kernels/conv_bf16/layer.h"
 
@@ -24,7 +24,7 @@ constexpr int64_t k_most_pixels = 1024;
 constexpr size_t k_compact_bytes = 32 << 10;
 /// Rows that meet all panels while they stay in L1, where the weights stay in L2 anyway.
 constexpr int64_t k_near_bytes = 16 << 10;
-/// Pixels whose pointers lie side by side in the table of taps.
+/// Pixels whose pointers lie side by side in the table of taps that rows are gathered by.
 constexpr int64_t k_table_rows = 16;
 constexpr float k_infinity = std::numeric_limits<float>::infinity();
 
@@ -35,6 +35,12 @@ const std::byte* at(const void* base, int64_t elements, bool is_bf16) {
   return static_cast<const std::byte*>(base) + elements * static_cast<int64_t>(bytes_of(is_bf16));
 }
 
+/// Whether pairs of positions can be read where they lie: none crosses the end of a segment.
+bool can_use_table(const ConvBf16Desc& desc, const ConvBf16Kernel& kernel) {
+  const WindowGeometry& g = desc.geometry;
+  return kernel.step == 2 && desc.x_is_bf16 && g.ic / g.groups % 2 == 0 && !reads_compact_copy(g);
+}
+
 /// Scratch of a worker: [table of taps][compact input or patches][panel][sums].
 class ConvBf16Layer final : public ConvBf16 {
  public:
@@ -42,7 +48,8 @@ class ConvBf16Layer final : public ConvBf16 {
       : desc_(desc),
         kernel_(kernel),
         cut_(cut),
-        taps_(desc.geometry, bytes_of(desc.x_is_bf16), k_table_rows),
+        table_rows_(can_use_table(desc, kernel) ? kernel.rows : k_table_rows),
+        taps_(desc.geometry, bytes_of(desc.x_is_bf16), table_rows_),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa)},
         packed_(pack_conv_bf16(desc, taps_, kernel)),
@@ -51,6 +58,7 @@ class ConvBf16Layer final : public ConvBf16 {
         pad_(allocate_aligned(bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements()))) {
     const WindowGeometry& g = desc.geometry;
     std::memset(pad_.get(), 0, bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements()));
+    uses_table_ = can_use_table(desc, kernel) && !taps_.is_linear();
     is_direct_ = taps_.is_linear() && desc.x_is_bf16 && g.groups == 1 && g.ic % kernel.step == 0;
     block_pixels_ = std::clamp<int64_t>(k_panel_bytes / (2 * panel_stride()), kernel.block_rows, k_most_pixels);
     block_pixels_ -= block_pixels_ % kernel.block_rows;
@@ -115,8 +123,8 @@ class ConvBf16Layer final : public ConvBf16 {
     return 32 * (lines + 1 - lines % 2);
   }
   size_t table_bytes() const {
-    const int64_t tiles = ceil_div(block_pixels_, k_table_rows);
-    return round_up(static_cast<size_t>(tiles * taps_.segments() * k_table_rows) * sizeof(std::byte*));
+    const int64_t tiles = ceil_div(block_pixels_, table_rows_);
+    return round_up(static_cast<size_t>(tiles * taps_.segments() * table_rows_) * sizeof(std::byte*));
   }
   size_t copy_bytes() const { return round_up(taps_.copy_bytes(block_pixels_)); }
   size_t panel_bytes() const {
@@ -144,7 +152,7 @@ class ConvBf16Layer final : public ConvBf16 {
       const auto* x = static_cast<const uint16_t*>(args.x) + pixels.begin * g.x_pitch;
       return walk(args, {x, g.x_pitch, pixels.begin, count}, panels, sums, [](int64_t) {});
     }
-    const TileRuns runs = tile_runs(count, k_table_rows);
+    const TileRuns runs = tile_runs(count, table_rows_);
     const auto* x = static_cast<const std::byte*>(args.x);
     if (taps_.is_compact()) {
       taps_.copy_compact(x, pad_.get(), pixels.begin, count, copy, desc_.planar_x ? &planar_ : nullptr);
@@ -152,18 +160,20 @@ class ConvBf16Layer final : public ConvBf16 {
     } else {
       taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
     }
+    if (uses_table_)
+      return walk_tiles(args, reinterpret_cast<const uint16_t* const*>(table), runs, pixels.begin, panels, sums);
     walk(args, {panel, panel_stride(), pixels.begin, count}, panels, sums,
          [&](int64_t group) { gather(table, runs, group * (g.ic / g.groups), panel); });
   }
 
   void gather(const std::byte* const* table, TileRuns runs, int64_t first_position, uint16_t* panel) const {
-    ConvBf16Gather row = {.row_step = k_table_rows,
+    ConvBf16Gather row = {.row_step = table_rows_,
                           .segments = taps_.segments(),
                           .first_position = first_position,
                           .elements = taps_.segment_elements(),
                           .from_f32 = !desc_.x_is_bf16,
                           .to = panel};
-    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += taps_.segments() * k_table_rows) {
+    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += taps_.segments() * table_rows_) {
       const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
       for (int64_t r = 0; r < rows; ++r, row.to += panel_stride()) {
         row.rows = reinterpret_cast<const void* const*>(table + r);
@@ -193,22 +203,56 @@ class ConvBf16Layer final : public ConvBf16 {
       }
   }
 
+  /// Tile by tile, each row's segments where the table says.
+  void walk_tiles(const ConvBf16Args& args, const uint16_t* const* table, TileRuns runs, int64_t first,
+                  IndexRange panels, float* sums) const {
+    const WindowGeometry& g = desc_.geometry;
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const ConvBf16Panel& panel = packed_.panels[static_cast<size_t>(p)];
+      ConvBf16Block block = block_of(panel, sums);
+      block.steps = taps_.segment_elements() / 2;
+      block.table = table;
+      block.table_rows = table_rows_;
+      block.segments = taps_.segments();
+      block.first_position = panel.group * (g.ic / g.groups);
+      int64_t pixel = first;
+      for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, block.table += block.segments * table_rows_) {
+        block.rows = runs.rows + (tile < runs.tall ? 1 : 0);
+        kernel_.sums(block);
+        finish_rows(args, panel, pixel, block.rows, sums);
+        pixel += block.rows;
+      }
+    }
+  }
+
+  ConvBf16Block block_of(const ConvBf16Panel& panel, float* sums) const {
+    ConvBf16Block block;
+    block.weights = packed_.weights + panel.weights_offset;
+    block.bias = packed_.bias.data() + panel.bias_offset;
+    block.vectors = static_cast<int>(ceil_div(panel.channels, 16));
+    block.sums = sums;
+    return block;
+  }
+
   void run_rows(const ConvBf16Args& args, const Rows& rows, const ConvBf16Panel& panel, IndexRange part,
                 float* sums) const {
+    ConvBf16Block block = block_of(panel, sums);
+    block.x = rows.x + part.begin * rows.step;
+    block.x_step = rows.step;
+    block.rows = part.end - part.begin;
+    block.steps = steps_;
+    kernel_.sums(block);
+    finish_rows(args, panel, rows.first + part.begin, block.rows, sums);
+  }
+
+  /// What is behind the sums of `rows` pixels from `pixel` on.
+  void finish_rows(const ConvBf16Args& args, const ConvBf16Panel& panel, int64_t pixel, int64_t rows,
+                   float* sums) const {
     const WindowGeometry& g = desc_.geometry;
-    const int64_t pixel = rows.first + part.begin;
-    kernel_.sums({.x = rows.x + part.begin * rows.step,
-                  .x_step = rows.step,
-                  .rows = part.end - part.begin,
-                  .steps = steps_,
-                  .weights = packed_.weights + panel.weights_offset,
-                  .bias = packed_.bias.data() + panel.bias_offset,
-                  .vectors = static_cast<int>(ceil_div(panel.channels, 16)),
-                  .sums = sums});
     ConvBf16Finish finish = {
         .sums = sums,
         .sums_step = sums_step(),
-        .rows = part.end - part.begin,
+        .rows = rows,
         .channels = static_cast<int32_t>(panel.channels),
         .residual_step = g.residual_pitch,
         .residual_is_bf16 = desc_.residual_is_bf16,
@@ -234,13 +278,15 @@ class ConvBf16Layer final : public ConvBf16 {
   ConvBf16Desc desc_;  // its spans are not used after construction
   const ConvBf16Kernel& kernel_;
   CutBy cut_;
+  int64_t table_rows_;  // pixels of a tile in the table of taps
   TapTable taps_;
   ActivationKernels activation_;
   PlanarSource planar_;
   PackedConvBf16 packed_;
   int64_t positions_, steps_;
-  AlignedBytes pad_;  // a pixel of zeros
-  bool is_direct_ = false;
+  AlignedBytes pad_;         // a pixel of zeros
+  bool is_direct_ = false;   // rows are pixels of the input
+  bool uses_table_ = false;  // rows are not made
   int64_t block_pixels_ = 0;
   float lo_ = -k_infinity, hi_ = k_infinity;
   bool is_clamp_ = true;

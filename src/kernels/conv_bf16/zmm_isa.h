@@ -23,21 +23,24 @@ __attribute__((noinline)) void run_tile(const ConvBf16Block& block, const uint16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < C; ++v) acc[r][v] = _mm512_load_ps(block.bias + 16 * v);
-  const uint16_t* row[R];
-#pragma GCC unroll 12
-  for (int r = 0; r < R; ++r) row[r] = x + r * block.x_step;
   const uint16_t* weights = block.weights;
   const int64_t positions = 2 * block.steps;
-  for (int64_t k = 0; k < positions; k += 2) {
-    __m512bh w[C];
-#pragma GCC unroll 4
-    for (int v = 0; v < C; ++v) w[v] = (__m512bh)_mm512_load_si512(weights + 32 * v);
-    weights += 32 * C;
+  for (int64_t s = 0; s < block.segments; ++s) {
+    const uint16_t* row[R];
 #pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) {
-      const __m512bh pair = pair_of(row[r] + k);
+    for (int r = 0; r < R; ++r)
+      row[r] = block.table ? block.table[s * block.table_rows + r] + block.first_position : x + r * block.x_step;
+    for (int64_t k = 0; k < positions; k += 2) {
+      __m512bh w[C];
 #pragma GCC unroll 4
-      for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], pair, w[v]);
+      for (int v = 0; v < C; ++v) w[v] = (__m512bh)_mm512_load_si512(weights + 32 * v);
+      weights += 32 * C;
+#pragma GCC unroll 12
+      for (int r = 0; r < R; ++r) {
+        const __m512bh pair = pair_of(row[r] + k);
+#pragma GCC unroll 4
+        for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], pair, w[v]);
+      }
     }
   }
 #pragma GCC unroll 12
