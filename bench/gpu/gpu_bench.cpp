@@ -5,7 +5,8 @@
 // graph launched back to back, inputs already in device memory); single_ms: one run between two events. wall_ms: host
 // buffers in and out, one at a time, by the host's clock. --layers adds what each layer adds to the time of a run. A
 // row of steps that one kernel runs is told at its last step: TOPS count the products of all of them, GB/s the values
-// that come from memory and go there (a float of an FP16 run is two bytes), each once.
+// that come from memory and go there (a float of an FP16 run is two bytes), each once. What a start costs: open_ms
+// opens the device, load_ms prepares the network with the tiles named as a plan names them, context_ms makes a context.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -126,20 +127,40 @@ Result<Done> print_layers(Context& context, const Buffers& buffers, size_t float
   return Done{};
 }
 
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+/// What loading costs where the tiles are known, as from a plan.
+Result<Done> print_load(Graph graph, const std::shared_ptr<Backend>& backend, const TacticChoice& choice) {
+  auto start = Clock::now();
+  const Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(graph), backend, choice);
+  if (!engine) return engine.error();
+  std::printf(", \"load_ms\": %.1f", ms_since(start));
+  start = Clock::now();
+  const Result<Context> context = Context::make(*engine);
+  if (!context) return context.error();
+  std::printf(", \"context_ms\": %.1f", ms_since(start));
+  return Done{};
+}
+
 int measure(const std::string& path, const std::string& precision, int64_t batch, bool layers) {
   Result<Graph> graph = fused_graph(path, batch);
   if (!graph) return fail(graph.error().message);
   BackendOptions options;
   options.device.floats = precision == "fp16" ? DType::f16 : DType::f32;
   options.device.tf32 = precision == "tf32";
+  auto start = Clock::now();
   const Result<std::shared_ptr<Backend>> backend = open_backend("cuda", options);
   if (!backend) return fail(backend.error().message);
-  const auto start = Clock::now();
+  const double open_ms = ms_since(start);
+  start = Clock::now();
+  Graph again = *graph;  // a plan gives up the weights that are packed
   Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*graph), *backend);
   if (!engine) return fail(engine.error().message);
   Result<Context> context = Context::make(*engine);
   if (!context) return fail(context.error().message);
-  const double build_s = std::chrono::duration<double>(Clock::now() - start).count();
+  const double build_s = ms_since(start) / 1000;
   const Buffers buffers = buffers_for(**engine);
   std::vector<double> compute, single, h2d, d2h, wall;
   DeviceTimes times;
@@ -159,15 +180,17 @@ int measure(const std::string& path, const std::string& precision, int64_t batch
     single.push_back(times.compute * 1e3), h2d.push_back(times.h2d * 1e3), d2h.push_back(times.d2h * 1e3);
     const auto begin = Clock::now();
     if (Result<Done> ok = context->run(buffers.io); !ok) return fail(ok.error().message);
-    wall.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+    wall.push_back(ms_since(begin));
   }
   std::printf(
       "{\"model\": \"%s\", \"precision\": \"%s\", \"batch\": %ld, \"device\": \"%s\", \"compute_ms\": %.4f, "
       "\"img_per_s\": %.0f, \"single_ms\": %.4f, \"h2d_ms\": %.4f, \"d2h_ms\": %.4f, \"wall_ms\": %.4f, "
-      "\"build_s\": %.1f",
+      "\"build_s\": %.1f, \"open_ms\": %.1f",
       path.c_str(), precision.c_str(), static_cast<long>(batch), (*backend)->description().c_str(), median(compute),
       static_cast<double>(batch) / median(compute) * 1000, median(single), median(h2d), median(d2h), median(wall),
-      build_s);
+      build_s, open_ms);
+  if (Result<Done> ok = print_load(std::move(again), *backend, (*engine)->program().choice()); !ok)
+    return fail(ok.error().message);
   if (layers)
     if (Result<Done> ok = print_layers(*context, buffers, precision == "fp16" ? 2 : 4); !ok)
       return fail(ok.error().message);

@@ -59,7 +59,8 @@ def main():
     peers = {(r["model"], r["batch"], r["how"]): r["ms"] for r in torch["rows"] if r["ms"]}
     print("# GPU benchmarks\n")
     day = datetime.date.fromtimestamp(os.path.getmtime(os.path.join(folder, "nvidia-smi.txt")))
-    print(f"Written by `bench/gpu/run.sh` from a run of {day}; not edited by hand.\n")
+    print(f"Written by `bench/gpu/report.py` from one run of {day}, not edited by hand: `tools/gpu_bundle`, then `./run.sh OUT` in the folder that\n"
+          "it makes. A row is what `octet_gpu_bench MODEL PRECISION BATCH --layers` measures.\n")
     print(f"GPU: {rows[0]['device'] if rows else 'none'}. PyTorch {torch['torch']}. Clocks and power limit, before and after:\n")
     print("```\n" + text(folder, "clocks_before.csv") + "\n" + text(folder, "clocks_after.csv").split("\n")[-1] + "\n```\n")
     print("compute: one run inside a row of runs of one CUDA graph, inputs in device memory, median of 30 samples. single: one run between two events.\n"
@@ -75,10 +76,35 @@ def main():
         ratio = f"{graph / r['compute_ms']:.2f}" if graph else ""
         print(f"| {r['net']} | {r['precision']} | {r['batch']} | {r['compute_ms']:.4f} | {r['img_per_s']:,} | {wanted(r)} | {r['single_ms']:.4f} | "
               f"{r['h2d_ms']:.4f} | {r['d2h_ms']:.4f} | {r['wall_ms']:.4f} | {shown[0]} | {shown[1]} | {ratio} |")
-    compiled = [f"{key[0]} batch {key[1]}: {ms:.3f} ms" for key, ms in sorted(peers.items()) if "compile" in key[2]]
-    print("\nPyTorch FP16 torch.compile max-autotune: " + ("; ".join(compiled) or "unmeasured") + ".")
+    print("\nPyTorch, FP16, channels-last, `torch.compile` with CUDA graphs (max-autotune without coordinate descent; tuned while the checks ran on the\n"
+          "same GPU, timed when they were through):\n")
+    print("| network | batch | torch.compile | ms | octet INT8 ms | ratio |\n| --- | --- | --- | --- | --- | --- |")
+    for name, batch in (("resnet50", 1), ("resnet50", 128)):
+        for how in ("reduce-overhead", "max-autotune"):
+            ms = peers.get((name, batch, "FP16 torch.compile " + how))
+            own = next((r["compute_ms"] for r in rows if (r["net"], r["precision"], r["batch"]) == (name, "int8", batch)), None)
+            shown = f"{ms:.3f} | {own:.4f} | {ms / own:.2f}" if ms and own else "unmeasured (not through in the time given) | |"
+            print(f"| {name} | {batch} | {how} | {shown} |")
+    print("\n## What a start costs\n")
+    print("open: the process's first use of the GPU, the driver's part with it. tuned: a build that measures all tiles. load: the same with the tiles named,\n"
+          "as a plan names them. context: memory, pinned buffers and the CUDA graph.\n")
+    print("| network | precision | batch | open ms | tuned s | load ms | context ms |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for r in rows:
+        if "load_ms" in r:
+            print(f"| {r['net']} | {r['precision']} | {r['batch']} | {r['open_ms']:.0f} | {r['build_s']:.1f} | {r['load_ms']:.0f} | {r['context_ms']:.0f} |")
     print("\n## Same bytes as the CPU engine\n")
-    print("INT8 networks, outputs compared byte for byte: " + ", ".join(text(folder, "equal.txt").split("\n")) + ".")
+    equal = [line.split(" ", 1) for line in text(folder, "equal.txt").split("\n") if line]
+    same = [f"{name} ({how.removeprefix('batch ').removesuffix(' equal')})" for name, how in equal if how.endswith("equal")]
+    print("INT8 networks, `octet run --device cuda` against `--device cpu`, outputs compared byte for byte (batch): equal for " + ", ".join(same) + ".")
+    for name, how in equal:
+        if not how.endswith("equal"):
+            print(f"\n{name}, {how}.")
+    counts = [line.split() for line in text(folder, "top1.txt").split("\n") if len(line.split()) == 3]
+    if counts:
+        print("\nRight answers of all pictures of `test_batch.bin`, `octet eval --batch 50`:\n\n| network | CPU | GPU |\n| --- | --- | --- |")
+        for name in dict.fromkeys(c[0] for c in counts):
+            by = {c[1]: c[2] for c in counts if c[0] == name}
+            print(f"| {name} | {by.get('cpu', 'unmeasured')} | {by.get('cuda', 'unmeasured')} |")
     steps = text(folder, "three_steps.md")
     if steps:
         print("\n## One network in three steps\n\n" + steps)
@@ -89,8 +115,7 @@ def main():
         total = sum(x["us"] for x in layers)
         other = sum(x["us"] for x in layers if x["tops"] == 0)
         print(f"\n## ResNet-50 {r['precision'].upper()}, batch {r['batch']}, layer by layer\n")
-        how = "What each layer adds to the time of a run" if "layer_times" in r else "Each layer ten times in a row"
-        print(f"{how}; they add up to {total:.0f} us, of which {100 * other / total:.1f} % is kernels without a matrix product.")
+        print(f"What each layer adds to the time of a run; they add up to {total:.0f} us, of which {100 * other / total:.1f} % is kernels without a matrix product.")
         print("A row of steps that one kernel runs stands at its last step: TOPS count the products of all of them, GB/s what they read from memory\n"
               "and write there, each value once" + (", a float as two bytes" if r["precision"] == "fp16" else "") + ".\n")
         print("| op | output | tactic | us | TOPS | GB/s |\n| --- | --- | --- | --- | --- | --- |")
