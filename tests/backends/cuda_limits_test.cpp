@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "backends/cuda/conv_choices.h"
 #include "backends/cuda/step.h"
+#include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tune.h"
 #include "backends/running.h"
 
@@ -55,6 +57,46 @@ TEST(CudaLimits, what_is_refused_runs_on_the_host) {
       "graph g (x: u8[65537,1,1,2]) -> (y) {\n  y = QuantGlobalAveragePool(x, x_scale=0.1, x_zero_point=3, "
       "y_scale=0.1, y_zero_point=0, to=\"u8\")\n}\n",
       {}, k_exact);
+}
+
+/// Compute capabilities 8.6 and 8.9 have less than half of what 9.0 has.
+TEST(CudaTiles, that_do_not_fit_a_device_are_left_out_and_named) {
+  cuda::ConvParams p;
+  p.m = 196, p.oc = 256, p.k_bytes = p.k_used = 2304;
+  const auto names = [&](cuda::ConvType type, bool small_c, size_t shared_bytes) {
+    std::set<std::string> found;
+    const cuda::Device device{
+        .ordinal = 0, .name = "", .major = 8, .minor = 0, .sms = 84, .shared_bytes = shared_bytes};
+    const Plan plan;
+    std::vector<cuda::DeviceBytes> constants;
+    cuda::MovedValues moved;
+    cuda::StepBuilder builder(plan, device, DType::f32, constants, moved);
+    const cuda::PackedWeights none;
+    cuda::DenseConv conv{type, p, none, small_c, {}, {}, {}, &none};  // as if its weights were on the device
+    const Result<cuda::PreparedStep> step = cuda::conv_choices(conv, builder);
+    if (!step) ADD_FAILURE() << step.error().message;
+    if (step)
+      for (const cuda::Choice& choice : step->choices) found.insert(choice.name);
+    return found;
+  };
+  constexpr size_t k_sm80 = 166912, k_sm86 = 101376, k_sm90 = 232448;
+  for (const cuda::ConvType type :
+       {cuda::ConvType::u8s8, cuda::ConvType::f16, cuda::ConvType::f32, cuda::ConvType::tf32})
+    for (const size_t limit : {k_sm80, k_sm86, k_sm90}) EXPECT_FALSE(names(type, false, limit).empty()) << limit;
+  EXPECT_FALSE(names(cuda::ConvType::u8s8, true, k_sm86).empty());
+  const std::set<std::string> all = names(cuda::ConvType::u8s8, false, k_sm90),
+                              some = names(cuda::ConvType::u8s8, false, k_sm80),
+                              few = names(cuda::ConvType::u8s8, false, k_sm86);
+  for (const char* tile : {"64x64 k4", "64x32 k4", "32x32 k8", "16x32 k8", "32x16 k8"}) {
+    EXPECT_TRUE(all.contains(tile)) << tile;
+    EXPECT_FALSE(some.contains(tile)) << tile;
+    EXPECT_THAT(cuda::refuse_tile(tile + std::string(" split 2 early"), true, k_sm80),
+                HasSubstr("needs 196608 bytes of shared memory, the GPU gives a CTA 166912"));
+    EXPECT_EQ(cuda::refuse_tile(tile, true, k_sm90), "");
+  }
+  EXPECT_TRUE(some.contains("128x256") && few.contains("128x128"));
+  EXPECT_FALSE(few.contains("128x256") || few.contains("32x64 k4"));
+  for (const std::string& name : few) EXPECT_EQ(cuda::refuse_tile(name, true, k_sm86), "");
 }
 
 TEST(CudaTuner, leaves_out_a_choice_that_does_not_run) {

@@ -105,38 +105,6 @@ TEST(CudaTuner, decides_by_known_times_and_measures_nothing) {
   EXPECT_EQ(unknown.error().message, "measured");
 }
 
-/// Compute capabilities 8.6 and 8.9 have less than half of what 9.0 has.
-TEST(CudaTiles, that_do_not_fit_a_device_are_left_out_and_named) {
-  cuda::ConvParams p;
-  p.m = 196, p.oc = 256, p.k_bytes = p.k_used = 2304;
-  const auto names = [&](cuda::ConvType type, bool small_c, size_t shared_bytes) {
-    std::set<std::string> found;
-    const cuda::Device device{
-        .ordinal = 0, .name = "", .major = 8, .minor = 0, .sms = 84, .shared_bytes = shared_bytes};
-    const cuda::PreparedStep step = cuda::conv_choices(type, p, small_c, {}, {}, {}, device, 0);
-    for (const cuda::Choice& choice : step.choices) found.insert(choice.name);
-    return found;
-  };
-  constexpr size_t k_sm80 = 166912, k_sm86 = 101376, k_sm90 = 232448;
-  for (const cuda::ConvType type :
-       {cuda::ConvType::u8s8, cuda::ConvType::f16, cuda::ConvType::f32, cuda::ConvType::tf32})
-    for (const size_t limit : {k_sm80, k_sm86, k_sm90}) EXPECT_FALSE(names(type, false, limit).empty()) << limit;
-  EXPECT_FALSE(names(cuda::ConvType::u8s8, true, k_sm86).empty());
-  const std::set<std::string> all = names(cuda::ConvType::u8s8, false, k_sm90),
-                              some = names(cuda::ConvType::u8s8, false, k_sm80),
-                              few = names(cuda::ConvType::u8s8, false, k_sm86);
-  for (const char* tile : {"64x64 k4", "64x32 k4", "32x32 k8", "16x32 k8", "32x16 k8"}) {
-    EXPECT_TRUE(all.contains(tile)) << tile;
-    EXPECT_FALSE(some.contains(tile)) << tile;
-    EXPECT_THAT(cuda::refuse_tile(tile + std::string(" split 2 early"), true, k_sm80),
-                HasSubstr("needs 196608 bytes of shared memory, the GPU gives a CTA 166912"));
-    EXPECT_EQ(cuda::refuse_tile(tile, true, k_sm90), "");
-  }
-  EXPECT_TRUE(some.contains("128x256") && few.contains("128x128"));
-  EXPECT_FALSE(few.contains("128x256") || few.contains("32x64 k4"));
-  for (const std::string& name : few) EXPECT_EQ(cuda::refuse_tile(name, true, k_sm86), "");
-}
-
 /// A time may be known of a choice that another layer of the same key does not have.
 TEST(CudaTuner, takes_no_choice_of_one_list_for_that_of_another) {
   const auto step_of = [](std::initializer_list<const char*> names) {
@@ -175,18 +143,21 @@ struct ConvCase {
   int n, c, h, w, oc, k, stride, pad;
   const char* attributes;
   bool residual;
+  int dilation = 1, more_pad = 0;  // more_pad: rows below and columns to the right beyond pad
 };
 
 std::string text_of(const ConvCase& c) {
   const auto s = [](int v) { return std::to_string(v); };
-  const int oh = (c.h + 2 * c.pad - c.k) / c.stride + 1, ow = (c.w + 2 * c.pad - c.k) / c.stride + 1;
+  const int pads = 2 * c.pad + c.more_pad, reach = (c.k - 1) * c.dilation + 1;
+  const int oh = (c.h + pads - reach) / c.stride + 1, ow = (c.w + pads - reach) / c.stride + 1;
   std::string text = "graph g (x: u8[" + s(c.n) + "," + s(c.c) + "," + s(c.h) + "," + s(c.w) + "], w: s8[" + s(c.oc) +
                      "," + s(c.c) + "," + s(c.k) + "," + s(c.k) + "], w_scale: f32[" + s(c.oc) + "], b: s32[" +
                      s(c.oc) + "]";
   if (c.residual) text += ", r: u8[" + s(c.n) + "," + s(c.oc) + "," + s(oh) + "," + s(ow) + "]";
   text += ") -> (y) {\n  y = QuantConv(x, w, w_scale, b" + std::string(c.residual ? ", r" : "") + ", strides=[" +
-          s(c.stride) + "," + s(c.stride) + "], pads=[" + s(c.pad) + "," + s(c.pad) + "," + s(c.pad) + "," + s(c.pad) +
-          "], " + c.attributes + ")\n}\n";
+          s(c.stride) + "," + s(c.stride) + "], dilations=[" + s(c.dilation) + "," + s(c.dilation) + "], pads=[" +
+          s(c.pad) + "," + s(c.pad) + "," + s(c.pad + c.more_pad) + "," + s(c.pad + c.more_pad) + "], " + c.attributes +
+          ")\n}\n";
   return text;
 }
 
@@ -225,6 +196,12 @@ constexpr ConvCase k_cases[] = {
     {20, 192, 17, 19, 128, 1, 1, 0, k_residual, true},
     {11, 128, 14, 14, 512, 3, 1, 1, k_relu_residual, true},
     {3, 256, 23, 9, 80, 3, 1, 1, k_relu, false},
+    // Windows with gaps, borders of unlike width.
+    {2, 64, 17, 15, 64, 3, 1, 2, k_relu, false, 2, 1},
+    {3, 128, 14, 13, 128, 3, 2, 1, k_relu_residual, true, 1, 2},
+    {1, 72, 19, 12, 48, 3, 2, 0, k_asymmetric, false, 3, 1},
+    {2, 3, 23, 21, 64, 5, 1, 2, k_asymmetric, false, 2, 1},
+    {1, 256, 9, 9, 128, 1, 1, 1, k_relu, false, 1, 1},
     // Floats whose rows are shorter than those of the residual's codes.
     {1, 32, 9, 9, 20, 3, 1, 1, k_residual_float, true},
     {2, 64, 7, 5, 72, 1, 1, 0, k_residual_float, true},

@@ -91,14 +91,11 @@ Result<PreparedStep> prepare_dense_codes(const StepQuery& query, StepBuilder& bu
   Result<DenseCodes> made = dense_codes(query, builder);
   if (!made) return made.error();
   const Layer& layer = made->layer;
-  PreparedStep step = conv_choices(ConvType::u8s8, made->params, made->small_c, layer.x, layer.residual, layer.y,
-                                   builder.device(), made->packed.bytes.size());
-  if (made->small_c || made->one_pixel) return step;  // the others read residuals by rows
-  add_cluster_choices(made->params, layer.x, layer.residual, layer.y, builder.device(), step);
-  if (Result<Done> ok = add_hopper_choices(ConvType::u8s8, made->params, made->packed, layer.x, layer.residual, layer.y,
-                                           builder, step);
-      !ok)
-    return ok.error();
+  DenseConv conv{ConvType::u8s8, made->params, made->packed, made->small_c, layer.x, layer.residual, layer.y};
+  Result<PreparedStep> step = conv_choices(conv, builder);
+  if (!step || made->small_c || made->one_pixel) return step;  // the others read residuals by rows
+  if (Result<Done> ok = add_cluster_choices(conv, builder, *step); !ok) return ok.error();
+  if (Result<Done> ok = add_hopper_choices(conv, builder, *step); !ok) return ok.error();
   return step;
 }
 
@@ -223,18 +220,15 @@ Result<PreparedStep> prepare_float(const StepQuery& query, StepBuilder& builder,
   }
   const std::vector<std::byte> elements = stored(weights, query.floats);
   const PackedWeights packed = pack_weights(elements.data(), w[0], w[1], w[2], w[3], x->layout.element_bytes, false);
-  Result<ConvParams> p = conv_params(*window, packed, x->layout, y.layout, builder);
-  if (!p) return p.error();
+  DenseConv conv{float_type(query), conv_params(*window, packed, x->layout, y.layout), packed, false, *x, *residual, y};
   Result<const void*> b = upload_bias(bias, static_cast<size_t>(packed.rows), builder);
   if (!b) return b.error();
-  p->bias = *b;
-  p->epilogue = epilogue;
-  PreparedStep step =
-      conv_choices(float_type(query), *p, false, *x, *residual, y, builder.device(), packed.bytes.size());
-  if (Result<Done> ok = add_hopper_choices(float_type(query), *p, packed, *x, *residual, y, builder, step); !ok)
-    return ok.error();
-  if (Result<Done> ok = add_cublas_choices(float_type(query), *p, bias, *x, *residual, y, builder, step); !ok)
-    return ok.error();
+  conv.params.bias = *b;
+  conv.params.epilogue = epilogue;
+  Result<PreparedStep> step = conv_choices(conv, builder);
+  if (!step) return step;
+  if (Result<Done> ok = add_hopper_choices(conv, builder, *step); !ok) return ok.error();
+  if (Result<Done> ok = add_cublas_choices(conv, bias, builder, *step); !ok) return ok.error();
   return step;
 }
 
@@ -310,20 +304,23 @@ Result<PreparedStep> prepare_gemm_codes(const StepQuery& query, StepBuilder& bui
     return window_step(window, layer->x, {}, layer->y, weights.size_bytes(), launch_direct_u8s8);
   }
   const PackedWeights packed = pack_weights(weights.bytes().data(), s.n, s.k, 1, 1, 1, false);
-  Result<ConvParams> p = conv_params(window, packed, layer->x.layout, layer->y.layout, builder);
-  if (!p) return p.error();
+  DenseConv conv{
+      ConvType::u8s8, conv_params(window, packed, layer->x.layout, layer->y.layout), packed, false, layer->x, {},
+      layer->y};
   Result<Channels> channels =
       upload_channels(query, builder, layer->x_codes, layer->y_scale, static_cast<size_t>(packed.rows),
                       row_sums(weights.as<int8_t>(), s.n), true);
   if (!channels) return channels.error();
-  p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
-  p->small_sums = channels->small_sums;
-  p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
-  p->epilogue = layer->epilogue;
-  PreparedStep step =
-      conv_choices(ConvType::u8s8, *p, false, layer->x, {}, layer->y, builder.device(), packed.bytes.size());
-  add_cluster_choices(*p, layer->x, {}, layer->y, builder.device(), step);
-  if (Result<Done> ok = add_gemv(query, *layer, GemvParams{}, builder, step); !ok) return ok.error();
+  ConvParams& p = conv.params;
+  p.multiplier = static_cast<const float*>(channels->multiplier), p.bias = channels->bias;
+  p.small_sums = channels->small_sums;
+  p.fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
+  p.epilogue = layer->epilogue;
+  p.from_zero = codes_from_zero(p.small_sums, p.epilogue);
+  Result<PreparedStep> step = conv_choices(conv, builder);
+  if (!step) return step;
+  if (Result<Done> ok = add_cluster_choices(conv, builder, *step); !ok) return ok.error();
+  if (Result<Done> ok = add_gemv(query, *layer, GemvParams{}, builder, *step); !ok) return ok.error();
   return step;
 }
 
@@ -359,15 +356,14 @@ Result<PreparedStep> prepare_gemm_float(const StepQuery& query, StepBuilder& bui
   }
   const std::vector<std::byte> elements = stored(weights, query.floats);
   const PackedWeights packed = pack_weights(elements.data(), s.n, s.k, 1, 1, x->layout.element_bytes, false);
-  Result<ConvParams> p = conv_params(window, packed, x->layout, y.layout, builder);
-  if (!p) return p.error();
+  DenseConv conv{float_type(query), conv_params(window, packed, x->layout, y.layout), packed, false, *x, {}, y};
   Result<const void*> b = upload_bias(bias, static_cast<size_t>(packed.rows), builder);
   if (!b) return b.error();
-  p->bias = *b;
-  p->epilogue = epilogue;
-  PreparedStep step = conv_choices(float_type(query), *p, false, *x, {}, y, builder.device(), packed.bytes.size());
-  if (Result<Done> ok = add_cublas_choices(float_type(query), *p, bias, *x, {}, y, builder, step); !ok)
-    return ok.error();
+  conv.params.bias = *b;
+  conv.params.epilogue = epilogue;
+  Result<PreparedStep> step = conv_choices(conv, builder);
+  if (!step) return step;
+  if (Result<Done> ok = add_cublas_choices(conv, bias, builder, *step); !ok) return ok.error();
   return step;
 }
 
@@ -392,20 +388,20 @@ Result<DenseCodes> dense_codes(const StepQuery& query, StepBuilder& builder) {
   made.small_c = layer->x.layout.pitch() == 4;
   made.packed =
       pack_weights(reinterpret_cast<const std::byte*>(weights.data()), w[0], w[1], w[2], w[3], 1, made.small_c);
-  Result<ConvParams> p = conv_params(*window, made.packed, layer->x.layout, layer->y.layout, builder);
-  if (!p) return p.error();
+  ConvParams& p = made.params;
+  p = conv_params(*window, made.packed, layer->x.layout, layer->y.layout);
   Result<Channels> channels = upload_channels(query, builder, layer->x_codes, layer->y_scale,
                                               static_cast<size_t>(made.packed.rows), row_sums(weights, w[0]), true);
   if (!channels) return channels.error();
-  if (made.small_c) p->by_kw = fast_div(1);
-  p->multiplier = static_cast<const float*>(channels->multiplier), p->bias = channels->bias;
-  p->small_sums = channels->small_sums;
-  p->fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
-  p->epilogue = layer->epilogue;
+  if (made.small_c) p.by_kw = fast_div(1);
+  p.multiplier = static_cast<const float*>(channels->multiplier), p.bias = channels->bias;
+  p.small_sums = channels->small_sums;
+  p.fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
+  p.epilogue = layer->epilogue;
+  p.from_zero = codes_from_zero(p.small_sums, p.epilogue);
   // Floats of up to four channels: their rows are aligned, the residual's four codes a pixel are not.
-  if (layer->epilogue.has_residual && p->r_pitch % 16 != 0) p->wide_store = false;
-  made.one_pixel = layer->epilogue.has_residual && p->r_pitch == 0;
-  made.params = *p;
+  if (layer->epilogue.has_residual && p.r_pitch % 16 != 0) p.wide_store = false;
+  made.one_pixel = layer->epilogue.has_residual && p.r_pitch == 0;
   made.layer = *std::move(layer);
   return made;
 }
@@ -415,6 +411,7 @@ Result<Done> add_gemv(const StepQuery& query, const Layer& layer, GemvParams p, 
   constexpr int64_t k_most_rows = 8;
   const Sizes s = sizes_of(query);
   if (s.m > k_most_rows || s.m < 1 || s.n < 1 || s.k % 16 != 0 || s.k > k_most_gemv_k) return Done{};
+  if (!builder.wants("gemv")) return Done{};
   const Tensor& weights = *query.constant(1);
   Result<const void*> w = builder.upload(weights.bytes().data(), weights.size_bytes());
   if (!w) return w.error();
@@ -426,11 +423,14 @@ Result<Done> add_gemv(const StepQuery& query, const Layer& layer, GemvParams p, 
   p.rows = static_cast<int>(s.m), p.n = static_cast<int>(s.n), p.k = static_cast<int>(s.k);
   p.epilogue = layer.epilogue;
   const double cost_us = 2.0 + static_cast<double>(s.m * s.n * s.k) / 8e6;
-  step.choices.push_back({"gemv", cost_us, [p, x = layer.x.place, y = layer.y.place](const Launch& run) {
+  step.choices.push_back({"gemv",
+                          cost_us,
+                          [p, x = layer.x.place, y = layer.y.place](const Launch& run) {
                             GemvParams bound = p;
                             bound.x = run.at(x), bound.y = run.at(y);
                             return launch_gemv(bound, run.stream);
-                          }});
+                          },
+                          {*w}});
   return Done{};
 }
 

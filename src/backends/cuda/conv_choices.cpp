@@ -29,15 +29,36 @@ double estimate_us(const ConvTile& tile, const ConvParams& p, int split, const D
   return 1.0 + (split > 1 ? 1.0 : 0.0) + waves * std::max(macs_us, bytes_us) + latency;
 }
 
-/// Adds a choice, and where there is about one wave of CTAs the same with the other triggers.
-void add_choice(PreparedStep& step, const std::string& name, double cost_us, bool is_small, const ConvParams& params,
-                const std::function<cudaError_t(const ConvParams&, const Launch&)>& enqueue) {
+/// A kernel as a choice: its name, and how it is enqueued with the addresses filled in.
+struct Kernel {
+  std::string name;
+  double cost_us = 0;
+  bool is_small = false;  // about one wave of CTAs: when the next kernel starts makes a difference
+  const void* w = nullptr;
+  std::function<cudaError_t(const ConvParams&, const Launch&)> enqueue;
+};
+
+/// Adds a choice for each trigger that is worth it and wanted.
+void add_choice(const DenseConv& conv, const Kernel& kernel, const StepBuilder& builder, PreparedStep& step) {
   for (const NamedTrigger& t : k_triggers) {
-    if (t.trigger != Trigger::landed && !is_small) break;
-    ConvParams p = params;
-    p.trigger = t.trigger;
-    step.choices.push_back({name + t.suffix, cost_us, [p, enqueue](const Launch& run) { return enqueue(p, run); }});
+    if (t.trigger != Trigger::landed && !kernel.is_small) break;
+    if (!builder.wants(kernel.name + t.suffix)) continue;
+    ConvParams filled = conv.params;
+    filled.trigger = t.trigger, filled.w = kernel.w;
+    step.choices.push_back({kernel.name + t.suffix,
+                            kernel.cost_us,
+                            [filled, enqueue = kernel.enqueue, x = conv.x.place, r = conv.residual.place,
+                             y = conv.y.place](const Launch& run) {
+                              ConvParams p = filled;
+                              p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
+                              return enqueue(p, run);
+                            },
+                            {kernel.w}});
   }
+}
+
+int64_t tiles_of(const ConvTile& tile, const ConvParams& p) {
+  return int64_t{(p.m + tile.bm - 1) / tile.bm} * ((p.oc + tile.bn - 1) / tile.bn);
 }
 
 std::string key_of(ConvType type, const ConvParams& p) {
@@ -110,8 +131,7 @@ std::vector<std::string> with_triggers(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x,
-                               const Layout& y, StepBuilder& builder) {
+ConvParams conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x, const Layout& y) {
   ConvParams p;
   p.ih = window.ih, p.iw = window.iw, p.oh = window.oh, p.ow = window.ow, p.kh = window.kh, p.kw = window.kw;
   p.stride_h = window.stride_h, p.stride_w = window.stride_w;
@@ -127,35 +147,45 @@ Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& 
   p.wide_store = static_cast<size_t>(p.y_pitch) * y.element_bytes % 16 == 0;
   p.by_plane = fast_div(int64_t{p.oh} * p.ow), p.by_ow = fast_div(p.ow);
   p.by_chunks = fast_div(packed.tap_chunks), p.by_kw = fast_div(p.kw);
-  std::vector<std::byte> bytes = packed.bytes;
-  bytes.resize(bytes.size() + k_room);
-  Result<const void*> w = builder.upload(bytes.data(), bytes.size());
-  if (!w) return w.error();
-  p.w = *w;
   return p;
 }
 
-PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c, const Operand& x,
-                          const Operand& residual, const Operand& y, const Device& device, size_t packed_bytes) {
+Result<const void*> DenseConv::upload_rows(StepBuilder& builder) {
+  if (rows) return rows;
+  std::vector<std::byte> bytes = packed.bytes;
+  bytes.resize(bytes.size() + k_room);
+  Result<const void*> made = builder.upload(bytes);
+  if (made) rows = *made;
+  return made;
+}
+
+Result<PreparedStep> conv_choices(DenseConv& conv, StepBuilder& builder) {
+  const Device& device = builder.device();
+  const ConvParams& params = conv.params;
   PreparedStep step;
-  step.packed_bytes = packed_bytes;
-  step.key = key_of(type, params);
-  for (int i = 0; i < conv_tile_count(type); ++i) {
-    const ConvTile& tile = conv_tile(type, i);
-    if (tile.small_c != small_c || conv_tile_bytes(type, i) > device.shared_bytes) continue;
-    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
+  step.packed_bytes = conv.packed.bytes.size();
+  step.key = key_of(conv.type, params);
+  for (int i = 0; i < conv_tile_count(conv.type); ++i) {
+    const ConvTile& tile = conv_tile(conv.type, i);
+    if (tile.small_c != conv.small_c || conv_tile_bytes(conv.type, i) > device.shared_bytes) continue;
+    const int64_t tiles = tiles_of(tile, params);
     for (const int split : {1, 2, 4, 8}) {
-      const bool worth = type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
+      const bool worth = conv.type == ConvType::u8s8 && tiles * split <= 2 * device.sms &&
                          params.k_used / tile.k_bytes >= split * tile.groups;
       if (split > 1 && !worth) break;
       std::string name = tile.name;
       if (split > 1) name += " split " + std::to_string(split);
-      add_choice(step, name, estimate_us(tile, params, split, device, rate_of(type)), tiles * split <= 2 * device.sms,
-                 params, [=, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
-                   p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-                   p.partial = run.partial, p.arrived = run.arrived;
-                   return launch_conv(type, i, p, split, run.stream);
-                 });
+      if (!builder.wants_tile(name)) continue;
+      const Result<const void*> w = conv.upload_rows(builder);
+      if (!w) return w.error();
+      const auto enqueue = [i, split, type = conv.type](ConvParams p, const Launch& run) {
+        p.partial = run.partial, p.arrived = run.arrived;
+        return launch_conv(type, i, p, split, run.stream);
+      };
+      add_choice(conv,
+                 {name, estimate_us(tile, params, split, device, rate_of(conv.type)), tiles * split <= 2 * device.sms,
+                  *w, enqueue},
+                 builder, step);
       if (split > 1) {
         step.partial_sums = std::max(step.partial_sums, static_cast<size_t>(tiles * tile.bm * tile.bn));
         step.tiles = std::max(step.tiles, static_cast<size_t>(tiles));
@@ -165,49 +195,53 @@ PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c,
   return step;
 }
 
-Result<Done> add_hopper_choices(ConvType type, const ConvParams& params, const PackedWeights& packed, const Operand& x,
-                                const Operand& residual, const Operand& y, StepBuilder& builder, PreparedStep& step) {
+Result<Done> add_hopper_choices(const DenseConv& conv, StepBuilder& builder, PreparedStep& step) {
   const Device& device = builder.device();
   if (device.major != 9) return Done{};
   const void* blocks[2] = {};  // of 64 and 128 bytes, uploaded when first needed
-  for (int i = 0; i < tma_tile_count(type); ++i) {
-    const ConvTile& tile = tma_tile(type, i);
-    if (!tma_takes(type, tile, params)) continue;
+  for (int i = 0; i < tma_tile_count(conv.type); ++i) {
+    const ConvTile& tile = tma_tile(conv.type, i);
+    if (!tma_takes(conv.type, tile, conv.params) || !builder.wants_tile(tile.name)) continue;
     const void*& w = blocks[tile.k_bytes / 128];
     if (!w) {
-      Result<const void*> made = builder.upload(pack_blocks(packed, tile.k_bytes));
+      Result<const void*> made = builder.upload(pack_blocks(conv.packed, tile.k_bytes));
       if (!made) return made.error();
       w = *made;
     }
-    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
-    add_choice(
-        step, tile.name, estimate_persistent_us(tile, params, type == ConvType::u8s8 ? 1 : 2, device),
-        tiles <= 2 * device.sms, params,
-        [=, w = w, sms = device.sms, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
-          p.w = w;
-          p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-          return launch_tma(type, i, p, sms, run.stream);
-        });
+    const auto enqueue = [i, type = conv.type, sms = device.sms](const ConvParams& p, const Launch& run) {
+      return launch_tma(type, i, p, sms, run.stream);
+    };
+    const int element = conv.type == ConvType::u8s8 ? 1 : 2;
+    add_choice(conv,
+               {tile.name, estimate_persistent_us(tile, conv.params, element, device),
+                tiles_of(tile, conv.params) <= 2 * device.sms, w, enqueue},
+               builder, step);
   }
   return Done{};
 }
 
-void add_cluster_choices(const ConvParams& params, const Operand& x, const Operand& residual, const Operand& y,
-                         const Device& device, PreparedStep& step) {
-  if (!device.has_clusters()) return;
-  for (int i = 0; i < cluster_tile_count(); ++i) {
+Result<Done> add_cluster_choices(DenseConv& conv, StepBuilder& builder, PreparedStep& step) {
+  const Device& device = builder.device();
+  const ConvParams& params = conv.params;
+  for (int i = 0; i < cluster_tile_count() && device.has_clusters(); ++i) {
     const ConvTile& tile = cluster_tile(i);
-    const int64_t tiles = int64_t{(params.m + tile.bm - 1) / tile.bm} * ((params.oc + tile.bn - 1) / tile.bn);
+    const int64_t tiles = tiles_of(tile, params);
     for (const int split : {1, 2, 4, 8}) {
       if (split > 1 && (tiles * split > 2 * device.sms || params.k_used / tile.k_bytes < split * tile.groups)) break;
-      add_choice(step, std::string(tile.name) + " " + std::to_string(split),
-                 estimate_us(tile, params, split, device, rate_of(ConvType::u8s8)), tiles * split <= 2 * device.sms,
-                 params, [=, x = x.place, r = residual.place, y = y.place](ConvParams p, const Launch& run) {
-                   p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
-                   return launch_cluster(i, p, split, run.stream);
-                 });
+      const std::string name = std::string(tile.name) + " " + std::to_string(split);
+      if (!builder.wants_tile(name)) continue;
+      const Result<const void*> w = conv.upload_rows(builder);
+      if (!w) return w.error();
+      const auto enqueue = [i, split](const ConvParams& p, const Launch& run) {
+        return launch_cluster(i, p, split, run.stream);
+      };
+      add_choice(conv,
+                 {name, estimate_us(tile, params, split, device, rate_of(conv.type)), tiles * split <= 2 * device.sms,
+                  *w, enqueue},
+                 builder, step);
     }
   }
+  return Done{};
 }
 
 std::string refuse_tile(const std::string& choice, bool codes, size_t limit) {
@@ -232,6 +266,7 @@ std::vector<std::string> code_choices() {
   for (int i = 0; i < cluster_tile_count(); ++i)
     for (const char* split : {" 1", " 2", " 4", " 8"}) names.push_back(cluster_tile(i).name + std::string(split));
   for (std::string& name : joined_names()) names.push_back(std::move(name));
+  for (std::string& name : chain_names()) names.push_back(std::move(name));
   names = with_triggers(names);
   for (std::string& name : stem_names()) names.push_back(std::move(name));
   names.emplace_back("gemv");

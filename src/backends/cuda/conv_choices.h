@@ -7,19 +7,28 @@
 
 namespace octet::cuda {
 
-/// Everything of ConvParams that does not depend on the run; the weights are uploaded. Errors: no memory.
-Result<ConvParams> conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x,
-                               const Layout& y, StepBuilder& builder);
+/// Everything of ConvParams that depends neither on the run nor on the kernel: no addresses.
+ConvParams conv_params(const WindowParams& window, const PackedWeights& packed, const Layout& x, const Layout& y);
 
-/// A step whose choices are the tiles of conv_mma.cuh.
-PreparedStep conv_choices(ConvType type, const ConvParams& params, bool small_c, const Operand& x,
-                          const Operand& residual, const Operand& y, const Device& device, size_t packed_bytes);
+/// A convolution or matrix product to find kernels for.
+struct DenseConv {
+  ConvType type = ConvType::u8s8;
+  ConvParams params;
+  const PackedWeights& packed;
+  bool small_c = false;
+  Operand x, residual, y;
+  const void* rows = nullptr;  // `packed` in device memory, once a kernel wants it
+
+  /// Errors: no memory.
+  Result<const void*> upload_rows(StepBuilder& builder);
+};
+
+/// A step whose choices are the tiles of conv_mma.cuh that the builder wants. Errors: no memory.
+Result<PreparedStep> conv_choices(DenseConv& conv, StepBuilder& builder);
 /// Adds the warpgroup kernels where the device has them and the layer fits them. Errors: no memory.
-Result<Done> add_hopper_choices(ConvType type, const ConvParams& params, const PackedWeights& packed, const Operand& x,
-                                const Operand& residual, const Operand& y, StepBuilder& builder, PreparedStep& step);
-/// Adds the kernels of clusters where the device has them and the tiles leave multiprocessors idle.
-void add_cluster_choices(const ConvParams& params, const Operand& x, const Operand& residual, const Operand& y,
-                         const Device& device, PreparedStep& step);
+Result<Done> add_hopper_choices(const DenseConv& conv, StepBuilder& builder, PreparedStep& step);
+/// Adds the kernels of clusters where the device has them and the tiles leave multiprocessors idle. Errors: no memory.
+Result<Done> add_cluster_choices(DenseConv& conv, StepBuilder& builder, PreparedStep& step);
 
 /// The names of all of them, of integer and of float layers.
 std::vector<std::string> code_choices();

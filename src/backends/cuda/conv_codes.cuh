@@ -13,17 +13,31 @@ __device__ __forceinline__ float byte_less(uint32_t w, int i, float zero) {
 
 /// Codes of V products that carry 1/y_scale already. Adding 1.5 * 2^23 rounds once, to nearest even, and leaves the
 /// integer in the low bits; the clamp before it changes nothing, its bounds being integers. The zero point is added to
-/// the bytes, since it may be odd and ties go to even.
+/// the integer, since it may be odd and ties go to even.
 template <int V>
 __device__ __forceinline__ void pack_codes(const Epilogue& e, const float (&v)[V], uint32_t (&w)[V / 4]) {
   const float lo = static_cast<float>(e.lo - e.y_zero), hi = static_cast<float>(e.hi - e.y_zero);
-  const uint32_t zero = static_cast<uint32_t>(e.y_zero) * 0x01010101u;
 #pragma unroll
   for (int i = 0; i < V / 4; ++i) {
-    uint32_t q[4];
+    int32_t q[4];
 #pragma unroll
-    for (int j = 0; j < 4; ++j) q[j] = __float_as_uint(__fadd_rn(fminf(fmaxf(v[4 * i + j], lo), hi), 12582912.0f));
-    w[i] = __vadd4(__byte_perm(__byte_perm(q[0], q[1], 0x0040), __byte_perm(q[2], q[3], 0x0040), 0x5410), zero);
+    for (int j = 0; j < 4; ++j)
+      q[j] = __float_as_int(__fadd_rn(fminf(fmaxf(v[4 * i + j], lo), hi), 12582912.0f)) + (e.y_zero - 0x4B400000);
+    w[i] = pack_bytes(q);
+  }
+}
+
+/// The same where all codes from 0 to 255 are allowed and 0 is the zero point: the product by 2^-149, the smallest
+/// positive float, rounds once, to nearest even, to a multiple of it, whose bits are the integer. What is too large has
+/// larger bits, what is negative has the sign bit; saturation makes them 255 and 0.
+template <int V>
+__device__ __forceinline__ void pack_codes_from_zero(const float (&v)[V], uint32_t (&w)[V / 4]) {
+#pragma unroll
+  for (int i = 0; i < V / 4; ++i) {
+    int32_t q[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) q[j] = __float_as_int(__fmul_rn(v[4 * i + j], 0x1p-149f));
+    w[i] = pack_bytes(q);
   }
 }
 
@@ -89,14 +103,17 @@ __device__ __forceinline__ void store_outputs(const ConvParams& p, size_t y_at, 
   store_others<V>(p, y_at, oc, values, words);
 }
 
-/// Sums of V channels with their biases, as floats. Where p.small_sums holds, bias has the bits of 1.5 * 2^23 added, so
-/// that the sum is an integer below 2^22 in float's own bits and one exact subtraction converts it.
+/// A sum whose bias has the bits of 1.5 * 2^23 added: an integer below 2^22 in float's own bits, which one exact
+/// subtraction converts.
+__device__ __forceinline__ float small_sum(int32_t sum) { return __fsub_rn(__int_as_float(sum), 12582912.0f); }
+
+/// Sums of V channels with their biases, as floats.
 template <int V>
 __device__ __forceinline__ void sums_to_floats(const ConvParams& p, const int32_t (&acc)[V], const int32_t (&bias)[V],
                                                float (&v)[V]) {
   if (p.small_sums) {
 #pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = __fsub_rn(__int_as_float(acc[i] + bias[i]), 12582912.0f);
+    for (int i = 0; i < V; ++i) v[i] = small_sum(acc[i] + bias[i]);
   } else {
 #pragma unroll
     for (int i = 0; i < V; ++i) v[i] = __int2float_rn(acc[i] + bias[i]);
@@ -131,18 +148,31 @@ __device__ __forceinline__ void finish_codes(const ConvParams& p, int m, int oc,
                                              const uint32_t (&r)[V / 4]) {
   const Epilogue& e = p.epilogue;
   const bool wide = p.wide_store && oc + V <= p.oc;
+  const size_t y_at = static_cast<size_t>(m) * p.y_pitch + oc;
+  const float zero = 8388608.0f + static_cast<float>(e.r_zero);
+  const auto scale = [&](float(&v)[V]) {
+    if (e.has_residual) {
+#pragma unroll
+      for (int i = 0; i < V; ++i)
+        v[i] = __fmaf_rn(v[i], multiplier[i], __fmul_rn(byte_less(r[i / 4], i, zero), e.r_multiplier));
+    } else {
+#pragma unroll
+      for (int i = 0; i < V; ++i) v[i] = __fmul_rn(v[i], multiplier[i]);
+    }
+  };
   float v[V];
-  sums_to_floats<V>(p, acc, bias, v);
-  if (e.has_residual) {
-    const float zero = 8388608.0f + static_cast<float>(e.r_zero);
+  if (p.from_zero && wide) {  // what most layers are, with nothing to ask on the way
 #pragma unroll
-    for (int i = 0; i < V; ++i)
-      v[i] = __fmaf_rn(v[i], multiplier[i], __fmul_rn(byte_less(r[i / 4], i, zero), e.r_multiplier));
-  } else {
-#pragma unroll
-    for (int i = 0; i < V; ++i) v[i] = __fmul_rn(v[i], multiplier[i]);
+    for (int i = 0; i < V; ++i) v[i] = small_sum(acc[i] + bias[i]);
+    scale(v);
+    uint32_t w[V / 4];
+    pack_codes_from_zero<V>(v, w);
+    store_words<V / 4>(static_cast<uint8_t*>(p.y) + y_at, w);
+    return;
   }
-  store_outputs<V>(p, static_cast<size_t>(m) * p.y_pitch + oc, oc, wide, v);
+  sums_to_floats<V>(p, acc, bias, v);
+  scale(v);
+  store_outputs<V>(p, y_at, oc, wide, v);
 }
 
 }  // namespace octet::cuda

@@ -1,6 +1,8 @@
 // What the kernels of an integer convolution share on the host.
 #include "backends/cuda/conv_layer.h"
 
+#include <algorithm>
+
 namespace octet::cuda {
 namespace {
 
@@ -19,9 +21,15 @@ RowSums row_sums(std::span<const int8_t> w, int64_t oc) {
   RowSums sums;
   for (std::vector<int64_t>* v : {&sums.all, &sums.positive, &sums.negative}) v->assign(static_cast<size_t>(oc), 0);
   const size_t per_row = w.size() / static_cast<size_t>(oc);
-  for (size_t i = 0; i < w.size(); ++i) {
-    sums.all[i / per_row] += w[i];
-    (w[i] > 0 ? sums.positive : sums.negative)[i / per_row] += w[i];
+  constexpr size_t k_piece = 65536;  // whose sums stay within 31 bits
+  for (size_t row = 0; row < static_cast<size_t>(oc); ++row) {
+    const std::span<const int8_t> of_row = w.subspan(row * per_row, per_row);
+    for (size_t at = 0; at < per_row; at += k_piece) {
+      int32_t all = 0, positive = 0;
+      for (const int8_t v : of_row.subspan(at, std::min(k_piece, per_row - at)))
+        all += v, positive += std::max<int32_t>(v, 0);
+      sums.all[row] += all, sums.positive[row] += positive, sums.negative[row] += all - positive;
+    }
   }
   return sums;
 }
@@ -70,6 +78,10 @@ Result<Layer> integer_layer(const StepQuery& query, StepBuilder& builder) {
   layer.epilogue.r_zero = r.zero_point;
   layer.epilogue.r_multiplier = static_cast<float>(static_cast<double>(r.scale) / layer.y_scale);
   return layer;
+}
+
+bool codes_from_zero(bool small_sums, const Epilogue& e) {
+  return small_sums && e.to == Store::u8 && !e.on_values && e.y_zero == 0 && e.lo == 0 && e.hi == 255;
 }
 
 }  // namespace octet::cuda

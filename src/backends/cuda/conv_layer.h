@@ -27,6 +27,9 @@ RowSums row_sums(std::span<const int8_t> w, int64_t oc);
 Result<Channels> upload_channels(const StepQuery& query, StepBuilder& builder, const Codes& x, double y_scale,
                                  size_t rows, const RowSums& sums, bool tiled);
 
+/// See ConvParams.
+bool codes_from_zero(bool small_sums, const Epilogue& epilogue);
+
 struct Layer {
   Operand x, residual, y;
   Codes x_codes;
@@ -34,8 +37,10 @@ struct Layer {
   double y_scale = 1.0;  // what the multipliers are divided by
 };
 Result<Layer> integer_layer(const StepQuery& query, StepBuilder& builder);
+/// Their outputs lie in memory in the same way.
+bool same_output_layout(const Layer& a, const Layer& b);
 
-/// A dense integer convolution ready for the tiled kernels, addresses of x, residual and y excepted.
+/// A dense integer convolution ready for the tiled kernels, addresses of x, w, residual and y excepted.
 struct DenseCodes {
   Layer layer;
   PackedWeights packed;

@@ -31,6 +31,9 @@ struct JoinedTmaEntry {
   size_t shared_bytes;
 };
 
+/// The maps of one convolution, and the convolution. False: the driver refuses them.
+bool fill_maps(TmaParams& t, const ConvParams& p, const ConvTile& tile, int element, bool residual);
+
 std::span<const TmaEntry> tma_entries_u8s8();
 std::span<const JoinedTmaEntry> tma_entries_joined();
 std::span<const TmaEntry> tma_entries_f16();

@@ -63,6 +63,17 @@ struct TmaFinish {
   static __device__ __forceinline__ void codes_of(const ConvParams& p, const Acc (&acc)[BN / 2], int g, int oc,
                                                   uint32_t from, const uint32_t (&kept)[2][4],
                                                   uint32_t (&codes)[2][4]) {
+    if (p.from_zero) {
+      codes_in<R, true>(p, acc, g, oc, from, kept, codes);
+    } else {
+      codes_in<R, false>(p, acc, g, oc, from, kept, codes);
+    }
+  }
+
+  template <Residual R, bool FromZero>
+  static __device__ __forceinline__ void codes_in(const ConvParams& p, const Acc (&acc)[BN / 2], int g, int oc,
+                                                  uint32_t from, const uint32_t (&kept)[2][4],
+                                                  uint32_t (&codes)[2][4]) {
     uint32_t r[2][4];
     if constexpr (R == Residual::shared) {
 #pragma unroll
@@ -87,7 +98,7 @@ struct TmaFinish {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
           const int32_t sum = acc[(g * 8 + 2 * q + j / 2) * 4 + half * 2 + j % 2] + bias[j];
-          v[j] = p.small_sums ? __fsub_rn(__int_as_float(sum), 12582912.0f) : __int2float_rn(sum);
+          v[j] = FromZero || p.small_sums ? small_sum(sum) : __int2float_rn(sum);
           if constexpr (R != Residual::none) {
             v[j] = __fmaf_rn(v[j], multiplier[j], __fmul_rn(byte_less(r[half][q], j, zero), p.epilogue.r_multiplier));
           } else {
@@ -95,7 +106,11 @@ struct TmaFinish {
           }
         }
         uint32_t word[1];
-        pack_codes<4>(p.epilogue, v, word);
+        if constexpr (FromZero) {
+          pack_codes_from_zero<4>(v, word);
+        } else {
+          pack_codes<4>(p.epilogue, v, word);
+        }
         codes[half][q] = word[0];
       }
     }

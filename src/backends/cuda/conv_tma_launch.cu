@@ -107,10 +107,7 @@ cudaError_t tma_setup() {
   return cudaSuccess;
 }
 
-namespace {
-
-/// The maps of one convolution. False: the driver refuses them.
-bool fill(TmaParams& t, const ConvParams& p, const ConvTile& tile, int element, bool residual) {
+bool fill_maps(TmaParams& t, const ConvParams& p, const ConvTile& tile, int element, bool residual) {
   t.conv = p;
   t.as_matrix = p.pointwise;
   if (p.epilogue.act == Act::relu) t.conv.epilogue.p0 = 0, t.conv.epilogue.p1 = HUGE_VALF;
@@ -123,6 +120,8 @@ bool fill(TmaParams& t, const ConvParams& p, const ConvTile& tile, int element, 
   return made;
 }
 
+namespace {
+
 dim3 persistent_grid(const ConvTile& tile, const ConvParams& p, int sms) {
   const int64_t tiles = int64_t{(p.m + tile.bm - 1) / tile.bm} * ((p.oc + tile.bn - 1) / tile.bn);
   return dim3(static_cast<unsigned>(std::min<int64_t>(tiles, sms)));
@@ -133,7 +132,7 @@ dim3 persistent_grid(const ConvTile& tile, const ConvParams& p, int sms) {
 cudaError_t launch_tma(ConvType type, int index, const ConvParams& p, int sms, cudaStream_t stream) {
   const TmaEntry& e = entries(type)[static_cast<size_t>(index)];
   TmaParams t{};
-  if (!fill(t, p, e.tile, type == ConvType::u8s8 ? 1 : 2, p.epilogue.has_residual)) return cudaErrorInvalidValue;
+  if (!fill_maps(t, p, e.tile, type == ConvType::u8s8 ? 1 : 2, p.epilogue.has_residual)) return cudaErrorInvalidValue;
   return launch(e.kernel, persistent_grid(e.tile, p, sms), dim3(static_cast<unsigned>(e.tile.group_threads)),
                 e.shared_bytes, stream, t);
 }
@@ -144,7 +143,7 @@ const ConvTile& joined_tma_tile(int index) { return joined_entries()[static_cast
 cudaError_t launch_joined_tma(int index, const JoinedParams& p, int sms, cudaStream_t stream) {
   const JoinedTmaEntry& e = joined_entries()[static_cast<size_t>(index)];
   JoinedTmaParams t{};
-  if (!fill(t.first, p.first, e.tile, 1, false) || !fill(t.second, p.second, e.tile, 1, false))
+  if (!fill_maps(t.first, p.first, e.tile, 1, false) || !fill_maps(t.second, p.second, e.tile, 1, false))
     return cudaErrorInvalidValue;
   return launch(e.kernel, persistent_grid(e.tile, p.second, sms), dim3(static_cast<unsigned>(e.tile.group_threads)),
                 e.shared_bytes, stream, t);

@@ -221,11 +221,16 @@ std::vector<std::string> cublas_names() {
   return names;
 }
 
-Result<Done> add_cublas_choices(ConvType type, const ConvParams& p, const std::vector<float>& bias, const Operand& x,
-                                const Operand& residual, const Operand& y, StepBuilder& builder, PreparedStep& step) {
+Result<Done> add_cublas_choices(DenseConv& conv, const std::vector<float>& bias, StepBuilder& builder,
+                                PreparedStep& step) {
+  const ConvParams& p = conv.params;
+  const ConvType type = conv.type;
   const bool fits = type != ConvType::u8s8 && p.pointwise && p.wide_store &&
                     (p.epilogue.act == Act::none || p.epilogue.act == Act::relu);
   if (!fits || !cublas_missing().empty()) return Done{};
+  const std::vector<std::string> names = cublas_names();
+  if (std::none_of(names.begin(), names.end(), [&](const std::string& name) { return builder.wants(name); }))
+    return Done{};
   Result<const void*> device_bias = upload_bias(type, bias, static_cast<size_t>(p.oc), builder);
   if (!device_bias) return device_bias.error();
   auto product = std::make_shared<Product>();
@@ -233,11 +238,18 @@ Result<Done> add_cublas_choices(ConvType type, const ConvParams& p, const std::v
   // Its kernels are tuned well, but begin only when the kernel before them has ended.
   constexpr double k_start_us = 3.0;
   const double least = step.choices.empty() ? 0.0 : step.choices[step.cheapest()].cost_us;
-  for (size_t i = 0; i < product->count(); ++i)
-    step.choices.push_back({name_of(i), least + k_start_us,
-                            [product, i, w = p.w, x = x.place, r = residual.place, y = y.place](const Launch& run) {
-                              return product->enqueue(i, w, run.at(x), run.at(r), run.at(y), run.stream);
-                            }});
+  const Result<const void*> w = conv.upload_rows(builder);
+  if (!w) return w.error();
+  for (size_t i = 0; i < product->count(); ++i) {
+    if (!builder.wants(name_of(i))) continue;
+    step.choices.push_back(
+        {name_of(i),
+         least + k_start_us,
+         [product, i, w = *w, x = conv.x.place, r = conv.residual.place, y = conv.y.place](const Launch& run) {
+           return product->enqueue(i, w, run.at(x), run.at(r), run.at(y), run.stream);
+         },
+         {*w}});
+  }
   return Done{};
 }
 

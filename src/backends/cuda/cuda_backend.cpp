@@ -24,7 +24,7 @@ class CudaBackend : public Backend {
   }
 
   // The kernels' version: raise it with every change of a kernel or of the ways to cut a layer up.
-  std::string timing_key() const override { return description() + ", kernels 4"; }
+  std::string timing_key() const override { return description() + ", kernels 5"; }
   std::string device_key() const override {
     return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor);
   }
@@ -90,6 +90,7 @@ class CudaBackend : public Backend {
 
   Result<Done> finish(const Program& program, Workspace& workspace, const Bindings& io,
                       const RunHooks& hooks) override {
+    if (Result<Done> ok = check(cudaSetDevice(device_.ordinal), "choosing the device"); !ok) return ok.error();
     return static_cast<const CudaProgram&>(program).finish(static_cast<CudaWorkspace&>(workspace), io, hooks,
                                                            origin_.get());
   }
@@ -134,11 +135,13 @@ Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, cons
 std::vector<std::string> tile_names() {
   std::vector<std::string> names;
   for (const std::string& name : conv_u8s8_step.choices())
-    if (!name.starts_with("joined") && !name.starts_with("stem") && name != "gemv") names.push_back(name);
+    if (!name.starts_with("joined") && !name.starts_with("chain") && !name.starts_with("stem") && name != "gemv")
+      names.push_back(name);
   return names;
 }
 
 std::vector<std::string> joined_tile_names() { return joined_names(); }
+std::vector<std::string> chain_tile_names() { return chain_names(); }
 
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) {
   return open_with(ProgramOptions{options, nullptr, "", "", false});

@@ -1,4 +1,5 @@
 #include "backends/cuda/device.h"
+#include "backends/cuda/chain.h"
 
 #include "backends/cuda/cluster.h"
 #include "backends/cuda/gemv.h"
@@ -147,6 +148,7 @@ Result<Device> open_device(int ordinal) {
   if (setup == cudaSuccess && device.has_clusters()) setup = cluster_setup();
   if (setup == cudaSuccess && device.has_clusters()) setup = joined_setup();
   if (setup == cudaSuccess && device.major == 9) setup = tma_setup();
+  if (setup == cudaSuccess && device.major == 9) setup = chain_setup();
   cudaGetLastError();
   if (setup == cudaErrorNoKernelImageForDevice || setup == cudaErrorInvalidDeviceFunction)
     return no_device(no_kernel_reason(device));

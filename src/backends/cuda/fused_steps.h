@@ -18,11 +18,18 @@ Result<FusedSteps> fuse_residual(const Plan& plan, size_t first, DType floats, S
 /// A QuantGlobalAveragePool and the QuantGemm of few rows that alone reads it. Errors: no memory.
 Result<FusedSteps> fuse_end(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 
+/// A 1x1 QuantConv and the 1x1 QuantConv that reads its output, with the QuantConv before them that makes the first's
+/// residual. Where it pays: where all multiprocessors have pixels. Errors: no memory.
+Result<FusedSteps> fuse_chain(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+
 /// Names of the choices.
 std::vector<std::string> stem_names();
+std::vector<std::string> chain_names();
 std::vector<std::string> joined_names();
 
 /// The one node that reads v, where v is no output of the graph; else null.
 const Node* only_reader(const Graph& graph, ValueId v);
+/// Whether a's output is b's residual and nothing else, and a has no residual.
+bool makes_residual_of(const Graph& graph, const Node& a, const Node& b);
 
 }  // namespace octet::cuda

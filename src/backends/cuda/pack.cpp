@@ -7,6 +7,31 @@ namespace {
 
 int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+/// Weights [oc][ic][kh * kw] and where they go, in bytes.
+struct Rows {
+  int64_t oc, ic, kh, kw;
+  int64_t window_row;  // of small_c, whose taps are window rows: not 0
+  int64_t tap, row;
+};
+
+/// T: an element's size.
+template <class T>
+void place(const Rows& r, const std::byte* from, std::byte* to) {
+  const int64_t taps = r.kh * r.kw, size = sizeof(T);
+  for (int64_t o = 0; o < r.oc; ++o) {
+    const std::byte* const of_row = from + o * r.ic * taps * size;
+    std::byte* const row = to + o * r.row;
+    if (taps == 1 && r.window_row == 0) {
+      std::memcpy(row, of_row, static_cast<size_t>(r.ic * size));
+      continue;
+    }
+    for (int64_t t = 0; t < taps; ++t) {
+      std::byte* const tap = r.window_row != 0 ? row + t / r.kw * r.tap + t % r.kw * 4 : row + t * r.tap;
+      for (int64_t c = 0; c < r.ic; ++c) std::memcpy(tap + c * size, of_row + (c * taps + t) * size, sizeof(T));
+    }
+  }
+}
+
 }  // namespace
 
 PackedWeights pack_weights(const std::byte* w, int64_t oc, int64_t ic, int64_t kh, int64_t kw, size_t size,
@@ -19,13 +44,11 @@ PackedWeights pack_weights(const std::byte* w, int64_t oc, int64_t ic, int64_t k
   made.rows = static_cast<int>(up(oc, 64));
   made.row_bytes = static_cast<int>(up(taps * tap_bytes, 128));
   made.bytes.resize(static_cast<size_t>(made.rows) * static_cast<size_t>(made.row_bytes));
-  for (int64_t o = 0; o < oc; ++o) {
-    for (int64_t c = 0; c < ic; ++c) {
-      for (int64_t tap = 0; tap < kh * kw; ++tap) {
-        const int64_t column = small_c ? tap / kw * tap_bytes + tap % kw * 4 + c : tap * tap_bytes + c * bytes;
-        std::memcpy(made.bytes.data() + o * made.row_bytes + column, w + ((o * ic + c) * kh * kw + tap) * bytes, size);
-      }
-    }
+  const Rows rows{oc, ic, kh, kw, small_c ? kw * 4 : 0, tap_bytes, made.row_bytes};
+  switch (size) {
+    case 1: place<uint8_t>(rows, w, made.bytes.data()); break;
+    case 2: place<uint16_t>(rows, w, made.bytes.data()); break;
+    default: place<uint32_t>(rows, w, made.bytes.data()); break;
   }
   return made;
 }
@@ -45,6 +68,16 @@ std::vector<std::byte> pack_blocks(const PackedWeights& packed, int width) {
           std::memcpy(to, from + (c ^ exchange) * k_chunk, k_chunk);
       }
     }
+  }
+  return made;
+}
+
+PackedWeights turn_columns(const PackedWeights& packed) {
+  PackedWeights made = packed;
+  for (size_t at = 0; at < packed.bytes.size(); at += 4) {
+    // A column is step * 32 + high * 16 + lane * 4 and up: lane holds 16 channels, a fragment 4 and 4 of them a step.
+    const size_t column = at % 64, step = column / 32, high = column / 16 % 2, lane = column / 4 % 4;
+    std::memcpy(made.bytes.data() + at, packed.bytes.data() + at - column + lane * 16 + step * 8 + high * 4, 4);
   }
   return made;
 }

@@ -24,4 +24,7 @@ PackedWeights pack_weights(const std::byte* w, int64_t oc, int64_t ic, int64_t k
 /// width.
 std::vector<std::byte> pack_blocks(const PackedWeights& packed, int width);
 
+/// The columns of 1x1 weights in the order in which conv_chain.cuh meets them: among 64, those that a thread holds.
+PackedWeights turn_columns(const PackedWeights& packed);
+
 }  // namespace octet::cuda

@@ -53,6 +53,7 @@ struct ConvParams {
   int k_used = 128;                // those that hold weights; the rest is zero
   int taps = 1;                    // rows of kw pixels when small_c
   bool small_sums = false;         // every sum lies within +-2^22: bias has the bits of 1.5 * 2^23 added
+  bool from_zero = false;          // small_sums, and the codes are 0 to 255 with zero point 0 and no activation
   bool pointwise = false;          // 1x1, stride 1, no padding
   Trigger trigger = Trigger::landed;
   bool wide_store = true;                     // rows of y (and residual) keep 16-byte alignment

@@ -2,9 +2,13 @@
 // A plan prepared for a GPU: packed weights in its memory and what to enqueue, in running order.
 
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
+#include "backends/cuda/fused_steps.h"
 #include "backends/cuda/step.h"
+#include "backends/cuda/tune.h"
 #include "plan/backend.h"
 #include "plan/timing_cache.h"
 
@@ -39,7 +43,7 @@ struct Tapped {
 
 struct ProgramStep {
   Enqueue run;          // empty = nothing to do
-  Enqueue alone;        // where one kernel runs a row of steps: this step by itself, for taps
+  Choice alone;         // where one kernel runs a row of steps: this step by itself, for taps
   bool joined = false;  // part of such a row
   std::string note;     // the tile that was chosen
   std::string tactic;   // the same for plans: family and choice
@@ -67,16 +71,28 @@ class CudaProgram : public Program {
   Result<Done> finish(CudaWorkspace& workspace, const Bindings& io, const RunHooks& hooks, cudaEvent_t origin) const;
 
  private:
-  /// Adds plan.steps[first], or a row of steps that one kernel runs, to steps_ and `prepared`: the last of a row runs
-  /// it.
-  Result<Done> prepare_steps(size_t first, const ProgramOptions& options, const Device& device,
-                             std::vector<PreparedStep>& prepared);
+  /// Steps being prepared, by step; a row of steps that one kernel runs is the last one's.
+  struct Draft {
+    std::vector<PreparedStep> steps;
+    /// Rows that one kernel may run in place of single steps, where that is the faster.
+    std::vector<std::pair<size_t, FusedSteps>> rows;
+    std::vector<size_t> chosen;
+    std::set<const void*> optional;  // device memory that not all choices read
+  };
+
+  // prepare.cpp
+  Result<Done> prepare_next(const ProgramOptions& options, const Device& device, Draft& draft);
+  Result<Done> add_row(FusedSteps fused, const ProgramOptions& options, StepBuilder& builder, Draft& draft);
   Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, StepBuilder& builder);
+  Result<Choice> prepare_alone(const Step& step, const ProgramOptions& options, StepBuilder& builder);
   void add_step(const Step& step, const StepBuilder& builder);
   Result<Done> prepare_transfers(const Device& device);
-  Result<Done> choose(std::vector<PreparedStep>& steps, const ProgramOptions& options);
-  Result<Done> tune(const std::vector<PreparedStep>& steps, const ProgramOptions& options,
-                    std::vector<size_t>& chosen) const;
+  Result<Done> choose(Draft& draft, const ProgramOptions& options);
+  Result<Done> tune(Draft& draft, const ProgramOptions& options);
+  Result<Done> try_rows(Tuner& tuner, Draft& draft);
+  void use_row(size_t first, FusedSteps& row, Draft& draft);
+  void free_unused(const Draft& draft);
+
   Result<std::unique_ptr<CudaWorkspace>> allocate(size_t least_arena) const;
   Result<Done> allocate_io(CudaWorkspace& workspace) const;
   cudaError_t enqueue(const Launch& launch) const;

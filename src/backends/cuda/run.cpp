@@ -93,7 +93,7 @@ Result<std::unique_ptr<Workspace>> CudaProgram::make_workspace(size_t least_aren
 cudaError_t CudaProgram::bring_inputs(CudaWorkspace& w, const Bindings& io) const {
   cudaError_t status = cudaSuccess;
   const auto then = [&](cudaError_t next) { status = status == cudaSuccess ? next : status; };
-  for (size_t i = 0; i < w.inputs.size(); ++i) {
+  for (size_t i = 0; i < w.inputs.size() && status == cudaSuccess; ++i) {
     const size_t all = dense_bytes(plan_->graph, plan_->graph.inputs[i]);
     auto* const device = static_cast<std::byte*>(w.inputs[i].get());
     if (managed_) {
@@ -104,7 +104,7 @@ cudaError_t CudaProgram::bring_inputs(CudaWorkspace& w, const Bindings& io) cons
     // Piece by piece, so that one travels to the device while the host copies the next.
     constexpr size_t k_piece = size_t{2} << 20;
     auto* const staged = static_cast<std::byte*>(w.staged_inputs[i].get());
-    for (size_t at = 0; at < all; at += k_piece) {
+    for (size_t at = 0; at < all && status == cudaSuccess; at += k_piece) {
       const size_t bytes = std::min(k_piece, all - at);
       std::memcpy(staged + at, io.inputs[i].data + at, bytes);
       then(cudaMemcpyAsync(device + at, staged + at, bytes, cudaMemcpyHostToDevice, w.stream.get()));
@@ -128,14 +128,18 @@ cudaError_t CudaProgram::fetch_outputs(CudaWorkspace& w) const {
 Result<Done> CudaProgram::submit(CudaWorkspace& w, const Bindings& io, const RunHooks& hooks) const {
   cudaStream_t const stream = w.stream.get();
   cudaError_t status = cudaSuccess;
-  const auto then = [&](cudaError_t next) { status = status == cudaSuccess ? next : status; };
+  const auto then = [&](const auto& next) {  // nothing behind what failed
+    if (status == cudaSuccess) status = next();
+  };
   const auto mark = [&](Mark m) {
-    if (hooks.device_times) then(cudaEventRecord(w.marks[m].get(), stream));
+    if (hooks.device_times) then([&] { return cudaEventRecord(w.marks[m].get(), stream); });
   };
   mark(k_begin);
-  if (hooks.transfers) then(bring_inputs(w, io));
+  if (hooks.transfers) then([&] { return bring_inputs(w, io); });
   mark(k_arrived);
-  if (hooks.after) then(cudaStreamWaitEvent(stream, static_cast<CudaWorkspace*>(hooks.after)->marks[k_computed].get()));
+  if (hooks.after)
+    then(
+        [&] { return cudaStreamWaitEvent(stream, static_cast<CudaWorkspace*>(hooks.after)->marks[k_computed].get()); });
   mark(k_start);
   const auto start = std::chrono::steady_clock::now();
   const int repeats = hooks.device_times ? std::max(hooks.device_times->repeats, 1) : 1;
@@ -143,15 +147,18 @@ Result<Done> CudaProgram::submit(CudaWorkspace& w, const Bindings& io, const Run
     if (Result<Done> ok = check(status, "copying inputs"); !ok) return ok;
     if (Result<Done> ok = run_steps(w, hooks); !ok) return ok;
   } else {
-    for (int i = 0; i < repeats; ++i) then(w.graph ? cudaGraphLaunch(w.graph.get(), stream) : enqueue(w.launch()));
+    for (int i = 0; i < repeats; ++i)
+      then([&] { return w.graph ? cudaGraphLaunch(w.graph.get(), stream) : enqueue(w.launch()); });
   }
   if (hooks.device_times)
     hooks.device_times->enqueue = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   mark(k_computed);
-  if (hooks.transfers) then(fetch_outputs(w));
+  if (hooks.transfers) then([&] { return fetch_outputs(w); });
   mark(k_fetched);
-  then(cudaEventRecord(w.end.get(), stream));
-  return check(status, "running the network");
+  then([&] { return cudaEventRecord(w.end.get(), stream); });
+  const Result<Done> handed_over = check(status, "running the network");
+  if (!handed_over) cudaStreamSynchronize(stream);  // what was begun ends before the caller takes its buffers away
+  return handed_over;
 }
 
 cudaError_t CudaProgram::wait(CudaWorkspace& w) const {

@@ -87,14 +87,14 @@ constexpr int k_tiles[][2] = {{8, 14}, {8, 8}, {4, 8}, {4, 4}, {16, 16}};
 std::string tile_name(int h, int w) { return "stem " + std::to_string(h) + "x" + std::to_string(w); }
 
 PreparedStep choices_of(const StemParams& params, int kernel_w, const Operand& x, const Operand& y,
-                        const Device& device) {
+                        const StepBuilder& builder) {
   PreparedStep step;
   step.key = key_of(params);
   for (const auto& [h, w] : k_tiles) {
     const StemParams cut_params = cut(params, h, w, kernel_w);
     const bool wide = cut_params.conv_h * cut_params.conv_w >= 256;
-    if (shared_bytes(cut_params) > k_most_shared_bytes) continue;
-    step.choices.push_back({tile_name(h, w), estimate_us(cut_params, device),
+    if (shared_bytes(cut_params) > k_most_shared_bytes || !builder.wants(tile_name(h, w))) continue;
+    step.choices.push_back({tile_name(h, w), estimate_us(cut_params, builder.device()),
                             [cut_params, wide, x = x.place, y = y.place](const Launch& run) {
                               StemParams p = cut_params;
                               p.x = run.at(x), p.y = run.at(y);
@@ -209,7 +209,8 @@ Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepB
   p.bias = static_cast<const int32_t*>(channels->bias), p.small_sums = channels->small_sums;
   p.fill = static_cast<uint32_t>(layer->x_codes.zero_point) * 0x01010101u;
   p.epilogue = layer->epilogue;
-  FusedSteps fused{row.steps(), choices_of(p, window->kw, x, y, builder.device())};
+  p.from_zero = codes_from_zero(p.small_sums, p.epilogue);
+  FusedSteps fused{row.steps(), choices_of(p, window->kw, x, y, builder)};
   if (fused.prepared.choices.empty()) return FusedSteps{};
   fused.prepared.packed_bytes = packed.size();
   return fused;

@@ -33,10 +33,8 @@ __device__ __forceinline__ void load_pixels(const StemParams& p, uint32_t* patch
 #pragma unroll
   for (int b = 0; b < Batch; ++b) {
     const int i = first + b * k_threads;
-    uint32_t word = 0;
-#pragma unroll
-    for (int c = 0; c < (C > 0 ? C : 4); ++c)
-      if (C > 0 || c < p.c) word |= static_cast<uint32_t>(quantized(v[b][c], scale, inverse, zero)) << (8 * c);
+    uint32_t word = quantized_word(v[b], scale, inverse, zero);
+    if (C == 0) word &= 0xFFFFFFFFu >> (8 * (4 - p.c));
     if (i < p.patch_h * p.patch_w) patch[i] = inside[b] ? word : p.fill;
   }
 }
@@ -83,7 +81,7 @@ __device__ __forceinline__ void load_patch(const StemParams& p, const Grid& grid
 }
 
 /// Codes of 16 neighbouring channels of 2 * MI pixels; biases: of the channels, their multipliers 64 words behind.
-template <int MI>
+template <int MI, bool FromZero>
 __device__ __forceinline__ void finish_stem(const StemParams& p, const int32_t (&acc)[MI][8][4], const uint32_t* biases,
                                             uint32_t (&codes)[2 * MI][4]) {
 #pragma unroll
@@ -97,15 +95,30 @@ __device__ __forceinline__ void finish_stem(const StemParams& p, const int32_t (
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int32_t sum = acc[u / 2][2 * q + i / 2][u % 2 * 2 + i % 2] + static_cast<int32_t>(bias[i]);
-        v[i] = __fmul_rn(p.small_sums ? __fsub_rn(__int_as_float(sum), 12582912.0f) : __int2float_rn(sum),
-                         __uint_as_float(multiplier[i]));
+        v[i] =
+            __fmul_rn(FromZero || p.small_sums ? small_sum(sum) : __int2float_rn(sum), __uint_as_float(multiplier[i]));
       }
       uint32_t word[1];
-      pack_codes<4>(p.epilogue, v, word);
+      if constexpr (FromZero) {
+        pack_codes_from_zero<4>(v, word);
+      } else {
+        pack_codes<4>(p.epilogue, v, word);
+      }
       codes[u][q] = word[0];
     }
   }
 }
+
+/// The largest of each of four bytes. The hardware compares halves of a word: a half's upper byte decides, so one
+/// maximum is right for the upper bytes, and a second one of the lower bytes alone.
+struct Largest {
+  uint32_t upper = 0, lower = 0;
+  __device__ __forceinline__ void take(uint32_t v) {
+    upper = __vmaxu2(upper, v);
+    lower = __vmaxu2(lower, v & 0x00FF00FFu);
+  }
+  __device__ __forceinline__ uint32_t bytes() const { return __byte_perm(upper, lower, 0x3614); }
+};
 
 template <int MI>
 __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ StemParams p) {
@@ -164,7 +177,11 @@ __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ Ste
       }
     }
     uint32_t v[2 * MI][4];
-    finish_stem<MI>(p, acc, biases + lane % 4 * 16, v);
+    if (p.from_zero) {
+      finish_stem<MI, true>(p, acc, biases + lane % 4 * 16, v);
+    } else {
+      finish_stem<MI, false>(p, acc, biases + lane % 4 * 16, v);
+    }
 #pragma unroll
     for (int u = 0; u < 2 * MI; ++u) {
       const int i = m0 + u / 2 * 16 + u % 2 * 8 + lane / 4;
@@ -186,17 +203,18 @@ __global__ void __launch_bounds__(k_threads, 2) stem(const __grid_constant__ Ste
   for (int i = threadIdx.x; i < p.tile_h * p.tile_w * 4; i += k_threads) {
     const int part = i % 4, r = div(p.by_tile_w, i / 4), c = i / 4 - r * p.tile_w;
     if (out_y + r >= p.ph || out_x + c >= p.pw) continue;
-    uint4 best = make_uint4(0, 0, 0, 0);
+    Largest best[4];
     for (int dy = 0; dy < p.pool_kh; ++dy) {
+      const int row = (r * p.pool_stride_h + dy) * p.conv_w + c * p.pool_stride_w;
       for (int dx = 0; dx < p.pool_kw; ++dx) {
-        const int from = (r * p.pool_stride_h + dy) * p.conv_w + c * p.pool_stride_w + dx;
-        const uint4 v = *reinterpret_cast<const uint4*>(codes + from * k_code_pitch + part * 16);
-        best = make_uint4(__vmaxu4(best.x, v.x), __vmaxu4(best.y, v.y), __vmaxu4(best.z, v.z), __vmaxu4(best.w, v.w));
+        const uint4 v = *reinterpret_cast<const uint4*>(codes + (row + dx) * k_code_pitch + part * 16);
+        best[0].take(v.x), best[1].take(v.y), best[2].take(v.z), best[3].take(v.w);
       }
     }
     const int64_t pixel = (int64_t{image} * p.ph + out_y + r) * p.pw + out_x + c;
     *reinterpret_cast<uint4*>(static_cast<uint8_t*>(p.y) + pixel * p.y_pitch + static_cast<int>(blockIdx.y) * 64 +
-                              part * 16) = best;
+                              part * 16) =
+        make_uint4(best[0].bytes(), best[1].bytes(), best[2].bytes(), best[3].bytes());
   }
 }
 

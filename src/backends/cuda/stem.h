@@ -20,8 +20,8 @@ struct StemParams {
   int ph = 1, pw = 1;  // of what is stored: the pool's output, or the convolution's
   int pool_kh = 1, pool_kw = 1, pool_stride_h = 1, pool_stride_w = 1, pool_top = 0, pool_left = 0;
   int y_pitch = 64;
-  uint32_t fill = 0;  // the code of real zero, four times
-  bool small_sums = false;
+  uint32_t fill = 0;                           // the code of real zero, four times
+  bool small_sums = false, from_zero = false;  // see ConvParams
   Epilogue epilogue;
   // The part of a CTA: outputs, and the convolution's outputs and input pixels that they need.
   int tile_h = 1, tile_w = 1, conv_h = 1, conv_w = 1, patch_h = 1, patch_w = 1;

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "backends/cuda/conv_layer.h"
 #include "ir/ops/fused.h"
 
 namespace octet::cuda {
@@ -77,6 +78,11 @@ Result<const void*> StepBuilder::upload(const void* from, size_t bytes) {
   const void* p = made->get();
   constants_.push_back(std::move(*made));
   return p;
+}
+
+bool StepBuilder::wants_tile(const std::string& tile) const {
+  return std::any_of(std::begin(k_triggers), std::end(k_triggers),
+                     [&](const NamedTrigger& t) { return wants(tile + t.suffix); });
 }
 
 Result<Operand> StepBuilder::constant(const Tensor& tensor) {

@@ -19,6 +19,7 @@ struct Choice {
   std::string name;
   double cost_us = 0;  // estimate
   Enqueue run;
+  std::vector<const void*> reads = {};  // of what was uploaded, that which not all choices of the step read
 };
 
 struct PreparedStep {
@@ -28,6 +29,7 @@ struct PreparedStep {
   size_t partial_sums = 0, tiles = 0;  // s32 of Launch.partial and Launch.arrived that some choice needs
   size_t host_bytes = 0;               // of Launch.host
   std::string wanted;                  // the choice that the plan names; empty: any
+  bool is_row = false;                 // of steps that one kernel runs, in place of single ones
 
   /// The choice of the smallest estimate; 0 where there is none.
   size_t cheapest() const {
@@ -84,12 +86,20 @@ class StepBuilder {
   void keep_apart(ValueId output, ValueId x);
   const Device& device() const { return device_; }
 
+  /// What the plan names is all that has to be prepared. choice: empty = nothing is named.
+  void want(std::string choice) { wanted_ = std::move(choice); }
+  bool is_one_wanted() const { return !wanted_.empty(); }
+  bool wants(const std::string& choice) const { return wanted_.empty() || wanted_ == choice; }
+  /// With any of the triggers.
+  bool wants_tile(const std::string& tile) const;
+
  private:
   const Plan& plan_;
   const Device& device_;
   DType floats_;
   std::vector<DeviceBytes>& constants_;
   MovedValues& moved_;
+  std::string wanted_;
 };
 
 /// A row of steps.def.

@@ -44,6 +44,11 @@ std::string kind_of(const PreparedStep& step) {
   return step.key + "of " + to_hex(hash_bytes(std::as_bytes(std::span(names.data(), names.size()))));
 }
 
+int repeats_for(const PreparedStep& step) {
+  const double least = step.choices[step.cheapest()].cost_us;
+  return std::max(1, std::min(12, static_cast<int>(600 / std::max(least, 1.0))));
+}
+
 }  // namespace
 
 /// Microseconds of one launch, as the cache rounds them, so that a choice made now and one made from it are the same.
@@ -69,7 +74,7 @@ Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
     if (const auto found = known_.find(kind); found != known_.end()) return found->second;
   // What the estimate thinks far off is not timed.
   const double least = step.choices[step.cheapest()].cost_us;
-  const int repeats = std::max(1, std::min(12, static_cast<int>(600 / std::max(least, 1.0))));
+  const int repeats = repeats_for(step);
   std::vector<std::pair<float, size_t>> timed;
   std::optional<Error> failed;  // of a choice that does not run: the others do
   for (size_t c = 0; c < step.choices.size(); ++c) {
@@ -88,6 +93,13 @@ Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
     if (best.size() < k_most && us <= k_behind * timed[0].first) best.push_back(c);
   if (!kind.empty()) known_[kind] = best;
   return best;
+}
+
+Result<float> Tuner::fastest_us(const PreparedStep& step) {
+  if (step.choices.empty()) return 0.0f;
+  const Result<std::vector<size_t>> ranked = fastest(step);
+  if (!ranked) return ranked.error();
+  return time_choice(step, ranked->at(0), repeats_for(step));
 }
 
 Result<Done> Tuner::try_kinds(const Kinds& kinds, const std::vector<std::vector<size_t>>& ranked,

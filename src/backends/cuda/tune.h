@@ -27,6 +27,8 @@ class Tuner {
   /// the same key with the same choices are measured once. One that
   /// does not run is left out. Errors: none runs, or the device is lost.
   Result<std::vector<size_t>> fastest(const PreparedStep& step);
+  /// Microseconds of the fastest choice, 0 where there is nothing to do. Errors: as above.
+  Result<float> fastest_us(const PreparedStep& step);
 
   /// Of a small network most time goes by between kernels: what is fastest alone need not be so behind another one.
   /// Tries the choices that `ranked` lists for each kind of step (its key and choices) in the whole run and keeps what

@@ -32,4 +32,12 @@ __device__ __forceinline__ void load_words(uint32_t (&w)[V], const void* from) {
   }
 }
 
+/// Four integers as bytes, each saturated to 0..255.
+__device__ __forceinline__ uint32_t pack_bytes(const int32_t (&q)[4]) {
+  uint32_t high, all;
+  asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, 0;" : "=r"(high) : "r"(q[3]), "r"(q[2]));
+  asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(all) : "r"(q[1]), "r"(q[0]), "r"(high));
+  return all;
+}
+
 }  // namespace octet::cuda
