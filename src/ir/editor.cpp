@@ -73,7 +73,16 @@ void Editor::remove(NodeId at) {
 bool Editor::replace_uses(ValueId from, ValueId to) {
   const bool output = is_output(from);
   if (output && (producer(to) < 0 || is_output(to))) return false;
-  octet::replace_uses(graph_, from, to);
+  for (const NodeId reader : readers(from)) {
+    std::vector<ValueId>& inputs = graph_.node(reader).inputs;
+    std::replace(inputs.begin(), inputs.end(), from, to);
+  }
+  if (output) {  // a walk over the whole graph, and both names change
+    octet::replace_uses(graph_, from, to);
+    names_.clear();
+    numbers_.clear();
+    named_ = 0;
+  }
   std::vector<NodeId>& old = readers_[static_cast<size_t>(from)];
   std::vector<NodeId>& now = readers_[static_cast<size_t>(to)];
   now.insert(now.end(), old.begin(), old.end());
@@ -93,20 +102,32 @@ ValueId Editor::add_value(std::string_view wish, ValueId like) {
 }
 
 ValueId Editor::add_value(std::string_view wish, DType dtype, std::optional<Shape> shape) {
-  const ValueId v = graph_.add_value(graph_.unique_value_name(wish), dtype, std::move(shape));
+  const ValueId v = graph_.add_value(unique_name(wish), dtype, std::move(shape));
   grow();
   return v;
 }
 
 ValueId Editor::add_constant(std::string_view wish, Tensor tensor) {
-  const ValueId v = graph_.add_constant(std::string(wish), std::move(tensor));
-  grow();
+  const ValueId v = add_value(wish, tensor.dtype(), to_shape(tensor.dims()));
+  graph_.value(v).constant = std::move(tensor);
   return v;
+}
+
+std::string Editor::unique_name(std::string_view wish) {
+  for (; named_ < graph_.values.size(); ++named_) names_.insert(graph_.values[named_].name);
+  std::string candidate(wish);
+  if (!candidate.empty() && !names_.contains(candidate)) return candidate;
+  int64_t& number = numbers_[candidate];
+  do candidate = std::string(wish) + "_" + std::to_string(++number);
+  while (names_.contains(candidate));
+  return candidate;
 }
 
 void Editor::finish() {
   if (finished_) return;
   finished_ = true;
+  if (static_cast<size_t>(own_) == graph_.nodes.size() && std::find(gone_.begin(), gone_.end(), true) == gone_.end())
+    return;
   std::vector<NodeId> order;
   for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id)
     if (!gone(id)) order.push_back(id);

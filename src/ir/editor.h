@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ir/graph.h"
@@ -63,6 +65,7 @@ class Editor {
   void unlink(NodeId at);
   void link(NodeId at);
   void grow();
+  std::string unique_name(std::string_view wish);
   Graph& graph_;
   NodeId own_;
   bool finished_ = false;
@@ -70,6 +73,11 @@ class Editor {
   std::vector<std::vector<NodeId>> readers_;
   std::vector<bool> gone_;
   std::vector<NodeId> anchor_;  // by node: the own node it runs before; itself for an own node
+  // Names of the first named_ values, and for each wish the last number tried: a name costs no walk over all values.
+  // Only asked, never iterated.
+  std::unordered_set<std::string> names_;
+  std::unordered_map<std::string, int64_t> numbers_;
+  size_t named_ = 0;
 };
 
 // ---- nodes ----
