@@ -10,7 +10,8 @@ namespace {
 
 const char* const k_repair = "octet repair does it.";
 const char* const k_shifted =
-    "uint8 128 is int8 0: octet repair does it where one DequantizeLinear alone reads the codes.";
+    "uint8 128 is int8 0: octet repair does it unless they are an input or output of the network, are computed with or "
+    "have other zero points too.";
 const char* const k_symmetric =
     "quantize symmetrically in int8 (octet repair --recalibrate --target tensorrt --calib-data DIR).";
 

@@ -1,13 +1,20 @@
-// src/repair/unsigned_128.cpp: uint8 codes with zero point 128 are int8 codes with zero point 0, number by number. True
-// asymmetry (any other zero point) stays and runs exactly.
+// src/repair/unsigned_128.cpp: uint8 codes with zero point 128 are int8 codes with zero point 0, number by number:
+// every code less 128. All nodes that the codes go through change together: QuantizeLinear, DequantizeLinear, what
+// moves elements or takes their largest, a Pad's fill and a Clip's bounds. Codes that are an input or output of the
+// network (their dtype is its interface), that another node computes with or that are read with another zero point
+// stay, which is told as a note. True asymmetry (any other zero point) stays and runs exactly.
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "repair/parameters.h"
 #include "repair/repair.h"
 
 namespace octet {
 namespace {
+
+const char* const k_before = "u8 zero point 128";
+const char* const k_after = "s8 zero point 0";
 
 /// All zero points are 128, of uint8.
 bool has_128(const Graph& graph, const Node& node) {
@@ -26,37 +33,156 @@ void make_signed(Editor& editor, NodeId id) {
                    editor.add_constant(graph.value(old).name + "_s8", code_tensor(DType::s8, zero.dims(), zeros)));
 }
 
-/// The codes of a constant, less 128.
-void shift_constant(Editor& editor, NodeId dequantize) {
+/// A constant of codes, less 128.
+void shift_constant(Editor& editor, NodeId reader, size_t i) {
   Graph& graph = editor.graph();
-  const ValueId old = editor.node(dequantize).inputs[0];
+  const ValueId old = editor.node(reader).inputs[i];
   const Tensor& q = *graph.constant(old);
   std::vector<int32_t> codes;
   for (const uint8_t code : q.as<uint8_t>()) codes.push_back(code - 128);
-  editor.set_input(dequantize, 0,
+  editor.set_input(reader, i,
                    editor.add_constant(graph.value(old).name + "_s8", code_tensor(DType::s8, q.dims(), codes)));
+}
+
+/// Nodes whose output 0 (of Split, every output) holds elements of input 0 and nothing else.
+bool moves_elements(const Node& node) {
+  return is_any(node, {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Identity", "DepthToSpace",
+                       "SpaceToDepth", "Gather", "GatherElements", "GatherND", "Tile", "Expand", "Split", "MaxPool"});
+}
+
+/// The codes that go together: from one value along every node that they go through. `stays` says why they keep their
+/// type, empty when they need not.
+class Codes {
+ public:
+  Codes(const Editor& editor, ValueId from) : editor_(editor) {
+    add(from);
+    for (size_t i = 0; i < values.size() && stays.empty(); ++i) follow(values[i]);
+  }
+  std::vector<ValueId> values;
+  std::vector<NodeId> through;  // nodes whose constants are codes: Pad, Clip, Concat
+  std::vector<NodeId> quantizes, dequantizes;
+  std::string stays;
+
+ private:
+  void add(ValueId v) {
+    if (known_.insert(v).second) values.push_back(v);
+  }
+  static void add(std::vector<NodeId>& ids, NodeId id) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+
+  void follow(ValueId v) {
+    if (editor_.is_output(v)) stays = "they are the network's output '" + editor_.graph().value(v).name + "'";
+    if (editor_.is_input(v)) stays = "they are the network's input '" + editor_.graph().value(v).name + "'";
+    const NodeId maker = editor_.producer(v);
+    if (maker >= 0 && stays.empty()) pass(maker, v);
+    for (const NodeId reader : editor_.readers(v))
+      if (stays.empty()) pass(reader, v);
+  }
+
+  /// A node that makes or reads the codes v.
+  void pass(NodeId id, ValueId v) {
+    const Graph& graph = editor_.graph();
+    const Node& node = editor_.node(id);
+    const bool first = node.inputs[0] == v && std::count(node.inputs.begin(), node.inputs.end(), v) == 1;
+    const bool makes = std::find(node.outputs.begin(), node.outputs.end(), v) != node.outputs.end();
+    if (is_q_or_dq(node) && (is_quantize(node) ? makes : first)) {
+      if (!has_128(graph, node))
+        stays = "node '" + label(graph, node) + "' (" + std::string(node.op->name) + ") has other zero points";
+      return add(is_quantize(node) ? quantizes : dequantizes, id);
+    }
+    if (is_op(node, "Concat")) return pass_concat(id);
+    const bool data = first || (makes && node.outputs[0] == v) || (makes && is_op(node, "Split"));
+    const bool fits = data && (moves_elements(node) || (is_op(node, "Pad") && code_or_none(input(node, 2))) ||
+                               (is_op(node, "Clip") && code_or_none(input(node, 1)) && code_or_none(input(node, 2))));
+    if (!fits) {
+      stays = "node '" + label(graph, node) + "' (" + std::string(node.op->name) + ") computes with them";
+      return;
+    }
+    if (is_any(node, {"Pad", "Clip"})) add(through, id);
+    if (graph.constant(node.inputs[0])) {
+      stays = "node '" + label(graph, node) + "' (" + std::string(node.op->name) + ") makes them of a constant";
+      return;
+    }
+    add(node.inputs[0]);
+    for (size_t i = 0; i < (is_op(node, "Split") ? node.outputs.size() : 1); ++i)
+      if (node.outputs[i] != k_absent) add(node.outputs[i]);
+  }
+
+  void pass_concat(NodeId id) {
+    add(through, id);
+    for (const ValueId v : editor_.node(id).inputs)
+      if (!constant_of(editor_.graph(), v, DType::u8)) add(v);
+    add(editor_.node(id).outputs[0]);
+  }
+
+  bool code_or_none(ValueId v) const {
+    const Tensor* fill = constant_of(editor_.graph(), v, DType::u8);
+    return v == k_absent || (fill && fill->size() == 1);
+  }
+
+  const Editor& editor_;
+  std::unordered_set<ValueId> known_;  // of values; only asked
+};
+
+/// The fill of a Pad and the bounds of a Clip, which are 0 and the whole range where they are left out.
+void shift_constants(Editor& editor, NodeId id, RepairLog& log) {
+  Graph& graph = editor.graph();
+  const Node node = editor.node(id);
+  const std::string op(node.op->name);
+  if (is_op(node, "Pad") && string_attribute(node, "mode", "constant") == "constant" && input(node, 2) == k_absent) {
+    Node padded = node;
+    padded.inputs.resize(std::max<size_t>(node.inputs.size(), 3), k_absent);
+    padded.inputs[2] = editor.add_constant(label(graph, node) + "_fill", code_scalar(DType::s8, -128));
+    editor.replace(id, std::move(padded));
+    log.add(label(graph, node), "Pad of u8 codes with code 0", "of s8 codes with code -128");
+    return;
+  }
+  bool shifted = false;
+  for (size_t i = is_op(node, "Concat") ? 0 : 1; i < node.inputs.size(); ++i) {
+    if (!constant_of(graph, node.inputs[i], DType::u8)) continue;
+    shift_constant(editor, id, i);
+    shifted = true;
+  }
+  if (shifted) log.add(label(graph, node), op + " with constants of u8 codes", "of s8 codes, each less 128");
+}
+
+void make_signed(Editor& editor, const Codes& codes, RepairLog& log) {
+  Graph& graph = editor.graph();
+  for (const NodeId id : codes.quantizes) {
+    log.add(label(graph, editor.node(id)), k_before, k_after);
+    make_signed(editor, id);
+  }
+  for (const NodeId id : codes.dequantizes) make_signed(editor, id);
+  for (const NodeId id : codes.through) shift_constants(editor, id, log);
+  for (const ValueId v : codes.values) graph.value(v).dtype = DType::s8;
 }
 
 }  // namespace
 
 Result<Done> unsigned_128(Graph& graph, RepairLog& log) {
   Editor editor(graph);
-  const char* const k_before = "u8 zero point 128";
-  const char* const k_after = "s8 zero point 0";
+  std::vector<bool> seen(graph.values.size(), false);
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     const Node node = editor.node(id);
-    if (is_dequantize(node) && constant_of(graph, node.inputs[0], DType::u8) && has_128(graph, node)) {
+    if (!is_q_or_dq(node) || !has_128(graph, node)) continue;
+    if (is_dequantize(node) && constant_of(graph, node.inputs[0], DType::u8)) {
       log.add(label(graph, node), k_before, k_after);
-      shift_constant(editor, id);
+      shift_constant(editor, id, 0);
       make_signed(editor, id);
+      continue;
     }
-    if (!is_quantize(node) || !has_128(graph, node) || editor.is_output(node.outputs[0])) continue;
-    const std::vector<NodeId> readers = editor.readers(node.outputs[0]);
-    const auto same = [&](NodeId r) { return is_dequantize(editor.node(r)) && has_128(graph, editor.node(r)); };
-    if (readers.empty() || !std::all_of(readers.begin(), readers.end(), same)) continue;
-    log.add(label(graph, node), k_before, k_after);
-    make_signed(editor, id);
-    for (const NodeId reader : readers) make_signed(editor, reader);
+    const ValueId from = is_quantize(node) ? node.outputs[0] : node.inputs[0];
+    if (static_cast<size_t>(from) >= seen.size() || seen[static_cast<size_t>(from)]) continue;
+    const Codes codes(editor, from);
+    for (const ValueId v : codes.values)
+      if (static_cast<size_t>(v) < seen.size()) seen[static_cast<size_t>(v)] = true;
+    if (codes.stays.empty() && codes.dequantizes.empty()) continue;  // nobody reads them as numbers
+    if (codes.stays.empty())
+      make_signed(editor, codes, log);
+    else
+      log.notes.push_back("node '" + label(graph, node) + "' (" + std::string(node.op->name) +
+                          "): its codes keep u8 zero point 128, since " + codes.stays);
   }
   return Done{};
 }

@@ -183,6 +183,77 @@ TEST(Unsigned128, true_asymmetry_and_codes_that_others_read_stay) {
                    q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z) t = Cast(q, to="f32") })");
 }
 
+const std::string k_128 = "const s: f32[] = {0.5} const z: u8[] = {128} q = QuantizeLinear(x, s, z) ";
+
+// Every node that the codes go through changes with them; before and after give the same numbers.
+TEST(Unsigned128, is_followed_through_what_moves_codes_and_takes_their_largest) {
+  for (const std::string body : {
+           R"(m = MaxPool(q, kernel_shape=[2,2], strides=[1,1], pads=[1,1,0,0]) y = DequantizeLinear(m, s, z))",
+           R"(t = Transpose(q, perm=[0,2,3,1]) r = Reshape(t, shape) y = DequantizeLinear(r, s, z))",
+           R"(p, o = Split(q, axis=1, num_outputs=2) y = DequantizeLinear(o, s, z) w = DequantizeLinear(p, s, z))",
+           R"(i = Identity(q) y = DequantizeLinear(i, s, z) w = DequantizeLinear(q, s, z))",
+       }) {
+    const std::string text = "graph (x: f32[1,2,4,4]) -> (y" +
+                             std::string(body.find(" w =") != std::string::npos ? ", w" : "") +
+                             ") { const shape: s64[2] = {4, 8} " + k_128 + body + "}";
+    const MendedGraph made = mended("unsigned_128", text);
+    EXPECT_EQ(made.rows.size(), 1u) << text;
+    for (const RepairRow& row : made.rows) EXPECT_TRUE(row.lossless());
+    EXPECT_EQ(print(made.graph).find("u8"), std::string::npos) << print(made.graph);
+    expect_same_answers(text, made.graph, {1, 2, 4, 4}, 100.0f);
+  }
+}
+TEST(Unsigned128, shifts_the_fill_of_a_pad_and_the_bounds_of_a_clip) {
+  const std::string head =
+      "graph (x: f32[1,2,4,4]) -> (y) { const pads: s64[8] = {0,0,1,1,0,0,1,1} const lo: u8[] = {100} "
+      "const hi: u8[] = {140} " +
+      k_128;
+  const auto shifted = [&](const std::string& body, const std::string& printed) {
+    const std::string text = head + body + " y = DequantizeLinear(p, s, z) }";
+    const MendedGraph made = mended("unsigned_128", text);
+    EXPECT_EQ(made.rows.size(), 2u) << text;
+    EXPECT_THAT(print(made.graph), testing::HasSubstr(printed));
+    expect_same_answers(text, made.graph, {1, 2, 4, 4}, 100.0f);
+  };
+  shifted("p = Pad(q, pads, lo)", "lo_s8: s8[] = {-28}");
+  shifted("p = Pad(q, pads)", "p_fill: s8[] = {-128}");
+  shifted("p = Clip(q, lo, hi)", "hi_s8: s8[] = {12}");
+  const std::string reflected = head + R"(p = Pad(q, pads, mode="reflect") y = DequantizeLinear(p, s, z) })";
+  EXPECT_EQ(mended("unsigned_128", reflected).rows.size(), 1u);
+  expect_same_answers(reflected, mended("unsigned_128", reflected).graph, {1, 2, 4, 4}, 100.0f);
+}
+TEST(Unsigned128, all_parts_of_a_concat_change_or_none) {
+  const std::string text = R"(graph (x: f32[N,2], x2: f32[N,2]) -> (y) { const s: f32[] = {0.5} const z: u8[] = {128}
+      const k: u8[1,2] = {0, 255} q = QuantizeLinear(x, s, z) p = QuantizeLinear(x2, s, z) c = Concat(q, p, k, axis=0)
+      y = DequantizeLinear(c, s, z) })";
+  const MendedGraph made = mended("unsigned_128", text);
+  EXPECT_EQ(made.rows.size(), 3u);  // two QuantizeLinear, the constant of the Concat
+  EXPECT_THAT(print(made.graph), testing::HasSubstr("k_s8: s8[1,2] = {-128, 127}"));
+  expect_same_answers(text, made.graph, {3, 2}, 100.0f);
+}
+TEST(Unsigned128, says_why_codes_keep_their_type) {
+  const auto note = [](const std::string& outputs, const std::string& body) {
+    Graph graph =
+        broken("graph (x: f32[1,4], c8: u8[1,4]) -> (" + outputs + ") { const z3: u8[] = {3} " + k_128 + body + "}");
+    std::vector<std::string> notes;
+    const std::string before = print(graph);
+    const Result<std::vector<RepairRow>> rows = repair(graph, {}, &notes);
+    EXPECT_TRUE(rows && rows->empty());
+    EXPECT_EQ(print(graph), before);
+    return notes.empty() ? "no note" : notes[0];
+  };
+  const std::string keep = "node 'q' (QuantizeLinear): its codes keep u8 zero point 128, since ";
+  EXPECT_EQ(note("y, q", "y = DequantizeLinear(q, s, z)"), keep + "they are the network's output 'q'");
+  EXPECT_EQ(note("y, w", "y = DequantizeLinear(q, s, z) w = DequantizeLinear(q, s, z3)"),
+            keep + "node 'w' (DequantizeLinear) has other zero points");
+  EXPECT_EQ(note("y, w", R"(y = DequantizeLinear(q, s, z) w = Cast(q, to="f32"))"),
+            keep + "node 'w' (Cast) computes with them");
+  EXPECT_EQ(note("y", "c = Concat(q, c8, axis=0) y = DequantizeLinear(c, s, z)"),
+            keep + "they are the network's input 'c8'");
+  EXPECT_EQ(note("w", "w = DequantizeLinear(c8, s, z) v = Relu(x)"),
+            "node 'w' (DequantizeLinear): its codes keep u8 zero point 128, since they are the network's input 'c8'");
+}
+
 // ---- back_to_back ----
 
 TEST(BackToBack, a_pair_that_quantizes_again_by_the_same_parameters_goes) {
