@@ -120,6 +120,8 @@ class Importer {
   std::vector<std::map<std::string_view, std::string_view>> scopes_;  // by open branch: inner name, unique name
 };
 
+/// An Error when `what` (the file, a function) is of an opset outside 7..23.
+Result<Done> check_opset(const std::string& what, int64_t version);
 /// The opset of ai.onnx; an Error when it is missing or outside 7..23.
 Result<int64_t> default_opset(const ProtoModel& model);
 /// One Error for all nodes that octet cannot read: unknown ops, foreign domains, local functions.

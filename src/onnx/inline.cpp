@@ -1,5 +1,6 @@
 // Functions of the file, inlined: a node that calls one is replaced by the function's nodes, whose inner names get the
 // call's name in front and whose attribute references take the call's attributes (or the function's defaults).
+// Its nodes are of the opset that the function imports, which need not be the file's: each is converted from its own.
 // Source: ONNX IR specification, "Functions" (IR version 8 to 11).
 
 #include <algorithm>
@@ -94,6 +95,9 @@ class Inliner {
   Result<Done> expand(const ProtoNode& call, const ProtoFunction& f, int depth, std::vector<ProtoNode>& nodes) {
     if (call.inputs.size() > f.inputs.size() || call.outputs.size() > f.outputs.size())
       return Error{ErrorCode::bad_model, place_of(call) + ": has more inputs or outputs than the function it calls"};
+    if (f.opset != 0)
+      if (Result<Done> ok = check_opset("function '" + std::string(f.name) + "'", f.opset); !ok)
+        return within(place_of(call), ok.error());
     const std::string prefix =
         std::string(call.name.empty() ? f.name : call.name) + "/" + std::to_string(++calls_) + "/";
     std::map<std::string_view, std::string_view> names;

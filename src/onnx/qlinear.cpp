@@ -86,6 +86,24 @@ Result<ValueId> emit_transposed(Importer& importer, const ForeignNode& node, Val
   return moved;
 }
 
+/// The body with inputs[0] brought to channels first and its result back where the channels are the last axis, then
+/// quantized by inputs i and i + 1 of the node.
+Result<Done> emit_in_layout(Importer& importer, const ForeignNode& node, std::string_view op,
+                            std::vector<ValueId> inputs, size_t i, bool channels_last) {
+  if (!channels_last) return emit_quantized(importer, node, op, std::move(inputs), i);
+  const size_t rank = importer.shape(node, 0)->size();
+  const Result<ValueId> x = emit_transposed(importer, node, inputs[0], rank, false);
+  if (!x) return x.error();
+  inputs[0] = *x;
+  const ValueId first = importer.add_value(node, "channels_first_result");
+  if (Result<Done> ok = emit_body(importer, node, op, std::move(inputs), first); !ok) return ok;
+  const Result<ValueId> real = emit_transposed(importer, node, first, rank, true);
+  if (!real) return real.error();
+  ForeignNode quantize{"QuantizeLinear", "", node.opset, {*real, node.inputs[i]}, node.outputs, {}};
+  if (importer.has_input(node, i + 1)) quantize.inputs.push_back(node.inputs[i + 1]);
+  return importer.emit(std::move(quantize));
+}
+
 /// a and b dequantized, op, quantized.
 Result<Done> convert_pair(Importer& importer, const ForeignNode& node, std::string_view op) {
   const Result<ValueId> a = emit_dequantize(importer, node, 0, 0);
@@ -109,8 +127,6 @@ Result<Done> convert_unary(Importer& importer, const ForeignNode& node, std::str
 Result<Done> convert_qlinear_conv(Importer& importer, ForeignNode node) {
   const Result<bool> last = take_channels_last(importer, node);
   if (!last) return last.error();
-  if (*last)
-    return importer.error(node, "channels_last = 1 is not read; export the convolution with channels first (NCHW)");
   const Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
   if (!x) return x.error();
   const Result<ValueId> w = emit_dequantize(importer, node, 3, 0);
@@ -121,7 +137,7 @@ Result<Done> convert_qlinear_conv(Importer& importer, ForeignNode node) {
     if (!bias) return bias.error();
     inputs.push_back(*bias);
   }
-  return emit_quantized(importer, node, "Conv", std::move(inputs), 6);
+  return emit_in_layout(importer, node, "Conv", std::move(inputs), 6, *last);
 }
 
 Result<Done> convert_qlinear_matmul(Importer& importer, ForeignNode node) {
@@ -182,19 +198,9 @@ Result<Done> convert_pool(Importer& importer, ForeignNode node, std::string_view
   if (!last) return last.error();
   if (op == "AveragePool")
     if (Result<Done> ok = pad_to_last_window(importer, node, *last); !ok) return ok;
-  Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
+  const Result<ValueId> x = emit_dequantize(importer, node, 0, 1);
   if (!x) return x.error();
-  if (!*last) return emit_quantized(importer, node, op, {*x}, 3);
-  const size_t rank = importer.shape(node, 0)->size();
-  x = emit_transposed(importer, node, *x, rank, false);
-  if (!x) return x.error();
-  const ValueId pooled = importer.add_value(node, "pooled");
-  if (Result<Done> ok = emit_body(importer, node, op, {*x}, pooled); !ok) return ok;
-  x = emit_transposed(importer, node, pooled, rank, true);
-  if (!x) return x.error();
-  ForeignNode quantize{"QuantizeLinear", "", node.opset, {*x, node.inputs[3]}, node.outputs, {}};
-  if (importer.has_input(node, 4)) quantize.inputs.push_back(node.inputs[4]);
-  return importer.emit(std::move(quantize));
+  return emit_in_layout(importer, node, op, {*x}, 3, *last);
 }
 
 }  // namespace

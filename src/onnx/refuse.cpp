@@ -61,6 +61,8 @@ std::string unknown_domain(const ProtoNode& node) {
   return text;
 }
 
+std::string opset_range() { return std::to_string(k_first_opset) + " to " + std::to_string(k_last_opset); }
+
 /// Why this node cannot be read; empty when it can.
 std::string reason_against(const ProtoNode& node) {
   if (!is_default_domain(node.domain) && !find_foreign_oddity(node.domain, node.op_type)) return unknown_domain(node);
@@ -91,6 +93,13 @@ bool cannot_be_read(const ProtoNode& node) { return !reason_against(node).empty(
 
 std::string place_of(const ProtoNode& node) { return name_of(node) + " (" + std::string(node.op_type) + ")"; }
 
+Result<Done> check_opset(const std::string& what, int64_t version) {
+  if (version >= k_first_opset && version <= k_last_opset) return Done{};
+  return Error{ErrorCode::unsupported, what + " is of opset " + std::to_string(version) + "; octet reads " +
+                                           opset_range() +
+                                           " (export with another opset, or convert with onnx.version_converter)"};
+}
+
 Result<int64_t> default_opset(const ProtoModel& model) {
   int64_t version = 0;
   for (const auto& [domain, wanted] : model.opsets) {
@@ -100,12 +109,9 @@ Result<int64_t> default_opset(const ProtoModel& model) {
                                              " and " + std::to_string(wanted)};
     version = wanted;
   }
-  const std::string range = std::to_string(k_first_opset) + " to " + std::to_string(k_last_opset);
   if (version == 0)
-    return Error{ErrorCode::bad_model, "the file imports no opset of ai.onnx; expected one of " + range};
-  if (version < k_first_opset || version > k_last_opset)
-    return Error{ErrorCode::unsupported, "the file is of opset " + std::to_string(version) + "; octet reads " + range +
-                                             " (export with another opset, or convert with onnx.version_converter)"};
+    return Error{ErrorCode::bad_model, "the file imports no opset of ai.onnx; expected one of " + opset_range()};
+  if (Result<Done> ok = check_opset("the file", version); !ok) return ok.error();
   return version;
 }
 
@@ -120,7 +126,8 @@ Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset) {
     const std::string op = is_default_domain(node.domain) ? std::string(node.op_type)
                                                           : std::string(node.domain) + ":" + std::string(node.op_type);
     const auto [at, is_new] = index.emplace(std::pair(op, reason), groups.size());
-    if (is_new) groups.push_back({op, reason, opset_of(model, node.domain, opset), {}});
+    // A node of a function is of the function's opset.
+    if (is_new) groups.push_back({op, reason, opset_of(model, node.domain, node.opset ? node.opset : opset), {}});
     groups[at->second].nodes.push_back(name_of(node));
   }
   if (count == 0) return Done{};

@@ -268,6 +268,23 @@ TEST(QLinearConv, becomes_its_q_dq_form) {
             HasSubstr("y_real = Conv(y_dq0, y_dq3, y_dq8) @c"), HasSubstr("y = QuantizeLinear(y_real, ys, xz)")));
 }
 
+TEST(QLinearConv, with_the_channels_last_stands_between_two_transposes) {
+  const int8_t codes[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const auto conv = [&](const Extents& x) {
+    ModelBuilder model(13);
+    model.import_opset("com.microsoft", 1).input("x", x, DType::u8).initializer("s", scalar_f32(0.5f));
+    model.initializer("w", Tensor::from<int8_t>(DType::s8, {4, 3, 1, 1}, codes));
+    const NodeSpec node = {"QLinearConv", {"x", "s", "", "w", "s", "", "s", ""},
+                           {"y"},         {int_attribute_proto("channels_last", 1)},
+                           "c",           "com.microsoft"};
+    return model.node(node).output("y");
+  };
+  EXPECT_THAT(outcome(conv({1, 6, 5, 3})), AllOf(HasSubstr("= Transpose(y_dq0, perm=[0,3,1,2])"), HasSubstr("@c"),
+                                                 HasSubstr("= Transpose(y_channels_first_result, perm=[0,2,3,1])")));
+  // A file that says channels first and means last.
+  EXPECT_THAT(message_of(conv({1, 3, 6, 5})), HasSubstr("node 'c' (Conv)"));
+}
+
 TEST(QLinearAdd, of_com_microsoft_becomes_its_q_dq_form) {
   ModelBuilder model(13);
   model.import_opset("com.microsoft", 1).input("a", {2}, DType::u8).initializer("s", scalar_f32(0.5f));

@@ -115,6 +115,72 @@ TEST(Function, of_another_opset_than_the_file_is_told) {
   EXPECT_THAT(model->info.notes[0], HasSubstr("function 'Old' is of opset 11 in a file of opset "));
 }
 
+/// name(a) = b, of these nodes and this opset
+WireWriter function_of(const std::string& name, int64_t opset, const std::vector<WireWriter>& nodes) {
+  WireWriter f;
+  f.text(onnx_field::function::name, name);
+  f.text(onnx_field::function::input, "a");
+  f.text(onnx_field::function::output, "b");
+  for (const WireWriter& node : nodes) f.message(onnx_field::function::node, node);
+  if (opset) f.message(onnx_field::function::opset_import, opset_proto("", opset));
+  f.text(onnx_field::function::domain, "mine");
+  return f;
+}
+
+std::string text_of_call(const std::vector<WireWriter>& functions, const std::string& name) {
+  return outcome_of(model_bytes({node_proto(name, {"x"}, {"y"}, {}, "mine")}, {}, functions));
+}
+
+// The file is of opset 17. What the function's nodes say is what its own opset says.
+TEST(Function, of_an_older_opset_is_converted_from_it) {
+  // Softmax before 13 takes everything behind the axis (default 1) as one row: of [2,3] that is the last axis.
+  // Clip's bounds and Squeeze's axes were attributes, Dropout's ratio too.
+  const std::string clip = text_of_call(
+      {function_of(
+          "Old", 10,
+          {node_proto("Clip", {"a"}, {"b"}, {float_attribute_proto("min", 0), float_attribute_proto("max", 6)})})},
+      "Old");
+  EXPECT_THAT(clip, AllOf(HasSubstr(": f32[] = {6}"), HasSubstr("y = Clip(x, ")));
+  const std::string squeeze =
+      text_of_call({function_of("Old", 12,
+                                {node_proto("Unsqueeze", {"a"}, {"c"}, {ints_attribute_proto("axes", {0})}),
+                                 node_proto("Squeeze", {"c"}, {"b"}, {ints_attribute_proto("axes", {0})})})},
+                   "Old");
+  EXPECT_THAT(squeeze, AllOf(HasSubstr("= Unsqueeze(x, "), HasSubstr("y = Squeeze("), HasSubstr(": s64[1] = {0}")));
+  const std::string sum =
+      text_of_call({function_of("Old", 11,
+                                {node_proto("ReduceSum", {"a"}, {"s"}, {ints_attribute_proto("axes", {1})}),
+                                 node_proto("Add", {"a", "s"}, {"b"})})},
+                   "Old");
+  EXPECT_THAT(sum, AllOf(HasSubstr("= ReduceSum(x, "), HasSubstr(": s64[1] = {1}")));
+}
+
+TEST(Function, of_an_older_opset_keeps_its_meaning_of_softmax) {
+  // x is [2,3]; Softmax of axis 0 over the whole matrix in opset 11, along the first axis alone in opset 13.
+  const WireWriter softmax = node_proto("Softmax", {"a"}, {"b"}, {int_attribute_proto("axis", 0)});
+  EXPECT_THAT(text_of_call({function_of("Old", 11, {softmax})}, "Old"),
+              AllOf(HasSubstr("= Flatten(x, axis=0)"), HasSubstr("y = Reshape(")));
+  EXPECT_THAT(text_of_call({function_of("New", 13, {softmax})}, "New"), HasSubstr("y = Softmax(x, axis=0)"));
+  // Without an import the function is of the file's opset.
+  EXPECT_THAT(text_of_call({function_of("Same", 0, {softmax})}, "Same"), HasSubstr("y = Softmax(x, axis=0)"));
+}
+
+TEST(Function, that_calls_one_of_another_opset_is_converted_in_two) {
+  const WireWriter softmax = node_proto("Softmax", {"a"}, {"b"}, {int_attribute_proto("axis", 0)});
+  const WireWriter inner = function_of("Inner", 11, {softmax});
+  const WireWriter outer = function_of("Outer", 13,
+                                       {node_proto("Inner", {"a"}, {"i"}, {}, "mine"),
+                                        node_proto("Softmax", {"i"}, {"b"}, {int_attribute_proto("axis", 0)})});
+  EXPECT_THAT(text_of_call({inner, outer}, "Outer"),
+              AllOf(HasSubstr("= Flatten(x, axis=0)"), HasSubstr("y = Softmax("), HasSubstr(", axis=0)")));
+}
+
+TEST(Function, of_an_opset_that_octet_does_not_read_is_refused_by_name) {
+  for (const int64_t opset : {6, 24})
+    EXPECT_THAT(text_of_call({function_of("Odd", opset, {node_proto("Relu", {"a"}, {"b"})})}, "Odd"),
+                HasSubstr("(Odd): function 'Odd' is of opset " + std::to_string(opset) + "; octet reads 7 to 23"));
+}
+
 TEST(Function, that_calls_itself_is_refused) {
   WireWriter f;
   f.text(onnx_field::function::name, "Loopy");

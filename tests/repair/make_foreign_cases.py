@@ -312,6 +312,49 @@ def activations_and_weights_with_zero_point_128():
     return n.model(X, out(n.dq(n.q(c, s, z), s, z)))
 
 
+@case("unsigned_128")
+def codes_with_zero_point_128_through_max_pool_pad_and_concat():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    q = n.q("x", s, z)
+    m = n.op("MaxPool", q, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    p = n.op("Pad", n.op("Concat", q, m, axis=1), n.const(np.int64([0, 0, 1, 0, 0, 0, 0, 1])), n.const(np.uint8(90)))
+    w = n.dq(n.const(n.weight(4, 6, 3, 3)), n.const(F(WS)), n.const(np.zeros(4, np.int8)), axis=0)
+    return n.model(X, out(n.pair(n.op("Conv", n.dq(p, s, z), w), 0.2)))
+
+
+@case("unsigned_128")
+def codes_with_zero_point_128_padded_with_code_0():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    p = n.op("Pad", n.q("x", s, z), n.const(np.int64([0, 0, 1, 1, 0, 0, 1, 1])))
+    return n.model(X, out(n.dq(n.op("Reshape", p, n.const(np.int64([2, -1]))), s, z)))
+
+
+@case()
+def codes_with_zero_point_128_that_are_an_output():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    q = n.q("x", s, z)
+    return n.model(X, {q: T.UINT8, n.dq(q, s, z): T.FLOAT})
+
+
+@case()
+def codes_with_zero_point_128_that_are_read_with_another_one_too():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    q = n.q("x", s, z)
+    return n.model(X, out(n.op("Mul", n.dq(q, s, z), n.dq(q, s, n.const(np.uint8(100))))))
+
+
+@case("unsigned_128", "back_to_back")
+def codes_with_zero_point_128_and_two_dequantize():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    q = n.q("x", s, z)
+    return n.model(X, out(n.op("Mul", n.dq(q, s, z), n.dq(q, s, z))))
+
+
 @case()
 def weights_with_true_zero_points_per_channel():
     n = Net()
@@ -1302,6 +1345,17 @@ def residual_whose_identity_is_a_clip():
 def residual_whose_identity_is_a_sigmoid():
     n = Net()
     return identity_branch(n, n.pair("x", 0.05), n.op("Sigmoid", "x"))
+
+
+@case()
+def microsoft_convolution_with_channels_last():
+    n = Net(com_microsoft=1)
+    s, z, u = n.const(F(0.05)), n.const(np.uint8(120)), n.const(np.uint8(110))
+    q = n.q(n.op("Transpose", "x", perm=[0, 2, 3, 1]), s, z)
+    w, ws, wz = n.const(n.weight(4, 3, 3, 3)), n.const(F(WS)), n.const(np.zeros(4, np.int8))
+    y = n.op("QLinearConv", q, s, z, w, ws, wz, n.const(F(0.2)), u, n.const(B32), domain="com.microsoft", kernel_shape=[3, 3], strides=[2, 1],
+             pads=[1, 1, 1, 0], channels_last=1)
+    return n.model(X, out(n.dq(y, n.const(F(0.2)), u)))
 
 
 @case()
