@@ -120,13 +120,10 @@ std::string ops_page() {
             cpu_text(op->name) + " | " + int8_text(*op) + " | " + limit(op->name) + " |\n";
   }
   text +=
-      "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize), QLinearConv, QLinearMatMul and "
-      "ONNX "
-      "Runtime's QGemm, QLinear*\nand FusedConv (their Q/DQ form). Limits of ONNX Runtime's forms (domain "
-      "com.microsoft): QLinearConv with channels_last = 1 is "
-      "refused; QLinearAveragePool with ceil_mode and\ncount_include_pad divides a window that reaches beyond the "
-      "padding by "
-      "ONNX's count, where ONNX Runtime's kernel uses another: the answers differ there.\n\n## octet's own\n\n| op | "
+      "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize); in their Q/DQ form QLinearConv, "
+      "QLinearMatMul and ONNX Runtime's (domain com.microsoft)\nQLinearAdd, QLinearMul, QLinearAveragePool, "
+      "QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QGemm, FusedConv,\n"
+      "QuantizeLinear and DequantizeLinear.\n\n## octet's own\n\n| op | "
       "cpu |\n| --- | --- |\n";
   for (const OpDef* op : ops)
     if (!op->is_onnx) text += "| " + std::string(op->name) + " | " + cpu_text(op->name) + " |\n";
@@ -156,6 +153,9 @@ std::string repairs_page() {
   for (const Repair& each : all_repairs())
     text += "| `" + std::string(each.name) + "` | " + std::string(each.mends) + " |\n";
   return text +
+         "| `bias_additions` | in the file that `octet repair` writes: float biases of convolutions that ONNX "
+         "Runtime's "
+         "default optimizations round, as an Add behind them; octet takes it in again |\n"
          "| `float_biases` | with `--target tensorrt`: int32 biases as the same numbers in float |\n"
          "| `dynamic_quantization` | with `--recalibrate`: DynamicQuantizeLinear, ConvInteger, MatMulInteger as the "
          "float "

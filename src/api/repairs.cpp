@@ -1,11 +1,13 @@
 // The report of repairs, as text and JSON.
 
-#include "repair/repair.h"
+#include "octet/repairs.h"
 
 #include <nlohmann/json.hpp>
 
 #include "api/state.h"
+#include "base/hash.h"
 #include "octet/tasks.h"
+#include "repair/repair.h"
 #include "report/json_text.h"
 #include "report/text_table.h"
 
@@ -37,6 +39,19 @@ std::vector<std::vector<std::string>> summary_rows(const std::vector<RepairEdit>
 }
 
 }  // namespace
+
+std::vector<std::string> lossy_repairs(const Model& model) { return lossy_repair_notes(model); }
+
+Result<Model> with_bias_additions(const Model& model) {
+  auto state = std::make_shared<Model::State>(model.state());
+  const Result<std::vector<RepairRow>> rows = add_biases_behind(state->graph);
+  if (!rows) return within(model.path(), rows.error());
+  if (rows->empty()) return model;
+  for (const RepairRow& row : *rows)
+    state->repairs.push_back({row.repair, row.node, row.before, row.after, row.change});
+  state->hash = to_hex(hash_graph(state->graph));
+  return Model(std::move(state));
+}
 
 std::string repairs_text(const Model& model, const std::string& output_file, bool all) {
   const std::vector<RepairEdit>& edits = model.repairs();

@@ -6,6 +6,7 @@
 #include "octet/files.h"
 #include "octet/free_batch.h"
 #include "octet/ranges.h"
+#include "octet/repairs.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -24,6 +25,9 @@ struct Flags {
 
 int list_repairs() {
   for (const auto& [name, mends] : repair_names()) std::printf("%-22s %s\n", name.c_str(), mends.c_str());
+  std::puts(
+      "in what is written:    float_biases (--target tensorrt: int32 biases as the same numbers in float), "
+      "bias_additions (float biases that ONNX Runtime rounds, as an Add)");
   std::puts("by the reader, always: operator_forms (QLinear*, QGemm), doubles (numbers in double)");
   return 0;
 }
@@ -70,8 +74,10 @@ int repair_model(const Flags& f) {
   }
   if (f.recalibrate) {
     model = recalibrated(*model, f);
-    if (!model) return fail(model.error());
+  } else if (!tensorrt && !options.skip_repairs.contains("bias_additions")) {
+    model = with_bias_additions(*model);
   }
+  if (!model) return fail(model.error());
   if (!f.output_file.empty())
     if (const Result<Done> saved = model->save(f.output_file, f.opset); !saved) return fail(saved.error());
   if (f.output.json)

@@ -11,6 +11,7 @@ namespace octet {
 #include "repair/repairs.def"
 #undef OCTET_REPAIR
 Result<Done> float_biases(Graph& graph, RepairLog& log);
+Result<Done> bias_additions(Graph& graph, RepairLog& log);
 
 namespace {
 
@@ -19,11 +20,15 @@ constexpr std::array k_repairs = {
 #include "repair/repairs.def"
 #undef OCTET_REPAIR
 };
+// Those that only a written file needs.
+constexpr Repair k_float_biases = {"float_biases", "int32 biases", float_biases};
+constexpr Repair k_bias_additions = {"bias_additions", "float biases that other engines round", bias_additions};
 
 Result<Done> check_names(const std::set<std::string>& skip) {
   for (const std::string& name : skip) {
     const auto named = [&](const Repair& each) { return each.name == name; };
-    if (std::any_of(k_repairs.begin(), k_repairs.end(), named)) continue;
+    if (std::any_of(k_repairs.begin(), k_repairs.end(), named) || named(k_float_biases) || named(k_bias_additions))
+      continue;
     if (name == "operator_forms" || name == "doubles")
       return Error{ErrorCode::bad_argument, "'" + name + "' is how the file is read and cannot be left out"};
     std::string known;
@@ -55,7 +60,7 @@ std::span<const Repair> all_repairs() { return k_repairs; }
 Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options, std::vector<std::string>* notes) {
   if (Result<Done> ok = check_names(options.skip); !ok) return ok.error();
   std::vector<Repair> wanted(k_repairs.begin(), k_repairs.end());
-  if (options.float_biases) wanted.push_back({"float_biases", "int32 biases", float_biases});
+  if (options.float_biases) wanted.push_back(k_float_biases);
   RepairLog log;
   for (const Repair& each : wanted) {
     if (options.skip.contains(std::string(each.name))) continue;
@@ -71,6 +76,17 @@ Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options
     compact(graph);
   }
   if (notes) *notes = std::move(log.notes);
+  return std::move(log.rows);
+}
+
+Result<std::vector<RepairRow>> add_biases_behind(Graph& graph) {
+  RepairLog log;
+  log.repair = k_bias_additions.name;
+  if (Result<Done> ok = bias_additions(graph, log); !ok) return ok.error();
+  if (log.rows.empty()) return std::move(log.rows);
+  if (Result<Done> ok = infer_shapes(graph); !ok) return within("repair bias_additions", ok.error());
+  compact(graph);
+  if (Result<Done> ok = verify(graph); !ok) return within("repair bias_additions", ok.error());
   return std::move(log.rows);
 }
 

@@ -50,4 +50,8 @@ struct RepairOptions {
 Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options = {},
                                       std::vector<std::string>* notes = nullptr);
 
+/// `bias_additions`, of a mended graph that other engines are to run: float biases of convolutions that they would
+/// round, as an Add behind them. Infers shapes and verifies.
+Result<std::vector<RepairRow>> add_biases_behind(Graph& graph);
+
 }  // namespace octet

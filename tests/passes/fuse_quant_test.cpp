@@ -116,6 +116,31 @@ TEST(FuseQuantConv, a_float_bias_before_a_residual_is_rounded_once_and_reported)
   EXPECT_THAT(notes_of(*reports),
               ::testing::ElementsAre("conv: bias rounded once to the grid x_scale * w_scale, by up to 0.1"));
 }
+TEST(FoldBiasAdd, an_add_for_each_channel_behind_the_convolution_is_its_bias) {
+  const std::string with_add = k_head + k_layer +
+                               "const a: f32[1,2,1,1] = {2.6, -20.05}; c = Conv(dx, dw) @conv; s = Add(a, c); "
+                               "y = Relu(s) }";
+  expect_rewrite(
+      "fold_bias_add", with_add,
+      k_head + k_layer + "const a_bias: f32[2] = {2.6, -20.05}; s = Conv(dx, dw, a_bias) @conv; y = Relu(s) }");
+  // The same plan as with the bias in the file.
+  EXPECT_EQ(fused(with_add),
+            fused(k_head + k_layer + "const fb: f32[2] = {2.6, -20.05}; s = Conv(dx, dw, fb) @conv; y = Relu(s) }"));
+  expect_rewrite("fold_bias_add",
+                 k_head + k_layer +
+                     "const fb: f32[2] = {1, 2}; const a: f32[] = {0.5}; c = Conv(dx, dw, fb) @conv; y = Add(c, a) }",
+                 k_head + k_layer + "const a_bias: f32[2] = {1.5, 2.5}; y = Conv(dx, dw, a_bias) @conv }");
+}
+TEST(FoldBiasAdd, what_is_no_bias_or_would_be_rounded_as_one_stays) {
+  // By pixel; a residual behind it; a bias in codes; another reader of the products.
+  for (const char* const rest :
+       {"const a: f32[4] = {1, 2, 3, 4}; c = Conv(dx, dw); y = Add(c, a) }",
+        "const a: f32[2,1,1] = {1, 2}; dr = DequantizeLinear(r, xs); c = Conv(dx, dw); s = Add(c, a); y = Add(s, dr) }",
+        "const a: f32[2,1,1] = {1, 2}; c = Conv(dx, dw, db); y = Add(c, a) }"})
+    expect_untouched("fold_bias_add", k_head + k_layer + rest);
+  expect_untouched("fold_bias_add", "graph (x: u8[N,2,4,4]) -> (y, z) {" + k_layer +
+                                        "const a: f32[2,1,1] = {1, 2}; c = Conv(dx, dw); y = Add(c, a); z = Relu(c) }");
+}
 TEST(FuseQuantConv, a_sum_that_could_overflow_stays_float) {
   // 255 * 127 + 2^31 - 1000 > 2^31
   Graph graph = parsed(R"(graph (x: u8[N,1,4,4]) -> (y) { const xs: f32[] = {1}; const w: s8[1,1,1,1] = {127}

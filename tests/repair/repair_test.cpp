@@ -45,6 +45,42 @@ TEST(Repair, float_biases_are_the_numbers_of_the_file) {
   for (const RepairRow& row : *rows) EXPECT_TRUE(row.lossless()) << row.repair << ": " << row.change;
 }
 
+// What octet repair writes for other engines: a float bias that ONNX Runtime would put on the grid 0.25 stands apart.
+TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution) {
+  const auto text = [](const std::string& bias, const std::string& rest) {
+    return R"(graph (x: f32[1,2,3,3]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0} const w: s8[2,2,1,1] = {1,2,3,4}
+      const wz: s8[2] = {0,0} const b: f32[2] = {)" +
+           bias + R"(} const ws: f32[2] = {0.5, 0.25} q = QuantizeLinear(x, s, z)
+      d = DequantizeLinear(q, s, z) e = DequantizeLinear(w, ws, wz, axis=0) c = Conv(d, e, b) @conv )" +
+           rest + "}";
+  };
+  const std::string relu = "r = Relu(c) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z)";
+  Graph graph = broken(text("0.3, 0.0625", relu));
+  const Result<std::vector<RepairRow>> rows = add_biases_behind(graph);
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->front().repair, "bias_additions");
+  EXPECT_EQ(rows->front().node, "conv");
+  EXPECT_TRUE(rows->front().lossless());
+  EXPECT_THAT(print(graph), testing::AllOf(testing::HasSubstr("const b_added: f32[1,2,1,1] = {0.3, 0.0625}"),
+                                           testing::HasSubstr("c_products = Conv(d, e) @conv"),
+                                           testing::HasSubstr("c = Add(c_products, b_added)")));
+  ASSERT_TRUE(verify(graph)) << print(graph);
+  expect_same_answers(text("0.3, 0.0625", relu), graph, {1, 2, 3, 3}, 30.0f);
+  const Result<std::vector<RepairRow>> again = add_biases_behind(graph);
+  EXPECT_TRUE(again && again->empty());
+  // On the grid (0.25 and 0.125); nothing quantized behind it.
+  for (const std::string& same : {text("0.75, -0.125", relu), text("0.3, 0.0625", "y = Sigmoid(c)")}) {
+    Graph stays = broken(same);
+    const Result<std::vector<RepairRow>> none = add_biases_behind(stays);
+    EXPECT_TRUE(none && none->empty()) << print(stays);
+  }
+  // Not at import; the name is known to those that are skipped.
+  Graph imported = broken(text("0.3, 0.0625", relu));
+  const Result<std::vector<RepairRow>> none = repair(imported, {.skip = {"bias_additions"}});
+  EXPECT_TRUE(none && none->empty());
+}
+
 class RealFiles : public testing::TestWithParam<const char*> {};
 
 TEST_P(RealFiles, are_mended_once_and_for_all) {
