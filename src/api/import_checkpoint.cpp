@@ -90,6 +90,7 @@ Result<ImportReport> import_ranges(const ImportSpec& spec) {
                       .ranges = static_cast<int64_t>(found->amax.size()),
                       .notes = checkpoint->notes};
   report.notes.insert(report.notes.end(), found->notes.begin(), found->notes.end());
+  for (std::string& note : lossy_repair_notes(*model)) report.notes.push_back(std::move(note));
   for (const MatchedLayer& m : found->layers)
     report.matches.push_back({m.node, m.layer, m.scaled ? "scaled" : "equal", m.amax < 0 ? "-" : fixed(m.amax, 6)});
   const Ranges ranges{std::make_shared<const CalibrationTable>(table_of(found->amax, *model, spec))};

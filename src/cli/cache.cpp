@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "octet/files.h"
+#include "octet/repairs.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -37,6 +38,7 @@ int check(const Flags& f) {
   if (!cache) return fail(cache.error());
   const Result<Model> model = load(f.model, {});
   if (!model) return fail(model.error());
+  print_notes(f, lossy_repairs(*model));
   const CacheCheck result = cache->check(*model);
   if (f.output.json) {
     std::printf("%s\n", to_json(result).c_str());
@@ -56,7 +58,7 @@ int convert(const Flags& f) {
     model = *std::move(loaded);
   }
   if (const Result<Done> ok = check_output(f.output_file, {f.file, f.model}); !ok) return fail(ok.error());
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = model ? lossy_repairs(*model) : std::vector<std::string>();
   const Result<Done> saved = cache->convert_to(f.output_file, f.convert, model ? &*model : nullptr, f.force, notes);
   if (!saved) return fail(saved.error());
   print_notes(f, notes);

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "octet/files.h"
+#include "octet/repairs.h"
 
 namespace octet::cli {
 namespace {
@@ -28,6 +29,7 @@ int calibrate_model(const Flags& f) {
   if (const Result<Done> ok = check_output(f.output_file, {f.model, f.data.path}); !ok) return fail(ok.error());
   // Under mpirun one process speaks and writes for all.
   const bool speaks = process_rank() == 0;
+  if (speaks) f.output.print_notes(lossy_repairs(*model));
   CalibrateSpec spec{.data = f.data,
                      .method = f.method,
                      .percentile = f.percentile,

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "octet/files.h"
+#include "octet/repairs.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -44,6 +45,7 @@ int quantize_model(const Flags& f, bool method_given) {
   if (const Result<Done> ok = check_output(f.output_file, {f.model, f.calibration.ranges, f.calibration.data.path});
       !ok)
     return fail(ok.error());
+  f.output.print_notes(lossy_repairs(*model));
   const Result<Ranges> ranges = ranges_for(*model, f);
   if (!ranges) return fail(ranges.error());
   QuantizeSpec spec{.method = method_given ? f.calibration.method : "",

@@ -17,6 +17,7 @@ namespace octet {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
@@ -114,6 +115,18 @@ TEST_F(RunFiles, an_output_without_the_batch_keeps_its_declared_shape) {
   const std::optional<Tensor> two = run(sum, data(array<float>(DType::f32, {2, 5}, std::vector<float>(10, 2.0f))));
   ASSERT_TRUE(two) << message;
   EXPECT_EQ(two->dims(), Dims{2});  // one behind the other
+}
+
+TEST_F(RunFiles, a_named_file_of_more_samples_than_the_batch_says_what_would_fit) {
+  // Softmax over the samples: the batch stays 1, whatever is asked for.
+  const std::string path = model("graph (x: f32[1,5]) -> (y) {\n  y = Softmax(x, axis=0)\n}\n");
+  RunSpec spec;
+  spec.inputs["x"] = array<float>(DType::f32, {4, 5}, std::vector<float>(20, 1.0f));
+  EXPECT_FALSE(run(path, spec, 4));
+  EXPECT_THAT(message,
+              HasSubstr("holds 4 samples, input 'x' has a batch of 1; give as many samples as that, or --batch "
+                        "where the network's batch is free"));
+  EXPECT_THAT(notes, Contains(HasSubstr("Softmax")));
 }
 
 TEST_F(RunFiles, a_named_file_of_the_inputs_own_type_is_read_as_it_is) {

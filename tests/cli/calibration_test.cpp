@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "onnx/model_builder.h"
 #include "program/running.h"
 
 namespace {
@@ -456,6 +457,31 @@ TEST(Calibration, an_input_is_never_the_output) {
     EXPECT_EQ(ran.status, 1) << call;
     EXPECT_THAT(ran.err, HasSubstr("it is an input of this command")) << call;
     EXPECT_EQ(read(input), before) << call;
+  }
+}
+
+// A bias in double is rounded to float while the file is read. Every command that reads the network says so.
+TEST(Notes, of_repairs_that_change_answers_are_printed_by_each_command) {
+  using octet::DType;
+  const double wide[] = {0.1, 0.3};
+  octet::test::ModelBuilder built(13);
+  built.input("x", {1, 2}).initializer("w", octet::f32_tensor({2, 2}, std::vector<float>{1, 2, 3, 4}));
+  built.initializer("b", octet::Tensor::from<double>(DType::f64, {2}, wide));
+  const std::vector<std::byte> bytes = built.node({"Gemm", {"x", "w", "b"}, {"y"}, {}, "fc"}).output("y").bytes();
+  const std::string folder = scratch() + "/", model = folder + "wide.onnx";
+  write(model, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  write(folder + "wide.npy", npy("4, 2", ramp(8)));
+  for (const std::string& command :
+       {"calibrate " + model + " --calib-data " + folder + "wide.npy -o " + folder + "wide.json",
+        "quantize " + model + " --ranges " + folder + "wide.json -o " + folder + "wide_int8.onnx",
+        "cache check " + folder + "wide.json --model " + model,
+        "cache convert " + folder + "wide.json --to tensorrt --model " + model + " -o " + folder + "wide.cache",
+        "run " + model + " --data " + folder + "wide.npy -o " + folder + "y.npy"}) {
+    const Ran told = octet(command);
+    EXPECT_EQ(told.status, 0) << command << told.err;
+    EXPECT_THAT(told.err, HasSubstr("note: repair doubles: 1 mended, '")) << command;
+    EXPECT_THAT(told.err, HasSubstr("rounded from double to float, by up to ")) << command;
+    EXPECT_THAT(octet(command + " --quiet").err, Not(HasSubstr("repair doubles"))) << command;
   }
 }
 
