@@ -110,6 +110,10 @@ def main():
     octet("repair", path, "-o", mended, "--quiet")
     x, accepted = cifar(300, "imagenet", 224)
     row(name + ", first 300", path, mended, x, accepted, "--batch", "1")
+    again = f"{FOLDER}/{name}_recalibrated.onnx"
+    octet("repair", path, "--recalibrate", "--calib-data", f"{DATA}/cifar10/train_exact_4000.bin", "--calib-limit", "64", "--preprocess",
+          "stretch=224x224,rgb,norm=imagenet", "-o", again, "--quiet")
+    row("the same, `--recalibrate` on 64 training images", "", again, x, accepted)
 
 
 if __name__ == "__main__":
