@@ -7,6 +7,7 @@
 #include "base/bf16.h"
 #include "ir/metadata.h"
 #include "ir/op.h"
+#include "kernels/peak/peak.h"
 
 namespace octet {
 namespace {
@@ -24,8 +25,8 @@ bool on_gpu(const SessionSpec& spec) { return spec.device.starts_with("cuda"); }
 /// What is asked for layers that are not INT8.
 std::string asked_floats(const SessionSpec& spec) { return spec.gpu.floats.empty() ? spec.precision : spec.gpu.floats; }
 
-/// Of layers that are not INT8. On a CPU BF16 where it is asked for and the machine has products of it, and in place of
-/// FP16 where AMX has them; else FP32. The judge has BF16 anywhere.
+/// Of layers that are not INT8. On a CPU BF16 where it is asked for and the machine has products of it that are faster
+/// than FP32's, and in place of FP16 where AMX has them; else FP32. The judge has BF16 anywhere.
 std::string float_precision(const SessionSpec& spec) {
   const std::string asked = asked_floats(spec);
   if (on_gpu(spec)) {
@@ -35,8 +36,8 @@ std::string float_precision(const SessionSpec& spec) {
   if (asked != "bf16" && asked != "fp16") return "fp32";
   if (spec.device == "ref") return asked == "bf16" ? "bf16" : "fp32";
   const Result<Isa> isa = chosen_isa();
-  const bool can = isa && has_bf16_products(*isa) && (asked == "bf16" || *isa == Isa::amx);
-  return can ? "bf16" : "fp32";
+  if (!isa || !has_bf16_products(*isa)) return "fp32";
+  return *isa == Isa::amx || (asked == "bf16" && bf16_dots_pay()) ? "bf16" : "fp32";
 }
 
 /// That float layers of a CPU run in another precision than was asked for, and why; empty = they do not.
@@ -47,6 +48,8 @@ std::string other_precision_note(const SessionSpec& spec) {
   if (asked == "tf32") return "TF32 runs as FP32: it is a form of a GPU's products";
   if (asked == "fp16")
     return "FP16 runs as FP32: a CPU has no products of FP16 here, and this one has no AMX-BF16 in their place";
+  if (const Result<Isa> isa = chosen_isa(); isa && has_bf16_products(*isa))
+    return "BF16 runs as FP32: vdpbf16ps is no faster than FP32's products on this machine";
   return "BF16 runs as FP32: this machine, or what OCTET_ISA leaves of it, has neither AVX512-BF16 nor AMX-BF16";
 }
 

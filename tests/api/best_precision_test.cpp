@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/bf16.h"
+#include "kernels/peak/peak.h"
 #include "octet/engine_file.h"
 #include "octet/measure.h"
 #include "octet/session.h"
@@ -188,7 +189,8 @@ TEST(BestPrecision, bf16_on_a_cpu_that_has_it_is_near_the_judge_and_no_fp32) {
   const char* root = std::getenv("OCTET_DATA");
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
   const Result<Isa> isa = chosen_isa();
-  if (!isa || !has_bf16_products(*isa)) GTEST_SKIP() << "not applicable: no products of BF16";
+  if (!isa || !has_bf16_products(*isa) || (*isa != Isa::amx && !bf16_dots_pay()))
+    GTEST_SKIP() << "not applicable: no products of BF16 that pay";
   Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
   ASSERT_TRUE(model);
   Result<Session> brain = Session::build(*model, in("bf16")), full = Session::build(*model, in("fp32"));

@@ -7,6 +7,7 @@
 #include "kernels/conv_bf16/layer.h"
 #include "kernels/conv_bf16/scalar.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/peak/peak.h"
 
 namespace octet {
 namespace {
@@ -29,11 +30,16 @@ const std::vector<Entry>& entries() {
   return list;
 }
 
+/// Of vdpbf16ps where it does not pay.
+constexpr double k_slow_dot_cycles = 2;
+
 std::vector<ConvTile> tiles() {
   std::vector<ConvTile> list;
   for (const Entry& entry : entries()) {
     const ConvBf16Kernel& k = *entry.kernel;
-    list.push_back({entry.isa, k.rows, 16, k.vectors, k.dot_cycles, k.name, k.step > 2});
+    const bool is_tile_unit = k.step > 2;
+    const double dot_cycles = is_tile_unit || bf16_dots_pay() ? k.dot_cycles : k_slow_dot_cycles;
+    list.push_back({entry.isa, k.rows, 16, k.vectors, dot_cycles, k.name, is_tile_unit});
   }
   return list;
 }

@@ -21,4 +21,8 @@ struct MachinePeak {
 /// About a fifth of a second; the best of several short loops, which all threads begin together.
 MachinePeak measure_peak(Isa isa, int threads = 1);
 
+/// Whether vdpbf16ps multiplies at least a quarter faster than vfmadd on zmm registers: twice as fast on some CPUs, at
+/// half the rate on others. Measured once, in less than a millisecond; false where there is none.
+bool bf16_dots_pay();
+
 }  // namespace octet
