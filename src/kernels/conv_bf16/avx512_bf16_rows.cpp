@@ -21,46 +21,79 @@ void gather(const ConvBf16Gather& row) {
   uint16_t* to = row.to;
   for (int64_t s = 0; s < row.segments; ++s, to += row.elements) {
     const void* const pixel = row.rows[s * row.row_step];
-    for (int64_t k = 0; k < row.elements; k += 32) {
-      const int64_t at = row.first_position + k, left = row.elements - k;
-      const __m512i elements = from_f32
-                                   ? load_rounded(static_cast<const float*>(pixel) + at, left)
-                                   : _mm512_maskz_loadu_epi16(first_32(left), static_cast<const uint16_t*>(pixel) + at);
+    const auto* const floats = static_cast<const float*>(pixel) + row.first_position;
+    const auto* const shorts = static_cast<const uint16_t*>(pixel) + row.first_position;
+    int64_t k = 0;
+    for (; k + 32 <= row.elements; k += 32) {
+      const __m512i elements =
+          from_f32 ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(floats + k + 16), _mm512_loadu_ps(floats + k))
+                   : _mm512_loadu_si512(shorts + k);
       _mm512_storeu_si512(to + k, elements);
     }
+    if (k == row.elements) continue;
+    const int64_t left = row.elements - k;
+    _mm512_storeu_si512(
+        to + k, from_f32 ? load_rounded(floats + k, left) : _mm512_maskz_loadu_epi16(first_32(left), shorts + k));
   }
   _mm512_storeu_si512(to, _mm512_setzero_si512());
 }
 
+enum class Residual { none, f32, bf16 };
+
 __m512 widen(__m256i bf16) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16)); }
 
-template <bool has_residual>
+template <Residual kind>
+inline __attribute__((always_inline)) __m512 residual_at(const void* residual, int64_t at, __mmask16 mask) {
+  if constexpr (kind == Residual::f32) return _mm512_maskz_loadu_ps(mask, static_cast<const float*>(residual) + at);
+  return widen(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(residual) + at));
+}
+
+template <Residual kind, bool y_is_bf16>
 void finish(const ConvBf16Finish& f) {
   // max and min return their second operand when one is NaN: that keeps the NaN of a value.
   const __m512 lo = _mm512_set1_ps(f.lo), hi = _mm512_set1_ps(f.hi);
-  for (int64_t r = 0; r < f.rows; ++r)
-    for (int32_t c = 0; c < f.channels; c += 16) {
-      const __mmask16 mask = first_16(f.channels - c);
-      __m512 v = _mm512_maskz_loadu_ps(mask, f.sums + r * f.sums_step + c);
-      if constexpr (has_residual) {
-        const int64_t at = r * f.residual_step + c;
-        v = _mm512_add_ps(v, f.residual_is_bf16
-                                 ? widen(_mm256_maskz_loadu_epi16(mask, static_cast<const uint16_t*>(f.residual) + at))
-                                 : _mm512_maskz_loadu_ps(mask, static_cast<const float*>(f.residual) + at));
+  const int64_t channels = f.channels, sums_step = f.sums_step, y_step = f.y_step, residual_step = f.residual_step;
+  for (int64_t r = 0; r < f.rows; ++r) {
+    const float* const sums = f.sums + r * sums_step;
+    const auto value = [&](int64_t c, __mmask16 mask) __attribute__((always_inline)) {
+      __m512 v = _mm512_maskz_loadu_ps(mask, sums + c);
+      if constexpr (kind != Residual::none)
+        v = _mm512_add_ps(v, residual_at<kind>(f.residual, r * residual_step + c, mask));
+      return _mm512_min_ps(hi, _mm512_max_ps(lo, v));
+    };
+    int64_t c = 0;
+    for (; c + 32 <= channels; c += 32) {
+      const __m512 low = value(c, 0xffff), high = value(c + 16, 0xffff);
+      if constexpr (y_is_bf16) {
+        _mm512_storeu_si512(static_cast<uint16_t*>(f.y) + r * y_step + c, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+      } else {
+        _mm512_storeu_ps(static_cast<float*>(f.y) + r * y_step + c, low);
+        _mm512_storeu_ps(static_cast<float*>(f.y) + r * y_step + c + 16, high);
       }
-      v = _mm512_min_ps(hi, _mm512_max_ps(lo, v));
-      const int64_t at = r * f.y_step + c;
-      if (f.y_is_bf16)
-        _mm256_mask_storeu_epi16(static_cast<uint16_t*>(f.y) + at, mask, (__m256i)_mm512_cvtneps_pbh(v));
-      else
-        _mm512_mask_storeu_ps(static_cast<float*>(f.y) + at, mask, v);
     }
+    for (; c < channels; c += 16) {
+      const __mmask16 mask = first_16(channels - c);
+      const __m512 v = value(c, mask);
+      if constexpr (y_is_bf16)
+        _mm256_mask_storeu_epi16(static_cast<uint16_t*>(f.y) + r * y_step + c, mask, (__m256i)_mm512_cvtneps_pbh(v));
+      else
+        _mm512_mask_storeu_ps(static_cast<float*>(f.y) + r * y_step + c, mask, v);
+    }
+  }
+}
+
+template <Residual kind>
+void finish_to(const ConvBf16Finish& f) {
+  f.y_is_bf16 ? finish<kind, true>(f) : finish<kind, false>(f);
 }
 
 }  // namespace
 
 void conv_bf16_gather(const ConvBf16Gather& row) { row.from_f32 ? gather<true>(row) : gather<false>(row); }
 
-void conv_bf16_finish(const ConvBf16Finish& rows) { rows.residual ? finish<true>(rows) : finish<false>(rows); }
+void conv_bf16_finish(const ConvBf16Finish& rows) {
+  if (!rows.residual) return finish_to<Residual::none>(rows);
+  rows.residual_is_bf16 ? finish_to<Residual::bf16>(rows) : finish_to<Residual::f32>(rows);
+}
 
 }  // namespace octet
