@@ -23,6 +23,9 @@ addEventListener('load', () => {
   const drawn = s => [...s.querySelectorAll('rect,path,line')].some(e => { const b = e.getBBox(); return b.width > 0 || b.height > 0; });
   const answer = 'probe ' + JSON.stringify({
     figures: figures.length, empty: figures.filter(s => !drawn(s)).length,
+    bars: document.querySelectorAll('.bar i').length,
+    cut: [...document.querySelectorAll('table,.bar')].filter(e => e.scrollWidth > e.clientWidth + 1 ||
+         e.getBoundingClientRect().right > e.parentElement.getBoundingClientRect().right + 1).length,
     unseen: figures.filter(s => s.getBoundingClientRect().width < 100).length,
     wide: document.documentElement.scrollWidth - innerWidth, width: innerWidth,
     rows: document.querySelectorAll('tbody tr').length,
@@ -78,6 +81,7 @@ def check(binary, page, folder):
             seen = json.loads(found.group(1).replace("&quot;", '"').replace("&amp;", "&"))
             for what, wrong in (("no figure", seen["figures"] == 0), ("no table row", seen["rows"] == 0),
                                 (f"{seen['empty']} empty figures", seen["empty"] > 0), (f"{seen['unseen']} figures too narrow", seen["unseen"] > 0),
+                                ("no bar", seen["bars"] == 0), (f"{seen['cut']} tables or bars cut off at the right", seen["cut"] > 0),
                                 (f"wider than the screen by {seen['wide']} pixels", seen["wide"] > 0),
                                 (f"loads {seen['loaded']}", bool(seen["loaded"])),
                                 ("dark ink on dark ground or light on light", abs(luminance(seen["ground"]) - luminance(seen["ink"])) < 300),

@@ -34,14 +34,23 @@ svg text{fill:var(--ink);font:11px system-ui,sans-serif}
 .key{display:inline-block;margin-right:14px;white-space:nowrap}
 .key i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}
 details>summary{cursor:pointer;color:var(--s1);margin:.6em 0}
-.bars{overflow-x:auto}
+.bar{display:grid;grid-template-columns:minmax(0,13em) minmax(0,1fr);gap:0 8px;align-items:center;font-size:.82rem;line-height:1.3rem}
+.bar>span{min-width:0;overflow-wrap:anywhere}
+.bar>span:first-child{text-align:right}
+.track{display:flex;align-items:center}
+.track i{flex:none;height:.85rem;border-radius:2px;width:calc((100% - var(--text))*var(--part))}
+.track b{font-weight:400;color:var(--soft);margin-left:6px}
+i.s0{background:var(--s0)}i.s1{background:var(--s1)}i.s2{background:var(--s2)}i.s3{background:var(--s3)}
 @media (max-width:600px){
 h1{font-size:1.35rem}
-table{font-size:.8rem}
-th,td{padding:6px 7px}
-thead th,td:first-child{white-space:normal}
-td:first-child{min-width:6.5em;overflow-wrap:anywhere}
-.bars svg{min-width:540px}
+table{font-size:.7rem}
+thead th{font-size:.66rem}
+th,td{padding:5px 4px}
+thead th{white-space:normal}
+td:not(.n){white-space:normal;overflow-wrap:anywhere}
+td:first-child{min-width:5.6em}
+.bar{grid-template-columns:minmax(0,9em) minmax(0,1fr);font-size:.72rem;line-height:1.15rem}
+.track i{width:calc((100% - min(var(--text),55%))*var(--part))}
 }
 )";
 
@@ -117,29 +126,21 @@ void HtmlPage::bars(std::string_view title, const std::vector<HtmlBar>& bars, co
     largest = std::max(largest, bar.value);
     longest_text = std::max(longest_text, bar.text.size());
   }
-  constexpr double k_character = 6.6;  // its width, of the 600 units that the figure has
-  const int row = 18, label = 190;
-  const double room = std::clamp(600 - label - 12 - k_character * static_cast<double>(longest_text), 80.0, 300.0);
-  const int height = row * static_cast<int>(bars.size()) + 4;
-  body_ += "<figure class=\"bars\"><figcaption>" + html_escaped(title) + " ";
+  // Behind the longest bar there is room for the longest text: a letter is about 0.55 em wide.
+  const double room = 0.55 * static_cast<double>(longest_text) + 1;
+  body_ += "<figure class=\"bars\" style=\"--text:" + number(room) + "em\"><figcaption>" + html_escaped(title) + " ";
   for (size_t i = 0; i < legend.size() && i < std::size(k_colours); ++i)
     if (!legend[i].empty()) body_ += key(legend[i], k_colours[i]);
-  body_ += "</figcaption><svg viewBox=\"0 0 600 " + std::to_string(height) + "\" role=\"img\" aria-label=\"" +
-           html_escaped(title) + "\">\n";
-  for (size_t i = 0; i < bars.size(); ++i) {
-    const HtmlBar& bar = bars[i];
-    const int y = row * static_cast<int>(i) + 2;
-    const double width = largest > 0 && bar.value > 0 ? room * bar.value / largest : 0;
+  body_ += "</figcaption>\n";
+  for (const HtmlBar& bar : bars) {
+    const double part = largest > 0 && bar.value > 0 ? bar.value / largest : 0;
     std::string name = bar.label;
     if (name.size() > 32) name = "..." + name.substr(name.size() - 29);
-    body_ += "<text x=\"" + std::to_string(label - 6) + "\" y=\"" + std::to_string(y + 12) + "\" text-anchor=\"end\">" +
-             html_escaped(name) + "</text><rect class=\"s" + std::to_string(bar.series & 3) + "\" x=\"" +
-             std::to_string(label) + "\" y=\"" + std::to_string(y + 2) + "\" width=\"" + number(width) +
-             "\" height=\"" + std::to_string(row - 5) + "\" rx=\"2\"/><text class=\"soft\" x=\"" +
-             number(label + width + 6) + "\" y=\"" + std::to_string(y + 12) + "\">" + html_escaped(bar.text) +
-             "</text>\n";
+    body_ += "<div class=\"bar\"><span>" + html_escaped(name) + "</span><span class=\"track\"><i class=\"s" +
+             std::to_string(bar.series & 3) + "\" style=\"--part:" + fixed(part, 4) + "\"></i><b>" +
+             html_escaped(bar.text) + "</b></span></div>\n";
   }
-  body_ += "</svg></figure>\n";
+  body_ += "</figure>\n";
 }
 
 void HtmlPage::histogram(const HtmlHistogram& h) {

@@ -60,18 +60,33 @@ void add_errors(HtmlPage& page, const LayerErrorReport& report) {
   page.bars("SQNR", bars, {"", "own", "accumulated"});
 }
 
+/// A step that only hands memory on takes less than the clock's step.
+std::string microseconds(double ms) {
+  const double us = 1000 * ms;
+  return us < 0.05 ? "under 0.1 us" : fixed(us, 1) + " us";
+}
+
 /// How often each latency occurred, both sessions on one axis.
 void add_latencies(HtmlPage& page, const PerformanceReport& first, const PerformanceReport& second) {
   page.heading("Latency");
-  std::vector<float> all;
-  for (const PerformanceReport* report : {&first, &second})
-    for (const QueryTimes& q : report->queries) all.push_back(q.compute);
-  if (all.empty()) return;
-  std::sort(all.begin(), all.end());
-  const double top = double{all[all.size() - 1 - all.size() / 100]} * 1.02;  // the slowest percent is off the figure
+  double top = 0;
+  float slowest = 0;
+  for (const PerformanceReport* report : {&first, &second}) {
+    std::vector<float> ms;
+    for (const QueryTimes& q : report->queries) ms.push_back(q.compute);
+    if (ms.empty()) return;
+    std::sort(ms.begin(), ms.end());
+    slowest = std::max(slowest, ms.back());
+    // The slowest percent, at least one of several, is off the figure: it would press the others against the left.
+    const size_t cut = ms.size() > 1 ? std::max<size_t>(1, ms.size() / 100) : 0;
+    top = std::max(top, 1.02 * double{ms[ms.size() - 1 - cut]});
+  }
+  std::string speedup = speedup_text(first, second);
+  while (speedup.ends_with('\n')) speedup.pop_back();
   page.paragraph("Distribution of " + std::to_string(first.queries.size()) + " queries each, in turns, batch " +
-                 std::to_string(first.batch) + (first.device.empty() ? "" : ", " + first.device) + ": " +
-                 speedup_text(first, second));
+                 std::to_string(first.batch) + (first.device.empty() ? "" : ", " + first.device) + ": " + speedup +
+                 ". The figures end behind 99 % of the slower one's queries; the slowest of all took " +
+                 short_number(double{slowest}) + " ms.");
   page.begin_grid();
   for (const PerformanceReport* report : {&first, &second}) {
     HtmlHistogram h{.title = report->model + ": milliseconds",
@@ -99,7 +114,7 @@ void add_layer_times(HtmlPage& page, const PerformanceReport& first, const Perfo
     std::vector<HtmlBar> bars;
     for (const LayerTime& layer : report->layers)
       bars.push_back({layer.name.empty() ? layer.op : layer.name, layer.mean_ms,
-                      fixed(1000 * layer.mean_ms, 1) + " us, " + layer.tactic, report == &second ? 1 : 0});
+                      microseconds(layer.mean_ms) + ", " + layer.tactic, report == &second ? 1 : 0});
     if (report == &first) page.begin_details("the same of " + first.model);
     page.bars(report->model, bars);
     if (report == &first) page.end_details();
