@@ -13,15 +13,16 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "octet/baseline.h"
 #include "octet/compare.h"
 #include "octet/engine_file.h"
 #include "octet/files.h"
 #include "octet/model.h"
 #include "octet/session.h"
-#include "octet/tasks.h"
 #include "report/story_page.h"
 #include "report/text_table.h"
 
@@ -117,7 +118,7 @@ class Demo {
 
   Result<Done> quantize_all() {
     std::printf("3. Quantize and export by each method, and prove the accuracy on labelled images\n");
-    if (Result<Done> row = add_row("FP32", s_.model, "fp32"); !row) return row;
+    if (Result<Done> row = add_float_row(); !row) return row;
     for (const char* method : {"max", "entropy", "percentile", "mse"}) {
       QuantizeSpec spec;
       spec.method = method;
@@ -125,7 +126,7 @@ class Demo {
       if (!made) return made.error();
       const std::string path = folder_ + "/int8_" + method + ".onnx";
       if (Result<Done> saved = made->model.save(path); !saved) return saved;
-      if (Result<Done> row = add_row(std::string("INT8, ") + method, path, "int8"); !row) return row;
+      if (Result<Done> row = add_row(std::string("INT8, ") + method, path); !row) return row;
     }
     return Done{};
   }
@@ -165,11 +166,13 @@ class Demo {
                                                 s_.rate,
                                                 "--epochs",
                                                 std::to_string(epochs),
+                                                "--threads",  // more do not pay for networks this small
+                                                "1",
                                                 "-o",
                                                 path};
       if (Result<Done> ran = run(command); !ran) return ran;
       const std::string title = "weights of " + bits + " bits, " + (epochs ? "fine-tuned" : "not trained");
-      if (Result<Done> row = add_row(title, path, "int8"); !row) return row;
+      if (Result<Done> row = add_row(title, path); !row) return row;
     }
     return Done{};
   }
@@ -190,30 +193,41 @@ class Demo {
     return Done{};
   }
 
-  /// Accuracy against the float network, image by image.
-  Result<Done> add_row(const std::string& title, const std::string& path, const std::string& precision) {
+  SessionSpec evaluation_session() const {
     SessionSpec spec;
     spec.threads = 0;
     spec.batch = 8;
-    Result<Session> first = Session::build(float_model(), spec);
-    if (!first) return first.error();
-    const EvaluateSpec evaluation{.data = {.path = s_.test_data, .preprocess = s_.preprocess}, .progress = {}};
-    StoryRow row{
-        .name = title, .top1 = 0, .agreement = {}, .latency_ms = 0, .speed_up = 0, .bytes = size_of_file(path)};
-    if (precision == "fp32") {
-      const Result<EvaluationReport> report = evaluate(*first, title, nullptr, "", evaluation);
-      if (!report) return report.error();
-      row.top1 = report->first.top1();
-    } else {
-      Result<Session> second = Session::open(path, spec);
-      if (!second) return second.error();
-      const Result<EvaluationReport> report = evaluate(*first, "FP32", &*second, title, evaluation);
-      if (!report) return report.error();
-      row.top1 = report->second->top1();
-      row.agreement = report->comparison->agreement;
-    }
-    std::printf("   %-28s top-1 %s %%\n", title.c_str(), fixed(100 * row.top1, 2).c_str());
-    story_.rows.push_back(row);
+    return spec;
+  }
+
+  void add(const std::string& title, const std::string& path, double top1, std::optional<double> agreement) {
+    story_.rows.push_back({.name = title,
+                           .top1 = top1,
+                           .agreement = agreement,
+                           .latency_ms = 0,
+                           .speed_up = 0,
+                           .bytes = size_of_file(path)});
+    std::printf("   %-28s top-1 %s %%\n", title.c_str(), fixed(100 * top1, 2).c_str());
+  }
+
+  /// The float network's answers, which all others are held against image by image.
+  Result<Done> add_float_row() {
+    Result<Session> session = Session::build(float_model(), evaluation_session());
+    if (!session) return session.error();
+    Result<Baseline> made =
+        Baseline::make(*session, "FP32", {.data = {.path = s_.test_data, .preprocess = s_.preprocess}, .progress = {}});
+    if (!made) return made.error();
+    baseline_ = *std::move(made);
+    add("FP32", s_.model, baseline_->report().first.top1(), {});
+    return Done{};
+  }
+
+  Result<Done> add_row(const std::string& title, const std::string& path) {
+    Result<Session> session = Session::open(path, evaluation_session());
+    if (!session) return session.error();
+    const Result<EvaluationReport> report = baseline_->against(*session, title);
+    if (!report) return report.error();
+    add(title, path, report->second->top1(), report->comparison->agreement);
     return Done{};
   }
 
@@ -232,7 +246,8 @@ class Demo {
     const double float_ms = median_ms(speed->first), int8_ms = median_ms(speed->second);
     for (StoryRow& row : story_.rows) {
       if (row.name == "FP32") row.latency_ms = float_ms, row.speed_up = 1;
-      if (row.name == "INT8, entropy") row.latency_ms = int8_ms, row.speed_up = float_ms / int8_ms;
+      if (row.name == "INT8, entropy")
+        row.latency_ms = int8_ms, row.speed_up = speed_up(speed->first, speed->second).ratio;
     }
     description_ = slow->description();
     for (auto [session, report] : {std::pair(&*slow, &speed->first), std::pair(&*fast, &speed->second)}) {
@@ -287,6 +302,7 @@ class Demo {
   Setting s_;
   std::string folder_, description_;
   std::vector<Model> models_;
+  std::optional<Baseline> baseline_;
   Ranges ranges_;
   Story story_;
 };

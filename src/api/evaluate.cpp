@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "api/samples.h"
-#include "octet/tasks.h"
+#include "octet/baseline.h"
 
 namespace octet {
 namespace {
@@ -121,32 +121,54 @@ void warn(const Session& session, const SampleSet& data, Evaluation& e) {
 
 }  // namespace
 
-Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second,
-                                  const std::string& second_name, const EvaluateSpec& spec) {
-  const Result<SampleSet> opened = open_data(spec.data, first, second);
-  if (!opened) return opened.error();
-  const SampleSet& data = *opened;
-  const bool labelled = !data.labels(0).empty();
-  if (!labelled && !second)
+struct Baseline::Kept {
+  SampleSet data;
+  Answers answers;
+  EvaluationReport report;  // of the session alone
+};
+
+Result<Baseline> Baseline::make(Session& session, const std::string& name, const EvaluateSpec& spec,
+                                const Session* beside) {
+  Result<SampleSet> data = open_data(spec.data, session, beside);
+  if (!data) return data.error();
+  const bool labelled = !data->labels(0).empty();
+  if (!labelled && !beside)
     return Error{ErrorCode::bad_argument, spec.data.path +
                                               ": has no labels; give a folder with class sub-folders or a labels.txt, "
                                               "or two models to compare their outputs"};
-  Work work{0, data.size() * (second ? 2 : 1), spec.progress};
-  const Result<Answers> a = answers_of(first, data, work);
-  if (!a) return within(first_name, a.error());
-  EvaluationReport report{evaluation_of(first, first_name, *a, labelled), {}, {}};
-  warn(first, data, report.first);
-  if (!second) return report;
-  const Result<Answers> b = answers_of(*second, data, work);
-  if (!b) return within(second_name, b.error());
-  if (a->outputs.size() != b->outputs.size())
+  Work work{0, data->size() * (beside ? 2 : 1), spec.progress};
+  Result<Answers> answers = answers_of(session, *data, work);
+  if (!answers) return within(name, answers.error());
+  EvaluationReport report{evaluation_of(session, name, *answers, labelled), {}, {}};
+  warn(session, *data, report.first);
+  Baseline made;
+  made.kept_ = std::make_shared<const Kept>(Kept{*std::move(data), *std::move(answers), std::move(report)});
+  return made;
+}
+
+const EvaluationReport& Baseline::report() const { return kept_->report; }
+
+Result<EvaluationReport> Baseline::against(Session& second, const std::string& name, const Progress& progress) const {
+  const Answers& a = kept_->answers;
+  Work work{kept_->data.size(), 2 * kept_->data.size(), progress};
+  const Result<Answers> b = answers_of(second, kept_->data, work);
+  if (!b) return within(name, b.error());
+  if (a.outputs.size() != b->outputs.size())
     return Error{ErrorCode::bad_argument,
-                 "the two networks' outputs differ in size: " + std::to_string(a->outputs.size()) + " and " +
+                 "the two networks' outputs differ in size: " + std::to_string(a.outputs.size()) + " and " +
                      std::to_string(b->outputs.size()) + " values"};
-  report.second = evaluation_of(*second, second_name, *b, labelled);
-  warn(*second, data, *report.second);
-  report.comparison = comparison_of(*a, *b);
+  EvaluationReport report = kept_->report;
+  report.second = evaluation_of(second, name, *b, report.first.labelled);
+  warn(second, kept_->data, *report.second);
+  report.comparison = comparison_of(a, *b);
   return report;
+}
+
+Result<EvaluationReport> evaluate(Session& first, const std::string& first_name, Session* second,
+                                  const std::string& second_name, const EvaluateSpec& spec) {
+  const Result<Baseline> baseline = Baseline::make(first, first_name, spec, second);
+  if (!baseline) return baseline.error();
+  return second ? baseline->against(*second, second_name, spec.progress) : baseline->report();
 }
 
 }  // namespace octet
