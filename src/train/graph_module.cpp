@@ -174,13 +174,77 @@ Tensor starting_weight(const Graph& graph, const Node& dequantize, const Graph* 
 
 }  // namespace
 
-GraphModuleImpl::GraphModuleImpl(const Graph& graph, const GraphModuleOptions& options)
-    : torch::nn::Module("GraphModule"), plan_(std::make_shared<Plan>()), options_(options) {
-  Plan& plan = *plan_;
-  plan.graph = graph;
-  Registry registry(*this);
-  const std::set<ValueId> learned = learned_constants(graph);
-  const auto constant = [&](ValueId v) {
+/// Makes the plan of a graph node by node, and registers what is learned with the module.
+struct GraphModuleImpl::Builder {
+  Builder(GraphModuleImpl& module, const Graph& of)
+      : graph(of),
+        plan(*module.plan_),
+        float_graph(module.options_.float_graph),
+        registry(module),
+        learned(learned_constants(of)) {}
+
+  void build() {
+    plan.graph = graph;
+    for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+      plan.steps.push_back(step_of(graph.node(id)));
+      plan.steps.back().node = id;
+    }
+    tie_biases();
+    leave_relus_to_quantizers();
+    find_last_readers();
+  }
+
+  using Quantizer = std::shared_ptr<CodeQuantizerImpl>;
+
+  Step step_of(const Node& node) {
+    const ValueId x = node.inputs.empty() ? k_absent : node.inputs[0];
+    if (is_op(node, "QuantizeLinear")) return quantize_step(node, x);
+    if (is_op(node, "DequantizeLinear") && graph.constant(x)) return weight_step(node, x);
+    Step step;
+    if (is_op(node, "DequantizeLinear")) {
+      step.kind = Step::Kind::pass;  // its QuantizeLinear gave real values already
+      if (const Quantizer made = maker_of(x)) plan.made_by[node.outputs[0]] = made;
+      return step;
+    }
+    step.op = find_torch_op(node.op->name);
+    for (const ValueId v : node.inputs)
+      if (v != k_absent && graph.constant(v)) keep_constant(v);
+    return step;
+  }
+
+  Step quantize_step(const Node& node, ValueId x) {
+    Step step;
+    step.kind = Step::Kind::quantize;
+    step.quantizer = quantizer_of(graph, node, code_dtype(graph, node));
+    if (graph.constant(x)) {
+      keep_constant(x);
+      plan.weight_quantizers[x] = step.quantizer;
+    }
+    plan.made_by[node.outputs[0]] = step.quantizer;
+    registry.quantizer(graph.value(x).name + "_quantizer", step.quantizer);
+    return step;
+  }
+
+  /// Codes x behind a DequantizeLinear: the float that they stand for is learned, once for all who read them.
+  Step weight_step(const Node& node, ValueId x) {
+    Step step;
+    step.kind = Step::Kind::weight;
+    if (plan.constants.contains(x)) {
+      step.quantizer = plan.weight_quantizers.at(x);
+    } else {
+      step.quantizer = quantizer_of(graph, node, graph.value(x).dtype);
+      const std::string base = float_name(graph.value(x).name);
+      const Tensor start = starting_weight(graph, node, float_graph);
+      plan.names[x] = base;
+      plan.constants[x] = learned.contains(x) ? registry.parameter(base, start) : registry.buffer(base, start);
+      registry.quantizer(base + "_quantizer", step.quantizer);
+      plan.weight_quantizers[x] = step.quantizer;
+    }
+    plan.made_by[node.outputs[0]] = step.quantizer;
+    return step;
+  }
+
+  void keep_constant(ValueId v) {
     if (plan.constants.contains(v)) return;
     const Value& value = graph.value(v);
     const Tensor tensor = to_torch(*value.constant);
@@ -192,87 +256,66 @@ GraphModuleImpl::GraphModuleImpl(const Graph& graph, const GraphModuleOptions& o
     } else {
       plan.constants[v] = tensor;  // shapes and axes stay on the CPU
     }
-  };
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
-    const Node& node = graph.node(id);
-    Step step;
-    step.node = id;
-    const ValueId x = node.inputs.empty() ? k_absent : node.inputs[0];
-    if (is_op(node, "QuantizeLinear")) {
-      step.kind = Step::Kind::quantize;
-      step.quantizer = quantizer_of(graph, node, code_dtype(graph, node));
-      if (graph.constant(x)) {
-        constant(x);
-        plan.weight_quantizers[x] = step.quantizer;
-      }
-      plan.made_by[node.outputs[0]] = step.quantizer;
-      registry.quantizer(graph.value(x).name + "_quantizer", step.quantizer);
-    } else if (is_op(node, "DequantizeLinear") && graph.constant(x)) {
-      step.kind = Step::Kind::weight;
-      step.quantizer = quantizer_of(graph, node, graph.value(x).dtype);
-      const std::string base = float_name(graph.value(x).name);
-      if (!plan.constants.contains(x)) {
-        const Tensor start = starting_weight(graph, node, options.float_graph);
-        plan.names[x] = base;
-        plan.constants[x] = learned.contains(x) ? registry.parameter(base, start) : registry.buffer(base, start);
-        registry.quantizer(base + "_quantizer", step.quantizer);
-        plan.weight_quantizers[x] = step.quantizer;
-      } else {
-        step.quantizer = plan.weight_quantizers.at(x);
-      }
-      plan.made_by[node.outputs[0]] = step.quantizer;
-    } else if (is_op(node, "DequantizeLinear")) {
-      step.kind = Step::Kind::pass;  // its QuantizeLinear gave real values already
-      if (const auto made = plan.made_by.find(x); made != plan.made_by.end())
-        plan.made_by[node.outputs[0]] = made->second;
-    } else {
-      step.op = find_torch_op(node.op->name);
-      for (const ValueId v : node.inputs)
-        if (v != k_absent && graph.constant(v)) constant(v);
-    }
-    plan.steps.push_back(std::move(step));
   }
-  for (const Node& node : graph.nodes) {  // biases on the grid of what they are added to
-    if (!is_any(node, {"Conv", "Gemm", "ConvTranspose"}) || input(node, 2) == k_absent) continue;
-    const auto find = [&](size_t i) {
-      const auto at = plan.made_by.find(node.inputs[i]);
-      return at == plan.made_by.end() ? nullptr : at->second;
-    };
-    const auto xq = find(0), wq = find(1), bq = find(2);
-    if (xq && wq && bq && bq->limits().hi > 65535 && bq->scale().numel() == (xq->scale() * wq->scale()).numel() &&
-        torch::allclose(bq->scale(), xq->scale() * wq->scale()))
-      bq->tie(xq, wq);
-  }
-  leave_relus_to_quantizers(plan);
-  std::map<ValueId, size_t> last;
-  for (size_t i = 0; i < plan.steps.size(); ++i)
-    for (const ValueId v : graph.node(plan.steps[i].node).inputs)
-      if (v != k_absent && !graph.constant(v)) last[v] = i;
-  for (const ValueId v : graph.outputs) last.erase(v);
-  for (const auto& [v, i] : last) plan.steps[i].last_used.push_back(v);
-}
 
-/// A ReLU that only quantizers read whose smallest code is 0: their clamp does its work.
-void GraphModuleImpl::leave_relus_to_quantizers(Plan& plan) {
-  const Uses uses(plan.graph);
-  std::map<NodeId, const Step*> quantize;
-  for (const Step& step : plan.steps)
-    if (step.kind == Step::Kind::quantize) quantize[step.node] = &step;
-  for (Step& step : plan.steps) {
-    const Node& node = plan.graph.node(step.node);
-    if (!is_op(node, "Relu")) continue;
-    const auto y = static_cast<size_t>(node.outputs[0]);
-    const std::vector<NodeId>& readers = uses.consumers[y];
-    const bool only_quantizers = std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
-      const auto at = quantize.find(reader);
-      if (at == quantize.end()) return false;
-      const Codes& codes = at->second->quantizer->limits();
-      return codes.lo == codes.zero_point;
-    });
-    if (readers.empty() || uses.is_output[y] || !only_quantizers) continue;
-    step.kind = Step::Kind::pass;
-    for (const NodeId reader : readers) quantize.at(reader)->quantizer->rectify();
+  Quantizer maker_of(ValueId v) const {
+    const auto at = plan.made_by.find(v);
+    return at == plan.made_by.end() ? nullptr : at->second;
   }
+
+  /// Biases stay on the grid of what they are added to.
+  void tie_biases() {
+    for (const Node& node : graph.nodes) {
+      if (!is_any(node, {"Conv", "Gemm", "ConvTranspose"}) || input(node, 2) == k_absent) continue;
+      const Quantizer x = maker_of(node.inputs[0]), w = maker_of(node.inputs[1]), bias = maker_of(node.inputs[2]);
+      if (x && w && bias && bias->limits().hi > 65535 && bias->scale().numel() == (x->scale() * w->scale()).numel() &&
+          torch::allclose(bias->scale(), x->scale() * w->scale()))
+        bias->tie(x, w);
+    }
+  }
+
+  /// A ReLU that only quantizers read whose smallest code is 0: their clamp does its work.
+  void leave_relus_to_quantizers() {
+    const Uses uses(graph);
+    std::map<NodeId, const Step*> quantize;
+    for (const Step& step : plan.steps)
+      if (step.kind == Step::Kind::quantize) quantize[step.node] = &step;
+    for (Step& step : plan.steps) {
+      const Node& node = graph.node(step.node);
+      if (!is_op(node, "Relu")) continue;
+      const auto y = static_cast<size_t>(node.outputs[0]);
+      const std::vector<NodeId>& readers = uses.consumers[y];
+      const bool only_quantizers = std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
+        const auto at = quantize.find(reader);
+        if (at == quantize.end()) return false;
+        const Codes& codes = at->second->quantizer->limits();
+        return codes.lo == codes.zero_point;
+      });
+      if (readers.empty() || uses.is_output[y] || !only_quantizers) continue;
+      step.kind = Step::Kind::pass;
+      for (const NodeId reader : readers) quantize.at(reader)->quantizer->rectify();
+    }
+  }
+
+  void find_last_readers() {
+    std::map<ValueId, size_t> last;
+    for (size_t i = 0; i < plan.steps.size(); ++i)
+      for (const ValueId v : graph.node(plan.steps[i].node).inputs)
+        if (v != k_absent && !graph.constant(v)) last[v] = i;
+    for (const ValueId v : graph.outputs) last.erase(v);
+    for (const auto& [v, i] : last) plan.steps[i].last_used.push_back(v);
+  }
+
+  const Graph& graph;
+  Plan& plan;
+  const Graph* float_graph;
+  Registry registry;
+  std::set<ValueId> learned;
+};
+
+GraphModuleImpl::GraphModuleImpl(const Graph& graph, const GraphModuleOptions& options)
+    : torch::nn::Module("GraphModule"), plan_(std::make_shared<Plan>()), options_(options) {
+  Builder(*this, graph).build();
 }
 
 Result<std::shared_ptr<GraphModuleImpl>> GraphModuleImpl::make(const Graph& graph, const GraphModuleOptions& options) {

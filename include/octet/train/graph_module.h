@@ -64,7 +64,7 @@ class GraphModuleImpl : public torch::nn::Module {
  private:
   struct Step;
   struct Plan;
-  static void leave_relus_to_quantizers(Plan& plan);
+  struct Builder;
   GraphModuleImpl(const Graph& graph, const GraphModuleOptions& options);
   std::shared_ptr<Plan> plan_;
   GraphModuleOptions options_;
