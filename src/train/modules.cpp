@@ -18,6 +18,16 @@ QuantDescriptor per_axis_descriptor(int64_t axis) {
   return descriptor;
 }
 
+std::vector<int64_t> toolkit_circular_padding(const std::vector<int64_t>& before_and_behind) {
+  std::vector<int64_t> halved = before_and_behind;
+  for (size_t i = 0; i + 1 < halved.size(); i += 2) {
+    const int64_t p = before_and_behind[i];
+    halved[i] = (p + 1) / 2;
+    halved[i + 1] = p / 2;
+  }
+  return halved;
+}
+
 QuantInstanceNormImpl::QuantInstanceNormImpl(const torch::nn::InstanceNormOptions& of_float,
                                              const QuantDescriptor& input)
     : options(of_float) {

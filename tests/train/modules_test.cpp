@@ -64,6 +64,12 @@ TEST_F(GoldenModules, convolutions_and_linear) {
   expect_recorded(QuantLinear(LinearOptions(7, 5)), "mod_linear");
 }
 
+TEST_F(GoldenModules, circular_padding_of_the_toolkit_on_request) {  // D35
+  QuantConv2d conv(torch::nn::Conv2dOptions(3, 4, 3).padding(1).padding_mode(torch::kCircular));
+  conv->set_ref_compat();
+  expect_recorded(conv, "mod_conv2d_circular");
+}
+
 TEST_F(GoldenModules, pools_and_instance_norm) {
   using namespace torch::nn;
   expect_recorded(QuantMaxPool2d(MaxPool2dOptions(2)), "mod_maxpool2d");
@@ -112,9 +118,140 @@ TEST(Modules, equal_the_float_op_on_fake_quantized_tensors_bit_for_bit) {
   EXPECT_TRUE(conv->weight.is_leaf());  // the parameter is back in its place
 }
 
+TEST(Modules, convolutions_of_every_rank_equal_the_float_ones_bit_for_bit) {
+  using namespace torch::nn;
+  torch::manual_seed(6);
+  const Tensor one = torch::randn({2, 4, 11}), two = torch::randn({2, 4, 7, 6}), three = torch::randn({2, 4, 5, 6, 5});
+  QuantConv1d conv1(Conv1dOptions(4, 6, 3).stride(2).padding(2).dilation(2).groups(2));
+  EXPECT_TRUE(torch::equal(
+      conv1(one), F::conv1d(fake(one), fake(conv1->weight, {1, 2}),
+                            F::Conv1dFuncOptions().bias(conv1->bias).stride(2).padding(2).dilation(2).groups(2))));
+  QuantConv3d conv3(Conv3dOptions(4, 6, 3).padding(1));
+  EXPECT_TRUE(torch::equal(conv3(three), F::conv3d(fake(three), fake(conv3->weight, {1, 2, 3, 4}),
+                                                   F::Conv3dFuncOptions().bias(conv3->bias).padding(1))));
+  QuantConvTranspose1d back1(ConvTranspose1dOptions(4, 3, 3).stride(2).bias(false));
+  EXPECT_TRUE(torch::equal(back1(one), F::conv_transpose1d(fake(one), fake(back1->weight, {0, 2}),
+                                                           F::ConvTranspose1dFuncOptions().stride(2))));
+  QuantConvTranspose3d back3(ConvTranspose3dOptions(4, 3, 2).stride(2).padding(1));
+  EXPECT_TRUE(torch::equal(
+      back3(three), F::conv_transpose3d(fake(three), fake(back3->weight, {0, 2, 3, 4}),
+                                        F::ConvTranspose3dFuncOptions().bias(back3->bias).stride(2).padding(1))));
+  // The float module itself, with the quantized weight in its place, for what only a module has.
+  for (const auto& mode :
+       {Conv2dOptions::padding_mode_t(torch::kCircular), Conv2dOptions::padding_mode_t(torch::kReflect),
+        Conv2dOptions::padding_mode_t(torch::kReplicate)}) {
+    const Conv2dOptions options = Conv2dOptions(4, 5, 3).padding(1).padding_mode(mode);
+    QuantConv2d quantized(options);
+    Conv2d plain(options);
+    plain->weight = fake(quantized->weight.detach(), {1, 2, 3});
+    plain->bias = quantized->bias.detach();
+    EXPECT_TRUE(torch::equal(quantized(two), plain(fake(two))));
+  }
+}
+
+/// A module on x and its float twin on fake-quantized x.
+template <class Quantized, class Float, class Options>
+void expect_float_twin(const Options& options, const Tensor& x) {
+  EXPECT_TRUE(torch::equal(Quantized(options)(x), Float(options)(fake(x)))) << c10::demangle(typeid(Quantized).name());
+}
+
+TEST(Modules, pools_equal_the_float_ones_bit_for_bit) {
+  using namespace torch::nn;
+  torch::manual_seed(7);
+  const Tensor one = torch::randn({2, 3, 12}), two = torch::randn({2, 3, 9, 8}), three = torch::randn({2, 3, 6, 5, 7});
+  expect_float_twin<QuantMaxPool1d, MaxPool1d>(MaxPool1dOptions(3).stride(2), one);
+  expect_float_twin<QuantMaxPool3d, MaxPool3d>(MaxPool3dOptions(2), three);
+  expect_float_twin<QuantAvgPool1d, AvgPool1d>(AvgPool1dOptions(3).stride(2).padding(1), one);
+  expect_float_twin<QuantAvgPool2d, AvgPool2d>(AvgPool2dOptions(3).stride(2).padding(1).count_include_pad(false), two);
+  expect_float_twin<QuantAvgPool3d, AvgPool3d>(AvgPool3dOptions(2).ceil_mode(true), three);
+  expect_float_twin<QuantAdaptiveAvgPool1d, AdaptiveAvgPool1d>(AdaptiveAvgPool1dOptions(5), one);
+  expect_float_twin<QuantAdaptiveAvgPool2d, AdaptiveAvgPool2d>(AdaptiveAvgPool2dOptions({4, 3}), two);
+  expect_float_twin<QuantAdaptiveAvgPool3d, AdaptiveAvgPool3d>(AdaptiveAvgPool3dOptions({2, 2, 3}), three);
+}
+
+/// By torch's own function, with statistics of the sample and with kept ones.
+void expect_float_instance_norm(const std::vector<int64_t>& sizes) {
+  torch::manual_seed(8);
+  const Tensor x = torch::randn(sizes) * 2 + 0.5;
+  QuantInstanceNorm2d norm(torch::nn::InstanceNormOptions(3).affine(true).track_running_stats(true).eps(1e-3));
+  {
+    torch::NoGradGuard no_grad;
+    norm->weight.uniform_(0.5, 2);
+    norm->bias.uniform_(-1, 1);
+  }
+  Tensor mean = torch::zeros(3), var = torch::ones(3);
+  const auto plain = [&](bool own_statistics) {
+    return torch::instance_norm(fake(x), norm->weight, norm->bias, mean, var, own_statistics, 0.1, 1e-3, false);
+  };
+  EXPECT_TRUE(torch::equal(norm(x), plain(true)));
+  EXPECT_TRUE(torch::equal(norm->running_mean, mean) && torch::equal(norm->running_var, var));
+  norm->eval();
+  EXPECT_TRUE(torch::equal(norm(x), plain(false)));
+}
+
+TEST(Modules, instance_norms_equal_the_float_ones_bit_for_bit) {
+  expect_float_instance_norm({2, 3, 10});
+  expect_float_instance_norm({2, 3, 6, 5});
+  expect_float_instance_norm({2, 3, 4, 5, 3});
+}
+
+/// torch's own cell on [x, h] and [w_ih, w_hh], each fake-quantized whole.
+LSTMState float_cell(torch::nn::Module& module, const std::string& suffix, const Tensor& x, const LSTMState& state) {
+  const auto own = module.named_parameters(false);
+  const auto& [h, c] = state;
+  const int64_t n = x.size(1), m = h.size(1);
+  const Tensor joined = fake(torch::cat({x, h}, 1));
+  const Tensor weights = fake(torch::cat({own["weight_ih" + suffix], own["weight_hh" + suffix]}, 1), {1});
+  return torch::lstm_cell(joined.narrow(1, 0, n), {joined.narrow(1, n, m), c}, weights.narrow(1, 0, n),
+                          weights.narrow(1, n, m), own["bias_ih" + suffix], own["bias_hh" + suffix]);
+}
+
+TEST(Modules, lstm_cells_equal_the_float_ones_bit_for_bit) {
+  torch::manual_seed(10);
+  QuantLSTMCell cell(torch::nn::LSTMCellOptions(5, 4));
+  LSTMState own = {torch::randn({3, 4}), torch::randn({3, 4})}, plain = own;
+  for (int step = 0; step < 3; ++step) {
+    const Tensor x = torch::randn({3, 5});
+    own = cell(x, own);
+    plain = float_cell(*cell, "", x, plain);
+    EXPECT_TRUE(torch::equal(std::get<0>(own), std::get<0>(plain))) << "step " << step;
+    EXPECT_TRUE(torch::equal(std::get<1>(own), std::get<1>(plain))) << "step " << step;
+  }
+}
+
+TEST(Modules, lstms_equal_the_float_ones_bit_for_bit) {
+  torch::manual_seed(11);
+  const int64_t steps = 5, batch = 2, hidden = 4;
+  QuantLSTM lstm(torch::nn::LSTMOptions(3, hidden).num_layers(2).bidirectional(true));
+  const Tensor input = torch::randn({steps, batch, 3});
+  const auto [y, last] = lstm(input);
+  Tensor x = input;
+  for (int layer = 0; layer < 2; ++layer) {
+    std::vector<Tensor> directions;
+    for (int d = 0; d < 2; ++d) {
+      LSTMState state = {torch::zeros({batch, hidden}), torch::zeros({batch, hidden})};
+      std::vector<Tensor> outputs(static_cast<size_t>(steps));
+      for (int64_t i = 0; i < steps; ++i) {
+        const int64_t t = d == 1 ? steps - 1 - i : i;
+        state = float_cell(*lstm, "_l" + std::to_string(layer) + (d ? "_reverse" : ""), x[t], state);
+        outputs[static_cast<size_t>(t)] = std::get<0>(state);
+      }
+      EXPECT_TRUE(torch::equal(std::get<0>(last)[2 * layer + d], std::get<0>(state)));
+      EXPECT_TRUE(torch::equal(std::get<1>(last)[2 * layer + d], std::get<1>(state)));
+      directions.push_back(torch::stack(outputs));
+    }
+    x = torch::cat(directions, 2);
+  }
+  EXPECT_TRUE(torch::equal(y, x));
+}
+
 TEST(Modules, circular_padding_is_the_float_modules) {  // D35
   QuantConv2d conv(torch::nn::Conv2dOptions(3, 4, 3).padding(1).padding_mode(torch::kCircular));
-  EXPECT_EQ(conv(torch::randn({1, 3, 6, 6})).sizes(), (std::vector<int64_t>{1, 4, 6, 6}));
+  const Tensor x = torch::randn({1, 3, 6, 6});
+  EXPECT_EQ(conv(x).sizes(), (std::vector<int64_t>{1, 4, 6, 6}));
+  conv->set_ref_compat();
+  EXPECT_EQ(conv(x).sizes(), (std::vector<int64_t>{1, 4, 5, 5}));
+  EXPECT_EQ(toolkit_circular_padding({3, 3, 2, 2}), (std::vector<int64_t>{2, 1, 1, 1}));
 }
 
 TEST(Modules, state_names_and_weight_amax_shapes) {  // 12.5
@@ -132,6 +269,29 @@ TEST(Modules, state_names_and_weight_amax_shapes) {  // 12.5
                                     torch::randn({1, 3, 5, 5})),
             (Sizes{1, 4, 1, 1}));
   EXPECT_EQ(shape_after_calibration(QuantLinear(torch::nn::LinearOptions(7, 5)), torch::randn({2, 7})), (Sizes{5, 1}));
+}
+
+TEST(Modules, an_lstm_has_a_weight_range_for_each_gate_row_of_each_layer_and_direction) {  // 12.5
+  const auto each_quantizer = [](torch::nn::Module& module, const auto& visit) {
+    for (const auto& part : module.modules(false))
+      if (auto* quantizer = dynamic_cast<TensorQuantizerImpl*>(part.get())) visit(*quantizer);
+  };
+  const auto calibrated = [&](auto module, const Tensor& x) {
+    each_quantizer(*module, [](TensorQuantizerImpl& q) { q.enable_calib(), q.disable_quant(); });
+    module(x);
+    each_quantizer(*module, [](TensorQuantizerImpl& q) { q.load_calib_amax(); });
+    return state_dict(*module);
+  };
+  const auto lstm =
+      calibrated(QuantLSTM(torch::nn::LSTMOptions(3, 4).num_layers(2).bidirectional(true)), torch::randn({5, 2, 3}));
+  for (int n = 0; n < 4; ++n) {
+    EXPECT_EQ(lstm.at("_weight_quantizers." + std::to_string(n) + "._amax").sizes(), (std::vector<int64_t>{16, 1}))
+        << n;
+    EXPECT_EQ(lstm.at("_input_quantizers." + std::to_string(n) + "._amax").dim(), 0) << n;
+  }
+  EXPECT_EQ(lstm.count("_weight_quantizers.4._amax"), 0u);
+  const auto cell = calibrated(QuantLSTMCell(torch::nn::LSTMCellOptions(3, 4)), torch::randn({2, 3}));
+  EXPECT_EQ(cell.at("_weight_quantizer._amax").sizes(), (std::vector<int64_t>{16, 1}));
 }
 
 TEST(Modules, a_real_descriptor_is_refused) {

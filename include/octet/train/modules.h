@@ -37,6 +37,9 @@ class InputQuantized : public Base {
   }
 };
 
+/// [p, p, ...], the float module's padding before and behind each axis, as the toolkit has it: p in all (D35).
+std::vector<int64_t> toolkit_circular_padding(const std::vector<int64_t>& before_and_behind);
+
 template <class Base, int64_t Axis>
 class WeightQuantized : public Base {
  public:
@@ -61,6 +64,15 @@ class WeightQuantized : public Base {
     } swap{this->weight, this->weight};
     this->weight = quantized_weight;
     return Base::forward(quantized_x, more...);
+  }
+  /// Of a convolution: pads as the toolkit does (D35). Circular padding is p in all instead of p on each side, so the
+  /// output is smaller than the float module's; reflect and replicate become zeros.
+  void set_ref_compat() requires(Axis == 0 && requires(Base & base) { base.options.padding_mode(); }) {
+    if (torch::enumtype::get_enum_name(this->options.padding_mode()) == "kCircular") {
+      this->_reversed_padding_repeated_twice = toolkit_circular_padding(this->_reversed_padding_repeated_twice);
+    } else {
+      this->options.padding_mode(torch::kZeros);
+    }
   }
   static constexpr int64_t k_weight_axis = Axis;
   static void set_default_quant_desc_input(const QuantDescriptor& descriptor) { default_input() = descriptor; }
