@@ -1,14 +1,24 @@
 #include "octet/train/replicas.h"
 
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
+#include <string_view>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "train/c10d_group.h"
 #include "train/run_options.h"
 
 namespace octet::nn {
 namespace {
+
+constexpr std::chrono::seconds k_longest_wait{300};
 
 /// The first of these variables that is set.
 Result<std::optional<int>> number(const Variables& variable, std::initializer_list<const char*> names) {
@@ -23,6 +33,18 @@ Result<std::optional<int>> number(const Variables& variable, std::initializer_li
     return std::optional<int>(value);
   }
   return std::optional<int>();
+}
+
+/// torchrun's agent listens at the meeting point itself, and starts all processes again when one ends.
+bool agent_holds_the_store() {
+  const char* text = std::getenv("TORCHELASTIC_USE_AGENT_STORE");
+  return text && std::string_view(text) == "True";
+}
+
+/// Names of this start alone: an agent's store outlives it.
+StorePtr own_part_of(const StorePtr& store) {
+  const char* start = std::getenv("TORCHELASTIC_RESTART_COUNT");
+  return c10::make_intrusive<c10d::PrefixStore>("octet/" + std::string(start ? start : "0"), store);
 }
 
 }  // namespace
@@ -50,14 +72,56 @@ Result<Place> place_of_process(const Variables& variable) {
   return place;
 }
 
+int64_t wait_for_all(c10d::Store& store, int64_t size, std::chrono::milliseconds most) {
+  constexpr std::chrono::milliseconds k_pause{50};
+  const auto end = std::chrono::steady_clock::now() + most;
+  int64_t here = store.add("here", 1);
+  while (here < size && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(k_pause);
+    here = store.add("here", 0);
+  }
+  return here;
+}
+
+std::string own_address_towards(const std::string& host, int port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;  // connecting one sends nothing, it only asks for the route
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return "";
+  std::string own;
+  for (const addrinfo* at = found; at && own.empty(); at = at->ai_next) {
+    const int socket = ::socket(at->ai_family, at->ai_socktype, at->ai_protocol);
+    if (socket < 0) continue;
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    char text[NI_MAXHOST] = "";
+    if (::connect(socket, at->ai_addr, at->ai_addrlen) == 0 &&
+        ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+        ::getnameinfo(reinterpret_cast<sockaddr*>(&address), size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0)
+      own = text;
+    ::close(socket);
+  }
+  ::freeaddrinfo(found);
+  return own;
+}
+
 Result<std::shared_ptr<Replicas>> join_replicas(const Place& place, const std::string& device) {
   if (place.size == 1) return std::shared_ptr<Replicas>();
   try {
     c10d::TCPStoreOptions options;
     options.port = static_cast<uint16_t>(place.port);
-    options.isServer = place.rank == 0;
+    options.isServer = place.rank == 0 && !agent_holds_the_store();
     options.numWorkers = static_cast<size_t>(place.size);
-    const StorePtr store = c10::make_intrusive<c10d::TCPStore>(place.address, options);
+    options.waitWorkers = false;  // that ends without a word when some do not come
+    options.timeout = k_longest_wait;
+    const StorePtr store = own_part_of(c10::make_intrusive<c10d::TCPStore>(place.address, options));
+    if (const int64_t here = wait_for_all(*store, place.size, k_longest_wait); here < place.size)
+      return Error{ErrorCode::device, "process " + std::to_string(place.rank) + ": " + std::to_string(here) + " of " +
+                                          std::to_string(place.size) + " processes came to " + place.address + ":" +
+                                          std::to_string(place.port) + " within " +
+                                          std::to_string(k_longest_wait.count()) +
+                                          " s; start one for each RANK below WORLD_SIZE, with the same MASTER_ADDR and "
+                                          "MASTER_PORT"};
     const torch::Device on(device);
     std::shared_ptr<Replicas> joined = on.is_cuda() ? open_nccl(place, store, on) : open_gloo(place, store);
     if (!joined)

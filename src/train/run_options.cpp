@@ -50,6 +50,7 @@ const std::array k_options = {
     OptionRow{"--local-statistics", 0, 1, Ends::both, true, OCTET_OPTION(local_statistics)},
     OptionRow{"--deterministic", 0, 1, Ends::both, true, OCTET_OPTION(deterministic)},
     OptionRow{"--threads", 0, 4096, Ends::both, true, OCTET_OPTION(threads), false},
+    OptionRow{"--data-memory", 0, k_most, Ends::both, false, OCTET_OPTION(data_memory), false},
     OptionRow{"--original-lr", 0, 1e4, Ends::above_low, false, nullptr},
     OptionRow{"--limit", 0, k_most_samples, Ends::both, true, nullptr},
     OptionRow{"--calib-limit", 1, k_most_samples, Ends::both, true, nullptr},

@@ -1,6 +1,7 @@
 #pragma once
 // The options of a training run: what each may be, and which of them make two runs the same run.
 
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,12 @@ std::string content_hash(const GraphModuleImpl& net);
 std::string to_text(const Identity& identity);
 /// What differs between a checkpoint's text and this run: "--batch 32 there, 64 here; ...". Empty = nothing does.
 std::string differences(const std::string& there, const Identity& here);
+
+/// An Error on its way through libtorch's code, whose functions know exceptions only.
+struct Failure : std::runtime_error {
+  explicit Failure(Error e) : std::runtime_error(e.message), error(std::move(e)) {}
+  Error error;
+};
 
 /// What an exception says, without libtorch's list of calls.
 std::string reason(const std::exception& e);

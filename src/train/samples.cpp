@@ -6,13 +6,14 @@
 #include <optional>
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/thread_pool.h"
 #include "data/random.h"
 
 namespace octet::nn {
 namespace {
 
-constexpr int64_t k_largest_bytes = int64_t{32} << 30;
+constexpr int64_t k_float_bytes = 4;
 
 uint64_t mixed(uint64_t seed, uint64_t epoch, uint64_t index) {
   return Random(Random(Random(seed).next() ^ epoch).next() ^ index).next();
@@ -51,8 +52,11 @@ void augment_planes(const float* x, const Dims& dims, const Augment& a, uint64_t
 
 }  // namespace
 
-Result<Samples> Samples::read(const Dataset& data, const Dims& sample, int threads) {
+int64_t Samples::memory_for_samples() { return free_memory_bytes() / 2; }
+
+Result<Samples> Samples::read(const Dataset& data, const Dims& sample, int threads, int64_t memory_bytes) {
   Samples made;
+  made.data_ = &data;
   made.dims_ = sample;
   const std::optional<int64_t> elements = element_count(sample);
   if (!elements || *elements == 0)
@@ -60,9 +64,6 @@ Result<Samples> Samples::read(const Dataset& data, const Dims& sample, int threa
                  "samples of " + to_string(std::span<const int64_t>(sample)) + " cannot be trained on"};
   made.elements_ = *elements;
   const int64_t n = data.size();
-  if (n > k_largest_bytes / 4 / made.elements_)
-    return Error{ErrorCode::bad_argument, std::to_string(n) + " samples of " + std::to_string(made.elements_) +
-                                              " floats do not fit into 32 GiB; take a part with --limit"};
   for (int64_t i = 0; i < n; ++i) {
     const std::vector<int64_t> labels = data.labels(i);
     if (labels.size() != 1)
@@ -71,20 +72,39 @@ Result<Samples> Samples::read(const Dataset& data, const Dims& sample, int threa
                                                 " labels; training needs one for each (sub-folders or a label file)"};
     made.labels_.push_back(labels.front());
   }
-  made.values_.resize(static_cast<size_t>(n * made.elements_));
+  made.resident_ = std::clamp<int64_t>(memory_bytes / k_float_bytes / made.elements_, 0, n);
+  made.values_.resize(static_cast<size_t>(made.resident_ * made.elements_));
+  made.hashes_.resize(static_cast<size_t>(n));
+  if (const Result<Done> done = made.read_all(threads); !done) return done.error();
+  return made;
+}
+
+/// Each sample once: into its place, or to be hashed only. So a damaged one is found before training starts.
+Result<Done> Samples::read_all(int threads) {
+  const auto elements = static_cast<size_t>(elements_);
   ThreadPool pool(threads);
+  std::vector<std::vector<float>> passing(static_cast<size_t>(pool.threads()));
   std::mutex lock;
   std::optional<Error> failed;
-  pool.parallel_for(n, [&](int64_t i, int) {
-    const auto at = static_cast<size_t>(i * made.elements_);
-    const Result<Done> done =
-        data.read(i, sample, std::span(made.values_).subspan(at, static_cast<size_t>(made.elements_)));
-    if (done) return;
+  pool.parallel_for(size(), [&](int64_t i, int thread) {
+    std::span<float> target;
+    if (i < resident_) {
+      target = std::span(values_).subspan(static_cast<size_t>(i) * elements, elements);
+    } else {
+      std::vector<float>& own = passing[static_cast<size_t>(thread)];
+      own.resize(elements);
+      target = own;
+    }
+    const Result<Done> done = data_->read(i, dims_, target);
+    if (done) {
+      hashes_[static_cast<size_t>(i)] = hash_bytes(std::as_bytes(target));
+      return;
+    }
     const std::lock_guard hold(lock);
     if (!failed) failed = done.error();
   });
   if (failed) return *failed;
-  return made;
+  return Done{};
 }
 
 int64_t Samples::classes() const { return labels_.empty() ? 0 : *std::max_element(labels_.begin(), labels_.end()) + 1; }
@@ -92,23 +112,33 @@ int64_t Samples::classes() const { return labels_.empty() ? 0 : *std::max_elemen
 std::string Samples::hash() const {
   const uint64_t shape = hash_bytes(std::as_bytes(std::span(dims_)));
   const uint64_t labels = hash_bytes(std::as_bytes(std::span(labels_)), shape);
-  return to_hex(hash_bytes(std::as_bytes(std::span(values_)), labels));
+  return to_hex(hash_bytes(std::as_bytes(std::span(hashes_)), labels));
 }
 
-void Samples::batch(std::span<const int64_t> indices, const Augment* augment, uint64_t seed, int64_t epoch, float* x,
-                    int64_t* y) const {
+Result<Done> Samples::batch(std::span<const int64_t> indices, const Augment* augment, uint64_t seed, int64_t epoch,
+                            float* x, int64_t* y) const {
+  const bool augmented = augment && dims_.size() >= 2;
+  std::vector<float> again;
   for (size_t k = 0; k < indices.size(); ++k) {
     const int64_t i = indices[k];
+    float* const target = x + static_cast<int64_t>(k) * elements_;
     const float* source = values_.data() + i * elements_;
-    float* target = x + static_cast<int64_t>(k) * elements_;
-    if (augment && dims_.size() >= 2) {
-      augment_planes(source, dims_, *augment, mixed(seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(i)),
-                     target);
-    } else {
+    if (i >= resident_) {
+      if (augmented) again.resize(static_cast<size_t>(elements_));
+      float* const place = augmented ? again.data() : target;
+      const std::span<float> whole(place, static_cast<size_t>(elements_));
+      if (const Result<Done> done = data_->read(i, dims_, whole); !done) return done.error();
+      source = place;
+    }
+    if (augmented) {
+      const uint64_t bits = mixed(seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(i));
+      augment_planes(source, dims_, *augment, bits, target);
+    } else if (source != target) {
       std::copy(source, source + elements_, target);
     }
     y[k] = labels_[static_cast<size_t>(i)];
   }
+  return Done{};
 }
 
 std::vector<int64_t> shuffled(std::vector<int64_t> indices, uint64_t seed, int64_t epoch) {

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <mutex>
 #include <optional>
 
 #include "base/thread_pool.h"
@@ -63,10 +64,18 @@ int threads_of(const TrainOptions& o) {
   return std::max(1, usable_threads() / (o.replicas ? o.replicas->place().local_size : 1));
 }
 
-/// Threads that make batches: one beside a training on the CPU, enough for a GPU.
-int batch_threads(const TrainOptions& o) {
+/// Threads that make batches: one beside a training on the CPU, enough for a GPU; all where samples are decoded again.
+int batch_threads(const TrainOptions& o, const Samples& samples) {
   constexpr int k_most = 8;
-  return torch::Device(o.device).is_cuda() ? std::min(threads_of(o), k_most) : 1;
+  if (!torch::Device(o.device).is_cuda()) return 1;
+  return samples.resident() < samples.size() ? threads_of(o) : std::min(threads_of(o), k_most);
+}
+
+/// What a process of several on one host may keep of its samples.
+int64_t sample_memory(const TrainOptions& o) {
+  constexpr double k_gib = 1 << 30;
+  if (o.data_memory > 0) return static_cast<int64_t>(o.data_memory * k_gib);
+  return Samples::memory_for_samples() / (o.replicas ? o.replicas->place().local_size : 1);
 }
 
 class Trainer {
@@ -81,7 +90,7 @@ class Trainer {
         device_(o.device),
         processes_(o.replicas ? o.replicas->size() : 1),
         rank_(o.replicas ? o.replicas->rank() : 0),
-        pool_(batch_threads(o)),
+        pool_(batch_threads(o, samples)),
         split_(split(samples.size(), o.held_out, o.seed)) {
     for (const auto& item : net.named_parameters())
       if (item.value().requires_grad()) parameters_.emplace_back(item.key(), item.value());
@@ -206,10 +215,17 @@ class Trainer {
     const Augment augment{o_.augmentation.crop_pad, o_.augmentation.cutout, o_.augmentation.flip};
     float* x = b.x.data_ptr<float>();
     int64_t* y = b.y.data_ptr<int64_t>();
+    std::mutex lock;
+    std::optional<Error> failed;
     pool_.parallel_for(static_cast<int64_t>(indices.size()), [&](int64_t i, int) {
-      samples_.batch(indices.subspan(static_cast<size_t>(i), 1), augmented ? &augment : nullptr, o_.seed, epoch,
-                     x + i * samples_.elements(), y + i);
+      const Result<Done> made =
+          samples_.batch(indices.subspan(static_cast<size_t>(i), 1), augmented ? &augment : nullptr, o_.seed, epoch,
+                         x + i * samples_.elements(), y + i);
+      if (made) return;
+      const std::lock_guard hold(lock);
+      if (!failed) failed = made.error();
     });
+    if (failed) throw Failure(*failed);
     return b;
   }
 
@@ -504,7 +520,7 @@ void choose_algorithms(bool deterministic) {
 Result<Samples> prepare(GraphModuleImpl& net, const Dataset& data, const Dims& sample, const TrainOptions& o) {
   const int threads = threads_of(o);
   torch::set_num_threads(threads);
-  Result<Samples> samples = Samples::read(data, sample, threads);
+  Result<Samples> samples = Samples::read(data, sample, threads, sample_memory(o));
   if (!samples) return samples;
   const torch::Device device(o.device);
   if (device.is_cuda()) choose_algorithms(o.deterministic);
@@ -552,6 +568,8 @@ Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims&
     if (Result<Done> fit = check_labels(net, *samples, data, sample, options); !fit) return fit.error();
     net.set_replicas(options.local_statistics ? nullptr : options.replicas);
     return Trainer(net, *samples, sample, options, teacher).run();
+  } catch (const Failure& failure) {
+    return failure.error;
   } catch (const std::exception& e) {
     return Error{ErrorCode::internal, "training failed: " + reason(e)};
   }
@@ -573,7 +591,8 @@ Result<double> accuracy(GraphModuleImpl& net, const Dataset& data, const Dims& s
       for (int64_t i = at; i < std::min(at + options.batch, samples->size()); ++i) indices.push_back(i);
       sizes[0] = static_cast<int64_t>(indices.size());
       Tensor x = torch::empty(sizes), y = torch::empty({sizes[0]}, torch::kInt64);
-      samples->batch(indices, nullptr, 0, 0, x.data_ptr<float>(), y.data_ptr<int64_t>());
+      if (Result<Done> made = samples->batch(indices, nullptr, 0, 0, x.data_ptr<float>(), y.data_ptr<int64_t>()); !made)
+        return made.error();
       const torch::Device device(options.device);
       right += net.forward(x.to(device)).argmax(1).eq(y.to(device)).sum().item<int64_t>();
     }

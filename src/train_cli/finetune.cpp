@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -19,16 +20,39 @@
 
 namespace octet::train_cli {
 
+namespace {
+
+std::string running(const nn::StepReport& s) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "epoch %lld/%lld step %lld/%lld  loss %.4f  accuracy %.2f %%  %.0f images/s  %.0f s left",
+                static_cast<long long>(s.epoch), static_cast<long long>(s.epochs), static_cast<long long>(s.step),
+                static_cast<long long>(s.steps), s.loss, 100 * s.accuracy, s.images_per_s, s.eta_s);
+  return text;
+}
+
+/// A line of its own now and then, for what is no terminal.
+struct Reminder {
+  static constexpr std::chrono::seconds k_every{30};
+  void operator()(const nn::StepReport& s) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < k_every || s.step == s.steps) return;  // an epoch's end has its own line
+    last = now;
+    std::fprintf(stderr, "%s\n", running(s).c_str());
+  }
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
 void show_progress(nn::TrainOptions& options, bool quiet) {
   if (quiet) return;
   const bool terminal = isatty(2) != 0;
-  if (terminal)
-    options.on_step = [](const nn::StepReport& s) {
-      std::fprintf(stderr,
-                   "\repoch %lld/%lld step %lld/%lld  loss %.4f  accuracy %.2f %%  %.0f images/s  %.0f s left \033[K",
-                   static_cast<long long>(s.epoch), static_cast<long long>(s.epochs), static_cast<long long>(s.step),
-                   static_cast<long long>(s.steps), s.loss, 100 * s.accuracy, s.images_per_s, s.eta_s);
-    };
+  if (terminal) {
+    options.on_step = [](const nn::StepReport& s) { std::fprintf(stderr, "\r%s \033[K", running(s).c_str()); };
+  } else {
+    options.on_step = Reminder();
+  }
   options.on_epoch = [terminal](const nn::EpochReport& e) {
     if (terminal) std::fprintf(stderr, "\r\033[K");
     if (e.epoch == 0) {
@@ -36,9 +60,11 @@ void show_progress(nn::TrainOptions& options, bool quiet) {
       return;
     }
     std::fprintf(stderr,
-                 "epoch %lld/%lld  loss %.4f  accuracy %.2f %%  held-out %.2f %%%s  rate %.2e  %.0f images/s  %.1f s\n",
+                 "epoch %lld/%lld  loss %.4f  accuracy %.2f %%  held-out %.2f %%%s  rate %.2e  %.0f images/s  %.1f s, "
+                 "%.0f s left\n",
                  static_cast<long long>(e.epoch), static_cast<long long>(e.epochs), e.loss, 100 * e.train_accuracy,
-                 100 * e.held_out_accuracy, e.best ? " (best so far)" : "", e.rate, e.images_per_s, e.seconds);
+                 100 * e.held_out_accuracy, e.best ? " (best so far)" : "", e.rate, e.images_per_s, e.seconds,
+                 e.seconds * static_cast<double>(e.epochs - e.epoch));
   };
 }
 
@@ -311,6 +337,10 @@ Action add(CLI::App& sub) {
   sub.add_flag("--deterministic", f->train.deterministic,
                "on a GPU the same command gives the same bits; slower. A CPU always does");
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
+  sub.add_option(
+      "--data-memory", f->train.data_memory,
+      "GiB of decoded samples kept in memory; the others are read again each epoch (default: half of what is "
+      "free)");
   sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");
   sub.add_flag("--resume", f->train.resume, "go on from the checkpoint");
   sub.add_flag("--json", f->json, "the report as JSON on stdout");

@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   // back to the system and coming as fresh pages each time.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  std::signal(SIGINT, octet::train_cli::on_interrupt);
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, octet::train_cli::on_interrupt);
   try {
     return octet::train_cli::run(argc, argv);
   } catch (const std::exception& e) {

@@ -114,6 +114,10 @@ Action add(CLI::App& sub) {
   sub.add_flag("--deterministic", f->train.deterministic,
                "on a GPU the same command gives the same bits; slower. A CPU always does");
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
+  sub.add_option(
+      "--data-memory", f->train.data_memory,
+      "GiB of decoded samples kept in memory; the others are read again each epoch (default: half of what is "
+      "free)");
   sub.add_flag("--local-statistics", f->train.local_statistics,
                "several processes: batch statistics of each one's part alone (faster, no longer equal to one process)");
   sub.add_option("--checkpoint", f->train.checkpoint, "file written after each epoch (default: OUTPUT.checkpoint)");

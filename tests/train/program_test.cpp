@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -39,8 +40,9 @@ class Program : public testing::Test {
   std::string file(const std::string& name) const { return folder_ + "/" + name; }
 
   using Variables = std::vector<std::pair<std::string, std::string>>;
-  /// launcher: words in front of the program's own.
-  pid_t start(const std::string& arguments, const Variables& variables = {}, const std::string& launcher = "") const {
+  /// launcher: words in front of the program's own. Its streams go to the files PREFIXstdout and PREFIXstderr.
+  pid_t start(const std::string& arguments, const Variables& variables = {}, const std::string& launcher = "",
+              const std::string& prefix = "") const {
     std::vector<std::string> words;
     std::istringstream in(launcher + " " + OCTET_PROGRAM + " " + arguments);
     for (std::string word; in >> word;) words.push_back(word);
@@ -50,8 +52,8 @@ class Program : public testing::Test {
     const pid_t child = ::fork();
     if (child == 0) {
       for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
-      const int err = ::open(file("stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-      const int out = ::open(file("stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      const int err = ::open(file(prefix + "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      const int out = ::open(file(prefix + "stdout").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       ::dup2(err, 2);
       ::dup2(out, 1);
       ::execvp(argv[0], argv.data());
@@ -64,7 +66,24 @@ class Program : public testing::Test {
     ::waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
+  /// As ended(), but a program that goes on is killed after `seconds` and has no status.
+  static std::optional<int> ended_within(pid_t child, int seconds) {
+    for (int i = 0; i < 10 * seconds; ++i) {
+      int status = 0;
+      if (::waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    ::kill(child, SIGKILL);
+    ended(child);
+    return std::nullopt;
+  }
   int run(const std::string& arguments) const { return ended(start(arguments)); }
+  /// Until a run has written its first checkpoint.
+  static bool appears(const std::string& path) {
+    for (int i = 0; i < 1200 && !std::filesystem::exists(path); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return std::filesystem::exists(path);
+  }
 
   std::string folder_;
 };
@@ -76,11 +95,10 @@ const std::string k_finetune = std::string("finetune ") + OCTET_DEMO_MODEL +
 TEST_F(Program, a_run_that_was_killed_and_resumed_writes_the_same_file) {
   ASSERT_EQ(run(k_finetune + "--epochs 3 -o " + file("whole.onnx")), 0) << read(file("stderr"));
   const pid_t child = start(k_finetune + "--epochs 3 -o " + file("parts.onnx"));
-  for (int i = 0; i < 600 && !std::filesystem::exists(file("parts.onnx.checkpoint")); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const bool saved = appears(file("parts.onnx.checkpoint"));
   ::kill(child, SIGKILL);
   ended(child);
-  ASSERT_TRUE(std::filesystem::exists(file("parts.onnx.checkpoint")));
+  ASSERT_TRUE(saved);
   ASSERT_EQ(run(k_finetune + "--epochs 3 --resume -o " + file("parts.onnx")), 0) << read(file("stderr"));
   EXPECT_TRUE(read(file("whole.onnx")) == read(file("parts.onnx")));
   EXPECT_TRUE(octet::Model::load(file("parts.onnx")));
@@ -97,6 +115,30 @@ TEST_F(Program, a_run_that_was_killed_and_resumed_writes_the_same_file) {
     EXPECT_EQ(run(other + "--epochs 3 --resume -o " + file("parts.onnx")), 1) << is;
     EXPECT_THAT(read(file("stderr")), HasSubstr("the run was started with other options or data (")) << is;
   }
+}
+
+TEST_F(Program, an_interrupted_run_writes_the_best_network_so_far) {
+  std::string slow = k_finetune;
+  slow.replace(slow.find("--lr 0.02"), 9, "--lr 0.001");  // each epoch is better than the start
+  const pid_t child = start(slow + "--epochs 1000 --json -o " + file("stopped.onnx"));
+  const bool saved = appears(file("stopped.onnx.checkpoint"));
+  ::kill(child, SIGINT);
+  EXPECT_EQ(ended_within(child, 60), 0) << read(file("stderr"));
+  ASSERT_TRUE(saved);
+  const std::string said = read(file("stdout"));
+  EXPECT_THAT(said, HasSubstr("\"stopped\": true"));
+  EXPECT_THAT(said, testing::Not(HasSubstr("\"best_epoch\": 0")));
+  EXPECT_TRUE(octet::Model::load(file("stopped.onnx")));
+}
+
+// Half a MiB holds 43 of the 400 samples; the others are read again for each batch.
+TEST_F(Program, data_beyond_the_memory_is_read_again_and_gives_the_same_network) {
+  ASSERT_EQ(run(k_finetune + "--epochs 2 -o " + file("whole.onnx")), 0) << read(file("stderr"));
+  ASSERT_EQ(run(k_finetune + "--epochs 2 --data-memory 0.0005 -o " + file("again.onnx")), 0) << read(file("stderr"));
+  EXPECT_TRUE(read(file("whole.onnx")) == read(file("again.onnx")));
+  // What fits is no part of what a run is.
+  EXPECT_EQ(run(k_finetune + "--epochs 2 --resume -o " + file("again.onnx")), 0) << read(file("stderr"));
+  EXPECT_TRUE(read(file("whole.onnx")) == read(file("again.onnx")));
 }
 
 TEST_F(Program, a_resume_without_a_checkpoint_says_so_before_it_calibrates) {
@@ -239,6 +281,98 @@ TEST_F(Program, two_processes_train_what_one_trains) {
   EXPECT_FALSE(std::filesystem::exists(file("two.onnx.1.start.onnx")));
   EXPECT_EQ(ended(start(train + file("odd.onnx"), {{"RANK", "3"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", port}})), 1);
   EXPECT_THAT(read(file("stderr")), HasSubstr("RANK must be below WORLD_SIZE"));
+}
+
+TEST_F(Program, when_one_process_dies_the_other_ends_with_an_error) {
+  const std::string train =
+      "train resnet20 --data shapes-train:96 --preprocess rgb,norm=half --epochs 100000 --batch 32 --threads 1 --quiet "
+      "-o " +
+      file("two.onnx");
+  const std::string port = std::to_string(free_port());
+  const auto process = [&](int rank) {
+    return start(train, {{"RANK", std::to_string(rank)}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", port}}, "",
+                 std::to_string(rank));
+  };
+  for (const int dies : {1, 0}) {
+    std::filesystem::remove(file("two.onnx.checkpoint"));
+    const pid_t processes[] = {process(0), process(1)};
+    const bool trains = appears(file("two.onnx.checkpoint"));
+    if (read(file("0stderr")).find("comes without Gloo") != std::string::npos) {
+      for (const pid_t p : processes) ended(p);
+      GTEST_SKIP() << "this libtorch has no Gloo";
+    }
+    ::kill(processes[dies], SIGKILL);
+    ended(processes[dies]);
+    EXPECT_EQ(ended_within(processes[1 - dies], 120), 1) << "rank " << dies << " died";
+    ASSERT_TRUE(trains) << read(file("0stderr"));
+    const std::string said = read(file(std::to_string(1 - dies) + "stderr"));
+    EXPECT_THAT(said, HasSubstr("process " + std::to_string(1 - dies) +
+                                " of 2 has lost the others: one of them ended or cannot be reached any more"));
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  }
+}
+
+/// Two hosts of a network of their own: each with its network stack, address and name.
+class TwoHosts {
+ public:
+  explicit TwoHosts(std::string folder) : folder_(std::move(folder)), id_(std::to_string(::getpid())) {
+    const std::string a = name('a'), b = name('b');
+    made_ = shell("ip netns add " + a) && shell("ip netns add " + b) &&
+            shell("ip link add " + a + " netns " + a + " type veth peer name " + b + " netns " + b);
+    for (const char host : {'a', 'b'}) {
+      const std::string in = "ip -n " + name(host) + " ";
+      made_ = made_ && shell(in + "addr add " + address(host) + "/24 dev " + name(host)) &&
+              shell(in + "link set " + name(host) + " up") && shell(in + "link set lo up");
+      const std::string script = folder_ + "/on_" + host;
+      std::ofstream(script) << "#!/bin/sh\nhostname octet-host-" << host << " && exec \"$@\"\n";
+      std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+    }
+    made_ = made_ && shell(on('a') + " true");
+  }
+  ~TwoHosts() {
+    for (const char host : {'a', 'b'}) shell("ip netns del " + name(host));
+  }
+  bool made() const { return made_; }
+  static std::string address(char host) { return host == 'a' ? "10.77.0.1" : "10.77.0.2"; }
+  /// Words in front of a program that runs there.
+  std::string on(char host) const {
+    return "ip netns exec " + name(host) + " unshare --uts " + folder_ + "/on_" + host;
+  }
+
+ private:
+  std::string name(char host) const { return std::string("oct") + host + id_; }
+  static bool shell(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
+  std::string folder_, id_;
+  bool made_ = false;
+};
+
+TEST_F(Program, two_hosts_train_what_one_process_trains) {
+  const TwoHosts hosts(folder_);
+  if (!hosts.made()) GTEST_SKIP() << "network namespaces need root and ip (iproute2)";
+  const std::string train =
+      "train resnet20 --data shapes-train:144 --preprocess rgb,norm=half --epochs 1 --batch 32 --lr 0.01 --threads 1 "
+      "--quiet -o ";
+  ASSERT_EQ(run(train + file("one.onnx")), 0) << read(file("stderr"));
+  const auto process = [&](int rank) {
+    const char host = rank == 0 ? 'a' : 'b';
+    return start(train + file("two.onnx"),
+                 {{"RANK", std::to_string(rank)},
+                  {"WORLD_SIZE", "2"},
+                  {"LOCAL_RANK", "0"},
+                  {"LOCAL_WORLD_SIZE", "1"},
+                  {"MASTER_ADDR", TwoHosts::address('a')},
+                  {"MASTER_PORT", "29512"}},
+                 hosts.on(host), std::string(1, host));
+  };
+  const pid_t first = process(0), second = process(1);
+  const std::optional<int> first_status = ended_within(first, 240), second_status = ended_within(second, 60);
+  if (read(file("astderr")).find("comes without Gloo") != std::string::npos)
+    GTEST_SKIP() << "this libtorch has no Gloo";
+  ASSERT_EQ(first_status, 0) << read(file("astderr"));
+  ASSERT_EQ(second_status, 0) << read(file("bstderr"));
+  const Closeness c = closeness(file("one.onnx"), file("two.onnx"));
+  EXPECT_GT(c.largest, 0.1);
+  EXPECT_LE(c.difference, 1e-4 * c.largest);
 }
 
 TEST_F(Program, mpirun_starts_processes_that_train_together) {

@@ -5,7 +5,9 @@
 #include <barrier>
 #include <map>
 #include <thread>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
 
+#include "train/c10d_group.h"
 #include "train/synced_batch_norm.h"
 #include "train/torch_tests.h"
 
@@ -48,6 +50,23 @@ TEST(Place, what_cannot_be_is_named) {
   EXPECT_NE(place_with({{"RANK", "2"}, {"WORLD_SIZE", "2"}}).error().message.find("below WORLD_SIZE"),
             std::string::npos);
   EXPECT_NE(place_with({{"WORLD_SIZE", "2"}}).error().message.find("without RANK"), std::string::npos);
+}
+
+TEST(Replicas, counts_who_came_and_does_not_wait_for_ever) {
+  using std::chrono::milliseconds;
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  EXPECT_EQ(wait_for_all(*store, 2, milliseconds(100)), 1);
+  const auto full = c10::make_intrusive<c10d::HashStore>();
+  int64_t second = 0;
+  std::thread late([&] { second = wait_for_all(*full, 2, milliseconds(60000)); });
+  EXPECT_EQ(wait_for_all(*full, 2, milliseconds(60000)), 2);
+  late.join();
+  EXPECT_EQ(second, 2);
+}
+
+TEST(Replicas, is_reached_from_the_address_that_leads_there) {
+  EXPECT_EQ(own_address_towards("127.0.0.1", 29500), "127.0.0.1");
+  EXPECT_EQ(own_address_towards("no such host", 29500), "");
 }
 
 /// Threads in place of processes.

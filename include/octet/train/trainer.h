@@ -65,6 +65,7 @@ struct TrainOptions {
   double temperature = 4;
   std::string device = "cpu";  // cpu | cuda | cuda:N
   int threads = 0;             // 0 = all usable
+  double data_memory = 0;      // GiB of decoded samples kept, the others are read again; 0 = half of what is free
   bool deterministic = false;  // the same bits from the same options on a GPU, too; slower there
   std::string checkpoint;      // file, written after each epoch; empty = none
   bool resume = false;         // go on from it
