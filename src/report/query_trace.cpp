@@ -271,7 +271,10 @@ std::string chrome_trace_json(const RunProfile& profile, const std::string& titl
   };
   double at = 0;
   for (size_t run = 0; run < std::min(profile.run_ms.size(), max_runs); ++run) {
-    const double run_end = at + static_cast<double>(profile.run_ms[run]);
+    double layers_ms = 0;  // on a GPU the layers may sum up to more, by noise: slices must nest all the same
+    for (const LayerSamples& layer : profile.layers)
+      layers_ms += run < layer.ms.size() ? static_cast<double>(layer.ms[run]) : 0.0;
+    const double run_end = at + std::max(static_cast<double>(profile.run_ms[run]), layers_ms);
     slice("run " + std::to_string(run), "run", at, run_end);
     double layer_at = at;
     for (const LayerSamples& layer : profile.layers) {

@@ -33,7 +33,9 @@ bool only_quantize_reads(const Graph& graph, ValueId value) {
 
 Layout dense_layout(DType dtype, const Dims& dims) {
   return {dtype,
-          is_code(dtype) ? Store::u8 : Store::f32,
+          is_code(dtype)        ? Store::u8
+          : dtype == DType::f16 ? Store::f16
+                                : Store::f32,
           dims,
           row_major_strides(dims),
           element_count(dims).value_or(0),

@@ -82,7 +82,7 @@ Result<Done> CudaProgram::show(const CudaWorkspace& workspace, const ProgramStep
     }
     std::byte* data = values.empty() ? bytes.data() : reinterpret_cast<std::byte*>(values.data());
     // An s8 code is stored as u8 with 128 added.
-    const DType dtype = layout.dtype == DType::s8 ? DType::u8 : layout.dtype;
+    const DType dtype = layout.dtype == DType::s8 ? DType::u8 : !values.empty() ? DType::f32 : layout.dtype;
     const TensorView view{dtype, layout.dims, layout.strides, data};
     if (hooks.tap && dtype == DType::f32) hooks.tap(tapped.name, view);
     if (hooks.value_tap) hooks.value_tap(tapped.name, view, domain_shift(layout.dtype));

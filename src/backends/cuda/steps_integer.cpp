@@ -206,6 +206,7 @@ Result<PreparedStep> prepare_dynamic_quantize(const StepQuery& query, StepBuilde
 std::optional<Number> number_of(DType dtype, DType floats) {
   switch (dtype) {
     case DType::f32: return floats == DType::f16 ? Number::f16 : Number::f32;
+    case DType::f16: return Number::f16;
     case DType::s32: return Number::s32;
     case DType::s64: return Number::s64;
     case DType::u8: return Number::u8;
