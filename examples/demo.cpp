@@ -240,8 +240,12 @@ class Demo {
     if (!slow) return slow.error();
     Result<Session> fast = Session::open(int8_path(), spec);
     if (!fast) return fast.error();
+    const Result<SessionMaker> slow_ones = SessionMaker::of(float_model(), spec),
+                               fast_ones = SessionMaker::open(int8_path(), spec);
+    if (!slow_ones) return slow_ones.error();
+    if (!fast_ones) return fast_ones.error();
     Result<std::pair<PerformanceReport, PerformanceReport>> speed =
-        bench_paired(*slow, "FP32", *fast, "INT8", {.iterations = 100, .duration_s = 2, .warmup_ms = 200});
+        bench_paired(*slow_ones, "FP32", *fast_ones, "INT8", {.iterations = 100, .duration_s = 2, .warmup_ms = 200});
     if (!speed) return speed.error();
     const double float_ms = median_ms(speed->first), int8_ms = median_ms(speed->second);
     for (StoryRow& row : story_.rows) {

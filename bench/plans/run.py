@@ -106,8 +106,7 @@ def section(rows):
         m, p, t = r["memory_and_plan"], r["lean_and_usual"], r["plain_and_tuned"]
         lines.append(f"| {r['model']} | {r['threads']} | {m['first_ms']:.3f} | {m['second_ms']:.3f} | {interval(m)} | {interval(p)} | "
                      f"{t['first_ms']:.3f} | {t['second_ms']:.3f} | {interval(t)} |")
-    lines += ["", "An interval is that of one process. While vectors that kernels read by whole registers began at 16 bytes, two engines of one network",
-              "in one process differed by up to 2 % by what had been allocated before (MobileNetV2); since they begin at 64, they do not."]
+    lines += ["", "An interval is of nine pairs of fresh engines in one process (cli.md, Measuring)."]
     return "\n".join(lines) + "\n"
 
 

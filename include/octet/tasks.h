@@ -2,6 +2,7 @@
 // What the commands do with sessions: inspect, evaluate, bench, classify, run on files.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,9 +42,26 @@ struct BenchSpec {
 Result<PerformanceReport> bench(Session& session, const std::string& name, const BenchSpec& spec);
 /// Each layer against the machine's peak, which is measured in the same run: about `seconds` of runs.
 Result<RooflineReport> roofline(Session& session, double seconds);
-/// Two sessions alternating query by query in one run, so that the machine's mood hits both.
-Result<std::pair<PerformanceReport, PerformanceReport>> bench_paired(Session& a, const std::string& a_name, Session& b,
-                                                                     const std::string& b_name, const BenchSpec& spec);
+/// Makes the same session again and again, each with an engine of its own, whose weights lie in other memory. What a
+/// calibration or a measurement decides is decided once.
+class SessionMaker {
+ public:
+  /// An ONNX file or an engine file, whichever it is.
+  static Result<SessionMaker> open(const std::string& path, const SessionSpec& spec, const LoadOptions& options = {});
+  static Result<SessionMaker> of(const Model& model, const SessionSpec& spec);
+  static SessionMaker of(EngineFile file, const SessionSpec& spec);
+  Result<Session> make() const { return make_(); }
+
+ private:
+  explicit SessionMaker(std::function<Result<Session>()> make) : make_(std::move(make)) {}
+  std::function<Result<Session>()> make_;
+};
+/// Two networks alternating query by query in one run, so that the machine's mood hits both, over nine pairs of fresh
+/// engines, so that the luck of one engine is seen (speed_up() in report/performance.h). Both minima of the spec are
+/// met over all pairs.
+Result<std::pair<PerformanceReport, PerformanceReport>> bench_paired(const SessionMaker& a, const std::string& a_name,
+                                                                     const SessionMaker& b, const std::string& b_name,
+                                                                     const BenchSpec& spec);
 
 /// One run on the spec's inputs; each output against the file (.npy, or raw bytes of its size), which passes when no
 /// difference exceeds tolerance times the largest expected value. A network with several outputs is refused, because

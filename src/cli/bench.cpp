@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/options.h"
@@ -77,52 +78,73 @@ Result<Done> check_expected(const Flags& f, const Session& session) {
   return Done{};
 }
 
+/// What contradicts itself before anything is read.
+Result<Done> check_flags(const Flags& f, size_t models) {
+  if (!f.program_file.empty() && (models > 1 || f.spec.streams > 1))
+    return Error{ErrorCode::bad_argument,
+                 "--emit-program writes a program that runs one model on one stream: leave the second model, "
+                 "--precision2 and --streams out"};
+  for (const std::string& file : {f.program_file, f.trace_file})
+    if (const Result<Done> ok = check_output(file, f.models); !ok) return ok;
+  if (models > 1 && f.spec.streams > 1)
+    return Error{ErrorCode::bad_argument, "two models take turns on one stream: leave --streams out"};
+  return Done{};
+}
+
+int bench_one(const Flags& f, const std::string& model) {
+  const Result<SessionSpec> spec = f.session.spec(f.preprocess, f.output);
+  if (!spec) return fail(spec.error());
+  Result<Session> session = f.session.open(model, *spec);
+  if (!session) return fail(session.error());
+  f.output.print_notes(*session);
+  if (const Result<Done> ok = check_expected(f, *session); !ok) return fail(ok.error());
+  const Result<PerformanceReport> report = bench(*session, model, f.spec);
+  if (!report) return fail(report.error());
+  if (f.output.json) {
+    std::printf("%s\n", to_json(*report).c_str());
+  } else {
+    print_report(*report, f);
+  }
+  return extras(f, *session, *report, model, *spec);
+}
+
+int bench_two(const Flags& f, const std::vector<std::string>& models) {
+  std::vector<SessionMaker> makers;
+  std::optional<Session> second;
+  SessionSpec spec;
+  for (size_t i = 0; i < models.size(); ++i) {
+    const Result<SessionSpec> own = f.session.spec(f.preprocess, f.output);
+    if (!own) return fail(own.error());
+    spec = *own;
+    if (i == 1 && !f.precision2.empty()) spec.precision = f.precision2;
+    Result<SessionMaker> maker = f.session.maker(models[i], spec);
+    if (!maker) return fail(maker.error());
+    Result<Session> session = maker->make();
+    if (!session) return fail(session.error());
+    f.output.print_notes(*session);
+    makers.push_back(*std::move(maker));
+    if (i == 1) second = *std::move(session);
+  }
+  if (const Result<Done> ok = check_expected(f, *second); !ok) return fail(ok.error());
+  const auto pair = bench_paired(makers[0], models[0], makers[1], models[1], f.spec);
+  if (!pair) return fail(pair.error());
+  if (f.output.json) {
+    std::printf("%s\n", paired_json(pair->first, pair->second).c_str());
+    return extras(f, *second, pair->second, models[1], spec);
+  }
+  print_report(pair->first, f);
+  print_report(pair->second, f);
+  std::printf("\n%s", speedup_text(pair->first, pair->second).c_str());
+  return extras(f, *second, pair->second, models[1], spec);
+}
+
 int bench_models(Flags& f) {
   if (const Result<Done> ok = read_inputs(f); !ok) return fail(ok.error());
   f.spec.profile |= !f.trace_file.empty();
   std::vector<std::string> models = f.models;
   if (models.size() == 1 && !f.precision2.empty()) models.push_back(models[0]);
-  if (!f.program_file.empty() && (models.size() > 1 || f.spec.streams > 1))
-    return fail({ErrorCode::bad_argument,
-                 "--emit-program writes a program that runs one model on one stream: leave the second model, "
-                 "--precision2 and --streams out"});
-  for (const std::string& file : {f.program_file, f.trace_file})
-    if (const Result<Done> ok = check_output(file, f.models); !ok) return fail(ok.error());
-  if (models.size() > 1 && f.spec.streams > 1)
-    return fail({ErrorCode::bad_argument, "two models take turns on one stream: leave --streams out"});
-  std::vector<Session> sessions;
-  std::vector<SessionSpec> specs;
-  for (size_t i = 0; i < models.size(); ++i) {
-    Result<SessionSpec> spec = f.session.spec(f.preprocess, f.output);
-    if (!spec) return fail(spec.error());
-    if (i == 1 && !f.precision2.empty()) spec->precision = f.precision2;
-    Result<Session> session = f.session.open(models[i], *spec);
-    if (!session) return fail(session.error());
-    f.output.print_notes(*session);
-    sessions.push_back(std::move(*session));
-    specs.push_back(*spec);
-  }
-  if (const Result<Done> ok = check_expected(f, sessions.back()); !ok) return fail(ok.error());
-  if (sessions.size() == 1) {
-    const Result<PerformanceReport> report = bench(sessions[0], models[0], f.spec);
-    if (!report) return fail(report.error());
-    if (f.output.json) {
-      std::printf("%s\n", to_json(*report).c_str());
-    } else {
-      print_report(*report, f);
-    }
-    return extras(f, sessions[0], *report, models[0], specs[0]);
-  }
-  const auto pair = bench_paired(sessions[0], models[0], sessions[1], models[1], f.spec);
-  if (!pair) return fail(pair.error());
-  if (f.output.json) {
-    std::printf("%s\n", paired_json(pair->first, pair->second).c_str());
-    return extras(f, sessions[1], pair->second, models[1], specs[1]);
-  }
-  print_report(pair->first, f);
-  print_report(pair->second, f);
-  std::printf("\n%s", speedup_text(pair->first, pair->second).c_str());
-  return extras(f, sessions[1], pair->second, models[1], specs[1]);
+  if (const Result<Done> ok = check_flags(f, models.size()); !ok) return fail(ok.error());
+  return models.size() == 1 ? bench_one(f, models[0]) : bench_two(f, models);
 }
 
 Action add(CLI::App& sub) {

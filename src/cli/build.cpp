@@ -76,7 +76,8 @@ Action add(CLI::App& sub) {
       ->capture_default_str();
   sub.add_option("--cache", f->cache,
                  "calibration cache: used when it fits model and data, refused when stale, written when missing");
-  sub.add_option("--workspace", f->workspace, "most memory a context may need for activations and scratch, e.g. 1GiB");
+  sub.add_option("--workspace", f->workspace, "most memory a context may need for activations and scratch, e.g. 1GiB")
+      ->check(memory_size());
   sub.add_flag("--packed,!--no-packed", f->packed,
                "add the weights as this machine packs them (the default): loaded without packing, ignored elsewhere; "
                "--no-packed gives half the size and the same bytes on every machine");
@@ -84,7 +85,7 @@ Action add(CLI::App& sub) {
                "the plan may have its weights replaced later (octet trtexec --refitFromOnnx); others refuse it");
   sub.add_option("--require-int8", f->require_int8,
                  "fail when less than this percentage of the multiply-accumulates is in INT8")
-      ->check(CLI::Range(0.0, 100.0));
+      ->check(within_range(0, 100));
   f->output.add(sub);
   return [f] { return build_model(*f); };
 }

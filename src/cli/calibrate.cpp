@@ -80,7 +80,8 @@ Action add(CLI::App& sub) {
       ->check(CLI::IsMember({"max", "entropy", "percentile", "mse", "auto"}));
   sub.add_option("--percentile", f->percentile, "for percentile")->capture_default_str()->check(within_range(0, 100));
   sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
-  sub.add_option("--batch", f->batch, "images per run (does not change the result; default: 8)")->check(at_least(1));
+  sub.add_option("--batch", f->batch, "images per run (does not change the result; default: 8)")
+      ->check(whole_within(1, 1 << 20));
   sub.add_option("--target", f->target, "what auto chooses for: octet, or tensorrt (s8 symmetric activations only)")
       ->capture_default_str()
       ->check(CLI::IsMember({"octet", "tensorrt"}));

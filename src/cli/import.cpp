@@ -40,7 +40,8 @@ Action add(CLI::App& sub) {
   sub.add_option("--size", f->spec.size, "height and width of the pictures (0 = the architecture's own)")
       ->capture_default_str()
       ->check(at_least(0));
-  sub.add_option("--opset", f->spec.opset, "opset of the written file (default: the lowest, at least 13)");
+  sub.add_option("--opset", f->spec.opset, "opset of the written file (default: the lowest, at least 13)")
+      ->check(at_least(13));
   f->output.add(sub);
   return [f] { return import_model(*f); };
 }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -13,16 +14,45 @@
 
 namespace octet::cli {
 
+namespace {
+
+std::optional<int64_t> whole_number(const std::string& text) {
+  char* end = nullptr;
+  errno = 0;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  return !text.empty() && *end == '\0' && errno == 0 ? std::optional<int64_t>(value) : std::nullopt;
+}
+
+}  // namespace
+
 CLI::Validator at_least(int64_t low) {
   return CLI::Validator(
       [low](std::string& text) {
-        char* end = nullptr;
-        errno = 0;
-        const long long value = std::strtoll(text.c_str(), &end, 10);
-        const bool whole = !text.empty() && *end == '\0' && errno == 0;
-        return whole && value >= low
+        const std::optional<int64_t> value = whole_number(text);
+        return value && *value >= low
                    ? std::string()
                    : "'" + text + "': a whole number of at least " + std::to_string(low) + " is expected";
+      },
+      "");
+}
+
+CLI::Validator whole_within(int64_t low, int64_t high) {
+  return CLI::Validator(
+      [low, high](std::string& text) {
+        const std::optional<int64_t> value = whole_number(text);
+        return value && *value >= low && *value <= high ? std::string()
+                                                        : "'" + text + "': a whole number from " + std::to_string(low) +
+                                                              " to " + std::to_string(high) + " is expected";
+      },
+      "");
+}
+
+CLI::Validator memory_size() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const Result<size_t> bytes = parse_bytes("", text);
+        return bytes && *bytes > 0 ? std::string()
+                                   : "'" + text + "': a size like 1GiB, 64M or 4096 is expected, at least a byte";
       },
       "");
 }
@@ -123,6 +153,12 @@ void CalibrationFlags::add(CLI::App& sub) {
   sub.add_option("--keep-float", keep_float, "names of nodes that stay float");
 }
 
+namespace {
+
+constexpr int64_t k_largest_batch = 1 << 20;  // beyond any use, and within what shapes count
+
+}  // namespace
+
 void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   app = &sub;
   precision = default_precision;
@@ -138,7 +174,7 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
   sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
   sub.add_option("--batch", batch,
                  "batch of a network whose leading dimension is free or can be made so (default: eval 8, else 1)")
-      ->check(at_least(1));
+      ->check(whole_within(1, k_largest_batch));
   sub.add_option("--shapes", shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", skip_passes, "leave a pass out (names: octet inspect --passes)");
   auto* level = sub.add_option("--builderOptimizationLevel", optimization_level,
@@ -184,6 +220,11 @@ Result<std::pair<std::string, ShapeRange>> parse_shape_range(const std::string& 
     shapes.insert(shapes.begin(), *dims);
     name = name.substr(0, colon);
   }
+  for (const Dims& dims : shapes)
+    if (std::find(dims.begin(), dims.end(), 0) != dims.end())
+      return Error{ErrorCode::bad_argument, "--shapes " + text +
+                                                ": an extent of 0 leaves no elements, so there is nothing to run: give "
+                                                "extents from 1"};
   if (shapes.size() == 1) return std::pair(name, ShapeRange{shapes[0], shapes[0], shapes[0]});
   if (shapes.size() == 3) return std::pair(name, ShapeRange{shapes[0], shapes[1], shapes[2]});
   return Error{ErrorCode::bad_argument,
@@ -273,10 +314,18 @@ Result<Session> SessionFlags::open(const std::string& path, const SessionSpec& s
     return Error{ErrorCode::bad_argument, option + " has no effect on " + path +
                                               ", a plan: its ranges were fixed when it was built; leave " + option +
                                               " out, or give the ONNX file"};
+  return Session::open(path, session_spec, load_options());
+}
+
+Result<SessionMaker> SessionFlags::maker(const std::string& path, const SessionSpec& session_spec) const {
+  return SessionMaker::open(path, session_spec, load_options());
+}
+
+LoadOptions SessionFlags::load_options() const {
   LoadOptions options;
   options.skip_passes = {skip_passes.begin(), skip_passes.end()};
   options.repair = !no_repair;
-  return Session::open(path, session_spec, options);
+  return options;
 }
 
 Result<Model> load(const std::string& path, const std::vector<std::string>& skip_passes, bool no_repair) {

@@ -9,11 +9,16 @@
 #include "octet/engine_file.h"
 #include "octet/model.h"
 #include "octet/session.h"
+#include "octet/tasks.h"
 
 namespace octet::cli {
 
 /// Checks with texts of octet's own: the value is a whole number of at least `low`, or finite and in [low, high].
 CLI::Validator at_least(int64_t low);
+/// A whole number within these ends.
+CLI::Validator whole_within(int64_t low, int64_t high);
+/// "1GiB", "64M", "4096": at least a byte.
+CLI::Validator memory_size();
 CLI::Validator within_range(double low, double high);
 /// Of --threads: 0 to 1024, as many as a thread pool has.
 CLI::Validator thread_count();
@@ -65,8 +70,11 @@ struct SessionFlags {
   /// From an ONNX file, repaired unless told otherwise, or a plan.
   /// Errors: options of a calibration where all models are plans.
   Result<Session> open(const std::string& path, const SessionSpec& session_spec) const;
+  /// The same again and again, of one of two models.
+  Result<SessionMaker> maker(const std::string& path, const SessionSpec& session_spec) const;
 
  private:
+  LoadOptions load_options() const;
   /// The first given option that only a calibration heeds; empty = none.
   std::string calibration_option() const;
   bool calibrates() const;

@@ -78,7 +78,8 @@ Action add(CLI::App& sub) {
       "--per-channel", f->per_channel,
       "one scale a channel for inputs of convolutions, which then run in float (fake quantization); ranges from "
       "'calibrate --per-channel'");
-  sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)");
+  sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)")
+      ->check(at_least(13));
   sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")
       ->capture_default_str()
       ->check(thread_count());

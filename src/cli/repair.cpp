@@ -91,7 +91,8 @@ Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "quantized ONNX file");
   sub.add_option("-o,--output", f->output_file, "ONNX file to write; without it only the report");
-  sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)");
+  sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)")
+      ->check(at_least(13));
   sub.add_option("--skip-repair", f->skip_repairs, "leave a repair out (names: --list)");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_flag("--list", f->list, "the repairs in running order and what each mends");

@@ -168,37 +168,45 @@ std::string profile_text(const PerformanceReport& report) {
   return "=== Profile (" + std::to_string(profile.runs()) + " iterations ) ===\n" + text_table(rows);
 }
 
+namespace {
+
+/// Of n in order, from below: the rank of the interval's lower end (performance.h); 0 where no rank is enough.
+size_t lower_rank(size_t n) {
+  double below = std::pow(0.5, static_cast<double>(n)), term = below;  // P(fewer than r of n fair coins are heads)
+  size_t r = 0;
+  while (r < n / 2 && 2 * below <= 0.05) {
+    ++r;
+    term *= static_cast<double>(n - r + 1) / static_cast<double>(r);
+    below += term;
+  }
+  return r;
+}
+
+}  // namespace
+
 SpeedUp speed_up(const PerformanceReport& first, const PerformanceReport& second) {
   const std::vector<float> a = column(first, latency_of), b = column(second, latency_of);
-  const auto median = [](std::span<const float> ms) { return summarize_latency(ms, {}).median; };
+  const auto median = [](std::span<const float> ms) { return static_cast<double>(summarize_latency(ms, {}).median); };
   SpeedUp s;
-  s.ratio = median(b) > 0 ? static_cast<double>(median(a)) / median(b) : 0;
+  s.ratio = median(b) > 0 ? median(a) / median(b) : 0;
   s.high = std::numeric_limits<double>::infinity();
-  constexpr size_t k_most_blocks = 40, k_least_blocks = 5, k_least_queries = 5;
-  const size_t n = std::min(a.size(), b.size());
-  const size_t blocks = std::min(k_most_blocks, n / k_least_queries);
-  if (blocks < k_least_blocks) return s;
-  std::vector<float> ratios;
-  for (size_t i = 0; i < blocks; ++i) {
-    const size_t begin = n * i / blocks, count = n * (i + 1) / blocks - begin;
-    const float below = median(std::span(b).subspan(begin, count));
-    ratios.push_back(below > 0 ? median(std::span(a).subspan(begin, count)) / below : 0);
+  s.pairs = std::min(first.engine_starts.size(), second.engine_starts.size());
+  std::vector<double> ratios;
+  for (size_t i = 0; i < s.pairs; ++i) {
+    const auto queries = [&](const std::vector<float>& ms, const std::vector<size_t>& starts) {
+      const size_t end = i + 1 < starts.size() ? starts[i + 1] : ms.size();
+      return std::span(ms).subspan(starts[i], end - starts[i]);
+    };
+    const double below = median(queries(b, second.engine_starts));
+    ratios.push_back(below > 0 ? median(queries(a, first.engine_starts)) / below : 0);
   }
-  s.ratio = median(ratios);  // the statistic that is drawn again below, so that it lies in its own interval
-  constexpr int k_resamples = 2000;
-  std::vector<double> medians;
-  uint64_t state = 1;
-  for (int r = 0; r < k_resamples; ++r) {
-    std::vector<float> drawn;
-    for (size_t i = 0; i < blocks; ++i) {
-      state = state * 6364136223846793005ull + 1442695040888963407ull;  // Knuth's MMIX generator
-      drawn.push_back(ratios[(state >> 33) % blocks]);
-    }
-    medians.push_back(median(drawn));
-  }
-  std::sort(medians.begin(), medians.end());
-  s.low = medians[k_resamples * 25 / 1000];
-  s.high = medians[k_resamples * 975 / 1000 - 1];
+  if (s.pairs < 2) return s;
+  std::sort(ratios.begin(), ratios.end());
+  s.ratio = s.pairs % 2 ? ratios[s.pairs / 2] : (ratios[s.pairs / 2 - 1] + ratios[s.pairs / 2]) / 2;
+  const size_t rank = lower_rank(s.pairs);
+  if (rank == 0) return s;
+  s.low = ratios[rank - 1];
+  s.high = ratios[s.pairs - rank];
   return s;
 }
 
@@ -206,9 +214,10 @@ std::string speedup_text(const PerformanceReport& first, const PerformanceReport
   const LatencySummary a = summarize_latency(column(first, latency_of), {});
   const LatencySummary b = summarize_latency(column(second, latency_of), {});
   const SpeedUp s = speed_up(first, second);
-  std::string text = "speed-up " + fixed(s.ratio, 2);
-  text += std::isfinite(s.high) ? ", 95 % interval " + fixed(s.low, 3) + " to " + fixed(s.high, 3)
-                                : ", too few queries for an interval";
+  std::string text = "speed-up " + fixed(s.ratio, 3);
+  text += std::isfinite(s.high) ? ", 95 % interval " + fixed(s.low, 3) + " to " + fixed(s.high, 3) + " of " +
+                                      std::to_string(s.pairs) + " pairs of fresh engines"
+                                : ", too few engines for an interval";
   text += " (median " + short_number(a.median) + " ms -> " + short_number(b.median) + " ms, " +
           std::to_string(first.queries.size()) + " queries each in turns)";
   return text + (s.is_shown() ? "\n" : ": no difference shown\n");
@@ -219,6 +228,7 @@ std::string paired_json(const PerformanceReport& first, const PerformanceReport&
   nlohmann::ordered_json j = {{"first", nlohmann::ordered_json::parse(to_json(first))},
                               {"second", nlohmann::ordered_json::parse(to_json(second))}};
   j["speedup"] = s.ratio;
+  j["pairs_of_engines"] = s.pairs;
   j["speedup_ci95"] = std::isfinite(s.high) ? nlohmann::ordered_json{s.low, s.high} : nlohmann::ordered_json();
   j["difference_shown"] = s.is_shown();
   return json_text(j);

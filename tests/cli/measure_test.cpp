@@ -261,7 +261,8 @@ TEST(Bench, two_models_give_a_speed_up_with_its_interval) {
   const json j = json::parse(ran.out);
   ASSERT_EQ(j["speedup_ci95"].size(), 2u);
   EXPECT_LE(j["speedup_ci95"][0], j["speedup_ci95"][1]);
-  EXPECT_EQ(j["first"]["queries"], 60);
+  EXPECT_EQ(j["first"]["queries"], 63);  // at least 60, the same number for each pair of engines
+  EXPECT_EQ(j["pairs_of_engines"], 9);
   EXPECT_EQ(j["first"]["precision"], "fp32");
   EXPECT_EQ(j["second"]["precision"], "int8");
   // The interval holds what it is an interval of, and the text says the same kind of thing.
@@ -269,8 +270,9 @@ TEST(Bench, two_models_give_a_speed_up_with_its_interval) {
   EXPECT_GE(j["speedup_ci95"][1].get<double>(), j["speedup"].get<double>());
   EXPECT_TRUE(j["difference_shown"].is_boolean());
   const Ran text = octet("bench " + plan() + " " + plan() + " --duration 0 --iterations 60 --warm-up 0 --quiet");
-  EXPECT_THAT(text.out, testing::ContainsRegex("speed-up [0-9.]+, 95 % interval [0-9.]+ to [0-9.]+ \\(median "));
-  EXPECT_THAT(text.out, HasSubstr("60 queries each in turns)"));
+  EXPECT_THAT(text.out, testing::ContainsRegex("speed-up [0-9.]+, 95 % interval [0-9.]+ to [0-9.]+ of 9 pairs of fresh "
+                                               "engines \\(median "));
+  EXPECT_THAT(text.out, HasSubstr("63 queries each in turns)"));
 }
 
 TEST(Bench, outputs_are_checked_and_decide_the_exit_status) {

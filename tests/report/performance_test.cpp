@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <random>
 
 #include "report/text_table.h"
 
@@ -88,55 +89,81 @@ TEST(ShortNumber, has_six_significant_digits_as_trtexec) {
   EXPECT_EQ(short_number(3.0), "3");
 }
 
-PerformanceReport queries_of(const std::vector<float>& ms) {
+/// As many fresh engines as rows, each with its queries.
+PerformanceReport engines_of(const std::vector<std::vector<float>>& engines) {
   PerformanceReport report;
-  for (const float v : ms) report.queries.push_back({0, 0, v, 0});
+  for (const std::vector<float>& queries : engines) {
+    report.engine_starts.push_back(report.queries.size());
+    for (const float v : queries) report.queries.push_back({0, 0, v, 0});
+  }
   return report;
 }
 
-TEST(SpeedUp, interval_holds_the_true_ratio_and_is_narrow_for_steady_times) {
-  std::vector<float> slow, fast;
-  for (int i = 0; i < 200; ++i) {
-    slow.push_back(3.0f + 0.01f * static_cast<float>(i % 7));
-    fast.push_back(1.5f + 0.005f * static_cast<float>(i % 5));
-  }
-  const SpeedUp s = speed_up(queries_of(slow), queries_of(fast));
-  EXPECT_NEAR(s.ratio, 2.0, 0.02);
-  EXPECT_LE(s.low, s.ratio);
-  EXPECT_GE(s.high, s.ratio);
-  EXPECT_LT(s.high - s.low, 0.05);
+/// One steady time for each engine.
+PerformanceReport steady(const std::vector<float>& ms) {
+  std::vector<std::vector<float>> engines;
+  for (const float v : ms) engines.push_back({v, v, v});
+  return engines_of(engines);
+}
+
+TEST(SpeedUp, interval_runs_from_the_second_to_the_last_but_one_of_nine_pairs) {
+  const SpeedUp s =
+      speed_up(steady({2.9f, 3.3f, 3.1f, 3.0f, 3.05f, 2.0f, 9.0f, 3.2f, 3.15f}), steady(std::vector<float>(9, 1.0f)));
+  EXPECT_EQ(s.pairs, 9u);
+  EXPECT_NEAR(s.ratio, 3.1, 1e-6);  // one engine that was disturbed moves neither the ratio nor the interval
+  EXPECT_NEAR(s.low, 2.9, 1e-6);
+  EXPECT_NEAR(s.high, 3.3, 1e-6);
   EXPECT_TRUE(s.is_shown());
 }
 
-TEST(SpeedUp, equal_times_show_no_difference) {
-  std::vector<float> a, b;
-  for (int i = 0; i < 200; ++i) {
-    a.push_back(1.0f + 0.01f * static_cast<float>(i * 7 % 11));
-    b.push_back(1.0f + 0.01f * static_cast<float>(i * 5 % 11));
+/// The ranks of the sign test's table (two-sided, 5 %): 6 to 8 pairs the outermost, 9 to 11 one further in, 12 two.
+TEST(SpeedUp, ranks_are_those_of_the_sign_test) {
+  for (const auto& [pairs, rank] :
+       {std::pair(6, 1), std::pair(8, 1), std::pair(9, 2), std::pair(11, 2), std::pair(12, 3), std::pair(20, 6)}) {
+    std::vector<float> ms;
+    for (int i = 1; i <= pairs; ++i) ms.push_back(static_cast<float>(i));
+    const SpeedUp s = speed_up(steady(ms), steady(std::vector<float>(ms.size(), 1.0f)));
+    EXPECT_EQ(s.low, rank) << pairs;
+    EXPECT_EQ(s.high, pairs + 1 - rank) << pairs;
   }
-  const SpeedUp s = speed_up(queries_of(a), queries_of(b));
-  EXPECT_FALSE(s.is_shown());
-  EXPECT_NE(speedup_text(queries_of(a), queries_of(b)).find("no difference shown"), std::string::npos);
+}
+
+/// The luck of an engine moves all of its queries: with the queries as if they were independent, an interval of equal
+/// networks would leave out 1 nearly always.
+TEST(SpeedUp, intervals_of_equal_networks_hold_one_as_often_as_they_say) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> luck(0.0f, 0.02f), noise(0.0f, 0.002f);
+  int holds = 0;
+  constexpr int k_runs = 1000;
+  for (int run = 0; run < k_runs; ++run) {
+    const auto engines = [&] {
+      std::vector<std::vector<float>> made(9);
+      for (std::vector<float>& engine : made) {
+        const float own = 1 + luck(random);
+        for (int i = 0; i < 25; ++i) engine.push_back(own + noise(random));
+      }
+      return engines_of(made);
+    };
+    holds += !speed_up(engines(), engines()).is_shown();
+  }
+  EXPECT_NEAR(holds, 0.961 * k_runs, 20);  // three standard errors
 }
 
 TEST(SpeedUp, a_disturbance_that_hits_both_does_not_widen_it) {
-  // Both are ten times slower for a while; every block's ratio stays 2.
-  std::vector<float> slow(200, 2.0f), fast(200, 1.0f);
-  for (size_t i = 60; i < 100; ++i) {
-    slow[i] = 20;
-    fast[i] = 10;
-  }
-  const SpeedUp s = speed_up(queries_of(slow), queries_of(fast));
+  // Both are ten times slower for a while; the ratio of every pair stays 2.
+  std::vector<float> slow(9, 2.0f), fast(9, 1.0f);
+  for (size_t i = 3; i < 6; ++i) slow[i] = 20, fast[i] = 10;
+  const SpeedUp s = speed_up(steady(slow), steady(fast));
   EXPECT_NEAR(s.low, 2.0, 1e-6);
   EXPECT_NEAR(s.high, 2.0, 1e-6);
 }
 
-TEST(SpeedUp, few_queries_give_no_interval) {
-  const SpeedUp s = speed_up(queries_of(std::vector<float>(20, 2.0f)), queries_of(std::vector<float>(20, 1.0f)));
-  EXPECT_FALSE(s.is_shown());
-  EXPECT_NE(paired_json(queries_of(std::vector<float>(20, 2.0f)), queries_of(std::vector<float>(20, 1.0f)))
-                .find("\"speedup_ci95\": null"),
-            std::string::npos);
+TEST(SpeedUp, few_engines_give_no_interval) {
+  const PerformanceReport slow = steady(std::vector<float>(5, 2.0f)), fast = steady(std::vector<float>(5, 1.0f));
+  EXPECT_FALSE(speed_up(slow, fast).is_shown());
+  EXPECT_EQ(speed_up(slow, fast).ratio, 2);
+  EXPECT_NE(paired_json(slow, fast).find("\"speedup_ci95\": null"), std::string::npos);
+  EXPECT_NE(speedup_text(slow, fast).find("too few engines for an interval"), std::string::npos);
 }
 
 TEST(OutputCheck, passes_within_the_tolerance_of_the_largest_value_and_never_on_nan) {
