@@ -21,10 +21,19 @@ struct ShapeRange {
 
 /// How a tensor goes in or out where that is not the network's own way.
 struct IoFormat {
-  std::string dtype;          // "int8", "uint8": the codes that the network makes of it; empty = its own
-  bool channel_last = false;  // NHWC in memory and in the plan's dims; four dimensions only
+  /// "int8", "uint8": the codes that the network makes of it; "float16": half precision of a float32; empty = its own.
+  std::string dtype;
+  /// Of four dimensions, in memory and in the plan's dims: 0 = as the network has it, [N,C,H,W]; 1 = channels last,
+  /// [N,H,W,C]; 4, 32, ... = so many channels together, [N,C/4,H,W,4], the last group filled up with zeros.
+  int channels_together = 0;
+  int64_t channels = 0;  // of the network's tensor, in formats(): what is behind them in the last group is filling
   bool operator==(const IoFormat&) const = default;
 };
+/// "chw", "hwc", "chw4", "chw32": trtexec's words for it.
+std::string order_name(const IoFormat& format);
+/// A tensor's dims as the plan has them, and as the network has them; other than four dimensions as they are.
+Dims dims_in_format(const Dims& of_network, const IoFormat& format);
+Dims dims_in_network(const Dims& of_plan, const IoFormat& format);
 
 struct BuildSpec {
   SessionSpec
@@ -68,6 +77,8 @@ class EngineFile {
   const std::vector<std::pair<std::string, std::string>>& provenance() const;
   std::vector<TensorInfo> inputs() const;  // shape: "[1..32,3,224,224]" where the profile leaves a choice
   std::vector<TensorInfo> outputs() const;
+  /// Of the inputs and outputs that were built in another format than the network's.
+  std::map<std::string, IoFormat> formats() const;
   std::string text(bool elided) const;            // the fused graph at its best shapes
   const std::vector<std::string>& notes() const;  // of build or load
   const std::string& tuning_log() const;          // of build: every candidate tactic with its time or reason

@@ -75,4 +75,20 @@ std::vector<OptimizationProfile> read_profiles(const std::string& text) {
   return profiles;
 }
 
+std::string range_text(const ShapeRange& range) {
+  return to_string(range.smallest) + ", " + to_string(range.best) + ", " + to_string(range.largest);
+}
+
+Result<Done> check_range(const std::string& input, const ShapeRange& range) {
+  bool ordered = range.smallest.size() == range.best.size() && range.best.size() == range.largest.size();
+  bool holds_elements = true;
+  for (size_t d = 0; ordered && d < range.best.size(); ++d) {
+    holds_elements = holds_elements && range.smallest[d] >= 1;
+    ordered = range.smallest[d] <= range.best[d] && range.best[d] <= range.largest[d];
+  }
+  if (ordered && holds_elements) return Done{};
+  return Error{ErrorCode::bad_argument, "the profile of input '" + input + "' is " + range_text(range) +
+                                            ": expected smallest <= best <= largest, extent by extent, each from 1"};
+}
+
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "octet/engine_file.h"
 
 namespace octet {
@@ -15,5 +16,10 @@ using OptimizationProfile = std::map<std::string, ShapeRange>;  // by input
 std::string profiles_text(const std::vector<OptimizationProfile>& profiles);
 /// None where the text is not such.
 std::vector<OptimizationProfile> read_profiles(const std::string& text);
+
+/// "[1,3,32,32], [4,3,32,32], [8,3,32,32]".
+std::string range_text(const ShapeRange& range);
+/// Errors: an extent below 1, or one that is not between its ends.
+Result<Done> check_range(const std::string& input, const ShapeRange& range);
 
 }  // namespace octet

@@ -99,6 +99,8 @@ std::string bf16_note(const Graph& fused);
 std::string settled_precision(const std::string& precision, const Graph& fused);
 /// Whether a value of it goes through codes, so that ranges matter to its answers.
 bool has_codes(const Graph& graph);
+/// "octet 0.1.0", as plans name who wrote them.
+std::string plan_writer();
 /// Layers of the fused graph that compute in float.
 int count_float_layers(const Graph& fused);
 

@@ -8,9 +8,16 @@
 #include "base/file.h"
 #include "data/npy.h"
 #include "octet/measure.h"
+#include "tensor/half.h"
 
 namespace octet {
 namespace {
+
+/// An element of float16.
+struct Half {
+  uint16_t bits = 0;
+  explicit operator double() const { return static_cast<double>(half_to_float(bits)); }
+};
 
 template <class T, class Distribution>
 void fill(std::byte* bytes, size_t count, Distribution distribution) {
@@ -25,6 +32,13 @@ void fill_random(const Port& port, std::byte* bytes) {
   using Whole = std::uniform_int_distribution<int32_t>;
   if (port.dtype == "float32") {
     fill<float>(bytes, port.bytes / sizeof(float), std::uniform_real_distribution<float>(-1.0f, 1.0f));
+  } else if (port.dtype == "float16") {
+    std::default_random_engine engine;  // the values of a float32 tensor of this size, rounded
+    std::uniform_real_distribution<float> distribution(-1.0f, 1.0f);
+    for (size_t i = 0; i < port.bytes / sizeof(uint16_t); ++i) {
+      const uint16_t half = float_to_half(distribution(engine));
+      std::memcpy(bytes + i * sizeof half, &half, sizeof half);
+    }
   } else if (port.dtype == "float64") {
     fill<double>(bytes, port.bytes / sizeof(double), std::uniform_real_distribution<double>(-1.0, 1.0));
   } else if (port.dtype == "int8") {
@@ -110,6 +124,8 @@ Result<std::vector<double>> numbers(const std::string& dtype, std::span<const st
     collect(float());
   else if (dtype == "float64")
     collect(double());
+  else if (dtype == "float16")
+    collect(Half());
   else if (dtype == "int8")
     collect(int8_t());
   else if (dtype == "uint8" || dtype == "bool")

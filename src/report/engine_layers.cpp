@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "report/text_table.h"
+#include "tensor/half.h"
 
 namespace octet {
 namespace {
@@ -107,6 +108,13 @@ std::string joined(const NamedValues& values, const std::string& separator) {
   return text;
 }
 
+std::string halves(const NamedValues& values, const std::string& separator) {
+  std::string text;
+  for (size_t i = 0; i < values.bytes.size() / sizeof(uint16_t); ++i)
+    text += (i ? separator : "") + short_number(static_cast<double>(half_to_float(element<uint16_t>(values, i))));
+  return text;
+}
+
 }  // namespace
 
 std::string format_text(const LayerTensor& tensor) {
@@ -148,6 +156,7 @@ std::string dims_text(std::span<const int64_t> dims) {
 std::string values_text(const NamedValues& values, const std::string& separator) {
   if (values.dtype == "float32") return joined<float>(values, separator);
   if (values.dtype == "float64") return joined<double>(values, separator);
+  if (values.dtype == "float16") return halves(values, separator);
   if (values.dtype == "int8") return joined<int8_t>(values, separator);
   if (values.dtype == "uint8" || values.dtype == "bool") return joined<uint8_t>(values, separator);
   if (values.dtype == "int16") return joined<int16_t>(values, separator);

@@ -229,6 +229,22 @@ TEST(EngineFile, says_where_it_comes_from) {
   EXPECT_EQ(from.count("uncalibrated"), 0u);
 }
 
+TEST(EngineFile, of_float_layers_only_says_nothing_of_a_calibration) {
+  BuildSpec spec = int8_spec();
+  for (const LayerInfo& layer : Session::build(demo(), {})->layers())
+    spec.session.quantization.keep_float.insert(layer.name);
+  spec.session.calibration.data.preprocess = "none,norm=half";
+  const Result<EngineFile> built = build_engine(demo(), spec);
+  ASSERT_TRUE(built) << built.error().message;
+  EXPECT_EQ(built->precision(), "fp32");
+  EXPECT_EQ(built->int8_percent(), 0);
+  std::map<std::string, std::string> from(built->provenance().begin(), built->provenance().end());
+  for (const char* key :
+       {"data", "data_hash", "samples", "method", "ranges_hash", "calibration", "notes", "uncalibrated"})
+    EXPECT_EQ(from.count(key), 0u) << key << ": " << from[key];
+  EXPECT_EQ(from["preprocess"], "rgb,norm=half") << "pictures are prepared so, whatever the precision";
+}
+
 TEST(EngineFile, is_stamped_when_its_ranges_mean_nothing) {
   BuildSpec spec = int8_spec();
   spec.session.calibration.data.path = "synthetic:4";

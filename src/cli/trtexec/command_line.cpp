@@ -142,7 +142,7 @@ Result<std::vector<int64_t>> parse_dims(const std::string& text) {
     char* end = nullptr;
     const long long extent = std::strtoll(part.c_str(), &end, 10);
     if (part.empty() || *end != '\0' || extent < 0 || extent > k_largest_int)
-      return bad("'" + text + "': a shape like 1x3x224x224 is expected, with extents from 0 to 2147483647");
+      return bad("'" + text + "': a shape like 1x3x224x224 is expected, with extents from 1 to 2147483647");
     dims.push_back(extent);
   }
   return dims;

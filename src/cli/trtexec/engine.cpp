@@ -152,7 +152,7 @@ Result<Done> check_calib(const std::string& path, const Model& model) {
 Result<Done> check_codes(const BuildSpec& spec, const Model& model) {
   if (spec.session.precision == "int8" || spec.session.precision == "best") return Done{};
   for (const auto& [name, format] : spec.formats) {
-    if (format.dtype.empty()) continue;
+    if (format.dtype != "int8" && format.dtype != "uint8") continue;
     const std::vector<TensorInfo> inputs = model.inputs();
     const bool is_input =
         std::any_of(inputs.begin(), inputs.end(), [&](const TensorInfo& input) { return input.name == name; });
@@ -231,31 +231,45 @@ void say_noise(const EngineFile& file, std::vector<std::string>& notes, const Lo
   }
 }
 
-/// "int8:hwc+chw" of --inputIOFormats for one tensor: the first order that there is counts.
-Result<IoFormat> io_format(const std::string& flag, const std::string& text, const TensorInfo& tensor) {
+/// The order of channels that there is and comes first in "hwc+chw"; -1 where there is none. A GPU has more.
+int channels_together(const std::string& orders, bool on_gpu) {
+  for (const std::string& order : split(orders, '+')) {
+    if (order == "chw") return 0;
+    if (order == "hwc") return 1;
+    if (on_gpu && order == "chw4") return 4;
+    if (on_gpu && order == "chw32") return 32;
+  }
+  return -1;
+}
+
+/// "int8:hwc+chw" of --inputIOFormats for one tensor.
+Result<IoFormat> io_format(const std::string& flag, const std::string& text, const TensorInfo& tensor, bool on_gpu) {
   const std::string own = tensor.dtype.starts_with("float") ? "fp" + tensor.dtype.substr(5) : tensor.dtype;
   const size_t colon = text.find(':');
   const std::string type = colon == std::string::npos ? own : text.substr(0, colon);
-  const std::vector<std::string> orders = split(text.substr(colon == std::string::npos ? 0 : colon + 1), '+');
-  const auto order = std::find_if(orders.begin(), orders.end(), [](const auto& o) { return o == "chw" || o == "hwc"; });
+  const int together = channels_together(text.substr(colon == std::string::npos ? 0 : colon + 1), on_gpu);
   const bool codes = own == "fp32" && (type == "int8" || type == "uint8");
-  if (order == orders.end() || (type != own && !codes))
+  const bool half = on_gpu && own == "fp32" && type == "fp16";
+  if (together < 0 || (type != own && !codes && !half)) {
+    const std::string types = own != "fp32" ? own : on_gpu ? "fp32 or fp16" : "fp32";
     return Error{ErrorCode::bad_argument,
-                 flag + "=" + text + ": tensor '" + tensor.name + "' is given and taken as " + own +
+                 flag + "=" + text + ": tensor '" + tensor.name + "' is given and taken as " + types +
                      (own == "fp32" ? ", or as the int8 or uint8 codes that the network makes of it," : "") +
-                     " in chw or hwc"};
-  return IoFormat{codes ? type : "", *order == "hwc"};
+                     (on_gpu ? " in chw, hwc, chw4 or chw32" : " in chw or hwc (fp16, chw4 and chw32: on a GPU)") +
+                     ": ask for one of these"};
+  }
+  return IoFormat{.dtype = codes ? type : half ? "float16" : "", .channels_together = together};
 }
 
 Result<Done> read_formats(const std::string& flag, const std::vector<std::string>& formats,
-                          const std::vector<TensorInfo>& tensors, std::map<std::string, IoFormat>& to) {
+                          const std::vector<TensorInfo>& tensors, bool on_gpu, std::map<std::string, IoFormat>& to) {
   if (formats.empty()) return Done{};
   const std::string direction = flag == "--inputIOFormats" ? "inputs" : "outputs";
   if (formats.size() != 1 && formats.size() != tensors.size())
     return Error{ErrorCode::bad_argument, "The number of " + flag.substr(2) + " must match network's " + direction +
                                               " or be one for broadcasting."};
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const Result<IoFormat> format = io_format(flag, formats[formats.size() == 1 ? 0 : i], tensors[i]);
+    const Result<IoFormat> format = io_format(flag, formats[formats.size() == 1 ? 0 : i], tensors[i], on_gpu);
     if (!format) return format.error();
     if (!(*format == IoFormat())) to[tensors[i].name] = *format;
   }
@@ -284,13 +298,14 @@ Result<EngineFile> build(const Options& o, const std::string& device, ResolvedSh
   for (const auto& [flag, formats, tensors] :
        {std::tuple("--inputIOFormats", &o.build.input_formats, model->inputs()),
         std::tuple("--outputIOFormats", &o.build.output_formats, model->outputs())})
-    if (const Result<Done> ok = read_formats(flag, *formats, tensors, spec.formats); !ok) return ok.error();
+    if (const Result<Done> ok = read_formats(flag, *formats, tensors, device.starts_with("cuda"), spec.formats); !ok)
+      return ok.error();
   Result<ResolvedShapes> resolved = resolve_shapes(model->inputs(), o.build, o.inference.shapes, log);
   if (!resolved) return resolved.error();
   shapes = *resolved;
   for (auto& [name, dims] : shapes.run)
-    if (const auto format = spec.formats.find(name); format != spec.formats.end() && format->second.channel_last)
-      dims = {dims[0], dims[2], dims[3], dims[1]};
+    if (const auto format = spec.formats.find(name); format != spec.formats.end())
+      dims = dims_in_format(dims, format->second);
   spec.session.device = device;
   spec.session.gpu = o.inference.gpu;
   spec.session.threads = static_cast<int>(o.system.cpu_threads);

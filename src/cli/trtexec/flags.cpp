@@ -108,7 +108,9 @@ Flags do here what trtexec's do, but for these, each with its reason:
 * `--layerPrecisions`, `--layerOutputTypes`: a network has one type for all its float layers. Where an INT8 layer has to end in float, the layers that read
   it run in float: octet does not make codes of a tensor that was asked for as float.
 * `--inputIOFormats`, `--outputIOFormats`: codes are those of the network's own Q or DQ node there, so without one int8 is an error, where trtexec takes
-  placeholder ranges; with `hwc` the plan's tensor is [N,H,W,C] in its dims too.
+  placeholder ranges; with `hwc`, `chw4` and `chw32` the plan's tensor has the dims of its memory, [N,H,W,C] or [N,C/4,H,W,4] (in files of `--loadInputs`, in
+  `--shapes` beside `--loadEngine` and in the log); `--exportOutput` and `--dumpOutput` write values in the network's order. `fp16`, `chw4` and `chw32` are for a GPU, as in
+  the table below; a plan with them runs on a CPU, too.
 * `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
 * `--fp16 --int8`, `--best` on a GPU: of a network without Q/DQ nodes each layer runs in the type that is faster by measurement, and the whole in FP16 or
   FP32 where that is faster; of one with them the layers that they leave float run in FP16.
@@ -116,7 +118,6 @@ Flags do here what trtexec's do, but for these, each with its reason:
   `--precision tf32` only.
 * `--useCudaGraph`, `--useSpinWait`: off by default as in trtexec 8 to 10, on in 11. Other commands run a network as one CUDA graph always.
 * `--allocationStrategy`: what a context computes with lies in the room that was made for the largest shapes; weights are shared in any case.
-* `--inputIOFormats`, `--outputIOFormats` have no fp16, chw4 or chw32 form on a GPU.
 
 ## Flags
 

@@ -207,11 +207,35 @@ std::string raw_name(const Port& port, const char* direction) {
   return name + "." + type + ".raw";
 }
 
-Result<Done> report_outputs(const Options& o, TensorBuffers& buffers, const Log& log) {
+/// Row-major in the network's own order, whatever the order in memory.
+std::vector<std::byte> in_network_order(std::span<const std::byte> bytes, const Dims& dims, const IoFormat& format) {
+  const auto n = static_cast<size_t>(dims[0]), c = static_cast<size_t>(dims[1]),
+             pixels = static_cast<size_t>(dims[2] * dims[3]);
+  const size_t together = format.channels_together == 1 ? c : static_cast<size_t>(format.channels_together);
+  const size_t groups = (c + together - 1) / together, all = n * groups * pixels * together;
+  const size_t element = all > 0 ? bytes.size() / all : 0;
+  std::vector<std::byte> ordered(n * c * pixels * element);
+  for (size_t i = 0; i < n * c * pixels && element > 0; ++i) {
+    const size_t image = i / (c * pixels), channel = i / pixels % c, pixel = i % pixels;
+    const size_t from = ((image * groups + channel / together) * pixels + pixel) * together + channel % together;
+    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(from * element), element,
+                ordered.begin() + static_cast<std::ptrdiff_t>(i * element));
+  }
+  return ordered;
+}
+
+Result<Done> report_outputs(const Options& o, const Engine& engine, TensorBuffers& buffers, const Log& log) {
+  const std::map<std::string, IoFormat> formats = engine.file.formats();
+  std::vector<std::vector<std::byte>> ordered(buffers.outputs().size());
   std::vector<NamedValues> outputs;
   for (size_t i = 0; i < buffers.outputs().size(); ++i) {
     const Port& port = buffers.outputs()[i];
     outputs.push_back({port.name, port.dims, port.dtype, buffers.output(i)});
+    const auto format = formats.find(port.name);
+    if (format == formats.end() || format->second.channels_together == 0) continue;
+    outputs.back().dims = dims_in_network(port.dims, format->second);
+    ordered[i] = in_network_order(buffers.output(i), outputs.back().dims, format->second);
+    outputs.back().bytes = ordered[i];
   }
   if (o.reporting.dump_output) {
     log.info("Output Tensors:");
@@ -341,7 +365,7 @@ Result<Done> run_inference(const Options& o, const Engine& engine, const Log& lo
   if (!trace) return trace.error();
   if (const Result<Done> done = report_times(o, *trace, !together, engine.spec.device.starts_with("cuda"), log); !done)
     return done;
-  if (const Result<Done> done = report_outputs(o, bench.buffers[0], log); !done) return done;
+  if (const Result<Done> done = report_outputs(o, engine, bench.buffers[0], log); !done) return done;
   if (const Result<Done> done = save_debug_tensors(o, {&bench.sessions[0], &bench.buffers[0]}, log); !done) return done;
   if (const Result<Done> done = check_references(o, bench, log); !done) return done;
   if (!o.reporting.wants_profile()) return Done{};

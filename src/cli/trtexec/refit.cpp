@@ -50,28 +50,6 @@ Result<Done> check_same_structure(const EngineFile& plan, const EngineFile& made
   return Done{};
 }
 
-/// What the plan was built with, as its provenance says it: "... format=NAME:int8:hwc".
-std::map<std::string, IoFormat> formats_of(const EngineFile& plan) {
-  std::map<std::string, IoFormat> formats;
-  const std::string key = "format=";
-  for (const auto& [name, text] : plan.provenance()) {
-    if (name != "options") continue;
-    for (const std::string& word : split(text, ' ')) {
-      if (!word.starts_with(key)) continue;
-      const size_t order = word.rfind(':'), type = order == std::string::npos ? order : word.rfind(':', order - 1);
-      if (type == std::string::npos) continue;
-      formats[word.substr(key.size(), type - key.size())] = {word.substr(type + 1, order - type - 1),
-                                                             word.substr(order + 1) == "hwc"};
-    }
-  }
-  return formats;
-}
-
-/// A plan's [N,H,W,C] in the order of its network.
-Dims in_network_order(const Dims& dims, bool channel_last) {
-  return channel_last && dims.size() == 4 ? Dims{dims[0], dims[3], dims[1], dims[2]} : dims;
-}
-
 /// The plan's own, where it has several, in the order of its network.
 std::vector<std::map<std::string, ShapeRange>> profiles_of(const EngineFile& plan,
                                                            const std::map<std::string, IoFormat>& formats) {
@@ -80,8 +58,8 @@ std::vector<std::map<std::string, ShapeRange>> profiles_of(const EngineFile& pla
   for (std::map<std::string, ShapeRange>& profile : profiles)
     for (auto& [input, range] : profile) {
       const auto format = formats.find(input);
-      for (Dims* dims : {&range.smallest, &range.best, &range.largest})
-        *dims = in_network_order(*dims, format != formats.end() && format->second.channel_last);
+      if (format == formats.end()) continue;
+      for (Dims* dims : {&range.smallest, &range.best, &range.largest}) *dims = dims_in_network(*dims, format->second);
     }
   return profiles;
 }
@@ -111,16 +89,15 @@ Result<EngineFile> refitted(const EngineFile& plan, const std::string& onnx, con
   const size_t space = precision.rfind(' ');
   spec.session.gpu.floats = precision == "int8" ? "fp32" : precision.substr(space == std::string::npos ? 0 : space + 1);
   spec.refittable = true;
-  spec.formats = formats_of(plan);
+  spec.formats = plan.formats();
   const std::vector<TensorInfo> inputs = plan.inputs();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto format = spec.formats.find(inputs[i].name);
-    const bool turned = format != spec.formats.end() && format->second.channel_last;
+    const IoFormat given = format == spec.formats.end() ? IoFormat() : format->second;
     const auto [low, high] = smallest_and_largest(inputs[i]);
-    const Dims best = in_network_order(session->inputs()[i].dims, turned);
+    const Dims best = dims_in_network(session->inputs()[i].dims, given);
     spec.session.shapes[inputs[i].name] = best;
-    if (low != high)
-      spec.profile[inputs[i].name] = {in_network_order(low, turned), best, in_network_order(high, turned)};
+    if (low != high) spec.profile[inputs[i].name] = {dims_in_network(low, given), best, dims_in_network(high, given)};
   }
   spec.profiles = profiles_of(plan, spec.formats);
   Result<EngineFile> made = build_engine(*model, spec);

@@ -45,7 +45,7 @@ Result<Done> check_fits(const DeclaredInput& input, const Dims& dims, const std:
   bool fits = dims.size() == input.dims.size();
   for (size_t i = 0; fits && i < dims.size(); ++i) fits = input.dims[i] < 0 || input.dims[i] == dims[i];
   const bool is_empty = std::find(dims.begin(), dims.end(), 0) != dims.end();
-  if (fits && is_empty && flag != "--minShapes")
+  if (fits && is_empty)
     return bad(flag + " " + input.name + ":" + dims_text(dims) +
                " holds no elements, so there is nothing to run or to time: give extents from 1");
   if (fits) return Done{};
