@@ -147,6 +147,23 @@ TEST(IoFormats, channels_may_come_last) {
   EXPECT_THAT(quick("--outputIOFormats=hwc --skipInference").err, HasSubstr("four dimensions only"));
 }
 
+TEST(IoFormats, outputs_come_channels_last_and_are_written_in_the_networks_order) {
+  const std::string picture = picture_model();
+  const std::string input = "--loadInputs=x:picture.bin --dumpOutput --dumpRawBindingsToFile ";
+  const Ran own = quick(input + "--exportOutput=own.json", picture);
+  ASSERT_EQ(own.status, 0) << own.err;
+  const Ran last = quick(input + "--outputIOFormats=fp32:hwc --exportOutput=last.json", picture);
+  ASSERT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(read(at("own.json")), read(at("last.json")));
+  EXPECT_THAT(last.out, HasSubstr("[I] y: (1x6x5x4)"));
+  const std::vector<float> chw = floats_of(read(at("y.output.1.6.5.4.fp32.raw"))),
+                           hwc = floats_of(read(at("y.output.1.5.4.6.fp32.raw")));
+  ASSERT_EQ(chw.size(), 120u);
+  ASSERT_EQ(hwc.size(), 120u);
+  for (size_t c = 0; c < 6; ++c)
+    for (size_t p = 0; p < 20; ++p) EXPECT_EQ(hwc[p * 6 + c], chw[c * 20 + p]) << c << " " << p;
+}
+
 TEST(IoFormats, codes_are_those_that_the_network_makes) {
   // The scale stands in the log; values on its grid have exactly these codes.
   const Ran built = quick("--int8 --inputIOFormats=int8:chw --saveEngine=codes.plan --skipInference");
@@ -170,7 +187,14 @@ TEST(IoFormats, codes_are_those_that_the_network_makes) {
   EXPECT_THAT(
       floating.err,
       HasSubstr("--inputIOFormats=int8: tensor 'input': the network does not quantize it, so it has no int8 codes"));
-  EXPECT_THAT(quick("--int8 --outputIOFormats=int8:chw --skipInference").err, HasSubstr("tensor 'logits'"));
+  EXPECT_THAT(
+      quick("--int8 --outputIOFormats=int8:chw --skipInference").err,
+      HasSubstr("output 'logits' is asked for as int8 (--outputIOFormats of octet trtexec), but the network does "
+                "not end in codes there (a DequantizeLinear has to make it), so there are no int8 codes of it: "
+                "it can be had as fp32; leave the format out, or give a network with Q/DQ nodes at that output"));
+  EXPECT_THAT(quick("--int8 --inputIOFormats=uint8:chw --skipInference").err,
+              HasSubstr("input 'input' is asked for as uint8 (--inputIOFormats of octet trtexec), but its codes are "
+                        "int8: it can be had as int8 or fp32; ask for one of these"));
 }
 
 // ---- refit ----

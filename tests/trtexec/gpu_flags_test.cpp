@@ -9,6 +9,7 @@
 
 #include "octet/measure.h"
 #include "running.h"
+#include "tensor/half.h"
 
 namespace octet::cli::trtexec {
 namespace {
@@ -64,6 +65,64 @@ const std::string& quantized_plan() {
     return std::string("--loadEngine=g.plan");
   }();
   return file;
+}
+
+/// Values as elements of half precision.
+std::string halves(const std::vector<float>& values) {
+  std::string bytes;
+  for (const float v : values) {
+    const uint16_t half = float_to_half(v);
+    bytes.append(reinterpret_cast<const char*>(&half), sizeof half);
+  }
+  return bytes;
+}
+
+/// [1,6,5,4] as [1,G,5,4,k], k channels together, the last group filled up: with what is to be ignored.
+std::vector<float> grouped(const std::vector<float>& chw, size_t k) {
+  const size_t groups = (6 + k - 1) / k;
+  std::vector<float> made(groups * 20 * k, -3.0f);
+  for (size_t c = 0; c < 6; ++c)
+    for (size_t p = 0; p < 20; ++p) made[(c / k * 20 + p) * k + c % k] = chw[c * 20 + p];
+  return made;
+}
+
+TEST_F(CudaFlags, inputs_and_outputs_are_halves_and_groups_of_channels) {
+  const std::string picture = picture_model();
+  const std::vector<float> x = floats_of(read(at("picture.bin")));
+  write(at("half.bin"), halves(x));
+  ASSERT_EQ(quick("--noTF32 --loadInputs=x:picture.bin --exportOutput=gpu_own.json", picture).status, 0);
+  const std::vector<double> own = values_of("gpu_own.json");
+  ASSERT_EQ(own.size(), x.size());
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(own[i], 1.25 * static_cast<double>(x[i]));  // exact in half, too
+  const auto same = [&](const std::string& flags) {
+    const Ran ran = quick("--noTF32 --dumpRawBindingsToFile --exportOutput=gpu_format.json " + flags, picture);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(values_of("gpu_format.json"), own) << flags;
+    EXPECT_EQ(json_of(at("gpu_format.json"))[0]["dimensions"], "1x6x5x4") << flags;
+  };
+  same("--inputIOFormats=fp16:chw --loadInputs=x:half.bin");
+  same("--outputIOFormats=fp16:chw --loadInputs=x:picture.bin");
+  std::vector<float> y;
+  for (const float v : x) y.push_back(1.25f * v);
+  EXPECT_EQ(read(at("y.output.1.6.5.4.fp16.raw")), halves(y));
+  for (const size_t k : {size_t{4}, size_t{32}}) {
+    const std::string order = "chw" + std::to_string(k), file = "gpu_" + order;
+    write(at(file), floats(grouped(x, k)));
+    write(at(file + "_half"), halves(grouped(x, k)));
+    same("--inputIOFormats=fp32:" + order + " --loadInputs=x:" + file);
+    same("--inputIOFormats=fp16:" + order + " --loadInputs=x:" + file + "_half --outputIOFormats=fp16:" + order);
+    const std::string dims = std::to_string((6 + k - 1) / k) + ".5.4." + std::to_string(k);
+    std::vector<float> filled = grouped(y, k);
+    for (float& v : filled) v = v == -3.0f ? 0.0f : v;  // an output is filled up with zeros
+    EXPECT_EQ(read(at("y.output.1." + dims + ".fp16.raw")), halves(filled)) << k;
+  }
+  // Codes of a quantized network in groups, and a plan that runs on a CPU as well.
+  const Ran built = quick("--int8 --inputIOFormats=int8:chw4 --skipInference --saveEngine=gpu_codes.plan");
+  ASSERT_EQ(built.status, 0) << built.err;
+  EXPECT_THAT(built.out, HasSubstr("input 'input': int8 codes, scale "));
+  ASSERT_EQ(quick("--exportOutput=codes_gpu.json", "--loadEngine=gpu_codes.plan").status, 0);
+  ASSERT_EQ(quick("--device=cpu --exportOutput=codes_cpu.json", "--loadEngine=gpu_codes.plan").status, 0);
+  EXPECT_LT(difference("codes_cpu.json", "codes_gpu.json"), 2e-2);
 }
 
 double processor_seconds() {

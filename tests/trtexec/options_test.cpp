@@ -85,7 +85,7 @@ TEST(CommandLine, numbers_beyond_the_range_of_a_flag_are_refused_as_typed) {
   }
   for (const std::string bad : {"nan", "inf", "1e15G", "-1"})
     EXPECT_THAT(error_of({"--memPoolSize=workspace:" + bad}), HasSubstr("a size from 0 to 1e18 bytes is expected"));
-  EXPECT_THAT(error_of({"--shapes=x:1x99999999999999999999"}), HasSubstr("extents from 0 to 2147483647"));
+  EXPECT_THAT(error_of({"--shapes=x:1x99999999999999999999"}), HasSubstr("extents from 1 to 2147483647"));
   EXPECT_EQ(error_of({"--profile=18446744073709551616"}),
             "--profile=18446744073709551616: profiles are numbered from 0 on without gaps, 0 is expected here");
 }

@@ -39,22 +39,6 @@ TEST(Trtexec, docs_page_is_what_describe_prints) {
   EXPECT_EQ(ran.out, read(OCTET_DOCS "/trtexec.md")) << "run: octet trtexec --describe > docs/trtexec.md";
 }
 
-TEST(Trtexec, every_honoured_or_mapped_flag_is_tested_in_these_files) {
-  const std::string folder = OCTET_DOCS "/../tests/trtexec/";
-  const std::string tests =
-      read(folder + "program_test.cpp") + read(folder + "flags_test.cpp") + read(folder + "seed_commands_test.cpp");
-  const std::string on_gpu = read(folder + "gpu_flags_test.cpp");
-  const auto takes_effect = [](Verdict verdict) { return verdict == Verdict::honoured || verdict == Verdict::mapped; };
-  for (const Flag& flag : all_flags()) {
-    const std::regex name("--" + std::string(flag.name) + "[^A-Za-z]");
-    if (takes_effect(flag.cpu)) {
-      EXPECT_TRUE(std::regex_search(tests, name)) << flag.name;
-    } else if (takes_effect(flag.cuda)) {
-      EXPECT_TRUE(std::regex_search(on_gpu, name)) << flag.name;
-    }
-  }
-}
-
 TEST(Trtexec, a_link_by_that_name_is_trtexec) {
   std::filesystem::create_symlink(OCTET_PROGRAM, at("trtexec"));
   const Ran ran =

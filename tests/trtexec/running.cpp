@@ -12,6 +12,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "ir/text.h"
+#include "onnx/onnx.h"
+
 namespace octet::cli::trtexec {
 
 const std::string& scratch() {
@@ -33,7 +36,23 @@ std::vector<float> floats_of(const std::string& bytes) {
   return values;
 }
 
-Ran shell(const std::string& line) { return run_line("cd " + scratch() + " && " + line, at("stderr")); }
+std::map<std::string, std::set<std::string>>& flags_passed() {
+  static std::map<std::string, std::set<std::string>> passed;
+  return passed;
+}
+
+void note_flags(const std::string& line) {
+  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  if (!test || line.find("trtexec") == std::string::npos) return;
+  std::set<std::string>& flags = flags_passed()[std::string(test->test_suite_name()) + "." + test->name()];
+  for (size_t at = line.find(" --"); at != std::string::npos; at = line.find(" --", at + 1))
+    flags.insert(line.substr(at + 3, line.find_first_of(" =\n", at + 3) - at - 3));
+}
+
+Ran shell(const std::string& line) {
+  note_flags(line);
+  return run_line("cd " + scratch() + " && " + line, at("stderr"));
+}
 
 const std::string k_model = "--onnx=" OCTET_DEMO_MODEL;
 
@@ -49,6 +68,20 @@ const std::string& plan() {
     return at("shared.plan");
   }();
   return path;
+}
+
+const std::string& picture_model() {
+  static const std::string model = [] {
+    const Result<Graph> graph = parse_graph(
+        "graph picture (x: f32[1,6,5,4]) -> (y) {\n  const k: f32[] = {0.25}\n  m = Mul(x, k) @mul\n  y = Add(x, m) "
+        "@add\n}\n");
+    EXPECT_TRUE(graph && write_onnx_file(at("picture.onnx"), *graph));
+    std::vector<float> values;
+    for (int i = 0; i < 6 * 5 * 4; ++i) values.push_back(static_cast<float>(i * 37 % 128 - 64) / 64);
+    write(at("picture.bin"), floats(values));
+    return "--onnx=" + at("picture.onnx");
+  }();
+  return model;
 }
 
 double number_after(const std::string& log, const std::string& text) {

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,11 @@ nlohmann::json json_of(const std::string& path);
 std::string floats(const std::vector<float>& values);
 std::vector<float> floats_of(const std::string& bytes);
 
+/// By test ("Suite.name"): flags that it has handed to trtexec so far, without dashes.
+std::map<std::string, std::set<std::string>>& flags_passed();
+/// Those of a line or script; of lines without the word trtexec none.
+void note_flags(const std::string& line);
+
 /// A line of bash, in the folder.
 Ran shell(const std::string& line);
 
@@ -29,6 +36,10 @@ Ran trtexec(const std::string& words);
 Ran quick(const std::string& flags, const std::string& model = k_model);
 /// INT8 from random numbers, built once.
 const std::string& plan();
+
+/// --onnx=FILE of a network that ends in a picture of 6 channels, 5 high and 4 wide, and starts in one: y = x + 0.25 x.
+/// Beside it picture.bin, values of its input that half precision holds exactly.
+const std::string& picture_model();
 
 /// The number behind a text in a log; a failure where the text is not there.
 double number_after(const std::string& log, const std::string& text);

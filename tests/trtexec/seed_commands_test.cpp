@@ -8,6 +8,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "running.h"
+
 namespace {
 
 using testing::HasSubstr;
@@ -61,6 +63,7 @@ void expect_complete(const fs::path& models, const std::string& name) {
 
 TEST_F(SeedCommands, run_unchanged) {
   std::ofstream(folder_ / "script.sh") << k_script;
+  octet::cli::trtexec::note_flags(k_script);
   const std::string line = "cd " + folder_.string() + " && bash script.sh";
   ASSERT_EQ(std::system(line.c_str()), 0) << read(folder_ / "saved_models/resnet_cifar10_fp16_build_log.txt");
   expect_complete(folder_ / "saved_models", "resnet_cifar10_fp16");
