@@ -236,6 +236,60 @@ std::set<std::string> slower_in_int8(const Form& int8, const Form& other, BestPr
   return slower;
 }
 
+/// What the forms are lowered for.
+struct Lowering {
+  const Binding& binding;
+  const std::set<std::string>& skip;
+};
+
+/// Behind the others: INT8 with these layers in float, timed layer by layer.
+Result<Done> add_mixed(const Graph& clean, Backend& backend, const Lowering& how, std::vector<Form>& forms,
+                       Times& times) {
+  Result<Form> mixed = Form::make("mixed", clean, how.binding, how.skip, backend);
+  if (!mixed) return mixed.error();
+  forms.push_back(*std::move(mixed));
+  return time_layers({&forms.back()}, times);
+}
+
+std::vector<Form*> pointers(std::vector<Form>& forms) {
+  std::vector<Form*> all;
+  for (Form& form : forms) all.push_back(&form);
+  return all;
+}
+
+/// INT8 as it is, or the mixed form behind the others (if there is one) where it is faster by more than the noise.
+size_t form_with_int8(const std::vector<WholeTime>& wholes, size_t mixed, std::vector<std::string> reasons,
+                      BestPrecision& best) {
+  if (wholes.size() == mixed) return 0;
+  const WholeTime &all = wholes[0], &some = wholes[mixed];
+  if (some.ms + noise_ms(all, some) < all.ms) {
+    best.notes = std::move(reasons);
+    return mixed;
+  }
+  best.notes.push_back(
+      std::to_string(best.float_layers.size()) +
+      " layers are slower in INT8 by themselves, but in float they would not make the network faster " +
+      text_of("(%.3f ms against %.3f, noise +-%.3f): they stay INT8", some.ms, all.ms, noise_ms(all, some)));
+  return 0;
+}
+
+/// A float form that is faster than the chosen one by more than the noise, else that one. floats: forms 1 to `floats`.
+size_t faster_float_form(const std::vector<WholeTime>& wholes, size_t floats, size_t chosen) {
+  for (size_t i = 1; i <= floats; ++i)
+    if (wholes[chosen].ms > wholes[i].ms + noise_ms(wholes[i], wholes[chosen])) chosen = i;
+  return chosen;
+}
+
+/// The note that comes first: what the chosen form holds, and what all of them take.
+std::string choice_note(const std::vector<Form>& forms, const std::vector<WholeTime>& wholes, size_t floats,
+                        size_t chosen, const std::string& precision) {
+  std::string others;
+  for (size_t i = 1; i <= floats; ++i) others += ", in " + forms[i].name + text_of(" %.3f ms", wholes[i].ms);
+  return "precision best: " + counts(forms[chosen], upper(precision)) + "; whole network " +
+         text_of("%.3f ms", wholes[chosen].ms) + others +
+         text_of(" (noise +-%.3f ms)", noise_ms(wholes[1], wholes[chosen]));
+}
+
 }  // namespace
 
 Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph& floating, const Binding& binding,
@@ -243,53 +297,32 @@ Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph&
                                             TimingCache& cache) {
   BestPrecision best;
   Times times{cache};
+  const size_t mixed = floats.size() + 1;
   std::vector<Form> forms;  // INT8, one for each float precision, and INT8 with float layers where some are slower
-  forms.reserve(floats.size() + 2);
-  const auto add_form = [&](const std::string& name, const Graph& clean, const FloatForm& with) -> Result<Done> {
-    Result<Form> form = Form::make(name, clean, binding, skip, *with.backend);
+  forms.reserve(mixed + 1);
+  for (size_t i = 0; i < mixed; ++i) {
+    const FloatForm& with = floats[i == 0 ? 0 : i - 1];
+    Result<Form> form = Form::make(i == 0 ? "INT8" : upper(with.precision), i == 0 ? quantized : floating, binding,
+                                   skip, *with.backend);
     if (!form) return form.error();
     forms.push_back(*std::move(form));
-    return Done{};
-  };
-  if (Result<Done> done = add_form("INT8", quantized, floats[0]); !done) return done.error();
-  for (const FloatForm& form : floats)
-    if (Result<Done> done = add_form(upper(form.precision), floating, form); !done) return done.error();
-  std::vector<Form*> all_forms;
-  for (Form& form : forms) all_forms.push_back(&form);
-  if (Result<Done> done = time_layers(all_forms, times); !done) return done.error();
+  }
+  if (Result<Done> done = time_layers(pointers(forms), times); !done) return done.error();
   std::vector<std::string> reasons;
   best.float_layers = slower_in_int8(forms[0], forms[1], best, reasons);
   Graph mixed_clean = quantized;
-  const size_t mixed = forms.size();
   if (!best.float_layers.empty()) {
     make_float(mixed_clean, best.float_layers);
-    if (Result<Done> done = add_form("mixed", mixed_clean, floats[0]); !done) return done.error();
-    if (Result<Done> done = time_layers({&forms[mixed]}, times); !done) return done.error();
-    all_forms.push_back(&forms[mixed]);
+    if (Result<Done> done = add_mixed(mixed_clean, *floats[0].backend, {binding, skip}, forms, times); !done)
+      return done.error();
   }
-  Result<std::vector<WholeTime>> wholes = time_wholes(all_forms, times);
+  const Result<std::vector<WholeTime>> wholes = time_wholes(pointers(forms), times);
   if (!wholes) return wholes.error();
   for (size_t i = 0; i < forms.size(); ++i)
     best.log += "precision whole network, " + forms[i].name +
                 text_of(": %.3f ms (standard error %.4f)\n", (*wholes)[i].ms, (*wholes)[i].error_ms);
-  size_t chosen = 0;
-  if (forms.size() > mixed) {
-    const WholeTime &all = (*wholes)[0], &some = (*wholes)[mixed];
-    if (some.ms + noise_ms(all, some) < all.ms) {
-      chosen = mixed;
-      best.notes = std::move(reasons);
-    } else {
-      best.notes.push_back(
-          std::to_string(best.float_layers.size()) +
-          " layers are slower in INT8 by themselves, but in float they would not make the network faster " +
-          text_of("(%.3f ms against %.3f, noise +-%.3f): they stay INT8", some.ms, all.ms, noise_ms(all, some)));
-    }
-  }
-  const size_t with_int8 = chosen;
-  for (size_t i = 1; i <= floats.size(); ++i) {
-    const WholeTime &other = (*wholes)[i], &mine = (*wholes)[chosen];
-    if (mine.ms > other.ms + noise_ms(other, mine)) chosen = i;
-  }
+  const size_t with_int8 = form_with_int8(*wholes, mixed, std::move(reasons), best);
+  const size_t chosen = faster_float_form(*wholes, floats.size(), with_int8);
   const bool is_float = chosen != with_int8;
   if (is_float)
     best.notes.push_back(text_of("all layers are float: the network takes %.3f ms in ", (*wholes)[chosen].ms) +
@@ -299,11 +332,7 @@ Result<BestPrecision> choose_best_precision(const Graph& quantized, const Graph&
   best.precision = is_float ? in_use : settled_precision("int8 and " + in_use, forms[chosen].graph);
   // Where there is one float precision only, it needs no word unless layers were made float.
   if (chosen == 0 && in_use == "fp32") best.precision = "int8";
-  std::string others;
-  for (size_t i = 1; i <= floats.size(); ++i) others += ", in " + forms[i].name + text_of(" %.3f ms", (*wholes)[i].ms);
-  best.notes.insert(best.notes.begin(), "precision best: " + counts(forms[chosen], upper(in_use)) + "; whole network " +
-                                            text_of("%.3f ms", (*wholes)[chosen].ms) + others +
-                                            text_of(" (noise +-%.3f ms)", noise_ms((*wholes)[1], (*wholes)[chosen])));
+  best.notes.insert(best.notes.begin(), choice_note(forms, *wholes, floats.size(), chosen, in_use));
   best.log += "precision: " + std::to_string(times.measured) + " timings taken, all others from the cache\n";
   best.graph = std::move(forms[chosen].graph);
   best.clean = is_float ? floating : chosen == 0 ? quantized : mixed_clean;
