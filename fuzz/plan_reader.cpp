@@ -2,8 +2,9 @@
 // and read again to the same bytes; a small one is loaded on the CPU back end and run.
 //
 // Every byte of a plan is under a checksum, so a mutant that is left alone is refused at once. Mutation knows the
-// format: the contents of one section, a device key, or header fields change, then sections are laid out and sealed
-// anew. What the reader refuses and what gets through is counted at exit.
+// format: of half of the mutants the contents of one section, a device key, or header fields change, then sections are
+// laid out and sealed anew, which tries the reader; of the other half values of the plan change and it is written again
+// (mutate_plan.h), which tries what is behind it. What the reader refuses and what gets through is counted at exit.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "base/hash.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#include "mutate_plan.h"
 #include "plan/plan_file.h"
 #include "runtime/load_plan.h"
 
@@ -249,6 +251,18 @@ void mutate_sections(Bytes& header, std::vector<Section>& sections, std::mt19937
   }
 }
 
+/// Values of the plan changed and written again; nothing where the bytes are no plan, or it cannot be written.
+Bytes other_plan(const uint8_t* data, size_t size, std::mt19937& random) {
+  const Exact exact(std::as_bytes(std::span(data, size)));
+  Result<PlanFile> plan = read_plan(exact.bytes(), exact.memory, "octet fuzz");
+  if (!plan) return {};
+  mutate_plan(*plan, random);
+  const Result<std::vector<std::byte>> written = plan_bytes(*plan);
+  if (!written) return {};
+  const auto* from = reinterpret_cast<const uint8_t*>(written->data());
+  return {from, from + written->size()};
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -267,6 +281,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
   std::mt19937 random(seed);
+  if (random() % 2) {
+    const Bytes other = other_plan(data, size, random);
+    if (!other.empty() && other.size() <= max_size) {
+      std::memcpy(data, other.data(), other.size());
+      return other.size();
+    }
+  }
   Bytes header;
   std::vector<Section> sections;
   if (random() % 50 == 0 || !parse(Bytes(data, data + size), header, sections))
