@@ -11,7 +11,7 @@ using Random = std::mt19937;
 
 template <class List>
 auto& pick(List& list, Random& random) {
-  return list[random() % list.size()];
+  return list[random() % std::size(list)];
 }
 
 int64_t odd_whole(int64_t was, Random& random) {
