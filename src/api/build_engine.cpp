@@ -205,7 +205,7 @@ Result<Done> check_share(const Model& model, const BuildSpec& spec, const Graph&
   if (counts.percent() >= spec.require_int8) return Done{};
   return Error{ErrorCode::bad_argument,
                model.path() + ": " + percent_text(counts.percent()) + " of the multiply-accumulates are in INT8 (" +
-                   std::to_string(counts.integer) + " layers; " + std::to_string(counts.real) +
+                   std::to_string(counts.integer) + " layers; " + std::to_string(counts.real + counts.bf16) +
                    " are float), --require-int8 asks for " + percent_text(spec.require_int8) +
                    ": quantize the model, or see octet inspect for the layers that stay float"};
 }

@@ -57,9 +57,9 @@ bool is_within(const std::map<std::string, ShapeRange>& profile, const PlanFile&
   return true;
 }
 
-/// "FP16" of "int8 and fp16".
+/// "FP16" of "int8 and fp16". Beside BF16 layers, which the graph names, all others are FP32.
 std::string upper_floats(const std::string& precision) {
-  for (const auto& [ending, upper] : {std::pair("fp16", "FP16"), {"bf16", "BF16"}, {"tf32", "TF32"}})
+  for (const auto& [ending, upper] : {std::pair("fp16", "FP16"), {"tf32", "TF32"}})
     if (precision.ends_with(ending)) return upper;
   return "FP32";
 }
@@ -103,8 +103,9 @@ double EngineFile::int8_percent() const { return count_layers(state_->plan.graph
 
 std::string EngineFile::layer_counts() const {
   const LayerCounts counts = count_layers(state_->plan.graph);
-  std::string text = std::to_string(counts.integer) + " INT8, " + std::to_string(counts.real) + " " +
-                     upper_floats(precision()) + " layers, " + std::to_string(counts.conversions) +
+  std::string text = std::to_string(counts.integer) + " INT8, " +
+                     (counts.bf16 > 0 ? std::to_string(counts.bf16) + " BF16, " : "") + std::to_string(counts.real) +
+                     " " + upper_floats(precision()) + " layers, " + std::to_string(counts.conversions) +
                      (counts.conversions == 1 ? " conversion" : " conversions");
   if (counts.all_macs > 0) text += "; " + percent_text(counts.percent()) + " of MACs in INT8";
   return text;

@@ -19,7 +19,9 @@ LayerCounts count_layers(const Graph& graph) {
       ++counts.conversions;
     } else if (is_integer) {
       ++counts.integer;
-    } else if (const DType y = graph.value(node.outputs[0]).dtype; y == DType::f32 || y == DType::bf16) {
+    } else if (node.op->name.starts_with("Bf16")) {
+      ++counts.bf16;
+    } else if (graph.value(node.outputs[0]).dtype == DType::f32) {
       ++counts.real;
     }
   }

@@ -8,7 +8,7 @@
 namespace octet {
 
 struct LayerCounts {
-  int integer = 0, real = 0, conversions = 0;
+  int integer = 0, real = 0, bf16 = 0, conversions = 0;
   double integer_macs = 0, all_macs = 0;
   double percent() const { return all_macs > 0 ? 100 * integer_macs / all_macs : 0; }
 };

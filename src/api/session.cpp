@@ -221,6 +221,8 @@ Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
   (*backend)->reserve(*reserved);
   const Result<std::shared_ptr<const Engine>> engine = load_engine(plan, *backend, *wanted, state->notes);
   if (const Result<Done> started = start(*state, engine, spec); !started) return started.error();
+  if (state->precision.ends_with("bf16") && bf16_note(state->engine->plan().graph).empty())
+    state->precision.replace(state->precision.size() - 4, 4, "fp32");
   // Weights used in place stay; the rest of the file is not needed any more.
   if (file.state().file && state->engine->program().borrowed_steps() == 0) file.state().file->drop_pages();
   state->times = file.times();

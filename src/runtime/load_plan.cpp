@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/weight_memory.h"
 #include "plan/plan_codec.h"
+#include "runtime/widen_bf16.h"
 
 namespace octet {
 namespace {
@@ -110,6 +111,7 @@ Result<std::shared_ptr<const Engine>> load_engine(const PlanFile& plan, const st
   if (!shapes) return shapes.error();
   Result<Graph> graph = at_shapes(plan, *shapes);
   if (!graph) return graph.error();
+  if (const Result<Done> done = widen_bf16(*graph, *backend, notes); !done) return done.error();
   const TacticChoice choice = tactics_of(plan, *graph, *backend, notes);
   const std::shared_ptr<const PackedPart> packed =
       sibling ? Engine::packed_of(sibling) : packed_of(plan, *backend, notes);

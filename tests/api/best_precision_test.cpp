@@ -158,16 +158,28 @@ TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {
   EXPECT_THAT(session.error().message, HasSubstr("--calib-data"));
 }
 
+/// While it lives, engines are built for this ISA.
+class OnIsa {
+ public:
+  explicit OnIsa(const char* isa) {
+    if (const char* own = std::getenv("OCTET_ISA")) before_ = own;
+    setenv("OCTET_ISA", isa, 1);
+  }
+  ~OnIsa() { before_.empty() ? unsetenv("OCTET_ISA") : setenv("OCTET_ISA", before_.c_str(), 1); }
+  OnIsa(const OnIsa&) = delete;
+  OnIsa& operator=(const OnIsa&) = delete;
+
+ private:
+  std::string before_;
+};
+
 TEST(BestPrecision, bf16_on_a_cpu_without_it_runs_as_fp32_and_says_so) {
   const char* root = std::getenv("OCTET_DATA");
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
   Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
   ASSERT_TRUE(model);
-  const char* const own = std::getenv("OCTET_ISA");
-  const std::string before = own ? own : "";
-  setenv("OCTET_ISA", "scalar", 1);
+  const OnIsa scalar("scalar");
   const Result<Session> session = Session::build(*model, in("bf16"));
-  before.empty() ? unsetenv("OCTET_ISA") : setenv("OCTET_ISA", before.c_str(), 1);
   ASSERT_TRUE(session) << session.error().message;
   EXPECT_EQ(session->precision(), "fp32");
   EXPECT_THAT(session->notes(), testing::Contains(HasSubstr("BF16 runs as FP32")));
@@ -183,6 +195,33 @@ double distance(Session& a, Session& b) {
     difference = std::max(difference, std::abs(static_cast<double>(want[i]) - got[i]));
   }
   return difference / most;
+}
+
+TEST(BestPrecision, a_bf16_plan_runs_as_fp32_where_there_is_no_bf16_and_says_so) {
+  const char* root = std::getenv("OCTET_DATA");
+  if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<Model> model = Model::load(std::string(root) + "/models/resnet20_cifar10.onnx");
+  ASSERT_TRUE(model);
+  BuildSpec spec;
+  spec.session = in("bf16");
+  spec.session.device = "ref";  // which has BF16 anywhere
+  const Result<EngineFile> plan = build_engine(*model, spec);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->precision(), "bf16");
+  EXPECT_THAT(plan->layer_counts(), HasSubstr("0 INT8, 22 BF16, "));
+  Result<Session> judge = Session::load(*plan, spec.session);
+  ASSERT_TRUE(judge) << judge.error().message;
+  EXPECT_EQ(judge->precision(), "bf16");
+  const OnIsa avx2("avx2");
+  Result<Session> widened = Session::load(*plan, in("fp32"));
+  if (!widened && widened.error().code == ErrorCode::device) GTEST_SKIP() << "not applicable: no AVX2";
+  ASSERT_TRUE(widened) << widened.error().message;
+  EXPECT_EQ(widened->precision(), "fp32");
+  EXPECT_THAT(widened->notes(), testing::Contains(HasSubstr("22 BF16 layers run as FP32")));
+  for (const LayerInfo& layer : widened->layers()) EXPECT_NE(layer.tactic, "reference") << layer.name;
+  const double away = distance(*judge, *widened);
+  EXPECT_GT(away, 1e-6);
+  EXPECT_LT(away, 2e-2);
 }
 
 TEST(BestPrecision, bf16_on_a_cpu_that_has_it_is_near_the_judge_and_no_fp32) {

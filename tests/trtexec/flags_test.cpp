@@ -70,6 +70,21 @@ TEST(LayerOutputTypes, make_an_int8_layer_end_in_float_and_its_readers_float) {
               HasSubstr("--layerOutputTypes: no layer has the name nope"));
 }
 
+TEST(LayerPrecisions, a_rule_for_fp32_keeps_bf16_out_on_a_cpu) {
+  const std::string common =
+      "--bf16 --skipInference --profilingVerbosity=detailed --precisionConstraints=obey --exportLayerInfo=o.json ";
+  for (const char* flag : {"--layerPrecisions", "--layerOutputTypes"}) {
+    const Ran full = quick(common + flag + "=/3/a/a.0/Conv:fp32");
+    ASSERT_EQ(full.status, 0) << full.err;
+    EXPECT_EQ(type_of("o.json", "/3/a/a.0/Conv"), "FusedConv");
+    EXPECT_EQ(type_of("o.json", "/3/b/b.0/Conv"), "FusedConv");
+    EXPECT_THAT(full.err, HasSubstr("ask for fp32: no layer runs in BF16"));
+    const Ran half = quick(common + flag + "=/3/a/a.0/Conv:bf16");
+    ASSERT_EQ(half.status, 0) << half.err;
+    EXPECT_THAT(half.err, testing::Not(HasSubstr("mapped to fp32")));
+  }
+}
+
 TEST(Tuner, runs_each_candidate_as_often_as_it_is_told) {
   const std::string tuned = k_model + " --skipInference --int8 --verbose --builderOptimizationLevel=3 ";
   EXPECT_THAT(trtexec(tuned + "--avgTiming=5").out, HasSubstr("timings taken in 5 rounds"));

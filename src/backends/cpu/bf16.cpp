@@ -26,6 +26,8 @@ Result<WindowGeometry> geometry_of(const StepQuery& query) {
 }
 
 std::string refuse(const StepQuery& query) {
+  if (!conv_bf16_pays(query.isa))
+    return "no products of bfloat16 for " + std::string(name(query.isa)) + " here that are faster than FP32's";
   if (!query.constant(1)) return "the weight is not a constant";
   if (query.has_input(2) && !query.constant(2)) return "the bias is not a constant";
   const size_t rank = is_op(query.node, "Bf16Gemm") ? 2 : 4;

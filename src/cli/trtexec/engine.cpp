@@ -118,12 +118,16 @@ std::string float_precision(const BuildFlags& build, bool on_gpu, const Log& log
         if (std::find(types.begin(), types.end(), type) != types.end())
           log.warning(std::string(flag) + " " + pattern + ":" + type + ": mapped to " + to);
   };
+  const bool asks_half = names_type(build, {"fp16", "bf16"}), asks_full = names_type(build, {"fp32", "int32"});
+  if (!on_gpu && (build.bf16 || build.fp16) && !asks_full) return build.bf16 ? "bf16" : "fp16";
   if (!on_gpu) {
     mapped("fp32", {"fp16", "bf16", "int32"});
-    return build.bf16 ? "bf16" : build.fp16 ? "fp16" : "fp32";
+    if (build.bf16 || build.fp16)
+      log.warning("--layerPrecisions or --layerOutputTypes ask for fp32: no layer runs in " +
+                  std::string(build.bf16 ? "BF16" : "FP16 or BF16") + ", float layers have one type");
+    return "fp32";
   }
   mapped("fp32", {"int32"});
-  const bool asks_half = names_type(build, {"fp16", "bf16"}), asks_full = names_type(build, {"fp32", "int32"});
   const std::string full = build.no_tf32 ? "fp32" : "tf32";
   if (asks_half && asks_full) {
     mapped("fp32, as float layers of a network have one type and others ask for fp32", {"fp16", "bf16"});

@@ -69,6 +69,8 @@ std::unique_ptr<const ConvBf16> ConvBf16::make(const ConvBf16Desc& desc, Isa isa
   return make_conv_bf16_layer(desc, *entries()[static_cast<size_t>(chosen.tile)].kernel, chosen.cut, isa);
 }
 
+bool conv_bf16_pays(Isa isa) { return has_bf16_products(isa) && (isa == Isa::amx || bf16_dots_pay()); }
+
 std::vector<ConvVariant> conv_bf16_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads) {
   if (!has_bf16_products(isa)) return {scalar_variant(extent_of(geometry, batch))};
   return conv_variants(tiles(), extent_of(geometry, batch), isa, threads);

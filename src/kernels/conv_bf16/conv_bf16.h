@@ -53,6 +53,10 @@ class ConvBf16 {
   virtual void run_chunk(const ConvBf16Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
 };
 
+/// Whether an engine for `isa` has products of bfloat16 here, and gains by them: AMX's, or a vdpbf16ps that is faster
+/// than FP32's vfmadd.
+bool conv_bf16_pays(Isa isa);
+
 /// Every way to run a layer of this geometry, the refused ones with their reason.
 std::vector<ConvVariant> conv_bf16_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads);
 
