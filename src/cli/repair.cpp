@@ -28,7 +28,10 @@ int list_repairs() {
   std::puts(
       "in what is written:    float_biases (--target tensorrt: int32 biases as the same numbers in float), "
       "bias_additions (float biases that ONNX Runtime rounds, as an Add)");
-  std::puts("by the reader, always: operator_forms (QLinear*, QGemm), doubles (numbers in double)");
+  std::puts(
+      "by the reader, always: operator_forms (QLinear*, QGemm), doubles (numbers in double), function_opset (functions "
+      "of another "
+      "opset)");
   return 0;
 }
 

@@ -95,9 +95,6 @@ class Inliner {
   Result<Done> expand(const ProtoNode& call, const ProtoFunction& f, int depth, std::vector<ProtoNode>& nodes) {
     if (call.inputs.size() > f.inputs.size() || call.outputs.size() > f.outputs.size())
       return Error{ErrorCode::bad_model, place_of(call) + ": has more inputs or outputs than the function it calls"};
-    if (f.opset != 0)
-      if (Result<Done> ok = check_opset("function '" + std::string(f.name) + "'", f.opset); !ok)
-        return within(place_of(call), ok.error());
     const std::string prefix =
         std::string(call.name.empty() ? f.name : call.name) + "/" + std::to_string(++calls_) + "/";
     std::map<std::string_view, std::string_view> names;

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "base/diagnostics.h"
@@ -6,6 +8,87 @@
 
 namespace octet {
 namespace {
+
+/// Operators whose form or meaning is another one from an opset on, with those opsets. Source: the versions of ONNX's
+/// operator schemas between 7 and 23, without those that only took in more types or absent attributes.
+struct Changed {
+  std::string_view op;
+  std::array<int64_t, 2> in;  // 0 = none
+};
+constexpr Changed k_changed[] = {
+    {"Softmax", {13, 0}},
+    {"LogSoftmax", {13, 0}},
+    {"Clip", {11, 0}},
+    {"Dropout", {12, 0}},
+    {"Pad", {11, 0}},
+    {"Slice", {10, 0}},
+    {"Split", {13, 18}},
+    {"Squeeze", {13, 0}},
+    {"Unsqueeze", {13, 0}},
+    {"ReduceSum", {13, 0}},
+    {"ReduceL1", {18, 0}},
+    {"ReduceL2", {18, 0}},
+    {"ReduceLogSum", {18, 0}},
+    {"ReduceLogSumExp", {18, 0}},
+    {"ReduceMax", {18, 0}},
+    {"ReduceMean", {18, 0}},
+    {"ReduceMin", {18, 0}},
+    {"ReduceProd", {18, 0}},
+    {"ReduceSumSquare", {18, 0}},
+    {"TopK", {10, 11}},
+    {"Resize", {11, 0}},
+    {"Upsample", {9, 0}},
+    {"BatchNormalization", {9, 14}},
+    {"GroupNormalization", {21, 0}},
+    {"QuantizeLinear", {13, 0}},
+    {"DequantizeLinear", {13, 0}},
+};
+
+bool differs_between(std::string_view op, int64_t a, int64_t b) {
+  const auto [low, high] = std::minmax(a, b);
+  for (const Changed& each : k_changed)
+    for (const int64_t opset : each.in)
+      if (each.op == op && low < opset && opset <= high) return true;
+  return false;
+}
+
+/// Functions that a node calls and whose opset octet does not read: one error each.
+std::vector<Error> function_problems(const ProtoModel& model) {
+  std::vector<Error> problems;
+  for (const ProtoFunction& f : model.functions) {
+    const Result<Done> ok = f.opset == 0 ? Done{} : check_opset("function '" + std::string(f.name) + "'", f.opset);
+    if (ok) continue;
+    const auto calls = [&](const ProtoNode& node) { return node.op_type == f.name && node.domain == f.domain; };
+    std::vector<const ProtoNode*> nodes;
+    for (const ProtoNode& node : model.graph.nodes) nodes.push_back(&node);
+    for (const ProtoFunction& other : model.functions)
+      for (const ProtoNode& node : other.nodes) nodes.push_back(&node);
+    const auto call = std::find_if(nodes.begin(), nodes.end(), [&](const ProtoNode* node) { return calls(*node); });
+    if (call != nodes.end()) problems.push_back(within(place_of(**call), ok.error()));
+  }
+  return problems;
+}
+
+/// What a function of another opset means is a matter of opinion where an operator of it changed in between.
+void tell_of_functions(const ProtoModel& model, int64_t opset, OnnxInfo& info) {
+  for (const ProtoNode& node : model.graph.nodes) {
+    if (node.opset == 0 || node.opset == opset || (!node.domain.empty() && node.domain != "ai.onnx") ||
+        !differs_between(node.op_type, node.opset, opset))
+      continue;
+    info.edits.push_back({"function_opset", std::string(node.name),
+                          std::string(node.op_type) + " in a function of opset " + std::to_string(node.opset) +
+                              ", the file is of opset " + std::to_string(opset),
+                          "read as opset " + std::to_string(node.opset) + " has it",
+                          "ONNX Runtime reads it as opset " + std::to_string(opset) +
+                              " has it; ONNX wants both to be the same: export the function in the file's opset"});
+  }
+  for (const ProtoFunction& f : model.functions)
+    if (f.opset != 0 && f.opset != opset)
+      info.notes.push_back("function '" + std::string(f.name) + "' is of opset " + std::to_string(f.opset) +
+                           " in a file of opset " + std::to_string(opset) +
+                           ": its nodes mean what its own opset says, as ONNX has it; ONNX Runtime reads them "
+                           "by the file's");
+}
 
 Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                                   std::optional<std::string> folder, const OnnxReadOptions& options) {
@@ -30,16 +113,18 @@ Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const voi
                                        std::optional<std::string> folder) {
   Result<ProtoModel> proto = parse_model(bytes);
   if (!proto) return proto.error();
-  if (Result<Done> ok = inline_functions(*proto, bytes.data()); !ok) return ok.error();
+  std::vector<Error> of_functions = function_problems(*proto);
+  if (Result<Done> ok = inline_functions(*proto, bytes.data()); !ok) {
+    of_functions.push_back(ok.error());
+    return join_problems(std::move(of_functions));
+  }
   Result<OnnxModel> model = Importer(*proto, TensorReader(bytes, std::move(keep_alive), std::move(folder))).run();
-  if (!model) return model;
-  const Result<int64_t> opset = default_opset(*proto);
-  for (const ProtoFunction& f : proto->functions)
-    if (opset && f.opset != 0 && f.opset != *opset)
-      model->info.notes.push_back("function '" + std::string(f.name) + "' is of opset " + std::to_string(f.opset) +
-                                  " in a file of opset " + std::to_string(*opset) +
-                                  ": its nodes mean what its own opset says, as ONNX has it; ONNX Runtime reads them "
-                                  "by the file's");
+  if (!model) {
+    of_functions.push_back(model.error());
+    return join_problems(std::move(of_functions));
+  }
+  model->problems.insert(model->problems.begin(), of_functions.begin(), of_functions.end());
+  tell_of_functions(*proto, model->info.opset, model->info);
   return model;
 }
 

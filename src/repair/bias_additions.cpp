@@ -21,11 +21,14 @@ bool ends_in_codes(const Editor& editor, const Node& layer) {
   return reader >= 0 && is_quantize(editor.node(reader));
 }
 
-/// Whether every number of the bias is a whole multiple of x_scale * w_scale, as near as float tells.
+constexpr double k_largest_code = 2147483520;  // the largest float below 2^31: what an int32 bias can hold
+
+/// Whether every number of the bias is a whole multiple of x_scale * w_scale that int32 holds, as near as float tells.
 bool is_on_grid(const Tensor& bias, float x_scale, const std::vector<float>& w_scale) {
   for (int64_t c = 0; c < bias.size(); ++c) {
     const double step = double{x_scale} * double{w_scale[w_scale.size() == 1 ? 0 : static_cast<size_t>(c)]};
     const double code = double{bias.at<float>(c)} / step;
+    if (!(std::abs(code) <= k_largest_code)) return false;  // the scale of a dead channel
     if (!(std::abs(code - std::nearbyint(code)) <= 1e-4 + std::abs(code) * 0x1p-23)) return false;
   }
   return true;
@@ -50,7 +53,7 @@ const Tensor* exposed_bias(const Editor& editor, const Node& conv) {
 Result<Done> bias_additions(Graph& graph, RepairLog& log) {
   Editor editor(graph);
   for (NodeId id = 0; id < editor.node_count(); ++id) {
-    if (!is_op(editor.node(id), "Conv") || !graph.value(editor.node(id).inputs[1]).shape) continue;
+    if (!is_any(editor.node(id), {"Conv", "ConvTranspose"}) || !graph.value(editor.node(id).inputs[1]).shape) continue;
     Node conv = editor.node(id);
     const Tensor* bias = exposed_bias(editor, conv);
     if (!bias) continue;

@@ -2,7 +2,8 @@
 // (float, uint8 or int8 with parameters of its own, int32 on another grid) is rounded to that grid once and stored as
 // int32 behind DequantizeLinear, so that the file and every engine that runs it agree. A bias on the grid, or one whose
 // codes would not fit, stays as it is; so does the float bias of a 2-D convolution without a residual Add behind it,
-// since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp).
+// since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp), and the bias of a
+// layer that runs in float anyway: ConvTranspose, a convolution of one or three axes.
 
 #include <cmath>
 
@@ -92,15 +93,19 @@ void write_bias(Editor& editor, NodeId id, const Bias& bias, const std::vector<f
 bool keeps_float_bias(const Editor& editor, const Node& layer) {
   const Graph& graph = editor.graph();
   if (!is_op(layer, "Conv") || !graph.constant(layer.inputs[2])) return false;
-  const std::optional<Shape>& w = graph.value(layer.inputs[1]).shape;
   const NodeId reader = editor.only_reader(layer.outputs[0]);
-  return w && w->size() == 4 && !(reader >= 0 && is_op(editor.node(reader), "Add"));
+  if (reader < 0 || !is_op(editor.node(reader), "Add")) return true;
+  const Node& add = editor.node(reader);  // of a constant it is no residual
+  return graph.constant(add.inputs[0]) || graph.constant(add.inputs[1]);
 }
 
 /// y = alpha A B + beta C with other factors than 1 has another grid.
 bool has_plain_bias(const Graph& graph, const Node& node) {
   if (input(node, 2) == k_absent || graph.value(node.inputs[0]).dtype != DType::f32) return false;
-  if (is_any(node, {"Conv", "ConvTranspose"})) return true;
+  if (is_op(node, "Conv")) {
+    const std::optional<Shape>& w = graph.value(node.inputs[1]).shape;
+    return w && w->size() == 4;
+  }
   return is_op(node, "Gemm") && float_attribute(node, "alpha", 1.0f) == 1.0f &&
          float_attribute(node, "beta", 1.0f) == 1.0f && int_attribute(node, "transA", 0) == 0;
 }
@@ -112,7 +117,6 @@ Result<Done> biases(Graph& graph, RepairLog& log) {
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     const Node node = editor.node(id);
     if (!has_plain_bias(graph, node)) continue;
-    if (is_op(node, "ConvTranspose") && int_attribute(node, "group", 1) != 1) continue;
     if (keeps_float_bias(editor, node)) continue;
     const std::optional<std::vector<float>> grid = grid_of(editor, node);
     if (!grid) continue;

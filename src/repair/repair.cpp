@@ -29,10 +29,11 @@ Result<Done> check_names(const std::set<std::string>& skip) {
     const auto named = [&](const Repair& each) { return each.name == name; };
     if (std::any_of(k_repairs.begin(), k_repairs.end(), named) || named(k_float_biases) || named(k_bias_additions))
       continue;
-    if (name == "operator_forms" || name == "doubles")
+    if (name == "operator_forms" || name == "doubles" || name == "function_opset")
       return Error{ErrorCode::bad_argument, "'" + name + "' is how the file is read and cannot be left out"};
     std::string known;
     for (const Repair& each : k_repairs) known += (known.empty() ? "" : ", ") + std::string(each.name);
+    for (const Repair& each : {k_float_biases, k_bias_additions}) known += ", " + std::string(each.name);
     return Error{ErrorCode::bad_argument, "there is no repair called '" + name + "'; the repairs are " + known};
   }
   return Done{};

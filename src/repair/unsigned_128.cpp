@@ -54,7 +54,7 @@ bool moves_elements(const Node& node) {
 /// type, empty when they need not.
 class Codes {
  public:
-  Codes(const Editor& editor, ValueId from) : editor_(editor) {
+  Codes(const Editor& editor, const std::vector<bool>& live, ValueId from) : editor_(editor), live_(live) {
     add(from);
     for (size_t i = 0; i < values.size() && stays.empty(); ++i) follow(values[i]);
   }
@@ -77,7 +77,7 @@ class Codes {
     const NodeId maker = editor_.producer(v);
     if (maker >= 0 && stays.empty()) pass(maker, v);
     for (const NodeId reader : editor_.readers(v))
-      if (stays.empty()) pass(reader, v);
+      if (stays.empty() && live_[static_cast<size_t>(reader)]) pass(reader, v);
   }
 
   /// A node that makes or reads the codes v.
@@ -92,6 +92,7 @@ class Codes {
       return add(is_quantize(node) ? quantizes : dequantizes, id);
     }
     if (is_op(node, "Concat")) return pass_concat(id);
+    if (is_any(node, {"Shape", "Size"})) return;  // extents, whatever the type
     const bool data = first || (makes && node.outputs[0] == v) || (makes && is_op(node, "Split"));
     const bool fits = data && (moves_elements(node) || (is_op(node, "Pad") && code_or_none(input(node, 2))) ||
                                (is_op(node, "Clip") && code_or_none(input(node, 1)) && code_or_none(input(node, 2))));
@@ -122,6 +123,7 @@ class Codes {
   }
 
   const Editor& editor_;
+  const std::vector<bool>& live_;      // by node
   std::unordered_set<ValueId> known_;  // of values; only asked
 };
 
@@ -158,14 +160,30 @@ void make_signed(Editor& editor, const Codes& codes, RepairLog& log) {
   for (const ValueId v : codes.values) graph.value(v).dtype = DType::s8;
 }
 
+/// By node: whether an output of the network derives from it. What does not goes after the repair.
+std::vector<bool> live_nodes(const Graph& graph) {
+  std::vector<bool> wanted(graph.values.size(), false), live(graph.nodes.size(), false);
+  for (const ValueId v : graph.outputs) wanted[static_cast<size_t>(v)] = true;
+  for (size_t id = graph.nodes.size(); id-- > 0;) {
+    const Node& node = graph.nodes[id];
+    live[id] = std::any_of(node.outputs.begin(), node.outputs.end(),
+                           [&](ValueId v) { return v != k_absent && wanted[static_cast<size_t>(v)]; });
+    if (!live[id]) continue;
+    for (const ValueId v : node.inputs)
+      if (v != k_absent) wanted[static_cast<size_t>(v)] = true;
+  }
+  return live;
+}
+
 }  // namespace
 
 Result<Done> unsigned_128(Graph& graph, RepairLog& log) {
   Editor editor(graph);
+  const std::vector<bool> live = live_nodes(graph);
   std::vector<bool> seen(graph.values.size(), false);
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     const Node node = editor.node(id);
-    if (!is_q_or_dq(node) || !has_128(graph, node)) continue;
+    if (!is_q_or_dq(node) || !has_128(graph, node) || !live[static_cast<size_t>(id)]) continue;
     if (is_dequantize(node) && constant_of(graph, node.inputs[0], DType::u8)) {
       log.add(label(graph, node), k_before, k_after);
       shift_constant(editor, id, 0);
@@ -174,7 +192,7 @@ Result<Done> unsigned_128(Graph& graph, RepairLog& log) {
     }
     const ValueId from = is_quantize(node) ? node.outputs[0] : node.inputs[0];
     if (static_cast<size_t>(from) >= seen.size() || seen[static_cast<size_t>(from)]) continue;
-    const Codes codes(editor, from);
+    const Codes codes(editor, live, from);
     for (const ValueId v : codes.values)
       if (static_cast<size_t>(v) < seen.size()) seen[static_cast<size_t>(v)] = true;
     if (codes.stays.empty() && codes.dequantizes.empty()) continue;  // nobody reads them as numbers

@@ -181,6 +181,34 @@ TEST(Function, of_an_opset_that_octet_does_not_read_is_refused_by_name) {
                 HasSubstr("(Odd): function 'Odd' is of opset " + std::to_string(opset) + "; octet reads 7 to 23"));
 }
 
+// ONNX Runtime reads the function's nodes by the file's opset (17 here): where that is another meaning it is told.
+TEST(Function, whose_operators_changed_in_between_is_an_edit_of_the_report) {
+  const auto edits = [](int64_t opset, const WireWriter& node) {
+    const Result<OnnxModel> model =
+        read(model_bytes({node_proto("Old", {"x"}, {"y"}, {}, "mine")}, {}, {function_of("Old", opset, {node})}));
+    EXPECT_TRUE(model) << model.error().message;
+    return model ? model->info.edits : std::vector<OnnxEdit>();
+  };
+  const WireWriter softmax = node_proto("Softmax", {"a"}, {"b"}, {int_attribute_proto("axis", 0)});
+  const std::vector<OnnxEdit> told = edits(11, softmax);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].what, "function_opset");
+  EXPECT_EQ(told[0].node, "Old/1/Softmax");
+  EXPECT_EQ(told[0].before, "Softmax in a function of opset 11, the file is of opset 17");
+  EXPECT_EQ(told[0].after, "read as opset 11 has it");
+  EXPECT_THAT(told[0].change, HasSubstr("ONNX Runtime reads it as opset 17 has it"));
+  EXPECT_TRUE(edits(13, softmax).empty());
+  EXPECT_TRUE(edits(11, node_proto("Relu", {"a"}, {"b"})).empty());
+}
+
+TEST(Function, of_an_opset_that_octet_does_not_read_hides_no_other_problem) {
+  const std::string text =
+      outcome_of(model_bytes({node_proto("Odd", {"x"}, {"m"}, {}, "mine"), node_proto("Bogus", {"m"}, {"y"})}, {},
+                             {function_of("Odd", 24, {node_proto("Relu", {"a"}, {"b"})})}));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("function 'Odd' is of opset 24"), HasSubstr("Bogus (opset 17): octet has no such op")));
+}
+
 TEST(Function, that_calls_itself_is_refused) {
   WireWriter f;
   f.text(onnx_field::function::name, "Loopy");

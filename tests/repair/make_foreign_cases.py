@@ -505,6 +505,32 @@ def transposed_convolution_along_axis_0_in_groups():
 
 
 @case()
+def float_bias_of_a_transposed_convolution_stays():
+    n = Net()
+    w = n.dq(n.const(n.weight(3, 4, 2, 2)), n.const(F(0.01)), n.const(np.int8(0)))
+    y = n.op("ConvTranspose", n.pair("x", 0.05), w, n.const(F([0.1003, -0.2, 0.3, 0.77777])))
+    return n.model(X, out(n.pair(y, 0.02)))
+
+
+@case()
+def float_bias_of_a_one_dimensional_convolution_stays():
+    n = Net()
+    w = n.dq(n.const(n.weight(4, 3, 3)), n.const(F(WS)), n.const(np.int8([0] * 4)), axis=0)
+    r = n.op("Reshape", "x", n.const(np.int64([2, 3, 16])))
+    y = n.op("Conv", n.pair(r, 0.05), w, n.const(F([0.1003, -0.2, 0.3, 0.77777])))
+    return n.model(X, out(n.pair(y, 0.02)))
+
+
+@case("output_ranges", "unsigned_128")
+def relu_as_a_range_beside_codes_with_zero_point_128():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    w = n.dq(n.const(n.weight(4, 3, 3, 3)), n.const(F(WS)), n.const(np.zeros(4, np.int8)), axis=0)
+    c = n.op("Conv", n.dq(n.q("x", s, z), s, z), w)
+    return n.model(X, out(n.pair(c, 0.01, 0, np.uint8)))
+
+
+@case()
 def one_and_three_dimensional_convolutions():
     n = Net()
     w1 = n.dq(n.const(n.weight(4, 3, 3)), n.const(F(WS)), n.const(np.int8([0] * 4)), axis=0)

@@ -231,6 +231,15 @@ TEST(Unsigned128, all_parts_of_a_concat_change_or_none) {
   EXPECT_THAT(print(made.graph), testing::HasSubstr("k_s8: s8[1,2] = {-128, 127}"));
   expect_same_answers(text, made.graph, {3, 2}, 100.0f);
 }
+TEST(Unsigned128, extents_and_what_nobody_reads_do_not_hold_codes_back) {
+  const std::string text = R"(graph (x: f32[1,4]) -> (y, n) { const s: f32[] = {0.5} const z: u8[] = {128}
+      q = QuantizeLinear(x, s, z) n = Shape(q) unread = Cast(q, to="f32") y = DequantizeLinear(q, s, z) })";
+  const MendedGraph made = mended("unsigned_128", text);
+  EXPECT_EQ(made.rows.size(), 1u);
+  EXPECT_EQ(print(made.graph).find("u8"), std::string::npos) << print(made.graph);
+  EXPECT_EQ(print(made.graph).find("unread"), std::string::npos) << print(made.graph);
+  expect_same_answers(text, made.graph, {1, 4}, 100.0f);
+}
 TEST(Unsigned128, says_why_codes_keep_their_type) {
   const auto note = [](const std::string& outputs, const std::string& body) {
     Graph graph =

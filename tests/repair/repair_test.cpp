@@ -69,6 +69,12 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
   expect_same_answers(text("0.3, 0.0625", relu), graph, {1, 2, 3, 3}, 30.0f);
   const Result<std::vector<RepairRow>> again = add_biases_behind(graph);
   EXPECT_TRUE(again && again->empty());
+  // The weight scale of a dead channel: the bias is 7e9 steps, which no int32 holds.
+  std::string dead = text("3.5, 0.125", relu);
+  dead.replace(dead.find("{0.5, 0.25}"), 11, "{1e-9, 0.25}");
+  Graph of_dead = broken(dead);
+  const Result<std::vector<RepairRow>> apart = add_biases_behind(of_dead);
+  EXPECT_TRUE(apart && apart->size() == 1);
   // On the grid (0.25 and 0.125); nothing quantized behind it.
   for (const std::string& same : {text("0.75, -0.125", relu), text("0.3, 0.0625", "y = Sigmoid(c)")}) {
     Graph stays = broken(same);
