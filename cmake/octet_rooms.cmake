@@ -13,7 +13,7 @@ add_library(octet_sanitizer INTERFACE)
 if(OCTET_SANITIZE)
   # GCC believes members of a variant uninitialized where a sanitizer's checks stand between.
   target_compile_options(octet_sanitizer INTERFACE -fsanitize=${OCTET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
-    -Wno-error=maybe-uninitialized)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-error=maybe-uninitialized>)
   target_link_options(octet_sanitizer INTERFACE -fsanitize=${OCTET_SANITIZE})
 endif()
 target_link_libraries(octet_flags INTERFACE octet_sanitizer)
