@@ -84,9 +84,9 @@ class Task {
 
  private:
   Result<std::shared_ptr<const Engine>> build(const Graph& graph) const {
-    Result<Graph> lowered =
-        lower(graph, {.batch = spec_.batch, .shapes = spec_.shapes, .picture = picture_of(spec_.data.preprocess)},
-              model_.state().skip_passes);
+    Result<Graph> lowered = lower_to_calibrate(
+        graph, {.batch = spec_.batch, .shapes = spec_.shapes, .picture = picture_of(spec_.data.preprocess)},
+        model_.state().skip_passes);
     if (!lowered) return lowered.error();
     return Engine::build(std::move(*lowered), backend_);
   }

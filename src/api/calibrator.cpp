@@ -158,7 +158,8 @@ class CalibratorRun {
       const std::optional<Shape>& shape = clean.value(v).shape;
       return shape && !shape->empty() && shape->front().known();
     });
-    Result<Graph> graph = lower(clean, {.batch = is_fixed ? 0 : batch_size_, .shapes = {}}, model_.state().skip_passes);
+    Result<Graph> graph =
+        lower_to_calibrate(clean, {.batch = is_fixed ? 0 : batch_size_, .shapes = {}}, model_.state().skip_passes);
     if (!graph) return within(model_.path(), graph.error());
     const Result<std::shared_ptr<Backend>> backend = open_backend("cpu", {.threads = options_.threads});
     if (!backend) return backend.error();

@@ -176,6 +176,11 @@ std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess) 
   return std::nullopt;
 }
 
+Result<Graph> lower_to_calibrate(const Graph& clean, const Binding& binding, std::set<std::string> skip) {
+  skip.insert("fuse_channel_shuffle");
+  return lower(clean, binding, skip);
+}
+
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip) {
   Graph graph = clean;
   if (const Result<Done> bound = bind_shapes(graph, binding); !bound) return bound.error();

@@ -133,6 +133,9 @@ DType dtype_of_numpy(const std::string& word);
 std::optional<std::array<int64_t, 2>> picture_of(const std::string& preprocess);
 /// clean graph -> bound -> fused, ready for an engine.
 Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<std::string>& skip);
+/// The same for calibration, which asks for values that placement names: passes that join the nodes between two such
+/// values are left out.
+Result<Graph> lower_to_calibrate(const Graph& clean, const Binding& binding, std::set<std::string> skip);
 /// What to say of an engine's graph that has not the batch asked for (0: none was); empty when there is nothing to say.
 std::string batch_note(const Model& model, int64_t asked, const Graph& planned);
 bool holds_quantization(const Graph& graph);

@@ -1,0 +1,55 @@
+// A network with channel shuffles, which the fused graph joins into one step, from calibration to a run.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "api/state.h"
+#include "ir/op.h"
+#include "ir/text.h"
+#include "octet/measure.h"
+#include "octet/model.h"
+#include "octet/session.h"
+#include "onnx/onnx.h"
+
+namespace octet {
+namespace {
+
+int count_of(const Session& session, std::string_view op) {
+  int count = 0;
+  for (const Node& node : session.state().engine->plan().graph.nodes) count += is_op(node, op);
+  return count;
+}
+
+TEST(ChannelShuffle, is_calibrated_and_quantized_and_runs_as_one_step_in_every_precision) {
+  const std::string path = testing::TempDir() + "octet_shuffle_" + std::to_string(::getpid()) + ".onnx";
+  const Result<Graph> graph = parse_graph(
+      "graph g (x: f32[N,4,4,4]) -> (y) {\n"
+      "  const w: f32[4,4,1,1] = {1, 0.5, -1, 2, 0.25, 1, 1, -1, 0.5, 0.5, 0.5, 1, -1, 1, 2, 0.125}\n"
+      "  const a: s64[5] = {0, 2, 2, 4, 4}\n  const b: s64[4] = {0, 4, 4, 4}\n"
+      "  c = Conv(x, w) @first\n  t = Reshape(c, a)\n  u = Transpose(t, perm=[0,2,1,3,4])\n  v = Reshape(u, b)\n"
+      "  y = Conv(v, w) @last\n}\n");
+  ASSERT_TRUE(graph) << graph.error().message;
+  ASSERT_TRUE(write_onnx_file(path, *graph));
+  const Result<Model> model = Model::load(path);
+  ASSERT_TRUE(model) << model.error().message;
+  CalibrateSpec calibration;
+  calibration.data.path = "synthetic:4";
+  const Result<Ranges> ranges = calibrate(*model, calibration);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  const Result<Quantized> quantized = quantize(*model, *ranges, {});
+  ASSERT_TRUE(quantized) << quantized.error().message;
+  for (const bool is_int8 : {false, true}) {
+    const Result<Session> session = Session::build(is_int8 ? quantized->model : *model, {});
+    ASSERT_TRUE(session) << session.error().message;
+    EXPECT_EQ(count_of(*session, "Gather"), 1);
+    EXPECT_EQ(count_of(*session, "Transpose"), 0);
+    EXPECT_EQ(count_of(*session, is_int8 ? "QuantConv" : "FusedConv"), 2);
+  }
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace octet
