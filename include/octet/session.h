@@ -17,7 +17,7 @@ namespace octet {
 
 /// How a GPU is used; of no effect on a CPU.
 struct GpuSpec {
-  /// Of layers that are not INT8: fp32 | tf32 | fp16; empty = by the precision, else fp32.
+  /// Of layers that are not INT8: fp32 | tf32 | fp16, on a CPU bf16; empty = by the precision, else fp32.
   std::string floats;
   bool graph = true;            // a run is one CUDA graph; false: its kernels are launched one by one
   std::string wait = "driver";  // how the host waits: driver (as it likes) | spin (asking) | block (asleep)
@@ -28,7 +28,8 @@ struct GpuSpec {
 };
 
 struct SessionSpec {
-  /// fp32 | int8 | best | fp16, bf16, tf32 (of a GPU); layers that a Q/DQ file quantizes always run in INT8
+  /// fp32 | int8 | best | fp16, tf32 (of a GPU) | bf16 (of a CPU that has it; else FP32 runs and a note says so);
+  /// layers that a Q/DQ file quantizes always run in INT8
   std::string precision = "fp32";
   std::string device = "cpu";  // cpu | ref | cuda | cuda:N
   GpuSpec gpu;

@@ -273,7 +273,7 @@ Result<Done> make_portable(Build& b) {
   if (!graph) return graph.error();
   if (const Result<Done> enough = check_share(b.model, b.spec, *graph); !enough) return enough;
   b.prepared.precision = settled_precision(b.prepared.precision, *graph);
-  if (const std::string note = bf16_note(*graph); !note.empty()) b.state.notes.push_back(note);
+  settle_bf16(*graph, b.prepared.precision, b.state.notes);
   Result<std::shared_ptr<Backend>> backend = backend_for(b.spec.session, b.prepared.precision);
   if (!backend) return backend.error();
   b.backend = *std::move(backend);

@@ -49,7 +49,7 @@ std::string other_precision_note(const SessionSpec& spec) {
   if (asked == "fp16")
     return "FP16 runs as FP32: a CPU has no products of FP16 here, and this one has no AMX-BF16 in their place";
   if (const Result<Isa> isa = chosen_isa(); isa && has_bf16_products(*isa))
-    return "BF16 runs as FP32: vdpbf16ps is no faster than FP32's products on this machine";
+    return "BF16 runs as FP32: vdpbf16ps is not a quarter faster than FP32's products on this machine";
   return "BF16 runs as FP32: this machine, or what OCTET_ISA leaves of it, has neither AVX512-BF16 nor AMX-BF16";
 }
 
@@ -130,7 +130,7 @@ Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const Se
   if (graph) prepared.precision = settled_precision(prepared.precision, *graph);
   if (!graph) return graph;
   if (const Result<Done> done = shorten_floats(*graph, prepared.precision); !done) return done.error();
-  if (const std::string note = bf16_note(*graph); !note.empty()) prepared.notes.push_back(note);
+  settle_bf16(*graph, prepared.precision, prepared.notes);
   return graph;
 }
 
@@ -141,8 +141,18 @@ Result<Done> shorten_floats(Graph& graph, const std::string& precision) {
   return Done{};
 }
 
+void settle_bf16(const Graph& fused, std::string& precision, std::vector<std::string>& notes) {
+  if (!precision.ends_with("bf16")) return;
+  if (const std::string note = bf16_note(fused); !note.empty()) return notes.push_back(note);
+  precision = precision.starts_with("int8") ? "int8" : "fp32";
+  notes.push_back(
+      "BF16 runs as FP32: no layer of the network is one that multiplies in BF16 (2-D convolutions of 16 "
+      "and more channels a group, fully connected layers)");
+}
+
 std::string bf16_note(const Graph& fused) {
-  constexpr std::string_view k_f32[] = {"Conv", "FusedConv", "FusedGemm", "Gemm", "MatMul"};
+  constexpr std::string_view k_f32[] = {"Conv",          "FusedConv", "FusedGemm", "Gemm", "MatMul",
+                                        "ConvTranspose", "Einsum",    "RNN",       "GRU",  "LSTM"};
   int64_t in_bf16 = 0, in_f32 = 0;
   for (const Node& node : fused.nodes) {
     in_bf16 += is_op(node, "Bf16Conv") || is_op(node, "Bf16Gemm");
@@ -152,7 +162,8 @@ std::string bf16_note(const Graph& fused) {
   const std::string note = "BF16: the products of " + std::to_string(in_bf16) + " layers";
   return in_f32 == 0 ? note
                      : note + "; those of " + std::to_string(in_f32) +
-                           " stay FP32 (grouped and depthwise convolutions, products of two activations)";
+                           " stay FP32 (depthwise and narrow grouped convolutions, those that are not 2-D, products of "
+                           "two activations)";
 }
 
 Result<std::shared_ptr<Backend>> backend_for(const SessionSpec& spec, const std::string& precision) {

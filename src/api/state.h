@@ -93,6 +93,8 @@ Result<Graph> graph_to_run(const Model& model, PreparedModel& prepared, const Se
                            const std::set<std::string>& skip);
 /// Makes the products of a fused graph's float layers BF16 where the precision says so.
 Result<Done> shorten_floats(Graph& graph, const std::string& precision);
+/// Says so, or that none does and FP32 is what runs.
+void settle_bf16(const Graph& fused, std::string& precision, std::vector<std::string>& notes);
 /// How many layers multiply in BF16 and how many in FP32; empty = none in BF16.
 std::string bf16_note(const Graph& fused);
 /// "int8 and fp16" of a network whose layers are all INT8 is "int8", of one without codes "fp16".

@@ -1,6 +1,6 @@
-// Makes the products of a fused float graph those of bfloat16 numbers: what --precision bf16 runs. Convolutions that
-// are neither grouped nor depthwise and fully connected layers become Bf16Conv and Bf16Gemm; a value that only such
-// layers read, as their input or residual, is kept in bfloat16.
+// Makes the products of a fused float graph those of bfloat16 numbers: what --precision bf16 runs. 2-D convolutions (if
+// grouped, then of 16 and more channels a group on either side) and fully connected layers become Bf16Conv and
+// Bf16Gemm; a value that only such layers read, as their input or residual, is kept in bfloat16.
 
 #include <algorithm>
 #include <map>
@@ -18,14 +18,21 @@ bool is_f32_constant(const Graph& graph, const Node& node, size_t i) {
   return constant && constant->dtype() == DType::f32;
 }
 
+/// Narrow groups would leave most of a vector of channels idle.
+bool is_wide(int64_t out_channels, int64_t in_channels_of_group, int64_t groups) {
+  constexpr int64_t k_lanes = 16;
+  return groups == 1 || (in_channels_of_group >= k_lanes && out_channels / groups >= k_lanes);
+}
+
 /// The op that it becomes; null = it stays as it is.
 const OpDef* brain_op(const Graph& graph, const Node& node) {
   const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv");
   if (!is_conv && !is_op(node, "FusedGemm")) return nullptr;
   if (graph.value(node.inputs[0]).dtype != DType::f32) return nullptr;
   if (!is_f32_constant(graph, node, 1) || !is_f32_constant(graph, node, 2)) return nullptr;
-  const bool is_plain =
-      !is_conv || (graph.constant(node.inputs[1])->rank() == 4 && int_attribute(node, "group", 1) == 1);
+  const Tensor& w = *graph.constant(node.inputs[1]);
+  const int64_t groups = int_attribute(node, "group", 1);
+  const bool is_plain = !is_conv || (w.rank() == 4 && is_wide(w.dims()[0], w.dims()[1], groups));
   return is_plain ? find_op(is_conv ? "Bf16Conv" : "Bf16Gemm") : nullptr;
 }
 

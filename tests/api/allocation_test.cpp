@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "octet/measure.h"
 #include "octet/session.h"
@@ -39,8 +40,9 @@ TEST_P(Allocations, there_are_none_in_run_after_the_first_call) {
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
   Result<Model> model = Model::load(std::string(root) + "/models/" + GetParam());
   ASSERT_TRUE(model) << model.error().message;
-  for (const int threads : {1, 2}) {
+  for (const auto& [threads, precision] : {std::pair(1, "fp32"), {2, "fp32"}, {1, "bf16"}, {2, "bf16"}}) {
     SessionSpec spec;
+    spec.precision = precision;
     spec.threads = threads;
     spec.batch = 2;
     Result<Session> session = Session::build(*model, spec);
@@ -52,7 +54,7 @@ TEST_P(Allocations, there_are_none_in_run_after_the_first_call) {
     for (int i = 0; i < 5; ++i) {
       if (!session->run(buffers->run_inputs(), buffers->run_outputs())) ADD_FAILURE();
     }
-    EXPECT_EQ(allocations.load() - before, 0) << threads << " threads";
+    EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, " << precision;
     const std::string* proof = new std::string(100, 'x');  // that the counter counts
     EXPECT_GE(allocations.load() - before, 1);
     delete proof;

@@ -16,10 +16,12 @@
 #include <utility>
 
 #include "base/bf16.h"
+#include "ir/text.h"
 #include "kernels/peak/peak.h"
 #include "octet/engine_file.h"
 #include "octet/measure.h"
 #include "octet/session.h"
+#include "onnx/onnx.h"
 
 namespace octet {
 namespace {
@@ -195,6 +197,27 @@ double distance(Session& a, Session& b) {
     difference = std::max(difference, std::abs(static_cast<double>(want[i]) - got[i]));
   }
   return difference / most;
+}
+
+TEST(BestPrecision, a_network_without_layers_for_bf16_is_not_called_so) {
+  const std::string path = testing::TempDir() + "octet_depthwise_" + std::to_string(::getpid()) + ".onnx";
+  const Result<Graph> graph = parse_graph(
+      "graph g (x: f32[1,2,4,4]) -> (y) {\n  const w: f32[2,1,1,1] = {0.5, 2}\n  y = Conv(x, w, group=2) "
+      "@depthwise\n}\n");
+  ASSERT_TRUE(graph && write_onnx_file(path, *graph));
+  const Result<Model> model = Model::load(path);
+  ASSERT_TRUE(model) << model.error().message;
+  BuildSpec spec;
+  spec.session = in("bf16");
+  spec.session.device = "ref";
+  const Result<Session> session = Session::build(*model, spec.session);
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ(session->precision(), "fp32");
+  EXPECT_THAT(session->notes(), testing::Contains(HasSubstr("no layer of the network is one that multiplies in BF16")));
+  const Result<EngineFile> plan = build_engine(*model, spec);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->precision(), "fp32");
+  std::filesystem::remove(path);
 }
 
 TEST(BestPrecision, a_bf16_plan_runs_as_fp32_where_there_is_no_bf16_and_says_so) {

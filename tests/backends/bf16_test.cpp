@@ -49,6 +49,17 @@ TEST(Bf16OnCpu, convolutions_agree_with_the_reference) {
     }
 }
 
+TEST(Bf16OnCpu, grouped_convolutions_agree_with_the_reference) {
+  for (const char* groups : {"2", "4"})
+    expect_near_ref(
+        shortened(
+            graph_of(
+                "x: f32[2,80,9,7], w: f32[160," + std::to_string(80 / std::stoi(groups)) + ",3,3], b: f32[160]",
+                std::string("  y = FusedConv(x, w, b, _, activation=\"Relu\", pads=[1,1,1,1], group=") + groups + ")"),
+            {"w", "b"}, 1),
+        Tolerance{5e-6});
+}
+
 TEST(Bf16OnCpu, a_block_keeps_its_values_in_bfloat16) {
   expect_near_ref(
       shortened(graph_of("x: f32[3,3,17,17], w1: f32[32,3,3,3], w2: f32[48,32,3,3], w3: f32[32,48,1,1], "

@@ -61,6 +61,20 @@ TEST(Bf16Layers, change_values_by_roundings_of_eight_bits) {
   EXPECT_LT(difference, 2e-2);
 }
 
+TEST(Bf16Layers, take_groups_that_fill_a_vector) {
+  const auto count = [](int64_t channels, int64_t groups) {
+    const std::string c = std::to_string(channels), g = std::to_string(groups);
+    Graph graph = parsed(with_numbers("graph (x: f32[1," + c + ",2,2]) -> (y) { const w: f32[" + c + "," +
+                                      std::to_string(channels / groups) +
+                                      ",1,1] = random; y = FusedConv(x, w, group=" + g + ") }"));
+    const Result<Changed> made = bf16_layers(graph);
+    return made ? made->count : -1;
+  };
+  EXPECT_EQ(count(32, 2), 1);
+  EXPECT_EQ(count(16, 2), 0) << "8 channels a group";
+  EXPECT_EQ(count(4, 4), 0) << "depthwise";
+}
+
 TEST(Bf16Layers, leave_integer_layers_alone) {
   Graph graph = parsed(R"(graph (x: u8[1,1,2,2]) -> (y) {
   const w: s8[1,1,1,1] = {3}; const s: f32[1] = {0.5}
