@@ -14,12 +14,12 @@ from models import OCTET, WORK, octet  # noqa: F401
 class Octet:
     def __init__(self, label, path, x, threads, precision, extra=()):
         self.label, self.path, self.x, self.threads, self.precision, self.extra = label, path, x, threads, precision, extra
-        self.isa = ""
+        self.isa = self.runs_in = ""
 
     def slice_ms(self, seconds):
         out = json.loads(octet("bench", self.path, "--batch", str(len(self.x)), "--threads", str(self.threads), "--duration",
                                str(seconds), "--warm-up", str(int(1000 * min(0.2, seconds))), "--iterations", "3", "--precision", self.precision, "--json", "--quiet", *self.extra))
-        self.isa = out["isa"]
+        self.isa, self.runs_in = out["isa"], out.get("precision", "")
         return out["latency_ms"]["median"]
 
     def outputs(self):
