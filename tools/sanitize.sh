@@ -12,8 +12,6 @@ case $kind in
   *) echo "usage: tools/sanitize.sh [address|thread]" >&2; exit 2 ;;
 esac
 mkdir -p build
-# The runtime library is loaded in front of the sanitizer's in the programs that test it from outside.
-export ASAN_OPTIONS=${ASAN_OPTIONS:-verify_asan_link_order=0}
 cmake --preset $preset -DOCTET_TRAIN=OFF -DOCTET_MPI=OFF > build/configure-$preset.log 2>&1 || { cat build/configure-$preset.log; exit 1; }
 targets=()
 for room in "${rooms[@]}"; do targets+=(--target "${room}_test"); done

@@ -2,7 +2,8 @@
 // four threads with engines of two threads each, and watches answers and memory.
 //
 // Exit 1 when an answer differs from the plan's first one, when an error comes, or when the resident memory at the end
-// is above that after the first fifth of the time by more than 5 % and 4 MiB.
+// is above that after the first fifth of the time by more than 5 % and 4 MiB (not under a sanitizer, whose own records
+// grow).
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -138,7 +139,9 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
   }
   for (std::thread& thread : threads) thread.join();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   if (most_late > early * 1.05 + 4) fail("memory grows");
+#endif
   std::printf("soak: %s\n", failed ? "FAILED" : "passed");
   return failed ? 1 : 0;
 }
