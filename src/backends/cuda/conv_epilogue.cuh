@@ -53,4 +53,21 @@ __device__ __forceinline__ void load_channels(const ConvParams& p, int oc, typen
   }
 }
 
+/// Bias and multiplier of four neighbouring channels of an integer convolution, on their way before they are needed.
+struct FourChannels {
+  int32_t bias[4];
+  float multiplier[4];
+
+  __device__ __forceinline__ void load(const ConvParams& p, int oc) {
+    if (oc >= p.w_rows) return;
+    const auto* const b = static_cast<const int32_t*>(p.bias) + oc;
+    asm volatile("ld.global.nc.v4.s32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(bias[0]), "=r"(bias[1]), "=r"(bias[2]), "=r"(bias[3])
+                 : "l"(b));
+    asm volatile("ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(multiplier[0]), "=f"(multiplier[1]), "=f"(multiplier[2]), "=f"(multiplier[3])
+                 : "l"(p.multiplier + oc));
+  }
+};
+
 }  // namespace octet::cuda

@@ -75,20 +75,28 @@ struct TmaKernel : TmaShape<T, WG, BN, BK, Stages, Joined> {
       Acc acc[BN / 2];
       const int m0 = tile / n_tiles * BM, n0 = tile % n_tiles * BN;
       typename Finish::Kept kept;
+      FourChannels ahead;
       if constexpr (Joined) {
+        ahead.load(first.conv, n0 + Finish::column());
         sum_products(first.conv, ring, group, turn, acc);
-        Finish::keep_codes(first.conv, acc, n0, kept);
+        Finish::keep_codes(first.conv, acc, n0, ahead, kept);
+      }
+      if constexpr (k_codes) {
+        ahead.load(p, n0 + Finish::column());
+      } else {
+        ahead = {};  // not used there
       }
       sum_products(p, ring, group, turn, acc);
       if constexpr (Joined) {
-        Finish::template finish_tile<Finish::Residual::registers>(p, acc, m0, n0, group, 0, kept);
+        Finish::template finish_tile<Finish::Residual::registers>(p, acc, {m0, n0, group, 0}, ahead, kept);
       } else if (p.epilogue.has_residual) {
         barrier_wait(ring.full(turn.stage), turn.parity);
-        Finish::template finish_tile<Finish::Residual::shared>(p, acc, m0, n0, group, ring.stage(turn.stage), kept);
+        Finish::template finish_tile<Finish::Residual::shared>(p, acc, {m0, n0, group, ring.stage(turn.stage)}, ahead,
+                                                               kept);
         release(ring, turn.stage);
         turn.next();
       } else {
-        Finish::template finish_tile<Finish::Residual::none>(p, acc, m0, n0, group, 0, kept);
+        Finish::template finish_tile<Finish::Residual::none>(p, acc, {m0, n0, group, 0}, ahead, kept);
       }
     }
   }

@@ -261,24 +261,22 @@ cudaError_t launch_quantize_image(const QuantizeParams& p, int n, int c, int pla
   return launch(quantize_image, blocks_for(pixels, k_threads), k_threads, 0, stream, p, c, plane, pixels);
 }
 
-cudaError_t launch_binary(Binary op, Act act, float p0, float p1, Store store, const Strided& s, void* y, const void* a,
-                          const void* b, cudaStream_t stream) {
-  const dim3 grid = blocks_for(s.count, k_threads);
-  if (store == Store::f16)
-    return launch(binary<__half>, grid, k_threads, 0, stream, op, act, p0, p1, s, static_cast<__half*>(y),
-                  static_cast<const __half*>(a), static_cast<const __half*>(b));
-  return launch(binary<float>, grid, k_threads, 0, stream, op, act, p0, p1, s, static_cast<float*>(y),
-                static_cast<const float*>(a), static_cast<const float*>(b));
+cudaError_t launch_binary(Binary op, const ElementwiseParams& p, cudaStream_t stream) {
+  const dim3 grid = blocks_for(p.s.count, k_threads);
+  if (p.store == Store::f16)
+    return launch(binary<__half>, grid, k_threads, 0, stream, op, p.act, p.p0, p.p1, p.s, static_cast<__half*>(p.y),
+                  static_cast<const __half*>(p.a), static_cast<const __half*>(p.b));
+  return launch(binary<float>, grid, k_threads, 0, stream, op, p.act, p.p0, p.p1, p.s, static_cast<float*>(p.y),
+                static_cast<const float*>(p.a), static_cast<const float*>(p.b));
 }
 
-cudaError_t launch_unary(Unary op, Act act, float p0, float p1, Store store, const Strided& s, void* y, const void* x,
-                         cudaStream_t stream) {
-  const dim3 grid = blocks_for(s.count, k_threads);
-  if (store == Store::f16)
-    return launch(unary<__half>, grid, k_threads, 0, stream, op, act, p0, p1, s, static_cast<__half*>(y),
-                  static_cast<const __half*>(x));
-  return launch(unary<float>, grid, k_threads, 0, stream, op, act, p0, p1, s, static_cast<float*>(y),
-                static_cast<const float*>(x));
+cudaError_t launch_unary(Unary op, const ElementwiseParams& p, cudaStream_t stream) {
+  const dim3 grid = blocks_for(p.s.count, k_threads);
+  if (p.store == Store::f16)
+    return launch(unary<__half>, grid, k_threads, 0, stream, op, p.act, p.p0, p.p1, p.s, static_cast<__half*>(p.y),
+                  static_cast<const __half*>(p.a));
+  return launch(unary<float>, grid, k_threads, 0, stream, op, p.act, p.p0, p.p1, p.s, static_cast<float*>(p.y),
+                static_cast<const float*>(p.a));
 }
 
 cudaError_t launch_pair_u8(const PairParams& p, const Strided& s, void* y, const void* a, const void* b,

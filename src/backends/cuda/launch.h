@@ -53,10 +53,17 @@ cudaError_t launch_dequantize(const QuantizeParams& p, Store to, const Strided& 
 /// From dense f32 images [n, c <= 4, plane] to codes of four bytes a pixel, one scale for all.
 cudaError_t launch_quantize_image(const QuantizeParams& p, int n, int c, int plane, cudaStream_t stream);
 
-cudaError_t launch_binary(Binary op, Act act, float p0, float p1, Store store, const Strided& s, void* y, const void* a,
-                          const void* b, cudaStream_t stream);
-cudaError_t launch_unary(Unary op, Act act, float p0, float p1, Store store, const Strided& s, void* y, const void* x,
-                         cudaStream_t stream);
+/// An operation on elements of one or two operands, and the activation behind it (of unary ones: `activation` alone).
+struct ElementwiseParams {
+  Act act = Act::none;
+  float p0 = 0, p1 = 0;
+  Store store = Store::f32;
+  Strided s;
+  void* y = nullptr;
+  const void *a = nullptr, *b = nullptr;
+};
+cudaError_t launch_binary(Binary op, const ElementwiseParams& p, cudaStream_t stream);
+cudaError_t launch_unary(Unary op, const ElementwiseParams& p, cudaStream_t stream);
 struct PairParams {
   int32_t a_zero = 0, b_zero = 0;
   float a_multiplier = 0;  // the residual multiplier of the sum is the epilogue's

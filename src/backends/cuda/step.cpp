@@ -48,6 +48,12 @@ void for_each_offset(const Dims& dims, const Dims& strides, F&& body) {
 
 }  // namespace
 
+size_t PreparedStep::cheapest() const {
+  const auto least = std::min_element(choices.begin(), choices.end(),
+                                      [](const Choice& a, const Choice& b) { return a.cost_us < b.cost_us; });
+  return static_cast<size_t>(least - choices.begin());
+}
+
 Operand StepBuilder::value(ValueId v) const {
   const Graph& graph = plan_.graph;
   const Slot& slot = plan_.slots[static_cast<size_t>(v)];

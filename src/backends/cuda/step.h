@@ -32,12 +32,7 @@ struct PreparedStep {
   bool is_row = false;                 // of steps that one kernel runs, in place of single ones
 
   /// The choice of the smallest estimate; 0 where there is none.
-  size_t cheapest() const {
-    return static_cast<size_t>(
-        std::min_element(choices.begin(), choices.end(),
-                         [](const Choice& a, const Choice& b) { return a.cost_us < b.cost_us; }) -
-        choices.begin());
-  }
+  size_t cheapest() const;
   static PreparedStep of(Enqueue run) {
     PreparedStep made;
     made.choices.push_back({"", 0, std::move(run)});

@@ -48,7 +48,7 @@ Result<PreparedStep> prepare_binary(const StepQuery& query, StepBuilder& builder
   return PreparedStep::of(sequence(
       {clear_padding(y), [=, op = binary_of(query), act = act_of(query.node), store = y.layout.store, loop = *loop,
                           a = a->place, b = b->place, y = y.place](const Launch& run) {
-         return launch_binary(op, act.act, act.p0, act.p1, store, loop, run.at(y), run.at(a), run.at(b), run.stream);
+         return launch_binary(op, {act.act, act.p0, act.p1, store, loop, run.at(y), run.at(a), run.at(b)}, run.stream);
        }}));
 }
 
@@ -119,7 +119,7 @@ Result<PreparedStep> prepare_unary(const StepQuery& query, StepBuilder& builder)
   if (!loop || !f) return query.error(k_too_large, ErrorCode::unsupported);
   return PreparedStep::of(sequence(
       {clear_padding(y), [f = *f, store = y.layout.store, loop = *loop, x = x->place, y = y.place](const Launch& run) {
-         return launch_unary(f.op, f.act, f.p0, f.p1, store, loop, run.at(y), run.at(x), run.stream);
+         return launch_unary(f.op, {f.act, f.p0, f.p1, store, loop, run.at(y), run.at(x)}, run.stream);
        }}));
 }
 

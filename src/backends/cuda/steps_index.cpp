@@ -193,7 +193,7 @@ Result<Enqueue> two_operands(const StepQuery& query, Binary op, const Operand& y
   const std::optional<Strided> loop = strided(y.layout.dims, strides);
   if (!loop) return query.error(k_too_large, ErrorCode::unsupported);
   return Enqueue([op, store = y.layout.store, loop = *loop, a = a.place, b = b.place, y = y.place](const Launch& run) {
-    return launch_binary(op, Act::none, 0, 0, store, loop, run.at(y), run.at(a), run.at(b), run.stream);
+    return launch_binary(op, {Act::none, 0, 0, store, loop, run.at(y), run.at(a), run.at(b)}, run.stream);
   });
 }
 
