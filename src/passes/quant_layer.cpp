@@ -153,6 +153,8 @@ QuantLayerMatch match_quant_layer(const Editor& editor, const Node& node, float 
   if (input(node, 2) != k_absent) {
     const std::optional<RealBias> real = real_bias(editor, input(node, 2), channels);
     if (!real) return {{}, place + "float: the bias is not a constant vector"};
+    if (!std::all_of(real->code.begin(), real->code.end(), [](double b) { return std::isfinite(b); }))
+      return {{}, place + "float: the bias holds a number that is not finite"};
     layer.bias = grid_bias(*real, x_scale, layer, note);
     if (!layer.bias) return {{}, place + "float: a bias does not fit int32 in units of x_scale * w_scale"};
   }

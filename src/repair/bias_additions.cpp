@@ -5,6 +5,7 @@
 // Source: onnxruntime/core/optimizer/qdq_transformer/weight_bias_quantization.cc, where a bias must be a constant and
 // only Relu and Clip may stand before the QuantizeLinear.
 
+#include <algorithm>
 #include <cmath>
 
 #include "repair/parameters.h"
@@ -34,13 +35,18 @@ bool is_on_grid(const Tensor& bias, float x_scale, const std::vector<float>& w_s
   return true;
 }
 
+bool is_finite(const Tensor& bias) {
+  const std::span<const float> all = bias.as<float>();
+  return std::all_of(all.begin(), all.end(), [](float x) { return std::isfinite(x); });
+}
+
 /// The bias of an integer convolution that another engine would round, else null.
 const Tensor* exposed_bias(const Editor& editor, const Node& conv) {
   const Graph& graph = editor.graph();
   const Tensor* bias = constant_of(graph, input(conv, 2), DType::f32);
   const Node* x = editor.producer(conv.inputs[0], "DequantizeLinear");
   const Node* w = editor.producer(conv.inputs[1], "DequantizeLinear");
-  if (!bias || bias->rank() != 1 || !x || !w || !ends_in_codes(editor, conv)) return nullptr;
+  if (!bias || bias->rank() != 1 || !is_finite(*bias) || !x || !w || !ends_in_codes(editor, conv)) return nullptr;
   const std::optional<CodeParams> data = code_params(graph, *x);
   const std::optional<StoredCodes> weight = stored_codes(graph, *w);
   if (!data || !weight || (weight->scale.size() != 1 && weight->scale.size() != static_cast<size_t>(bias->size())))

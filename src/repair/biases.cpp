@@ -5,6 +5,7 @@
 // since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp), and the bias of a
 // layer that runs in float anyway: ConvTranspose, a convolution of one or three axes.
 
+#include <algorithm>
 #include <cmath>
 
 #include "repair/parameters.h"
@@ -99,6 +100,12 @@ bool keeps_float_bias(const Editor& editor, const Node& layer) {
   return graph.constant(add.inputs[0]) || graph.constant(add.inputs[1]);
 }
 
+bool is_not_finite(const Graph& graph, ValueId bias) {
+  const Tensor* all = constant_of(graph, bias, DType::f32);
+  return all &&
+         !std::all_of(all->as<float>().begin(), all->as<float>().end(), [](float b) { return std::isfinite(b); });
+}
+
 /// y = alpha A B + beta C with other factors than 1 has another grid.
 bool has_plain_bias(const Graph& graph, const Node& node) {
   if (input(node, 2) == k_absent || graph.value(node.inputs[0]).dtype != DType::f32) return false;
@@ -117,6 +124,11 @@ Result<Done> biases(Graph& graph, RepairLog& log) {
   for (NodeId id = 0; id < editor.node_count(); ++id) {
     const Node node = editor.node(id);
     if (!has_plain_bias(graph, node)) continue;
+    if (is_not_finite(graph, node.inputs[2])) {
+      log.notes.push_back("node '" + label(graph, node) + "' (" + std::string(node.op->name) +
+                          "): its bias holds a number that is not finite, so the layer runs in float and hands it on");
+      continue;
+    }
     if (keeps_float_bias(editor, node)) continue;
     const std::optional<std::vector<float>> grid = grid_of(editor, node);
     if (!grid) continue;

@@ -111,7 +111,8 @@ class Codes {
   }
 
   void pass_concat(NodeId id) {
-    add(through, id);
+    if (!passed_.insert(id).second) return;
+    through.push_back(id);
     for (const ValueId v : editor_.node(id).inputs)
       if (!constant_of(editor_.graph(), v, DType::u8)) add(v);
     add(editor_.node(id).outputs[0]);
@@ -124,6 +125,7 @@ class Codes {
 
   const Editor& editor_;
   const std::vector<bool>& live_;      // by node
+  std::unordered_set<NodeId> passed_;  // Concats; only asked
   std::unordered_set<ValueId> known_;  // of values; only asked
 };
 

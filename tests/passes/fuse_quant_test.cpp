@@ -141,6 +141,14 @@ TEST(FoldBiasAdd, what_is_no_bias_or_would_be_rounded_as_one_stays) {
   expect_untouched("fold_bias_add", "graph (x: u8[N,2,4,4]) -> (y, z) {" + k_layer +
                                         "const a: f32[2,1,1] = {1, 2}; c = Conv(dx, dw); y = Add(c, a); z = Relu(c) }");
 }
+TEST(FuseQuantConv, a_bias_that_is_no_number_stays_float_and_is_handed_on) {
+  Graph graph =
+      parsed("graph (x: u8[N,2,4,4]) -> (y) { const fb: f32[2] = {nan, 1}" + k_layer + "y = Conv(dx, dw, fb) @conv }");
+  Result<std::vector<PassReport>> reports = run_stage(graph, Stage::fuse);
+  ASSERT_TRUE(reports) << reports.error().message;
+  EXPECT_THAT(print(graph), Not(HasSubstr("QuantConv")));
+  EXPECT_THAT(notes_of(*reports), ::testing::ElementsAre("conv: float: the bias holds a number that is not finite"));
+}
 TEST(FuseQuantConv, a_sum_that_could_overflow_stays_float) {
   // 255 * 127 + 2^31 - 1000 > 2^31
   Graph graph = parsed(R"(graph (x: u8[N,1,4,4]) -> (y) { const xs: f32[] = {1}; const w: s8[1,1,1,1] = {127}

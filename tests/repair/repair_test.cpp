@@ -75,6 +75,14 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
   Graph of_dead = broken(dead);
   const Result<std::vector<RepairRow>> apart = add_biases_behind(of_dead);
   EXPECT_TRUE(apart && apart->size() == 1);
+  // A bias that is no number stays where it is, and is told.
+  Graph broken_bias = broken(text("0.3, nan", relu));
+  std::vector<std::string> notes;
+  const Result<std::vector<RepairRow>> no_edit = repair(broken_bias, {}, &notes);
+  EXPECT_TRUE(no_edit && no_edit->empty() && add_biases_behind(broken_bias)->empty());
+  EXPECT_THAT(notes,
+              testing::ElementsAre("node 'conv' (Conv): its bias holds a number that is not finite, so the layer "
+                                   "runs in float and hands it on"));
   // On the grid (0.25 and 0.125); nothing quantized behind it.
   for (const std::string& same : {text("0.75, -0.125", relu), text("0.3, 0.0625", "y = Sigmoid(c)")}) {
     Graph stays = broken(same);
