@@ -1,14 +1,11 @@
 #pragma once
-// Two integer convolutions of 1x1 in one kernel, the second of the first one's output, on Hopper's warpgroup
-// instructions; as where one bottleneck of a network of residual blocks ends and the next one begins. The first one's
-// output is stored, since others may read it, and not read again: that is what the kernel saves.
+// Two integer convolutions of 1x1 in one kernel on Hopper's warpgroup instructions, the second of the first one's
+// output, as where one bottleneck ends and the next one begins. That output is stored, for others, and not read again.
 //
-// A CTA takes BM pixels and all their channels. The first's pixels stay in shared memory; its channels are made 64 at a
-// time. What a thread holds of them when they are codes is 16 channels of two pixels, and the second product takes its
-// first operand from registers: a fragment wants four bytes of K here and four there of the same two pixels. Which
-// channels those are is a matter of how the weights are packed (turn_columns). So the codes go into the second product
-// where they are, and its sums wait in registers until all channels have passed.
-//
+// A CTA takes BM pixels and all their channels, of which the first convolution makes 64 at a time. A thread holds them
+// as codes of 16 channels of two pixels, and the second product's first operand may lie in registers: a fragment wants
+// four bytes of K here and four there of the same two pixels. Which channels those are is a matter of how the weights
+// are packed (turn_columns). So the codes stay where they are, and the second sums wait in registers for all channels.
 // A stage of the ring is what 64 channels need: their weights, the second's weights for them and their residual.
 // Joined: the residual is the output of another 1x1 convolution, which is computed first, as in conv_tma.cuh.
 

@@ -7,12 +7,10 @@
 // there is padding. Weights are packed as the swizzled image of the tile (pack.h). The residual of a tile is one more
 // stage of the ring. Stages pass through mbarriers, and the producer runs ahead into the next tile while the consumers
 // requantize. Row permutation and epilogue are those of conv_mma.cuh.
-//
 // Joined: two convolutions whose outputs have the same place are one; the products of the first become codes in the
 // consumers' registers, which are the second's residual.
 //
-// 192 rows a tile (WG = 3) divide the pixels of common networks into whole waves of 132 multiprocessors more often than
-// 128 do, and need fewer bytes a product.
+// 192 rows a tile (WG = 3) fill whole waves of 132 multiprocessors more often than 128 do, and need fewer bytes.
 
 #include "backends/cuda/conv_tma_finish.cuh"
 
