@@ -2,6 +2,7 @@
 // A built network as a value and as a file (docs/plan_format.md): what `octet build` writes and every command reads.
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,11 +53,19 @@ struct BuildSpec {
   bool uncalibrated = false;   // ranges are placeholders: stamped into the file and said by every command
 };
 
+/// What the first bytes of a plan say, whatever follows.
+struct PlanVersion {
+  uint32_t format = 0, arithmetic = 0;
+  std::string writer;  // "octet 0.1.0"
+};
+
 /// Immutable; copies share.
 class EngineFile {
  public:
   /// True when the file begins as a plan file does.
   static bool is_engine_file(const std::string& path);
+  /// From the header alone: also of a plan that this octet cannot read. Errors: no plan, or no whole header.
+  static Result<PlanVersion> version(const std::string& path);
   /// Errors: unreadable, cut off, corrupted, of another format or arithmetic version (both named).
   static Result<EngineFile> load(const std::string& path);
   /// To a temporary name, synced, renamed.
@@ -77,6 +86,8 @@ class EngineFile {
   const std::vector<std::pair<std::string, std::string>>& provenance() const;
   std::vector<TensorInfo> inputs() const;  // shape: "[1..32,3,224,224]" where the profile leaves a choice
   std::vector<TensorInfo> outputs() const;
+  /// "tactics for ...", "packed weights for ...": what it holds for single machines beside the portable part.
+  std::vector<std::string> device_parts() const;
   /// Of the inputs and outputs that were built in another format than the network's.
   std::map<std::string, IoFormat> formats() const;
   std::string text(bool elided) const;            // the fused graph at its best shapes

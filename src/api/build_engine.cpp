@@ -39,10 +39,16 @@ Result<Ranges> ranges_from_cache(const Model& model, const BuildSpec& spec) {
                                               ", this build has " + is +
                                               "; remove it to calibrate again, or name another file"};
   };
-  if (!table.model_hash.empty() && table.model_hash != model.hash() && !spec.session.quantization.force)
+  if ((table.model_hash.empty() || table.data_hash.empty()) && !spec.session.quantization.force)
+    return Error{ErrorCode::bad_argument,
+                 "--cache " + spec.cache +
+                     " does not say which model and data it was made from, as a calibration cache of TensorRT or ONNX "
+                     "Runtime does not: --cache takes what octet wrote there; give this file as --ranges " +
+                     spec.cache};
+  if (table.model_hash != model.hash() && !spec.session.quantization.force)
     return stale("model", table.model_hash, model.hash());
   const DataOptions& data = spec.session.calibration.data;
-  if (data.path.empty() || table.data_hash.empty()) return ranges;  // a foreign cache does not say its data
+  if (data.path.empty() || table.data_hash.empty()) return ranges;
   const Result<Preprocess> preprocess = parse_preprocess(data.preprocess);
   if (!preprocess) return preprocess.error();
   if (table.preprocess != to_string(*preprocess))

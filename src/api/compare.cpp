@@ -249,6 +249,7 @@ Result<LayerErrorReport> compare_layers(const Model& model, const EngineFile& en
   session_spec.threads = spec.threads;
   Result<Session> quantized_session = Session::load(engine, session_spec);
   if (!quantized_session) return quantized_session.error();
+  if (const Result<Done> ok = check_own_formats(*quantized_session); !ok) return ok.error();
   std::vector<Dims> shapes;
   for (const Port& port : quantized_session->inputs()) {
     shapes.push_back(port.dims);

@@ -34,6 +34,18 @@ TensorInfo info_of(const Value& value, const Dims* low, const Dims* high) {
   return info;
 }
 
+/// Whether a tensor of a plan can be in this format. The text that says it is a stranger's.
+bool can_have(const Value& value, const IoFormat& format) {
+  if (!format.dtype.empty() && numpy_name(value.dtype) != format.dtype) return false;
+  if (format.channels_together == 0) return true;
+  const std::optional<Dims> dims = value.shape ? known_dims(*value.shape) : std::nullopt;
+  if (!dims) return false;
+  if (format.channels_together == 1) return dims->size() == 4;
+  const int64_t k = format.channels_together;
+  return dims->size() == 5 && (*dims)[4] == k && format.channels > ((*dims)[1] - 1) * k &&
+         format.channels <= (*dims)[1] * k;
+}
+
 // ---- optimization profiles ----
 
 /// Of an input in the plan's one range of shapes.
@@ -71,6 +83,21 @@ std::string plan_writer() { return std::string("octet ") + k_version; }
 bool EngineFile::is_engine_file(const std::string& path) {
   const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
   return file && looks_like_plan((*file)->bytes());
+}
+
+Result<PlanVersion> EngineFile::version(const std::string& path) {
+  const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);
+  if (!file) return file.error();
+  const Result<HeaderVersion> said = header_version((*file)->bytes());
+  if (!said) return within(path, said.error());
+  return PlanVersion{said->format, said->arithmetic, said->writer};
+}
+
+std::vector<std::string> EngineFile::device_parts() const {
+  std::vector<std::string> parts;
+  for (const TuningPart& part : state_->plan.tuning) parts.push_back("tactics for " + part.timing_key);
+  for (const PackedPart& part : state_->plan.packed) parts.push_back("packed weights for " + part.key);
+  return parts;
 }
 
 Result<EngineFile> EngineFile::load(const std::string& path) {
@@ -159,13 +186,17 @@ std::vector<TensorInfo> EngineFile::inputs() const {
 
 std::map<std::string, IoFormat> EngineFile::formats() const {
   std::map<std::string, IoFormat> formats;
+  const Graph& graph = state_->plan.graph;
   const std::string key = " format=", options = " " + provenance_value(state_->plan.provenance, "options") + " ";
   for (size_t at = options.find(key); at != std::string::npos; at = options.find(key, at + 1)) {
     const std::string word = options.substr(at + key.size(), options.find(' ', at + 1) - at - key.size());
     const size_t order = word.rfind(':'), type = order == std::string::npos ? order : word.rfind(':', order - 1);
-    if (type == std::string::npos) continue;
-    if (const std::optional<IoFormat> format = read_format(word.substr(type + 1)))
-      formats[word.substr(0, type)] = *format;
+    if (type == std::string::npos || type == 0) continue;
+    const std::optional<IoFormat> format = read_format(word.substr(type + 1));
+    const std::string name = word.substr(0, type);
+    for (const auto* ids : {&graph.inputs, &graph.outputs})
+      for (const ValueId v : *ids)
+        if (format && graph.value(v).name == name && can_have(graph.value(v), *format)) formats[name] = *format;
   }
   return formats;
 }

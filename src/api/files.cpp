@@ -41,6 +41,23 @@ Result<Done> check_output(const std::string& path, const std::vector<std::string
   return may_write(path);
 }
 
+Result<Done> check_apart(const std::vector<std::pair<std::string, std::string>>& outputs) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const auto place = [&](const std::string& path) {
+    return fs::weakly_canonical(fs::absolute(path, ignored), ignored);
+  };
+  for (size_t i = 0; i < outputs.size(); ++i)
+    for (size_t j = i + 1; j < outputs.size(); ++j) {
+      const auto& [first, a] = outputs[i];
+      const auto& [second, b] = outputs[j];
+      if (!a.empty() && !b.empty() && place(a) == place(b))
+        return Error{ErrorCode::bad_argument, first + " and " + second + " both write " + a +
+                                                  ": the second would replace the first; give each a file of its own"};
+    }
+  return Done{};
+}
+
 Result<Done> check_report(const std::string& path, const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
   if (path.empty()) return Done{};

@@ -39,7 +39,21 @@ Result<SampleSet> open_with(DataOptions options, const std::vector<NetworkInput>
 
 }  // namespace
 
+Result<Done> check_own_formats(const Session& session) {
+  for (const auto& [tensor, format] : session.state().formats)
+    return Error{ErrorCode::bad_argument,
+                 session.path() + ": tensor '" + tensor + "' is in another form than the network's (" +
+                     (format.dtype.empty() ? "" : format.dtype + ", ") + order_name(format) +
+                     "), as the plan was built with --inputIOFormats or --outputIOFormats: samples are given and "
+                     "answers read in the network's own form; build a plan without, or run this one with octet "
+                     "trtexec --loadInputs, or octet run --loadInputs"};
+  return Done{};
+}
+
 Result<SampleSet> open_data(const DataOptions& options, const Session& session, const Session* beside) {
+  for (const Session* each : {&session, beside})
+    if (each)
+      if (const Result<Done> ok = check_own_formats(*each); !ok) return ok.error();
   if (options.path.empty()) return Error{ErrorCode::bad_argument, "no data given: use --data PATH"};
   std::vector<NetworkInput> inputs;
   for (const Port& in : session.inputs()) {

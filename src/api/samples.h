@@ -30,6 +30,8 @@ class SampleSet {
   std::string preprocess_;
   bool brought_along_ = false;
 };
+/// Errors: a plan whose inputs or outputs were built in another form than the network's.
+Result<Done> check_own_formats(const Session& session);
 /// The data of the options for the session's inputs. Where the options leave the preprocessing to the network, pictures
 /// take the one that the session, or else the other one beside it, was calibrated with. Errors: those of open_inputs;
 /// an input without a leading batch, or of a type that data sets have no numbers for.

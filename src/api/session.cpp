@@ -206,6 +206,7 @@ Result<Session> Session::load(const EngineFile& file, const SessionSpec& spec) {
   state->notes = file.notes();
   state->calibration_preprocess = provenance_value(plan.provenance, "preprocess");
   state->uncalibrated = file.is_uncalibrated();
+  state->formats = file.formats();
   if (spec.precision == "int8" && !file.precision().starts_with("int8"))
     return Error{ErrorCode::bad_argument, file.path() + " was built in " + file.precision() +
                                               ", --precision int8 was asked for: build it with --precision int8"};

@@ -49,7 +49,8 @@ struct Session::State {
   std::string calibration_preprocess;
   bool uncalibrated = false;
   bool ends_in_softmax = false;
-  size_t reserved_bytes = 0;  // of activations, where more than this engine's own were asked for
+  size_t reserved_bytes = 0;                     // of activations, where more than this engine's own were asked for
+  std::map<std::string, IoFormat> formats = {};  // of a plan that takes or gives tensors otherwise than its network
   Result<Done> run(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);
   /// run() in two halves (Backend::submit).
   Result<Done> submit(std::span<const std::byte* const> in, std::span<std::byte* const> out, const RunHooks& hooks);

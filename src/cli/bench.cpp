@@ -84,6 +84,8 @@ Result<Done> check_flags(const Flags& f, size_t models) {
     return Error{ErrorCode::bad_argument,
                  "--emit-program writes a program that runs one model on one stream: leave the second model, "
                  "--precision2 and --streams out"};
+  if (const Result<Done> ok = check_apart({{"--emit-program", f.program_file}, {"--export-trace", f.trace_file}}); !ok)
+    return ok;
   for (const std::string& file : {f.program_file, f.trace_file})
     if (const Result<Done> ok = check_output(file, f.models); !ok) return ok;
   if (models > 1 && f.spec.streams > 1)

@@ -50,6 +50,10 @@ int build_model(const Flags& f) {
           check_output(f.output_file, {f.model, f.session.calibration.ranges, f.session.calibration.data.path});
       !ok)
     return fail(ok.error());
+  if (const Result<Done> ok =
+          check_apart({{"--output", f.output_file}, {"--cache", f.cache}, {"--timing-cache", f.session.timing_cache}});
+      !ok)
+    return fail(ok.error());
   const Result<EngineFile> engine = build_engine(*model, *spec);
   if (!engine) return fail(engine.error());
   f.output.print_notes(engine->notes());

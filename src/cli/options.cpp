@@ -274,11 +274,66 @@ bool SessionFlags::calibrates() const {
   return quantizes(precision) || quantizes(precision2);
 }
 
-Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const OutputFlags& output) const {
+/// A plan is built already: what only a build heeds is refused, a precision has to be the plan's.
+Result<Done> SessionFlags::check_plans() const {
+  std::vector<std::string> plans;
+  for (const char* name : {"MODEL", "PLAN"})
+    if (const CLI::Option* models = app->get_option_no_throw(name))
+      for (const std::string& path : models->results()) {
+        if (!EngineFile::is_engine_file(path)) return Done{};
+        plans.push_back(path);
+      }
+  if (plans.empty()) return Done{};
+  for (const char* name :
+       {"--cache", "--ranges", "--calib-data", "--calib-limit", "--method", "--percentile", "--keep-float", "--target",
+        "--force", "--tune", "--builderOptimizationLevel", "--timing-cache", "--skip-pass", "--no-repair"}) {
+    const CLI::Option* option = app->get_option_no_throw(name);
+    if (option && option->count() > 0)
+      return Error{ErrorCode::bad_argument, std::string(name) + " has no effect on " + plans[0] +
+                                                ", a plan: that was decided when it was built; leave " + name +
+                                                " out, or give the ONNX file"};
+  }
+  if (app->get_option("--precision")->count() == 0) return Done{};
+  for (const std::string& path : plans) {
+    const Result<EngineFile> file = EngineFile::load(path);
+    if (!file || file->precision() == precision || file->precision().starts_with(precision + " and ")) continue;
+    return Error{ErrorCode::bad_argument, path + " was built in " + file->precision() + ", --precision " + precision +
+                                              " was asked for: build it with --precision " + precision +
+                                              ", or leave that out"};
+  }
+  return Done{};
+}
+
+/// A batch beside shapes that all begin with another extent.
+Result<Done> SessionFlags::check_batch() const {
+  if (batch == 0 || shapes.empty()) return Done{};
+  for (const std::string& text : shapes) {
+    const Result<std::pair<std::string, ShapeRange>> shape = parse_shape_range(text);
+    if (!shape) return shape.error();
+    const ShapeRange& range = shape->second;
+    if (range.best.empty() || (range.smallest[0] <= batch && batch <= range.largest[0])) return Done{};
+  }
+  return Error{ErrorCode::bad_argument, "--batch " + std::to_string(batch) + " and --shapes " + shapes[0] +
+                                            " contradict each other: leave one of them out"};
+}
+
+Result<Done> SessionFlags::check() const {
+  if (const Result<Done> ok = check_plans(); !ok) return ok;
   if (const std::string option = calibration_option(); !option.empty() && !calibrates())
     return Error{ErrorCode::bad_argument, option + " has no effect with --precision " + precision +
                                               ", which takes no ranges: add --precision int8 (or best), or leave " +
                                               option + " out"};
+  const bool takes_times = tune || optimization_level >= 3 || precision == "best" || device.starts_with("cuda");
+  const CLI::Option* second = app->get_option_no_throw("--precision2");
+  if (!timing_cache.empty() && !takes_times && !(second && second->count() > 0 && second->results()[0] == "best"))
+    return Error{ErrorCode::bad_argument, "--timing-cache " + timing_cache +
+                                              " has no effect where nothing is timed: add --tune (or "
+                                              "--builderOptimizationLevel 3 to 5), or leave it out"};
+  return check_batch();
+}
+
+Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const OutputFlags& output) const {
+  if (const Result<Done> ok = check(); !ok) return ok.error();
   SessionSpec spec;
   spec.precision = precision;
   spec.device = device;
@@ -308,12 +363,6 @@ Result<SessionSpec> SessionFlags::spec(const std::string& preprocess, const Outp
 }
 
 Result<Session> SessionFlags::open(const std::string& path, const SessionSpec& session_spec) const {
-  const CLI::Option* models = app->get_option_no_throw("MODEL");
-  const bool only_one = models && models->count() == 1;
-  if (const std::string option = calibration_option(); !option.empty() && only_one && EngineFile::is_engine_file(path))
-    return Error{ErrorCode::bad_argument, option + " has no effect on " + path +
-                                              ", a plan: its ranges were fixed when it was built; leave " + option +
-                                              " out, or give the ONNX file"};
   return Session::open(path, session_spec, load_options());
 }
 

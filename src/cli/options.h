@@ -65,10 +65,10 @@ struct SessionFlags {
   const CLI::App* app = nullptr;  // that they were added to
   void add(CLI::App& sub, const std::string& default_precision);
   /// preprocess is that of the evaluation data, which calibration shares; empty = none was given.
-  /// Errors: options of a calibration where nothing is calibrated.
+  /// Errors: options of a calibration where nothing is calibrated, of a build where all models are plans, of times
+  /// where none are taken; a batch that contradicts the shapes.
   Result<SessionSpec> spec(const std::string& preprocess, const OutputFlags& output) const;
   /// From an ONNX file, repaired unless told otherwise, or a plan.
-  /// Errors: options of a calibration where all models are plans.
   Result<Session> open(const std::string& path, const SessionSpec& session_spec) const;
   /// The same again and again, of one of two models.
   Result<SessionMaker> maker(const std::string& path, const SessionSpec& session_spec) const;
@@ -78,6 +78,10 @@ struct SessionFlags {
   /// The first given option that only a calibration heeds; empty = none.
   std::string calibration_option() const;
   bool calibrates() const;
+  /// Options that count nowhere, or against each other.
+  Result<Done> check() const;
+  Result<Done> check_plans() const;
+  Result<Done> check_batch() const;
 };
 
 /// --shapes NAME:1x3x224x224 by name.

@@ -171,13 +171,19 @@ Error other_version(const Header& header, std::string_view reader) {
                                            ": use the newer of both, or build the plan again with this octet"};
 }
 
-Result<Header> read_header(std::span<const std::byte> bytes, std::string_view reader) {
+Result<Header> whole_header(std::span<const std::byte> bytes) {
   if (!looks_like_plan(bytes))
     return bad("is not a plan file (it does not begin with 89 4F 43 54 50): 'octet build' writes one");
   if (bytes.size() < k_header_bytes)
     return bad("ends after " + std::to_string(bytes.size()) +
                " bytes, in the middle of the header (128 bytes): copy it again");
-  const Header header = header_of(bytes);
+  return header_of(bytes);
+}
+
+Result<Header> read_header(std::span<const std::byte> bytes, std::string_view reader) {
+  const Result<Header> whole = whole_header(bytes);
+  if (!whole) return whole.error();
+  const Header& header = *whole;
   if (header.format != k_plan_format) return other_version(header, reader);
   const bool table_fits =
       header.sections <= k_most_sections && bytes.size() >= k_header_bytes + header.sections * k_entry_bytes;
@@ -352,6 +358,12 @@ std::string provenance_value(const Provenance& provenance, std::string_view key)
   for (const auto& [k, value] : provenance)
     if (k == key) return value;
   return "";
+}
+
+Result<HeaderVersion> header_version(std::span<const std::byte> bytes) {
+  const Result<Header> header = whole_header(bytes);
+  if (!header) return header.error();
+  return HeaderVersion{header->format, header->arithmetic, header->writer};
 }
 
 bool looks_like_plan(std::span<const std::byte> bytes) {

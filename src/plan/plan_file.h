@@ -54,6 +54,14 @@ bool looks_like_plan(std::span<const std::byte> bytes);
 /// True for a few bytes, at least one, with which a plan file begins and which end before its mark does.
 bool looks_like_cut_plan(std::span<const std::byte> bytes);
 
+/// What the header says by itself.
+struct HeaderVersion {
+  uint32_t format = 0, arithmetic = 0;
+  std::string writer;
+};
+/// Errors: bytes that do not begin as a plan does, or end within the header.
+Result<HeaderVersion> header_version(std::span<const std::byte> bytes);
+
 /// The file's bytes: equal plans give equal bytes. Errors: a graph with an unknown shape, a text that is too long.
 Result<std::vector<std::byte>> plan_bytes(const PlanFile& plan);
 

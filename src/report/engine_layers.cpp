@@ -166,10 +166,19 @@ std::string values_text(const NamedValues& values, const std::string& separator)
 }
 
 std::string outputs_json(std::span<const NamedValues> outputs) {
+  // JSON has no infinity and no NaN.
+  const auto numbers = [](const NamedValues& output) {
+    std::string list = values_text(output, ", ");
+    if (!output.dtype.starts_with("float")) return list;
+    for (const char* word : {"-nan", "nan", "-inf", "inf"})
+      for (size_t at = list.find(word); at != std::string::npos; at = list.find(word, at))
+        list.replace(at, std::strlen(word), "null");
+    return list;
+  };
   std::string text = "[\n";
   for (size_t i = 0; i < outputs.size(); ++i)
     text += std::string(i ? ", " : "  ") + "{ \"name\" : " + quoted(outputs[i].name) + "\n  , \"dimensions\" : \"" +
-            dims_text(outputs[i].dims) + "\"\n  , \"values\" : [ " + values_text(outputs[i], ", ") + " ]\n  }\n";
+            dims_text(outputs[i].dims) + "\"\n  , \"values\" : [ " + numbers(outputs[i]) + " ]\n  }\n";
   return text + "]\n";
 }
 

@@ -6,8 +6,11 @@
 
 #include <cstring>
 
+#include "api/state.h"
+#include "base/file.h"
 #include "ir/text.h"
 #include "octet/engine_file.h"
+#include "octet/tasks.h"
 #include "onnx/onnx.h"
 #include "tensor/half.h"
 
@@ -120,6 +123,43 @@ TEST(IoFormats, errors_say_what_was_asked_for_what_there_is_and_what_to_do) {
               HasSubstr("input 'x' is asked for as int8 in chw4 (--inputIOFormats of octet trtexec), but the network "
                         "does not quantize it first thing"));
   EXPECT_THAT(error("x", {.dtype = "int8"}, "best"), HasSubstr("'x' is asked for as int8 codes, but --precision best"));
+}
+
+/// The text is a stranger's: what does not fit the tensor is no format.
+TEST(IoFormats, of_a_plan_are_read_only_where_they_fit) {
+  const Model model = picture("1");
+  BuildSpec spec;
+  spec.formats["x"] = {.dtype = "", .channels_together = 4};
+  const Result<EngineFile> built = build_engine(model, spec);
+  ASSERT_TRUE(built);
+  EXPECT_EQ(built->formats().size(), 1u);
+  const std::string path = testing::TempDir() + "octet_hostile_" + std::to_string(::getpid()) + ".plan";
+  for (const char* hostile : {"format=y::hwc5", "format=y::chw4", "format=y::chw4.9", "format=y:int8:chw",
+                              "format=x::hwc", "format=x::chw4.0", "format=x::chw4.99", "format=x::chw0.1",
+                              "format=x::chw999999999999", "format=:", "format=::", "format=x"}) {
+    PlanFile plan = built->state().plan;
+    for (auto& [key, value] : plan.provenance)
+      if (key == "options") value = hostile;
+    const Result<std::vector<std::byte>> bytes = plan_bytes(plan);
+    ASSERT_TRUE(bytes && write_file_atomically(path, *bytes));
+    const Result<EngineFile> read = EngineFile::load(path);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_TRUE(read->formats().empty()) << hostile;
+  }
+}
+
+TEST(IoFormats, are_not_what_samples_are_fed_in) {
+  BuildSpec spec;
+  spec.formats["x"] = {.dtype = "", .channels_together = 1};
+  const Result<EngineFile> built = build_engine(picture("1"), spec);
+  ASSERT_TRUE(built);
+  Result<Session> session = Session::load(*built, {});
+  ASSERT_TRUE(session);
+  EvaluateSpec evaluation;
+  evaluation.data.path = "synthetic:2";
+  const auto report = evaluate(*session, "plan", nullptr, "", evaluation);
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, HasSubstr("tensor 'x' is in another form than the network's (hwc)"));
 }
 
 TEST(IoFormats, of_a_text_are_those_that_were_written) {

@@ -354,11 +354,54 @@ TEST(Cli, options_of_a_calibration_that_does_not_happen_are_errors) {
   const std::string calibration = " --calib-data shapes-train:8";
   EXPECT_EQ(octet("build " + k_model + " --precision int8" + calibration + out).status, 0);
   const std::string data = " --data shapes:4 --precision ";
-  EXPECT_THAT(octet("eval " + plan + data + "fp32 --ranges " + ranges).err, HasSubstr("--ranges has no effect with"));
+  EXPECT_THAT(octet("eval " + plan + data + "fp32 --ranges " + ranges).err, HasSubstr("--ranges has no effect on"));
   EXPECT_THAT(octet("eval " + plan + data + "int8 --ranges " + ranges).err,
               HasSubstr("--ranges has no effect on " + plan + ", a plan"));
   EXPECT_EQ(octet("eval " + k_model + " --data shapes:4 --precision2 int8" + calibration).status, 0);
   EXPECT_THAT(octet("bench " + k_model + calibration).err, HasSubstr("--calib-data has no effect with"));
+}
+
+TEST(Cli, options_that_a_plan_has_no_use_for_are_errors) {
+  const std::string plan = scratch() + "/decided.plan";
+  ASSERT_EQ(octet("build " + k_model + " --precision int8 --calib-data shapes-train:8 --quiet -o " + plan).status, 0);
+  for (const std::string option :
+       {"--tune", "--builderOptimizationLevel 3", "--timing-cache t.txt", "--skip-pass nonsense", "--target tensorrt",
+        "--no-repair", "--force", "--calib-data shapes:4", "--keep-float x", "--method max"})
+    for (const std::string command : {"bench ", "eval --data shapes:4 "}) {
+      const Ran ran = octet(command + plan + " " + option);
+      EXPECT_EQ(ran.status, 1) << option;
+      EXPECT_THAT(ran.err, HasSubstr(option.substr(0, option.find(' ')) + " has no effect on " + plan + ", a plan"));
+    }
+  EXPECT_THAT(octet("bench " + plan + " --precision fp32").err,
+              HasSubstr("decided.plan was built in int8, --precision fp32 was asked for"));
+  const std::string once = " --duration 0 --iterations 9 --warm-up 0 --quiet";
+  EXPECT_EQ(octet("bench " + plan + " --precision int8" + once).status, 0);
+  EXPECT_EQ(octet("bench " + k_model + " " + plan + " --precision fp32 --tune" + once).status, 0) << "of the ONNX file";
+  EXPECT_THAT(octet("build " + k_model + " --timing-cache t.txt -o " + plan).err,
+              HasSubstr("--timing-cache t.txt has no effect where nothing is timed: add --tune"));
+}
+
+TEST(Cli, a_batch_that_contradicts_the_shapes_is_an_error_that_names_both) {
+  for (const std::string& command :
+       {std::string("bench "), std::string("eval --data shapes:4 "), "build -o " + scratch() + "/none.plan "}) {
+    const Ran ran = octet(command + k_model + " --batch 2 --shapes input:1x3x32x32");
+    EXPECT_EQ(ran.status, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("--batch 2 and --shapes input:1x3x32x32 contradict each other"));
+  }
+  EXPECT_EQ(octet("eval " + k_model + " --data shapes:4 --batch 2 --shapes input:2x3x32x32 --quiet").status, 0);
+}
+
+TEST(Cli, a_cache_that_does_not_say_where_it_comes_from_is_no_cache) {
+  const std::string ranges = scratch() + "/own.json", foreign = scratch() + "/foreign.cache",
+                    plan = scratch() + "/f.plan";
+  ASSERT_EQ(octet("calibrate " + k_model + " --calib-data shapes-train:8 --quiet -o " + ranges).status, 0);
+  ASSERT_EQ(octet("cache convert " + ranges + " --to tensorrt --cache-version 8601 -o " + foreign).status, 0);
+  const std::string build = "build " + k_model + " --precision int8 --quiet -o " + plan;
+  const Ran ran = octet(build + " --calib-data shapes-train:8 --cache " + foreign);
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("foreign.cache does not say which model and data it was made from"));
+  EXPECT_THAT(ran.err, HasSubstr("give this file as --ranges"));
+  EXPECT_EQ(octet(build + " --ranges " + foreign).status, 0);
 }
 
 TEST(Cli, a_broken_plan_is_spoken_of_as_a_plan) {

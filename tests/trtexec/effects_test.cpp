@@ -47,15 +47,21 @@ TEST(Effects, every_flag_that_takes_effect_has_a_row_that_names_a_test) {
   }
 }
 
-/// A flag that has an effect on a GPU only, or another one there, has a test of it there.
-TEST(Effects, flags_of_a_gpu_have_a_test_on_a_gpu) {
+/// A row on a CPU where the flag takes effect there, and one on a GPU where it takes another, or only there.
+TEST(Effects, each_device_on_which_a_flag_takes_effect_has_its_own_test) {
+  const auto takes = [](Verdict verdict) { return verdict == Verdict::honoured || verdict == Verdict::mapped; };
   for (const Flag& flag : all_flags()) {
-    if (flag.cpu == flag.cuda || !takes_effect(flag)) continue;
-    const bool on_gpu = std::any_of(std::begin(k_effects), std::end(k_effects), [&](const Effect& effect) {
-      return effect.flag == flag.name && effect.test.starts_with("CudaFlags.");
-    });
-    const bool only_cpu = flag.cuda != Verdict::honoured && flag.cuda != Verdict::mapped;
-    EXPECT_TRUE(on_gpu || only_cpu) << flag.name;
+    const auto has_row = [&](bool on_gpu) {
+      return std::any_of(std::begin(k_effects), std::end(k_effects), [&](const Effect& effect) {
+        return effect.flag == flag.name && effect.test.starts_with("CudaFlags.") == on_gpu;
+      });
+    };
+    if (takes(flag.cpu)) {
+      EXPECT_TRUE(has_row(false)) << flag.name << " on a CPU";
+    }
+    if (takes(flag.cuda) && flag.cpu != flag.cuda) {
+      EXPECT_TRUE(has_row(true)) << flag.name << " on a GPU";
+    }
   }
 }
 

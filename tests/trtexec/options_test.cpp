@@ -297,15 +297,9 @@ TEST(Contradictions, a_plan_that_is_loaded_leaves_build_flags_without_effect) {
 }
 
 TEST(Contradictions, every_build_flag_beside_a_plan_is_said_once_or_counts) {
-  const std::set<std::string_view> count = {"loadEngine",
-                                            "saveEngine",
-                                            "skipInference",
-                                            "buildOnly",
-                                            "profilingVerbosity",
-                                            "nvtxMode",
-                                            "markDebug",
-                                            "refit",
-                                            "markUnfusedTensorsAsDebugTensors"};
+  const std::set<std::string_view> count = {
+      "loadEngine",         "saveEngine", "skipInference", "buildOnly",
+      "profilingVerbosity", "nvtxMode",   "markDebug",     "markUnfusedTensorsAsDebugTensors"};
   int ignored = 0;
   for (const Flag& flag : all_flags()) {
     if (flag.group != "build" || flag.cpu == Verdict::refused || count.contains(flag.name)) continue;

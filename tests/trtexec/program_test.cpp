@@ -56,6 +56,18 @@ TEST(Trtexec, an_unknown_flag_prints_help_and_an_error_and_fails) {
   EXPECT_THAT(ran.err, HasSubstr("[E] Unknown option: --frobnicate 7"));
 }
 
+/// As the seed's own lines do it: `trtexec ... &> log`.
+TEST(Trtexec, errors_are_lines_of_a_log_that_takes_both_streams) {
+  const Ran ran = shell("( ( " + std::string(OCTET_PROGRAM) + " trtexec --onnx=x --frobnicate=7 ) > both.log 2>&1 )");
+  EXPECT_EQ(ran.status, 1);
+  const std::string log = read(at("both.log"));
+  const size_t error = log.find("[E] Unknown option: --frobnicate 7\n");
+  ASSERT_NE(error, std::string::npos);
+  EXPECT_EQ(log[log.rfind('[', error - 1) - 1], '\n');
+  EXPECT_GT(error, log.rfind("\n  --"));  // behind the help
+  EXPECT_GT(log.find("&&&& FAILED"), error);
+}
+
 TEST(Trtexec, a_refused_flag_says_why) {
   const Ran ran = quick("--fp8");
   EXPECT_EQ(ran.status, 1);
@@ -659,10 +671,67 @@ TEST(SystemFlags, device_and_threads_choose_where_it_runs) {
 }
 
 TEST(SystemFlags, plan_version_is_told_without_running) {
-  const Ran ran = shell(std::string(OCTET_PROGRAM) + " trtexec --getPlanVersionOnly --loadEngine=" + plan());
+  const auto told = [](const std::string& file) {
+    return shell(std::string(OCTET_PROGRAM) + " trtexec --getPlanVersionOnly --loadEngine=" + file);
+  };
+  const Ran ran = told(plan());
   EXPECT_EQ(ran.status, 0);
-  EXPECT_THAT(ran.out, HasSubstr("Plan was created with octet "));
+  for (const char* line :
+       {"Plan was created with octet ", "Plan format 1, arithmetic version 1", "model: shapes_cnn.onnx",
+        "Quantization: placeholder ranges (UNCALIBRATED)", "packed weights for cpu "})
+    EXPECT_THAT(ran.out, HasSubstr(line));
   EXPECT_THAT(ran.out, Not(HasSubstr("Starting inference")));
+  // The header is enough: of another format, and with a broken end.
+  std::string bytes = read(plan());
+  bytes[8] = 2;
+  write(at("future.plan"), bytes);
+  const Ran future = told("future.plan");
+  EXPECT_EQ(future.status, 0);
+  EXPECT_THAT(future.out, HasSubstr("Plan format 2, arithmetic version 1"));
+  EXPECT_THAT(future.err, HasSubstr("[W] What follows the header cannot be read: future.plan: plan format 2"));
+  write(at("cut.plan"), read(plan()).substr(0, 5000));
+  EXPECT_EQ(told("cut.plan").status, 0);
+  write(at("trt.plan"), "ftrt" + std::string(200, '\0'));
+  EXPECT_EQ(told("trt.plan").status, 1);
+  EXPECT_THAT(told("trt.plan").err, HasSubstr("this is a TensorRT plan"));
+}
+
+TEST(ReportingFlags, outputs_that_json_cannot_hold_are_null) {
+  write(at("nan.bin"), floats(std::vector<float>(3 * 32 * 32, std::nanf(""))));
+  ASSERT_EQ(quick("--loadInputs=input:nan.bin --exportOutput=nan.json").status, 0);
+  const nlohmann::json values = json_of(at("nan.json"))[0]["values"];
+  ASSERT_EQ(values.size(), 10u);
+  EXPECT_TRUE(values[0].is_null());
+}
+
+TEST(ReportingFlags, outputs_of_no_query_and_two_reports_in_one_file_are_errors) {
+  const std::string none = k_model + " --iterations=0 --duration=0 --warmUp=0 ";
+  EXPECT_THAT(trtexec(none + "--exportOutput=o.json").err,
+              HasSubstr("--exportOutput: with --iterations=0 --duration=0 --warmUp=0 no query runs"));
+  EXPECT_THAT(quick("--exportTimes=same.json --exportOutput=./same.json").err,
+              HasSubstr("--exportTimes and --exportOutput both write same.json"));
+}
+
+/// What --bf16 and --fp16 are mapped to depends on the CPU; the log says it, and the plan.
+TEST(ShortFloats, run_as_the_log_says_on_a_cpu) {
+  ASSERT_EQ(quick("--exportOutput=full.json").status, 0);
+  const nlohmann::json full = json_of(at("full.json"))[0]["values"];
+  for (const std::string flag : {"bf16", "fp16"}) {
+    const Ran ran = quick("--verbose --" + flag +
+                          " --exportOutput=short.json --profilingVerbosity=detailed "
+                          "--exportLayerInfo=short_layers.json");
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    const bool is_short = read(at("short_layers.json")).find("Bf16") != std::string::npos;
+    const nlohmann::json made = json_of(at("short.json"))[0]["values"];
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < full.size(); ++i) {
+      worst = std::max(worst, std::abs(full[i].get<double>() - made[i].get<double>()));
+      largest = std::max(largest, std::abs(full[i].get<double>()));
+    }
+    EXPECT_LT(worst, 2e-2 * largest) << flag;
+    EXPECT_EQ(worst > 0, is_short) << flag;
+    EXPECT_THAT(ran.out + ran.err, HasSubstr(is_short ? "BF16" : "FP32")) << flag;
+  }
 }
 
 }  // namespace

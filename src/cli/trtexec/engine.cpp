@@ -44,12 +44,7 @@ void say_notes(const std::vector<std::string>& notes, const Log& log) {
 Result<Model> parse_model(const std::string& path, const Log& log) {
   log.info("Start parsing network model.");
   const auto start = Clock::now();
-  if (std::ifstream file(path, std::ios::binary); file) {
-    char magic[4] = {};
-    file.read(magic, 4);
-    if (std::string(magic, 4) == "ftrt")
-      return Error{ErrorCode::bad_argument, path + ": this is a TensorRT plan; octet builds from ONNX, see --onnx"};
-  }
+  if (const Result<Done> ok = refuse_tensorrt_plan(path); !ok) return ok.error();
   if (EngineFile::is_engine_file(path))
     return Error{ErrorCode::bad_argument, "--onnx=" + path + ": this is a plan of octet; use --loadEngine=" + path};
   Result<Model> model = Model::load(path);
@@ -348,10 +343,7 @@ Result<EngineFile> load(const std::string& path, bool say, const Log& log) {
   const auto start = Clock::now();
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{ErrorCode::io, "Error opening engine file: " + path};
-  char magic[4] = {};
-  file.read(magic, 4);
-  if (std::string(magic, 4) == "ftrt")
-    return Error{ErrorCode::bad_argument, path + ": this is a TensorRT plan; octet builds from ONNX, see --onnx"};
+  if (const Result<Done> ok = refuse_tensorrt_plan(path); !ok) return ok.error();
   Result<EngineFile> engine = EngineFile::load(path);
   if (!engine) return Error{engine.error().code, "Engine deserialization failed: " + engine.error().message};
   if (say) say_notes(engine->notes(), log);
@@ -374,6 +366,13 @@ Result<EngineFile> refit(const Options& o, const EngineFile& plan, SessionSpec s
 }
 
 }  // namespace
+
+Result<Done> refuse_tensorrt_plan(const std::string& path) {
+  char magic[4] = {};
+  if (std::ifstream file(path, std::ios::binary); file) file.read(magic, 4);
+  if (std::string(magic, 4) != "ftrt") return Done{};
+  return Error{ErrorCode::bad_argument, path + ": this is a TensorRT plan; octet builds from ONNX, see --onnx"};
+}
 
 Result<std::string> chosen_device(const SystemFlags& system, std::string& warning) {
   if (system.device == "cpu" || system.device == "ref") return system.device;

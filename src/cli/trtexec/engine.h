@@ -18,6 +18,9 @@ struct Engine {
 /// of one that is not 0. Errors: a CUDA device that is not there.
 Result<std::string> chosen_device(const SystemFlags& system, std::string& warning);
 
+/// A file that begins as TensorRT's plans do is an Error that says so.
+Result<Done> refuse_tensorrt_plan(const std::string& path);
+
 /// Loads --loadEngine, or builds --onnx, saves and reads back; says each stage in the log.
 Result<Engine> make_engine(const Options& options, const std::string& device, const Log& log);
 

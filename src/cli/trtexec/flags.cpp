@@ -111,6 +111,9 @@ Flags do here what trtexec's do, but for these, each with its reason:
   placeholder ranges; with `hwc`, `chw4` and `chw32` the plan's tensor has the dims of its memory, [N,H,W,C] or [N,C/4,H,W,4] (in files of `--loadInputs`, in
   `--shapes` beside `--loadEngine` and in the log); `--exportOutput` and `--dumpOutput` write values in the network's order. `fp16`, `chw4` and `chw32` are for a GPU, as in
   the table below; a plan with them runs on a CPU, too.
+* `--exportLayerInfo`, `--exportProfile`: a fused layer has the name of its product (Conv, Gemm, MatMul), not those of all that was fused joined by ` + `, and
+  `Metadata` names that node; what was fused into it stands in its settings (`Activation`, a residual as a second input).
+* `--getPlanVersionOnly` goes on with what the rest of the plan says of itself, where it can be read.
 * `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
 * `--fp16 --int8`, `--best` on a GPU: of a network without Q/DQ nodes each layer runs in the type that is faster by measurement, and the whole in FP16 or
   FP32 where that is faster; of one with them the layers that they leave float run in FP16.

@@ -209,6 +209,7 @@ std::string raw_name(const Port& port, const char* direction) {
 
 /// Row-major in the network's own order, whatever the order in memory.
 std::vector<std::byte> in_network_order(std::span<const std::byte> bytes, const Dims& dims, const IoFormat& format) {
+  if (bytes.empty() || element_count(dims) == 0) return {};
   const auto n = static_cast<size_t>(dims[0]), c = static_cast<size_t>(dims[1]),
              pixels = static_cast<size_t>(dims[2] * dims[3]);
   const size_t together = format.channels_together == 1 ? c : static_cast<size_t>(format.channels_together);

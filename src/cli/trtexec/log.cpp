@@ -17,8 +17,9 @@ std::string stamp() {
   return text;
 }
 
-/// Both streams are flushed, so that a log that takes both keeps its order.
+/// Both streams are flushed, so that a log that takes both keeps its order and its lines.
 void write(std::FILE* stream, const char* severity, const std::string& text) {
+  std::fflush(stdout);
   const std::string head = stamp() + " [" + severity + "] ";
   for (const std::string& line : split(text, '\n')) std::fprintf(stream, "%s%s\n", head.c_str(), line.c_str());
   std::fflush(stream);

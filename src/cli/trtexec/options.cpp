@@ -470,15 +470,29 @@ void note_ignored_build_flags(CommandLine& line, Options& o) {
   for (const Flag& flag : all_flags()) {
     const bool counts =
         one_of(std::string(flag.name), {"loadEngine", "saveEngine", "skipInference", "buildOnly", "profilingVerbosity",
-                                        "nvtxMode", "markDebug", "refit", "markUnfusedTensorsAsDebugTensors"}) ||
+                                        "nvtxMode", "markDebug", "markUnfusedTensorsAsDebugTensors"}) ||
         (builds_again && one_of(std::string(flag.name), {"builderOptimizationLevel", "timingCacheFile", "avgTiming",
-                                                         "minTiming", "noBuilderCache"}));
+                                                         "refit", "minTiming", "noBuilderCache"}));
     if (flag.group != "build" || counts || flag.cpu == Verdict::silent || !line.find(flag.name)) continue;
     o.notes.push_back("--" + std::string(flag.name) + ": no effect: a plan is loaded, not built (--loadEngine)");
     std::erase(o.to_say, &flag);
   }
   if (line.find("onnx") && !line.find("timeRefit"))
     o.notes.push_back("--onnx: no effect: a plan is loaded, not built (--refitFromOnnx takes a file's weights)");
+}
+
+/// Outputs of a query that never runs.
+void refuse_outputs_of_nothing(CommandLine& line, const Options& o) {
+  const MeasureSpec& m = o.inference.measure;
+  if (m.iterations > 0 || m.duration_s != 0 || m.warmup_ms > 0 || o.build.skip_inference) return;
+  const ReportingFlags& r = o.reporting;
+  for (const auto& [flag, given] :
+       {std::pair("--dumpOutput", r.dump_output), std::pair("--dumpRawBindingsToFile", r.dump_raw),
+        std::pair("--exportOutput", !r.export_output.empty())})
+    if (given)
+      line.fail(std::string(flag) +
+                ": with --iterations=0 --duration=0 --warmUp=0 no query runs, so there are no outputs: "
+                "ask for an iteration");
 }
 
 /// Reports of inference that will not take place.
@@ -551,6 +565,7 @@ Parsed parse_options(const std::vector<std::string>& words) {
   read_build(line, o);
   read_inference(line, o);
   read_reporting(line, o);
+  refuse_outputs_of_nothing(line, o);
   warn_of_skipped_reports(o);
   drop_silent(line, o);
   if (o.system.describe) return parsed;

@@ -65,9 +65,43 @@ Result<Done> check_files(const Options& o) {
     if (const Result<Done> ok = named(flag, path, check_report(path, inputs)); !ok) return ok;
   const std::string& plan = o.build.save_engine;
   if (const Result<Done> ok = named("--saveEngine", plan, check_output(plan, inputs)); !ok) return ok;
+  if (const Result<Done> ok = check_apart({{"--saveEngine", plan},
+                                           {"--timingCacheFile", o.build.timing_cache},
+                                           {"--exportTimes", r.export_times},
+                                           {"--exportOutput", r.export_output},
+                                           {"--exportProfile", r.export_profile},
+                                           {"--exportLayerInfo", r.export_layers}});
+      !ok)
+    return ok;
   for (const auto& [tensor, path] : o.inference.save_debug)
     if (const Result<Done> ok = named("--saveDebugTensors", tensor + ":" + path, check_output(path, inputs)); !ok)
       return ok;
+  return Done{};
+}
+
+/// The header, which is enough for the version; then what can be read of the rest.
+Result<Done> tell_version(const std::string& path, const Log& log) {
+  if (const Result<Done> ok = refuse_tensorrt_plan(path); !ok) return ok;
+  const Result<PlanVersion> version = EngineFile::version(path);
+  if (!version) return version.error();
+  log.info("Plan was created with " + version->writer);
+  log.info("Plan format " + std::to_string(version->format) + ", arithmetic version " +
+           std::to_string(version->arithmetic));
+  const Result<EngineFile> file = EngineFile::load(path);
+  if (!file) {
+    log.warning("What follows the header cannot be read: " + file.error().message);
+    return Done{};
+  }
+  log.info("File: " + std::to_string(file->size_bytes()) + " bytes, hash " + file->hash());
+  log.info("Quantization: " +
+           std::string(!file->precision().starts_with("int8") ? "none"
+                       : file->is_uncalibrated()              ? "placeholder ranges (UNCALIBRATED)"
+                                                              : "calibrated or from Q/DQ nodes") +
+           "; " + file->layer_counts());
+  for (const auto& [key, value] : file->provenance())
+    if (key != "notes" && key != "profiles") log.info("  " + key + ": " + value);
+  log.info("Runs on every CPU and GPU that octet knows; beside that it holds:");
+  for (const std::string& part : file->device_parts()) log.info("  " + part);
   return Done{};
 }
 
@@ -82,12 +116,7 @@ Result<Done> work(const Options& o, const Log& log) {
            (on_gpu ? "CUDA device " + (*device == "cuda" ? "0" : device->substr(5)) : cpu_name()) +
            " (--device=" + *device + ")\n" + version_text());
   log.info(std::string("octet version: ") + k_version + "\nLoading standard plugins");
-  if (o.system.plan_version_only) {
-    const Result<EngineFile> file = EngineFile::load(o.build.load_engine);
-    if (!file) return file.error();
-    log.info("Plan was created with " + file->writer());
-    return Done{};
-  }
+  if (o.system.plan_version_only) return tell_version(o.build.load_engine, log);
   if (const Result<Done> ok = check_files(o); !ok) return ok;
   const Result<Engine> engine = make_engine(o, *device, log);
   if (!engine) return engine.error();
