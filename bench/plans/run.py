@@ -107,7 +107,8 @@ def section(rows):
         m, p, t = r["memory_and_plan"], r["lean_and_usual"], r["plain_and_tuned"]
         lines.append(f"| {r['model']} | {r['threads']} | {m['first_ms']:.3f} | {m['second_ms']:.3f} | {interval(m)} | {interval(p)} | "
                      f"{t['first_ms']:.3f} | {t['second_ms']:.3f} | {interval(t)} |")
-    lines += ["", "An interval is of nine pairs of fresh engines in one process (cli.md, Measuring)."]
+    lines += ["", "An interval is of nine pairs of fresh engines in one process (cli.md, Measuring). Read the ratios: both sides of one share what else the machine does,",
+              "the milliseconds of two rows do not."]
     return "\n".join(lines) + "\n"
 
 
