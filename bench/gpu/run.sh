@@ -137,4 +137,5 @@ touch "$work/alone"
 [ -n "${compiling:-}" ] && wait $compiling
 spent "end"
 [ -f "$out/clocks_after.csv" ] && python3 report.py "$out" >"$out/report.md" && cat "$out/report.md"
-exit 0
+# Failed where a check did: a test, a sanitizer, outputs that are not there or not the CPU's.
+! grep -qE '^exit status [1-9]' "$out"/{tests,race,memory}_*.txt 2>/dev/null && ! grep -qE 'MISSING|DIFFERENT' "$out/equal.txt" 2>/dev/null

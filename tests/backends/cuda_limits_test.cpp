@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "backends/cuda/conv_choices.h"
+#include "backends/cuda/conv_layer.h"
 #include "backends/cuda/step.h"
 #include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tune.h"
@@ -52,6 +53,15 @@ TEST(CudaLimits, grids_of_more_than_65535_rows_are_refused) {
 }
 
 /// The batch that the kernel refuses runs on the host, with the right answer.
+TEST(CudaLimits, weights_of_no_channels_have_no_sums) {
+  EXPECT_TRUE(cuda::row_sums({}, 0).all.empty());
+  const std::vector<int8_t> w = {3, -4, 5, 0, -127, 127};
+  const cuda::RowSums sums = cuda::row_sums(w, 2);
+  EXPECT_EQ(sums.all, (std::vector<int64_t>{4, 0}));
+  EXPECT_EQ(sums.positive, (std::vector<int64_t>{8, 127}));
+  EXPECT_EQ(sums.negative, (std::vector<int64_t>{-4, -127}));
+}
+
 TEST(CudaLimits, what_is_refused_runs_on_the_host) {
   expect_cpu_equals_ref(
       "graph g (x: u8[65537,1,1,2]) -> (y) {\n  y = QuantGlobalAveragePool(x, x_scale=0.1, x_zero_point=3, "

@@ -20,6 +20,7 @@ bool sums_are_small(const RowSums& sums, const std::vector<int32_t>& bias) {
 RowSums row_sums(std::span<const int8_t> w, int64_t oc) {
   RowSums sums;
   for (std::vector<int64_t>* v : {&sums.all, &sums.positive, &sums.negative}) v->assign(static_cast<size_t>(oc), 0);
+  if (oc == 0) return sums;
   const size_t per_row = w.size() / static_cast<size_t>(oc);
   constexpr size_t k_piece = 65536;  // whose sums stay within 31 bits
   for (size_t row = 0; row < static_cast<size_t>(oc); ++row) {
