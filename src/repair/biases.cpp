@@ -3,7 +3,8 @@
 // int32 behind DequantizeLinear, so that the file and every engine that runs it agree. A bias on the grid, or one whose
 // codes would not fit, stays as it is; so does the float bias of a 2-D convolution without a residual Add behind it,
 // since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp), and the bias of a
-// layer that runs in float anyway: ConvTranspose, a convolution of one or three axes.
+// layer that runs in float anyway: ConvTranspose, a convolution of one or three axes. A MatMul with the Add of a vector
+// behind it becomes a Gemm (passes/matmul_to_gemm.cpp), so its bias is one.
 
 #include <algorithm>
 #include <cmath>
@@ -17,18 +18,39 @@ namespace {
 constexpr double k_same_grid = 1e-5;       // relative; a float product differs by 2^-24
 constexpr double k_largest_code = 0x1p30;  // leaves the accumulator as much again
 
+/// Where a layer's bias lies: input `at` of the layer itself, or of the Add behind a MatMul.
+struct Place {
+  NodeId node;
+  size_t at;
+};
+
+/// The DequantizeLinear of a layer's weight, through the Transpose of a matrix, and the axis of its output channels.
+const Node* weight_of(const Editor& editor, const Node& layer, size_t& axis) {
+  const Graph& graph = editor.graph();
+  const std::optional<size_t> of_layer = output_channel_axis(graph, layer);
+  if (!of_layer) return nullptr;
+  axis = *of_layer;
+  const Node* transpose = editor.producer(layer.inputs[1], "Transpose");
+  if (!transpose) return editor.producer(layer.inputs[1], "DequantizeLinear");
+  if (graph.value(layer.inputs[1]).shape->size() != 2 ||
+      ints_attribute(*transpose, "perm", {1, 0}) != std::vector<int64_t>{1, 0})
+    return nullptr;
+  axis = 1 - axis;
+  return editor.producer(transpose->inputs[0], "DequantizeLinear");
+}
+
 /// The layer's grid: one step for each output channel.
 std::optional<std::vector<float>> grid_of(const Editor& editor, const Node& layer) {
   const Graph& graph = editor.graph();
+  size_t axis = 0;
   const Node* x = editor.producer(layer.inputs[0], "DequantizeLinear");
-  const Node* w = editor.producer(layer.inputs[1], "DequantizeLinear");
-  const std::optional<size_t> axis = output_channel_axis(graph, layer);
-  if (!x || !w || !axis) return std::nullopt;
+  const Node* w = weight_of(editor, layer, axis);
+  if (!x || !w) return std::nullopt;
   const std::optional<CodeParams> data = code_params(graph, *x);
   const std::optional<StoredCodes> weight = stored_codes(graph, *w);
-  if (!data || !weight || (weight->scale.size() > 1 && weight->axis != *axis)) return std::nullopt;
+  if (!data || !weight || (weight->scale.size() > 1 && weight->axis != axis)) return std::nullopt;
   std::vector<float> grid;
-  for (int64_t c = 0; c < weight->dims[*axis]; ++c)
+  for (int64_t c = 0; c < weight->dims[axis]; ++c)
     grid.push_back(data->scale * weight->scale[weight->scale.size() == 1 ? 0 : static_cast<size_t>(c)]);
   return grid;
 }
@@ -39,11 +61,11 @@ struct Bias {
   bool on_grid = false;
 };
 
-/// The bias of input 2 as real numbers, one for each channel.
-std::optional<Bias> bias_of(const Editor& editor, const Node& layer, const std::vector<float>& grid) {
+/// The bias as real numbers, one for each channel.
+std::optional<Bias> bias_of(const Editor& editor, ValueId value, const std::vector<float>& grid) {
   const Graph& graph = editor.graph();
   Bias bias;
-  if (const Tensor* constant = constant_of(graph, layer.inputs[2], DType::f32)) {
+  if (const Tensor* constant = constant_of(graph, value, DType::f32)) {
     bias.real = to_doubles(*constant);
     bias.text = "f32 bias";
     bias.on_grid = true;
@@ -51,7 +73,7 @@ std::optional<Bias> bias_of(const Editor& editor, const Node& layer, const std::
       const double code = bias.real[c] / double{grid[c]};
       if (std::abs(code - std::nearbyint(code)) > 1e-4 + std::abs(code) * 0x1p-23) bias.on_grid = false;
     }
-  } else if (const Node* dequantize = editor.producer(layer.inputs[2], "DequantizeLinear")) {
+  } else if (const Node* dequantize = editor.producer(value, "DequantizeLinear")) {
     const std::optional<StoredCodes> stored = stored_codes(graph, *dequantize);
     if (!stored) return std::nullopt;
     for (size_t i = 0; i < stored->codes.size(); ++i) bias.real.push_back(stored->real(i));
@@ -69,7 +91,8 @@ std::optional<Bias> bias_of(const Editor& editor, const Node& layer, const std::
   return bias;
 }
 
-void write_bias(Editor& editor, NodeId id, const Bias& bias, const std::vector<float>& grid, RepairLog& log) {
+void write_bias(Editor& editor, const Node& layer, Place place, const Bias& bias, const std::vector<float>& grid,
+                RepairLog& log) {
   Graph& graph = editor.graph();
   std::vector<int32_t> codes;
   double largest = 0;
@@ -79,14 +102,14 @@ void write_bias(Editor& editor, NodeId id, const Bias& bias, const std::vector<f
     largest = std::max(largest, std::abs(code * double{grid[c]} - bias.real[c]));
     codes.push_back(static_cast<int32_t>(code));
   }
-  const std::string base = graph.value(editor.node(id).inputs[2]).name;
+  const std::string base = graph.value(editor.node(place.node).inputs[place.at]).name;
   const Dims dims{static_cast<int64_t>(grid.size())};
   const ValueId q = editor.add_constant(base + "_s32", code_tensor(DType::s32, dims, codes));
   const ValueId scale = editor.add_constant(base + "_grid", f32_tensor(dims, grid));
   const ValueId real = editor.add_value(base + "_on_grid", DType::f32, to_shape(dims));
-  editor.insert_before(id, make_node("DequantizeLinear", "", {q, scale}, {real}, {{"axis", int64_t{0}}}));
-  editor.set_input(id, 2, real);
-  log.add(label(graph, editor.node(id)), bias.text, "s32 bias on the grid x_scale * w_scale",
+  editor.insert_before(place.node, make_node("DequantizeLinear", "", {q, scale}, {real}, {{"axis", int64_t{0}}}));
+  editor.set_input(place.node, place.at, real);
+  log.add(label(graph, layer), bias.text, "s32 bias on the grid x_scale * w_scale",
           "rounded once, by up to " + short_text(largest));
 }
 
@@ -106,15 +129,38 @@ bool is_not_finite(const Graph& graph, ValueId bias) {
          !std::all_of(all->as<float>().begin(), all->as<float>().end(), [](float b) { return std::isfinite(b); });
 }
 
-/// y = alpha A B + beta C with other factors than 1 has another grid.
-bool has_plain_bias(const Graph& graph, const Node& node) {
-  if (input(node, 2) == k_absent || graph.value(node.inputs[0]).dtype != DType::f32) return false;
-  if (is_op(node, "Conv")) {
-    const std::optional<Shape>& w = graph.value(node.inputs[1]).shape;
-    return w && w->size() == 4;
-  }
-  return is_op(node, "Gemm") && float_attribute(node, "alpha", 1.0f) == 1.0f &&
-         float_attribute(node, "beta", 1.0f) == 1.0f && int_attribute(node, "transA", 0) == 0;
+/// The Add of a vector that alone reads the product of a matrix in codes: matmul_to_gemm takes it in.
+std::optional<Place> bias_behind(const Editor& editor, const Node& matmul) {
+  const Graph& graph = editor.graph();
+  size_t axis = 0;
+  const std::optional<Shape>&x = graph.value(matmul.inputs[0]).shape, &w = graph.value(matmul.inputs[1]).shape;
+  const NodeId reader = editor.only_reader(matmul.outputs[0]);
+  if (!x || x->empty() || !w || w->size() != 2 || !weight_of(editor, matmul, axis)) return std::nullopt;
+  if (reader < 0 || !is_op(editor.node(reader), "Add")) return std::nullopt;
+  const std::vector<ValueId>& operands = editor.node(reader).inputs;
+  const size_t at = operands[0] == matmul.outputs[0] ? 1 : 0;
+  const Value& bias = graph.value(operands[at]);
+  const bool is_vector = bias.shape && bias.shape->size() == 1 && (*bias.shape)[0].value == (*w)[1].value;
+  return is_vector ? std::optional<Place>({reader, at}) : std::nullopt;
+}
+
+/// Nothing for y = alpha A B + beta C with other factors than 1, which has another grid.
+std::optional<Place> bias_place(const Editor& editor, NodeId id) {
+  const Graph& graph = editor.graph();
+  const Node& node = editor.node(id);
+  if (node.inputs.empty() || graph.value(node.inputs[0]).dtype != DType::f32) return std::nullopt;
+  if (is_op(node, "MatMul")) return bias_behind(editor, node);
+  if (input(node, 2) == k_absent) return std::nullopt;
+  const bool plain =
+      is_op(node, "Conv") || (is_op(node, "Gemm") && float_attribute(node, "alpha", 1.0f) == 1.0f &&
+                              float_attribute(node, "beta", 1.0f) == 1.0f && int_attribute(node, "transA", 0) == 0);
+  return plain ? std::optional<Place>({id, 2}) : std::nullopt;
+}
+
+/// A convolution of one or three axes runs in float and keeps its bias.
+bool adds_in_float(const Graph& graph, const Node& layer) {
+  const std::optional<Shape>& w = graph.value(layer.inputs[1]).shape;
+  return is_op(layer, "Conv") && (!w || w->size() != 4);
 }
 
 }  // namespace
@@ -122,18 +168,20 @@ bool has_plain_bias(const Graph& graph, const Node& node) {
 Result<Done> biases(Graph& graph, RepairLog& log) {
   Editor editor(graph);
   for (NodeId id = 0; id < editor.node_count(); ++id) {
+    const std::optional<Place> place = bias_place(editor, id);
+    if (!place) continue;
     const Node node = editor.node(id);
-    if (!has_plain_bias(graph, node)) continue;
-    if (is_not_finite(graph, node.inputs[2])) {
+    const ValueId value = editor.node(place->node).inputs[place->at];
+    if (is_not_finite(graph, value)) {
       log.notes.push_back("node '" + label(graph, node) + "' (" + std::string(node.op->name) +
                           "): its bias holds a number that is not finite, so the layer runs in float and hands it on");
       continue;
     }
-    if (keeps_float_bias(editor, node)) continue;
+    if (adds_in_float(graph, node) || keeps_float_bias(editor, node)) continue;
     const std::optional<std::vector<float>> grid = grid_of(editor, node);
     if (!grid) continue;
-    const std::optional<Bias> bias = bias_of(editor, node, *grid);
-    if (bias && !bias->on_grid) write_bias(editor, id, *bias, *grid, log);
+    const std::optional<Bias> bias = bias_of(editor, value, *grid);
+    if (bias && !bias->on_grid) write_bias(editor, node, *place, *bias, *grid, log);
   }
   return Done{};
 }

@@ -76,6 +76,32 @@ TEST_F(Repairs, one_edit_and_two_edits_are_counted_in_words_that_fit) {
   EXPECT_THAT(repairs_text(*none, "", true), HasSubstr(": nothing to mend\n"));
 }
 
+// 0.3 is 2.4 steps of 0.5 * 0.25. What is written holds the rounded bias, so that nothing is left to a second run.
+TEST_F(Repairs, a_bias_added_behind_a_matrix_product_is_told_and_rounded_once_for_all) {
+  const int8_t codes[4] = {1, 2, 3, 4};
+  const float biases[2] = {0.3f, 0.25f};
+  ModelBuilder built(13);
+  built.input("x", {4, 2}).initializer("s", scalar_f32(0.5f)).initializer("z", number<int8_t>(DType::s8, 0));
+  built.initializer("w", Tensor::from<int8_t>(DType::s8, {2, 2}, codes)).initializer("ws", scalar_f32(0.25f));
+  built.initializer("b", Tensor::from<float>(DType::f32, {2}, biases));
+  built.node({"QuantizeLinear", {"x", "s", "z"}, {"q"}, {}, "q"});
+  built.node({"DequantizeLinear", {"q", "s", "z"}, {"d"}, {}, "d"});
+  built.node({"DequantizeLinear", {"w", "ws", "z"}, {"dw"}, {}, "dw"});
+  built.node({"MatMul", {"d", "dw"}, {"m"}, {}, "fc"}).node({"Add", {"m", "b"}, {"y"}, {}, "sum"}).output("y");
+  const Result<Model> model = load(built);
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_THAT(lossy_repairs(*model),
+              ElementsAre(HasSubstr("repair biases: 1 mended, 'fc': f32 bias -> s32 bias on the grid x_scale * "
+                                    "w_scale; rounded once, by up to 0.05")));
+  const std::string mended = path + ".mended.onnx";
+  const Result<Done> saved = model->save(mended);
+  ASSERT_TRUE(saved) << saved.error().message;
+  const Result<Model> again = Model::load(mended);
+  std::filesystem::remove(mended);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->repairs().size(), 0u);
+}
+
 TEST_F(Repairs, codes_that_are_an_output_are_told_as_left_alone) {
   ModelBuilder built(13);
   built.input("x", {1, 4}).initializer("s", scalar_f32(0.5f)).initializer("z", number<uint8_t>(DType::u8, 128));

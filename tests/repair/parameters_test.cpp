@@ -242,6 +242,49 @@ TEST(Biases, a_float_bias_on_the_grid_and_one_too_large_for_it_stay) {
   expect_untouched("biases", k_layer + "const b: f32[2] = {0.375, -7} y = Gemm(d, dw, b, transB=1) @fc }");
   expect_untouched("biases", k_layer + "const b: f32[2] = {0.3, 3e9} y = Gemm(d, dw, b, transB=1) @fc }");
 }
+// 0.3 = 2.4 steps of 0.125, -7.6 = -7.6 steps of 1.
+TEST(Biases, the_add_behind_a_matrix_product_is_a_bias) {
+  const std::string head =
+      R"(graph (x: s8[N,2]) -> (y) { const xs: f32[] = {0.5} const w: s8[2,2] = {1,2,3,4} const ws: f32[2] = {0.25, 2}
+      const b: f32[2] = {0.3, -7.6} d = DequantizeLinear(x, xs) )";
+  const std::string columns = "dw = DequantizeLinear(w, ws, axis=1) m = MatMul(d, dw) @fc ";
+  const std::string rows = "t = DequantizeLinear(w, ws, axis=0) dw = Transpose(t, perm=[1,0]) m = MatMul(d, dw) @fc ";
+  const std::string grid =
+      "const b_s32: s32[2] = {2, -8} const b_grid: f32[2] = {0.125, 1} b_on_grid = DequantizeLinear(b_s32, b_grid, "
+      "axis=0) ";
+  const std::string row = "fc: f32 bias -> s32 bias on the grid x_scale * w_scale; rounded once, by up to 0.4";
+  const auto without_b = [](std::string text) {
+    return text.replace(text.find("const b: f32[2] = {0.3, -7.6}"), 29, "");
+  };
+  for (const std::string& product : {columns, rows}) {
+    expect_mended("biases", head + product + "y = Add(m, b) }",
+                  without_b(head) + product + grid + "y = Add(m, b_on_grid) }", {row});
+    expect_mended("biases", head + product + "y = Add(b, m) }",
+                  without_b(head) + product + grid + "y = Add(b_on_grid, m) }", {row});
+    // Another reader of the product, a vector of another rank: the Add stays one, in float.
+    expect_untouched("biases", head + product + "a = Add(m, b) y = Mul(a, m) }");
+    expect_untouched("biases", head + product + "const c: f32[1,2] = {0.3, 1} a = Add(m, c) y = Add(a, b) }");
+  }
+  expect_untouched("biases", head + columns + "const c: f32[2] = {0.375, -7} e = Add(m, c) y = Add(e, b) }");
+}
+TEST(Biases, of_another_kind_of_layer_that_are_not_finite_are_told) {
+  const auto left = [](const std::string& text) {
+    Graph graph = broken(text);
+    std::vector<std::string> notes;
+    const Result<std::vector<RepairRow>> rows = repair(graph, {}, &notes);
+    EXPECT_TRUE(rows && rows->empty()) << print(graph);
+    return notes;
+  };
+  const std::string rest = "): its bias holds a number that is not finite, so the layer runs in float and hands it on";
+  EXPECT_THAT(left(R"(graph (x: s8[N,2]) -> (y) { const xs: f32[] = {0.5} const w: s8[2,2] = {1,2,3,4}
+      const ws: f32[2] = {0.25, 2} const z: s8[] = {0} const wz: s8[2] = {0,0} const b: f32[2] = {0.3, nan}
+      d = DequantizeLinear(x, xs, z) dw = DequantizeLinear(w, ws, wz, axis=1) m = MatMul(d, dw) @fc y = Add(m, b) })"),
+              ::testing::ElementsAre("node 'fc' (MatMul" + rest));
+  EXPECT_THAT(left(R"(graph (x: s8[N,2,4]) -> (y) { const xs: f32[] = {0.5} const w: s8[2,2,1] = {1,2,3,4}
+      const ws: f32[2] = {0.25, 2} const z: s8[] = {0} const wz: s8[2] = {0,0} const b: f32[2] = {0.3, nan}
+      d = DequantizeLinear(x, xs, z) dw = DequantizeLinear(w, ws, wz, axis=0) y = Conv(d, dw, b) @conv })"),
+              ::testing::ElementsAre("node 'conv' (Conv" + rest));
+}
 TEST(Biases, of_layers_that_run_in_float_stay) {
   expect_untouched(
       "biases",
