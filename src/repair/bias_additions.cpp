@@ -35,9 +35,10 @@ bool is_on_grid(const Tensor& bias, float x_scale, const std::vector<float>& w_s
   return true;
 }
 
-bool is_finite(const Tensor& bias) {
+/// An infinite bias saturates the codes and is apart like any other; of a NaN ONNX says nothing.
+bool has_nan(const Tensor& bias) {
   const std::span<const float> all = bias.as<float>();
-  return std::all_of(all.begin(), all.end(), [](float x) { return std::isfinite(x); });
+  return std::any_of(all.begin(), all.end(), [](float x) { return std::isnan(x); });
 }
 
 /// The bias of an integer convolution that another engine would round, else null.
@@ -46,7 +47,7 @@ const Tensor* exposed_bias(const Editor& editor, const Node& conv) {
   const Tensor* bias = constant_of(graph, input(conv, 2), DType::f32);
   const Node* x = editor.producer(conv.inputs[0], "DequantizeLinear");
   const Node* w = editor.producer(conv.inputs[1], "DequantizeLinear");
-  if (!bias || bias->rank() != 1 || !is_finite(*bias) || !x || !w || !ends_in_codes(editor, conv)) return nullptr;
+  if (!bias || bias->rank() != 1 || has_nan(*bias) || !x || !w || !ends_in_codes(editor, conv)) return nullptr;
   const std::optional<CodeParams> data = code_params(graph, *x);
   const std::optional<StoredCodes> weight = stored_codes(graph, *w);
   if (!data || !weight || (weight->scale.size() != 1 && weight->scale.size() != static_cast<size_t>(bias->size())))

@@ -83,6 +83,14 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
   EXPECT_THAT(notes,
               testing::ElementsAre("node 'conv' (Conv): its bias holds a number that is not finite, so the layer "
                                    "runs in float and hands it on"));
+  // An infinite one saturates, as an Add too: y is 127 * 0.5 in its channel, whatever the rest is.
+  Graph of_infinite = broken(text("0.3, inf", relu));
+  const Result<std::vector<RepairRow>> saturated = add_biases_behind(of_infinite);
+  EXPECT_TRUE(saturated && saturated->size() == 1);
+  EXPECT_THAT(print(of_infinite), testing::HasSubstr("c = Add(c_products, b_added)"));
+  const std::vector<double> y =
+      to_doubles(answers(of_infinite, {{"x", f32_tensor({1, 2, 3, 3}, std::vector<float>(18, 1.0f))}}).at(0));
+  for (size_t i = 9; i < 18; ++i) EXPECT_EQ(y.at(i), 63.5);
   // On the grid (0.25 and 0.125); nothing quantized behind it.
   for (const std::string& same : {text("0.75, -0.125", relu), text("0.3, 0.0625", "y = Sigmoid(c)")}) {
     Graph stays = broken(same);
