@@ -32,7 +32,9 @@ Result<Done> check_names(const std::set<std::string>& skip) {
     if (name == "operator_forms" || name == "doubles" || name == "function_opset")
       return Error{ErrorCode::bad_argument, "'" + name + "' is how the file is read and cannot be left out"};
     std::string known;
-    for (const Repair& each : k_repairs) known += (known.empty() ? "" : ", ") + std::string(each.name);
+    std::set<std::string_view> told;  // one may run twice
+    for (const Repair& each : k_repairs)
+      if (told.insert(each.name).second) known += (known.empty() ? "" : ", ") + std::string(each.name);
     for (const Repair& each : {k_float_biases, k_bias_additions}) known += ", " + std::string(each.name);
     return Error{ErrorCode::bad_argument, "there is no repair called '" + name + "'; the repairs are " + known};
   }

@@ -103,6 +103,25 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
   EXPECT_TRUE(none && none->empty());
 }
 
+// Pairs that unsigned_128 makes equal go at once: a second run finds nothing.
+TEST(Repair, pairs_of_u8_around_128_and_of_s8_become_one_in_one_run) {
+  const std::string head =
+      "graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0} const u: u8[] = {128} ";
+  for (const std::string pairs : {"a = QuantizeLinear(x, s, u) b = DequantizeLinear(a, s, u) "
+                                  "c = QuantizeLinear(b, s, z) y = DequantizeLinear(c, s, z) }",
+                                  "a = QuantizeLinear(x, s, z) b = DequantizeLinear(a, s, z) "
+                                  "c = QuantizeLinear(b, s, u) y = DequantizeLinear(c, s, u) }"}) {
+    Graph graph = broken(head + pairs);
+    const Result<std::vector<RepairRow>> rows = repair(graph);
+    ASSERT_TRUE(rows) << rows.error().message;
+    EXPECT_EQ(graph.nodes.size(), 2u) << print(graph);
+    for (const RepairRow& row : *rows) EXPECT_TRUE(row.lossless()) << row.repair;
+    expect_same_answers(head + pairs, graph, {20, 4}, 100.0f);
+    const Result<std::vector<RepairRow>> again = repair(graph);
+    EXPECT_TRUE(again && again->empty());
+  }
+}
+
 class RealFiles : public testing::TestWithParam<const char*> {};
 
 TEST_P(RealFiles, are_mended_once_and_for_all) {

@@ -30,11 +30,19 @@ std::string shown(const Graph& graph) {
   return text + others;
 }
 
+namespace {
+
+std::set<std::string> others_than(std::string_view repair_name) {
+  std::set<std::string> names;
+  for (const Repair& each : all_repairs()) names.emplace(each.name);
+  EXPECT_EQ(names.erase(std::string(repair_name)), 1u) << "there is no repair " << repair_name;
+  return names;
+}
+
+}  // namespace
+
 MendedGraph mended(std::string_view repair_name, std::string_view text) {
-  std::set<std::string> others;
-  for (const Repair& each : all_repairs())
-    if (each.name != repair_name) others.emplace(each.name);
-  EXPECT_EQ(others.size() + 1, all_repairs().size()) << "there is no repair " << repair_name;
+  const std::set<std::string> others = others_than(repair_name);
   MendedGraph made{broken(text), {}};
   Result<std::vector<RepairRow>> rows = repair(made.graph, {.skip = others, .float_biases = false});
   EXPECT_TRUE(rows) << rows.error().message;
@@ -55,9 +63,7 @@ void expect_mended(std::string_view repair, std::string_view before, std::string
 }
 
 void expect_untouched(std::string_view repair_name, std::string_view text) {
-  std::set<std::string> others;
-  for (const Repair& each : all_repairs())
-    if (each.name != repair_name) others.emplace(each.name);
+  const std::set<std::string> others = others_than(repair_name);
   Graph graph = broken(text);
   Result<std::vector<RepairRow>> rows = repair(graph, {.skip = others, .float_biases = false});
   ASSERT_TRUE(rows) << rows.error().message;
