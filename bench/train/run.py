@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training speed, paired: octet against plain libtorch on ResNet-18, and INT8 fine-tuning against the same in FP32.
 
-usage: run.py BUILD_DIR [--device cpu|cuda] [--batch 128] [--images 2048] [--rounds 5]
+usage: run.py BUILD_DIR [--device cpu|cuda] [--batch 128] [--images 2048] [--rounds 5] [--threads 0]
 
 Each round runs every program once, in turn; medians and their ratios are printed. octet's figure is its last epoch's, data loading
 and augmentation included; plain libtorch computes one batch in memory again and again.
@@ -29,14 +29,17 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0 = all")
     args = parser.parse_args()
+    if args.threads:
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # plain libtorch's
     train = os.path.join(args.build, "octet-train")
     plain = os.path.join(args.build, "octet_plain_training")
     work = tempfile.mkdtemp()
     path = os.path.join(work, "resnet18.onnx")
     steps = max(1, args.images // args.batch)
     common = ["--data", f"shapes-train:{args.images}", "--preprocess", "rgb,norm=half", "--batch", args.batch, "--held-out", 0,
-              "--device", args.device, "--epochs", 2, "--quiet", "--json"]
+              "--device", args.device, "--threads", args.threads, "--epochs", 2, "--quiet", "--json"]
     float_net = [train, "train", "resnet18", *common, "-o", path]
     programs = {
         "plain libtorch": lambda: float(output(plain, args.device, args.batch, steps)),

@@ -4,6 +4,7 @@
 #include "checkpoint/match_weights.h"
 #include "checkpoint/network.h"
 #include "octet/checkpoint.h"
+#include "octet/files.h"
 #include "quant/ranges.h"
 #include "report/json_text.h"
 #include "report/text_table.h"
@@ -30,7 +31,6 @@ CalibrationTable table_of(const std::vector<std::pair<std::string, float>>& rang
   CalibrationTable table;
   table.model_hash = model.hash();
   table.data = "the _amax values of " + spec.checkpoint;
-  table.preprocess = "none";
   table.method = CalibrationMethod::max;
   for (const auto& [name, amax] : ranges) {
     TensorRange range;
@@ -46,6 +46,11 @@ CalibrationTable table_of(const std::vector<std::pair<std::string, float>>& rang
 }  // namespace
 
 Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
+  if (spec.input_name.find(',') != std::string::npos || spec.output_name.find(',') != std::string::npos)
+    return Error{ErrorCode::bad_argument, "'" + spec.input_name + "' and '" + spec.output_name +
+                                              "': the network has one input and one output; give one name for each"};
+  for (const std::string& written : {spec.output, ranges_name(spec)})
+    if (const Result<Done> ok = check_output(written, {spec.checkpoint}); !ok) return ok.error();
   const Result<Checkpoint> checkpoint = read_checkpoint(spec.checkpoint);
   if (!checkpoint) return checkpoint.error();
   const NetworkOptions options{
@@ -72,6 +77,18 @@ Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
 }
 
 Result<ImportReport> import_ranges(const ImportSpec& spec) {
+  const std::pair<const char*, bool> of_a_network[] = {
+      {"--opset", spec.opset != 0},
+      {"--batch", spec.batch != 0},
+      {"--size", spec.size != 0},
+      {"--ranges", !spec.ranges.empty()},
+      {"--input-names", spec.input_name != ImportSpec().input_name},
+      {"--output-names", spec.output_name != ImportSpec().output_name}};
+  for (const auto& [flag, given] : of_a_network)
+    if (given)
+      return Error{ErrorCode::bad_argument, std::string(flag) + " belongs to --arch, which makes a network; --onto " +
+                                                spec.onto + " only finds ranges for it: leave " + flag + " out"};
+  if (const Result<Done> ok = check_output(spec.output, {spec.checkpoint, spec.onto}); !ok) return ok.error();
   const Result<Checkpoint> checkpoint = read_checkpoint(spec.checkpoint);
   if (!checkpoint) return checkpoint.error();
   const Result<Model> model = Model::load(spec.onto);

@@ -102,6 +102,19 @@ Result<Done> check_options(const TrainOptions& options) {
   return Done{};
 }
 
+Result<Done> check_device(const std::string& name) {
+  try {
+    const torch::Device device(name);
+    if (device.is_cpu()) return Done{};
+    if (device.is_cuda() && torch::cuda::is_available() &&
+        (device.index() < 0 || static_cast<size_t>(device.index()) < torch::cuda::device_count()))
+      return Done{};
+    return Error{ErrorCode::device, "device '" + name + "': this libtorch finds no such GPU; use --device cpu"};
+  } catch (const std::exception&) {
+    return Error{ErrorCode::bad_argument, "device '" + name + "' is not known; cpu, cuda or cuda:N"};
+  }
+}
+
 Identity identity_of(const TrainOptions& options) {
   Identity all = options.origin;
   for (const OptionRow& row : k_options)

@@ -17,6 +17,8 @@ using Identity = std::vector<std::pair<std::string, std::string>>;
 std::string exact_text(double value);
 /// All options that decide the numbers of a run: not the threads, the GPU's index, nor how many processes share it.
 Identity identity_of(const TrainOptions& options);
+/// The device's name is known and there.
+Result<Done> check_device(const std::string& name);
 /// Structure, numbers and quantizers of a network as it is now, 16 hex digits.
 std::string content_hash(const GraphModuleImpl& net);
 

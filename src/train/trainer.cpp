@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <limits>
 #include <mutex>
 #include <optional>
 
@@ -23,6 +24,8 @@ namespace {
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
 using State = std::map<std::string, Tensor>;
+
+constexpr double k_unknown = std::numeric_limits<double>::quiet_NaN();  // nothing is held out
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -143,7 +146,7 @@ class Trainer {
   void finish_epoch(EpochReport& row) {
     if (o_.local_statistics) become_equal();  // the running ones have gone apart
     if (split_.held_out.empty()) {
-      row.held_out_accuracy = row.train_accuracy;
+      row.held_out_accuracy = k_unknown;
       row.best = true;
     } else {
       const HeldOut held_out = evaluate();
@@ -239,7 +242,10 @@ class Trainer {
   HeldOut evaluate() {
     const std::vector<int64_t>& indices = split_.held_out;
     HeldOut made{.right = torch::zeros({static_cast<int64_t>(indices.size())}, torch::kInt64)};
-    if (indices.empty()) return made;
+    if (indices.empty()) {
+      made.accuracy = k_unknown;
+      return made;
+    }
     torch::NoGradGuard no_grad;
     net_.eval();
     const Tensor right = made.right.to(device_);
@@ -483,20 +489,6 @@ class Trainer {
   Tensor start_right_;  // which of the held-out samples the untrained network gets right
   TrainReport report_;
 };
-
-/// The device's name is known and there.
-Result<Done> check_device(const std::string& name) {
-  try {
-    const torch::Device device(name);
-    if (device.is_cpu()) return Done{};
-    if (device.is_cuda() && torch::cuda::is_available() &&
-        (device.index() < 0 || static_cast<size_t>(device.index()) < torch::cuda::device_count()))
-      return Done{};
-    return Error{ErrorCode::device, "device '" + name + "': this libtorch finds no such GPU; use --device cpu"};
-  } catch (const std::exception&) {
-    return Error{ErrorCode::bad_argument, "device '" + name + "' is not known; cpu, cuda or cuda:N"};
-  }
-}
 
 /// On a GPU the layout that its convolutions are fastest in.
 void move_to(GraphModuleImpl& net, const torch::Device& device) {

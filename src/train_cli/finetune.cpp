@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "octet/model.h"
 #include "octet/ranges.h"
 #include "octet/train/trainer.h"
+#include "train/run_options.h"
 #include "train_cli/processes.h"
 #include "train_cli/progress.h"
 #include "train_cli/verb.h"
@@ -21,6 +23,13 @@
 namespace octet::train_cli {
 
 namespace {
+
+std::string percent(double part) {
+  if (std::isnan(part)) return "not known";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * part);
+  return text;
+}
 
 std::string running(const nn::StepReport& s) {
   char text[160];
@@ -56,16 +65,32 @@ void show_progress(nn::TrainOptions& options, bool quiet) {
   options.on_epoch = [terminal](const nn::EpochReport& e) {
     if (terminal) std::fprintf(stderr, "\r\033[K");
     if (e.epoch == 0) {
-      std::fprintf(stderr, "before training: held-out accuracy %.2f %%\n", 100 * e.held_out_accuracy);
+      std::fprintf(stderr, "before training: held-out accuracy %s\n", percent(e.held_out_accuracy).c_str());
       return;
     }
     std::fprintf(stderr,
-                 "epoch %lld/%lld  loss %.4f  accuracy %.2f %%  held-out %.2f %%%s  rate %.2e  %.0f images/s  %.1f s, "
+                 "epoch %lld/%lld  loss %.4f  accuracy %.2f %%  held-out %s%s  rate %.2e  %.0f images/s  %.1f s, "
                  "%.0f s left\n",
                  static_cast<long long>(e.epoch), static_cast<long long>(e.epochs), e.loss, 100 * e.train_accuracy,
-                 100 * e.held_out_accuracy, e.best ? " (best so far)" : "", e.rate, e.images_per_s, e.seconds,
-                 e.seconds * static_cast<double>(e.epochs - e.epoch));
+                 percent(e.held_out_accuracy).c_str(), e.best ? " (best so far)" : "", e.rate, e.images_per_s,
+                 e.seconds, e.seconds * static_cast<double>(e.epochs - e.epoch));
   };
+}
+
+std::string result_line(const nn::TrainReport& report, const nn::TrainOptions& options, const std::string& model,
+                        const std::string& output) {
+  return model + ": epoch " + std::to_string(report.best_epoch) + " of " + std::to_string(options.epochs) +
+         (report.held_out_images > 0 ? " is the best, held-out accuracy " + percent(report.best_accuracy)
+                                     : std::string(" is kept, nothing was held out")) +
+         (report.stopped ? " (stopped)" : "") + "; wrote " + output;
+}
+
+void say_nothing_held_out(const nn::TrainReport& report, bool quiet) {
+  if (!quiet && report.held_out_images == 0)
+    std::fputs(
+        "note: nothing of the data is held out, so the last epoch is kept, better or not; --held-out gives the part "
+        "that chooses\n",
+        stderr);
 }
 
 std::string pixels_note(const Dataset& data, const std::string& preprocess) {
@@ -169,14 +194,19 @@ Result<Done> settle(Flags& f) {
       std::find(known.begin(), known.end(), f.weight_method) == known.end())
     return Error{ErrorCode::bad_argument,
                  "--weight-method '" + f.weight_method + "' is not known; max, mse, percentile or entropy"};
+  if (f.precision == "fp32" && (f.weight_bits != 8 || f.lsq))
+    return Error{ErrorCode::bad_argument, std::string(f.lsq ? "--lsq" : "--weight-bits") +
+                                              " is of quantized weights, which --precision fp32 has none of; leave one "
+                                              "of them out"};
   f.train.rate = f.rate ? *f.rate : 0.01 * f.original_rate;
   f.train.last_rate = 0.01 * f.train.rate;
   if (f.no_augment) f.train.augmentation = {0, false, 0};
   // With 8 bits the start is mostly as good as the float network; with fewer it is what training has to mend.
   f.train.keep_start = f.keep_start ? *f.keep_start : f.weight_bits < 8 ? 0.0 : 3.0;
   f.train.distill = f.distill.value_or(0.0);
-  f.train.stop = &stop_flag();
   if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
+  if (const Result<Done> ok = check_files(f.train.checkpoint, f.output); !ok) return ok;
+  if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
   return nn::check_options(f.train);
 }
 
@@ -229,7 +259,9 @@ Result<Networks> read_networks(Flags& f, const Model& model, const std::string& 
 }
 
 void say_result(const Flags& f, const nn::TrainReport& report) {
-  if (!f.quiet && f.train.keep_start > 0 && report.best_epoch == 0 && report.epochs.size() > 1)
+  say_nothing_held_out(report, f.quiet);
+  if (!f.quiet && report.held_out_images > 0 && f.train.keep_start > 0 && report.best_epoch == 0 &&
+      report.epochs.size() > 1)
     std::fprintf(stderr,
                  "no epoch beat the untrained network by %g standard errors on the %lld held-out samples, so that is "
                  "what is kept; --keep-start 0 takes the best epoch all the same\n",
@@ -237,16 +269,14 @@ void say_result(const Flags& f, const nn::TrainReport& report) {
   if (f.json) {
     std::printf("%s\n", report_json(report, f.model, f.output).c_str());
   } else {
-    std::printf("%s: epoch %lld of %lld is the best, held-out accuracy %.2f %%%s; wrote %s\n", f.model.c_str(),
-                static_cast<long long>(report.best_epoch), static_cast<long long>(f.train.epochs),
-                100 * report.best_accuracy, report.stopped ? " (stopped)" : "", f.output.c_str());
+    std::printf("%s\n", result_line(report, f.train, f.model, f.output).c_str());
   }
 }
 
 int finetune(Flags& f) {
   if (const Result<Done> ok = settle(f); !ok) {
     fail(ok.error());
-    return k_bad_usage;
+    return ok.error().code == ErrorCode::bad_argument ? k_bad_usage : 1;
   }
   if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
   f.quiet = f.quiet || !is_first(f.train);
@@ -276,6 +306,7 @@ int finetune(Flags& f) {
   if (!data) return fail(data.error());
   if (!f.quiet) std::fputs(pixels_note(**data, f.data.preprocess).c_str(), stderr);
   show_progress(f.train, f.quiet);
+  f.train.stop = &stop_on_signals();
   nn::GraphModuleImpl* const teacher = f.train.distill > 0 ? networks->teacher.get() : nullptr;
   const Result<nn::TrainReport> report = nn::train(*networks->net, **data, *sample, f.train, teacher);
   if (!report) return fail(report.error());
@@ -300,8 +331,12 @@ Action add(CLI::App& sub) {
   sub.add_option("--ranges", f->ranges, "ranges file for a float MODEL");
   sub.add_option("--calib-data", f->calib_data, "calibration data for a float MODEL (default: --data)");
   sub.add_option("--calib-limit", f->calib_limit, "samples of it")->capture_default_str();
-  sub.add_option("--method", f->method, "max, entropy, percentile, mse or auto")->capture_default_str();
-  sub.add_option("--target", f->target, "octet or tensorrt")->capture_default_str();
+  sub.add_option("--method", f->method, "max, entropy, percentile, mse or auto")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"max", "entropy", "percentile", "mse", "auto"}));
+  sub.add_option("--target", f->target, "octet or tensorrt")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"octet", "tensorrt"}));
   sub.add_option("--precision", f->precision, "int8, or fp32: the float network, given the same fine-tuning")
       ->capture_default_str()
       ->check(CLI::IsMember({"int8", "fp32"}));

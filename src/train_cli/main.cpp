@@ -57,7 +57,10 @@ int fail(const Error& error) {
   return 1;
 }
 
-const std::atomic<bool>& stop_flag() { return stopped; }
+const std::atomic<bool>& stop_on_signals() {
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, on_interrupt);
+  return stopped;
+}
 
 }  // namespace octet::train_cli
 
@@ -66,7 +69,6 @@ int main(int argc, char** argv) {
   // back to the system and coming as fresh pages each time.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, octet::train_cli::on_interrupt);
   try {
     return octet::train_cli::run(argc, argv);
   } catch (const std::exception& e) {

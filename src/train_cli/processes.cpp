@@ -23,6 +23,18 @@ std::string start_file(const std::string& output, const nn::TrainOptions& option
 
 bool makes_start(const nn::TrainOptions& options) { return !options.resume || !is_first(options); }
 
+Result<Done> check_files(const std::string& checkpoint, const std::string& output) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path saved = fs::weakly_canonical(checkpoint, ignored);
+  for (const std::string& other : {output, output + ".start.onnx"})
+    if (saved == fs::weakly_canonical(other, ignored))
+      return Error{ErrorCode::bad_argument, "--checkpoint " + checkpoint + ": that is where " +
+                                                (other == output ? "the network" : "the start of the run") +
+                                                " goes; give the checkpoint a file of its own"};
+  return Done{};
+}
+
 Result<Done> check_resume(const nn::TrainOptions& options, const std::string& start) {
   if (!options.resume) return Done{};
   if (!std::filesystem::exists(options.checkpoint))

@@ -8,6 +8,7 @@
 #include "octet/checkpoint.h"
 #include "octet/train/architectures.h"
 #include "octet/train/trainer.h"
+#include "train/run_options.h"
 #include "train_cli/processes.h"
 #include "train_cli/progress.h"
 #include "train_cli/verb.h"
@@ -26,6 +27,8 @@ struct Flags {
 Result<Done> check(const Flags& f) {
   if (const Result<Done> ok = nn::check_option("--limit", static_cast<double>(f.limit)); !ok) return ok;
   if (const Result<Done> ok = nn::check_option("--size", static_cast<double>(f.size)); !ok) return ok;
+  if (const Result<Done> ok = check_files(f.train.checkpoint, f.output); !ok) return ok;
+  if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
   return nn::check_options(f.train);
 }
 
@@ -39,16 +42,16 @@ int64_t classes_of(const Dataset& data) {
 int train(Flags& f) {
   f.train.last_rate = 1e-3 * f.train.rate;
   if (f.no_augment) f.train.augmentation = {0, false, 0};
+  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
   if (const Result<Done> ok = check(f); !ok) {
     fail(ok.error());
-    return k_bad_usage;
+    return ok.error().code == ErrorCode::bad_argument ? k_bad_usage : 1;
   }
   if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
   f.quiet = f.quiet || !is_first(f.train);
   const Result<std::unique_ptr<Dataset>> data = open_dataset(f.data, {.preprocess = f.preprocess, .limit = f.limit});
   if (!data) return fail(data.error());
   const std::string start = start_file(f.output, f.train);
-  if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
   if (const Result<Done> ok = check_resume(f.train, start); !ok) return fail(ok.error());
   f.train.origin = {{"ARCH", f.architecture}, {"--size", std::to_string(f.size)}, {"--preprocess", f.preprocess}};
   if (makes_start(f.train)) {
@@ -58,7 +61,7 @@ int train(Flags& f) {
   }
   Result<nn::GraphModule> net = nn::read_graph_module(start, /*clean=*/false, {.train_batch_norm = true});
   if (!net) return fail(net.error());
-  f.train.stop = &stop_flag();
+  f.train.stop = &stop_on_signals();
   if (!f.quiet) std::fputs(pixels_note(**data, f.preprocess).c_str(), stderr);
   show_progress(f.train, f.quiet);
   const Result<nn::TrainReport> report = nn::train(**net, **data, {3, f.size, f.size}, f.train);
@@ -68,12 +71,11 @@ int train(Flags& f) {
     return 0;
   }
   if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
+  say_nothing_held_out(*report, f.quiet);
   if (f.json) {
     std::printf("%s\n", report_json(*report, f.architecture, f.output).c_str());
   } else {
-    std::printf("%s: epoch %lld of %lld is the best, held-out accuracy %.2f %%%s; wrote %s\n", f.architecture.c_str(),
-                static_cast<long long>(report->best_epoch), static_cast<long long>(f.train.epochs),
-                100 * report->best_accuracy, report->stopped ? " (stopped)" : "", f.output.c_str());
+    std::printf("%s\n", result_line(*report, f.train, f.architecture, f.output).c_str());
   }
   return 0;
 }

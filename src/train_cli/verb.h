@@ -22,7 +22,8 @@ constexpr int k_bad_usage = 2;  // exit status of octet's commands, too
 
 /// Prints "error[kind] message" to stderr; 1.
 int fail(const Error& error);
-/// Set by the first Ctrl-C; the second one ends the program.
-const std::atomic<bool>& stop_flag();
+/// From here on Ctrl-C and SIGTERM set the flag that is returned, and a second one ends the program. Before, one does:
+/// there is nothing to keep yet.
+const std::atomic<bool>& stop_on_signals();
 
 }  // namespace octet::train_cli

@@ -98,6 +98,8 @@ void expect_the_toolkits_answers(const std::string& onnx, const std::string& ran
   const Result<Quantized> quantized = quantize(*model, *ranges, {});
   ASSERT_TRUE(quantized) << quantized.error().message;
   EXPECT_GE(quantized->quantized, 40);
+  // A checkpoint does not say what its pictures went through, so nothing can be said to differ from it.
+  EXPECT_EQ(quantized->model.metadata().count("octet.preprocess"), 0u);
   const std::vector<float> have = logits(quantized->model, 0);
   const std::vector<float> want = floats_of(data_root() + "/refs/resnet20_toolkit_entropy_logits_exact1017.npy");
   ASSERT_EQ(have.size(), want.size());
@@ -139,6 +141,32 @@ TEST(ImportedRanges, go_onto_a_foreign_export_by_its_weights) {
   EXPECT_THAT(to_text(*report, spec), testing::HasSubstr("20 layers of"));
   expect_the_toolkits_answers(onnx, file);
   std::filesystem::remove(file);
+}
+
+TEST(ImportedRanges, never_replace_the_checkpoint_that_they_come_from) {
+  if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
+  const std::string own = testing::TempDir() + "octet_own.pth", onnx = testing::TempDir() + "octet_own.onnx";
+  std::filesystem::copy_file(data_root() + "/checkpoints/resnet20_toolkit_entropy.pth", own,
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto size = std::filesystem::file_size(own);
+  const auto refused = [&](const Result<ImportReport>& report) {
+    ASSERT_FALSE(report);
+    EXPECT_THAT(report.error().message, testing::HasSubstr("it is an input of this command"));
+    EXPECT_EQ(std::filesystem::file_size(own), size);
+  };
+  refused(import_checkpoint({.checkpoint = own, .architecture = "resnet20", .output = own}));
+  refused(import_checkpoint({.checkpoint = own, .architecture = "resnet20", .output = onnx, .ranges = own}));
+  EXPECT_FALSE(std::filesystem::exists(onnx));
+  refused(import_ranges({.checkpoint = own, .onto = data_root() + "/models/resnet20_cifar10.onnx", .output = own}));
+  const Result<ImportReport> named = import_ranges(
+      {.checkpoint = own, .onto = data_root() + "/models/resnet20_cifar10.onnx", .output = onnx, .opset = 9});
+  ASSERT_FALSE(named);
+  EXPECT_THAT(named.error().message, testing::HasSubstr("--opset belongs to --arch"));
+  const Result<ImportReport> two =
+      import_checkpoint({.checkpoint = own, .architecture = "resnet20", .output = onnx, .input_name = "a,b"});
+  ASSERT_FALSE(two);
+  EXPECT_THAT(two.error().message, testing::HasSubstr("one input and one output"));
+  std::filesystem::remove(own);
 }
 
 TEST(ImportedRanges, of_another_network_are_refused) {

@@ -189,6 +189,44 @@ TEST_F(Program, a_number_outside_its_range_is_one_line_that_names_flag_and_range
   EXPECT_THAT(read(file("stderr")), HasSubstr("--weight-method 'foo' is not known; max, mse, percentile or entropy"));
 }
 
+TEST_F(Program, what_cannot_be_is_said_before_anything_is_calibrated) {
+  const std::string tune = std::string("finetune ") + OCTET_DEMO_MODEL +
+                           " --data shapes-train:40 --preprocess rgb,norm=half -o " + file("no.onnx") + " ";
+  const std::pair<std::string, const char*> all[] = {
+      {"--checkpoint " + file("no.onnx"), "that is where the network goes"},
+      {"--checkpoint " + file("no.onnx.start.onnx"), "that is where the start of the run goes"},
+      {"--precision fp32 --lsq", "--lsq is of quantized weights"},
+      {"--precision fp32 --weight-bits 3", "--weight-bits is of quantized weights"},
+      {"--device foo", "device 'foo' is not known; cpu, cuda or cuda:N"},
+      {"--method foo", "--method"},
+      {"--target foo", "--target"}};
+  for (const auto& [flags, message] : all) {
+    EXPECT_EQ(run(tune + flags), 2) << flags;
+    const std::string said = read(file("stderr"));
+    EXPECT_THAT(said, HasSubstr(message)) << flags;
+    EXPECT_THAT(said, testing::Not(HasSubstr("calibrating"))) << flags;
+    EXPECT_FALSE(std::filesystem::exists(file("no.onnx.start.onnx"))) << flags;
+  }
+}
+
+TEST_F(Program, without_a_held_out_part_no_accuracy_of_it_is_claimed) {
+  ASSERT_EQ(
+      run(std::string("finetune ") + OCTET_DEMO_MODEL +
+          " --data shapes-train:64 --preprocess rgb,norm=half --calib-limit 16 --epochs 1 --held-out 0 --threads 1 "
+          "--batch 32 -o " +
+          file("all.onnx")),
+      0)
+      << read(file("stderr"));
+  EXPECT_THAT(read(file("stdout")), HasSubstr("epoch 1 of 1 is kept, nothing was held out; wrote"));
+  EXPECT_THAT(read(file("stderr")), HasSubstr("held-out accuracy not known"));
+  EXPECT_THAT(read(file("stderr")), HasSubstr("nothing of the data is held out, so the last epoch is kept"));
+  ASSERT_EQ(run("train resnet20 --data shapes-train:64 --preprocess rgb,norm=half --epochs 1 --held-out 0 --threads 1 "
+                "--batch 32 --json --quiet -o " +
+                file("all.onnx")),
+            0);
+  EXPECT_THAT(read(file("stdout")), HasSubstr("\"held_out_accuracy\": null"));
+}
+
 /// The bytes of every initializer, by name.
 std::map<std::string, std::string> constants(const std::string& path) {
   const octet::Result<octet::OnnxModel> model = octet::read_onnx(path);
