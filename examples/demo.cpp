@@ -233,11 +233,11 @@ class Demo {
   }
 
   /// Another form of the network, in turns with the float one as well.
-  static Result<Done> time_row(Session& slow, const std::string& path, StoryRow& row) {
+  static Result<Done> time_row(const SessionMaker& slow, const std::string& path, StoryRow& row) {
     SessionSpec spec;
     spec.threads = 1;
     spec.batch = 1;
-    Result<Session> session = Session::open(path, spec);
+    const Result<SessionMaker> session = SessionMaker::open(path, spec);
     if (!session) return session.error();
     const Result<std::pair<PerformanceReport, PerformanceReport>> speed =
         bench_paired(slow, "FP32", *session, row.name, {.iterations = 50, .duration_s = 1, .warmup_ms = 100});
@@ -270,7 +270,7 @@ class Demo {
         row.latency_ms = float_ms, row.speed_up = 1;
       } else if (files_[i] == int8_path()) {
         row.latency_ms = int8_ms, row.speed_up = speed_up(speed->first, speed->second).ratio;
-      } else if (Result<Done> timed = time_row(*slow, files_[i], row); !timed) {
+      } else if (Result<Done> timed = time_row(*slow_ones, files_[i], row); !timed) {
         return timed;
       }
     }
