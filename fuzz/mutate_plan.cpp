@@ -17,7 +17,8 @@ auto& pick(List& list, Random& random) {
 int64_t odd_whole(int64_t was, Random& random) {
   constexpr int64_t k_odd[] = {0,   1,   -1,  2,    3,       7,         37,        99,
                                127, 128, 255, -128, 1 << 20, INT32_MAX, INT32_MIN, INT64_MAX};
-  return random() % 3 ? was + static_cast<int64_t>(random() % 5) - 2 : pick(k_odd, random);
+  if (random() % 3 == 0) return pick(k_odd, random);
+  return static_cast<int64_t>(static_cast<uint64_t>(was) + random() % 5 - 2);  // unsigned: the largest one goes around
 }
 
 float odd_real(float was, Random& random) {
