@@ -33,6 +33,8 @@ def cell(ms, label):
 
 
 def verdict(ratio, wanted):
+    if wanted is None:
+        return f"{ratio:.2f}"
     return f"{ratio:.2f} (>= {wanted:g})" if ratio >= wanted else f"**{ratio:.2f}** (< {wanted:g})"
 
 
@@ -47,7 +49,7 @@ def int8_table(results):
         ms = r["ms"]
         ours, mine = min((ms[form][0], form) for form in ("octet int8", "octet u8"))
         label, openvino = best(ms, "openvino")
-        ort_wanted, openvino_wanted = (WANTED_AMX if r["amx"] else WANTED)[r["model"]]
+        ort_wanted, openvino_wanted = (WANTED_AMX if r["amx"] else WANTED).get(r["model"], (None, None))
         amx = " AMX" if r["amx"] else ""
         lines.append(f"| {r['model']}{amx} | {r['batch']} | {r['threads']} | {cell(ms, mine)} ({'own' if mine == 'octet int8' else 'u8'}) | {cell(ms, 'ort u8')} | "
                      f"{cell(ms, label)} ({label.removeprefix('openvino ')}) | {verdict(ms['ort u8'][0] / ours, ort_wanted)} | "
@@ -133,6 +135,7 @@ def write(results, order, peaks):
             f"Written by `make bench` from runs of {' and '.join(dates)}; not edited by hand.", "",
             f"CPU: {machine.cpu_model()}. octet runs {', '.join(isas)}. {machine.versions()}.",
             "This machine has no AMX, so none of the engines uses it; [benchmarks_amx.md](benchmarks_amx.md) has one that does." if not machine.has_amx() else "AMX is used where the ISA's name says so; else it is refused to all engines.",
+            "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour.",
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets; " +
             ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
             "Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
