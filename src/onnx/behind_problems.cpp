@@ -6,6 +6,7 @@
 
 #include "base/diagnostics.h"
 #include "onnx/importer.h"
+#include "onnx/order.h"
 #include "onnx/schema.h"
 
 namespace octet {

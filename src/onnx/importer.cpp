@@ -5,6 +5,7 @@
 #include "base/diagnostics.h"
 #include "ir/metadata.h"
 #include "onnx/oddity.h"
+#include "onnx/order.h"
 #include "onnx/schema.h"
 
 namespace octet {

@@ -130,15 +130,6 @@ Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset);
 bool cannot_be_read(const ProtoNode& node);
 /// Puts the nodes of the file's functions in the place of the nodes that call them.
 Result<Done> inline_functions(ProtoModel& model, const std::byte* origin);
-/// Name and GraphProto of the node's attributes that are graphs.
-std::vector<std::pair<std::string_view, ByteSpan>> subgraphs_of(const ProtoNode& node);
-/// Names that nodes and outputs of the node's subgraphs read, those from outside among them.
-std::vector<std::string_view> names_read_inside(const ProtoNode& node, int depth = 0);
-struct NodeOrder {
-  std::vector<size_t> nodes;   // indices of graph.nodes, each after the makers of its inputs, else in the file's order
-  std::optional<Error> cycle;  // names a node on it; nodes lacks those on it and behind it
-};
-NodeOrder topological_order(const ProtoGraph& graph);
 /// A whole file: bytes -> graph, not yet verified. read_onnx() is this and verify().
 Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                                        std::optional<std::string> folder = {});

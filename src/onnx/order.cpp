@@ -1,5 +1,7 @@
 // Topological order of a file's nodes. ONNX demands it, some writers do not keep it.
 
+#include "onnx/order.h"
+
 #include <functional>
 #include <queue>
 
