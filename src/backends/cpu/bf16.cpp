@@ -67,11 +67,8 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
-    const ConvBf16Args args = {.batch = batch, .x = run.at<void>(x), .residual = run.at<void>(r), .y = run.at<void>(y)};
-    const int threads = run.threads();
-    run.pool().parallel_for(layer->chunks(batch, threads), [&](int64_t chunk, int worker) {
-      layer->run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
-    });
+    run_layer(run, *layer,
+              ConvBf16Args{.batch = batch, .x = run.at<void>(x), .residual = run.at<void>(r), .y = run.at<void>(y)});
   };
   return step;
 }

@@ -87,15 +87,6 @@ std::vector<StepVariant> dense_variants(const StepQuery& query) {
 double cost_depthwise_f32(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, false) / 16; }
 double cost_depthwise_u8s8(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, true) / 16; }
 
-/// The chunks of any layer object (ConvF32, ConvU8S8) on the pool.
-template <class Layer, class Args>
-void run_layer(const RunContext& run, const Layer& layer, const Args& args) {
-  const int threads = run.threads();
-  run.pool().parallel_for(layer.chunks(args.batch, threads), [&](int64_t chunk, int worker) {
-    layer.run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
-  });
-}
-
 Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, bool depthwise) {
   Result<WindowGeometry> geometry = conv_geometry(query);
   if (!geometry) return geometry.error();

@@ -106,10 +106,7 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
     }
     Y* const result = stage_y ? reinterpret_cast<Y*>(shared + x_bytes) : to;
     args.y = result;
-    const int threads = run.threads();
-    run.pool().parallel_for(layer->chunks(s.m, threads), [&](int64_t chunk, int worker) {
-      layer->run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
-    });
+    run_layer(run, *layer, args);
     if (stage_y) copy_rows(to, s.n, result, y_pitch, s.m, s.n);
   };
   return step;

@@ -108,4 +108,13 @@ class RunContext {
   std::span<const std::byte> next_weights_;
 };
 
+/// The chunks of any layer object (ConvF32, ConvU8S8, ConvBf16) on the pool.
+template <class Layer, class Args>
+void run_layer(const RunContext& run, const Layer& layer, const Args& args) {
+  const int threads = run.threads();
+  run.pool().parallel_for(layer.chunks(args.batch, threads), [&](int64_t chunk, int worker) {
+    layer.run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
+  });
+}
+
 }  // namespace octet::cpu
