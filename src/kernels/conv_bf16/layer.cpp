@@ -192,7 +192,7 @@ class ConvBf16Layer final : public ConvBf16 {
     }
     for (int64_t first = 0; first < rows.count; first += near)
       for (int64_t p = panels.begin; p < panels.end; ++p) {
-        const ConvBf16Panel& panel = packed_.panels[static_cast<size_t>(p)];
+        const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
         if (panel.group != group) gather_group(panel.group);
         group = panel.group;
         const int64_t own = std::min(near, rows.count - first), parts = ceil_div(own, kernel_.block_rows);
@@ -208,7 +208,7 @@ class ConvBf16Layer final : public ConvBf16 {
                   IndexRange panels, float* sums) const {
     const WindowGeometry& g = desc_.geometry;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const ConvBf16Panel& panel = packed_.panels[static_cast<size_t>(p)];
+      const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
       ConvBf16Block block = block_of(panel, sums);
       block.steps = taps_.segment_elements() / 2;
       block.table = table;
@@ -225,7 +225,7 @@ class ConvBf16Layer final : public ConvBf16 {
     }
   }
 
-  ConvBf16Block block_of(const ConvBf16Panel& panel, float* sums) const {
+  ConvBf16Block block_of(const WeightPanel& panel, float* sums) const {
     ConvBf16Block block;
     block.weights = packed_.weights + panel.weights_offset;
     block.bias = packed_.bias.data() + panel.bias_offset;
@@ -234,7 +234,7 @@ class ConvBf16Layer final : public ConvBf16 {
     return block;
   }
 
-  void run_rows(const ConvBf16Args& args, const Rows& rows, const ConvBf16Panel& panel, IndexRange part,
+  void run_rows(const ConvBf16Args& args, const Rows& rows, const WeightPanel& panel, IndexRange part,
                 float* sums) const {
     ConvBf16Block block = block_of(panel, sums);
     block.x = rows.x + part.begin * rows.step;
@@ -246,8 +246,7 @@ class ConvBf16Layer final : public ConvBf16 {
   }
 
   /// What is behind the sums of `rows` pixels from `pixel` on.
-  void finish_rows(const ConvBf16Args& args, const ConvBf16Panel& panel, int64_t pixel, int64_t rows,
-                   float* sums) const {
+  void finish_rows(const ConvBf16Args& args, const WeightPanel& panel, int64_t pixel, int64_t rows, float* sums) const {
     const WindowGeometry& g = desc_.geometry;
     ConvBf16Finish finish = {
         .sums = sums,

@@ -18,14 +18,12 @@ std::string form_of(const ConvBf16Kernel& kernel, const TapTable& taps) {
 }
 
 /// weights and bias are zero before.
-void fill(const ConvBf16Desc& desc, const TapTable& taps, int64_t step, const std::vector<ConvBf16Panel>& panels,
+void fill(const ConvBf16Desc& desc, const TapTable& taps, int64_t step, const std::vector<WeightPanel>& panels,
           uint16_t* weights, float* bias) {
   const WindowGeometry& g = desc.geometry;
   const int64_t oc_stride = (g.ic / g.groups) * g.kh * g.kw;
-  std::vector<int64_t> order;  // of a channel's weights
-  for (int64_t s = 0; s < taps.segments(); ++s)
-    for (int64_t k = 0; k < taps.segment_elements(); ++k) order.push_back(taps.weight_index(s, k));
-  for (const ConvBf16Panel& panel : panels) {
+  const std::vector<int64_t> order = taps.weight_order();
+  for (const WeightPanel& panel : panels) {
     const uint16_t* from = desc.weights.data() + panel.first_channel * oc_stride;
     const int64_t vectors = (panel.channels + k_lanes - 1) / k_lanes;
     for (size_t k = 0; k < order.size(); ++k) {

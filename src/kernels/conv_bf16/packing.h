@@ -9,20 +9,12 @@
 #include "kernels/conv_bf16/conv_bf16.h"
 #include "kernels/conv_bf16/conv_bf16_isa.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/implicit_gemm/weight_panel.h"
 
 namespace octet {
 
-/// One panel: up to 16 * vectors output channels of one group.
-struct ConvBf16Panel {
-  int64_t group = 0;
-  int64_t first_channel = 0;  // among all output channels
-  int64_t channels = 0;
-  size_t weights_offset = 0;  // elements
-  size_t bias_offset = 0;     // floats
-};
-
 struct PackedConvBf16 {
-  std::vector<ConvBf16Panel> panels;
+  std::vector<WeightPanel> panels;
   PackedConvWeights kept;  // weights, then bias at the next multiple of 64; own, or the descriptor's
   const uint16_t* weights = nullptr;
   size_t weights_bytes = 0;

@@ -140,7 +140,7 @@ class ConvF32Packed final : public ConvF32 {
     }
     if (!taps_.is_compact()) taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
     for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const ConvF32Panel& panel = packed_.panels[static_cast<size_t>(p)];
+      const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
       for (size_t b = 0; b < packed_.blocks.size(); ++b) {
         ConvF32Run run = block_run(args, panel, b, pixels.begin);
         run.rows = reinterpret_cast<const float* const*>(table) + packed_.blocks[b].first_segment * kernel_.rows;
@@ -152,12 +152,12 @@ class ConvF32Packed final : public ConvF32 {
     }
   }
 
-  int64_t lanes_used(const ConvF32Panel& panel) const {
+  int64_t lanes_used(const WeightPanel& panel) const {
     return (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
   }
 
   /// What all tiles of one panel and block of the reduction have in common; they begin at pixel `first`.
-  ConvF32Run block_run(const ConvF32Args& args, const ConvF32Panel& panel, size_t b, int64_t first) const {
+  ConvF32Run block_run(const ConvF32Args& args, const WeightPanel& panel, size_t b, int64_t first) const {
     const WindowGeometry& g = desc_.geometry;
     const ConvF32Block& block = packed_.blocks[b];
     const bool is_first = b == 0, is_last = b + 1 == packed_.blocks.size();
@@ -182,7 +182,7 @@ class ConvF32Packed final : public ConvF32 {
   }
 
   /// The weights behind this block's are the next ones, be it of this panel or of the next.
-  void prefetch(const ConvF32Panel& panel, size_t b, bool has_next_panel, ConvF32Run& run) const {
+  void prefetch(const WeightPanel& panel, size_t b, bool has_next_panel, ConvF32Run& run) const {
     if (b + 1 == packed_.blocks.size() && !has_next_panel) return;
     const int64_t bytes = run.segments * run.positions * lanes_used(panel) * static_cast<int64_t>(sizeof(float));
     run.prefetch = reinterpret_cast<const char*>(run.weights) + bytes;
@@ -203,7 +203,7 @@ class ConvF32Packed final : public ConvF32 {
     run.prefetch += tiles * run.segments * run.positions * 64;
   }
 
-  void activate(float* y, const ConvF32Panel& panel, IndexRange pixels) const {
+  void activate(float* y, const WeightPanel& panel, IndexRange pixels) const {
     for (int64_t pixel = pixels.begin; pixel < pixels.end; ++pixel)
       activation_.activate(y + pixel * desc_.geometry.y_pitch + panel.first_channel,
                            static_cast<size_t>(panel.channels), desc_.activation);

@@ -39,14 +39,12 @@ std::string form_of(const ConvF32Kernel& kernel, const TapTable& taps) {
 }
 
 /// weights and bias are zero before.
-void fill(const ConvF32Desc& desc, const TapTable& taps, int64_t lanes, const std::vector<ConvF32Panel>& panels,
+void fill(const ConvF32Desc& desc, const TapTable& taps, int64_t lanes, const std::vector<WeightPanel>& panels,
           float* weights, float* bias) {
   const WindowGeometry& g = desc.geometry;
   const int64_t oc_stride = (g.ic / g.groups) * g.kh * g.kw;
-  std::vector<int64_t> order;  // of a channel's weights
-  for (int64_t s = 0; s < taps.segments(); ++s)
-    for (int64_t k = 0; k < taps.segment_elements(); ++k) order.push_back(taps.weight_index(s, k));
-  for (const ConvF32Panel& panel : panels) {
+  const std::vector<int64_t> order = taps.weight_order();
+  for (const WeightPanel& panel : panels) {
     // Blocks follow one another in k order, so the panel is simply [segment][position][channel].
     float* to = weights + panel.weights_offset;
     const float* from = desc.weights.data() + panel.first_channel * oc_stride;

@@ -10,17 +10,9 @@
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_f32/conv_f32_isa.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/implicit_gemm/weight_panel.h"
 
 namespace octet {
-
-/// One panel: up to lanes * vectors output channels of one group.
-struct ConvF32Panel {
-  int64_t group = 0;
-  int64_t first_channel = 0;  // among all output channels
-  int64_t channels = 0;
-  size_t weights_offset = 0;  // floats
-  size_t bias_offset = 0;     // floats
-};
 
 /// A block of the reduction: whole segments, or a part of one segment.
 struct ConvF32Block {
@@ -29,7 +21,7 @@ struct ConvF32Block {
 };
 
 struct PackedConvF32 {
-  std::vector<ConvF32Panel> panels;
+  std::vector<WeightPanel> panels;
   std::vector<ConvF32Block> blocks;  // in increasing k order, the same for every panel
   PackedConvWeights kept;            // weights, then bias at the next multiple of 64; own, or the descriptor's
   const float* weights = nullptr;

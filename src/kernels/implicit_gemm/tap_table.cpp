@@ -63,6 +63,13 @@ int64_t TapTable::weight_index(int64_t s, int64_t k) const {
   return channel * g.kh * g.kw + tap;
 }
 
+std::vector<int64_t> TapTable::weight_order() const {
+  std::vector<int64_t> order;
+  for (int64_t s = 0; s < segments_; ++s)
+    for (int64_t k = 0; k < segment_elements_; ++k) order.push_back(weight_index(s, k));
+  return order;
+}
+
 size_t TapTable::compact_bytes(int64_t pixels) const {
   if (!compact_) return 0;
   const WindowGeometry& g = geometry_;

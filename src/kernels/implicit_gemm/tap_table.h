@@ -49,6 +49,8 @@ class TapTable {
   int64_t segment_elements() const { return segment_elements_; }
   /// Index into one output channel's weights [ic/groups][kh][kw] of position k of segment s.
   int64_t weight_index(int64_t s, int64_t k) const;
+  /// weight_index of all positions, segment by segment.
+  std::vector<int64_t> weight_order() const;
 
   /// Elements that a padding row must hold: every read through the table stays inside.
   int64_t pad_elements() const { return geometry_.x_pitch * (has_row_segments_ ? geometry_.kw : 1) + 64; }
