@@ -1,6 +1,5 @@
-// Dropout at inference is the identity, and its mask all true. In training mode a ratio of 0 is the same; any other is
-// refused, here where the file says so, or by the op where an input does. Source: ONNX operator Dropout,
-// opsets 7 to 22.
+// Dropout at inference is the identity, and its mask all true. In training mode a ratio of 0 is the same; any other
+// draws random numbers, which is noted where the file says so. Source: ONNX operator Dropout, opsets 7 to 22.
 
 #include "onnx/oddity.h"
 
@@ -27,10 +26,13 @@ Result<Done> convert_dropout(Importer& importer, ForeignNode node) {
     const bool off =
         training && training->dtype() == DType::boolean && training->size() == 1 && training->at<uint8_t>(0) == 0;
     const bool keeps_all = ratio && ratio->size() == 1 && to_doubles(*ratio)[0] == 0;
-    if (!off && !keeps_all && training)
-      return importer.error(node, "input training_mode is true; octet runs inference only");
-    if (!off && !keeps_all) {  // an input says it: the op itself looks when it runs
-      node.attributes.clear();
+    if (!off && !keeps_all) {
+      if (training)
+        importer.note(importer
+                          .error(node,
+                                 "training_mode is true, so its answers are random (of its seed); export the "
+                                 "network for inference")
+                          .message);
       return importer.emit(std::move(node));
     }
   }

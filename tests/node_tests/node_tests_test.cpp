@@ -89,7 +89,6 @@ constexpr Known k_known[] = {
     {"test_resize_downsample_scales_cubic_align_corners",
      "divides by scale * n - 1, where the operator's text, PyTorch and ONNX Runtime have the output's length - 1"},
     {"test_mish_expanded", "tanh near 0: octet's function is exact to 1e-7 of 1, not of the result (docs/numerics.md)"},
-    {"test_training_dropout", "trains: random numbers"},
 };
 
 std::string reason_of(const NodeTest& test, const Outcome& outcome) {
@@ -160,6 +159,7 @@ TEST_F(NodeTests, ref_passes_98_percent_of_what_it_reads) {
   std::printf("node tests on ref: %s\n", text_of(counts).c_str());
   EXPECT_GE(counts.passed + counts.failed, 900);
   EXPECT_GE(counts.passed, 0.98 * (counts.passed + counts.failed));
+  EXPECT_GE(counts.passed, 0.98 * (counts.passed + counts.failed + counts.refused));  // strings and all
 }
 
 TEST_F(NodeTests, cpu_passes_what_ref_passes) {
