@@ -71,10 +71,13 @@ Result<Done> Importer::import_branch(const ProtoNode& proto, ByteSpan message) {
     return Error{ErrorCode::bad_model, place + ": the branch has " + std::to_string(branch.inputs.size()) +
                                            " inputs and " + std::to_string(branch.outputs.size()) +
                                            " outputs, expected none and " + std::to_string(proto.outputs.size())};
+  if (Result<Done> ok = inline_into_branch(model_, proto, branch, inlined_, tensors_.origin()); !ok)
+    return within(place, ok.error());
   if (branches_.size() > k_max_depth * 16) return Error{ErrorCode::bad_model, place + ": more than 1024 branches"};
   // Inner names become "<name of the If's first output>/<name>", so that both branches and the outside may use one
   // name.
   const std::string prefix = std::string(proto.outputs.empty() ? proto.name : proto.outputs[0]) + "/";
+  if (proto.call) scopes_.push_back(proto.call->names);
   scopes_.emplace_back();
   const auto own = [&](std::string_view name) {
     if (!name.empty()) scopes_.back().emplace(name, texts_.emplace_back(prefix + std::string(name)));
@@ -101,6 +104,7 @@ Result<Done> Importer::import_branch(const ProtoNode& proto, ByteSpan message) {
   for (ProtoValue& v : branch.outputs) read_names_.insert(v.name = scoped(v.name));
   for (auto& [name, tensor] : initializers)
     if (Result<Done> ok = define_constant(scoped(name), std::move(tensor), place); !ok) return ok;
+  tell_of_other_opsets(branch.nodes, info_.opset, info_);
   import_nodes(branch);
   for (size_t i = 0; i < branch.outputs.size(); ++i) {
     const auto from = ids_.find(std::string(branch.outputs[i].name)), to = ids_.find(std::string(proto.outputs[i]));
@@ -144,6 +148,9 @@ std::vector<std::string_view> names_read_inside(const ProtoNode& node, int depth
     }
     for (const ProtoValue& output : graph->outputs) names.push_back(output.name);
   }
+  if (node.call)
+    for (std::string_view& v : names)
+      if (const auto at = node.call->names.find(v); at != node.call->names.end()) v = at->second;
   return names;
 }
 

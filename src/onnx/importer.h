@@ -117,6 +117,7 @@ class Importer {
   std::unordered_set<ValueId> used_;
   std::deque<ProtoGraph> branches_;                                   // of Ifs, as names point into them
   std::deque<std::string> texts_;                                     // names of values inside them
+  InlinedText inlined_;                                               // of functions called inside them
   std::vector<std::map<std::string_view, std::string_view>> scopes_;  // by open branch: inner name, unique name
 };
 
@@ -130,6 +131,12 @@ Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset);
 bool cannot_be_read(const ProtoNode& node);
 /// Puts the nodes of the file's functions in the place of the nodes that call them.
 Result<Done> inline_functions(ProtoModel& model, const std::byte* origin);
+/// The same inside a branch of the node (an If), whose opset and call its nodes inherit.
+Result<Done> inline_into_branch(const ProtoModel& model, const ProtoNode& node, ProtoGraph& branch, InlinedText& kept,
+                                const std::byte* origin);
+/// What a function of another opset than the file's means is a matter of opinion where an operator of it changed in
+/// between: one edit for each such node.
+void tell_of_other_opsets(const std::vector<ProtoNode>& nodes, int64_t opset, OnnxInfo& info);
 /// A whole file: bytes -> graph, not yet verified. read_onnx() is this and verify().
 Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                                        std::optional<std::string> folder = {});

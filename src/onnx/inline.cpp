@@ -7,6 +7,7 @@
 #include <map>
 
 #include "onnx/importer.h"
+#include "onnx/order.h"
 #include "onnx/schema.h"
 #include "onnx/wire.h"
 
@@ -19,7 +20,6 @@ constexpr int k_max_depth = 32;
 
 struct AttributeHead {
   std::string_view name, reference;
-  bool has_graph = false;
 };
 
 Result<AttributeHead> head_of(ByteSpan message, const std::byte* origin) {
@@ -29,7 +29,6 @@ Result<AttributeHead> head_of(ByteSpan message, const std::byte* origin) {
   while (in.next()) {
     if (in.number() == field::name) head.name = in.text();
     if (in.number() == field::ref_attr_name) head.reference = in.text();
-    if (in.number() == field::g || in.number() == field::graphs) head.has_graph = true;
   }
   if (in.failed()) return in.error();
   return head;
@@ -37,32 +36,56 @@ Result<AttributeHead> head_of(ByteSpan message, const std::byte* origin) {
 
 class Inliner {
  public:
-  Inliner(ProtoModel& model, const std::byte* origin) : model_(model), origin_(origin) {}
+  /// refuses: functions of an opset that octet does not read are errors here (of the file's own nodes they are told
+  /// before, all at once).
+  Inliner(const std::vector<ProtoFunction>& functions, InlinedText& kept, const std::byte* origin, bool refuses)
+      : functions_(functions), kept_(kept), origin_(origin), refuses_(refuses) {}
 
-  Result<Done> run() {
-    if (model_.functions.empty()) return Done{};
-    std::vector<ProtoNode> nodes;
-    for (const ProtoNode& node : model_.graph.nodes)
-      if (Result<Done> ok = place(node, 0, nodes); !ok) return ok;
-    model_.graph.nodes = std::move(nodes);
+  Result<Done> run(std::vector<ProtoNode>& nodes) {
+    if (functions_.empty()) return Done{};
+    std::vector<ProtoNode> placed;
+    for (const ProtoNode& node : nodes)
+      if (Result<Done> ok = place(node, 0, placed); !ok) return ok;
+    nodes = std::move(placed);
+    return Done{};
+  }
+
+  /// The node's attributes with those of the call in place of references.
+  Result<Done> bind_attributes(const ProtoCall& call, ProtoNode& node) {
+    std::vector<ByteSpan> bound;
+    for (const ByteSpan message : node.attributes) {
+      const Result<AttributeHead> head = head_of(message, origin_);
+      if (!head) return within(place_of(node), head.error());
+      if (head->reference.empty()) {
+        bound.push_back(message);
+        continue;
+      }
+      auto found = call.given.find(head->reference);
+      if (found == call.given.end()) {
+        found = call.defaults.find(head->reference);
+        if (found == call.defaults.end()) continue;  // an optional attribute that nobody gave
+      }
+      bound.push_back(renamed(found->second, head->name));
+    }
+    node.attributes = std::move(bound);
     return Done{};
   }
 
  private:
   const ProtoFunction* function_of(const ProtoNode& node) const {
-    for (const ProtoFunction& f : model_.functions)
+    for (const ProtoFunction& f : functions_)
       if (f.name == node.op_type && f.domain == node.domain && f.overload == node.overload) return &f;
     return nullptr;
   }
 
-  std::string_view keep(std::string text) { return model_.texts.emplace_back(std::move(text)); }
+  std::string_view keep(std::string text) { return kept_.texts.emplace_back(std::move(text)); }
 
   /// The bytes of an attribute under another name: in protobuf the last value of a field counts.
   ByteSpan renamed(ByteSpan attribute, std::string_view name) {
     WireWriter tail;
     tail.text(onnx_field::attribute::name, name);
     const std::vector<std::byte> behind = tail.finish();
-    std::vector<std::byte>& bytes = model_.bytes.emplace_back(attribute.begin(), attribute.end());
+    std::vector<std::byte>& bytes = kept_.bytes.emplace_back(attribute.begin(), attribute.end());
     bytes.insert(bytes.end(), behind.begin(), behind.end());
     return bytes;
   }
@@ -95,9 +118,13 @@ class Inliner {
   Result<Done> expand(const ProtoNode& call, const ProtoFunction& f, int depth, std::vector<ProtoNode>& nodes) {
     if (call.inputs.size() > f.inputs.size() || call.outputs.size() > f.outputs.size())
       return Error{ErrorCode::bad_model, place_of(call) + ": has more inputs or outputs than the function it calls"};
+    if (refuses_ && f.opset != 0)
+      if (const Result<Done> ok = check_opset("function '" + std::string(f.name) + "'", f.opset); !ok)
+        return within(place_of(call), ok.error());
     const std::string prefix =
         std::string(call.name.empty() ? f.name : call.name) + "/" + std::to_string(++calls_) + "/";
-    std::map<std::string_view, std::string_view> names;
+    const auto scope = std::make_shared<ProtoCall>();
+    std::map<std::string_view, std::string_view>& names = scope->names;
     for (size_t i = 0; i < f.inputs.size(); ++i) names[f.inputs[i]] = i < call.inputs.size() ? call.inputs[i] : "";
     for (size_t i = 0; i < call.outputs.size(); ++i)
       if (!call.outputs[i].empty()) names[f.outputs[i]] = call.outputs[i];
@@ -110,48 +137,44 @@ class Inliner {
     Result<std::map<std::string_view, ByteSpan>> given = by_name(call.attributes), defaults = by_name(f.defaults);
     if (!given) return within(place_of(call), given.error());
     if (!defaults) return within(place_of(call), defaults.error());
+    scope->given = *std::move(given);
+    scope->defaults = *std::move(defaults);
     for (const ProtoNode& inner : f.nodes) {
       ProtoNode made = inner;
       made.name = keep(prefix + std::string(inner.name.empty() ? inner.op_type : inner.name));
       made.opset = f.opset;
       for (std::string_view& v : made.inputs) v = mapped(v);
       for (std::string_view& v : made.outputs) v = mapped(v);
-      if (Result<Done> ok = bind_attributes(inner, *given, *defaults, made); !ok) return ok;
+      if (Result<Done> ok = bind_attributes(*scope, made); !ok) return ok;
+      if (!subgraphs_of(made).empty()) made.call = scope;
       if (Result<Done> ok = place(made, depth + 1, nodes); !ok) return ok;
     }
     return Done{};
   }
 
-  Result<Done> bind_attributes(const ProtoNode& inner, const std::map<std::string_view, ByteSpan>& given,
-                               const std::map<std::string_view, ByteSpan>& defaults, ProtoNode& made) {
-    made.attributes.clear();
-    for (const ByteSpan message : inner.attributes) {
-      const Result<AttributeHead> head = head_of(message, origin_);
-      if (!head) return within(place_of(inner), head.error());
-      if (head->has_graph)
-        return Error{ErrorCode::unsupported,
-                     place_of(inner) + ": a function of the file holds a subgraph, which octet does not inline"};
-      if (head->reference.empty()) {
-        made.attributes.push_back(message);
-        continue;
-      }
-      auto found = given.find(head->reference);
-      if (found == given.end()) {
-        found = defaults.find(head->reference);
-        if (found == defaults.end()) continue;  // an optional attribute that nobody gave
-      }
-      made.attributes.push_back(renamed(found->second, head->name));
-    }
-    return Done{};
-  }
-
-  ProtoModel& model_;
+  const std::vector<ProtoFunction>& functions_;
+  InlinedText& kept_;
   const std::byte* origin_;
+  bool refuses_;
   size_t calls_ = 0;
 };
 
 }  // namespace
 
-Result<Done> inline_functions(ProtoModel& model, const std::byte* origin) { return Inliner(model, origin).run(); }
+Result<Done> inline_functions(ProtoModel& model, const std::byte* origin) {
+  return Inliner(model.functions, model.inlined, origin, false).run(model.graph.nodes);
+}
+
+Result<Done> inline_into_branch(const ProtoModel& model, const ProtoNode& node, ProtoGraph& branch, InlinedText& kept,
+                                const std::byte* origin) {
+  Inliner inliner(model.functions, kept, origin, true);
+  for (ProtoNode& inner : branch.nodes) {
+    inner.opset = node.opset;
+    inner.call = node.call;
+    if (!node.call) continue;
+    if (Result<Done> ok = inliner.bind_attributes(*node.call, inner); !ok) return ok;
+  }
+  return inliner.run(branch.nodes);
+}
 
 }  // namespace octet

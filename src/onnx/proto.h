@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,11 +18,18 @@ namespace octet {
 
 using ByteSpan = std::span<const std::byte>;
 
+/// The call of a function that a node comes from: what names and attribute references inside its subgraphs stand for.
+struct ProtoCall {
+  std::map<std::string_view, std::string_view> names;
+  std::map<std::string_view, ByteSpan> given, defaults;  // AttributeProto each
+};
+
 struct ProtoNode {
   std::vector<std::string_view> inputs, outputs;  // "" = absent
   std::string_view name, op_type, domain, overload;
   int64_t opset = 0;                 // of ai.onnx where a function asks for another one than the model; 0 = the model's
   std::vector<ByteSpan> attributes;  // AttributeProto each
+  std::shared_ptr<const ProtoCall> call;  // where it is a function's node with subgraphs
 };
 
 /// Name and tensor type of a graph input, output or intermediate value.
@@ -49,6 +58,12 @@ struct ProtoFunction {
   int64_t opset = 0;  // of ai.onnx; 0 = it says nothing
 };
 
+/// Made while functions are inlined; nodes point into it.
+struct InlinedText {
+  std::deque<std::string> texts;             // names
+  std::deque<std::vector<std::byte>> bytes;  // attributes
+};
+
 struct ProtoModel {
   int64_t ir_version = 0;
   std::string_view producer;
@@ -56,8 +71,7 @@ struct ProtoModel {
   std::vector<std::pair<std::string_view, std::string_view>> metadata;
   std::vector<ProtoFunction> functions;
   ProtoGraph graph;
-  std::deque<std::string> texts;             // names made while functions are inlined
-  std::deque<std::vector<std::byte>> bytes;  // attributes likewise
+  InlinedText inlined;
 };
 
 /// All views point into file. Errors: the wire format broken, no graph, an extent below zero, all with the byte's

@@ -69,19 +69,8 @@ std::vector<Error> function_problems(const ProtoModel& model) {
   return problems;
 }
 
-/// What a function of another opset means is a matter of opinion where an operator of it changed in between.
 void tell_of_functions(const ProtoModel& model, int64_t opset, OnnxInfo& info) {
-  for (const ProtoNode& node : model.graph.nodes) {
-    if (node.opset == 0 || node.opset == opset || (!node.domain.empty() && node.domain != "ai.onnx") ||
-        !differs_between(node.op_type, node.opset, opset))
-      continue;
-    info.edits.push_back({"function_opset", std::string(node.name),
-                          std::string(node.op_type) + " in a function of opset " + std::to_string(node.opset) +
-                              ", the file is of opset " + std::to_string(opset),
-                          "read as opset " + std::to_string(node.opset) + " has it",
-                          "ONNX Runtime reads it as opset " + std::to_string(opset) +
-                              " has it; ONNX wants both to be the same: export the function in the file's opset"});
-  }
+  tell_of_other_opsets(model.graph.nodes, opset, info);
   for (const ProtoFunction& f : model.functions)
     if (f.opset != 0 && f.opset != opset)
       info.notes.push_back("function '" + std::string(f.name) + "' is of opset " + std::to_string(f.opset) +
@@ -101,6 +90,20 @@ Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> ke
 }
 
 }  // namespace
+
+void tell_of_other_opsets(const std::vector<ProtoNode>& nodes, int64_t opset, OnnxInfo& info) {
+  for (const ProtoNode& node : nodes) {
+    if (node.opset == 0 || node.opset == opset || (!node.domain.empty() && node.domain != "ai.onnx") ||
+        !differs_between(node.op_type, node.opset, opset))
+      continue;
+    info.edits.push_back({"function_opset", std::string(node.name),
+                          std::string(node.op_type) + " in a function of opset " + std::to_string(node.opset) +
+                              ", the file is of opset " + std::to_string(opset),
+                          "read as opset " + std::to_string(node.opset) + " has it",
+                          "ONNX Runtime reads it as opset " + std::to_string(opset) +
+                              " has it; ONNX wants both to be the same: export the function in the file's opset"});
+  }
+}
 
 Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                               std::optional<std::string> folder) {

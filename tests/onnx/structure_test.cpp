@@ -260,6 +260,67 @@ TEST(If, on_a_known_shape_is_its_branch) {
   EXPECT_THAT(outcome_of(model_bytes(nodes, {number("one", one), number("three", three)})), HasSubstr("y/t = Relu(x)"));
 }
 
+/// An If of one output whose two branches are these single nodes, each making 't'.
+WireWriter if_of(const std::string& condition, const std::string& output, const WireWriter& then_node,
+                 const WireWriter& else_node) {
+  const auto branch = [](const std::string& name, const WireWriter& node) {
+    WireWriter graph, out, attribute;
+    graph.message(onnx_field::graph::node, node);
+    out.text(onnx_field::value_info::name, "t");
+    graph.message(onnx_field::graph::output, out);
+    attribute.text(onnx_field::attribute::name, name);
+    attribute.message(onnx_field::attribute::g, graph);
+    return attribute;
+  };
+  return node_proto("If", {condition}, {output}, {branch("then_branch", then_node), branch("else_branch", else_node)});
+}
+
+// A branch may call the file's functions; its nodes are of the function's opset.
+TEST(If, whose_branch_calls_a_function_is_the_function) {
+  const uint8_t yes = 1;
+  const auto file = [&](int64_t opset) {
+    return model_bytes({if_of("c", "y", node_proto("Old", {"x"}, {"t"}, {}, "mine"), node_proto("Neg", {"x"}, {"t"}))},
+                       {{onnx_field::graph::initializer,
+                         tensor_proto("c", Tensor::from<uint8_t>(DType::boolean, {}, std::span(&yes, 1)))}},
+                       {function_of("Old", opset,
+                                    {node_proto("Relu", {"a"}, {"r"}),
+                                     node_proto("Softmax", {"r"}, {"b"}, {int_attribute_proto("axis", 0)})})});
+  };
+  const std::string text = outcome_of(file(11));
+  EXPECT_THAT(text, AllOf(HasSubstr("= Relu(x)"), HasSubstr("= Flatten("), HasSubstr("y = Identity(y/t)")));
+  // Its opset is told and refused as elsewhere.
+  const Result<OnnxModel> model = read(file(11));
+  ASSERT_TRUE(model);
+  ASSERT_EQ(model->info.edits.size(), 1u);
+  EXPECT_EQ(model->info.edits[0].what, "function_opset");
+  EXPECT_THAT(outcome_of(file(24)), HasSubstr("function 'Old' is of opset 24; octet reads 7 to 23"));
+}
+
+// A function may hold an If on what its own constants say: names inside are the function's, references the call's.
+TEST(Function, with_an_if_on_a_constant_is_its_branch) {
+  WireWriter slope;
+  slope.text(onnx_field::attribute::name, "alpha");
+  slope.text(onnx_field::attribute::ref_attr_name, "slope");
+  WireWriter f;
+  f.text(onnx_field::function::name, "Twice");
+  f.text(onnx_field::function::input, "a");
+  f.text(onnx_field::function::input, "flag");
+  f.text(onnx_field::function::output, "b");
+  f.message(onnx_field::function::node, node_proto("Abs", {"a"}, {"h"}));
+  f.message(onnx_field::function::node,
+            if_of("flag", "b", node_proto("LeakyRelu", {"h"}, {"t"}, {slope}), node_proto("Add", {"h", "a"}, {"t"})));
+  f.text(onnx_field::function::domain, "mine");
+  const auto on = [&](uint8_t flag) {
+    return outcome_of(
+        model_bytes({node_proto("Twice", {"x", "c"}, {"y"}, {float_attribute_proto("slope", 0.5f)}, "mine")},
+                    {{onnx_field::graph::initializer,
+                      tensor_proto("c", Tensor::from<uint8_t>(DType::boolean, {}, std::span(&flag, 1)))}},
+                    {f}));
+  };
+  EXPECT_THAT(on(1), AllOf(HasSubstr("Twice/1/h = Abs(x)"), HasSubstr("LeakyRelu(Twice/1/h, alpha=0.5)")));
+  EXPECT_THAT(on(0), AllOf(HasSubstr("Add(Twice/1/h, x)"), Not(HasSubstr("LeakyRelu"))));
+}
+
 TEST(If, on_what_only_the_run_knows_is_refused_by_name) {
   const std::vector<WireWriter> nodes = {node_proto("ReduceMax", {"x"}, {"m"}, {int_attribute_proto("keepdims", 0)}),
                                          node_proto("Cast", {"m"}, {"c"}, {int_attribute_proto("to", 9)}),
