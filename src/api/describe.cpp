@@ -153,13 +153,7 @@ std::string repairs_page() {
   for (const Repair& each : all_repairs())
     text += "| `" + std::string(each.name) + "` | " + std::string(each.mends) + " |\n";
   return text +
-         "| `bias_additions` | in the file that `octet repair` writes: float biases of convolutions that ONNX "
-         "Runtime's "
-         "default optimizations round, as an Add behind them; octet takes it in again |\n"
-         "| `float_biases` | with `--target tensorrt`: int32 biases as the same numbers in float |\n"
-         "| `dynamic_quantization` | with `--recalibrate`: DynamicQuantizeLinear, ConvInteger, MatMulInteger as the "
-         "float "
-         "layers they stand for |\n\nOperator forms (QLinearConv and its kin) become QuantizeLinear and "
+         "\nOperator forms (QLinearConv and its kin) become QuantizeLinear and "
          "DequantizeLinear "
          "while the file is read. A zero point that is neither 0 nor 128 stays and\nruns exactly.\n\n"
          "Limits. `rounding_chains`: no node inside the chain may have another reader, and data with a scale for each "

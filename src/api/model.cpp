@@ -72,7 +72,8 @@ Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
     add_rows(state, std::move(log.rows));
   }
   Result<std::vector<RepairRow>> rows =
-      repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases}, &state.left_alone);
+      repair(state.graph, {.skip = options.skip_repairs, .float_biases = options.float_biases}, &state.left_alone,
+             &state.undefined);
   if (!rows) return rows.error();
   if (options.recalibrate) state.left_alone.clear();  // what lacks a range is to get one
   add_rows(state, *std::move(rows));
@@ -121,7 +122,12 @@ void stamp(Graph& graph, const CalibrationTable& table, CalibrationMethod method
 
 }  // namespace
 
-std::vector<std::string> lossy_repair_notes(const Model& model) { return repair_notes(model.repairs(), true); }
+std::vector<std::string> lossy_repair_notes(const Model& model) {
+  std::vector<std::string> notes = repair_notes(model.repairs(), true);
+  const std::vector<std::string>& undefined = model.state().undefined;
+  notes.insert(notes.end(), undefined.begin(), undefined.end());
+  return notes;
+}
 
 std::string numpy_name(DType dtype) {
   switch (dtype) {

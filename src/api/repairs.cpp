@@ -21,6 +21,13 @@ size_t end_of_group(const std::vector<RepairEdit>& edits, size_t i) {
   return end;
 }
 
+/// The docs' text without its marks of code.
+std::string plain(std::string_view text) {
+  std::string made(text);
+  std::erase(made, '`');
+  return made;
+}
+
 std::string cost(const RepairEdit& edit) { return edit.change.empty() ? "lossless" : edit.change; }
 
 /// One row for each repair: its first edit stands for all.
@@ -42,9 +49,9 @@ std::vector<std::vector<std::string>> summary_rows(const std::vector<RepairEdit>
 
 std::vector<std::string> lossy_repairs(const Model& model) { return lossy_repair_notes(model); }
 
-Result<Model> with_bias_additions(const Model& model) {
+Result<Model> mended_for_writing(const Model& model, const std::set<std::string>& skip_repairs) {
   auto state = std::make_shared<Model::State>(model.state());
-  const Result<std::vector<RepairRow>> rows = add_biases_behind(state->graph);
+  const Result<std::vector<RepairRow>> rows = repair_for_writing(state->graph, skip_repairs);
   if (!rows) return within(model.path(), rows.error());
   if (rows->empty()) return model;
   for (const RepairRow& row : *rows)
@@ -84,7 +91,7 @@ std::string repairs_json(const Model& model, const std::string& output_file) {
 
 std::vector<std::pair<std::string, std::string>> repair_names() {
   std::vector<std::pair<std::string, std::string>> names;
-  for (const Repair& each : all_repairs()) names.emplace_back(each.name, each.mends);
+  for (const Repair& each : all_repairs()) names.emplace_back(each.name, plain(each.mends));
   return names;
 }
 

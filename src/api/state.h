@@ -31,6 +31,7 @@ struct Model::State {
   std::vector<std::string> notes;
   std::vector<RepairEdit> repairs;
   std::vector<std::string> left_alone;  // what no repair mends with certainty
+  std::vector<std::string> undefined;   // those of them whose answers ONNX does not define: for all who run it
   std::vector<TargetFinding> file_findings;
   std::set<std::string> skip_passes;
 };

@@ -25,13 +25,6 @@ struct Flags {
 
 int list_repairs() {
   for (const auto& [name, mends] : repair_names()) std::printf("%-22s %s\n", name.c_str(), mends.c_str());
-  std::puts(
-      "in what is written:    float_biases (--target tensorrt: int32 biases as the same numbers in float), "
-      "bias_additions (float biases that ONNX Runtime rounds, as an Add)");
-  std::puts(
-      "by the reader, always: operator_forms (QLinear*, QGemm), doubles (numbers in double), function_opset (functions "
-      "of another "
-      "opset)");
   return 0;
 }
 
@@ -77,8 +70,8 @@ int repair_model(const Flags& f) {
   }
   if (f.recalibrate) {
     model = recalibrated(*model, f);
-  } else if (!tensorrt && !options.skip_repairs.contains("bias_additions")) {
-    model = with_bias_additions(*model);
+  } else if (!tensorrt) {
+    model = mended_for_writing(*model, options.skip_repairs);
   }
   if (!model) return fail(model.error());
   if (!f.output_file.empty())
@@ -98,7 +91,7 @@ Action add(CLI::App& sub) {
       ->check(at_least(13));
   sub.add_option("--skip-repair", f->skip_repairs, "leave a repair out (names: --list)");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
-  sub.add_flag("--list", f->list, "the repairs in running order and what each mends");
+  sub.add_flag("--list", f->list, "the repairs in running order, what each mends, and when it runs if not always");
   sub.add_flag(
       "--free-batch", f->free_batch,
       "a batch that the file fixes at 1 becomes free; where the graph does not allow it, the first such node is "

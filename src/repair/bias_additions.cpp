@@ -1,14 +1,15 @@
-// For a file that other engines run: ONNX Runtime's default optimizations put the float bias of a convolution between
-// DequantizeLinear and QuantizeLinear on the grid x_scale * w_scale (WeightBiasQuantization), which changes answers. A
-// float bias off that grid is written as an Add behind the convolution, which nobody rounds: the same numbers, and the
-// convolution's products stay exact. octet's own integer convolution takes the Add in again (passes/fold_bias_add.cpp).
-// Source: onnxruntime/core/optimizer/qdq_transformer/weight_bias_quantization.cc, where a bias must be a constant and
-// only Relu and Clip may stand before the QuantizeLinear.
+// For a file that other engines run: ONNX Runtime's default optimizations put the float bias of a Conv, ConvTranspose
+// or Gemm between DequantizeLinear and QuantizeLinear on the grid x_scale * w_scale (WeightBiasQuantization), which
+// changes answers, most where the grid is that of a dead channel and no int32 holds the bias. A float bias off that
+// grid is written as an Add behind its layer, which nobody rounds: the same numbers, and the layer's products stay
+// exact. octet's own integer convolution takes the Add in again (passes/fold_bias_add.cpp). Source:
+// onnxruntime/core/optimizer/qdq_transformer/weight_bias_quantization.cc, where a bias must be a constant and only Relu
+// and Clip may stand before the QuantizeLinear.
 
 #include <algorithm>
 #include <cmath>
 
-#include "repair/parameters.h"
+#include "repair/layer_grid.h"
 #include "repair/repair.h"
 
 namespace octet {
@@ -22,37 +23,43 @@ bool ends_in_codes(const Editor& editor, const Node& layer) {
   return reader >= 0 && is_quantize(editor.node(reader));
 }
 
-constexpr double k_largest_code = 2147483520;  // the largest float below 2^31: what an int32 bias can hold
-
-/// Whether every number of the bias is a whole multiple of x_scale * w_scale that int32 holds, as near as float tells.
-bool is_on_grid(const Tensor& bias, float x_scale, const std::vector<float>& w_scale) {
-  for (int64_t c = 0; c < bias.size(); ++c) {
-    const double step = double{x_scale} * double{w_scale[w_scale.size() == 1 ? 0 : static_cast<size_t>(c)]};
-    const double code = double{bias.at<float>(c)} / step;
-    if (!(std::abs(code) <= k_largest_code)) return false;  // the scale of a dead channel
-    if (!(std::abs(code - std::nearbyint(code)) <= 1e-4 + std::abs(code) * 0x1p-23)) return false;
-  }
-  return true;
+bool has_factors(const Node& layer) {
+  return is_op(layer, "Gemm") &&
+         (float_attribute(layer, "alpha", 1.0f) != 1.0f || float_attribute(layer, "beta", 1.0f) != 1.0f);
 }
 
-/// An infinite bias saturates the codes and is apart like any other; of a NaN ONNX says nothing.
-bool has_nan(const Tensor& bias) {
-  const std::span<const float> all = bias.as<float>();
-  return std::any_of(all.begin(), all.end(), [](float x) { return std::isnan(x); });
-}
-
-/// The bias of an integer convolution that another engine would round, else null.
-const Tensor* exposed_bias(const Editor& editor, const Node& conv) {
+/// The bias of an integer layer that another engine would round, else null.
+const Tensor* exposed_bias(const Editor& editor, const Node& layer) {
   const Graph& graph = editor.graph();
-  const Tensor* bias = constant_of(graph, input(conv, 2), DType::f32);
-  const Node* x = editor.producer(conv.inputs[0], "DequantizeLinear");
-  const Node* w = editor.producer(conv.inputs[1], "DequantizeLinear");
-  if (!bias || bias->rank() != 1 || has_nan(*bias) || !x || !w || !ends_in_codes(editor, conv)) return nullptr;
-  const std::optional<CodeParams> data = code_params(graph, *x);
-  const std::optional<StoredCodes> weight = stored_codes(graph, *w);
-  if (!data || !weight || (weight->scale.size() != 1 && weight->scale.size() != static_cast<size_t>(bias->size())))
-    return nullptr;
-  return is_on_grid(*bias, data->scale, weight->scale) ? nullptr : bias;
+  const Tensor* bias = constant_of(graph, input(layer, 2), DType::f32);
+  if (!bias || !ends_in_codes(editor, layer)) return nullptr;
+  if (!editor.producer(layer.inputs[0], "DequantizeLinear")) return nullptr;
+  const auto count = static_cast<size_t>(bias->size());
+  const std::optional<std::vector<float>> grid =
+      layer_grid(editor, layer, is_op(layer, "Gemm") ? output_channels(editor, layer) : count);
+  if (!grid) return nullptr;
+  const bool is_vector = bias->rank() == 1 && count == grid->size();
+  if (!is_vector && !is_op(layer, "Gemm")) return nullptr;
+  return is_vector && !has_factors(layer) && is_on_grid(bias->as<float>(), *grid) ? nullptr : bias;
+}
+
+/// The numbers as they broadcast behind the layer: [C] behind a Conv of rank r is [1, C, 1, ...]; beta in them.
+Tensor spread(const Graph& graph, const Node& layer, const Tensor& bias) {
+  std::vector<float> numbers(bias.as<float>().begin(), bias.as<float>().end());
+  if (is_op(layer, "Gemm")) {
+    for (float& x : numbers) x *= float_attribute(layer, "beta", 1.0f);
+    return f32_tensor(bias.dims(), numbers);
+  }
+  Dims dims(graph.value(layer.inputs[1]).shape->size(), 1);
+  dims[1] = bias.size();
+  return f32_tensor(dims, numbers);
+}
+
+/// Of a NaN ONNX does not say what code QuantizeLinear makes.
+std::string change_by(const Tensor& bias) {
+  const std::span<const float> all = bias.as<float>();
+  const bool has_nan = std::any_of(all.begin(), all.end(), [](float x) { return std::isnan(x); });
+  return has_nan ? "what becomes of its NaN depends on the engine" : "";
 }
 
 }  // namespace
@@ -60,27 +67,24 @@ const Tensor* exposed_bias(const Editor& editor, const Node& conv) {
 Result<Done> bias_additions(Graph& graph, RepairLog& log) {
   Editor editor(graph);
   for (NodeId id = 0; id < editor.node_count(); ++id) {
-    if (!is_any(editor.node(id), {"Conv", "ConvTranspose"}) || !graph.value(editor.node(id).inputs[1]).shape) continue;
-    Node conv = editor.node(id);
-    const Tensor* bias = exposed_bias(editor, conv);
+    Node layer = editor.node(id);
+    if (!is_any(layer, {"Conv", "ConvTranspose", "Gemm"}) || !graph.value(layer.inputs[1]).shape) continue;
+    const Tensor* bias = exposed_bias(editor, layer);
     if (!bias) continue;
-    // The bias broadcasts over the picture: [C] behind a Conv of rank r is [1, C, 1, ...].
-    Dims dims(graph.value(conv.inputs[1]).shape->size(), 1);
-    dims[1] = bias->size();
-    const std::span<const float> numbers = bias->as<float>();
-    const Tensor spread = f32_tensor(dims, {numbers.begin(), numbers.end()});
-    const std::string place = label(graph, conv);
-    const ValueId sum = conv.outputs[0];
-    const ValueId added = editor.add_constant(graph.value(conv.inputs[2]).name + "_added", spread);
+    const std::string place = label(graph, layer), change = change_by(*bias);
+    const ValueId sum = layer.outputs[0];
+    const ValueId added =
+        editor.add_constant(graph.value(layer.inputs[2]).name + "_added", spread(graph, layer, *bias));
     const ValueId products = editor.add_value(graph.value(sum).name + "_products", sum);
-    conv.inputs.resize(2);
-    conv.outputs[0] = products;
-    // The convolution's node becomes the Add, so that readers keep their order; the convolution runs just before.
-    const std::string add_name = conv.name.empty() ? std::string() : unique_node_name(graph, conv.name + "/bias");
+    layer.inputs.resize(2);
+    layer.attributes.erase("beta");
+    layer.outputs[0] = products;
+    // The layer's node becomes the Add, so that readers keep their order; the layer runs just before.
+    const std::string add_name = layer.name.empty() ? std::string() : unique_node_name(graph, layer.name + "/bias");
     editor.replace(id, make_node("Add", add_name, {products, added}, {sum}));
-    editor.insert_before(id, std::move(conv));
+    editor.insert_before(id, std::move(layer));
     log.add(place, "f32 bias off the grid x_scale * w_scale, which ONNX Runtime's default optimizations round",
-            "the same numbers in an Add behind it");
+            "the same numbers in an Add behind it", change);
   }
   return Done{};
 }

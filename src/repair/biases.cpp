@@ -9,51 +9,19 @@
 #include <algorithm>
 #include <cmath>
 
-#include "repair/parameters.h"
+#include "repair/layer_grid.h"
 #include "repair/repair.h"
 
 namespace octet {
 namespace {
 
-constexpr double k_same_grid = 1e-5;       // relative; a float product differs by 2^-24
-constexpr double k_largest_code = 0x1p30;  // leaves the accumulator as much again
+constexpr double k_same_grid = 1e-5;  // relative; a float product differs by 2^-24
 
 /// Where a layer's bias lies: input `at` of the layer itself, or of the Add behind a MatMul.
 struct Place {
   NodeId node;
   size_t at;
 };
-
-/// The DequantizeLinear of a layer's weight, through the Transpose of a matrix, and the axis of its output channels.
-const Node* weight_of(const Editor& editor, const Node& layer, size_t& axis) {
-  const Graph& graph = editor.graph();
-  const std::optional<size_t> of_layer = output_channel_axis(graph, layer);
-  if (!of_layer) return nullptr;
-  axis = *of_layer;
-  const Node* transpose = editor.producer(layer.inputs[1], "Transpose");
-  if (!transpose) return editor.producer(layer.inputs[1], "DequantizeLinear");
-  if (graph.value(layer.inputs[1]).shape->size() != 2 ||
-      ints_attribute(*transpose, "perm", {1, 0}) != std::vector<int64_t>{1, 0})
-    return nullptr;
-  axis = 1 - axis;
-  return editor.producer(transpose->inputs[0], "DequantizeLinear");
-}
-
-/// The layer's grid: one step for each output channel.
-std::optional<std::vector<float>> grid_of(const Editor& editor, const Node& layer) {
-  const Graph& graph = editor.graph();
-  size_t axis = 0;
-  const Node* x = editor.producer(layer.inputs[0], "DequantizeLinear");
-  const Node* w = weight_of(editor, layer, axis);
-  if (!x || !w) return std::nullopt;
-  const std::optional<CodeParams> data = code_params(graph, *x);
-  const std::optional<StoredCodes> weight = stored_codes(graph, *w);
-  if (!data || !weight || (weight->scale.size() > 1 && weight->axis != axis)) return std::nullopt;
-  std::vector<float> grid;
-  for (int64_t c = 0; c < weight->dims[axis]; ++c)
-    grid.push_back(data->scale * weight->scale[weight->scale.size() == 1 ? 0 : static_cast<size_t>(c)]);
-  return grid;
-}
 
 struct Bias {
   std::vector<double> real;
@@ -98,7 +66,7 @@ void write_bias(Editor& editor, const Node& layer, Place place, const Bias& bias
   double largest = 0;
   for (size_t c = 0; c < grid.size(); ++c) {
     const double code = std::nearbyint(bias.real[c] / double{grid[c]});
-    if (!(std::abs(code) < k_largest_code)) return;
+    if (!(std::abs(code) < k_largest_bias_code)) return;
     largest = std::max(largest, std::abs(code * double{grid[c]} - bias.real[c]));
     codes.push_back(static_cast<int32_t>(code));
   }
@@ -123,10 +91,20 @@ bool keeps_float_bias(const Editor& editor, const Node& layer) {
   return graph.constant(add.inputs[0]) || graph.constant(add.inputs[1]);
 }
 
-bool is_not_finite(const Graph& graph, ValueId bias) {
+/// Tells of a bias that holds no number: a NaN has no code in ONNX, an infinite one saturates. false: it is one.
+bool tell_if_not_finite(const Graph& graph, const Node& layer, ValueId bias, RepairLog& log) {
   const Tensor* all = constant_of(graph, bias, DType::f32);
-  return all &&
-         !std::all_of(all->as<float>().begin(), all->as<float>().end(), [](float b) { return std::isfinite(b); });
+  if (!all) return false;
+  const auto any = [&](auto what) { return std::any_of(all->as<float>().begin(), all->as<float>().end(), what); };
+  const std::string place = "node '" + label(graph, layer) + "' (" + std::string(layer.op->name) + "): its bias holds ";
+  const bool has_nan = any([](float b) { return std::isnan(b); });
+  if (has_nan)
+    log.undefined.push_back(place +
+                            "a NaN, for which ONNX's QuantizeLinear has no code: octet gives the zero point, other "
+                            "engines other codes");
+  const bool is_infinite = !has_nan && any([](float b) { return std::isinf(b); });
+  if (is_infinite) log.notes.push_back(place + "an infinite number, so the layer runs in float and saturates there");
+  return has_nan || is_infinite;
 }
 
 /// The Add of a vector that alone reads the product of a matrix in codes: matmul_to_gemm takes it in.
@@ -135,7 +113,7 @@ std::optional<Place> bias_behind(const Editor& editor, const Node& matmul) {
   size_t axis = 0;
   const std::optional<Shape>&x = graph.value(matmul.inputs[0]).shape, &w = graph.value(matmul.inputs[1]).shape;
   const NodeId reader = editor.only_reader(matmul.outputs[0]);
-  if (!x || x->empty() || !w || w->size() != 2 || !weight_of(editor, matmul, axis)) return std::nullopt;
+  if (!x || x->empty() || !w || w->size() != 2 || !weight_dequantize(editor, matmul, axis)) return std::nullopt;
   if (reader < 0 || !is_op(editor.node(reader), "Add")) return std::nullopt;
   const std::vector<ValueId>& operands = editor.node(reader).inputs;
   const size_t at = operands[0] == matmul.outputs[0] ? 1 : 0;
@@ -151,16 +129,16 @@ std::optional<Place> bias_place(const Editor& editor, NodeId id) {
   if (node.inputs.empty() || graph.value(node.inputs[0]).dtype != DType::f32) return std::nullopt;
   if (is_op(node, "MatMul")) return bias_behind(editor, node);
   if (input(node, 2) == k_absent) return std::nullopt;
-  const bool plain =
-      is_op(node, "Conv") || (is_op(node, "Gemm") && float_attribute(node, "alpha", 1.0f) == 1.0f &&
-                              float_attribute(node, "beta", 1.0f) == 1.0f && int_attribute(node, "transA", 0) == 0);
+  const bool plain = is_any(node, {"Conv", "ConvTranspose"}) ||
+                     (is_op(node, "Gemm") && float_attribute(node, "alpha", 1.0f) == 1.0f &&
+                      float_attribute(node, "beta", 1.0f) == 1.0f && int_attribute(node, "transA", 0) == 0);
   return plain ? std::optional<Place>({id, 2}) : std::nullopt;
 }
 
-/// A convolution of one or three axes runs in float and keeps its bias.
+/// A ConvTranspose and a convolution of one or three axes run in float and keep their biases.
 bool adds_in_float(const Graph& graph, const Node& layer) {
   const std::optional<Shape>& w = graph.value(layer.inputs[1]).shape;
-  return is_op(layer, "Conv") && (!w || w->size() != 4);
+  return is_op(layer, "ConvTranspose") || (is_op(layer, "Conv") && (!w || w->size() != 4));
 }
 
 }  // namespace
@@ -172,13 +150,10 @@ Result<Done> biases(Graph& graph, RepairLog& log) {
     if (!place) continue;
     const Node node = editor.node(id);
     const ValueId value = editor.node(place->node).inputs[place->at];
-    if (is_not_finite(graph, value)) {
-      log.notes.push_back("node '" + label(graph, node) + "' (" + std::string(node.op->name) +
-                          "): its bias holds a number that is not finite, so the layer runs in float and hands it on");
-      continue;
-    }
+    if (tell_if_not_finite(graph, node, value, log)) continue;
     if (adds_in_float(graph, node) || keeps_float_bias(editor, node)) continue;
-    const std::optional<std::vector<float>> grid = grid_of(editor, node);
+    const size_t channels = output_channels(editor, node);
+    const std::optional<std::vector<float>> grid = layer_grid(editor, node, channels);
     if (!grid) continue;
     const std::optional<Bias> bias = bias_of(editor, value, *grid);
     if (bias && !bias->on_grid) write_bias(editor, node, *place, *bias, *grid, log);

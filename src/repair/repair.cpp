@@ -7,35 +7,28 @@
 
 namespace octet {
 
-#define OCTET_REPAIR(function, mends) Result<Done> function(Graph& graph, RepairLog& log);
+#define OCTET_REPAIR(function, time, mends) Result<Done> function(Graph& graph, RepairLog& log);
 #include "repair/repairs.def"
-#undef OCTET_REPAIR
-Result<Done> float_biases(Graph& graph, RepairLog& log);
-Result<Done> bias_additions(Graph& graph, RepairLog& log);
 
 namespace {
 
 constexpr std::array k_repairs = {
-#define OCTET_REPAIR(function, mends) Repair{#function, mends, function},
+#define OCTET_REPAIR(function, time, mends) Repair{#function, RepairTime::time, mends, function},
+#define OCTET_REPAIR_ELSEWHERE(name, mends) Repair{#name, RepairTime::elsewhere, mends, nullptr},
 #include "repair/repairs.def"
-#undef OCTET_REPAIR
 };
-// Those that only a written file needs.
-constexpr Repair k_float_biases = {"float_biases", "int32 biases", float_biases};
-constexpr Repair k_bias_additions = {"bias_additions", "float biases that other engines round", bias_additions};
 
 Result<Done> check_names(const std::set<std::string>& skip) {
   for (const std::string& name : skip) {
-    const auto named = [&](const Repair& each) { return each.name == name; };
-    if (std::any_of(k_repairs.begin(), k_repairs.end(), named) || named(k_float_biases) || named(k_bias_additions))
-      continue;
-    if (name == "operator_forms" || name == "doubles" || name == "function_opset")
+    const auto named =
+        std::find_if(k_repairs.begin(), k_repairs.end(), [&](const Repair& each) { return each.name == name; });
+    if (named != k_repairs.end() && named->run) continue;
+    if (named != k_repairs.end())
       return Error{ErrorCode::bad_argument, "'" + name + "' is how the file is read and cannot be left out"};
     std::string known;
     std::set<std::string_view> told;  // one may run twice
     for (const Repair& each : k_repairs)
-      if (told.insert(each.name).second) known += (known.empty() ? "" : ", ") + std::string(each.name);
-    for (const Repair& each : {k_float_biases, k_bias_additions}) known += ", " + std::string(each.name);
+      if (each.run && told.insert(each.name).second) known += (known.empty() ? "" : ", ") + std::string(each.name);
     return Error{ErrorCode::bad_argument, "there is no repair called '" + name + "'; the repairs are " + known};
   }
   return Done{};
@@ -60,12 +53,12 @@ void remove_unread(Graph& graph) {
 
 std::span<const Repair> all_repairs() { return k_repairs; }
 
-Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options, std::vector<std::string>* notes) {
+Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options, std::vector<std::string>* notes,
+                                      std::vector<std::string>* undefined) {
   if (Result<Done> ok = check_names(options.skip); !ok) return ok.error();
-  std::vector<Repair> wanted(k_repairs.begin(), k_repairs.end());
-  if (options.float_biases) wanted.push_back(k_float_biases);
   RepairLog log;
-  for (const Repair& each : wanted) {
+  for (const Repair& each : k_repairs) {
+    if (each.time != RepairTime::always && !(each.time == RepairTime::tensorrt && options.float_biases)) continue;
     if (options.skip.contains(std::string(each.name))) continue;
     if (options.float_biases && each.name == "biases") continue;  // no grid to round to: they stay the numbers they are
     const size_t rows = log.rows.size();
@@ -78,18 +71,27 @@ Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options
       return within("repair " + std::string(each.name), ok.error());
     compact(graph);
   }
-  if (notes) *notes = std::move(log.notes);
+  if (undefined) *undefined = log.undefined;
+  if (notes) {
+    *notes = std::move(log.notes);
+    notes->insert(notes->end(), log.undefined.begin(), log.undefined.end());
+  }
   return std::move(log.rows);
 }
 
-Result<std::vector<RepairRow>> add_biases_behind(Graph& graph) {
+Result<std::vector<RepairRow>> repair_for_writing(Graph& graph, const std::set<std::string>& skip) {
   RepairLog log;
-  log.repair = k_bias_additions.name;
-  if (Result<Done> ok = bias_additions(graph, log); !ok) return ok.error();
-  if (log.rows.empty()) return std::move(log.rows);
-  if (Result<Done> ok = infer_shapes(graph); !ok) return within("repair bias_additions", ok.error());
-  compact(graph);
-  if (Result<Done> ok = verify(graph); !ok) return within("repair bias_additions", ok.error());
+  for (const Repair& each : k_repairs) {
+    if (each.time != RepairTime::written || skip.contains(std::string(each.name))) continue;
+    const size_t rows = log.rows.size();
+    log.repair = each.name;
+    const std::string place = "repair " + std::string(each.name);
+    if (Result<Done> ok = each.run(graph, log); !ok) return within(place, ok.error());
+    if (log.rows.size() == rows) continue;
+    if (Result<Done> ok = infer_shapes(graph); !ok) return within(place, ok.error());
+    compact(graph);
+    if (Result<Done> ok = verify(graph); !ok) return within(place, ok.error());
+  }
   return std::move(log.rows);
 }
 

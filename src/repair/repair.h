@@ -26,18 +26,21 @@ struct RepairRow {
 struct RepairLog {
   std::string_view repair;  // the one that runs
   std::vector<RepairRow> rows;
-  std::vector<std::string> notes;  // what could not be mended with certainty, and why
+  std::vector<std::string> notes;      // what could not be mended with certainty, and why
+  std::vector<std::string> undefined;  // likewise, where ONNX does not say what the answer is
   void add(std::string node, std::string before, std::string after, std::string change = {}) {
     rows.push_back({std::string(repair), std::move(node), std::move(before), std::move(after), std::move(change)});
   }
 };
 
+enum class RepairTime { always, tensorrt, written, elsewhere };
 struct Repair {
   std::string_view name;
+  RepairTime time;
   std::string_view mends;
-  Result<Done> (*run)(Graph& graph, RepairLog& log);
+  Result<Done> (*run)(Graph& graph, RepairLog& log);  // null where the rows are made elsewhere
 };
-/// All repairs of repairs.def in running order.
+/// All of repairs.def in running order.
 std::span<const Repair> all_repairs();
 
 struct RepairOptions {
@@ -46,12 +49,12 @@ struct RepairOptions {
   bool types_are_guessed = false;  // of a graph with problems: what does not fit together is no error
 };
 /// Runs the repairs and infers shapes again after each that edited. The graph need not pass verify() before; the caller
-/// verifies it afterwards. notes gets what was left alone and why.
+/// verifies it afterwards. notes gets what was left alone and why; undefined those of whose answers ONNX says nothing.
 Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options = {},
-                                      std::vector<std::string>* notes = nullptr);
+                                      std::vector<std::string>* notes = nullptr,
+                                      std::vector<std::string>* undefined = nullptr);
 
-/// `bias_additions`, of a mended graph that other engines are to run: float biases of convolutions that they would
-/// round, as an Add behind them. Infers shapes and verifies.
-Result<std::vector<RepairRow>> add_biases_behind(Graph& graph);
+/// The repairs of a mended graph that other engines are to run. Infers shapes and verifies.
+Result<std::vector<RepairRow>> repair_for_writing(Graph& graph, const std::set<std::string>& skip = {});
 
 }  // namespace octet

@@ -50,6 +50,15 @@ bool moves_elements(const Node& node) {
                        "SpaceToDepth", "Gather", "GatherElements", "GatherND", "Tile", "Expand", "Split", "MaxPool"});
 }
 
+/// ConstantOfShape of a code.
+const Tensor* fill_of(const Node& node) {
+  const auto value = node.attributes.find("value");
+  if (!is_op(node, "ConstantOfShape") || value == node.attributes.end()) return nullptr;
+  const Tensor* fill = std::get_if<Tensor>(&value->second);
+  return fill && fill->dtype() == DType::u8 && fill->size() == 1 ? fill : nullptr;
+}
+bool fills_with_codes(const Node& node) { return fill_of(node) != nullptr; }
+
 /// The codes that go together: from one value along every node that they go through. `stays` says why they keep their
 /// type, empty when they need not.
 class Codes {
@@ -59,7 +68,7 @@ class Codes {
     for (size_t i = 0; i < values.size() && stays.empty(); ++i) follow(values[i]);
   }
   std::vector<ValueId> values;
-  std::vector<NodeId> through;  // nodes whose constants are codes: Pad, Clip, Concat
+  std::vector<NodeId> through;  // nodes with constants that are codes: Pad, Clip, Concat, ConstantOfShape, movers
   std::vector<NodeId> quantizes, dequantizes;
   std::string stays;
 
@@ -77,7 +86,8 @@ class Codes {
     const NodeId maker = editor_.producer(v);
     if (maker >= 0 && stays.empty()) pass(maker, v);
     for (const NodeId reader : editor_.readers(v))
-      if (stays.empty() && live_[static_cast<size_t>(reader)]) pass(reader, v);
+      if (stays.empty() && static_cast<size_t>(reader) < live_.size() && live_[static_cast<size_t>(reader)])
+        pass(reader, v);
   }
 
   /// A node that makes or reads the codes v.
@@ -92,6 +102,7 @@ class Codes {
       return add(is_quantize(node) ? quantizes : dequantizes, id);
     }
     if (is_op(node, "Concat")) return pass_concat(id);
+    if (makes && fills_with_codes(node)) return add(through, id);
     if (is_any(node, {"Shape", "Size"})) return;  // extents, whatever the type
     const bool data = first || (makes && node.outputs[0] == v) || (makes && is_op(node, "Split"));
     const bool fits = data && (moves_elements(node) || (is_op(node, "Pad") && code_or_none(input(node, 2))) ||
@@ -101,11 +112,10 @@ class Codes {
       return;
     }
     if (is_any(node, {"Pad", "Clip"})) add(through, id);
-    if (graph.constant(node.inputs[0])) {
-      stays = "node '" + label(graph, node) + "' (" + std::string(node.op->name) + ") makes them of a constant";
-      return;
-    }
-    add(node.inputs[0]);
+    if (constant_of(graph, node.inputs[0], DType::u8))
+      add(through, id);
+    else
+      add(node.inputs[0]);
     for (size_t i = 0; i < (is_op(node, "Split") ? node.outputs.size() : 1); ++i)
       if (node.outputs[i] != k_absent) add(node.outputs[i]);
   }
@@ -129,7 +139,8 @@ class Codes {
   std::unordered_set<ValueId> known_;  // of values; only asked
 };
 
-/// The fill of a Pad and the bounds of a Clip, which are 0 and the whole range where they are left out.
+/// Constants among the codes, the fill of a Pad and the bounds of a Clip, which are 0 and the whole range where they
+/// are left out.
 void shift_constants(Editor& editor, NodeId id, RepairLog& log) {
   Graph& graph = editor.graph();
   const Node node = editor.node(id);
@@ -140,10 +151,16 @@ void shift_constants(Editor& editor, NodeId id, RepairLog& log) {
     padded.inputs[2] = editor.add_constant(label(graph, node) + "_fill", code_scalar(DType::s8, -128));
     editor.replace(id, std::move(padded));
     log.add(label(graph, node), "Pad of u8 codes with code 0", "of s8 codes with code -128");
+  }
+  if (const Tensor* fill = fill_of(node)) {
+    Node filled = node;
+    filled.attributes["value"] = code_tensor(DType::s8, fill->dims(), std::vector<int32_t>{fill->at<uint8_t>(0) - 128});
+    editor.replace(id, std::move(filled));
+    log.add(label(graph, node), op + " of a u8 code", "of an s8 code, less 128");
     return;
   }
   bool shifted = false;
-  for (size_t i = is_op(node, "Concat") ? 0 : 1; i < node.inputs.size(); ++i) {
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
     if (!constant_of(graph, node.inputs[i], DType::u8)) continue;
     shift_constant(editor, id, i);
     shifted = true;
@@ -151,8 +168,24 @@ void shift_constants(Editor& editor, NodeId id, RepairLog& log) {
   if (shifted) log.add(label(graph, node), op + " with constants of u8 codes", "of s8 codes, each less 128");
 }
 
-void make_signed(Editor& editor, const Codes& codes, RepairLog& log) {
+/// What reads the codes and is not alive (only its extents matter, or nothing) gets them in their old type.
+void keep_type_for_others(Editor& editor, const Codes& codes, const std::vector<bool>& live) {
+  for (const ValueId v : codes.values) {
+    const std::vector<NodeId> readers = editor.readers(v);
+    for (const NodeId reader : readers) {
+      if (reader >= editor.node_count()) continue;  // such a Cast
+      if (live[static_cast<size_t>(reader)] || is_any(editor.node(reader), {"Shape", "Size"})) continue;
+      const ValueId as_before = editor.add_value(editor.graph().value(v).name + "_u8", v);
+      editor.insert_before(reader, make_node("Cast", "", {v}, {as_before}, {{"to", std::string("u8")}}));
+      for (size_t i = 0; i < editor.node(reader).inputs.size(); ++i)
+        if (editor.node(reader).inputs[i] == v) editor.set_input(reader, i, as_before);
+    }
+  }
+}
+
+void make_signed(Editor& editor, const Codes& codes, const std::vector<bool>& live, RepairLog& log) {
   Graph& graph = editor.graph();
+  keep_type_for_others(editor, codes, live);
   for (const NodeId id : codes.quantizes) {
     log.add(label(graph, editor.node(id)), k_before, k_after);
     make_signed(editor, id);
@@ -162,7 +195,8 @@ void make_signed(Editor& editor, const Codes& codes, RepairLog& log) {
   for (const ValueId v : codes.values) graph.value(v).dtype = DType::s8;
 }
 
-/// By node: whether an output of the network derives from it. What does not goes after the repair.
+/// By node: whether the numbers that it makes reach an output of the network. Those of which only the extents are asked
+/// (Shape, Size) do not matter; what nobody asks for goes after the repair.
 std::vector<bool> live_nodes(const Graph& graph) {
   std::vector<bool> wanted(graph.values.size(), false), live(graph.nodes.size(), false);
   for (const ValueId v : graph.outputs) wanted[static_cast<size_t>(v)] = true;
@@ -170,7 +204,7 @@ std::vector<bool> live_nodes(const Graph& graph) {
     const Node& node = graph.nodes[id];
     live[id] = std::any_of(node.outputs.begin(), node.outputs.end(),
                            [&](ValueId v) { return v != k_absent && wanted[static_cast<size_t>(v)]; });
-    if (!live[id]) continue;
+    if (!live[id] || is_any(node, {"Shape", "Size"})) continue;
     for (const ValueId v : node.inputs)
       if (v != k_absent) wanted[static_cast<size_t>(v)] = true;
   }
@@ -199,7 +233,7 @@ Result<Done> unsigned_128(Graph& graph, RepairLog& log) {
       if (static_cast<size_t>(v) < seen.size()) seen[static_cast<size_t>(v)] = true;
     if (codes.stays.empty() && codes.dequantizes.empty()) continue;  // nobody reads them as numbers
     if (codes.stays.empty())
-      make_signed(editor, codes, log);
+      make_signed(editor, codes, live, log);
     else
       log.notes.push_back("node '" + label(graph, node) + "' (" + std::string(node.op->name) +
                           "): its codes keep u8 zero point 128, since " + codes.stays);

@@ -723,6 +723,51 @@ def gemm_with_transa_alpha_and_beta():
     return n.model(X, out(n.pair(g, 0.1)))
 
 
+def gemm_net(n, bias, **factors):
+    x = n.op("Reshape", "x", n.const(np.int64([4, 24])))
+    w = n.dq(n.const(n.weight(24, 4)), n.const(F(WS)), n.const(np.int8([0] * 4)), axis=1)
+    g = n.op("Gemm", n.pair(x, 0.05), w, n.const(bias), **factors)
+    return n.model(X, out(n.pair(g, 0.1)))
+
+
+@case("gemm_factors", "biases", within=0.1)
+def gemm_with_alpha_and_beta():
+    return gemm_net(Net(), F([0.31, -0.7, 0.155, 0.02]), alpha=0.5, beta=2.0)
+
+
+@case("gemm_factors", "biases", within=0.1)
+def gemm_with_a_bias_of_one_number():
+    return gemm_net(Net(), F(0.3111))
+
+
+@case()
+def gemm_with_a_negative_alpha():
+    return gemm_net(Net(), F([0.31, -0.7, 0.155, 0.02]), alpha=-0.5)
+
+
+@case()
+def gemm_with_a_bias_beyond_int32():
+    return gemm_net(Net(), F([1e9, -0.7, 0.155, 0.02]))
+
+
+@case("unsigned_128")
+def codes_with_zero_point_128_read_through_a_cast_for_their_extent():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    q = n.q("x", s, z)
+    shape = n.op("Shape", n.op("Cast", q, to=T.FLOAT))
+    return n.model(X, out(n.op("Reshape", n.op("Relu", n.dq(q, s, z)), shape)))
+
+
+@case("unsigned_128")
+def codes_with_zero_point_128_beside_a_fill_of_codes():
+    n = Net()
+    s, z = n.const(F(0.05)), n.const(np.uint8(128))
+    q = n.q("x", s, z)
+    fill = n.op("ConstantOfShape", n.op("Shape", q), value=h.make_tensor("v", T.UINT8, [1], [200]))
+    return n.model(X, out(n.dq(n.op("Concat", q, fill, axis=1), s, z)))
+
+
 @case()
 def product_of_two_activations():
     n = Net()

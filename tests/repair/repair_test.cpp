@@ -56,7 +56,7 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
   };
   const std::string relu = "r = Relu(c) p = QuantizeLinear(r, s, z) y = DequantizeLinear(p, s, z)";
   Graph graph = broken(text("0.3, 0.0625", relu));
-  const Result<std::vector<RepairRow>> rows = add_biases_behind(graph);
+  const Result<std::vector<RepairRow>> rows = repair_for_writing(graph);
   ASSERT_TRUE(rows) << rows.error().message;
   ASSERT_EQ(rows->size(), 1u);
   EXPECT_EQ(rows->front().repair, "bias_additions");
@@ -67,25 +67,27 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
                                            testing::HasSubstr("c = Add(c_products, b_added)")));
   ASSERT_TRUE(verify(graph)) << print(graph);
   expect_same_answers(text("0.3, 0.0625", relu), graph, {1, 2, 3, 3}, 30.0f);
-  const Result<std::vector<RepairRow>> again = add_biases_behind(graph);
+  const Result<std::vector<RepairRow>> again = repair_for_writing(graph);
   EXPECT_TRUE(again && again->empty());
   // The weight scale of a dead channel: the bias is 7e9 steps, which no int32 holds.
   std::string dead = text("3.5, 0.125", relu);
   dead.replace(dead.find("{0.5, 0.25}"), 11, "{1e-9, 0.25}");
   Graph of_dead = broken(dead);
-  const Result<std::vector<RepairRow>> apart = add_biases_behind(of_dead);
+  const Result<std::vector<RepairRow>> apart = repair_for_writing(of_dead);
   EXPECT_TRUE(apart && apart->size() == 1);
-  // A bias that is no number stays where it is, and is told.
-  Graph broken_bias = broken(text("0.3, nan", relu));
-  std::vector<std::string> notes;
-  const Result<std::vector<RepairRow>> no_edit = repair(broken_bias, {}, &notes);
-  EXPECT_TRUE(no_edit && no_edit->empty() && add_biases_behind(broken_bias)->empty());
-  EXPECT_THAT(notes,
-              testing::ElementsAre("node 'conv' (Conv): its bias holds a number that is not finite, so the layer "
-                                   "runs in float and hands it on"));
+  // A bias with a NaN is told to all who run it, and the edit is not called lossless.
+  Graph with_nan = broken(text("0.3, nan", relu));
+  std::vector<std::string> notes, undefined;
+  const Result<std::vector<RepairRow>> no_edit = repair(with_nan, {}, &notes, &undefined);
+  EXPECT_TRUE(no_edit && no_edit->empty());
+  EXPECT_EQ(notes, undefined);
+  EXPECT_THAT(undefined, testing::ElementsAre(testing::HasSubstr("node 'conv' (Conv): its bias holds a NaN")));
+  const Result<std::vector<RepairRow>> nan_apart = repair_for_writing(with_nan);
+  ASSERT_TRUE(nan_apart && nan_apart->size() == 1);
+  EXPECT_FALSE(nan_apart->front().lossless());
   // An infinite one saturates, as an Add too: y is 127 * 0.5 in its channel, whatever the rest is.
   Graph of_infinite = broken(text("0.3, inf", relu));
-  const Result<std::vector<RepairRow>> saturated = add_biases_behind(of_infinite);
+  const Result<std::vector<RepairRow>> saturated = repair_for_writing(of_infinite);
   EXPECT_TRUE(saturated && saturated->size() == 1);
   EXPECT_THAT(print(of_infinite), testing::HasSubstr("c = Add(c_products, b_added)"));
   const std::vector<double> y =
@@ -94,7 +96,7 @@ TEST(Repair, bias_additions_put_a_float_bias_off_the_grid_behind_its_convolution
   // On the grid (0.25 and 0.125); nothing quantized behind it.
   for (const std::string& same : {text("0.75, -0.125", relu), text("0.3, 0.0625", "y = Sigmoid(c)")}) {
     Graph stays = broken(same);
-    const Result<std::vector<RepairRow>> none = add_biases_behind(stays);
+    const Result<std::vector<RepairRow>> none = repair_for_writing(stays);
     EXPECT_TRUE(none && none->empty()) << print(stays);
   }
   // Not at import; the name is known to those that are skipped.
@@ -119,6 +121,83 @@ TEST(Repair, pairs_of_u8_around_128_and_of_s8_become_one_in_one_run) {
     expect_same_answers(head + pairs, graph, {20, 4}, 100.0f);
     const Result<std::vector<RepairRow>> again = repair(graph);
     EXPECT_TRUE(again && again->empty());
+  }
+}
+
+/// x [N,2] s8 at 0.5, w [2,3] s8 at 0.5, 0.25, 0.3 by column, `gemm` makes c of d and e, codes of scale 1 behind it.
+std::string gemm_net(const std::string& gemm, const std::string& bias = "f32[3] = {0.25, -1, 2}") {
+  return "graph (x: f32[N,2]) -> (y) { const s: f32[] = {0.5} const o: f32[] = {1} const z: s8[] = {0} const zw: s8[3] "
+         "= "
+         "{0,0,0} const w: s8[2,3] = {1,2,3,4,5,6} const ws: f32[3] = {0.5, 0.25, 0.3} const b: " +
+         bias + " q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) e = DequantizeLinear(w, ws, zw, axis=1) " +
+         gemm + " p = QuantizeLinear(c, o, z) y = DequantizeLinear(p, o, z) }";
+}
+
+// Powers of two go into the scales and the bias without any change; then nothing tells the layer from a plain one.
+TEST(Repair, factors_of_a_gemm_in_codes_go_into_its_scales_and_its_bias) {
+  const std::string text = gemm_net("c = Gemm(d, e, b, alpha=2.0, beta=0.5) @fc");
+  const MendedGraph made = mended("gemm_factors", text);
+  ASSERT_EQ(made.rows.size(), 1u);
+  EXPECT_EQ(made.rows[0].node, "fc");
+  EXPECT_EQ(made.rows[0].before, "alpha 2, beta 0.5");
+  EXPECT_TRUE(made.rows[0].lossless());
+  EXPECT_THAT(shown(made.graph), testing::AllOf(testing::HasSubstr("f32[3] = {1, 0.5, 0.6}"),
+                                                testing::HasSubstr("f32[3] = {0.125, -0.5, 1}"),
+                                                testing::HasSubstr("c = Gemm(d, e_scaled, b_vector) @fc")));
+  expect_same_answers(text, made.graph, {20, 2}, 60.0f);
+  // 1/3 is no power of two: told. A bias of one number, and one of a row, are vectors.
+  EXPECT_FALSE(mended("gemm_factors", gemm_net("c = Gemm(d, e, b, alpha=0.3333333)")).rows.at(0).lossless());
+  const MendedGraph one = mended("gemm_factors", gemm_net("c = Gemm(d, e, b)", "f32[] = {3}"));
+  EXPECT_THAT(shown(one.graph), testing::HasSubstr("f32[3] = {3, 3, 3}"));
+  EXPECT_THAT(shown(mended("gemm_factors", gemm_net("c = Gemm(d, e, b, beta=3.0)", "f32[1,3] = {1, 2, 3}")).graph),
+              testing::HasSubstr("f32[3] = {3, 6, 9}"));
+  // A negative factor has no scale; a bias for each row is none of the channels.
+  expect_untouched("gemm_factors", gemm_net("c = Gemm(d, e, b, alpha=-2.0)"));
+  expect_untouched("gemm_factors", gemm_net("c = Gemm(d, e, b, beta=2.0)", "f32[2,1] = {1, 2}"));
+}
+
+// What no int32 holds and what keeps its factors stands behind a Gemm too, in the file for other engines.
+TEST(Repair, bias_additions_put_a_bias_beyond_int32_and_one_with_factors_behind_its_gemm) {
+  for (const std::string& text : {gemm_net("c = Gemm(d, e, b) @fc", "f32[3] = {1e9, 0.3, 2}"),
+                                  gemm_net("c = Gemm(d, e, b, alpha=-2.0, beta=3.0) @fc")}) {
+    Graph graph = broken(text);
+    const Result<std::vector<RepairRow>> none = repair(graph);
+    EXPECT_TRUE(none && none->empty());
+    const Result<std::vector<RepairRow>> rows = repair_for_writing(graph);
+    ASSERT_TRUE(rows && rows->size() == 1u);
+    EXPECT_TRUE(rows->front().lossless());
+    EXPECT_THAT(print(graph), testing::HasSubstr("c = Add(c_products, b_added)"));
+    EXPECT_THAT(print(graph), testing::Not(testing::HasSubstr("beta")));
+    expect_same_answers(text, graph, {20, 2}, 60.0f);
+    const Result<std::vector<RepairRow>> again = repair(graph), written = repair_for_writing(graph);
+    EXPECT_TRUE(again && again->empty() && written && written->empty());
+  }
+  Graph skipped = broken(gemm_net("c = Gemm(d, e, b)", "f32[3] = {1e9, 0.3, 2}"));
+  EXPECT_TRUE(repair_for_writing(skipped, {"bias_additions"})->empty());
+}
+
+// Only extents are asked of the Cast, the comparison and the fill: they do not hold the codes back, and the second run
+// finds nothing.
+TEST(Repair, extents_asked_through_other_nodes_do_not_hold_codes_back) {
+  const std::string head =
+      "graph (x: f32[N,4]) -> (y) { const s: f32[] = {0.5} const u: u8[] = {128} const k: u8[1,4] = {1,2,3,4} "
+      "a = QuantizeLinear(x, s, u) ";
+  for (const std::string rest :
+       {"c = Cast(a, to=\"f32\") h = Shape(c) d = DequantizeLinear(a, s, u) y = Reshape(d, h) }",
+        "c = Equal(a, k) n = Size(c) f = Cast(n, to=\"f32\") d = DequantizeLinear(a, s, u) y = Add(d, f) }",
+        "h = Shape(a) c = ConstantOfShape(h, value=tensor(u8[1], {200})) e = Concat(a, c, axis=1) y = "
+        "DequantizeLinear(e, s, u) }",
+        "h = Shape(a) c = Expand(k, h) e = Concat(a, c, axis=1) y = DequantizeLinear(e, s, u) }"}) {
+    Graph graph = broken(head + rest);
+    std::vector<std::string> notes;
+    const Result<std::vector<RepairRow>> rows = repair(graph, {}, &notes);
+    ASSERT_TRUE(rows) << rows.error().message;
+    EXPECT_FALSE(rows->empty()) << rest;
+    EXPECT_TRUE(notes.empty()) << notes.front();
+    ASSERT_TRUE(verify(graph)) << verify(graph).error().message << print(graph);
+    expect_same_answers(head + rest, graph, {3, 4}, 80.0f);
+    const Result<std::vector<RepairRow>> again = repair(graph);
+    EXPECT_TRUE(again && again->empty()) << print(graph);
   }
 }
 
