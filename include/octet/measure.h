@@ -86,6 +86,13 @@ Result<std::vector<InnerValue>> inner_values(Session& session, TensorBuffers& bu
 
 /// Whether this build and machine have the device: "cpu", "ref", "cuda", "cuda:N".
 bool has_device(const std::string& device);
+/// Whether there is such a name, whatever build and machine have; all names, for messages: "cpu, ref, cuda or cuda:N".
+bool is_device_name(const std::string& device);
+std::string device_names();
+/// Whether a name is one of a GPU; the name of the GPU of a number; the number of a name.
+bool is_gpu(const std::string& device);
+std::string gpu_device(const std::string& number = "0");
+int gpu_ordinal(const std::string& device);
 /// Whether this build has the device's back end, whatever the machine has.
 bool is_device_built_in(const std::string& device);
 

@@ -8,6 +8,7 @@
 
 #include "api/bench_lane.h"
 #include "api/state.h"
+#include "octet/measure.h"
 
 namespace octet {
 namespace {
@@ -59,7 +60,7 @@ Result<Done> measure_pair(std::array<Side*, 2> sides, const BenchSpec& spec, int
 
 /// What stands in the way of making the engine again and again: measurements that may end otherwise each time.
 bool is_measured(const SessionSpec& spec) {
-  return spec.precision == "best" || spec.optimization_level >= 3 || spec.device.starts_with("cuda");
+  return spec.precision == "best" || spec.optimization_level >= 3 || is_gpu(spec.device);
 }
 
 }  // namespace

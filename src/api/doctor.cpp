@@ -142,10 +142,11 @@ std::vector<std::shared_ptr<Backend>> devices_here(DoctorReport& report) {
     }
     for (const int threads : {1, 2}) devices.push_back(cpu::make_backend({.threads = threads, .isa = isa}));
   }
-  if (const Result<std::shared_ptr<Backend>> cuda = open_backend("cuda"); cuda) {
-    devices.push_back(*cuda);
+  const std::string gpu_name = gpu_backend_name();
+  if (const Result<std::shared_ptr<Backend>> gpu = open_backend(gpu_name); gpu) {
+    devices.push_back(*gpu);
   } else {
-    report.not_here.push_back("cuda (" + cuda.error().message + ")");
+    report.not_here.push_back(gpu_name + " (" + gpu.error().message + ")");
   }
   return devices;
 }

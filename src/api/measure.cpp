@@ -278,6 +278,20 @@ Result<std::vector<QueryTrace>> measure(std::span<const Stream> streams, const M
 }
 
 bool has_device(const std::string& device) { return open_backend(device, {.threads = 1}).has_value(); }
-bool is_device_built_in(const std::string& device) { return is_built_in(device); }
+bool is_device_built_in(const std::string& device) {
+  const Result<BackendName> name = parse_backend_name(device);
+  return name && name->is_built_in;
+}
+bool is_device_name(const std::string& device) { return parse_backend_name(device).has_value(); }
+std::string device_names() { return backend_names(); }
+bool is_gpu(const std::string& device) {
+  const Result<BackendName> name = parse_backend_name(device);
+  return name && name->is_gpu;
+}
+std::string gpu_device(const std::string& number) { return gpu_backend_name(number); }
+int gpu_ordinal(const std::string& device) {
+  const Result<BackendName> name = parse_backend_name(device);
+  return name ? name->ordinal : 0;
+}
 
 }  // namespace octet

@@ -8,6 +8,7 @@
 #include "ir/metadata.h"
 #include "ir/op.h"
 #include "kernels/peak/peak.h"
+#include "octet/measure.h"
 
 namespace octet {
 namespace {
@@ -20,7 +21,7 @@ Result<Ranges> ranges_for(const Model& model, const SessionSpec& spec) {
                    " needs ranges: give --calib-data PATH (sample images) or --ranges FILE (from 'octet calibrate')"};
 }
 
-bool on_gpu(const SessionSpec& spec) { return spec.device.starts_with("cuda"); }
+bool on_gpu(const SessionSpec& spec) { return is_gpu(spec.device); }
 
 /// What is asked for layers that are not INT8.
 std::string asked_floats(const SessionSpec& spec) { return spec.gpu.floats.empty() ? spec.precision : spec.gpu.floats; }

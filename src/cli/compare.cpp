@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "octet/compare.h"
+#include "octet/measure.h"
 
 namespace octet::cli {
 namespace {
@@ -47,7 +48,7 @@ Action add(CLI::App& sub) {
   sub.add_option("PLAN", f->engine, "its quantized form: a plan, or ONNX with Q/DQ")->required();
   f->data.data.limit = 8;
   f->data.add(sub, true);
-  sub.add_option("--device", f->device, "cpu, cuda, cuda:N or ref")->capture_default_str()->check(device_name());
+  sub.add_option("--device", f->device, device_names())->capture_default_str()->check(device_name());
   sub.add_option("--threads", f->threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
   f->output.add(sub);
   return [f] { return compare_models(*f); };

@@ -12,6 +12,8 @@
 #include <memory>
 #include <optional>
 
+#include "octet/measure.h"
+
 namespace octet::cli {
 
 namespace {
@@ -73,11 +75,7 @@ CLI::Validator thread_count() {
 CLI::Validator device_name() {
   return CLI::Validator(
       [](std::string& text) {
-        const bool numbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
-                              text.find_first_not_of("0123456789", 5) == std::string::npos;
-        return text == "cpu" || text == "ref" || text == "cuda" || numbered
-                   ? std::string()
-                   : "'" + text + "': cpu, cuda, cuda:N or ref is expected";
+        return is_device_name(text) ? std::string() : "'" + text + "': " + device_names() + " is expected";
       },
       "");
 }
@@ -168,7 +166,8 @@ void SessionFlags::add(CLI::App& sub, const std::string& default_precision) {
          "with Q/DQ nodes: of the layers that they leave float")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16", "int8", "best"}));
-  sub.add_option("--device", device, "cpu, cuda (a GPU, cuda:1 the second one), or ref (slow, plain reference kernels)")
+  sub.add_option("--device", device,
+                 device_names() + ": N counts the GPUs from 0 on; ref are slow, plain reference kernels")
       ->capture_default_str()
       ->check(device_name());
   sub.add_option("--threads", threads, "threads, 0 = all usable")->capture_default_str()->check(thread_count());
@@ -323,7 +322,7 @@ Result<Done> SessionFlags::check() const {
     return Error{ErrorCode::bad_argument, option + " has no effect with --precision " + precision +
                                               ", which takes no ranges: add --precision int8 (or best), or leave " +
                                               option + " out"};
-  const bool takes_times = tune || optimization_level >= 3 || precision == "best" || device.starts_with("cuda");
+  const bool takes_times = tune || optimization_level >= 3 || precision == "best" || is_gpu(device);
   const CLI::Option* second = app->get_option_no_throw("--precision2");
   if (!timing_cache.empty() && !takes_times && !(second && second->count() > 0 && second->results()[0] == "best"))
     return Error{ErrorCode::bad_argument, "--timing-cache " + timing_cache +

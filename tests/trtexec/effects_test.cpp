@@ -32,7 +32,7 @@ const testing::TestInfo* find_test(std::string_view full_name) {
 
 bool takes_effect(const Flag& flag) {
   const auto does = [](Verdict verdict) { return verdict == Verdict::honoured || verdict == Verdict::mapped; };
-  return does(flag.cpu) || does(flag.cuda);
+  return does(flag.cpu) || does(flag.gpu);
 }
 
 TEST(Effects, every_flag_that_takes_effect_has_a_row_that_names_a_test) {
@@ -59,7 +59,7 @@ TEST(Effects, each_device_on_which_a_flag_takes_effect_has_its_own_test) {
     if (takes(flag.cpu)) {
       EXPECT_TRUE(has_row(false)) << flag.name << " on a CPU";
     }
-    if (takes(flag.cuda) && flag.cpu != flag.cuda) {
+    if (takes(flag.gpu) && flag.cpu != flag.gpu) {
       EXPECT_TRUE(has_row(true)) << flag.name << " on a GPU";
     }
   }

@@ -374,7 +374,7 @@ TEST(Table, every_flag_is_read_accepted_without_effect_or_refused_by_name) {
     }
     const bool said = std::any_of(p.options.to_say.begin(), p.options.to_say.end(),
                                   [&](const Flag* f) { return f->name == flag.name; });
-    const bool plain = flag.cpu == Verdict::honoured && flag.cuda == Verdict::honoured;
+    const bool plain = flag.cpu == Verdict::honoured && flag.gpu == Verdict::honoured;
     const bool read_before = flag.group == "system" || flag.group == "octet";
     EXPECT_EQ(said, !plain && (!read_before || flag.cpu == Verdict::refused)) << flag.name;
   }

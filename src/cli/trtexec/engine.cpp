@@ -166,7 +166,7 @@ Result<Done> check_codes(const BuildSpec& spec, const Model& model) {
 /// Where the ranges of an INT8 build come from, said once.
 Result<Done> choose_ranges(const Model& model, const BuildFlags& build, const ResolvedShapes& shapes, BuildSpec& spec,
                            const Log& log) {
-  const bool on_gpu = spec.session.device.starts_with("cuda");
+  const bool on_gpu = is_gpu(spec.session.device);
   const std::string floats = float_precision(build, on_gpu, log);
   spec.session.gpu.floats = floats;
   const bool from_noise = build.int8 && !model.is_quantized() && build.calib.empty();
@@ -297,7 +297,7 @@ Result<EngineFile> build(const Options& o, const std::string& device, ResolvedSh
   for (const auto& [flag, formats, tensors] :
        {std::tuple("--inputIOFormats", &o.build.input_formats, model->inputs()),
         std::tuple("--outputIOFormats", &o.build.output_formats, model->outputs())})
-    if (const Result<Done> ok = read_formats(flag, *formats, tensors, device.starts_with("cuda"), spec.formats); !ok)
+    if (const Result<Done> ok = read_formats(flag, *formats, tensors, is_gpu(device), spec.formats); !ok)
       return ok.error();
   Result<ResolvedShapes> resolved = resolve_shapes(model->inputs(), o.build, o.inference.shapes, log);
   if (!resolved) return resolved.error();
@@ -377,11 +377,12 @@ Result<Done> refuse_tensorrt_plan(const std::string& path) {
 Result<std::string> chosen_device(const SystemFlags& system, std::string& warning) {
   if (system.device == "cpu" || system.device == "ref") return system.device;
   const std::string number = system.device.empty() ? "0" : system.device;
-  if (has_device("cuda:" + number)) return number == "0" ? "cuda" : "cuda:" + number;
-  if (is_device_built_in("cuda"))  // trtexec's own words
-    return Error{ErrorCode::device, has_device("cuda") ? "Cannot find device ID " + number + "!"
-                                                       : std::string("Cannot find any available devices (GPUs)! "
-                                                                     "(--device=cpu runs without one)")};
+  const std::string gpu = gpu_device(number);
+  if (has_device(gpu)) return gpu;
+  if (is_device_built_in(gpu))  // trtexec's own words
+    return Error{ErrorCode::device, has_device(gpu_device()) ? "Cannot find device ID " + number + "!"
+                                                              : std::string("Cannot find any available devices (GPUs)! "
+                                                                            "(--device=cpu runs without one)")};
   if (number != "0") warning = "--device=" + number + ": this build has no CUDA; the CPU is used, as with --device=cpu";
   return std::string("cpu");
 }

@@ -9,8 +9,8 @@ constexpr Verdict H = Verdict::honoured, M = Verdict::mapped, N = Verdict::silen
                   E = Verdict::refused;
 
 constexpr Flag k_flags[] = {
-#define OCTET_TRT_FLAG(group, name, value, cpu, cuda, since, until, text) \
-  {#group, #name, value, cpu, cuda, since, until, text},
+#define OCTET_TRT_FLAG(group, name, value, cpu, gpu, since, until, text) \
+  {#group, #name, value, cpu, gpu, since, until, text},
 #include "cli/trtexec/flags.def"
 #undef OCTET_TRT_FLAG
 };
@@ -167,7 +167,7 @@ std::string describe_text() {
     for (const Flag& flag : k_flags)
       if (flag.group == group.name)
         text += "| `" + cell(spelled(flag)) + "` | " + std::string(verdict_word(flag.cpu)) + " | " +
-                std::string(verdict_word(flag.cuda)) + " | " + versions(flag) + " | " + cell(flag.text) + " |\n";
+                std::string(verdict_word(flag.gpu)) + " | " + versions(flag) + " | " + cell(flag.text) + " |\n";
   }
   return text;
 }

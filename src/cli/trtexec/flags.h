@@ -11,7 +11,7 @@ enum class Verdict { honoured, mapped, silent, warned, refused };  // H, M, N, W
 
 struct Flag {
   std::string_view group, name, value;  // name without dashes; value empty = a switch
-  Verdict cpu, cuda;
+  Verdict cpu, gpu;
   int since, until;  // major versions of trtexec
   std::string_view text;
 };

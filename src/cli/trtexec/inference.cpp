@@ -124,7 +124,7 @@ Result<Bench> set_up(const Options& o, const Engine& engine, const Log& log) {
   const Session& session = bench.sessions[0];
   log.info("Context: " + session.description() + ", activations " + milliseconds(session.arena_bytes() / 1048576.0) +
            " MiB, packed weights " + milliseconds(session.packed_bytes() / 1048576.0) + " MiB");
-  if (engine.spec.device.starts_with("cuda")) say_gpu(o, log);
+  if (is_gpu(engine.spec.device)) say_gpu(o, log);
   return bench;
 }
 
@@ -364,8 +364,7 @@ Result<Done> run_inference(const Options& o, const Engine& engine, const Log& lo
   RunProfile profile;
   const Result<std::vector<QueryTrace>> trace = measure(streams, spec, together ? &profile : nullptr);
   if (!trace) return trace.error();
-  if (const Result<Done> done = report_times(o, *trace, !together, engine.spec.device.starts_with("cuda"), log); !done)
-    return done;
+  if (const Result<Done> done = report_times(o, *trace, !together, is_gpu(engine.spec.device), log); !done) return done;
   if (const Result<Done> done = report_outputs(o, engine, bench.buffers[0], log); !done) return done;
   if (const Result<Done> done = save_debug_tensors(o, {&bench.sessions[0], &bench.buffers[0]}, log); !done) return done;
   if (const Result<Done> done = check_references(o, bench, log); !done) return done;

@@ -459,7 +459,7 @@ void check_known(CommandLine& line, Options& o) {
     if (!line.find(flag.name)) continue;
     if (flag.cpu == Verdict::refused)
       line.fail("--" + std::string(flag.name) + " cannot be honoured: " + std::string(flag.text));
-    if (flag.cpu != Verdict::honoured || flag.cuda != Verdict::honoured) o.to_say.push_back(&flag);
+    if (flag.cpu != Verdict::honoured || flag.gpu != Verdict::honoured) o.to_say.push_back(&flag);
   }
 }
 

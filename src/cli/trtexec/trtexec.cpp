@@ -36,7 +36,7 @@ std::string cpu_name() {
 void say_options(const Options& o, const std::string& device, const Log& log) {
   log.info(echo_text(o));
   for (const Flag* flag : o.to_say) {
-    const Verdict verdict = device.starts_with("cuda") ? flag->cuda : flag->cpu;
+    const Verdict verdict = is_gpu(device) ? flag->gpu : flag->cpu;
     if (verdict == Verdict::honoured) continue;
     const std::string text = "--" + std::string(flag->name) + ": " + (verdict == Verdict::mapped ? "" : "no effect: ") +
                              std::string(flag->text);
@@ -111,10 +111,10 @@ Result<Done> work(const Options& o, const Log& log) {
   say_options(o, device ? *device : "cpu", log);
   if (!device) return device.error();
   if (!warning.empty()) log.warning(warning);
-  const bool on_gpu = device->starts_with("cuda");
+  const bool on_gpu = is_gpu(*device);
   log.info("=== Device Information ===\nSelected Device: " +
-           (on_gpu ? "CUDA device " + (*device == "cuda" ? "0" : device->substr(5)) : cpu_name()) +
-           " (--device=" + *device + ")\n" + version_text());
+           (on_gpu ? "CUDA device " + std::to_string(gpu_ordinal(*device)) : cpu_name()) + " (--device=" + *device +
+           ")\n" + version_text());
   log.info(std::string("octet version: ") + k_version + "\nLoading standard plugins");
   if (o.system.plan_version_only) return tell_version(o.build.load_engine, log);
   if (const Result<Done> ok = check_files(o); !ok) return ok;
