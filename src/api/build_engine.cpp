@@ -314,6 +314,7 @@ Result<Done> add_device_parts(Build& b) {
   b.state.times.tune_s = tuned->seconds;
   const Result<std::shared_ptr<const Engine>> engine = Engine::build(*std::move(largest), b.backend, tuned->choice);
   if (!engine) return b.error(engine.error());
+  b.state.tuning_log += refusal_lines((*engine)->program());
   Result<TacticChoice> in_full = choice_in_full(plan, b.backend, tuned->choice, *engine);
   if (!in_full) return b.error(in_full.error());
   if (!in_full->empty()) plan.tuning.push_back({b.backend->device_key(), b.backend->timing_key(), *std::move(in_full)});

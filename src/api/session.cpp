@@ -141,6 +141,7 @@ Result<Session> Session::build(const Model& model, const SessionSpec& spec) {
   if (const Result<Done> started = start(*state, Engine::build(std::move(*graph), *backend, tuned->choice), spec);
       !started)
     return started.error();
+  state->tuning_log += refusal_lines(state->engine->program());
   if (const Result<Done> kept = keep_times(*tuned, spec); !kept) return kept.error();
   state->times.build_s = seconds_since(start_time);
   Session session(std::move(state));

@@ -126,6 +126,9 @@ struct TunedTactics {
 /// The back end takes the times of the specification's timing cache from here on.
 Result<TunedTactics> tuned_tactics(const Graph& graph, Backend& backend, const SessionSpec& spec);
 
+/// For the log: the ways that preparing tried and that do not run, a line each.
+std::string refusal_lines(const Program& program);
+
 /// Writes what was measured, by the tuner or by a back end that prepared a plan, to the specification's file.
 Result<Done> keep_times(const TunedTactics& tuned, const SessionSpec& spec);
 

@@ -29,4 +29,10 @@ Result<Done> keep_times(const TunedTactics& tuned, const SessionSpec& spec) {
   return tuned.times->save(spec.timing_cache);
 }
 
+std::string refusal_lines(const Program& program) {
+  std::string text;
+  for (const std::string& refusal : program.refusals()) text += "does not run, left out: " + refusal + "\n";
+  return text;
+}
+
 }  // namespace octet

@@ -34,6 +34,8 @@ class Program {
   /// How a step is run, beyond its tactic's name, for profiles; may be empty. k_in_next_step of a step that the one
   /// after it does on the way.
   virtual std::string step_note(size_t) const { return {}; }
+  /// Ways that were tried while preparing and do not run: "name: why", for logs.
+  virtual std::vector<std::string> refusals() const { return {}; }
   /// Memory of one context, activations and scratch; 0 = the back end does not say.
   virtual size_t context_bytes() const { return 0; }
 };

@@ -51,7 +51,7 @@ TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend&
   }
   if (!others.empty())
     notes.push_back("tuning of the plan ignored: it was measured on " + others + ", this is '" + backend.timing_key() +
-                    "'; tactics by the static choice");
+                    "'; tactics are chosen anew");
   return {};
 }
 

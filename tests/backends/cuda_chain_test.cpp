@@ -20,12 +20,14 @@ struct ChainCase {
   enum { none, memory, joined } residual;
   bool plain;          // codes from 0 up, as behind a ReLU
   int x0 = 0, s0 = 1;  // joined: channels and stride of the convolution that makes the residual
+  bool s8 = false;     // what the first reads, its residual and its codes
+  bool clip = false;
 };
 
 std::string text_of(const ChainCase& c) {
   const auto s = [](int v) { return std::to_string(v); };
   const auto image = [&](int channels, int h, int w) {
-    return "u8[" + s(c.n) + "," + s(channels) + "," + s(h) + "," + s(w) + "]";
+    return std::string(c.s8 ? "s8[" : "u8[") + s(c.n) + "," + s(channels) + "," + s(h) + "," + s(w) + "]";
   };
   const auto conv = [&](const std::string& name, int to, int from) {
     return ", " + name + ": s8[" + s(to) + "," + s(from) + ",1,1], " + name + "_scale: f32[" + s(to) + "], " + name +
@@ -36,25 +38,48 @@ std::string text_of(const ChainCase& c) {
   if (c.residual == ChainCase::memory) text += ", r: " + image(c.oc, c.h, c.w);
   if (joined) text += ", x: " + image(c.x0, (c.h - 1) * c.s0 + 1, (c.w - 1) * c.s0 + 1) + conv("u", c.oc, c.x0);
   text += conv("v", c.oc, c.c1) + conv("w", c.c2, c.oc) + ") -> (p, q) {\n";
-  const std::string zero = c.plain ? "0" : "93", act = c.plain ? ", activation=\"Relu\"" : "";
+  const int shift = c.s8 ? -128 : 0;
+  const std::string zero = s((c.plain ? 0 : 93) + shift), last_zero = c.plain ? "0" : "93";
+  const std::string act = c.clip    ? ", activation=\"Clip\", activation_params=[-3.0, 40.0]"
+                          : c.plain ? ", activation=\"Relu\""
+                                    : "";
   if (joined)
     text += "  r = QuantConv(x, u, u_scale, ub, strides=[" + s(c.s0) + "," + s(c.s0) +
             "], x_scale=0.03, x_zero_point=4, y_scale=0.7, y_zero_point=-9, to=\"s8\")\n";
   text += "  p = QuantConv(a, v, v_scale, vb" + std::string(c.residual == ChainCase::none ? "" : ", r") +
-          ", x_scale=0.02, x_zero_point=3, y_scale=0.9, y_zero_point=" + zero +
-          (c.residual == ChainCase::none ? "" : ", residual_scale=0.7, residual_zero_point=" + s(joined ? -9 : 60)) +
-          act + ", to=\"u8\")\n  q = QuantConv(p, w, w_scale, wb, x_scale=0.9, x_zero_point=" + zero +
-          ", y_scale=31.0, y_zero_point=" + zero + act + ", to=\"u8\")\n}\n";
+          ", x_scale=0.02, x_zero_point=" + s(3 + shift) + ", y_scale=0.9, y_zero_point=" + zero +
+          (c.residual == ChainCase::none ? ""
+                                         : ", residual_scale=0.7, residual_zero_point=" + s(joined ? -9 : 60 + shift)) +
+          act + ", to=\"" + (c.s8 ? "s8" : "u8") +
+          "\")\n  q = QuantConv(p, w, w_scale, wb, x_scale=0.9, x_zero_point=" + zero +
+          ", y_scale=31.0, y_zero_point=" + last_zero + act + ", to=\"u8\")\n}\n";
   return text;
 }
 
 const std::set<std::string> k_constants = {"u", "u_scale", "ub", "v", "v_scale", "vb", "w", "w_scale", "wb"};
 
 constexpr ChainCase k_small[] = {
-    {1, 64, 64, 5, 13, 48, ChainCase::memory, true},          {1, 64, 128, 3, 7, 128, ChainCase::none, false},
-    {2, 128, 64, 7, 7, 80, ChainCase::memory, false},         {1, 128, 64, 4, 5, 256, ChainCase::memory, true},
-    {1, 64, 64, 7, 7, 64, ChainCase::joined, true, 64, 1},    {1, 128, 64, 4, 4, 128, ChainCase::joined, false, 256, 2},
+    {1, 64, 64, 5, 13, 48, ChainCase::memory, true},
+    {1, 64, 128, 3, 7, 128, ChainCase::none, false},
+    {2, 128, 64, 7, 7, 80, ChainCase::memory, false},
+    {1, 128, 64, 4, 5, 128, ChainCase::memory, true},
+    {1, 64, 64, 7, 7, 64, ChainCase::joined, true, 64, 1},
+    {1, 128, 64, 4, 4, 128, ChainCase::joined, false, 256, 2},
     {1, 128, 64, 3, 3, 256, ChainCase::joined, true, 128, 1},
+    // Padded channels, signed codes, a clip, sums beyond 22 bits.
+    {1, 60, 64, 5, 7, 64, ChainCase::memory, true},
+    {1, 64, 64, 6, 5, 64, ChainCase::memory, true, 0, 1, true},
+    {1, 64, 64, 6, 5, 64, ChainCase::none, false, 0, 1, true},
+    {1, 64, 64, 4, 9, 64, ChainCase::memory, false, 0, 1, false, true},
+    {1, 512, 64, 5, 5, 64, ChainCase::none, true},
+    {1, 512, 64, 5, 5, 128, ChainCase::memory, false},
+};
+// Which no chain takes: channels of the first that are no multiple of 64, or not the last one's (72 is stored as 80).
+constexpr ChainCase k_refused[] = {
+    {1, 64, 72, 5, 5, 64, ChainCase::none, true},   {1, 64, 80, 5, 5, 64, ChainCase::memory, true},
+    {1, 64, 1000, 4, 4, 64, ChainCase::none, true}, {1, 64, 64, 5, 5, 1000, ChainCase::none, true},
+    {1, 48, 64, 5, 5, 64, ChainCase::none, true},
+    {1, 128, 64, 4, 5, 256, ChainCase::memory, true},
 };
 // Several tiles a multiprocessor, tiles that end in the middle of an image, all depths of the ring.
 constexpr ChainCase k_large[] = {
@@ -113,6 +138,13 @@ TEST(CudaSmall, chains_of_convolutions_give_the_cpus_bytes) {
   std::set<std::string> ran;
   expect_the_cpus_bytes(k_small, cuda::chain_tile_names(), 300, ran);
   expect_all_ran(ran);
+}
+
+TEST(Cuda, layers_that_fit_no_chain_run_one_by_one) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  std::set<std::string> ran;
+  expect_the_cpus_bytes(k_refused, cuda::chain_tile_names(), 360, ran);
+  EXPECT_TRUE(ran.empty()) << *ran.begin();
 }
 
 TEST(Cuda, chains_of_convolutions_give_the_cpus_bytes) {

@@ -79,8 +79,8 @@ TEST(CudaTiles, that_do_not_fit_a_device_are_left_out_and_named) {
         .ordinal = 0, .name = "", .major = 8, .minor = 0, .sms = 84, .shared_bytes = shared_bytes};
     const Plan plan;
     std::vector<cuda::DeviceBytes> constants;
-    cuda::MovedValues moved;
-    cuda::StepBuilder builder(plan, device, DType::f32, constants, moved);
+    cuda::ArenaOffsets offsets(plan);
+    cuda::StepBuilder builder(plan, device, DType::f32, constants, offsets);
     const cuda::PackedWeights none;
     cuda::DenseConv conv{type, p, none, small_c, {}, {}, {}, &none};  // as if its weights were on the device
     const Result<cuda::PreparedStep> step = cuda::conv_choices(conv, builder);
@@ -127,6 +127,9 @@ TEST(CudaTuner, leaves_out_a_choice_that_does_not_run) {
   const Result<std::vector<size_t>> fastest = tuner.fastest(step);
   ASSERT_TRUE(fastest) << fastest.error().message;
   EXPECT_EQ(*fastest, std::vector<size_t>{1});
+  ASSERT_EQ(tuner.refusals().size(), 2u);
+  EXPECT_THAT(tuner.refusals()[0], HasSubstr("a: CUDA, capturing a kernel"));
+  EXPECT_THAT(tuner.refusals()[1], HasSubstr("c: CUDA, capturing a kernel"));
   step.choices.erase(step.choices.begin() + 1);
   const Result<std::vector<size_t>> none = tuner.fastest(step);
   ASSERT_FALSE(none);

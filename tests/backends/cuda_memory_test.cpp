@@ -82,6 +82,26 @@ TEST(CudaMemory, holds_weights_once_however_many_ways_were_tried) {
   EXPECT_LT(taken, weights + weights / 2);
 }
 
+/// The end of a network: a row, its steps alone for taps, and no form of the weights that neither reads.
+TEST(CudaMemory, holds_weights_of_a_row_once_more_for_taps) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  const Graph graph = graph_with_constants(
+      "graph g (x: u8[1,1792,3,3], w: s8[8192,1792], w_scale: f32[8192], b: s32[8192]) -> (y) {\n  v = "
+      "QuantGlobalAveragePool(x, x_scale=1.0, x_zero_point=0, y_scale=1.0, y_zero_point=0, to=\"u8\")\n  f = "
+      "Flatten(v)\n"
+      "  y = QuantGemm(f, w, w_scale, b, x_scale=1.0, x_zero_point=0, y_scale=90.0, y_zero_point=0, to=\"u8\")\n}\n",
+      {"w", "w_scale", "b"}, 1);
+  const Result<std::shared_ptr<Backend>> backend = cuda::make_backend({});
+  ASSERT_TRUE(backend) << backend.error().message;
+  { const Result<std::shared_ptr<const Engine>> warm = Engine::build(graph, *backend); }
+  const size_t before = free_bytes();
+  const Result<std::shared_ptr<const Engine>> engine = Engine::build(graph, *backend);
+  ASSERT_TRUE(engine) << engine.error().message;
+  const size_t taken = before - free_bytes(), weights = 8192u * 1792;
+  EXPECT_GE(taken, weights);
+  EXPECT_LT(taken, 2 * weights + weights / 2);
+}
+
 }  // namespace
 }  // namespace octet
 #endif

@@ -43,6 +43,18 @@ TEST(Cuda, names_the_devices_there_are_when_asked_for_another) {
   EXPECT_THAT(backend.error().message, HasSubstr("there is no device 99"));
 }
 
+TEST(Cuda, names_come_from_the_table_of_back_ends) {
+  EXPECT_EQ(backend_names(), "cpu, ref, cuda or cuda:N");
+  EXPECT_EQ(gpu_backend_name(), "cuda");
+  EXPECT_EQ(gpu_backend_name("12"), "cuda:12");
+  const Result<BackendName> third = parse_backend_name("cuda:2"), cpu = parse_backend_name("cpu");
+  ASSERT_TRUE(third && cpu);
+  EXPECT_TRUE(third->kind == "cuda" && third->is_gpu && third->ordinal == 2);
+  EXPECT_TRUE(cpu->kind == "cpu" && !cpu->is_gpu && cpu->is_built_in);
+  for (const char* wrong : {"", "gpu", "cudas", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999"})
+    EXPECT_FALSE(parse_backend_name(wrong)) << wrong;
+}
+
 #ifdef OCTET_TEST_CUDA
 
 TEST(Cuda, says_what_is_wrong_with_driver_and_device) {

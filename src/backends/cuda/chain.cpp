@@ -1,5 +1,6 @@
 // Finds a 1x1 convolution and the 1x1 convolution that reads its output, as between two bottlenecks, for one kernel;
-// with the convolution before them where it makes the first one's residual and nobody else reads that.
+// with the convolution before them where nobody else reads its output and that is the first one's residual, or the
+// first one's input.
 #include "backends/cuda/chain.h"
 
 #include <algorithm>
@@ -24,29 +25,32 @@ struct Chain {
 /// Places to addresses.
 ChainParams bound(ChainParams p, const Chain& chain, const Launch& run) {
   const Layer &first = chain.first().layer, &last = chain.last().layer;
-  if (p.joined) p.before.x = run.at(chain.parts[0].layer.x.place);
+  if (p.has_before()) p.before.x = run.at(chain.parts[0].layer.x.place);
   p.first.x = run.at(first.x.place), p.first.y = run.at(first.y.place);
-  if (!p.joined) p.first.residual = run.at(first.residual.place);
+  if (p.kind != ChainKind::joined) p.first.residual = run.at(first.residual.place);
   p.last.y = run.at(last.y.place);
   return p;
 }
 
 /// Waves of tiles, each as long as its products or what it reads and writes take.
 double estimate_us(const ConvTile& tile, const ChainParams& p, int sms) {
-  const double channels = p.first.oc, k = p.first.k_used + (p.joined ? p.before.k_used : 0);
-  const double macs = tile.bm * channels * (k + tile.bn), bytes = tile.bm * (k + 2 * channels + tile.bn);
+  const bool block = p.kind == ChainKind::block;
+  const double channels = p.first.oc, window = block ? p.before.k_used : 0,
+               k = p.first.k_used + (p.kind == ChainKind::joined ? p.before.k_used : 0);
+  const double macs = tile.bm * (channels * (k + tile.bn) + window * p.before.oc);
+  const double bytes = tile.bm * ((block ? p.before.x_pitch : k) + 2 * channels + tile.bn);
   const double waves = std::ceil(std::ceil(static_cast<double>(p.first.m) / tile.bm) / sms);
   return 3 + waves * (std::max(macs / 5e6, bytes / 20e3) + 0.5);
 }
 
-/// w: of each part for rows of k_bytes.
+/// w: of each part for rows of k_bytes, or for codes in registers.
 Result<std::vector<const void*>> upload_weights(const Chain& chain, int k_bytes, StepBuilder& builder) {
   std::vector<const void*> w;
   for (size_t i = 0; i < chain.parts.size(); ++i) {
     const PackedWeights& packed = chain.parts[i].packed;
-    const bool is_last = i + 1 == chain.parts.size();
+    const bool reads_registers = i + 1 == chain.parts.size() || (i == 1 && chain.params.kind == ChainKind::block);
     Result<const void*> made =
-        builder.upload(is_last ? pack_blocks(turn_columns(packed), 64) : pack_blocks(packed, k_bytes));
+        builder.upload(reads_registers ? pack_blocks(turn_columns(packed), 64) : pack_blocks(packed, k_bytes));
     if (!made) return made.error();
     w.push_back(*made);
   }
@@ -80,7 +84,7 @@ Result<Done> add_choices(const std::shared_ptr<const Chain>& chain, StepBuilder&
       if (t.trigger != Trigger::landed && chain->params.first.m > 2 * sms * tile.bm) break;
       if (!builder.wants(tile.name + std::string(t.suffix))) continue;
       ChainParams p = chain->params;
-      if (p.joined) p.before.w = w[0];
+      if (p.has_before()) p.before.w = w[0];
       p.first.w = w[w.size() - 2], p.last.w = w.back();
       p.last.trigger = t.trigger;
       step.choices.push_back(
@@ -92,48 +96,69 @@ Result<Done> add_choices(const std::shared_ptr<const Chain>& chain, StepBuilder&
 }
 
 std::string key_of(const ChainParams& params) {
-  std::string key = params.joined ? "chain joined" : "chain";
+  constexpr const char* k_kinds[] = {"chain", "chain joined", "block"};
+  std::string key = k_kinds[static_cast<size_t>(params.kind)];
   for (const ConvParams* p : {&params.before, &params.first, &params.last})
     for (const int v : {p->m, p->oc, p->k_used, p->ih, p->iw, p->oh, p->ow, p->stride_h, p->stride_w, p->x_pitch,
-                        p->y_pitch, p->r_pitch, int{p->epilogue.has_residual}, static_cast<int>(p->epilogue.act)})
+                        p->y_pitch, p->r_pitch, p->kh, p->kw, p->dilation_h, p->dilation_w,
+                        int{p->epilogue.has_residual}, static_cast<int>(p->epilogue.act)})
       key += " " + std::to_string(v);
   return key;
 }
 
-/// Nodes of plan.steps[first] and up that may be such a chain; empty: they are none.
-std::vector<const Node*> nodes_of(const Plan& plan, size_t first) {
-  const Graph& graph = plan.graph;
+/// The dense integer convolutions from plan.steps[first] on, three at most.
+std::vector<const Node*> convolutions_from(const Plan& plan, size_t first) {
   std::vector<const Node*> nodes;
   for (size_t i = first; i < plan.steps.size() && nodes.size() < 3; ++i) {
     if (family_of(plan.steps[i].tactic) != "conv_u8s8") break;
-    nodes.push_back(&graph.node(plan.steps[i].node));
+    nodes.push_back(&plan.graph.node(plan.steps[i].node));
   }
-  if (nodes.size() < 2) return {};
-  const bool joined = makes_residual_of(graph, *nodes[0], *nodes[1]);
-  nodes.resize(std::min<size_t>(nodes.size(), joined ? 3 : 2));
+  return nodes;
+}
+
+bool has_residual(const Node& node) { return node.inputs.size() > 4 && node.inputs[4] != k_absent; }
+
+/// Whether the last reads the output of the one before it and has no residual, and nothing is known before the run.
+bool end_as_a_chain(const Graph& graph, const std::vector<const Node*>& nodes) {
   const Node &from = *nodes[nodes.size() - 2], &to = *nodes.back();
-  const bool fits = nodes.size() == (joined ? 3u : 2u) && to.inputs[0] == from.outputs[0] &&
-                    (to.inputs.size() <= 4 || to.inputs[4] == k_absent);
-  return fits && std::none_of(nodes.begin(), nodes.end(),
-                              [&](const Node* n) {
-                                return is_constant(graph, n->inputs[0]) || is_constant(graph, n->outputs[0]);
-                              })
-             ? nodes
-             : std::vector<const Node*>{};
+  return to.inputs[0] == from.outputs[0] && !has_residual(to) &&
+         std::none_of(nodes.begin(), nodes.end(), [&](const Node* n) {
+           return is_constant(graph, n->inputs[0]) || is_constant(graph, n->outputs[0]);
+         });
 }
 
-}  // namespace
-
-std::vector<std::string> chain_names() {
-  std::vector<std::string> names;
-  for (int i = 0; i < chain_tile_count(); ++i) names.emplace_back(chain_tile(i).name);
-  return names;
+/// Nodes of plan.steps[first] and up that may be such a chain; empty: they are none.
+std::vector<const Node*> chain_from(const Plan& plan, size_t first) {
+  std::vector<const Node*> nodes = convolutions_from(plan, first);
+  if (nodes.size() < 2) return {};
+  const bool joined = makes_residual_of(plan.graph, *nodes[0], *nodes[1]);
+  nodes.resize(std::min<size_t>(nodes.size(), joined ? 3 : 2));
+  const bool fits = nodes.size() == (joined ? 3u : 2u) && end_as_a_chain(plan.graph, nodes);
+  return fits ? nodes : std::vector<const Node*>{};
 }
 
-Result<FusedSteps> fuse_chain(const Plan& plan, size_t first, DType floats, StepBuilder& builder) {
+/// Likewise with a convolution before the two that only the first of them reads.
+std::vector<const Node*> block_from(const Plan& plan, size_t first) {
+  std::vector<const Node*> nodes = convolutions_from(plan, first);
+  const bool fits = nodes.size() == 3 && !has_residual(*nodes[0]) && nodes[1]->inputs[0] == nodes[0]->outputs[0] &&
+                    only_reader(plan.graph, nodes[0]->outputs[0]) == nodes[1] && end_as_a_chain(plan.graph, nodes);
+  return fits ? nodes : std::vector<const Node*>{};
+}
+
+/// The last output is written while others are still read, and so is the one before it.
+void keep_apart(const std::vector<const Node*>& nodes, ChainKind kind, StepBuilder& builder) {
+  const ValueId between = nodes[nodes.size() - 2]->outputs[0], last = nodes.back()->outputs[0];
+  for (size_t i = 0; i + 1 < nodes.size(); ++i) {
+    if (has_residual(*nodes[i]) && kind != ChainKind::joined) builder.keep_apart(last, nodes[i]->inputs[4]);
+    if (kind == ChainKind::block && i == 1) continue;  // in registers
+    builder.keep_apart(last, nodes[i]->inputs[0]);
+    builder.keep_apart(between, nodes[i]->inputs[0]);
+  }
+}
+
+Result<FusedSteps> fuse_nodes(const Plan& plan, const std::vector<const Node*>& nodes, ChainKind kind, DType floats,
+                              StepBuilder& builder) {
   const Graph& graph = plan.graph;
-  if (builder.device().major != 9) return FusedSteps{};
-  const std::vector<const Node*> nodes = nodes_of(plan, first);
   if (nodes.empty()) return FusedSteps{};
   if (const Dims y = *known_dims(*graph.value(nodes.back()->outputs[0]).shape);
       y.size() != 4 || (!builder.is_one_wanted() && !fills(y[0] * y[2] * y[3], k_least_rows, builder.device())))
@@ -146,21 +171,15 @@ Result<FusedSteps> fuse_chain(const Plan& plan, size_t first, DType floats, Step
     chain.parts.push_back(*std::move(made));
   }
   ChainParams& p = chain.params;
-  p.joined = nodes.size() == 3;
+  p.kind = kind;
   p.first = chain.first().params, p.last = chain.last().params;
-  if (p.joined) p.before = chain.parts[0].params;
-  if (p.joined && !same_output_layout(chain.parts[0].layer, chain.first().layer)) return FusedSteps{};
+  if (p.has_before()) p.before = chain.parts[0].params;
+  if (kind == ChainKind::joined && !same_output_layout(chain.parts[0].layer, chain.first().layer)) return FusedSteps{};
   bool is_any = false;
   for (int i = 0; i < chain_tile_count(); ++i) is_any = is_any || is_offered(i, p, builder);
   if (!is_any) return FusedSteps{};
-  // The last output is written while others are still read.
-  for (size_t i = 0; i + 1 < nodes.size(); ++i) {
-    builder.keep_apart(nodes.back()->outputs[0], nodes[i]->inputs[0]);
-    builder.keep_apart(nodes[nodes.size() - 2]->outputs[0], nodes[i]->inputs[0]);
-    const bool reads_residual = nodes[i]->inputs.size() > 4 && nodes[i]->inputs[4] != k_absent;
-    if (reads_residual && !p.joined) builder.keep_apart(nodes.back()->outputs[0], nodes[i]->inputs[4]);
-  }
-  // Where they lie has changed.
+  keep_apart(nodes, kind, builder);
+  // Where they lie may have changed.
   for (size_t i = 0; i < nodes.size(); ++i) chain.parts[i].layer.y = builder.value(nodes[i]->outputs[0]);
   FusedSteps fused{nodes.size(), {}};
   fused.prepared.key = key_of(p);
@@ -168,6 +187,26 @@ Result<FusedSteps> fuse_chain(const Plan& plan, size_t first, DType floats, Step
   if (Result<Done> ok = add_choices(std::make_shared<const Chain>(std::move(chain)), builder, fused.prepared); !ok)
     return ok.error();
   return fused;
+}
+
+}  // namespace
+
+std::vector<std::string> chain_names(std::string_view kind) {
+  std::vector<std::string> names;
+  for (int i = 0; i < chain_tile_count(); ++i)
+    if (std::string_view(chain_tile(i).name).starts_with(kind)) names.emplace_back(chain_tile(i).name);
+  return names;
+}
+
+Result<FusedSteps> fuse_chain(const Plan& plan, size_t first, DType floats, StepBuilder& builder) {
+  if (builder.device().major != 9) return FusedSteps{};
+  const std::vector<const Node*> nodes = chain_from(plan, first);
+  return fuse_nodes(plan, nodes, nodes.size() == 3 ? ChainKind::joined : ChainKind::pair, floats, builder);
+}
+
+Result<FusedSteps> fuse_block(const Plan& plan, size_t first, DType floats, StepBuilder& builder) {
+  if (builder.device().major != 9) return FusedSteps{};
+  return fuse_nodes(plan, block_from(plan, first), ChainKind::block, floats, builder);
 }
 
 }  // namespace octet::cuda

@@ -7,6 +7,7 @@
 #include "backends/cuda/conv_choices.h"
 #include "backends/cuda/conv_layer.h"
 #include "backends/cuda/cublas.h"
+#include "backends/cuda/cudnn.h"
 #include "backends/cuda/pack.h"
 #include "backends/cuda/window.h"
 
@@ -229,6 +230,7 @@ Result<PreparedStep> prepare_float(const StepQuery& query, StepBuilder& builder,
   if (!step) return step;
   if (Result<Done> ok = add_hopper_choices(conv, builder, *step); !ok) return ok.error();
   if (Result<Done> ok = add_cublas_choices(conv, bias, builder, *step); !ok) return ok.error();
+  if (Result<Done> ok = add_cudnn_choice(conv, bias, builder, *step); !ok) return ok.error();
   return step;
 }
 

@@ -110,8 +110,8 @@ struct ChainKernel : ChainProducer<WG, N, BK, IsJoined> {
         before = s;
         ring.next();
       }
-      ahead.load(t.last, column);
       wgmma_wait<0>();
+      ahead.load(t.last, column);
       release(memory.empty(before));
       const typename Last::Kept none{};
       Last::template finish_tile<Last::Residual::none>(t.last, sums, {m0, 0, group, 0}, ahead, none);

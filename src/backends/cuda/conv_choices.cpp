@@ -1,11 +1,14 @@
 #include "backends/cuda/conv_choices.h"
 
+#include <cuda_fp16.h>
+
 #include <cmath>
 #include <sstream>
 
 #include "backends/cuda/cluster.h"
 #include "backends/cuda/conv_layer.h"
 #include "backends/cuda/cublas.h"
+#include "backends/cuda/cudnn.h"
 #include "backends/cuda/fused_steps.h"
 #include "backends/cuda/tile_limits.h"
 #include "backends/cuda/tma.h"
@@ -36,6 +39,7 @@ struct Kernel {
   bool is_small = false;  // about one wave of CTAs: when the next kernel starts makes a difference
   const void* w = nullptr;
   std::function<cudaError_t(const ConvParams&, const Launch&)> enqueue;
+  Room room = {};
 };
 
 /// Adds a choice for each trigger that is worth it and wanted.
@@ -53,7 +57,8 @@ void add_choice(const DenseConv& conv, const Kernel& kernel, const StepBuilder& 
                               p.x = run.at(x), p.residual = run.at(r), p.y = run.at(y);
                               return enqueue(p, run);
                             },
-                            {kernel.w}});
+                            {kernel.w},
+                            kernel.room});
   }
 }
 
@@ -182,14 +187,13 @@ Result<PreparedStep> conv_choices(DenseConv& conv, StepBuilder& builder) {
         p.partial = run.partial, p.arrived = run.arrived;
         return launch_conv(type, i, p, split, run.stream);
       };
+      Room room;
+      if (split > 1)
+        room.partial_sums = static_cast<size_t>(tiles * tile.bm * tile.bn), room.tiles = static_cast<size_t>(tiles);
       add_choice(conv,
                  {name, estimate_us(tile, params, split, device, rate_of(conv.type)), tiles * split <= 2 * device.sms,
-                  *w, enqueue},
+                  *w, enqueue, room},
                  builder, step);
-      if (split > 1) {
-        step.partial_sums = std::max(step.partial_sums, static_cast<size_t>(tiles * tile.bm * tile.bn));
-        step.tiles = std::max(step.tiles, static_cast<size_t>(tiles));
-      }
     }
   }
   return step;
@@ -244,6 +248,15 @@ Result<Done> add_cluster_choices(DenseConv& conv, StepBuilder& builder, Prepared
   return Done{};
 }
 
+Result<const void*> upload_stored_bias(ConvType type, const std::vector<float>& bias, size_t n, StepBuilder& builder) {
+  std::vector<float> values(n, 0.0f);
+  std::copy(bias.begin(), bias.end(), values.begin());
+  if (type != ConvType::f16) return builder.upload(values);
+  std::vector<__half> halves;
+  for (const float v : values) halves.emplace_back(v);
+  return builder.upload(halves.data(), halves.size() * sizeof(__half));
+}
+
 std::string refuse_tile(const std::string& choice, bool codes, size_t limit) {
   const std::vector<ConvType> types =
       codes ? std::vector{ConvType::u8s8} : std::vector{ConvType::f16, ConvType::f32, ConvType::tf32};
@@ -280,6 +293,7 @@ std::vector<std::string> float_choices() {
       if (std::count(names.begin(), names.end(), name) == 0) names.push_back(std::move(name));
   names = with_triggers(names);
   for (std::string& name : cublas_names()) names.push_back(std::move(name));
+  names.emplace_back(k_cudnn_choice);
   return names;
 }
 

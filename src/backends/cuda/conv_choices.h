@@ -30,6 +30,9 @@ Result<Done> add_hopper_choices(const DenseConv& conv, StepBuilder& builder, Pre
 /// Adds the kernels of clusters where the device has them and the tiles leave multiprocessors idle. Errors: no memory.
 Result<Done> add_cluster_choices(DenseConv& conv, StepBuilder& builder, PreparedStep& step);
 
+/// The bias as libraries want it: in the type of y, an entry for every channel that is stored. Errors: no memory.
+Result<const void*> upload_stored_bias(ConvType type, const std::vector<float>& bias, size_t n, StepBuilder& builder);
+
 /// The names of all of them, of integer and of float layers.
 std::vector<std::string> code_choices();
 std::vector<std::string> float_choices();

@@ -1,15 +1,12 @@
 #include "backends/cuda/cublas.h"
 
-#include <cuda_fp16.h>
-#include <dlfcn.h>
-#include <glob.h>
 #include <library_types.h>
 
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <mutex>
+
+#include "backends/cuda/libraries.h"
 
 namespace octet::cuda {
 namespace {
@@ -53,61 +50,26 @@ struct Library {
                   size_t workspace_bytes, cudaStream_t) = nullptr;
 };
 
-std::vector<std::string> matching(const std::string& pattern) {
-  std::vector<std::string> found;
-  glob_t paths{};
-  if (glob(pattern.c_str(), 0, nullptr, &paths) == 0)
-    for (size_t i = 0; i < paths.gl_pathc; ++i) found.emplace_back(paths.gl_pathv[i]);
-  globfree(&paths);
-  return found;
-}
-
-/// Where the library may be: the loader's paths first, then Python environments, then the toolkit.
-std::vector<std::string> places() {
-  std::vector<std::string> found;
-  for (const std::string name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
-    found.push_back(name);
-    for (const char* root : std::initializer_list<const char*>{std::getenv("VIRTUAL_ENV"), std::getenv("CONDA_PREFIX"),
-                                                               "/usr/local", "/usr"}) {
-      if (!root || !*root) continue;
-      for (const char* packages :
-           {"/lib/python3*/site-packages", "/lib/python3*/dist-packages", "/lib/python3/dist-packages"})
-        for (std::string& path : matching(root + std::string(packages) + "/nvidia/*/lib/" + name))
-          found.push_back(std::move(path));
-    }
-    for (const char* lib : {"/lib64/", "/lib/"})
-      for (std::string& path : matching("/usr/local/cuda" + std::string(lib) + name)) found.push_back(std::move(path));
-  }
-  return found;
-}
-
-template <class F>
-bool find(void* library, const char* name, F*& function) {
-  function = reinterpret_cast<F*>(dlsym(library, name));
-  return function != nullptr;
-}
-
 Library open_library() {
   Library made;
-  void* library = nullptr;
-  for (const std::string& place : places())
-    if ((library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL))) break;
+  void* const library = open_first(library_places({"libcublasLt.so.13", "libcublasLt.so.12"}));
   if (!library) {
     made.missing =
         "cuBLASLt was not found (libcublasLt.so.13 or .12 on the loader's path, in a Python environment or in "
         "/usr/local/cuda)";
     return made;
   }
-  const bool complete =
-      find(library, "cublasLtCreate", made.create) && find(library, "cublasLtMatmulDescCreate", made.make_product) &&
-      find(library, "cublasLtMatmulDescSetAttribute", made.set_product) &&
-      find(library, "cublasLtMatmulDescDestroy", made.free_product) &&
-      find(library, "cublasLtMatrixLayoutCreate", made.make_matrix) &&
-      find(library, "cublasLtMatrixLayoutDestroy", made.free_matrix) &&
-      find(library, "cublasLtMatmulPreferenceCreate", made.make_preference) &&
-      find(library, "cublasLtMatmulPreferenceSetAttribute", made.set_preference) &&
-      find(library, "cublasLtMatmulPreferenceDestroy", made.free_preference) &&
-      find(library, "cublasLtMatmulAlgoGetHeuristic", made.suggest) && find(library, "cublasLtMatmul", made.multiply);
+  const bool complete = find_function(library, "cublasLtCreate", made.create) &&
+                        find_function(library, "cublasLtMatmulDescCreate", made.make_product) &&
+                        find_function(library, "cublasLtMatmulDescSetAttribute", made.set_product) &&
+                        find_function(library, "cublasLtMatmulDescDestroy", made.free_product) &&
+                        find_function(library, "cublasLtMatrixLayoutCreate", made.make_matrix) &&
+                        find_function(library, "cublasLtMatrixLayoutDestroy", made.free_matrix) &&
+                        find_function(library, "cublasLtMatmulPreferenceCreate", made.make_preference) &&
+                        find_function(library, "cublasLtMatmulPreferenceSetAttribute", made.set_preference) &&
+                        find_function(library, "cublasLtMatmulPreferenceDestroy", made.free_preference) &&
+                        find_function(library, "cublasLtMatmulAlgoGetHeuristic", made.suggest) &&
+                        find_function(library, "cublasLtMatmul", made.multiply);
   if (!complete) made.missing = "the cuBLASLt that was found cannot be used: a function is missing";
   return made;
 }
@@ -199,16 +161,6 @@ class Product {
   std::vector<size_t> usable_;
 };
 
-/// The bias in the type of y, an entry for every channel that is stored.
-Result<const void*> upload_bias(ConvType type, const std::vector<float>& bias, size_t n, StepBuilder& builder) {
-  std::vector<float> values(n, 0.0f);
-  std::copy(bias.begin(), bias.end(), values.begin());
-  if (type != ConvType::f16) return builder.upload(values);
-  std::vector<__half> halves;
-  for (const float v : values) halves.emplace_back(v);
-  return builder.upload(halves.data(), halves.size() * sizeof(__half));
-}
-
 std::string name_of(size_t i) { return "cublaslt " + std::to_string(i + 1); }
 
 }  // namespace
@@ -231,7 +183,7 @@ Result<Done> add_cublas_choices(DenseConv& conv, const std::vector<float>& bias,
   const std::vector<std::string> names = cublas_names();
   if (std::none_of(names.begin(), names.end(), [&](const std::string& name) { return builder.wants(name); }))
     return Done{};
-  Result<const void*> device_bias = upload_bias(type, bias, static_cast<size_t>(p.oc), builder);
+  Result<const void*> device_bias = upload_stored_bias(type, bias, static_cast<size_t>(p.oc), builder);
   if (!device_bias) return device_bias.error();
   auto product = std::make_shared<Product>();
   if (!product->make(type, p, *device_bias, type == ConvType::tf32)) return Done{};
@@ -248,7 +200,7 @@ Result<Done> add_cublas_choices(DenseConv& conv, const std::vector<float>& bias,
          [product, i, w = *w, x = conv.x.place, r = conv.residual.place, y = conv.y.place](const Launch& run) {
            return product->enqueue(i, w, run.at(x), run.at(r), run.at(y), run.stream);
          },
-         {*w}});
+         {*w, *device_bias}});
   }
   return Done{};
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "backends/cuda/cublas.h"
+#include "backends/cuda/cudnn.h"
 #include "backends/cuda/fused_steps.h"
 #include "backends/cuda/movement.h"
 #include "backends/cuda/program.h"
@@ -24,7 +25,7 @@ class CudaBackend : public Backend {
   }
 
   // The kernels' version: raise it with every change of a kernel or of the ways to cut a layer up.
-  std::string timing_key() const override { return description() + ", kernels 6"; }
+  std::string timing_key() const override { return description() + ", kernels 7"; }
   std::string device_key() const override {
     return "cuda sm_" + std::to_string(device_.major) + std::to_string(device_.minor);
   }
@@ -111,6 +112,7 @@ class CudaBackend : public Backend {
  private:
   std::string refuse_choice(const StepDef& step, const std::string& choice) const {
     if (choice.starts_with("cublaslt")) return cublas_missing();
+    if (choice == k_cudnn_choice) return cudnn_missing();
     return refuse_tile(choice, step.family.ends_with("u8s8"), device_.shared_bytes);
   }
 
@@ -135,13 +137,15 @@ Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, cons
 std::vector<std::string> tile_names() {
   std::vector<std::string> names;
   for (const std::string& name : conv_u8s8_step.choices())
-    if (!name.starts_with("joined") && !name.starts_with("chain") && !name.starts_with("stem") && name != "gemv")
+    if (!name.starts_with("joined") && !name.starts_with("chain") && !name.starts_with("block") &&
+        !name.starts_with("stem") && name != "gemv")
       names.push_back(name);
   return names;
 }
 
 std::vector<std::string> joined_tile_names() { return joined_names(); }
-std::vector<std::string> chain_tile_names() { return chain_names(); }
+std::vector<std::string> chain_tile_names() { return chain_names("chain"); }
+std::vector<std::string> block_tile_names() { return chain_names("block"); }
 
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options) {
   return open_with(ProgramOptions{options, nullptr, "", "", false});

@@ -12,10 +12,11 @@ namespace octet::cuda {
 /// context's activations begin as bytes of 0xff (as floats: NaN), so that what reads before it is written shows.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options, const std::string& tile);
 /// Every name that `tile` may have for a convolution; for two convolutions in one kernel, whose outputs meet; for those
-/// of which one reads the other.
+/// of which one reads the other; with a third before them.
 std::vector<std::string> tile_names();
 std::vector<std::string> joined_tile_names();
 std::vector<std::string> chain_tile_names();
+std::vector<std::string> block_tile_names();
 /// Errors: no device, a driver that is too old, a device for which no kernel was compiled.
 Result<std::shared_ptr<Backend>> make_backend(const DeviceOptions& options);
 bool is_built_in();

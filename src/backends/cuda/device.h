@@ -56,6 +56,7 @@ struct GraphExecDestroy {
 };
 using GraphExec = std::unique_ptr<CUgraphExec_st, GraphExecDestroy>;
 /// What enqueue() puts on the stream, as one graph. enqueue: cudaError_t(cudaStream_t).
+/// Relaxed: a library may load its kernels and take memory meanwhile.
 template <class F>
 Result<GraphExec> capture(cudaStream_t stream, F&& enqueue);
 
@@ -82,7 +83,7 @@ Result<Device> open_device(int ordinal);
 
 template <class F>
 Result<GraphExec> capture(cudaStream_t stream, F&& enqueue) {
-  Result<Done> ok = check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "starting a capture");
+  Result<Done> ok = check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed), "starting a capture");
   if (!ok) return ok.error();
   const Result<Done> enqueued = check(enqueue(stream), "capturing a kernel");
   cudaGraph_t raw = nullptr;

@@ -9,6 +9,7 @@ namespace octet::cuda {
 struct FusedSteps {
   size_t steps = 0;
   PreparedStep prepared;
+  std::set<ValueId> moved = {};  // what it needs elsewhere than planned
 };
 /// QuantizeLinear, QuantConv, MaxPool or two neighbours of them from plan.steps[first] on, where shapes and readers
 /// allow. Errors: no memory.
@@ -22,9 +23,13 @@ Result<FusedSteps> fuse_end(const Plan& plan, size_t first, DType floats, StepBu
 /// residual. Where it pays: where all multiprocessors have pixels. Errors: no memory.
 Result<FusedSteps> fuse_chain(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 
+/// A QuantConv with a window, the 1x1 QuantConv that alone reads it, and the 1x1 QuantConv that reads that one's
+/// output. Errors: no memory.
+Result<FusedSteps> fuse_block(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+
 /// Names of the choices.
 std::vector<std::string> stem_names();
-std::vector<std::string> chain_names();
+std::vector<std::string> chain_names(std::string_view kind = "");  // "chain", "block"; empty: both
 std::vector<std::string> joined_names();
 
 /// The one node that reads v, where v is no output of the graph; else null.

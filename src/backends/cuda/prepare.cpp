@@ -16,8 +16,11 @@ struct RowKind {
   Result<FusedSteps> (*fuse)(const Plan&, size_t, DType, StepBuilder&);
   bool always = true;  // where a row is possible; else where it is the faster
 };
-constexpr RowKind k_rows[] = {
-    {"chain", fuse_chain, false}, {"stem", fuse_stem}, {"joined", fuse_residual}, {"gemv", fuse_end}};
+constexpr RowKind k_rows[] = {{"block", fuse_block, false},
+                              {"chain", fuse_chain, false},
+                              {"stem", fuse_stem},
+                              {"joined", fuse_residual},
+                              {"gemv", fuse_end}};
 
 /// The choice for a row of this kind from plan.steps[first] on that the plan names; empty: none.
 std::string named_choice(const Plan& plan, size_t first, std::string_view names) {
@@ -32,11 +35,16 @@ std::string named_choice(const Plan& plan, size_t first, std::string_view names)
 Result<FusedSteps> fuse(const RowKind& kind, const Plan& plan, size_t first, const std::string& wanted, DType floats,
                         StepBuilder& builder) {
   builder.want(wanted);
+  builder.take_moved();
   Result<FusedSteps> fused = kind.fuse(plan, first, floats, builder);
-  const bool is_empty = fused && (fused->steps == 0 || fused->prepared.choices.empty());
-  if (!is_empty || wanted.empty()) return fused;
-  builder.want("");
-  return kind.always ? kind.fuse(plan, first, floats, builder) : FusedSteps{};
+  if (fused && !wanted.empty() && (fused->steps == 0 || fused->prepared.choices.empty())) {
+    if (!kind.always) return FusedSteps{};
+    builder.want("");
+    builder.take_moved();
+    fused = kind.fuse(plan, first, floats, builder);
+  }
+  if (fused) fused->moved = builder.take_moved();
+  return fused;
 }
 
 /// Whether the plan names a choice for one of the steps that a row may have: then nothing is left to measure there.
@@ -53,7 +61,7 @@ Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const P
   program->managed_ = options.managed;
   program->poison_ = options.poison;
   program->wait_ = options.wait;
-  program->moved_.end = (program->plan_->arena_bytes + 255) / 256 * 256;
+  program->offsets_.emplace(*program->plan_);
   Draft draft;
   while (draft.steps.size() < program->plan_->steps.size())
     if (Result<Done> done = program->prepare_next(options, device, draft); !done) return done.error();
@@ -65,13 +73,12 @@ Result<std::unique_ptr<const Program>> CudaProgram::make(std::shared_ptr<const P
 /// Adds the next step, or the next row of steps that one kernel runs, to steps_ and the draft.
 Result<Done> CudaProgram::prepare_next(const ProgramOptions& options, const Device& device, Draft& draft) {
   const size_t first = draft.steps.size();
-  StepBuilder builder(*plan_, device, options.floats, constants_, moved_);
+  StepBuilder builder(*plan_, device, options.floats, constants_, *offsets_);
   for (const RowKind& kind : k_rows) {
     const bool is_tested = !options.tile.empty();
     if (is_tested && !options.tile.starts_with(kind.names)) continue;
     const std::string named = is_tested ? options.tile : named_choice(*plan_, first, kind.names);
-    const size_t end = draft.rows.empty() ? 0 : draft.rows.back().first + draft.rows.back().second.steps;
-    if (!kind.always && named.empty() && (!options.tune || first < end || is_named(*plan_, first))) continue;
+    if (!kind.always && named.empty() && (!options.tune || is_named(*plan_, first))) continue;
     // A test's tile is one of many that the row has to have.
     Result<FusedSteps> fused =
         fuse(kind, *plan_, first, is_tested && kind.always ? "" : named, options.floats, builder);
@@ -94,9 +101,10 @@ Result<Done> CudaProgram::prepare_next(const ProgramOptions& options, const Devi
 }
 
 Result<Done> CudaProgram::add_row(FusedSteps fused, const ProgramOptions& options, StepBuilder& builder, Draft& draft) {
+  offsets_->kept.insert(fused.moved.begin(), fused.moved.end());
   for (size_t i = 0; i < fused.steps; ++i) {
     const Step& step = plan_->steps[draft.steps.size()];
-    Result<Choice> alone = prepare_alone(step, options, builder);
+    Result<Choice> alone = prepare_alone(step, options, builder, draft);
     if (!alone) return alone.error();
     add_step(step, builder);
     steps_.back().alone = std::move(*alone);
@@ -111,12 +119,14 @@ Result<Done> CudaProgram::add_row(FusedSteps fused, const ProgramOptions& option
 }
 
 /// A step as taps need it, by a kernel that takes little to prepare.
-Result<Choice> CudaProgram::prepare_alone(const Step& step, const ProgramOptions& options, StepBuilder& builder) {
+Result<Choice> CudaProgram::prepare_alone(const Step& step, const ProgramOptions& options, StepBuilder& builder,
+                                          Draft& draft) {
   builder.want("");
   Step plain = step;
   if (family_of(step.tactic) == "conv_u8s8") plain.tactic = "direct_u8s8";
   Result<PreparedStep> made = prepare_step(plain, options, builder);
   if (!made) return made.error();
+  for (const Choice& choice : made->choices) draft.optional.insert(choice.reads.begin(), choice.reads.end());
   const size_t cheapest = made->cheapest();
   return cheapest < made->choices.size() ? std::move(made->choices[cheapest]) : Choice{};
 }
@@ -147,15 +157,13 @@ Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOp
       is_constant(graph, node.outputs[0]) ? PreparedStep{} : chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
   prepared->wanted = choice_of(step.tactic);
-  partial_sums_ = std::max(partial_sums_, prepared->partial_sums);
-  tiles_ = std::max(tiles_, prepared->tiles);
   host_bytes_ = std::max(host_bytes_, prepared->host_bytes);
   return prepared;
 }
 
 Result<Done> CudaProgram::prepare_transfers(const Device& device) {
   const Graph& graph = plan_->graph;
-  StepBuilder builder(*plan_, device, floats_, constants_, moved_);
+  StepBuilder builder(*plan_, device, floats_, constants_, *offsets_);
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const Operand to = builder.value(graph.inputs[i]);
     if (to.place.kind != Place::Kind::arena) continue;
@@ -182,7 +190,10 @@ Result<Done> CudaProgram::prepare_transfers(const Device& device) {
 Result<Done> CudaProgram::choose(Draft& draft, const ProgramOptions& options) {
   std::vector<PreparedStep>& steps = draft.steps;
   const auto add_reads = [&](const PreparedStep& step) {
-    for (const Choice& choice : step.choices) draft.optional.insert(choice.reads.begin(), choice.reads.end());
+    for (const Choice& choice : step.choices) {
+      draft.optional.insert(choice.reads.begin(), choice.reads.end());
+      room_.include(choice.room);
+    }
   };
   for (const PreparedStep& step : steps) add_reads(step);
   for (const auto& [first, row] : draft.rows) add_reads(row.prepared);
@@ -202,10 +213,14 @@ Result<Done> CudaProgram::choose(Draft& draft, const ProgramOptions& options) {
   if (options.tune && options.tile.empty())
     if (Result<Done> done = tune(draft, options); !done) return done;
   free_unused(draft);
+  offsets_->settle(*plan_);
+  room_ = {};
   for (size_t i = 0; i < steps.size(); ++i) {
     packed_bytes_ += steps[i].packed_bytes;
+    room_.include(steps_[i].alone.room);
     if (steps[i].choices.empty()) continue;
     Choice& choice = steps[i].choices[draft.chosen[i]];
+    room_.include(choice.room);
     steps_[i].run = std::move(choice.run);
     steps_[i].note = choice.name;
     const bool has_name = steps[i].choices.size() > 1 || steps[i].is_row || !steps[i].wanted.empty();
@@ -249,25 +264,45 @@ Result<Done> CudaProgram::tune(Draft& draft, const ProgramOptions& options) {
       if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
     return cudaSuccess;
   };
-  return tuner.tune_together(steps, ranked, draft.chosen, run_all);
+  const Result<Done> done = tuner.tune_together(steps, ranked, draft.chosen, run_all);
+  refusals_ = tuner.refusals();
+  return done;
 }
 
-/// One kernel for a row of steps where it takes less time than they do one by one.
+/// Whether a row ends within another that is one kernel in any case.
+bool CudaProgram::cuts_a_row(size_t first, const FusedSteps& row) const {
+  return steps_[first + row.steps - 1].note == k_in_next_step;
+}
+
+/// One kernel for a row of steps where it takes less time than they do otherwise, one by one or in other rows: the
+/// cheapest way from each step to the end, the last one first.
 Result<Done> CudaProgram::try_rows(Tuner& tuner, Draft& draft) {
+  const size_t count = draft.steps.size();
+  std::vector<float> alone_us(count, 0.0f), rest_us(count + 1, 0.0f);
+  std::vector<FusedSteps*> best(count, nullptr);
+  std::map<size_t, std::vector<std::pair<float, FusedSteps*>>> rows;  // by first step
   for (auto& [first, row] : draft.rows) {
-    float apart_us = 0;
     for (size_t i = first; i < first + row.steps; ++i) {
       const Result<float> us = tuner.fastest_us(draft.steps[i]);
       if (!us) return us.error();
-      apart_us += *us;
+      alone_us[i] = *us;
     }
-    // A kernel that does not run is not chosen; on a lost device the next one says so.
-    if (const Result<float> us = tuner.fastest_us(row.prepared); us && *us < apart_us) use_row(first, row, draft);
+    const Result<float> us = tuner.fastest_us(row.prepared);
+    if (us && !cuts_a_row(first, row)) rows[first].emplace_back(*us, &row);
+    // A kernel that does not run is not chosen, and the tuner keeps why; on a lost device the next one says so.
   }
+  for (size_t i = count; i-- > 0;) {
+    rest_us[i] = alone_us[i] + rest_us[i + 1];
+    for (const auto& [us, row] : rows[i])
+      if (const float way = us + rest_us[i + row->steps]; way < rest_us[i]) rest_us[i] = way, best[i] = row;
+  }
+  for (size_t i = 0; i < count; i += best[i] ? best[i]->steps : 1)
+    if (best[i]) use_row(i, *best[i], draft);
   return Done{};
 }
 
 void CudaProgram::use_row(size_t first, FusedSteps& row, Draft& draft) {
+  offsets_->kept.insert(row.moved.begin(), row.moved.end());
   for (size_t i = first; i < first + row.steps; ++i) {
     PreparedStep& step = draft.steps[i];
     if (!steps_[i].joined && !step.choices.empty()) steps_[i].alone = step.choices[step.cheapest()];

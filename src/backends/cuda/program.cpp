@@ -31,10 +31,12 @@ std::vector<const StepDef*> steps_for(std::string_view op) {
 Launch CudaWorkspace::launch() const {
   return {stream.get(),
           static_cast<std::byte*>(arena.get()),
+          offsets,
           &inputs,
           &outputs,
           static_cast<int32_t*>(partial.get()),
           static_cast<int32_t*>(arrived.get()),
+          scratch.get(),
           static_cast<std::byte*>(host.get()),
           &host_calls};
 }

@@ -17,7 +17,8 @@ namespace octet::cuda {
 /// What a context owns: arena, the caller's values in device memory, staging, and the whole run as one graph.
 struct CudaWorkspace : Workspace {
   Stream stream;
-  DeviceBytes arena, partial, arrived;
+  DeviceBytes arena, partial, arrived, scratch;
+  const std::vector<size_t>* offsets = nullptr;  // of the program
   std::vector<DeviceBytes> inputs, outputs;
   std::vector<PinnedBytes> staged_inputs, staged_outputs;
   PinnedBytes host;  // of steps that run on the host
@@ -62,8 +63,10 @@ class CudaProgram : public Program {
   static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, const Device& device,
                                                      const ProgramOptions& options);
   size_t packed_bytes() const override { return packed_bytes_; }
+  size_t context_bytes() const override;
   std::string step_note(size_t step) const override { return steps_[step].note; }
   TacticChoice choice() const override;
+  std::vector<std::string> refusals() const override { return refusals_; }
   /// least_arena: bytes of activations that the workspace has at least.
   Result<std::unique_ptr<Workspace>> make_workspace(size_t least_arena) const;
   /// One run, in two halves; origin: what the times' starts count from, null = they are not asked for.
@@ -84,12 +87,13 @@ class CudaProgram : public Program {
   Result<Done> prepare_next(const ProgramOptions& options, const Device& device, Draft& draft);
   Result<Done> add_row(FusedSteps fused, const ProgramOptions& options, StepBuilder& builder, Draft& draft);
   Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, StepBuilder& builder);
-  Result<Choice> prepare_alone(const Step& step, const ProgramOptions& options, StepBuilder& builder);
+  Result<Choice> prepare_alone(const Step& step, const ProgramOptions& options, StepBuilder& builder, Draft& draft);
   void add_step(const Step& step, const StepBuilder& builder);
   Result<Done> prepare_transfers(const Device& device);
   Result<Done> choose(Draft& draft, const ProgramOptions& options);
   Result<Done> tune(Draft& draft, const ProgramOptions& options);
   Result<Done> try_rows(Tuner& tuner, Draft& draft);
+  bool cuts_a_row(size_t first, const FusedSteps& row) const;
   void use_row(size_t first, FusedSteps& row, Draft& draft);
   void free_unused(const Draft& draft);
 
@@ -113,8 +117,10 @@ class CudaProgram : public Program {
   std::vector<Enqueue> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;
   std::vector<Tensor> fixed_outputs_;  // by output: the elements of one that does not depend on the inputs
-  MovedValues moved_;
-  size_t packed_bytes_ = 0, partial_sums_ = 0, tiles_ = 0, host_bytes_ = 0;
+  std::optional<ArenaOffsets> offsets_;
+  std::vector<std::string> refusals_;  // what was tried and does not run
+  size_t packed_bytes_ = 0, host_bytes_ = 0;
+  Room room_;
 };
 
 /// All rows of steps.def for this op, in order; last what runs any op.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "backends/cuda/program.h"
 
@@ -37,18 +39,22 @@ Result<Done> CudaProgram::allocate_io(CudaWorkspace& made) const {
   return Done{};
 }
 
+size_t CudaProgram::context_bytes() const { return offsets_->end + room_.bytes(); }
+
 Result<std::unique_ptr<CudaWorkspace>> CudaProgram::allocate(size_t least_arena) const {
   auto made = std::make_unique<CudaWorkspace>();
   Result<Stream> stream = make_stream();
   if (!stream) return stream.error();
   made->stream = std::move(*stream);
+  made->offsets = &offsets_->at;
   const struct {
     DeviceBytes* to;
     size_t bytes;
     const char* what;
-  } buffers[] = {{&made->arena, std::max(moved_.end, least_arena) + 256, "the activations"},
-                 {&made->partial, partial_sums_ * 4, "partial sums"},
-                 {&made->arrived, tiles_ * 4, "tile counters"}};
+  } buffers[] = {{&made->arena, std::max(offsets_->end, least_arena) + 256, "the activations"},
+                 {&made->partial, room_.partial_sums * 4, "partial sums"},
+                 {&made->arrived, room_.tiles * 4, "tile counters"},
+                 {&made->scratch, room_.scratch, "a library's workspace"}};
   for (const auto& buffer : buffers) {
     Result<DeviceBytes> bytes = allocate_device(buffer.bytes, buffer.what);
     if (!bytes) return bytes.error();
@@ -249,15 +255,20 @@ Result<Done> CudaProgram::time_steps(CudaWorkspace& w, const RunHooks& hooks) co
   if (Result<Done> ok = capture_prefixes(w); !ok) return ok;
   std::vector<double>& seconds = *hooks.step_seconds;
   seconds.resize(steps_.size());
-  double before = 0;
+  std::vector<double> up_to(steps_.size(), 0.0);
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (!w.prefixes[i]) continue;
     const Result<float> ms = fastest_ms(w, w.prefixes[i].get());
     if (!ms) return ms.error();
-    const double up_to = std::max(before, static_cast<double>(*ms) / 1000 / w.prefix_row);
-    seconds[i] += up_to - before;
-    before = up_to;
+    up_to[i] = static_cast<double>(*ms) / 1000 / w.prefix_row;
   }
+  // A disturbed run takes longer, never shorter: what took longer than something behind it takes as long as that.
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = steps_.size(); i-- > 0;)
+    if (w.prefixes[i]) up_to[i] = least = std::min(least, up_to[i]);
+  double before = 0;
+  for (size_t i = 0; i < steps_.size(); ++i)
+    if (w.prefixes[i]) seconds[i] += up_to[i] - std::exchange(before, up_to[i]);
   if (!hooks.device_times || steps_.empty()) return Done{};
   const Result<float> whole = fastest_ms(w, w.prefixes.back().get());
   if (!whole) return whole.error();

@@ -59,8 +59,7 @@ Operand StepBuilder::value(ValueId v) const {
   const Slot& slot = plan_.slots[static_cast<size_t>(v)];
   Operand operand{layout_of(graph, v, floats_), {}};
   if (slot.bytes > 0) {
-    const auto moved = moved_.at.find(v);
-    operand.place = {Place::Kind::arena, moved == moved_.at.end() ? slot.offset : moved->second};
+    operand.place = {Place::Kind::arena, static_cast<size_t>(v)};
   } else if (borrows_input(graph, v, floats_)) {
     operand.place = {Place::Kind::input, index_in(graph.inputs, v)};
     operand.layout = dense_layout(operand.layout.dtype, operand.layout.dims);
@@ -73,9 +72,27 @@ Operand StepBuilder::value(ValueId v) const {
 void StepBuilder::keep_apart(ValueId output, ValueId x) {
   const Slot &a = plan_.slots[static_cast<size_t>(output)], &b = plan_.slots[static_cast<size_t>(x)];
   const bool overlap = a.bytes > 0 && b.bytes > 0 && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
-  if (!overlap || moved_.at.contains(output) || moved_.at.contains(x)) return;
-  moved_.at[output] = moved_.end;
-  moved_.end += a.bytes;
+  if (!overlap) return;
+  if (!offsets_.moved.contains(output) && !offsets_.moved.contains(x)) {
+    offsets_.moved.insert(output);
+    offsets_.at[static_cast<size_t>(output)] = offsets_.end;
+    offsets_.end += a.bytes;
+  }
+  moved_here_.insert(offsets_.moved.contains(output) ? output : x);
+}
+
+ArenaOffsets::ArenaOffsets(const Plan& plan) : begin((plan.arena_bytes + 255) / 256 * 256), end(begin) {
+  for (const Slot& slot : plan.slots) at.push_back(slot.offset);
+}
+
+void ArenaOffsets::settle(const Plan& plan) {
+  end = begin;
+  for (const ValueId v : moved) {
+    const Slot& slot = plan.slots[static_cast<size_t>(v)];
+    at[static_cast<size_t>(v)] = kept.contains(v) ? end : slot.offset;
+    if (kept.contains(v)) end += slot.bytes;
+  }
+  moved = kept;
 }
 
 Result<const void*> StepBuilder::upload(const void* from, size_t bytes) {

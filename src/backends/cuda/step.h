@@ -3,7 +3,9 @@
 // it, equal in their bytes for integer layers).
 
 #include <algorithm>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backends/cuda/constants.h"
@@ -20,16 +22,16 @@ struct Choice {
   double cost_us = 0;  // estimate
   Enqueue run;
   std::vector<const void*> reads = {};  // of what was uploaded, that which not all choices of the step read
+  Room room = {};
 };
 
 struct PreparedStep {
   std::vector<Choice> choices;  // none = nothing to do
   std::string key;              // steps of equal keys do the same work: one measurement serves all
   size_t packed_bytes = 0;
-  size_t partial_sums = 0, tiles = 0;  // s32 of Launch.partial and Launch.arrived that some choice needs
-  size_t host_bytes = 0;               // of Launch.host
-  std::string wanted;                  // the choice that the plan names; empty: any
-  bool is_row = false;                 // of steps that one kernel runs, in place of single ones
+  size_t host_bytes = 0;  // of Launch.host
+  std::string wanted;     // the choice that the plan names; empty: any
+  bool is_row = false;    // of steps that one kernel runs, in place of single ones
 
   /// The choice of the smallest estimate; 0 where there is none.
   size_t cheapest() const;
@@ -52,18 +54,23 @@ struct StepQuery : NodeContext {
   Store float_store() const { return floats == DType::f16 ? Store::f16 : Store::f32; }
 };
 
-/// Values that lie elsewhere in the arena than the plan says, since steps were joined; `end`: bytes of the arena.
-struct MovedValues {
-  std::map<ValueId, size_t> at;
-  size_t end = 0;
+/// Where values lie in the arena. Some lie elsewhere than the plan says, since one kernel runs several steps: while
+/// ways are tried each has room of its own behind the planned arena; settle() gives back what was moved in vain.
+struct ArenaOffsets {
+  explicit ArenaOffsets(const Plan& plan);
+  std::vector<size_t> at;         // by ValueId
+  std::set<ValueId> moved, kept;  // kept: those that steps which will run need so
+  size_t begin = 0, end = 0;      // bytes of the planned arena, and of all of it
+
+  void settle(const Plan& plan);
 };
 
 /// Hands prepare functions the values of their node. Borrows the plan and the program's memory.
 class StepBuilder {
  public:
   StepBuilder(const Plan& plan, const Device& device, DType floats, std::vector<DeviceBytes>& constants,
-              MovedValues& moved)
-      : plan_(plan), device_(device), floats_(floats), constants_(constants), moved_(moved) {}
+              ArenaOffsets& offsets)
+      : plan_(plan), device_(device), floats_(floats), constants_(constants), offsets_(offsets) {}
   /// Input i; a constant is brought into the back end's layout. Errors: no memory for it.
   Result<Operand> input(const StepQuery& query, size_t i);
   Operand output(const StepQuery& query, size_t i = 0) const { return value(query.node.outputs[i]); }
@@ -77,8 +84,16 @@ class StepBuilder {
     return upload(values.data(), values.size() * sizeof(T));
   }
   /// Gives output 0 of a node room of its own behind the arena where it lies over x, which a joined step reads at the
-  /// same time.
+  /// same time. Which values that has moved: for ArenaOffsets::kept, once the step is to run.
   void keep_apart(ValueId output, ValueId x);
+  std::set<ValueId> take_moved() { return std::exchange(moved_here_, {}); }
+  bool share_storage(ValueId a, ValueId b) const {
+    return offsets_.at[static_cast<size_t>(a)] == offsets_.at[static_cast<size_t>(b)];
+  }
+  /// Where a step is different for a moved value: it stays so.
+  void stay_moved(ValueId v) {
+    if (offsets_.moved.contains(v)) offsets_.kept.insert(v);
+  }
   const Device& device() const { return device_; }
 
   /// What the plan names is all that has to be prepared. choice: empty = nothing is named.
@@ -93,8 +108,9 @@ class StepBuilder {
   const Device& device_;
   DType floats_;
   std::vector<DeviceBytes>& constants_;
-  MovedValues& moved_;
+  ArenaOffsets& offsets_;
   std::string wanted_;
+  std::set<ValueId> moved_here_;
 };
 
 /// A row of steps.def.

@@ -197,7 +197,7 @@ Result<PreparedStep> prepare_dynamic_quantize(const StepQuery& query, StepBuilde
                                    static_cast<float*>(run.at(scale.place)), static_cast<uint8_t*>(run.at(zero.place)),
                                    static_cast<const float*>(run.at(x)), run.partial, run.arrived, run.stream);
   });
-  step.partial_sums = 2, step.tiles = 1;
+  step.choices[0].room = {.partial_sums = 2, .tiles = 1};
   return step;
 }
 

@@ -68,6 +68,11 @@ Result<float> Tuner::time_choice(const PreparedStep& step, size_t choice, int re
   return static_cast<float>(*times_->find(device_, layer, name));
 }
 
+void Tuner::refuse(const std::string& choice, const Error& why) {
+  std::string text = choice + ": " + why.message;
+  if (std::find(refusals_.begin(), refusals_.end(), text) == refusals_.end()) refusals_.push_back(std::move(text));
+}
+
 Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
   const std::string kind = kind_of(step);
   if (!kind.empty())
@@ -81,7 +86,7 @@ Result<std::vector<size_t>> Tuner::fastest(const PreparedStep& step) {
     if (step.choices[c].cost_us > 4 * least) continue;
     const Result<float> us = time_choice(step, c, repeats);
     if (!us && is_device_lost()) return us.error();
-    if (!us) failed = us.error();
+    if (!us) failed = us.error(), refuse(step.choices[c].name, us.error());
     if (us) timed.emplace_back(*us, c);
   }
   if (timed.empty() && failed) return *failed;
@@ -119,6 +124,7 @@ Result<Done> Tuner::try_kinds(const Kinds& kinds, const std::vector<std::vector<
       for (const size_t i : members) chosen[i] = c;
       const Result<float> ms = time_in_a_row(run_all, *launch, k_repeats);
       if (!ms && is_device_lost()) return ms.error();
+      if (!ms) refuse(key, ms.error());
       if (ms && *ms < *least * k_gain) {
         *least = *ms;
       } else {

@@ -27,6 +27,8 @@ class Tuner {
   /// the same key with the same choices are measured once. One that
   /// does not run is left out. Errors: none runs, or the device is lost.
   Result<std::vector<size_t>> fastest(const PreparedStep& step);
+  /// Those that do not run: "name: why".
+  const std::vector<std::string>& refusals() const { return refusals_; }
   /// Microseconds of the fastest choice, 0 where there is nothing to do. Errors: as above.
   Result<float> fastest_us(const PreparedStep& step);
 
@@ -39,6 +41,7 @@ class Tuner {
  private:
   using Kinds = std::map<std::string, std::vector<size_t>>;  // steps by kind
 
+  void refuse(const std::string& choice, const Error& why);
   Result<float> time_choice(const PreparedStep& step, size_t choice, int repeats);
   Result<Done> try_kinds(const Kinds& kinds, const std::vector<std::vector<size_t>>& ranked,
                          std::vector<size_t>& chosen, const Enqueue& run_all, float& whole_ms);
@@ -47,6 +50,7 @@ class Tuner {
   std::string device_;
   Stage stage_;
   std::map<std::string, std::vector<size_t>> known_;
+  std::vector<std::string> refusals_;
 };
 
 }  // namespace octet::cuda
