@@ -1,6 +1,8 @@
 // Times one network on a GPU, transfers and compute apart, as one JSON object.
-// usage: octet_gpu_bench MODEL.onnx fp32|tf32|fp16|int8 BATCH [--layers]
+// usage: octet_gpu_bench MODEL.onnx fp32|tf32|fp16|int8 BATCH [--layers] [--times FILE]
 //
+// --times writes what was measured of every way to run a layer or a row of layers; what the file knows already is not
+// measured again.
 // int8: MODEL holds Q/DQ nodes. compute_ms: median over 30 samples of the time of one run inside a row of runs (a CUDA
 // graph launched back to back, inputs already in device memory); single_ms: one run between two events. wall_ms: host
 // buffers in and out, one at a time, by the host's clock. --layers adds what each layer adds to the time of a run. A
@@ -20,6 +22,7 @@
 #include "ir/op.h"
 #include "onnx/onnx.h"
 #include "passes/passes.h"
+#include "plan/timing_cache.h"
 #include "runtime/engine.h"
 
 namespace octet {
@@ -144,7 +147,7 @@ Result<Done> print_load(Graph graph, const std::shared_ptr<Backend>& backend, co
   return Done{};
 }
 
-int measure(const std::string& path, const std::string& precision, int64_t batch, bool layers) {
+int measure(const std::string& path, const std::string& precision, int64_t batch, bool layers, const char* times_file) {
   Result<Graph> graph = fused_graph(path, batch);
   if (!graph) return fail(graph.error().message);
   BackendOptions options;
@@ -154,10 +157,22 @@ int measure(const std::string& path, const std::string& precision, int64_t batch
   const Result<std::shared_ptr<Backend>> backend = open_backend("cuda", options);
   if (!backend) return fail(backend.error().message);
   const double open_ms = ms_since(start);
+  const auto measured = std::make_shared<TimingCache>();
+  if (times_file) {
+    Result<TimingCache> known = TimingCache::load(times_file);
+    if (!known) return fail(known.error().message);
+    *measured = *std::move(known);
+    (*backend)->use_times(measured);
+  }
   start = Clock::now();
   Graph again = *graph;  // a plan gives up the weights that are packed
   Result<std::shared_ptr<const Engine>> engine = Engine::build(std::move(*graph), *backend);
   if (!engine) return fail(engine.error().message);
+  for (const std::string& refusal : (*engine)->program().refusals())
+    std::fprintf(stderr, "does not run, left out: %s\n", refusal.c_str());
+  if (times_file)
+    if (Result<Done> ok = measured->save(times_file); !ok) return fail(ok.error().message);
+  (*backend)->use_times(nullptr);
   Result<Context> context = Context::make(*engine);
   if (!context) return fail(context.error().message);
   const double build_s = ms_since(start) / 1000;
@@ -206,5 +221,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: octet_gpu_bench MODEL.onnx fp32|tf32|fp16|int8 BATCH [--layers]\n");
     return 2;
   }
-  return octet::measure(argv[1], argv[2], std::atoll(argv[3]), argc > 4 && std::strcmp(argv[4], "--layers") == 0);
+  bool layers = false;
+  const char* times = nullptr;
+  for (int i = 4; i < argc; ++i) {
+    layers = layers || std::strcmp(argv[i], "--layers") == 0;
+    if (std::strcmp(argv[i], "--times") == 0 && i + 1 < argc) times = argv[++i];
+  }
+  return octet::measure(argv[1], argv[2], std::atoll(argv[3]), layers, times);
 }

@@ -89,6 +89,19 @@ def main():
             ratio = f"{ms / own:.2f}" if ms and own and how == "reduce-overhead" else ""
             shown = f"{ms:.3f} | {own:.4f} | {ratio}" if ms and own else "unmeasured (not through in the time given) | |"
             print(f"| {name} | {batch} | {how} | {shown} |")
+    best = []
+    for path in sorted(glob.glob(os.path.join(folder, "best_*.json"))):
+        try:
+            with open(path, encoding="utf-8") as file:
+                best.append((os.path.basename(path)[5:-5], json.load(file)))
+        except ValueError:
+            continue
+    if best:
+        print("\n## Precision best\n\n`octet bench MODEL.onnx --precision fp16 --precision2 best --device cuda`: the two in turns, query by query, the device's own times"
+              "\nof compute, medians. What was chosen is named.\n\n| network, batch | FP16 ms | best ms | chosen | FP16 / best |\n| --- | --- | --- | --- | --- |")
+        for name, r in best:
+            fp16, chosen = r["first"]["compute_ms"]["median"], r["second"]["compute_ms"]["median"]
+            print(f"| {name.rpartition('_')[0]}, {name.rpartition('_')[2]} | {fp16:.4f} | {chosen:.4f} | {r['second']['precision']} | {fp16 / chosen:.2f} |")
     print("\n## What a start costs\n")
     print("open: the process's first use of the GPU, the driver's part with it. tuned: a build that measures all tiles. load: the same with the tiles named,\n"
           "as a plan names them. context: memory, pinned buffers and the CUDA graph.\n")

@@ -2,7 +2,7 @@
 # Checks and times the CUDA back end; run it in the folder that tools/gpu_bundle made, on a machine with a GPU.
 #
 # usage: ./run.sh OUT_DIR [PART...]     writes logs, JSON and report.md there and prints the report
-#        parts: speed torch steps equal top1 tests sanitizers; without any: all but top1, in that order
+#        parts: speed best torch steps equal top1 tests sanitizers; without any: all but top1, in that order
 #
 # What is timed runs alone; what is checked runs side by side. PyTorch is measured in the same run where python3 has it,
 # compute-sanitizer runs where it is installed, top1 needs OCTET_CIFAR_TEST=.../test_batch.bin. Nothing of the machine is
@@ -10,7 +10,7 @@
 set -uo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-parts=" ${*:-speed torch steps equal tests sanitizers} "
+parts=" ${*:-speed best torch steps equal tests sanitizers} "
 cd "$(dirname "$0")"
 export LD_LIBRARY_PATH=$PWD/lib
 work=$(mktemp -d)
@@ -47,6 +47,17 @@ if wanted speed; then
   for batch in 1 128; do run mobilenet_v2_int8 int8 $batch; done
   run resnet18_32_int8 int8 1
   clocks >"$out/clocks_after.csv"
+fi
+# FP16 against --precision best of the same file, in one process, query by query; the device's own times.
+best() {  # model file, batch
+  timeout 90 bin/octet bench "$work/$1.onnx" --precision fp16 --precision2 best --calib-data synthetic:4 --method max --device cuda --batch "$2" \
+    --duration 1 --threads 4 --json --quiet >"$out/best_$1_$2.json" 2>"$out/best_$1_$2.err" || cat "$out/best_$1_$2.err"
+}
+if wanted best; then
+  spent "precision best"
+  for batch in 1 128; do best resnet50 $batch; done
+  best mobilenet_v2 1
+  best resnet18_32 1
 fi
 has_torch() { [ -z "${OCTET_NO_TORCH:-}" ] && python3 -c 'import torch, torchvision' 2>/dev/null; }
 if wanted torch && has_torch; then
@@ -124,7 +135,7 @@ if wanted sanitizers && command -v compute-sanitizer >/dev/null; then
   memory="compute-sanitizer --tool memcheck --print-limit 6 --error-exitcode 9"
   check race_small.txt 280 $race $test_program --gtest_filter='CudaSmall.*'
   check race_more.txt 280 $race $test_program --gtest_filter='Cuda.two*:QuantMatMul*:DynamicQuantize*:Normalization*:Softmax*:*Pool*'
-  check memory_small.txt 280 $memory $test_program --gtest_filter='CudaSmall.*:CudaTuner.*:CudaLimits.*:CudaTiles.*:Cuda.two*:Cuda.plans_that*:Cuda.cublas*:QuantMatMul*:DynamicQuantize*:Normalization*'
+  check memory_small.txt 280 $memory $test_program --gtest_filter='CudaSmall.*:CudaTuner.*:CudaLimits.*:CudaTiles.*:Cuda.two*:Cuda.plans_that*:Cuda.cublas*:Cuda.cudnn*:QuantMatMul*:DynamicQuantize*:Normalization*'
   check memory_layers.txt 280 $memory $test_program --gtest_filter='QuantConv*:Conv*:Elementwise*:Unary*:Movement*:Rearrange*:Resize*:Arg*:*Pool*:NoElements*'
 fi
 wanted equal && { all_equal >"$out/equal.txt" 2>"$out/equal.err" & checks+=($!); }
