@@ -78,8 +78,7 @@ constexpr ChainCase k_small[] = {
 constexpr ChainCase k_refused[] = {
     {1, 64, 72, 5, 5, 64, ChainCase::none, true},   {1, 64, 80, 5, 5, 64, ChainCase::memory, true},
     {1, 64, 1000, 4, 4, 64, ChainCase::none, true}, {1, 64, 64, 5, 5, 1000, ChainCase::none, true},
-    {1, 48, 64, 5, 5, 64, ChainCase::none, true},
-    {1, 128, 64, 4, 5, 256, ChainCase::memory, true},
+    {1, 48, 64, 5, 5, 64, ChainCase::none, true},   {1, 128, 64, 4, 5, 256, ChainCase::memory, true},
 };
 // Several tiles a multiprocessor, tiles that end in the middle of an image, all depths of the ring.
 constexpr ChainCase k_large[] = {

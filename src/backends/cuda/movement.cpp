@@ -74,10 +74,10 @@ Result<PreparedStep> prepare_reshape(const StepQuery& query, StepBuilder& builde
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  builder.stay_moved(query.id(0));
-  builder.stay_moved(query.node.outputs[0]);
+  builder.offsets().stay(query.id(0));
+  builder.offsets().stay(query.node.outputs[0]);
   if (x->place.kind == Place::Kind::arena && y.place.kind == Place::Kind::arena &&
-      builder.share_storage(query.id(0), query.node.outputs[0]))
+      builder.offsets().share(query.id(0), query.node.outputs[0]))
     return PreparedStep{};  // the plan let them share storage
   const std::optional<ReshapeDims> dims = reshape_dims(y.layout, x->layout);
   if (!dims) return query.error("no loop runs over both shapes", ErrorCode::unsupported);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/cuda/arena_offsets.h"
 #include "backends/cuda/constants.h"
 #include "backends/cuda/launch.h"
 #include "backends/cuda/place.h"
@@ -54,17 +55,6 @@ struct StepQuery : NodeContext {
   Store float_store() const { return floats == DType::f16 ? Store::f16 : Store::f32; }
 };
 
-/// Where values lie in the arena. Some lie elsewhere than the plan says, since one kernel runs several steps: while
-/// ways are tried each has room of its own behind the planned arena; settle() gives back what was moved in vain.
-struct ArenaOffsets {
-  explicit ArenaOffsets(const Plan& plan);
-  std::vector<size_t> at;         // by ValueId
-  std::set<ValueId> moved, kept;  // kept: those that steps which will run need so
-  size_t begin = 0, end = 0;      // bytes of the planned arena, and of all of it
-
-  void settle(const Plan& plan);
-};
-
 /// Hands prepare functions the values of their node. Borrows the plan and the program's memory.
 class StepBuilder {
  public:
@@ -87,13 +77,7 @@ class StepBuilder {
   /// same time. Which values that has moved: for ArenaOffsets::kept, once the step is to run.
   void keep_apart(ValueId output, ValueId x);
   std::set<ValueId> take_moved() { return std::exchange(moved_here_, {}); }
-  bool share_storage(ValueId a, ValueId b) const {
-    return offsets_.at[static_cast<size_t>(a)] == offsets_.at[static_cast<size_t>(b)];
-  }
-  /// Where a step is different for a moved value: it stays so.
-  void stay_moved(ValueId v) {
-    if (offsets_.moved.contains(v)) offsets_.kept.insert(v);
-  }
+  ArenaOffsets& offsets() { return offsets_; }
   const Device& device() const { return device_; }
 
   /// What the plan names is all that has to be prepared. choice: empty = nothing is named.

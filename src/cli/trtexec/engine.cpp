@@ -381,8 +381,8 @@ Result<std::string> chosen_device(const SystemFlags& system, std::string& warnin
   if (has_device(gpu)) return gpu;
   if (is_device_built_in(gpu))  // trtexec's own words
     return Error{ErrorCode::device, has_device(gpu_device()) ? "Cannot find device ID " + number + "!"
-                                                              : std::string("Cannot find any available devices (GPUs)! "
-                                                                            "(--device=cpu runs without one)")};
+                                                             : std::string("Cannot find any available devices (GPUs)! "
+                                                                           "(--device=cpu runs without one)")};
   if (number != "0") warning = "--device=" + number + ": this build has no CUDA; the CPU is used, as with --device=cpu";
   return std::string("cpu");
 }
