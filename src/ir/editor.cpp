@@ -27,11 +27,21 @@ void Editor::link(NodeId at) {
     if (v != k_absent) readers_[static_cast<size_t>(v)].push_back(at);
 }
 
+namespace {
+
+/// Takes one entry out. Edits come in the order of the nodes, so it is near the front.
+void take_out(std::vector<NodeId>& readers, NodeId at) {
+  const auto found = std::find(readers.begin(), readers.end(), at);
+  if (found != readers.end()) readers.erase(found);
+}
+
+}  // namespace
+
 void Editor::unlink(NodeId at) {
   for (const ValueId v : graph_.node(at).outputs)
     if (v != k_absent && producer_[static_cast<size_t>(v)] == at) producer_[static_cast<size_t>(v)] = -1;
   for (const ValueId v : graph_.node(at).inputs)
-    if (v != k_absent) std::erase(readers_[static_cast<size_t>(v)], at);
+    if (v != k_absent) take_out(readers_[static_cast<size_t>(v)], at);  // once for each input that reads v
 }
 
 NodeId Editor::producer(ValueId v) const { return v == k_absent ? -1 : producer_[static_cast<size_t>(v)]; }
@@ -73,9 +83,9 @@ void Editor::remove(NodeId at) {
 bool Editor::replace_uses(ValueId from, ValueId to) {
   const bool output = is_output(from);
   if (output && (producer(to) < 0 || is_output(to))) return false;
-  for (const NodeId reader : readers(from)) {
+  for (const NodeId reader : readers(from)) {  // once for each input that reads it
     std::vector<ValueId>& inputs = graph_.node(reader).inputs;
-    std::replace(inputs.begin(), inputs.end(), from, to);
+    *std::find(inputs.begin(), inputs.end(), from) = to;
   }
   if (output) {  // a walk over the whole graph, and both names change
     octet::replace_uses(graph_, from, to);
@@ -91,9 +101,10 @@ bool Editor::replace_uses(ValueId from, ValueId to) {
 }
 
 void Editor::set_input(NodeId at, size_t input, ValueId v) {
-  unlink(at);
-  graph_.node(at).inputs[input] = v;
-  link(at);
+  ValueId& place = graph_.node(at).inputs[input];
+  if (place != k_absent) take_out(readers_[static_cast<size_t>(place)], at);
+  place = v;
+  if (v != k_absent) readers_[static_cast<size_t>(v)].push_back(at);
 }
 
 ValueId Editor::add_value(std::string_view wish, ValueId like) {

@@ -34,11 +34,24 @@ Lowering::Lowering(Graph graph, int64_t opset) : graph_(std::move(graph)), opset
     if (!node.name.empty()) node_names_.insert(node.name);
 }
 
+std::string Lowering::unique_name(const std::string& wish) {
+  for (; named_ < graph_.values.size(); ++named_) value_names_.insert(graph_.values[named_].name);
+  std::string candidate = wish;
+  for (int64_t i = 1; value_names_.contains(candidate); ++i) candidate = wish + "_" + std::to_string(i);
+  return candidate;
+}
+
+ValueId Lowering::add_constant(const std::string& wish, Tensor tensor) {
+  const ValueId id = graph_.add_value(unique_name(wish), tensor.dtype(), to_shape(tensor.dims()));
+  graph_.value(id).constant = std::move(tensor);
+  return id;
+}
+
 ValueId Lowering::value_like(ValueId like, std::string_view suffix) {
   const Value& model = graph_.value(like);
   const DType dtype = model.dtype;
   std::optional<Shape> shape = model.shape;
-  return graph_.add_value(graph_.unique_value_name(model.name + "_" + std::string(suffix)), dtype, std::move(shape));
+  return graph_.add_value(unique_name(model.name + "_" + std::string(suffix)), dtype, std::move(shape));
 }
 
 ValueId Lowering::untyped_value(ValueId like, std::string_view suffix) {
@@ -48,8 +61,8 @@ ValueId Lowering::untyped_value(ValueId like, std::string_view suffix) {
 }
 
 ValueId Lowering::ints_constant(ValueId like, std::string_view suffix, const std::vector<int64_t>& values) {
-  return graph_.add_constant(graph_.value(like).name + "_" + std::string(suffix),
-                             s64_tensor({static_cast<int64_t>(values.size())}, values));
+  return add_constant(graph_.value(like).name + "_" + std::string(suffix),
+                      s64_tensor({static_cast<int64_t>(values.size())}, values));
 }
 
 Result<ValueId> Lowering::real_constant(const Node& node, ValueId like, std::string_view suffix, double value) {
@@ -59,10 +72,10 @@ Result<ValueId> Lowering::real_constant(const Node& node, ValueId like, std::str
   const uint16_t half = float_to_half(single);
   const uint16_t brain = float_to_bfloat16(single);
   switch (dtype) {
-    case DType::f32: return graph_.add_constant(wish, scalar_f32(single));
-    case DType::f64: return graph_.add_constant(wish, Tensor::from<double>(dtype, {}, std::span(&value, 1)));
-    case DType::f16: return graph_.add_constant(wish, Tensor::from<uint16_t>(dtype, {}, std::span(&half, 1)));
-    case DType::bf16: return graph_.add_constant(wish, Tensor::from<uint16_t>(dtype, {}, std::span(&brain, 1)));
+    case DType::f32: return add_constant(wish, scalar_f32(single));
+    case DType::f64: return add_constant(wish, Tensor::from<double>(dtype, {}, std::span(&value, 1)));
+    case DType::f16: return add_constant(wish, Tensor::from<uint16_t>(dtype, {}, std::span(&half, 1)));
+    case DType::bf16: return add_constant(wish, Tensor::from<uint16_t>(dtype, {}, std::span(&brain, 1)));
     default: return error(node, "cannot be expanded for " + std::string(octet::name(dtype)));
   }
 }

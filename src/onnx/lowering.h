@@ -42,10 +42,14 @@ class Lowering {
   }
 
  private:
+  /// wish, or wish_1, wish_2, ...: a name that no value has.
+  std::string unique_name(const std::string& wish);
+  ValueId add_constant(const std::string& wish, Tensor tensor);
   Graph graph_;
   std::vector<Node> done_;
   int64_t opset_;
-  std::unordered_set<std::string> node_names_;
+  std::unordered_set<std::string> node_names_, value_names_;  // of the first named_ values; only asked
+  size_t named_ = 0;
 };
 
 using LowerFn = Result<Done> (*)(Lowering& lowering, const Node& node);

@@ -76,8 +76,8 @@ class Codes {
   void add(ValueId v) {
     if (known_.insert(v).second) values.push_back(v);
   }
-  static void add(std::vector<NodeId>& ids, NodeId id) {
-    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  void add(std::vector<NodeId>& ids, NodeId id) {  // each node goes into one of the lists
+    if (listed_.insert(id).second) ids.push_back(id);
   }
 
   void follow(ValueId v) {
@@ -94,6 +94,9 @@ class Codes {
   void pass(NodeId id, ValueId v) {
     const Graph& graph = editor_.graph();
     const Node& node = editor_.node(id);
+    // Of nodes with many inputs or outputs all go together: one look at each is enough.
+    if (is_op(node, "Concat")) return pass_concat(id);
+    if (is_op(node, "Split") && passed_.contains(id)) return;
     const bool first = node.inputs[0] == v && std::count(node.inputs.begin(), node.inputs.end(), v) == 1;
     const bool makes = std::find(node.outputs.begin(), node.outputs.end(), v) != node.outputs.end();
     if (is_q_or_dq(node) && (is_quantize(node) ? makes : first)) {
@@ -101,7 +104,6 @@ class Codes {
         stays = "node '" + label(graph, node) + "' (" + std::string(node.op->name) + ") has other zero points";
       return add(is_quantize(node) ? quantizes : dequantizes, id);
     }
-    if (is_op(node, "Concat")) return pass_concat(id);
     if (makes && fills_with_codes(node)) return add(through, id);
     if (is_any(node, {"Shape", "Size"})) return;  // extents, whatever the type
     const bool data = first || (makes && node.outputs[0] == v) || (makes && is_op(node, "Split"));
@@ -116,6 +118,7 @@ class Codes {
       add(through, id);
     else
       add(node.inputs[0]);
+    if (is_op(node, "Split")) passed_.insert(id);
     for (size_t i = 0; i < (is_op(node, "Split") ? node.outputs.size() : 1); ++i)
       if (node.outputs[i] != k_absent) add(node.outputs[i]);
   }
@@ -135,7 +138,8 @@ class Codes {
 
   const Editor& editor_;
   const std::vector<bool>& live_;      // by node
-  std::unordered_set<NodeId> passed_;  // Concats; only asked
+  std::unordered_set<NodeId> passed_;  // Concats and Splits; only asked
+  std::unordered_set<NodeId> listed_;  // only asked
   std::unordered_set<ValueId> known_;  // of values; only asked
 };
 
