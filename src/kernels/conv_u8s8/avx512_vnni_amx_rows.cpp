@@ -52,7 +52,8 @@ template <Form form>
 void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows, int from, int to) {
   const __m512 m[2] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16)};
   const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
-  const __m512i zr = _mm512_set1_epi16(static_cast<int16_t>(tile.residual_zero_point));
+  const __m512 zr = _mm512_set1_ps(0x1p23f + static_cast<float>(tile.residual_zero_point));
+  const __m512i exponent = _mm512_set1_epi16(0x4b00);
   const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
   const auto words = [&](int r) __attribute__((always_inline)) {
     const int32_t* const sum = sums + sum_rows[r] * k_amx_block_channels;
@@ -60,12 +61,13 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) f[v] = _mm512_cvtepi32_ps(_mm512_load_si512(sum + 16 * v));
     if constexpr (has_residual(form)) {
+      // In the mantissa of 2^23 + code, so that one subtraction both converts and centres.
       const auto* const codes = reinterpret_cast<const __m256i*>(residual_of<form>(tile, r));
-      const __m512i centred = _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(codes)), zr);
-      const __m512i sign = _mm512_srai_epi16(centred, 15);
-      const __m512i both[2] = {_mm512_unpacklo_epi16(centred, sign), _mm512_unpackhi_epi16(centred, sign)};
+      const __m512i wide = _mm512_cvtepu8_epi16(_mm256_loadu_si256(codes));
+      const __m512i both[2] = {_mm512_unpacklo_epi16(wide, exponent), _mm512_unpackhi_epi16(wide, exponent)};
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) f[v] = _mm512_fmadd_ps(f[v], m[v], _mm512_mul_ps(_mm512_cvtepi32_ps(both[v]), mr));
+      for (int v = 0; v < 2; ++v)
+        f[v] = _mm512_fmadd_ps(f[v], m[v], _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(both[v]), zr), mr));
     } else {
 #pragma GCC unroll 2
       for (int v = 0; v < 2; ++v) f[v] = _mm512_mul_ps(f[v], m[v]);

@@ -44,9 +44,8 @@ inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const 
     const __m512 m = _mm512_loadu_ps(tile.multiplier + 16 * v);
     f[v] = _mm512_cvtepi32_ps(acc[v]);
     if (has_residual(form)) {
-      const __m512i centred = _mm512_sub_epi32(codes[v], _mm512_set1_epi32(tile.residual_zero_point));
       const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
-      f[v] = _mm512_fmadd_ps(f[v], m, _mm512_mul_ps(_mm512_cvtepi32_ps(centred), mr));
+      f[v] = _mm512_fmadd_ps(f[v], m, _mm512_mul_ps(centred_residual(codes[v], tile.residual_zero_point), mr));
     } else {
       f[v] = _mm512_mul_ps(f[v], m);
     }

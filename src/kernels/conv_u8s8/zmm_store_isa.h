@@ -16,24 +16,26 @@ constexpr bool is_f32(Form form) { return form == Form::f32 || form == Form::f32
 
 constexpr __mmask64 first_bytes(int64_t n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
 
-/// The residual codes that belong to each vector, widened to s32. Packed order (u8 output): lane l of 128 bits holds
-/// the channels 4 C l .. 4 C (l + 1) - 1, four in each vector (conv_u8s8_channel).
+/// The residual codes that belong to each vector in the mantissas of floats 2^23 + code, so that one subtraction both
+/// converts and centres. Packed order (u8 output): lane l of 128 bits holds the channels 4 C l .. 4 C (l + 1) - 1, four
+/// in each vector (conv_u8s8_channel).
 template <int C>
 inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int32_t channels, bool f32,
                                                           __m512i (&r)[C]) {
-  const __m512i zero = _mm512_setzero_si512();
+  const __m512i zero = _mm512_setzero_si512(), exponent = _mm512_set1_epi16(0x4b00);
   if (C == 1 || f32) {
     for (int v = 0; v < C; ++v) {
       const __mmask16 mask = static_cast<__mmask16>(first_bytes(channels - 16 * v));
-      r[v] = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, p + 16 * v));
+      r[v] =
+          _mm512_or_si512(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, p + 16 * v)), _mm512_set1_epi32(0x4b000000));
     }
     return;
   }
   if (C == 2) {
     const __m512i words =
         _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(static_cast<__mmask32>(first_bytes(channels)), p));
-    r[0] = _mm512_unpacklo_epi16(words, zero);
-    r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(words, zero);
+    r[0] = _mm512_unpacklo_epi16(words, exponent);
+    r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(words, exponent);
     return;
   }
   __m512i codes = _mm512_maskz_loadu_epi8(first_bytes(channels), p);
@@ -42,10 +44,15 @@ inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int3
     codes = _mm512_permutexvar_epi32(spread, codes);
   }
   const __m512i low = _mm512_unpacklo_epi8(codes, zero), high = _mm512_unpackhi_epi8(codes, zero);
-  r[0] = _mm512_unpacklo_epi16(low, zero);
-  r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(low, zero);
-  r[C > 2 ? 2 : 0] = _mm512_unpacklo_epi16(high, zero);
-  if (C == 4) r[C > 3 ? 3 : 0] = _mm512_unpackhi_epi16(high, zero);
+  r[0] = _mm512_unpacklo_epi16(low, exponent);
+  r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(low, exponent);
+  r[C > 2 ? 2 : 0] = _mm512_unpacklo_epi16(high, exponent);
+  if (C == 4) r[C > 3 ? 3 : 0] = _mm512_unpackhi_epi16(high, exponent);
+}
+
+/// cvt(code - zero_point), exactly.
+inline __attribute__((always_inline)) __m512 centred_residual(__m512i code, int32_t zero_point) {
+  return _mm512_sub_ps(_mm512_castsi512_ps(code), _mm512_set1_ps(0x1p23f + static_cast<float>(zero_point)));
 }
 
 /// Requantized values, already clamped from above, to words with the zero point. From below nothing needs a clamp in
