@@ -412,6 +412,22 @@ TEST(ConvU8S8, amx_layers_of_kernel_rows_and_of_strides_read_a_copy_too) {
   }
 }
 
+TEST(ConvU8S8, amx_layers_of_small_images_copy_several_at_a_time) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  std::vector<ConvCase> cases = {square(4, 64, 64, 3, 1, 1, 1, 1, 19),  square(7, 64, 40, 3, 1, 1, 1, 1, 18),
+                                 square(2, 128, 32, 3, 1, 1, 1, 1, 33), square(8, 64, 32, 3, 2, 1, 1, 1, 7),
+                                 square(5, 128, 32, 3, 1, 1, 1, 2, 5),  square(14, 256, 32, 3, 1, 1, 1, 1, 8)};
+  cases.push_back({5, 3, 9, 64, 24, 3, 3, 1, 1, 1, 1, 1, 0, 1, 2, 1});  // more padding at the right
+  int copied = 0;
+  for (const ConvCase& c : cases) {
+    Layer layer(c);
+    layer.with_residual(13, 0.4f);
+    copied += std::string_view(layer.make(Isa::avx512_vnni, k_emulated_amx)->kernel_name()) == "amx 32x32 copy";
+    expect_judged<uint8_t>(layer, {1, 2, 5});
+  }
+  EXPECT_GE(copied, 5);
+}
+
 TEST(ConvU8S8, codes_of_zero_point_zero_saturate_at_both_ends) {
   for (const ConvCase& c : {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
                             square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1)}) {

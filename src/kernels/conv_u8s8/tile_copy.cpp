@@ -7,7 +7,8 @@
 namespace octet {
 namespace {
 
-constexpr int64_t k_copy_bytes = 384 << 10;    // a part of L2 (2 MB on CPUs with AMX) beside the weights
+constexpr int64_t k_copy_bytes = 384 << 10;  // a part of L2 (2 MB on CPUs with AMX) beside the weights
+constexpr int64_t k_most_images = 16;
 constexpr int64_t k_compact_bytes = 16 << 10;  // of L1, beside a panel's weights
 
 // What a core does in a cycle: products in whole layers, bytes copied, rows of bytes gathered.
@@ -40,6 +41,7 @@ AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps)
     return;
   }
   lay_out(runs_on, taps);
+  if (!is_compact_ && rows_ == g.oh) images_ = std::clamp<int64_t>(k_copy_bytes / image_bytes(), 1, k_most_images);
   const int64_t row_bytes = width_ * pixel_bytes_;
   for (int64_t ky = 0; ky < g.kh; ++ky)
     for (int64_t kx = 0; kx < (taps.is_by_rows() ? 1 : g.kw); ++kx)
@@ -70,7 +72,7 @@ int64_t AmxCopy::tiles(int64_t rows) const {
 }
 
 size_t AmxCopy::bytes() const {
-  const int64_t copied = input_rows(rows_) * width_ * pixel_bytes_;
+  const int64_t copied = images_ * image_bytes();
   // The last tile may begin at the last pixel, and its taps lie up to a window on.
   const int64_t behind =
       (geometry_.ow + k_amx_tile_rows) * position_bytes_ + width_ * pixel_bytes_ + (steps_ + 1) * k_amx_step_bytes;
@@ -94,22 +96,25 @@ void AmxCopy::copy(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, ui
   if (runs_on_) std::memset(to, zero_point, bytes(width_ - g.iw));  // what is right of the last row
 }
 
-int64_t AmxCopy::list(int64_t rows, AmxPositions* lists) const {
-  const int64_t ow = geometry_.ow, all = tiles(rows), per_row = (ow + k_amx_tile_rows - 1) / k_amx_tile_rows;
+int64_t AmxCopy::list(int64_t rows, int64_t images, AmxPositions* lists) const {
+  const int64_t ow = geometry_.ow, per_image = tiles(rows), all = images * per_image;
+  const int64_t per_row = (ow + k_amx_tile_rows - 1) / k_amx_tile_rows;
   const int64_t row_step = geometry_.stride_h * width_ * pixel_bytes_;
-  int64_t ox = 0;
+  int64_t ox = 0, image_end = 0;
   int32_t pixel = 0;
-  for (int64_t tile = 0; tile < all; ++tile) {
-    AmxPositions& own = lists[tile / 2];
-    const auto half = static_cast<int32_t>(tile % 2);
+  for (int64_t i = 0; i < all; ++i) {
+    const int64_t tile = i % per_image;
+    if (tile == 0) ox = 0, image_end += rows * ow;
+    AmxPositions& own = lists[i / 2];
+    const auto half = static_cast<int32_t>(i % 2);
     if (half == 0) own.count = 0, own.a[1] = 0;
     own.row_tiles = half + 1;
     if (!runs_on_) ox = tile % per_row * k_amx_tile_rows;
-    own.a[half] =
-        runs_on_ ? tile * k_amx_tile_rows * position_bytes_ : tile / per_row * row_step + ox * position_bytes_;
+    own.a[half] = i / per_image * image_bytes() + (runs_on_ ? tile * k_amx_tile_rows * position_bytes_
+                                                            : tile / per_row * row_step + ox * position_bytes_);
     for (int32_t r = 0; r < k_amx_tile_rows; ++r, ++ox) {
       if (runs_on_ && ox == width_) ox = 0;
-      if (ox >= ow || pixel == rows * ow) continue;
+      if (ox >= ow || pixel == image_end) continue;
       own.sum_rows[own.count] = half * k_amx_tile_rows + r;
       own.pixels[own.count++] = pixel++;
     }

@@ -30,7 +30,8 @@ class AmxCopy {
   AmxCopy(const WindowGeometry& geometry, const TapTable& taps);
 
   bool is_used() const { return rows_ > 0; }
-  int64_t rows() const { return rows_; }  // most output rows of a block
+  int64_t rows() const { return rows_; }      // most output rows of a block
+  int64_t images() const { return images_; }  // of a block, if they are whole: more meet a panel of weights at a time
   int64_t position_bytes() const { return position_bytes_; }
   const std::vector<WindowSegment>& segments() const { return segments_; }
   int64_t steps() const { return steps_; }  // of 64 positions in a segment
@@ -38,25 +39,29 @@ class AmxCopy {
   int64_t image_positions() const { return (geometry_.oh + rows_ - 1) / rows_ * tiles(rows_) * k_amx_tile_rows; }
   /// What tiles read of the copy, and bytes behind it that they may.
   size_t bytes() const;
-  size_t list_bytes() const { return sizeof(AmxPositions) * static_cast<size_t>(blocks(rows_)); }
+  size_t list_bytes() const { return sizeof(AmxPositions) * static_cast<size_t>(blocks(rows_, images_)); }
 
-  /// Input rows of `rows` output rows from oy on. Not for a compact copy, which TapTable makes.
+  /// Input rows of `rows` output rows of an image from oy on. Not for a compact copy, which TapTable makes.
   void copy(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to) const;
-  /// The positions of `rows` output rows; how many lists.
-  int64_t list(int64_t rows, AmxPositions* lists) const;
+  /// From an image's copy to that of the next one.
+  int64_t image_bytes() const {
+    return (input_rows(rows_) * width_ + (runs_on_ ? width_ - geometry_.iw : 0)) * pixel_bytes_;
+  }
+  /// The positions of `rows` output rows of each of `images`; how many lists.
+  int64_t list(int64_t rows, int64_t images, AmxPositions* lists) const;
 
  private:
   int64_t input_rows(int64_t rows) const {
     return (rows - 1) * geometry_.stride_h + (geometry_.kh - 1) * geometry_.dilation_h + 1;
   }
   int64_t tiles(int64_t rows) const;
-  int64_t blocks(int64_t rows) const { return (tiles(rows) + 1) / 2; }
+  int64_t blocks(int64_t rows, int64_t images) const { return (images * tiles(rows) + 1) / 2; }
   double lay_out(bool runs_on, const TapTable& taps);
 
   WindowGeometry geometry_;
   bool runs_on_ = false;  // positions do not stop at the end of a row
   bool is_compact_ = false;
-  int64_t rows_ = 0, width_ = 0, pixel_bytes_ = 0, position_bytes_ = 0, steps_ = 0;
+  int64_t rows_ = 0, images_ = 1, width_ = 0, pixel_bytes_ = 0, position_bytes_ = 0, steps_ = 0;
   std::vector<WindowSegment> segments_;
 };
 

@@ -167,22 +167,22 @@ class ConvU8S8Amx final : public ConvU8S8 {
     return round_up(std::max(copy_.bytes(), taps_.is_compact() ? taps_.copy_bytes(copy_.rows() * geometry_.ow) : 0));
   }
 
-  /// Output rows of the batch; a block of them lies in one image.
+  /// Output rows of the batch; a block of them lies in one image, or is several whole images.
   void run_copied(const ConvU8S8Args& args, IndexRange rows, IndexRange panels, std::byte* scratch) const {
     const WindowGeometry& g = geometry_;
     auto* const lists = reinterpret_cast<AmxPositions*>(scratch + copied_bytes());
     auto* const sums = reinterpret_cast<int32_t*>(scratch + copied_bytes() + round_up(copy_.list_bytes()));
-    int64_t listed = 0, blocks = 0;
+    int64_t listed = 0, listed_images = 0, blocks = 0;
     for (int64_t first = rows.begin; first < rows.end;) {
       const int64_t image = first / g.oh, oy = first % g.oh;
       const int64_t count = std::min({copy_.rows(), g.oh - oy, rows.end - first});
-      if (taps_.is_compact())
-        copy_compact(args, first * g.ow, count * g.ow, scratch);
-      else
-        copy_.copy(args.x, image, oy, count, static_cast<uint8_t>(desc_.x_zero_point),
-                   reinterpret_cast<uint8_t*>(scratch));
-      if (listed != count) blocks = copy_.list(count, lists);
-      listed = count;
+      const int64_t images = count == g.oh ? std::min(copy_.images(), (rows.end - first) / g.oh) : 1;
+      if (taps_.is_compact()) copy_compact(args, first * g.ow, count * g.ow, scratch);
+      for (int64_t i = 0; i < images && !taps_.is_compact(); ++i)
+        copy_.copy(args.x, image + i, oy, count, static_cast<uint8_t>(desc_.x_zero_point),
+                   reinterpret_cast<uint8_t*>(scratch) + i * copy_.image_bytes());
+      if (listed != count || listed_images != images) blocks = copy_.list(count, images, lists);
+      listed = count, listed_images = images;
       walk_panels({.args = args,
                    .first_pixel = first * g.ow,
                    .positions = blocks * k_amx_block_rows,
@@ -190,7 +190,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
                    .lists = lists,
                    .sums = sums},
                   panels, [](int64_t) {});
-      first += count;
+      first += images * count;
     }
   }
 
