@@ -21,6 +21,17 @@ namespace {
 /// The AMX layer with plain loops in place of its tiles: what surrounds them is tested on machines without AMX too.
 constexpr std::string_view k_emulated_amx = "emulated amx";
 
+/// What a call leaves in tiles: rows 16 to 31.
+thread_local std::array<int32_t, k_amx_tile_rows * k_amx_block_channels> emulated_upper{};
+
+void emulated_flush(const ConvAmxUpper& upper) {
+  for (int r = 0; upper.sums && r < k_amx_tile_rows; ++r)
+    for (int c = 0; c < 16 * upper.vectors; ++c) {
+      const int i = r * k_amx_block_channels + c;
+      upper.sums[i] = emulated_upper[static_cast<size_t>(i)];
+    }
+}
+
 void emulated_sums(const ConvAmxBlock& block) {
   const auto* weights = static_cast<const int8_t*>(block.weights);
   std::array<int32_t, k_amx_block_rows * k_amx_block_channels> sums{};
@@ -36,17 +47,20 @@ void emulated_sums(const ConvAmxBlock& block) {
           }
         sums[static_cast<size_t>(r * k_amx_block_channels + 16 * v + lane)] = sum;
       }
+  emulated_flush(block.upper);
   if (const ConvAmxPending& pending = block.pending; pending.run) {
     for (int first = 0; first < pending.run->row_count; first += 4)
-      pending.finish(*pending.run, block.sums, pending.sum_rows, first, std::min(first + 4, pending.run->row_count));
+      pending.finish(*pending.run, pending.sums, pending.sum_rows, first, std::min(first + 4, pending.run->row_count));
   }
-  std::copy(sums.begin(), sums.end(), block.sums);
+  std::copy(sums.begin(), sums.begin() + emulated_upper.size(), block.sums);
+  std::copy(sums.begin() + emulated_upper.size(), sums.end(), emulated_upper.begin());
 }
 
 ConvAmxKernel emulated_amx() {
   ConvAmxKernel kernel = conv_amx_kernel;
   kernel.configure = [] {};
   kernel.sums = emulated_sums;
+  kernel.flush = emulated_flush;
   return kernel;
 }
 

@@ -18,23 +18,36 @@ inline constexpr int k_amx_step_bytes = 64;  // positions of one step of the red
 /// Pixels whose sums wait to be requantized: finish(run, sums, sum_rows, first, last) stores [first, last).
 struct ConvAmxPending {
   const ConvU8S8Run* run = nullptr;
+  const int32_t* sums = nullptr;
   const int32_t* sum_rows = nullptr;  // of each pixel, increasing
   int lower = 0;                      // pixels whose sums lie in the first 16 rows
   void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last) = nullptr;
 };
 
+/// The rows 16 to 31 of a block, in tiles until they are stored.
+struct ConvAmxUpper {
+  int32_t* sums = nullptr;  // null = nothing is in the tiles
+  int vectors = 0;
+};
+
 /// sums[r][c] = bias[c] + sum over segments s, positions k of a[r / 16][r % 16][s.x + k] * weights[s][k][c],
 /// r < 16 * row_tiles, c < 16 * vectors, exact int32.
 ///
-/// Before `sums` gets them, the pending pixels whose sums it holds are finished, between the steps, so that tile unit
-/// and vector units do not wait for each other. Few steps leave time for those of the first 16 rows only; the others'
-/// turn comes when the new sums of the first 16 rows are stored. So no load follows closely behind the store of its
-/// sums, nor behind a store at the same distance in another page, which it would wait for just as well.
+/// A call stores the sums of the rows 0 to 15 and leaves those of the rows 16 to 31 in their tiles: the next call, or
+/// flush(), stores them to `upper` behind its own first dots. So storing one half (as long as four dots) and the dots
+/// of the other run side by side.
+///
+/// The pending pixels, whose sums are stored with that, are finished between the steps, so that tile unit and vector
+/// units do not wait for each other: those of the first 16 rows from the first step on and before `sums` is written
+/// again, the others behind the store to `upper`. Few steps leave time for those of the first 16 rows only; the others'
+/// turn comes at the end. So no load follows closely behind the store of its sums, nor behind a store at the same
+/// distance in another page, which it would wait for just as well.
 struct ConvAmxBlock {
   const uint8_t* a[2] = {};  // 16 rows each
   int64_t a_stride = 0;
   const int32_t* bias = nullptr;  // [vector][lane], 64-byte aligned
   ConvAmxPending pending;
+  ConvAmxUpper upper;             // of the call before
   const void* weights = nullptr;  // [segment][step][vector][dword 0..15][lane 0..15][4 positions]
   const WindowSegment* segment_list = nullptr;
   int64_t segments = 1, steps = 0;  // steps of 64 positions in a segment
@@ -56,6 +69,7 @@ struct ConvAmxGather {
 struct ConvAmxKernel {
   void (*configure)();                       // once per chunk: eight tiles of 16 rows x 64 bytes, never released
   void (*sums)(const ConvAmxBlock& block);   // needs AMX
+  void (*flush)(const ConvAmxUpper& upper);  // needs AMX
   void (*gather)(const ConvAmxGather& row);  // needs AVX512
   /// Requantizes and stores the pixels [first, last) of run, whose sums lie in the rows sum_rows. Needs AVX512.
   void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last);
@@ -63,6 +77,7 @@ struct ConvAmxKernel {
 
 void conv_amx_configure();
 void conv_amx_sums(const ConvAmxBlock& block);
+void conv_amx_flush(const ConvAmxUpper& upper);
 void conv_amx_gather(const ConvAmxGather& row);
 void conv_amx_finish(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last);
 
