@@ -8,7 +8,6 @@
 #include "kernels/conv_u8s8/tile_layer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -26,8 +25,7 @@ namespace {
 constexpr int64_t k_panel_bytes = 384 << 10;
 /// Rows and weights that share L1 with each other.
 constexpr int64_t k_near_bytes = 24 << 10;
-/// Blocks that are finished together where their sums are short, and where a block's sums lie.
-constexpr int64_t k_most_blocks = 4, k_block_sums = k_amx_block_rows * k_amx_block_channels;
+constexpr int64_t k_block_sums = k_amx_block_rows * k_amx_block_channels;
 /// Of the next layer's weights, brought near while the last panel is computed.
 constexpr int64_t k_next_bytes = 512 << 10;
 
@@ -85,11 +83,9 @@ class ConvU8S8Amx final : public ConvU8S8 {
         is_plain_(is_plain_output(desc)) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     choose_block();
-    if (copy_.is_used()) {
-      segments_ = copy_.segments();
-      steps_ = copy_.steps();
-    }
-    if (is_better_apart(steps_ * static_cast<int64_t>(segments_.size()))) ring_ = k_most_blocks;
+    if (!copy_.is_used()) return;
+    segments_ = copy_.segments();
+    steps_ = copy_.steps();
   }
 
   const char* kernel_name() const override { return copy_.is_used() ? "amx 32x32 copy" : form_.name; }
@@ -157,15 +153,6 @@ class ConvU8S8Amx final : public ConvU8S8 {
     block_pixels_ = std::min(block_pixels_, rows * geometry_.ow);
   }
 
-  /// Should a few blocks' sums be made first and then requantized, all at once? While tiles are at work, vector units
-  /// begin one 512-bit instruction a cycle and not two (measured on Sapphire Rapids): between the steps, a long
-  /// reduction hides what is slower that way, and a short one does not.
-  bool is_better_apart(int64_t steps) const {
-    constexpr int64_t k_step_cycles = 80, k_store_cycles = 40;
-    const int64_t vectors = k_amx_block_rows * (desc_.has_residual ? 16 : 9), tiles = k_step_cycles * steps;
-    return tiles + k_store_cycles + vectors / 2 < std::max(tiles, vectors) + k_store_cycles;
-  }
-
   int64_t table_tiles() const { return (block_pixels_ + k_amx_tile_rows - 1) / k_amx_tile_rows; }
   size_t table_bytes() const {
     return round_up(static_cast<size_t>(table_tiles() * taps_.segments() * k_amx_tile_rows) * sizeof(std::byte*));
@@ -174,8 +161,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
     const int64_t rows = taps_.is_linear() ? k_amx_block_rows : round_to(block_pixels_, k_amx_block_rows);
     return round_up(static_cast<size_t>(rows * panel_stride()) + 64);
   }
-  size_t sums_bytes() const { return sizeof(int32_t) * static_cast<size_t>(k_block_sums * ring_); }
-  size_t f32_bytes() const { return f32_ && !desc_.f32_output ? sizeof(float) * k_block_sums : 0; }
+  static constexpr size_t sums_bytes() { return sizeof(int32_t) * k_block_sums; }
+  size_t f32_bytes() const { return f32_ && !desc_.f32_output ? sums_bytes() : 0; }
 
   size_t copied_bytes() const {
     return round_up(std::max(copy_.bytes(), taps_.is_compact() ? taps_.copy_bytes(copy_.rows() * geometry_.ow) : 0));
@@ -270,7 +257,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
     int64_t first_pixel, positions;
     uint8_t* panel;
     const AmxPositions* lists;  // of each 32 positions; null = every position is a pixel
-    int32_t* sums;              // of ring_ blocks; the f32 block behind them
+    int32_t* sums;              // of one block; the f32 block behind them
   };
   /// A block whose sums are made and whose requantization is not.
   struct Pending {
@@ -279,10 +266,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
     const int32_t* sum_rows = nullptr;  // null = nothing is pending
     const int32_t* pixels = nullptr;
     int32_t lower = 0;
-    int32_t* sums = nullptr;
-    ConvAmxUpper upper;
+    ConvAmxUpper upper{};
   };
-  using PendingBlocks = std::array<Pending, k_most_blocks>;
 
   /// Positions that meet all panels before the next ones do: as many as stay in L1 beside the next panel, or, where not
   /// even twice 32 do and the weights do not stay there either, all.
@@ -295,9 +280,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
 
   template <class F>
   void walk_panels(const BlockWalk& walk, IndexRange panels, F&& gather_group) const {
-    PendingBlocks blocks;
+    Pending blocks[2], *pending = &blocks[0], *made = &blocks[1];
     for (Pending& block : blocks) block.run = common_run();
-    int64_t made = 0, finished = 0;  // numbers of blocks; number n is blocks[n % k_most_blocks]
     const int64_t near = geometry_.groups == 1 ? std::min(near_positions(panels), walk.positions) : walk.positions;
     int64_t group = -1;
     for (int64_t first = 0; first < walk.positions; first += near)
@@ -311,28 +295,14 @@ class ConvU8S8Amx final : public ConvU8S8 {
           int64_t next_p = p, next_at = at + k_amx_block_rows;
           if (next_at >= end && near < walk.positions)
             next_at = p + 1 < panels.end ? first : end, next_p = p + 1 < panels.end ? p + 1 : panels.begin;
-          advance(walk, p, at, next_p, next_at, blocks, made++);
-          if (ring_ == 1) {
-            finished = made - 1;
-          } else if (made - finished == ring_) {
-            finish_all(blocks, finished, made);
-            finished = made;
-          }
+          advance(walk, p, at, next_p, next_at, *pending, *made);
+          std::swap(pending, made);
         }
       }
-    finish_all(blocks, finished, made);
-  }
-
-  /// The blocks that are made and not finished yet; nothing is in the tiles behind that.
-  void finish_all(const PendingBlocks& blocks, int64_t first, int64_t end) const {
-    if (first == end) return;
-    kernel_.flush(blocks[static_cast<size_t>((end - 1) % k_most_blocks)].upper);
-    for (; first < end; ++first) {
-      const Pending& block = blocks[static_cast<size_t>(first % k_most_blocks)];
-      if (!block.sum_rows) continue;
-      kernel_.finish(block.run, block.sums, block.sum_rows, 0, block.run.row_count);
-      complete(block);
-    }
+    kernel_.flush(pending->upper);
+    if (!pending->sum_rows) return;
+    kernel_.finish(pending->run, walk.sums, pending->sum_rows, 0, pending->run.row_count);
+    complete(*pending);
   }
 
   int64_t panel_weight_bytes(IndexRange panels) const {
@@ -370,15 +340,11 @@ class ConvU8S8Amx final : public ConvU8S8 {
     block.a[1] = block.a[0] + k_amx_tile_rows * block.a_stride;
   }
 
-  /// Makes the sums of block `number`, and finishes the block before it on the way unless blocks are finished a ring at
-  /// a time. next_p, next_at: the block after this one, whose outputs are brought near.
-  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, PendingBlocks& blocks,
-               int64_t number) const {
+  /// Makes the sums of one block, and finishes the block before it on the way. next_p, next_at: the block after this
+  /// one, whose outputs are brought near.
+  void advance(const BlockWalk& walk, int64_t p, int64_t at, int64_t next_p, int64_t next_at, const Pending& pending,
+               Pending& made) const {
     const ConvU8S8Panel& channels = packed_.panels[static_cast<size_t>(p)];
-    Pending& made = blocks[static_cast<size_t>(number % k_most_blocks)];
-    const Pending* const before = number % ring_ > 0 || (ring_ == 1 && number > 0)
-                                      ? &blocks[static_cast<size_t>((number - 1) % k_most_blocks)]
-                                      : nullptr;
     ConvAmxBlock block;
     block.bias = packed_.bias.data() + channels.lane_offset;
     block.weights = packed_.weights + channels.weights_offset;
@@ -386,16 +352,15 @@ class ConvU8S8Amx final : public ConvU8S8 {
     block.segments = static_cast<int64_t>(segments_.size());
     block.steps = steps_;
     block.vectors = static_cast<int>(vectors_of(channels));
-    block.sums = made.sums = walk.sums + number % ring_ * k_block_sums;
+    block.sums = walk.sums;
+    block.upper = pending.upper;
     find_rows(walk, channels, at, block);
-    const Pending* const pending = ring_ == 1 && before && before->sum_rows ? before : nullptr;
-    if (before) block.upper = before->upper;
-    if (pending) block.pending = {&pending->run, pending->sums, pending->sum_rows, pending->lower, kernel_.finish};
+    if (pending.sum_rows) block.pending = {&pending.run, walk.sums, pending.sum_rows, pending.lower, kernel_.finish};
     if (streams_weights_ && next_p == p) prefetch_weights(walk, p, at, block);
     const ConvU8S8Panel& next = packed_.panels[static_cast<size_t>(next_p)];
     if (next_at < walk.positions && (next_p == p || !shares_lines(next))) prefetch_outputs(walk, next, next_at);
     kernel_.sums(block);
-    if (pending) complete(*pending);
+    if (pending.sum_rows) complete(pending);
     made.upper = {block.row_tiles > 1 ? block.sums + k_block_sums / 2 : nullptr, block.vectors};
     note_pending(walk, channels, at, made);
   }
@@ -482,7 +447,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
     run.row_count = own.count;
     run.channels = static_cast<int32_t>(panel.channels);
     if (f32_ && !desc_.f32_output) {
-      run.y = walk.sums + ring_ * k_block_sums;
+      run.y = walk.sums + k_block_sums;
       run.y_step = panel.channels;
       run.y_pixels = k_in_order;
     }
@@ -520,7 +485,6 @@ class ConvU8S8Amx final : public ConvU8S8 {
   int64_t positions_, steps_;
   AlignedBytes pad_;
   int64_t block_pixels_ = k_amx_block_rows;
-  int64_t ring_ = 1;  // blocks whose sums are kept; with more than one they are finished together
   std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied
   bool is_plain_;
   bool streams_weights_ = packed_.weights_bytes > k_near_weight_bytes;
