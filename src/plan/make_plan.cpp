@@ -1,7 +1,8 @@
 // src/plan/make_plan.cpp: chooses a tactic for each node and lays the values out in one arena.
 //
 // A value lives from the step that makes it to the last step that reads it; a step's outputs never
-// overlap its inputs. Values that share storage (Reshape of a dense value) live as one.
+// overlap its inputs. Values that share storage (Reshape of a dense value, a residual sum in the place of what it adds
+// to) live as one.
 #include <algorithm>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "ir/op.h"
 #include "plan/arena.h"
 #include "plan/backend.h"
+#include "plan/storage_groups.h"
 
 namespace octet {
 namespace {
@@ -103,31 +105,23 @@ struct Groups {
     if (v == k_absent || of[static_cast<size_t>(v)] < 0) return nullptr;
     return &all[static_cast<size_t>(of[static_cast<size_t>(v)])];
   }
-  void join(Group& group, ValueId v, size_t bytes) {
-    group.values.push_back(v);
-    group.bytes = std::max(group.bytes, bytes);
-    of[static_cast<size_t>(v)] = static_cast<int32_t>(&group - all.data());
-  }
 };
 
 Groups make_groups(const Graph& graph, const Backend& backend, std::vector<Slot>& slots) {
-  Groups groups;
-  groups.of.assign(graph.values.size(), -1);
-  groups.all.reserve(graph.values.size());  // join() points into it
-  const auto add = [&](ValueId v, ValueId shared_with) {
-    if (v == k_absent || graph.constant(v) || groups.find(v)) return;
-    const size_t bytes = backend.storage_bytes(graph, v);
-    slots[static_cast<size_t>(v)].bytes = bytes;
-    if (bytes == 0) return;
-    Group* group = groups.find(shared_with);
-    groups.join(group ? *group : groups.all.emplace_back(), v, bytes);
+  const auto has_storage = [&](ValueId v) {
+    slots[static_cast<size_t>(v)].bytes = backend.storage_bytes(graph, v);
+    return slots[static_cast<size_t>(v)].bytes > 0;
   };
-  for (const ValueId v : graph.inputs) add(v, k_absent);
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
-    const Node& node = graph.node(id);
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      add(node.outputs[i], i == 0 ? backend.shares_storage(graph, id) : k_absent);
-  }
+  Groups groups;
+  groups.of = storage_groups(graph, {.has_storage = has_storage,
+                                     .shares = [&](NodeId id) { return backend.shares_storage(graph, id); },
+                                     .overwrites = [&](NodeId id) { return backend.overwrites(graph, id); }});
+  for (const int32_t group : groups.of) groups.all.resize(std::max(groups.all.size(), static_cast<size_t>(group + 1)));
+  for (ValueId v = 0; v < static_cast<ValueId>(slots.size()); ++v)
+    if (Group* group = groups.find(v)) {
+      group->values.push_back(v);
+      group->bytes = std::max(group->bytes, slots[static_cast<size_t>(v)].bytes);
+    }
   return groups;
 }
 

@@ -84,6 +84,62 @@ TEST(SubBatch, shows_taps_whole_batches_in_the_order_of_the_steps) {
   for (const auto& [value, elements] : whole.values) EXPECT_EQ(elements, cut.values.at(value)) << value;
 }
 
+/// Residual sums take the place of what they add to (e of a), unless that is read again (i of e), or is the input too
+/// (j).
+constexpr char k_chain[] =
+    R"(graph g (x: f32[6,3,24,24], x_scale: f32[], w1: s8[16,3,3,3], w1_scale: f32[16], b1: s32[16], w2: s8[16,16,3,3], w2_scale: f32[16], b2: s32[16]) -> (y) {
+  q = QuantizeLinear(x, x_scale)
+  a = QuantConv(q, w1, w1_scale, b1, pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.5, y_zero_point=100, to="u8")
+  c = QuantConv(a, w2, w2_scale, b2, pads=[1,1,1,1], x_scale=0.5, x_zero_point=100, y_scale=1.5, y_zero_point=80, to="u8")
+  e = QuantConv(c, w2, w2_scale, b2, a, pads=[1,1,1,1], x_scale=1.5, x_zero_point=80, residual_scale=0.5, residual_zero_point=100, y_scale=2.5, y_zero_point=90, to="u8")
+  g = QuantConv(e, w2, w2_scale, b2, pads=[1,1,1,1], x_scale=2.5, x_zero_point=90, y_scale=2.5, y_zero_point=90, to="s8")
+  i = QuantConv(g, w2, w2_scale, b2, e, pads=[1,1,1,1], x_scale=2.5, x_zero_point=90, residual_scale=2.5, residual_zero_point=90, y_scale=3.5, y_zero_point=10, to="s8")
+  j = QuantConv(i, w2, w2_scale, b2, i, pads=[1,1,1,1], x_scale=3.5, x_zero_point=10, residual_scale=3.5, residual_zero_point=10, y_scale=4.5, y_zero_point=0, to="s8")
+  k = QuantConv(j, w2, w2_scale, b2, e, pads=[1,1,1,1], x_scale=4.5, x_zero_point=0, residual_scale=2.5, residual_zero_point=90, y_scale=4.5, y_zero_point=0, to="s8")
+  y = DequantizeLinear(k, x_scale)
+}
+)";
+const std::set<std::string> k_chain_constants = {"x_scale", "w1", "w1_scale", "b1", "w2", "w2_scale", "b2"};
+
+TEST(SubBatch, residual_sums_take_the_place_of_what_nobody_reads_any_more) {
+  const Graph graph = graph_with_constants(k_chain, k_chain_constants, 7);
+  const std::vector<Tensor> inputs = random_inputs(graph, 7);
+  const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+  for (const Isa isa : {Isa::scalar, available_isas().back()})
+    for (const int threads : {1, 3})
+      for (const size_t l2 : {size_t{1}, size_t{40000}, size_t{1} << 30}) {
+        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+        expect_close(run_graph(graph, backend, inputs)[0], expected[0], k_exact, std::to_string(l2));
+      }
+  const auto backend = cpu::make_backend({.isa = available_isas().back()});
+  const Result<std::shared_ptr<const Plan>> plan = make_plan(graph, *backend);
+  ASSERT_TRUE(plan);
+  const auto place = [&](std::string_view value) {
+    return (*plan)->slots[static_cast<size_t>(*(*plan)->graph.find_value(value))].offset;
+  };
+  EXPECT_EQ(place("e"), place("a"));
+  EXPECT_EQ(place("k"), place("e"));
+  EXPECT_NE(place("i"), place("e"));
+  EXPECT_NE(place("j"), place("i"));
+}
+
+TEST(SubBatch, shows_taps_what_is_written_over_later) {
+  const Graph graph = graph_with_constants(k_chain, k_chain_constants, 7);
+  const std::vector<Tensor> inputs = random_inputs(graph, 7);
+  const Isa isa = available_isas().back();
+  const Shown want = shown_values(graph, make_ref_backend(), inputs);
+  for (const size_t l2 : {size_t{1}, size_t{40000}, size_t{1} << 30}) {
+    const Shown got = shown_values(graph, cpu::make_backend({.isa = isa, .l2_bytes = l2}), inputs);
+    for (const auto& [value, elements] : got.values) {
+      const std::vector<double>& all = want.values.at(value);
+      ASSERT_EQ(elements.size(), all.size()) << value;
+      int differ = 0;  // ref shows s8 as the byte it is
+      for (size_t i = 0; i < all.size(); ++i) differ += std::fmod(elements[i] - all[i], 256) != 0 ? 1 : 0;
+      EXPECT_EQ(differ, 0) << value << ", " << l2;
+    }
+  }
+}
+
 TEST(SubBatch, gives_a_part_tap_each_image_once_in_order) {
   const Graph graph = graph_with_constants(k_network, k_constants, 5);
   const std::vector<Tensor> inputs = random_inputs(graph, 5);

@@ -116,12 +116,17 @@ struct Layer {
     Guarded<uint8_t> input(x), added(residual);
     Guarded<T> y(before);
     Guarded<float> photograph(image);
-    const ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data(), photograph.data()};
+    ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data(), photograph.data()};
+    if (in_place) args.y = added.data();
     const int64_t chunks = layer->chunks(shape.batch, threads);
     for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
+    if constexpr (sizeof(T) == 1) {
+      if (in_place) return added.values();
+    }
     return y.values();
   }
 
+  bool in_place = false;  // codes in the place of the residual
   ConvCase shape;
   std::mt19937 random;
   ConvU8S8Desc desc;
@@ -167,6 +172,32 @@ TEST(ConvU8S8, the_residual_form_equals_the_judge_on_every_geometry) {
     Layer layer(c, seed++);
     layer.with_residual(131, 0.37f);
     expect_judged<uint8_t>(layer);
+  }
+}
+
+TEST(ConvU8S8, codes_may_take_the_place_of_the_residual) {
+  uint32_t seed = 3000;
+  for (const ConvCase& c : conv_cases()) {
+    if (c.groups > 1) continue;
+    Layer layer(c, seed++);
+    layer.with_residual(131, 0.37f);
+    const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+    layer.in_place = true;
+    const Isa isa = available_isas().back();
+    std::vector<ConvVariant> variants = conv_u8s8_variants(layer.desc.geometry, c.batch, isa, 2);
+    variants.push_back({"", "", 0});
+    if (has_isa(Isa::avx512_vnni)) variants.push_back({std::string(k_emulated_amx), "", 0});
+    const WindowGeometry& g = layer.desc.geometry;
+    const auto pitch = static_cast<size_t>(g.y_pitch), pixels = static_cast<size_t>(c.batch * g.oh * g.ow);
+    for (const ConvVariant& variant : variants) {
+      if (!variant.refused.empty()) continue;
+      const std::vector<uint8_t> got = layer.run<uint8_t>(isa, 2, variant.name);
+      for (size_t i = 0; i < pixels * pitch; ++i) {
+        if (i % pitch < static_cast<size_t>(c.oc)) {
+          ASSERT_EQ(got[i], want[i]) << variant.name << ", " << c << ", at " << i;
+        }
+      }
+    }
   }
 }
 

@@ -51,6 +51,10 @@ class CpuBackend : public Backend {
     return reshape_alias(graph, graph.node(node));
   }
 
+  ValueId overwrites(const Graph& graph, NodeId node) const override {
+    return overwritten_residual(graph, graph.node(node));
+  }
+
   Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
     return CpuProgram::make(std::move(plan), isa_, pool_.threads(), l2_bytes_ * static_cast<size_t>(pool_.threads()));
   }

@@ -234,6 +234,17 @@ ValueId reshape_alias(const Graph& graph, const Node& node) {
   return dims && dims->is_same_memory() ? node.inputs[0] : k_absent;
 }
 
+ValueId overwritten_residual(const Graph& graph, const Node& node) {
+  constexpr size_t k_residual = 4;
+  if (node.op->name != "QuantConv" || node.inputs.size() <= k_residual || int_attribute(node, "group", 1) != 1)
+    return k_absent;
+  const ValueId residual = node.inputs[k_residual];
+  if (residual == k_absent || is_constant(graph, residual)) return k_absent;
+  const Layout from = layout_of(graph, residual), to = layout_of(graph, node.outputs[0]);
+  const bool lie_alike = from.nhwc && to.nhwc && from.dims == to.dims && from.strides == to.strides;
+  return lie_alike && from.element_bytes == 1 && to.element_bytes == 1 ? residual : k_absent;
+}
+
 const StepDef reshape_step = {"reshape", refuse, streaming_cost_us, prepare_reshape};
 const StepDef transpose_step = {"transpose", refuse, streaming_cost_us, prepare_transpose};
 const StepDef expand_step = {"expand", refuse, streaming_cost_us, prepare_expand};

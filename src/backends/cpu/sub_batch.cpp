@@ -13,6 +13,7 @@
 #include "ir/op.h"
 #include "kernels/conventions.h"
 #include "plan/arena.h"
+#include "plan/storage_groups.h"
 
 namespace octet::cpu {
 namespace {
@@ -147,7 +148,7 @@ std::vector<int64_t> choose_images(const Plan& plan, int64_t batch, double cache
 /// Where values lie: one range per group of values that share storage.
 class Places {
  public:
-  Places(const Plan& plan, const std::vector<SubBatch>& parts) : plan_(plan), of_(plan.slots.size(), -1) {
+  Places(const Plan& plan, const std::vector<SubBatch>& parts) : plan_(plan) {
     group_values();
     find_lifetimes(parts);
   }
@@ -180,20 +181,16 @@ class Places {
 
   void group_values() {
     const Graph& graph = plan_.graph;
-    const auto add = [&](ValueId v, ValueId shared_with) {
-      if (v == k_absent) return;
-      const size_t bytes = plan_.slots[static_cast<size_t>(v)].bytes;
-      int32_t& group = of_[static_cast<size_t>(v)];
-      if (bytes == 0 || group >= 0) return;
-      if (shared_with != k_absent) group = of_[static_cast<size_t>(shared_with)];
-      if (group < 0) group = static_cast<int32_t>(groups_.size()), groups_.emplace_back();
-      Group& g = groups_[static_cast<size_t>(group)];
-      g.bytes = std::max(g.bytes, bytes);
-    };
-    for (const ValueId v : graph.inputs) add(v, k_absent);
-    for (const Node& node : graph.nodes)
-      for (size_t i = 0; i < node.outputs.size(); ++i)
-        add(node.outputs[i], i == 0 ? reshape_alias(graph, node) : k_absent);
+    const auto bytes = [&](ValueId v) { return plan_.slots[static_cast<size_t>(v)].bytes; };
+    of_ = storage_groups(graph, {.has_storage = [&](ValueId v) { return bytes(v) > 0; },
+                                 .shares = [&](NodeId id) { return reshape_alias(graph, graph.node(id)); },
+                                 .overwrites = [&](NodeId id) { return overwritten_residual(graph, graph.node(id)); }});
+    for (size_t v = 0; v < of_.size(); ++v) {
+      if (of_[v] < 0) continue;
+      const auto group = static_cast<size_t>(of_[v]);
+      groups_.resize(std::max(groups_.size(), group + 1));
+      groups_[group].bytes = std::max(groups_[group].bytes, bytes(static_cast<ValueId>(v)));
+    }
   }
 
   /// A value that leaves a cut part, or comes into it, lives as long as all turns of the part.
