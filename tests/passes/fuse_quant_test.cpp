@@ -54,6 +54,50 @@ TEST(FuseQuantConv, a_quantize_between_conv_and_add_is_executed_as_written) {
               HasSubstr("y = QuantAdd(q, r, a_scale=0.25, a_zero_point=0, b_scale=0.125, b_zero_point=0, to=\"s8\", "
                         "y_scale=0.25, y_zero_point=0) @add"));
 }
+// Numbers by hand: gamma / sqrt(var + eps) = 2 and -0.5, beta - mean * that = 0.25 and 1.5.
+const std::string k_norm =
+    R"(graph (x: u8[N,2,4,4]) -> (y) { const xs: f32[] = {0.5}; const xz: u8[] = {3}; const ys: f32[] = {0.25}
+  const yz: s8[] = {-4}; const gq: s8[2] = {4, -1}; const gs: f32[] = {1}; const be: f32[2] = {0.25, 2}; const m: f32[2] = {0, -1}
+  const v: f32[2] = {3.75, 3.75}; dx = DequantizeLinear(x, xs, xz); g = DequantizeLinear(gq, gs)
+)";
+TEST(BatchNormOfCodes, between_codes_it_is_a_depthwise_convolution_whatever_its_parameters_lie_behind) {
+  const std::string text = fused(k_norm +
+                                 "n = BatchNormalization(dx, g, be, m, v, epsilon=0.25) @bn; a = Relu(n) "
+                                 "y = QuantizeLinear(a, ys, yz) }");
+  EXPECT_THAT(text, HasSubstr("= {127, -127}"));
+  EXPECT_THAT(text, HasSubstr("= {0.015748031, 0.003937008}"));  // 2 / 127, 0.5 / 127
+  EXPECT_THAT(text, HasSubstr("y = QuantConv(x, "));
+  EXPECT_THAT(text, HasSubstr("activation=\"Relu\", group=2, kernel_shape=[1,1]"));
+  EXPECT_THAT(text, Not(HasSubstr("BatchNormalization")));
+}
+TEST(BatchNormOfCodes, gives_the_codes_of_the_float_ops) {
+  const std::string text =
+      k_norm + "n = BatchNormalization(dx, g, be, m, v, epsilon=0.25); a = Relu(n); y = QuantizeLinear(a, ys, yz) }";
+  Tensor x = Tensor::from<uint8_t>(DType::u8, {8, 2, 4, 4}, [] {
+    std::vector<uint8_t> codes;
+    for (int i = 0; i < 256; ++i) codes.push_back(static_cast<uint8_t>(37 * i));
+    return codes;
+  }());
+  const Tensor want = evaluate(parsed(text), {{"x", x}}).at("y");
+  const Tensor got = evaluate(after_stage(Stage::fuse, parsed(text)), {{"x", x}}).at("y");
+  int differ = 0;
+  for (int64_t i = 0; i < want.size(); ++i) {
+    EXPECT_LE(std::abs(got.at<int8_t>(i) - want.at<int8_t>(i)), 1) << i;
+    differ += got.at<int8_t>(i) != want.at<int8_t>(i);
+  }
+  EXPECT_LE(differ, 2);
+}
+TEST(BatchNormOfCodes, stays_where_its_result_is_read_as_floats_or_a_parameter_is_none) {
+  EXPECT_THAT(fused(k_norm + "y = BatchNormalization(dx, g, be, m, v, epsilon=0.25) }"),
+              HasSubstr("BatchNormalization"));
+  EXPECT_THAT(fused(k_norm + "n = BatchNormalization(dx, g, be, m, v, epsilon=0.25); s = Softmax(n); "
+                             "y = QuantizeLinear(s, ys, yz) }"),
+              HasSubstr("BatchNormalization"));
+  std::string text = k_norm + "n = BatchNormalization(dx, g, be, b, v, epsilon=0.25); y = QuantizeLinear(n, ys, yz) }";
+  text.replace(text.find(") -> (y)"), 1, ", b: f32[2])");
+  EXPECT_THAT(fused(text), HasSubstr("BatchNormalization"));
+}
+
 TEST(FuseQuantConv, scales_per_tensor_are_broadcast_and_zero_points_subtracted) {
   const std::string text = fused(R"(graph (x: u8[N,2,4,4]) -> (y) { const xs: f32[] = {0.5}; const xz: u8[] = {3}
       const w: u8[2,2,1,1] = {129, 126, 255, 132}; const ws: f32[] = {0.5}; const wz: u8[] = {128}
