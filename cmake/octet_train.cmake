@@ -13,6 +13,11 @@ if(NOT OCTET_TRAIN STREQUAL "OFF")
     get_target_property(torch_includes torch INTERFACE_INCLUDE_DIRECTORIES)
     target_include_directories(octet_torch SYSTEM INTERFACE ${torch_includes})
     target_link_libraries(octet_torch INTERFACE ${TORCH_LIBRARIES})
+    # Loops on libtorch's own threads (src/train/parallel.cpp), which are OpenMP's.
+    find_package(OpenMP QUIET COMPONENTS CXX)
+    if(NOT OpenMP_CXX_FOUND)
+      message(STATUS "octet: this compiler has no OpenMP, so the quantizers of training run on one thread")
+    endif()
     # What this libtorch was built with: each is a source of src/train, or its stub.
     find_path(octet_gloo_headers gloo/context.h PATHS ${torch_includes} NO_DEFAULT_PATH)
     set(OCTET_TORCH_SOURCES no_gloo.cpp no_nccl.cpp no_fused.cpp)

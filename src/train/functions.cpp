@@ -1,12 +1,11 @@
 #include "octet/train/functions.h"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
 
 #include "train/code_rows.h"
 #include "train/convert.h"
 #include "train/fused.h"
+#include "train/parallel.h"
 
 namespace octet::nn {
 namespace {
@@ -64,7 +63,7 @@ Tensor fake_on_cpu(const Tensor& x, const Tensor& amax, const QuantOptions& o) {
   }
   const TensorView in = view_of(x), out = view_of(y);
   const size_t bytes = size_of(in.dtype);
-  at::parallel_for(0, x.numel(), k_chunk, [&](int64_t from, int64_t to) {
+  on_torch_threads(0, x.numel(), k_chunk, [&](int64_t from, int64_t to) {
     const auto at = static_cast<size_t>(from) * bytes;
     value_or_throw(fake_tensor_quant_into(TensorView::dense(in.dtype, {to - from}, in.data + at), a.reshaped({}), o,
                                           TensorView::dense(out.dtype, {to - from}, out.data + at)));
@@ -177,7 +176,7 @@ int64_t for_rows(const Tensor& x, const Tensor& scale, int64_t axis, Row row) {
   const int64_t n = x.numel();
   if (scale.numel() == 1) {
     const int64_t pieces = (n + k_chunk - 1) / k_chunk;
-    at::parallel_for(0, pieces, 1, [&](int64_t from, int64_t to) {
+    on_torch_threads(0, pieces, 1, [&](int64_t from, int64_t to) {
       for (int64_t r = from; r < to; ++r) row(r * k_chunk, std::min(n, (r + 1) * k_chunk), s[0], r);
     });
     return pieces;
@@ -186,7 +185,7 @@ int64_t for_rows(const Tensor& x, const Tensor& scale, int64_t axis, Row row) {
   int64_t inner = 1;
   for (int64_t d = (axis < 0 ? axis + x.dim() : axis) + 1; d < x.dim(); ++d) inner *= x.size(d);
   const int64_t rows = inner ? n / inner : 0;
-  at::parallel_for(0, rows, std::max<int64_t>(1, k_chunk / std::max<int64_t>(1, inner)), [&](int64_t from, int64_t to) {
+  on_torch_threads(0, rows, std::max<int64_t>(1, k_chunk / std::max<int64_t>(1, inner)), [&](int64_t from, int64_t to) {
     for (int64_t r = from; r < to; ++r) row(r * inner, (r + 1) * inner, s[r % channels], r);
   });
   return rows;

@@ -107,7 +107,7 @@ Result<Done> check_device(const std::string& name) {
     const torch::Device device(name);
     if (device.is_cpu()) return Done{};
     if (device.is_cuda() && torch::cuda::is_available() &&
-        (device.index() < 0 || static_cast<size_t>(device.index()) < torch::cuda::device_count()))
+        (device.index() < 0 || int64_t{device.index()} < static_cast<int64_t>(torch::cuda::device_count())))
       return Done{};
     return Error{ErrorCode::device, "device '" + name + "': this libtorch finds no such GPU; use --device cpu"};
   } catch (const std::exception&) {

@@ -2,8 +2,12 @@
 // spec/quantization.md 12.1 and 12.3, and octet's own functions without libtorch.
 
 #include <limits>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "octet/train/tensor_quantizer.h"
+#include "train/parallel.h"
 #include "train/torch_tests.h"
 
 namespace octet::nn {
@@ -283,6 +287,54 @@ TEST(TorchQuantizer, calibration_then_state_round_trip) {  // 12.3.8
   EXPECT_TRUE(same(other->amax(), state.at("_amax")));
   EXPECT_THROW(load_state_dict(*other, {}), std::invalid_argument);
   EXPECT_THROW(q->set_amax(floats({1, 2})), std::invalid_argument);
+}
+
+/// Which threads run pieces of one loop.
+std::set<std::thread::id> threads_of_a_loop() {
+  std::mutex lock;
+  std::set<std::thread::id> seen;
+  on_torch_threads(0, 64, 1, [&](int64_t, int64_t) {
+    const std::lock_guard hold(lock);
+    seen.insert(std::this_thread::get_id());
+  });
+  return seen;
+}
+
+struct Quantized {
+  Tensor y, dx, ds;
+};
+
+Quantized quantized(const Tensor& values, const Tensor& scale, int64_t axis, bool learned) {
+  const Tensor x = values.clone().requires_grad_(true), s = scale.clone().requires_grad_(true);
+  const Tensor y = learned ? learned_quantize(x, s, {-3, 3}, axis) : fake_quantize(x, s, {-3, 3}, axis);
+  y.backward(values.cos());
+  return {y.detach(), x.grad(), learned ? s.grad() : torch::zeros({1})};
+}
+
+TEST(Functions, run_on_all_threads_and_give_the_same_bits_on_any_number_of_them) {
+  const int before = torch::get_num_threads();
+  torch::set_num_threads(1);
+  EXPECT_EQ(threads_of_a_loop().size(), 1u);
+  torch::manual_seed(1);
+  const Tensor x = torch::randn({4, 16, 40, 40}), one = torch::tensor({0.21f}), many = torch::rand({16}) + 0.1;
+  std::vector<Quantized> alone;
+  const auto all = [&](std::vector<Quantized>& made) {
+    for (const bool learned : {false, true}) {
+      made.push_back(quantized(x, one, 0, learned));
+      made.push_back(quantized(x, many, 1, learned));
+    }
+  };
+  all(alone);
+  torch::set_num_threads(3);
+  EXPECT_EQ(threads_of_a_loop().size(), 3u);
+  std::vector<Quantized> together;
+  all(together);
+  torch::set_num_threads(before);
+  for (size_t i = 0; i < alone.size(); ++i) {
+    EXPECT_TRUE(same_bits(together[i].y, to_octet(alone[i].y)));
+    EXPECT_TRUE(same_bits(together[i].dx, to_octet(alone[i].dx)));
+    EXPECT_TRUE(same_bits(together[i].ds, to_octet(alone[i].ds)));
+  }
 }
 
 }  // namespace
