@@ -71,6 +71,8 @@ Result<Done> Importer::import_branch(const ProtoNode& proto, ByteSpan message) {
     return Error{ErrorCode::bad_model, place + ": the branch has " + std::to_string(branch.inputs.size()) +
                                            " inputs and " + std::to_string(branch.outputs.size()) +
                                            " outputs, expected none and " + std::to_string(proto.outputs.size())};
+  if (scopes_.size() >= 2 * k_max_depth)  // a function that calls itself from a branch
+    return Error{ErrorCode::bad_model, place + ": branches lie more than 64 deep in each other"};
   if (Result<Done> ok = inline_into_branch(model_, proto, branch, inlined_, tensors_.origin()); !ok)
     return within(place, ok.error());
   if (branches_.size() > k_max_depth * 16) return Error{ErrorCode::bad_model, place + ": more than 1024 branches"};

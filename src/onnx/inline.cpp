@@ -15,7 +15,7 @@ namespace octet {
 namespace {
 
 // A file may call functions from functions; one that multiplies itself is hostile.
-constexpr size_t k_max_nodes = size_t{1} << 20;
+constexpr size_t k_max_nodes = size_t{1} << 18;
 constexpr int k_max_depth = 32;
 
 struct AttributeHead {
@@ -104,8 +104,8 @@ class Inliner {
   Result<Done> place(const ProtoNode& node, int depth, std::vector<ProtoNode>& nodes) {
     const ProtoFunction* f = function_of(node);
     if (!f) {
-      if (nodes.size() >= k_max_nodes)
-        return Error{ErrorCode::bad_model, "inlining the file's functions gives more than 2^20 nodes"};
+      if (++kept_.nodes > k_max_nodes)  // in all branches together
+        return Error{ErrorCode::bad_model, "inlining the file's functions gives more than 2^18 nodes"};
       nodes.push_back(node);
       return Done{};
     }

@@ -62,6 +62,7 @@ struct ProtoFunction {
 struct InlinedText {
   std::deque<std::string> texts;             // names
   std::deque<std::vector<std::byte>> bytes;  // attributes
+  size_t nodes = 0;                          // how many came out so far
 };
 
 struct ProtoModel {

@@ -296,6 +296,24 @@ TEST(If, whose_branch_calls_a_function_is_the_function) {
   EXPECT_THAT(outcome_of(file(24)), HasSubstr("function 'Old' is of opset 24; octet reads 7 to 23"));
 }
 
+TEST(If, whose_branches_call_themselves_is_refused) {
+  const uint8_t yes = 1;
+  WireWriter f;
+  f.text(onnx_field::function::name, "Again");
+  f.text(onnx_field::function::input, "a");
+  f.text(onnx_field::function::input, "c");
+  f.text(onnx_field::function::output, "b");
+  f.message(onnx_field::function::node,
+            if_of("c", "b", node_proto("Again", {"a", "c"}, {"t"}, {}, "mine"), node_proto("Neg", {"a"}, {"t"})));
+  f.text(onnx_field::function::domain, "mine");
+  EXPECT_THAT(
+      outcome_of(model_bytes({node_proto("Again", {"x", "c"}, {"y"}, {}, "mine")},
+                             {{onnx_field::graph::initializer,
+                               tensor_proto("c", Tensor::from<uint8_t>(DType::boolean, {}, std::span(&yes, 1)))}},
+                             {f})),
+      HasSubstr("branches lie more than 64 deep in each other"));
+}
+
 // A function may hold an If on what its own constants say: names inside are the function's, references the call's.
 TEST(Function, with_an_if_on_a_constant_is_its_branch) {
   WireWriter slope;
