@@ -1,6 +1,7 @@
 // QuantConv and QuantGemm on every ISA give the reference's bytes.
 #include <gtest/gtest.h>
 
+#include "backends/cpu/requantize.h"
 #include "backends/running.h"
 
 namespace octet {
@@ -113,6 +114,26 @@ TEST(QuantConvOnCpu, runs_depthwise_layers) {
                  ", group=24, x_scale=0.02, x_zero_point=60, y_scale=0.05, y_zero_point=30, to=\"u8\""),
         k_weights, k_exact);
   }
+}
+
+// 7 bits: [0, 127] on a zero point of 20, by a Clip; the pool keeps the bound, a signed code's is 128 higher.
+TEST(QuantConvOnCpu, knows_a_bound_of_what_a_layer_makes) {
+  const std::string text =
+      R"(graph g (x: u8[1,16,8,8], w: s8[16,16,3,3], w_scale: f32[16], b: s32[16]) -> (y, z) {
+  c = QuantConv(x, w, w_scale, b, pads=[1,1,1,1], x_scale=0.02, x_zero_point=128, y_scale=0.5, y_zero_point=20, activation="Clip", activation_params=[-10.0,53.5], to="u8")
+  p = MaxPool(c, kernel_shape=[2,2], strides=[2,2])
+  y = QuantConv(p, w, w_scale, b, pads=[1,1,1,1], x_scale=0.5, x_zero_point=20, y_scale=9.0, y_zero_point=0, activation="Clip", activation_params=[-90.0,99.0], to="s8")
+  z = QuantConv(y, w, w_scale, b, pads=[1,1,1,1], x_scale=9.0, x_zero_point=0, to="f32")
+}
+)";
+  const Graph graph = graph_with_constants(text, k_weights, 11);
+  const auto bound = [&](std::string_view value) { return cpu::largest_code(graph, *graph.find_value(value)); };
+  EXPECT_EQ(bound("x"), 255);
+  EXPECT_EQ(bound("c"), 127);
+  EXPECT_EQ(bound("p"), 127);
+  EXPECT_EQ(bound("y"), 128 + 11);
+  EXPECT_EQ(bound("z"), 255);
+  expect_cpu_equals_ref(text, k_weights, k_exact);
 }
 
 TEST(QuantConvOnCpu, runs_grouped_layers) {

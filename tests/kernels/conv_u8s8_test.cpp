@@ -234,6 +234,36 @@ TEST(ConvU8S8, extreme_codes_and_weights_do_not_saturate_on_the_way) {
       }
 }
 
+TEST(ConvU8S8, avx2_adds_pairs_in_16_bits_only_where_they_fit) {
+  if (!has_isa(Isa::avx2)) GTEST_SKIP() << "not applicable: no AVX2";
+  uint32_t seed = 4000;
+  for (const ConvCase& c : conv_cases())
+    for (const int most : {127, 255}) {
+      Layer layer(c, seed++);
+      layer.desc.x_most = most;
+      layer.desc.x_zero_point = std::min(layer.desc.x_zero_point, most);
+      for (uint8_t& code : layer.x) code = static_cast<uint8_t>(code % 2 == 0 ? most : code & most);
+      for (int8_t& w : layer.weights) w = static_cast<int8_t>(w % 3 == 0 ? 127 : w);
+      const std::unique_ptr<const ConvU8S8> made = layer.make(Isa::avx2);
+      const bool has_pairs = std::count(layer.weights.begin(), layer.weights.end(), 127) > c.oc;
+      if (most == 127 || has_pairs) {
+        EXPECT_STREQ(made->kernel_name(), most == 127 ? "avx2 6x16 pairs" : "avx2 6x16") << c;
+      }
+      ASSERT_EQ(layer.run<uint8_t>(Isa::avx2, 2), layer.run<uint8_t>(Isa::scalar, 1)) << c << ", " << most;
+    }
+  // The last that fit, and the first that do not.
+  for (const auto& [most, w, fits] :
+       {std::tuple{255, 64, true}, {255, 65, false}, {128, -128, true}, {129, -128, false}}) {
+    Layer layer(square(5, 16, 16, 3, 1, 1));
+    layer.desc.x_most = most;
+    layer.desc.x_zero_point = 0;
+    std::fill(layer.weights.begin(), layer.weights.end(), static_cast<int8_t>(w));
+    std::fill(layer.x.begin(), layer.x.end(), static_cast<uint8_t>(most));
+    EXPECT_STREQ(layer.make(Isa::avx2)->kernel_name(), fits ? "avx2 6x16 pairs" : "avx2 6x16") << most << " x " << w;
+    EXPECT_EQ(layer.run<uint8_t>(Isa::avx2, 1), layer.run<uint8_t>(Isa::scalar, 1)) << most << " x " << w;
+  }
+}
+
 TEST(ConvU8S8, values_beyond_int32_saturate_to_the_bound_of_their_sign) {
   for (const float m : {1e4f, 1e12f, 1e30f})
     for (const bool with_residual : {false, true}) {

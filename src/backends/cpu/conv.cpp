@@ -145,6 +145,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   desc.multiplier = multiplier;
   if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
   desc.x_zero_point = x_codes.zero_point;
+  if (query.isa == Isa::avx2) desc.x_most = largest_code(query.graph, query.id(0));
   if (image != k_absent) read_image(query.graph, query.id(0), desc);
   if (query.has_input(4)) {
     const Codes residual = codes_of(query.node, "residual", query.dtype(4));

@@ -168,6 +168,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
   desc.multiplier = multiplier;
   if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
   desc.x_zero_point = x_codes.zero_point;
+  if (query.isa == Isa::avx2) desc.x_most = largest_code(query.graph, query.id(0));
   desc.f32_output = form.to_f32;
   desc.y_zero_point = form.y_zero_point;
   desc.lo = form.lo, desc.hi = form.hi;

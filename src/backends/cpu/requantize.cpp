@@ -73,4 +73,20 @@ OutputForm output_form(const Node& node) {
   return form;
 }
 
+int32_t largest_code(const Graph& graph, ValueId codes) {
+  for (NodeId id = static_cast<NodeId>(graph.nodes.size()) - 1; id >= 0; --id) {
+    const Node& node = graph.node(id);
+    if (node.outputs[0] != codes) continue;
+    const std::string_view op = node.op->name;
+    if (op == "MaxPool" || op == "Flatten" || op == "Reshape") {  // codes of their input; nodes before it
+      codes = node.inputs[0];
+      continue;
+    }
+    const bool clamps = op == "QuantConv" || op == "QuantGemm" || op == "QuantAdd" || op == "QuantMul" ||
+                        op == "QuantAveragePool" || op == "QuantGlobalAveragePool";
+    return clamps && string_attribute(node, "to", "f32") != "f32" ? output_form(node).hi : 255;
+  }
+  return 255;
+}
+
 }  // namespace octet::cpu

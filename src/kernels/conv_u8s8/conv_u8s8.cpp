@@ -70,6 +70,23 @@ bool needs_f32(const ConvU8S8Desc& desc) {
   return desc.f32_output || !is_bound;
 }
 
+/// No two products x * w of an output channel, whichever they are, leave 16 bits when they are added: then AVX2's
+/// saturating instruction is exact. So it is with codes of 7 bits, and with u8 codes where weights are small.
+[[maybe_unused]] bool fits_pairs(const ConvU8S8Desc& desc) {
+  const int x = desc.image_scale > 0 ? 255 : std::max(desc.x_most, desc.x_zero_point);
+  const auto channels = static_cast<size_t>(desc.geometry.oc);
+  const size_t count = channels == 0 ? 0 : desc.weights.size() / channels;
+  for (size_t c = 0; c < channels; ++c) {
+    int most[2] = {0, 0}, least[2] = {0, 0};  // the two largest and the two smallest
+    for (const int w : desc.weights.subspan(c * count, count)) {
+      if (w > most[1]) most[1] = std::min(w, most[0]), most[0] = std::max(w, most[0]);
+      if (w < least[1]) least[1] = std::max(w, least[0]), least[0] = std::min(w, least[0]);
+    }
+    if (x * (most[0] + most[1]) > INT16_MAX || x * (least[0] + least[1]) < INT16_MIN) return false;
+  }
+  return true;
+}
+
 WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
   geometry.groups /= merge;
   return geometry;
@@ -431,8 +448,11 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
-  const Entry& entry = entries()[static_cast<size_t>(chosen.tile - 1)];
-  return std::make_unique<ConvU8S8Packed>(desc, *entry.kernel, chosen.cut, isa);
+  const ConvU8S8Kernel* kernel = entries()[static_cast<size_t>(chosen.tile - 1)].kernel;
+#if defined(__x86_64__)
+  if (kernel == &conv_u8s8_avx2 && fits_pairs(desc)) kernel = &conv_u8s8_avx2_pairs;
+#endif
+  return std::make_unique<ConvU8S8Packed>(desc, *kernel, chosen.cut, isa);
 }
 
 std::vector<ConvVariant> conv_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads) {

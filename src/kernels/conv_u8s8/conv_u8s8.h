@@ -20,6 +20,7 @@ struct ConvU8S8Desc {
   std::span<const int32_t> bias;      // [oc], or empty = 0; without zero-point terms (pack() folds them)
   std::span<const float> multiplier;  // m[oc] of docs/numerics.md: with or without 1/y_scale, as the form asks
   int32_t x_zero_point = 0;           // u8 domain; also the value of padding
+  int32_t x_most = 255;               // no code of x is larger; u8 domain
   // > 0: reads ConvU8S8Args::image, which becomes codes of this scale on the way; where reads_compact_copy(geometry),
   // and not by the scalar judge.
   float image_scale = 0.0f;

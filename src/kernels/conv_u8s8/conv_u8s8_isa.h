@@ -58,6 +58,7 @@ struct ConvU8S8Kernel {
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;
+extern const ConvU8S8Kernel conv_u8s8_avx2_pairs;  // for layers that fit it, in place of conv_u8s8_avx2
 extern const ConvU8S8Kernel conv_u8s8_avx_vnni;
 extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_6x64;
 extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_8x48;
