@@ -294,6 +294,7 @@ std::vector<std::string> float_choices() {
   names = with_triggers(names);
   for (std::string& name : cublas_names()) names.push_back(std::move(name));
   names.emplace_back(k_cudnn_choice);
+  for (std::string& name : half_stem_names()) names.push_back(std::move(name));
   return names;
 }
 

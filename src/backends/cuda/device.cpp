@@ -145,6 +145,7 @@ Result<Device> open_device(int ordinal) {
   cudaError_t setup = conv_setup();
   if (setup == cudaSuccess) setup = gemv_setup();
   if (setup == cudaSuccess) setup = stem_setup();
+  if (setup == cudaSuccess) setup = half_stem_setup();
   if (setup == cudaSuccess && device.has_clusters()) setup = cluster_setup();
   if (setup == cudaSuccess && device.has_clusters()) setup = joined_setup();
   if (setup == cudaSuccess && device.major == 9) setup = tma_setup();

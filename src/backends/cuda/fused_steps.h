@@ -9,11 +9,15 @@ namespace octet::cuda {
 struct FusedSteps {
   size_t steps = 0;
   PreparedStep prepared;
-  std::set<ValueId> moved = {};  // what it needs elsewhere than planned
+  std::set<ValueId> moved = {};    // what it needs elsewhere than planned
+  ValueId takes_input = k_absent;  // a graph's input that it reads as the caller has it, and nobody else reads
 };
 /// QuantizeLinear, QuantConv, MaxPool or two neighbours of them from plan.steps[first] on, where shapes and readers
 /// allow. Errors: no memory.
 Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
+/// A convolution in half precision that reads a graph's input of up to four channels, and the MaxPool that alone reads
+/// it. Errors: no memory.
+Result<FusedSteps> fuse_half_stem(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 /// A QuantConv whose output is the residual of the QuantConv behind it, and nothing else. Errors: no memory.
 Result<FusedSteps> fuse_residual(const Plan& plan, size_t first, DType floats, StepBuilder& builder);
 /// A QuantGlobalAveragePool and the QuantGemm of few rows that alone reads it. Errors: no memory.
@@ -29,6 +33,7 @@ Result<FusedSteps> fuse_block(const Plan& plan, size_t first, DType floats, Step
 
 /// Names of the choices.
 std::vector<std::string> stem_names();
+std::vector<std::string> half_stem_names();
 std::vector<std::string> chain_names(std::string_view kind = "");  // "chain", "block"; empty: both
 std::vector<std::string> joined_names();
 

@@ -16,11 +16,9 @@ struct RowKind {
   Result<FusedSteps> (*fuse)(const Plan&, size_t, DType, StepBuilder&);
   bool always = true;  // where a row is possible; else where it is the faster
 };
-constexpr RowKind k_rows[] = {{"block", fuse_block, false},
-                              {"chain", fuse_chain, false},
-                              {"stem", fuse_stem},
-                              {"joined", fuse_residual},
-                              {"gemv", fuse_end}};
+constexpr RowKind k_rows[] = {{"block", fuse_block, false}, {"chain", fuse_chain, false},
+                              {"stem", fuse_stem},          {"joined", fuse_residual},
+                              {"gemv", fuse_end},           {"half stem", fuse_half_stem, false}};
 
 /// The choice for a row of this kind from plan.steps[first] on that the plan names; empty: none.
 std::string named_choice(const Plan& plan, size_t first, std::string_view names) {
@@ -102,6 +100,7 @@ Result<Done> CudaProgram::prepare_next(const ProgramOptions& options, const Devi
 
 Result<Done> CudaProgram::add_row(FusedSteps fused, const ProgramOptions& options, StepBuilder& builder, Draft& draft) {
   offsets_->kept.insert(fused.moved.begin(), fused.moved.end());
+  if (fused.takes_input != k_absent) taken_inputs_.insert(fused.takes_input);
   for (size_t i = 0; i < fused.steps; ++i) {
     const Step& step = plan_->steps[draft.steps.size()];
     Result<Choice> alone = prepare_alone(step, options, builder, draft);
@@ -169,7 +168,7 @@ Result<Done> CudaProgram::prepare_transfers(const Device& device) {
     if (to.place.kind != Place::Kind::arena) continue;
     Result<Enqueue> made = convert(to, {dense_layout(to.layout.dtype, to.layout.dims), {Place::Kind::input, i}});
     if (!made) return made.error();
-    bring_in_.push_back(std::move(*made));
+    bring_in_.push_back({graph.inputs[i], std::move(*made)});
   }
   fixed_outputs_.resize(graph.outputs.size());
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
@@ -253,8 +252,7 @@ Result<Done> CudaProgram::tune(Draft& draft, const ProgramOptions& options) {
     draft.chosen[i] = ranked[i][0];
   }
   const Enqueue run_all = [&](const Launch& launch) {
-    for (const Enqueue& part : bring_in_)
-      if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
+    if (const cudaError_t status = enqueue_inputs(launch); status != cudaSuccess) return status;
     for (size_t i = 0; i < steps.size(); ++i) {
       if (steps[i].choices.empty()) continue;
       if (const cudaError_t status = steps[i].choices[draft.chosen[i]].run(launch); status != cudaSuccess)
@@ -303,6 +301,7 @@ Result<Done> CudaProgram::try_rows(Tuner& tuner, Draft& draft) {
 
 void CudaProgram::use_row(size_t first, FusedSteps& row, Draft& draft) {
   offsets_->kept.insert(row.moved.begin(), row.moved.end());
+  if (row.takes_input != k_absent) taken_inputs_.insert(row.takes_input);
   for (size_t i = first; i < first + row.steps; ++i) {
     PreparedStep& step = draft.steps[i];
     if (!steps_[i].joined && !step.choices.empty()) steps_[i].alone = step.choices[step.cheapest()];

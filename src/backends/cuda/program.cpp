@@ -53,9 +53,15 @@ TacticChoice CudaProgram::choice() const {
   return made;
 }
 
+cudaError_t CudaProgram::enqueue_inputs(const Launch& launch, bool all) const {
+  for (const BringIn& part : bring_in_)
+    if (all || !taken_inputs_.contains(part.input))
+      if (const cudaError_t status = part.run(launch); status != cudaSuccess) return status;
+  return cudaSuccess;
+}
+
 cudaError_t CudaProgram::enqueue(const Launch& launch) const {
-  for (const Enqueue& part : bring_in_)
-    if (const cudaError_t status = part(launch); status != cudaSuccess) return status;
+  if (const cudaError_t status = enqueue_inputs(launch); status != cudaSuccess) return status;
   for (const ProgramStep& step : steps_)
     if (step.run)
       if (const cudaError_t status = step.run(launch); status != cudaSuccess) return status;
@@ -99,9 +105,8 @@ Result<Done> CudaProgram::run_steps(CudaWorkspace& workspace, const RunHooks& ho
     const Result<Done> ok = check(status, "starting a kernel");
     return ok ? check(cudaStreamSynchronize(launch.stream), "running a kernel") : ok;
   };
-  for (const Enqueue& part : bring_in_)
-    if (Result<Done> ok = finish(part(launch)); !ok) return ok;
   const bool taps = hooks.tap || hooks.value_tap;
+  if (Result<Done> ok = finish(enqueue_inputs(launch, taps)); !ok) return ok;
   for (const ProgramStep& step : steps_) {
     if (const Enqueue& run = taps && step.joined ? step.alone.run : step.run)
       if (Result<Done> ok = finish(run(launch)); !ok) return ok;

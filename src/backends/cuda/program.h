@@ -100,6 +100,8 @@ class CudaProgram : public Program {
   Result<std::unique_ptr<CudaWorkspace>> allocate(size_t least_arena) const;
   Result<Done> allocate_io(CudaWorkspace& workspace) const;
   cudaError_t enqueue(const Launch& launch) const;
+  /// all: for steps that run by themselves, too.
+  cudaError_t enqueue_inputs(const Launch& launch, bool all = false) const;
   cudaError_t bring_inputs(CudaWorkspace& workspace, const Bindings& io) const;
   cudaError_t fetch_outputs(CudaWorkspace& workspace) const;
   cudaError_t wait(CudaWorkspace& workspace) const;
@@ -114,7 +116,14 @@ class CudaProgram : public Program {
   bool as_graph_ = true, managed_ = false, poison_ = false;
   DeviceWait wait_ = DeviceWait::driver;
   std::vector<DeviceBytes> constants_;
-  std::vector<Enqueue> bring_in_, take_out_;
+  /// What brings a graph's input into the back end's layout.
+  struct BringIn {
+    ValueId input;
+    Enqueue run;
+  };
+  std::vector<BringIn> bring_in_;
+  std::set<ValueId> taken_inputs_;  // those that a row of steps reads as the caller has them, and nobody else reads
+  std::vector<Enqueue> take_out_;
   std::vector<ProgramStep> steps_;
   std::vector<Tensor> fixed_outputs_;  // by output: the elements of one that does not depend on the inputs
   std::optional<ArenaOffsets> offsets_;

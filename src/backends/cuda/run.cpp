@@ -199,11 +199,10 @@ Result<Done> CudaProgram::capture_prefixes(CudaWorkspace& w) const {
   w.prefix_row = static_cast<int>(std::clamp<size_t>(200 / (n + 1), 1, 10));
   const Launch launch = w.launch();
   const auto enqueue_up_to = [&](size_t last) {
-    cudaError_t status = cudaSuccess;
+    cudaError_t status = enqueue_inputs(launch);
     const auto then = [&](const Enqueue& part) {
       if (status == cudaSuccess && part) status = part(launch);
     };
-    for (const Enqueue& part : bring_in_) then(part);
     for (size_t i = 0; i <= last; ++i) then(steps_[i].run);
     if (last + 1 == n)
       for (const Enqueue& part : take_out_) then(part);

@@ -1,5 +1,5 @@
 // Finds the first layers of a network of images that one kernel runs, from ops and shapes.
-#include "backends/cuda/stem.h"
+#include "backends/cuda/stem_steps.h"
 
 #include "backends/cuda/conv_layer.h"
 #include "backends/cuda/fused_steps.h"
@@ -57,17 +57,6 @@ std::vector<int8_t> pack_stem(std::span<const int8_t> w, const WindowParams& win
   return made;
 }
 
-/// A tile of h by w outputs and everything that follows from it.
-StemParams cut(StemParams p, int h, int w, int kernel_w) {
-  p.tile_h = h, p.tile_w = w;
-  p.conv_h = (h - 1) * p.pool_stride_h + p.pool_kh, p.conv_w = (w - 1) * p.pool_stride_w + p.pool_kw;
-  p.patch_h = (p.conv_h - 1) * p.stride_h + p.kh, p.patch_w = (p.conv_w - 1) * p.stride_w + std::max(kernel_w, 8);
-  const int tiles_w = (p.pw + w - 1) / w, tiles_h = (p.ph + h - 1) / h;
-  p.by_tiles_w = fast_div(tiles_w), p.by_tiles = fast_div(int64_t{tiles_w} * tiles_h);
-  p.by_conv_w = fast_div(p.conv_w), p.by_patch_w = fast_div(p.patch_w), p.by_tile_w = fast_div(w);
-  return p;
-}
-
 /// What the estimate knows: waves of CTAs, two a multiprocessor, each as long as its pixels take.
 double estimate_us(const StemParams& p, const Device& device) {
   const double ctas = static_cast<double>(p.batch) * p.by_tiles.d * (p.y_pitch / 64.0);
@@ -91,7 +80,7 @@ PreparedStep choices_of(const StemParams& params, int kernel_w, const Operand& x
   PreparedStep step;
   step.key = key_of(params);
   for (const auto& [h, w] : k_tiles) {
-    const StemParams cut_params = cut(params, h, w, kernel_w);
+    const StemParams cut_params = cut_stem(params, h, w, kernel_w);
     const bool wide = cut_params.conv_h * cut_params.conv_w >= 256;
     if (shared_bytes(cut_params) > k_most_shared_bytes || !builder.wants(tile_name(h, w))) continue;
     step.choices.push_back({tile_name(h, w), estimate_us(cut_params, builder.device()),
@@ -126,8 +115,19 @@ Result<bool> take_floats(const StepQuery& query, StepBuilder& builder, StemParam
   return true;
 }
 
-/// False: a pool that is none of codes over a window that fits.
-Result<bool> take_pool(const StepQuery& query, StepBuilder& builder, StemParams& p) {
+}  // namespace
+
+StemParams cut_stem(StemParams p, int h, int w, int kernel_w) {
+  p.tile_h = h, p.tile_w = w;
+  p.conv_h = (h - 1) * p.pool_stride_h + p.pool_kh, p.conv_w = (w - 1) * p.pool_stride_w + p.pool_kw;
+  p.patch_h = (p.conv_h - 1) * p.stride_h + p.kh, p.patch_w = (p.conv_w - 1) * p.stride_w + std::max(kernel_w, 8);
+  const int tiles_w = (p.pw + w - 1) / w, tiles_h = (p.ph + h - 1) / h;
+  p.by_tiles_w = fast_div(tiles_w), p.by_tiles = fast_div(int64_t{tiles_w} * tiles_h);
+  p.by_conv_w = fast_div(p.conv_w), p.by_patch_w = fast_div(p.patch_w), p.by_tile_w = fast_div(w);
+  return p;
+}
+
+Result<bool> take_stem_pool(const StepQuery& query, StepBuilder& builder, StemParams& p) {
   const std::vector<int64_t> kernel = ints_attribute(query.node, "kernel_shape", {});
   if (kernel.size() != 2 || kernel[0] > 4 || kernel[1] > 4) return false;
   Result<Operand> x = builder.input(query, 0);
@@ -142,8 +142,6 @@ Result<bool> take_pool(const StepQuery& query, StepBuilder& builder, StemParams&
   p.pool_top = window->pad_top, p.pool_left = window->pad_left;
   return true;
 }
-
-}  // namespace
 
 const Node* only_reader(const Graph& graph, ValueId v) {
   if (std::count(graph.outputs.begin(), graph.outputs.end(), v) > 0) return nullptr;
@@ -191,7 +189,7 @@ Result<FusedSteps> fuse_stem(const Plan& plan, size_t first, DType floats, StepB
     if (!*taken) return FusedSteps{};
   }
   if (row.pool) {
-    const Result<bool> taken = take_pool({{graph, *row.pool}, floats, false}, builder, p);
+    const Result<bool> taken = take_stem_pool({{graph, *row.pool}, floats, false}, builder, p);
     if (!taken) return taken.error();
     if (!*taken) return FusedSteps{};
   }

@@ -12,10 +12,10 @@ struct StemParams {
   const int32_t* zero = nullptr;  // likewise, u8 domain
   const void* w = nullptr;        // [oc / 64][64 rows, permuted as conv_mma.cuh says][kh][8 pixels of 4 bytes]
   const float* multiplier = nullptr;
-  const int32_t* bias = nullptr;
+  const int32_t* bias = nullptr;  // of halves: floats
   void* y = nullptr;
   int batch = 1, c = 3, ih = 1, iw = 1, oh = 1, ow = 1;  // oh, ow: of the convolution
-  int kh = 1, stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
+  int kh = 1, kw = 1, stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
   bool pool = false;
   int ph = 1, pw = 1;  // of what is stored: the pool's output, or the convolution's
   int pool_kh = 1, pool_kw = 1, pool_stride_h = 1, pool_stride_w = 1, pool_top = 0, pool_left = 0;
@@ -36,5 +36,11 @@ size_t shared_bytes(const StemParams& p);
 cudaError_t stem_setup();
 /// wide: two fragments of pixels a warp, for many pixels a tile.
 cudaError_t launch_stem(const StemParams& p, bool wide, cudaStream_t stream);
+
+/// The same in half precision, of f32 images as the caller has them. w: [oc / 64][64 rows, permuted][kh][8 pixels of
+/// four halves].
+size_t half_stem_bytes(const StemParams& p);
+cudaError_t half_stem_setup();
+cudaError_t launch_half_stem(const StemParams& p, bool wide, cudaStream_t stream);
 
 }  // namespace octet::cuda

@@ -115,7 +115,12 @@ Result<PreparedStep> prepare_global(const StepQuery& query, StepBuilder& builder
 
 }  // namespace
 
-const StepDef max_pool_step = {"max_pool", refuse_max, 1, prepare_max, stem_names};
+std::vector<std::string> all_stem_names() {
+  std::vector<std::string> names = stem_names();
+  for (std::string& name : half_stem_names()) names.push_back(std::move(name));
+  return names;
+}
+const StepDef max_pool_step = {"max_pool", refuse_max, 1, prepare_max, all_stem_names};
 const StepDef average_pool_step = {"average_pool", refuse_average, 1, prepare_average};
 const StepDef global_average_step = {"global_average", refuse_global, 1, prepare_global};
 
