@@ -50,7 +50,7 @@ if wanted speed; then
 fi
 # FP16 against --precision best of the same file, in one process, query by query; the device's own times.
 best() {  # model file, batch
-  timeout 90 bin/octet bench "$work/$1.onnx" --precision fp16 --precision2 best --calib-data synthetic:4 --method max --device cuda --batch "$2" \
+  timeout "${OCTET_BEST_SECONDS:-90}" bin/octet bench "$work/$1.onnx" --precision fp16 --precision2 best --calib-data synthetic:4 --method max --device cuda --batch "$2" \
     --duration 1 --threads 4 --json --quiet >"$out/best_$1_$2.json" 2>"$out/best_$1_$2.err" || cat "$out/best_$1_$2.err"
 }
 if wanted best; then
@@ -83,11 +83,16 @@ check() {  # log, seconds, command...
   { timeout "$limit" "$@" >"$log" 2>&1; echo "exit status $?" >>"$log"; } &
   checks+=($!)
 }
-same() {  # name, file of the CPU's outputs, file of the GPU's
+same() {  # name, file of the CPU's outputs, file of the GPU's, kind of network
   if [ ! -s "$3" ]; then
     echo "$1 MISSING"
   elif cmp -s "$2" "$3"; then
     echo "$1 equal"
+  elif [ "${4:-}" = mixed ] && python3 -c "import sys, numpy as np
+a, b = np.load(sys.argv[1]), np.load(sys.argv[2])
+print(sys.argv[3], 'near, as float layers are: by at most', abs(a - b).max(), 'of', abs(a).max())
+sys.exit(not abs(a - b).max() <= 1e-5 * abs(a).max())" "$2" "$3" "$1"; then
+    :
   else
     echo "$1 DIFFERENT $(python3 -c "import sys, numpy as np
 a, b = np.load(sys.argv[1]), np.load(sys.argv[2])
@@ -95,11 +100,11 @@ print('by at most', abs(a - b).max(), 'of', abs(a).max(), 'in', (a != b).sum(), 
   fi
 }
 all_equal() {
-  local model batches batch shape
-  while read -r model _ _ batches _; do
+  local model kind batches batch shape
+  while read -r model kind _ batches _; do
     for batch in ${batches//,/ }; do
       ./run_model.sh bin/octet "$model" "$batch" cuda "$work/${model}_$batch.npy"
-      same "$model batch $batch" "expected/${model}_$batch.npy" "$work/${model}_$batch.npy"
+      same "$model batch $batch" "expected/${model}_$batch.npy" "$work/${model}_$batch.npy" "$kind"
     done
   done < <(grep -v '^#' models.txt)
   for shape in resnet50 resnet18_32 mobilenet_v2; do

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
+#include <span>
 #include <sstream>
 
 #include "backends/cpu/cpu_backend.h"
@@ -77,8 +79,7 @@ constexpr BlockCase k_large[] = {
 std::shared_ptr<Backend> fastest_cpu() { return cpu::make_backend({.threads = 0, .isa = available_isas().back()}); }
 
 /// Every tile of blocks that takes a case gives the CPU's bytes, of what is stored on the way too.
-template <size_t N>
-void expect_the_cpus_bytes(const BlockCase (&cases)[N], unsigned seed) {
+void expect_the_cpus_bytes(std::span<const BlockCase> cases, unsigned seed) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
   const std::shared_ptr<Backend> cpu = fastest_cpu();
   std::set<std::string> ran;
@@ -112,6 +113,28 @@ void expect_the_cpus_bytes(const BlockCase (&cases)[N], unsigned seed) {
 
 TEST(CudaSmall, bottlenecks_in_one_kernel_give_the_cpus_bytes) { expect_the_cpus_bytes(k_small, 400); }
 TEST(Cuda, bottlenecks_in_one_kernel_give_the_cpus_bytes) { expect_the_cpus_bytes(k_large, 420); }
+
+/// Shapes drawn at random: windows at every border, tiles that end anywhere, with and without residuals.
+TEST(Cuda, bottlenecks_of_random_shapes_give_the_cpus_bytes) {
+  std::mt19937 random(11);
+  const auto any = [&](std::initializer_list<int> of) { return of.begin()[random() % of.size()]; };
+  std::vector<BlockCase> cases;
+  while (cases.size() < 50) {
+    const bool wide = random() % 2 == 0;
+    BlockCase c{any({1, 2, 3}),
+                wide ? any({128, 256}) : any({60, 64}),
+                wide ? 128 : any({60, 64}),
+                any({64, 128, 192, 320}),
+                wide ? any({66, 100, 128}) : any({30, 48, 64}),
+                any({5, 6, 7, 9, 12, 15, 17}),
+                any({5, 6, 8, 11, 13, 16})};
+    c.kernel = any({2, 3, 5}), c.stride = any({1, 1, 2, 3}), c.pad = any({0, 1, 2}), c.dilation = any({1, 1, 2});
+    c.residual = random() % 3 > 0, c.plain = random() % 2 == 0;
+    const int reach = (c.kernel - 1) * c.dilation + 1 - 2 * c.pad;
+    if (c.h >= reach && c.w >= reach && c.pad < c.kernel) cases.push_back(c);
+  }
+  expect_the_cpus_bytes(cases, 520);
+}
 
 TEST(Cuda, a_window_that_is_read_twice_stays_a_kernel_of_its_own) {
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";

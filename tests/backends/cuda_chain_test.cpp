@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <span>
 
 #include "backends/cpu/cpu_backend.h"
@@ -137,6 +138,35 @@ TEST(CudaSmall, chains_of_convolutions_give_the_cpus_bytes) {
   std::set<std::string> ran;
   expect_the_cpus_bytes(k_small, cuda::chain_tile_names(), 300, ran);
   expect_all_ran(ran);
+}
+
+/// Shapes drawn at random: tiles that end anywhere, all residuals, activations, zero points and signs.
+std::vector<ChainCase> random_cases(size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  const auto any = [&](std::initializer_list<int> of) { return of.begin()[random() % of.size()]; };
+  const auto up_to = [&](unsigned most) { return static_cast<int>(1 + random() % most); };
+  std::vector<ChainCase> cases;
+  while (cases.size() < count) {
+    ChainCase c{up_to(3),
+                any({60, 64, 128, 192, 256, 384}),
+                any({64, 128, 192, 256, 512}),
+                up_to(17),
+                up_to(17),
+                any({33, 48, 64, 100, 120, 128}),
+                static_cast<decltype(ChainCase::residual)>(random() % 3),
+                random() % 2 == 0};
+    if (c.residual == ChainCase::joined) c.x0 = any({64, 128, 256}), c.s0 = up_to(3);
+    c.s8 = c.residual != ChainCase::joined && random() % 2 == 0, c.clip = random() % 4 == 0;
+    cases.push_back(c);
+  }
+  return cases;
+}
+
+TEST(Cuda, chains_of_random_shapes_give_the_cpus_bytes) {
+  if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
+  std::set<std::string> ran;
+  expect_the_cpus_bytes(random_cases(90, 7), cuda::chain_tile_names(), 500, ran);
+  EXPECT_GE(ran.size(), cuda_backend()->device_key() == "cuda sm_90" ? 4u : 0u);
 }
 
 TEST(Cuda, layers_that_fit_no_chain_run_one_by_one) {

@@ -33,6 +33,26 @@ std::vector<__half> pack_halves(const std::vector<float>& w, const WindowParams&
   return made;
 }
 
+/// Without a pool.
+StemParams params_of(const WindowParams& window, const FusedAct& act) {
+  StemParams p;
+  p.batch = window.batch, p.c = window.c, p.ih = window.ih, p.iw = window.iw;
+  p.oh = p.ph = window.oh, p.ow = p.pw = window.ow;
+  p.kh = window.kh, p.kw = window.kw, p.stride_h = window.stride_h, p.stride_w = window.stride_w;
+  p.pad_top = window.pad_top, p.pad_left = window.pad_left;
+  p.y_pitch = window.oc;
+  p.epilogue.act = act.act, p.epilogue.p0 = act.act == Act::clip ? act.p0 : 0.0f, p.epilogue.p1 = act.p1;
+  return p;
+}
+
+/// The MaxPool behind a step that alone reads its output, as the step after it; null: there is none.
+const Node* pool_behind(const Plan& plan, size_t step) {
+  const Graph& graph = plan.graph;
+  if (step + 1 >= plan.steps.size() || family_of(plan.steps[step + 1].tactic) != "max_pool") return nullptr;
+  const Node& next = graph.node(plan.steps[step + 1].node);
+  return only_reader(graph, graph.node(plan.steps[step].node).outputs[0]) == &next ? &next : nullptr;
+}
+
 std::string key_of(const StemParams& p) {
   std::string key = "half stem";
   for (const int v : {p.batch, p.c, p.ih, p.iw, p.kh, p.kw, p.stride_h, p.stride_w, p.ph, p.pw, p.y_pitch, p.pool_kh,
@@ -91,21 +111,13 @@ Result<FusedSteps> fuse_half_stem(const Plan& plan, size_t first, DType floats, 
   if (!window) return window.error();
   const FusedAct act = act_of(node);
   if (!is_taken(query, *window, act, builder.output(query).layout)) return FusedSteps{};
-  StemParams p;
-  p.batch = window->batch, p.c = window->c, p.ih = window->ih, p.iw = window->iw;
-  p.oh = p.ph = window->oh, p.ow = p.pw = window->ow;
-  p.kh = window->kh, p.kw = window->kw, p.stride_h = window->stride_h, p.stride_w = window->stride_w;
-  p.pad_top = window->pad_top, p.pad_left = window->pad_left;
-  p.y_pitch = window->oc;
-  p.epilogue.act = act.act, p.epilogue.p0 = act.act == Act::clip ? act.p0 : 0.0f, p.epilogue.p1 = act.p1;
+  StemParams p = params_of(*window, act);
   FusedSteps fused{1, {}};
   ValueId out = node.outputs[0];
-  if (const Node* reader = only_reader(graph, out);
-      reader && is_op(*reader, "MaxPool") && first + 1 < plan.steps.size() &&
-      reader == &graph.node(plan.steps[first + 1].node) && plan.steps[first + 1].tactic.starts_with("max_pool")) {
-    const Result<bool> taken = take_stem_pool({{graph, *reader}, floats, false}, builder, p);
+  if (const Node* pool = pool_behind(plan, first)) {
+    const Result<bool> taken = take_stem_pool({{graph, *pool}, floats, false}, builder, p);
     if (!taken) return taken.error();
-    if (*taken) out = reader->outputs[0], fused.steps = 2;
+    if (*taken) out = pool->outputs[0], fused.steps = 2;
   }
   const Operand y = builder.value(out);
   if (y.place.kind != Place::Kind::arena || y.layout.pitch() != p.y_pitch) return FusedSteps{};
