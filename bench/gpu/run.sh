@@ -2,7 +2,7 @@
 # Checks and times the CUDA back end; run it in the folder that tools/gpu_bundle made, on a machine with a GPU.
 #
 # usage: ./run.sh OUT_DIR [PART...]     writes logs, JSON and report.md there and prints the report
-#        parts: speed best torch steps equal top1 tests sanitizers; without any: all but top1, in that order
+#        parts: speed best torch steps equal top1 tests sanitizers compile; without any: all but top1, in that order
 #
 # What is timed runs alone; what is checked runs side by side. PyTorch is measured in the same run where python3 has it,
 # compute-sanitizer runs where it is installed, top1 needs OCTET_CIFAR_TEST=.../test_batch.bin. Nothing of the machine is
@@ -10,7 +10,7 @@
 set -uo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-parts=" ${*:-speed best torch steps equal tests sanitizers} "
+parts=" ${*:-speed best torch steps equal tests sanitizers compile} "
 cd "$(dirname "$0")"
 export LD_LIBRARY_PATH=$PWD/lib
 work=$(mktemp -d)
@@ -70,12 +70,6 @@ if wanted steps && python3 -c 'import torch, onnx' 2>/dev/null; then
     >"$out/three_steps.md" 2>"$out/three_steps.err"
 fi
 
-# torch.compile tunes for minutes: it does so while the checks run, and is timed when they are through.
-if wanted torch && has_torch; then
-  timeout "${OCTET_TORCH_COMPILE_SECONDS:-400}" python3 torch_peers.py "$out/torch_compile.json" 1000 compile "$work/alone" \
-    >"$out/torch_compile.txt" 2>&1 &
-  compiling=$!
-fi
 checks=()
 check() {  # log, seconds, command...
   local log=$out/$1 limit=$2
@@ -149,8 +143,11 @@ wanted top1 && { all_top1 >"$out/top1.txt" & checks+=($!); }
 spent "checks done"
 grep -HE '^\[  (FAILED|PASSED|SKIPPED)|SUMMARY:|^exit status' "$out"/{tests,race,memory}_*.txt 2>/dev/null | sed "s|$out/||" | sort -u
 for list in equal top1; do [ -f "$out/$list.txt" ] && cat "$out/$list.txt"; done
-touch "$work/alone"
-[ -n "${compiling:-}" ] && wait $compiling
+# torch.compile tunes for minutes, alone on the GPU.
+if wanted compile && has_torch; then
+  spent "torch.compile"
+  timeout "${OCTET_TORCH_COMPILE_SECONDS:-450}" python3 torch_peers.py "$out/torch_compile.json" 1000 compile >"$out/torch_compile.txt" 2>&1
+fi
 spent "end"
 [ -f "$out/clocks_after.csv" ] && python3 report.py "$out" >"$out/report.md" && cat "$out/report.md"
 # Failed where a check did: a test, a sanitizer, outputs that are not there or not the CPU's.

@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 """Times PyTorch on a GPU: eager FP32, FP16 channels-last in a CUDA graph, torch.compile max-autotune.
 
-usage: torch_peers.py OUT.json [SECONDS] [compile [FILE]]     SECONDS: no new case is begun after that many; compile: only
-                                                              torch.compile, which tunes for minutes; it is timed when
-                                                              FILE is there, since others may use the GPU until then
+usage: torch_peers.py OUT.json [SECONDS] [compile]     SECONDS: no new case is begun after that many; compile: only
+                                                       torch.compile, which tunes for minutes, with the GPU for itself
 
 Compute only (inputs and outputs stay in device memory), median of 30 samples by events; random weights, random images.
 """
 import json
-import os
 import statistics
 import sys
 import time
@@ -106,16 +104,6 @@ def main():
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
             case(name, batch, "FP32 eager", lambda: lambda: model(x))
             case(name, batch, "FP16 channels-last, CUDA graph", lambda: graphed(half, xh))
-    ready = []
-
-    def is_alone():
-        return len(sys.argv) < 5 or os.path.exists(sys.argv[4])
-
-    def time_ready():
-        while ready:
-            name, batch, how, compiled, x = ready.pop(0)
-            case(name, batch, "FP16 torch.compile " + how, lambda: lambda: compiled(x))
-
     # max-autotune without coordinate descent, which takes longer than a lent machine is there.
     options = {"reduce-overhead": {"triton.cudagraphs": True}, "max-autotune": {"triton.cudagraphs": True, "max_autotune": True}}
     ways = (("reduce-overhead", 1), ("reduce-overhead", 128), ("max-autotune", 128), ("max-autotune", 1))
@@ -124,14 +112,8 @@ def main():
         half = models[name][0]().eval().cuda().half().to(memory_format=torch.channels_last)
         xh = (torch.rand(batch, 3, models[name][1], models[name][1], device="cuda") * 2 - 1).half().to(memory_format=torch.channels_last)
         compiled = torch.compile(half, options=options[how])
-        if not warmed_up(compiled, xh, f"{name} {batch} {how}"):
-            continue
-        ready.append((name, batch, how, compiled, xh))
-        if is_alone():
-            time_ready()
-    while ready and not is_alone():
-        time.sleep(0.2)
-    time_ready()
+        if warmed_up(compiled, xh, f"{name} {batch} {how}"):
+            case(name, batch, "FP16 torch.compile " + how, lambda: lambda: compiled(xh))
 
 
 if __name__ == "__main__":

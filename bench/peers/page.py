@@ -135,7 +135,7 @@ def write(results, order, peaks):
             f"Written by `make bench` from runs of {' and '.join(dates)}; not edited by hand.", "",
             f"CPU: {machine.cpu_model()}. octet runs {', '.join(isas)}. {machine.versions()}.",
             "This machine has no AMX, so none of the engines uses it; [benchmarks_amx.md](benchmarks_amx.md) has one that does." if not machine.has_amx() else "AMX is used where the ISA's name says so; else it is refused to all engines.",
-            "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour.",
+            "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets; " +
             ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
             "Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
