@@ -86,6 +86,8 @@ Result<std::vector<InnerValue>> inner_values(Session& session, TensorBuffers& bu
 
 /// Whether this build and machine have the device: "cpu", "ref", "cuda", "cuda:N".
 bool has_device(const std::string& device);
+/// Errors: why the device cannot be used: no such name, not built in, no driver, an old one, no such GPU.
+Result<Done> check_device(const std::string& device);
 /// Whether there is such a name, whatever build and machine have; all names, for messages: "cpu, ref, cuda or cuda:N".
 bool is_device_name(const std::string& device);
 std::string device_names();

@@ -277,7 +277,11 @@ Result<std::vector<QueryTrace>> measure(std::span<const Stream> streams, const M
   return trace;
 }
 
-bool has_device(const std::string& device) { return open_backend(device, {.threads = 1}).has_value(); }
+bool has_device(const std::string& device) { return check_device(device).has_value(); }
+Result<Done> check_device(const std::string& device) {
+  const Result<std::shared_ptr<Backend>> opened = open_backend(device, {.threads = 1});
+  return opened ? Result<Done>(Done{}) : opened.error();
+}
 bool is_device_built_in(const std::string& device) {
   const Result<BackendName> name = parse_backend_name(device);
   return name && name->is_built_in;

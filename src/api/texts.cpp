@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "backends/open.h"
 #include "base/isa.h"
 #include "octet/engine_file.h"
 #include "octet/model.h"
@@ -44,7 +45,7 @@ std::string to_json(const EngineFile& engine, const std::string& output_file) {
 std::string version_text() {
   std::string isas;
   for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(name(isa));
-  return std::string("octet ") + k_version + " (" + k_commit + "), ISAs " + isas + "; back ends cpu, ref";
+  return std::string("octet ") + k_version + " (" + k_commit + "), ISAs " + isas + "; back ends " + built_in_backends();
 }
 
 }  // namespace octet

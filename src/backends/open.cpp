@@ -68,6 +68,13 @@ std::string gpu_backend_name(std::string_view number) {
   return "";
 }
 
+std::string built_in_backends() {
+  std::string text;
+  for (const Entry& entry : k_backends)
+    if (entry.is_built_in()) text += (text.empty() ? "" : ", ") + std::string(entry.name);
+  return text;
+}
+
 std::string backend_names() {
   std::vector<std::string> names;
   for (const Entry& entry : k_backends) {

@@ -29,5 +29,7 @@ Result<BackendName> parse_backend_name(std::string_view name);
 std::string gpu_backend_name(std::string_view number = "0");
 /// "cpu, ref, cuda or cuda:N".
 std::string backend_names();
+/// Those of this build: "cpu, ref".
+std::string built_in_backends();
 
 }  // namespace octet

@@ -28,6 +28,19 @@ Result<std::vector<Dims>> plan_shapes(const PlanFile& plan, const WantedShapes& 
   return shapes;
 }
 
+/// The first tactic of the part that cannot be had here, and why; empty: all can.
+std::string missing_tactic(const TuningPart& part, const Graph& graph, const Backend& backend) {
+  if (part.tactics.size() != graph.nodes.size()) return "those of another number of layers";
+  for (size_t n = 0; n < part.tactics.size(); ++n) {
+    if (part.tactics[n].empty()) continue;
+    std::string why = "no such tactic of the layer";
+    for (const Tactic& t : backend.tactics(graph, static_cast<NodeId>(n)))
+      if (t.name == part.tactics[n]) why = t.refused;
+    if (!why.empty()) return "'" + part.tactics[n] + "' (" + why + ")";
+  }
+  return "";
+}
+
 /// The tactics that the plan's tuning found for this machine and thread count; none where it has none or they do not
 /// fit.
 TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend& backend,
@@ -38,15 +51,10 @@ TacticChoice tactics_of(const PlanFile& plan, const Graph& graph, const Backend&
       others += (others.empty() ? "'" : ", '") + part.timing_key + "'";
       continue;
     }
-    bool fits = part.tactics.size() == graph.nodes.size();
-    for (size_t n = 0; fits && n < part.tactics.size(); ++n) {
-      if (part.tactics[n].empty()) continue;
-      const std::vector<Tactic> known = backend.tactics(graph, static_cast<NodeId>(n));
-      fits = std::any_of(known.begin(), known.end(),
-                         [&](const Tactic& t) { return t.name == part.tactics[n] && t.refused.empty(); });
-    }
-    if (fits) return part.tactics;
-    notes.push_back("tuning of the plan ignored: it names tactics that this octet does not have for its layers");
+    const std::string missing = missing_tactic(part, graph, backend);
+    if (missing.empty()) return part.tactics;
+    notes.push_back("tuning of the plan ignored: it names tactics that this octet does not have here: " + missing +
+                    "; tactics are chosen anew");
     return {};
   }
   if (!others.empty())

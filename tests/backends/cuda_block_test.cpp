@@ -122,7 +122,7 @@ TEST(Cuda, bottlenecks_of_random_shapes_give_the_cpus_bytes) {
   while (cases.size() < 50) {
     const bool wide = random() % 2 == 0;
     BlockCase c{any({1, 2, 3}),
-                wide ? any({128, 256}) : any({60, 64}),
+                wide ? any({128, 256}) : any({60, 64, 192}),
                 wide ? 128 : any({60, 64}),
                 any({64, 128, 192, 320}),
                 wide ? any({66, 100, 128}) : any({30, 48, 64}),

@@ -293,9 +293,11 @@ TEST_F(CudaFlags, memory_is_taken_for_the_largest_shapes_or_those_at_hand) {
 
 TEST_F(CudaFlags, devices_are_chosen_by_number) {
   EXPECT_THAT(quick("").out, HasSubstr("Selected Device: CUDA device 0"));
-  const Ran absent = quick("--device=99");
-  EXPECT_EQ(absent.status, 1);
-  EXPECT_THAT(absent.err, HasSubstr("Cannot find device ID 99!"));
+  for (const std::string number : {"99", "2147483648"}) {
+    const Ran absent = quick("--device=" + number);
+    EXPECT_EQ(absent.status, 1);
+    EXPECT_THAT(absent.err, HasSubstr("Cannot find device ID " + number + "!"));
+  }
   if (!has_device("cuda:1")) return;
   ASSERT_EQ(quick("--exportOutput=zero.json", quantized_plan()).status, 0);
   const Ran second = quick("--device=1 --exportOutput=one.json --infStreams=2", quantized_plan());

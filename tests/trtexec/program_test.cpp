@@ -659,14 +659,21 @@ TEST(SystemFlags, device_and_threads_choose_where_it_runs) {
   EXPECT_THAT(ref.out, HasSubstr("Context: ref"));
   EXPECT_EQ(quick("--device=cpu --exportOutput=cpu.json", engine).status, 0);
   EXPECT_EQ(read(at("ref.json")), read(at("cpu.json")));
-  const Ran absent = quick("--device=77", engine);
-  if (has_device("cuda")) {
-    EXPECT_EQ(absent.status, 1);
-    EXPECT_THAT(absent.err, HasSubstr("Cannot find device ID 77!"));
-  } else {
-    EXPECT_EQ(absent.status, 0);
-    EXPECT_THAT(absent.err, HasSubstr("[W] --device=77: this build has no CUDA; the CPU is used"));
-    EXPECT_THAT(quick("--device=0", engine).err, Not(HasSubstr("--device")));
+  for (const std::string number : {"77", "2147483648", "4294967296"}) {
+    const Ran absent = quick("--device=" + number, engine);
+    if (has_device("cuda")) {
+      EXPECT_EQ(absent.status, 1);
+      EXPECT_THAT(absent.err, HasSubstr("Cannot find device ID " + number + "!"));
+    } else if (is_device_built_in("cuda")) {
+      EXPECT_EQ(absent.status, 1);
+      EXPECT_THAT(absent.err,
+                  HasSubstr("Cannot find any available devices (GPUs)! (--device=cpu runs without one): back end "
+                            "'cuda': "));
+    } else {
+      EXPECT_EQ(absent.status, 0);
+      EXPECT_THAT(absent.err, HasSubstr("[W] --device=" + number + ": this build has no CUDA; the CPU is used"));
+      EXPECT_THAT(quick("--device=0", engine).err, Not(HasSubstr("--device")));
+    }
   }
 }
 

@@ -186,7 +186,10 @@ Result<Done> add_cublas_choices(DenseConv& conv, const std::vector<float>& bias,
   Result<const void*> device_bias = upload_stored_bias(type, bias, static_cast<size_t>(p.oc), builder);
   if (!device_bias) return device_bias.error();
   auto product = std::make_shared<Product>();
-  if (!product->make(type, p, *device_bias, type == ConvType::tf32)) return Done{};
+  if (!product->make(type, p, *device_bias, type == ConvType::tf32)) {
+    step.refusals.emplace_back("cublaslt: the library that was found has nothing for the layer without a workspace");
+    return Done{};
+  }
   // Its kernels are tuned well, but begin only when the kernel before them has ended.
   constexpr double k_start_us = 3.0;
   const double least = step.choices.empty() ? 0.0 : step.choices[step.cheapest()].cost_us;

@@ -20,7 +20,6 @@ constexpr int k_relu = 1, k_identity = 5, k_propagate_nan = 1;        // cudnnAc
 
 struct Library {
   std::string missing;
-  size_t (*version)() = nullptr;
   int (*create)(Handle*) = nullptr;
   int (*set_stream)(Handle, cudaStream_t) = nullptr;
   int (*make_tensor)(Object*) = nullptr;
@@ -43,16 +42,10 @@ struct Library {
              Object activation, Object, void* y) = nullptr;
 };
 
-Library open_library(const std::vector<std::string>& places) {
+/// The functions of a library that is open; missing: one is not there.
+Library functions_of(void* library) {
   Library made;
-  void* const library = open_first(places);
-  if (!library) {
-    made.missing =
-        "cuDNN was not found (libcudnn.so.9 on the loader's path, in a Python environment or in /usr/local/cuda)";
-    return made;
-  }
-  const bool complete = find_function(library, "cudnnGetVersion", made.version) &&
-                        find_function(library, "cudnnCreate", made.create) &&
+  const bool complete = find_function(library, "cudnnCreate", made.create) &&
                         find_function(library, "cudnnSetStream", made.set_stream) &&
                         find_function(library, "cudnnCreateTensorDescriptor", made.make_tensor) &&
                         find_function(library, "cudnnSetTensor4dDescriptor", made.set_tensor) &&
@@ -70,6 +63,20 @@ Library open_library(const std::vector<std::string>& places) {
                         find_function(library, "cudnnGetConvolutionForwardWorkspaceSize", made.workspace) &&
                         find_function(library, "cudnnConvolutionBiasActivationForward", made.run);
   if (!complete) made.missing = "the cuDNN that was found cannot be used: a function is missing";
+  return made;
+}
+
+/// The first that is whole.
+Library open_library(const std::vector<std::string>& places) {
+  Library made;
+  made.missing =
+      "cuDNN was not found (libcudnn.so.9 on the loader's path, in a Python environment or in /usr/local/cuda)";
+  for (const std::string& place : places) {
+    void* const library = open_first({place});
+    if (!library) continue;
+    made = functions_of(library);
+    if (made.missing.empty()) break;
+  }
   return made;
 }
 
@@ -91,11 +98,11 @@ struct Seat {
 Seat& seat_here() {
   static std::mutex mutex;
   static std::map<int, Seat> seats;
-  int device = 0;
-  cudaGetDevice(&device);
+  int device = -1;  // stays where the runtime does not tell, and has no handle
+  const bool known = cudaGetDevice(&device) == cudaSuccess;
   const std::lock_guard lock(mutex);
   const auto [at, is_new] = seats.try_emplace(device);
-  if (is_new && library().create(&at->second.handle) != 0) at->second.handle = nullptr;
+  if (is_new && known && library().create(&at->second.handle) != 0) at->second.handle = nullptr;
   return at->second;
 }
 
@@ -190,7 +197,10 @@ Result<Done> add_cudnn_choice(DenseConv& conv, const std::vector<float>& bias, S
                     (p.epilogue.act == Act::none || p.epilogue.act == Act::relu);
   if (!fits || !builder.wants(k_cudnn_choice) || !cudnn_missing().empty()) return Done{};
   auto convolution = std::make_shared<Convolution>();
-  if (!convolution->make(conv.type, p)) return Done{};
+  if (!convolution->make(conv.type, p)) {
+    step.refusals.push_back(std::string(k_cudnn_choice) + ": the library that was found does not take the layer");
+    return Done{};
+  }
   Result<const void*> device_bias = upload_stored_bias(conv.type, bias, static_cast<size_t>(p.y_pitch), builder);
   if (!device_bias) return device_bias.error();
   Result<const void*> w = upload_filter(p, conv.packed, builder);

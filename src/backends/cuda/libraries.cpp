@@ -21,6 +21,7 @@ std::string root_of_python() {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path ? path : "");
   for (std::string folder; std::getline(folders, folder, ':');) {
+    while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
     std::error_code failed;
     const std::filesystem::path bin(folder);
     if (!folder.empty() && std::filesystem::exists(bin / "python3", failed)) return bin.parent_path().string();
@@ -33,6 +34,7 @@ std::vector<std::string> python_roots() {
   for (const char* name : {"VIRTUAL_ENV", "CONDA_PREFIX"})
     if (const char* root = std::getenv(name); root && *root) roots.emplace_back(root);
   if (std::string root = root_of_python(); !root.empty()) roots.push_back(std::move(root));
+  if (const char* home = std::getenv("HOME"); home && *home) roots.push_back(home + std::string("/.local"));
   roots.emplace_back("/usr/local");
   roots.emplace_back("/usr");
   return roots;

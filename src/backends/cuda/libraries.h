@@ -9,7 +9,7 @@
 namespace octet::cuda {
 
 /// Where a library of one of these file names may be: the loader's paths first, then Python environments (of
-/// $VIRTUAL_ENV, $CONDA_PREFIX, the first python3 on the PATH, the system), then the toolkit.
+/// $VIRTUAL_ENV, $CONDA_PREFIX, the first python3 on the PATH, ~/.local, the system), then the toolkit.
 std::vector<std::string> library_places(const std::vector<std::string>& names);
 
 /// The first that opens, for as long as the process lives; null: none does.

@@ -156,8 +156,13 @@ Result<PreparedStep> CudaProgram::prepare_step(const Step& step, const ProgramOp
       is_constant(graph, node.outputs[0]) ? PreparedStep{} : chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
   prepared->wanted = choice_of(step.tactic);
+  for (const std::string& refusal : prepared->refusals) add_refusal(refusal);
   host_bytes_ = std::max(host_bytes_, prepared->host_bytes);
   return prepared;
+}
+
+void CudaProgram::add_refusal(const std::string& refusal) {
+  if (std::find(refusals_.begin(), refusals_.end(), refusal) == refusals_.end()) refusals_.push_back(refusal);
 }
 
 Result<Done> CudaProgram::prepare_transfers(const Device& device) {
@@ -263,7 +268,7 @@ Result<Done> CudaProgram::tune(Draft& draft, const ProgramOptions& options) {
     return cudaSuccess;
   };
   const Result<Done> done = tuner.tune_together(steps, ranked, draft.chosen, run_all);
-  refusals_ = tuner.refusals();
+  for (const std::string& refusal : tuner.refusals()) add_refusal(refusal);
   return done;
 }
 

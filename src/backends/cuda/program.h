@@ -89,6 +89,7 @@ class CudaProgram : public Program {
   Result<PreparedStep> prepare_step(const Step& step, const ProgramOptions& options, StepBuilder& builder);
   Result<Choice> prepare_alone(const Step& step, const ProgramOptions& options, StepBuilder& builder, Draft& draft);
   void add_step(const Step& step, const StepBuilder& builder);
+  void add_refusal(const std::string& refusal);
   Result<Done> prepare_transfers(const Device& device);
   Result<Done> choose(Draft& draft, const ProgramOptions& options);
   Result<Done> tune(Draft& draft, const ProgramOptions& options);

@@ -68,7 +68,7 @@ double estimate_us(const StemParams& p, const Device& device) {
   return 1.5 + std::max(1.0, ctas / (2.0 * device.sms)) * cta_us;
 }
 
-PreparedStep choices_of(const StemParams& params, const Place& x, const Place& y, const void* w,
+PreparedStep choices_of(const StemParams& params, const Place& x, const Place& y, const std::vector<const void*>& reads,
                         const StepBuilder& builder) {
   PreparedStep step;
   step.key = key_of(params);
@@ -77,14 +77,13 @@ PreparedStep choices_of(const StemParams& params, const Place& x, const Place& y
     const bool wide = cut.conv_h * cut.conv_w >= 256;
     const std::string name = tile_name(height, width);
     if (half_stem_bytes(cut) > k_most_shared_bytes || !builder.wants(name)) continue;
-    step.choices.push_back({name,
-                            estimate_us(cut, builder.device()),
+    step.choices.push_back({name, estimate_us(cut, builder.device()),
                             [cut, wide, x, y](const Launch& run) {
                               StemParams p = cut;
                               p.x = run.at(x), p.y = run.at(y);
                               return launch_half_stem(p, wide, run.stream);
                             },
-                            {w}});
+                            reads});
   }
   return step;
 }
@@ -128,7 +127,7 @@ Result<FusedSteps> fuse_half_stem(const Plan& plan, size_t first, DType floats, 
   if (!device_w || !device_bias) return device_w ? device_bias.error() : device_w.error();
   p.w = *device_w, p.bias = static_cast<const int32_t*>(*device_bias);
   const Place x{Place::Kind::input, static_cast<size_t>(input - graph.inputs.begin())};
-  fused.prepared = choices_of(p, x, y.place, *device_w, builder);
+  fused.prepared = choices_of(p, x, y.place, {*device_w, *device_bias}, builder);
   if (fused.prepared.choices.empty()) return FusedSteps{};
   fused.prepared.packed_bytes = packed.size() * sizeof(__half);
   if (only_reader(graph, node.inputs[0]) == &node) fused.takes_input = node.inputs[0];

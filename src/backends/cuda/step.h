@@ -30,9 +30,10 @@ struct PreparedStep {
   std::vector<Choice> choices;  // none = nothing to do
   std::string key;              // steps of equal keys do the same work: one measurement serves all
   size_t packed_bytes = 0;
-  size_t host_bytes = 0;  // of Launch.host
-  std::string wanted;     // the choice that the plan names; empty: any
-  bool is_row = false;    // of steps that one kernel runs, in place of single ones
+  size_t host_bytes = 0;              // of Launch.host
+  std::string wanted;                 // the choice that the plan names; empty: any
+  bool is_row = false;                // of steps that one kernel runs, in place of single ones
+  std::vector<std::string> refusals;  // ways that are not there against expectation: "name: why"
 
   /// The choice of the smallest estimate; 0 where there is none.
   size_t cheapest() const;

@@ -378,11 +378,13 @@ Result<std::string> chosen_device(const SystemFlags& system, std::string& warnin
   if (system.device == "cpu" || system.device == "ref") return system.device;
   const std::string number = system.device.empty() ? "0" : system.device;
   const std::string gpu = gpu_device(number);
-  if (has_device(gpu)) return gpu;
-  if (is_device_built_in(gpu))  // trtexec's own words
-    return Error{ErrorCode::device, has_device(gpu_device()) ? "Cannot find device ID " + number + "!"
-                                                             : std::string("Cannot find any available devices (GPUs)! "
-                                                                           "(--device=cpu runs without one)")};
+  const Result<Done> there = check_device(gpu);
+  if (there) return gpu;
+  if (is_device_built_in(gpu_device())) {  // trtexec's own words, and the reason
+    if (has_device(gpu_device())) return Error{ErrorCode::device, "Cannot find device ID " + number + "!"};
+    return Error{ErrorCode::device, "Cannot find any available devices (GPUs)! (--device=cpu runs without one): " +
+                                        check_device(gpu_device()).error().message};
+  }
   if (number != "0") warning = "--device=" + number + ": this build has no CUDA; the CPU is used, as with --device=cpu";
   return std::string("cpu");
 }
