@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints docs/benchmarks_gpu.md from the files of bench/gpu/run.sh.
 
-usage: report.py OUT_DIR
+usage: report.py OUT_DIR     notes.md there, if any, is taken in below the networks that were compared
 """
 import datetime
 import glob
@@ -94,11 +94,14 @@ def main():
             with open(path, encoding="utf-8") as file:
                 best.append((os.path.basename(path)[5:-5], json.load(file)))
         except ValueError:
-            continue
+            best.append((os.path.basename(path)[5:-5], None))
     if best:
         print("\n## Precision best\n\n`octet bench MODEL.onnx --precision fp16 --precision2 best --device cuda`: the two in turns, query by query, the device's own times"
               "\nof compute, medians. What was chosen is named.\n\n| network, batch | FP16 ms | best ms | chosen | FP16 / best |\n| --- | --- | --- | --- | --- |")
         for name, r in best:
+            if not r:
+                print(f"| {name.rpartition('_')[0]}, {name.rpartition('_')[2]} | unmeasured | unmeasured | | |")
+                continue
             fp16, chosen = r["first"]["compute_ms"]["median"], r["second"]["compute_ms"]["median"]
             print(f"| {name.rpartition('_')[0]}, {name.rpartition('_')[2]} | {fp16:.4f} | {chosen:.4f} | {r['second']['precision']} | {fp16 / chosen:.2f} |")
     print("\n## What a start costs\n")
@@ -115,6 +118,14 @@ def main():
     for name, how in equal:
         if not how.endswith("equal"):
             print(f"\n{name}, {how}.")
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "models.txt"), encoding="utf-8") as file:
+        known = [line.split()[0] for line in file if line.strip() and not line.startswith("#")]
+    missing = [name for name in known if name not in [n for n, _ in equal]]
+    if missing:
+        print("\nNot compared in this run: " + ", ".join(missing) + ".")
+    notes = text(folder, "notes.md")  # of whoever ran it: what is of another run, what disturbed this one
+    if notes:
+        print("\n" + notes)
     counts = [line.split() for line in text(folder, "top1.txt").split("\n") if len(line.split()) == 3]
     if counts:
         print("\nRight answers of all pictures of `test_batch.bin`, `octet eval --batch 50`:\n\n| network | CPU | GPU |\n| --- | --- | --- |")
@@ -125,7 +136,7 @@ def main():
     if steps:
         print("\n## One network in three steps\n\n" + steps)
     for r in rows:
-        if r["net"] != "resnet50" or (r["precision"], r["batch"]) not in (("int8", 1), ("int8", 8), ("int8", 128), ("fp16", 256)):
+        if r["net"] != "resnet50" or (r["precision"], r["batch"]) not in (("int8", 1), ("int8", 8), ("int8", 128)):
             continue
         layers = r.get("layers", [])
         total = sum(x["us"] for x in layers)
@@ -136,7 +147,7 @@ def main():
               f"{SUSTAINED[r['precision']]:,} TOPS that\nthe tensor cores sustain: {100 * (1 - products / total):.0f} % of the time is not matrix work. "
               f"Kernels without any product take {100 * other / total:.1f} %.")
         print("A row of steps that one kernel runs stands at its last step: TOPS count the products of all of them, GB/s what they read from memory\n"
-              "and write there, each value once" + (", a float as two bytes" if r["precision"] == "fp16" else "") + ".\n")
+              "and write there, each value once" + ".\n")
         print("| op | output | tactic | us | TOPS | GB/s |\n| --- | --- | --- | --- | --- | --- |")
         for x in layers:
             print(f"| {x['op']} | {x['y']} | {x['tactic'].strip()} | {x['us']:.2f} | {x['tops']:.1f} | {x['gb_s']:.0f} |")
