@@ -85,7 +85,7 @@ std::string text_of(const FirstCase& k) {
 }
 
 /// The outputs, and how far from them halves may be: operands rounded by 2^-11 of themselves, sums in f32, the outcome
-/// rounded once. A pool and an activation make no difference larger.
+/// rounded once. A pool and an activation make no difference larger. What sees a pixel that is no half may be anything.
 struct Bounded {
   std::vector<double> y, off;
 };
@@ -105,6 +105,7 @@ Bounded in_double(const FirstCase& k, const std::vector<float>& w, const std::ve
                     static_cast<double>(x[((n * k.c + c) * k.h + iy) * k.w + ix]) *
                     static_cast<double>(w[static_cast<size_t>(((o * k.c + c) * k.kh + dy) * k.kw + dx)]);
                 sum += product, size += std::fabs(product);
+                if (std::fabs(x[((n * k.c + c) * k.h + iy) * k.w + ix]) > 65504.0f) size = 1e300;
               }
           conv.y.push_back(std::clamp(sum, static_cast<double>(k.low), static_cast<double>(k.high)));
           conv.off.push_back(size * (0x1p-10 + 0x1p-18) + std::fabs(conv.y.back()) * 0x1p-11 + 0x1p-24);
@@ -137,10 +138,17 @@ TEST(CudaSmall, first_layers_in_half_precision_are_as_near_as_halves_are) {
       {3, 1, 9, 11, 128, 3, 4, 1, 1, 1, 2, ", activation=\"Clip\", activation_params=[-0.5,2.0]", -0.5f, 2, 0, 0, 0,
        false},
       {1, 4, 13, 8, 64, 5, 8, 1, 3, 0, 2, "", -k_far, k_far, 2, 1, 0, true},
+      {1, 2, 10, 17, 64, 5, 3, 1, 2, 2, 1, ", activation=\"Relu\"", 0, k_far, 3, 3, 0, false},
+      {70, 3, 14, 12, 64, 3, 5, 2, 1, 1, 2, "", -k_far, k_far, 2, 2, 1, false},
   };
   for (const FirstCase& k : cases) {
     const Graph graph = graph_with_constants(text_of(k), {"w", "b"}, 22);
-    const std::vector<Tensor> inputs = random_inputs(graph, 5);
+    std::vector<Tensor> inputs = random_inputs(graph, 5);
+    if (k.activation[0] == 0 || k.c == 2) {
+      std::vector<float> x(inputs[0].as<float>().begin(), inputs[0].as<float>().end());
+      x[x.size() / 2] = 1e6f;  // which is no half
+      inputs[0] = Tensor::from<float>(DType::f32, inputs[0].dims(), x);
+    }
     const Bounded want =
         in_double(k, cuda::constant_floats(graph, graph.nodes[0].inputs[1]),
                   cuda::constant_floats(graph, graph.nodes[0].inputs[2]), inputs[0].as<float>().data());
@@ -165,15 +173,16 @@ TEST(CudaSmall, first_layers_in_half_precision_are_as_near_as_halves_are) {
       const std::span<const float> y = got[0].as<float>();
       ASSERT_EQ(y.size(), want.y.size());
       for (size_t i = 0; i < y.size(); ++i)
-        ASSERT_LE(std::fabs(static_cast<double>(y[i]) + want.y[i]), want.off[i])
-            << tile << ", element " << i << ": " << y[i];
+        ASSERT_TRUE(want.off[i] > 1e100 || std::fabs(static_cast<double>(y[i]) + want.y[i]) <= want.off[i])
+            << tile << ", element " << i << ": " << y[i] << ", wanted " << -want.y[i] << " +- " << want.off[i];
       for (size_t i = 0; k.read_twice && i < inputs[0].as<float>().size(); ++i) {
         const float x = inputs[0].as<float>()[i];
+        if (x > 65504.0f) continue;
         ASSERT_LE(std::fabs(got[1].as<float>()[i] + x), std::fabs(x) * 0x1p-11f + 0x1p-25f)
             << tile << ", element " << i;
       }
     }
-    EXPECT_GE(ran, 3u) << text_of(k);
+    EXPECT_GE(ran, k.pool_stride == 3 ? 2u : 3u) << text_of(k);  // shared memory holds small tiles only there
   }
   if (!cuda_backend()) GTEST_SKIP() << "not applicable: no GPU";
 }

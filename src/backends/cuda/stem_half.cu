@@ -113,6 +113,9 @@ __global__ void __launch_bounds__(k_threads, 2) half_stem(const __grid_constant_
 
   const int pixels = p.conv_h * p.conv_w, steps = p.kw > 4 ? 2 : 1;
   const auto* const words = reinterpret_cast<const uint32_t*>(patch);
+  uint32_t kept[2][2];  // of the operand's words those of the window: what lies beyond may be no number
+#pragma unroll
+  for (int i = 0; i < 4; ++i) kept[i / 2][i % 2] = i / 2 * 4 + i % 2 * 2 + lane % 4 / 2 < p.kw ? 0xFFFFFFFFu : 0u;
   const uint32_t b_at = shared_address(shared) + ((lane & 7) + (lane >> 4) * 8) * w_pitch + (lane >> 3 & 1) * 16;
   for (int m0 = warp * 16 * MI; m0 < pixels; m0 += k_threads / 32 * 16 * MI) {
     int at[MI][2];  // the window's first word, of rows lane / 4 and lane / 4 + 8
@@ -128,7 +131,9 @@ __global__ void __launch_bounds__(k_threads, 2) half_stem(const __grid_constant_
 #pragma unroll
       for (int mi = 0; mi < MI; ++mi) {
 #pragma unroll
-        for (int j = 0; j < 4; ++j) a[mi][j] = words[at[mi][j % 2] + row * p.patch_w * 2 + step * 8 + j / 2 * 4];
+        for (int j = 0; j < 4; ++j)
+          a[mi][j] = words[at[mi][j % 2] + row * p.patch_w * 2 + step * 8 + j / 2 * 4] &
+                     (step == 0 ? kept[0][j / 2] : kept[1][j / 2]);
       }
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
