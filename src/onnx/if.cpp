@@ -62,6 +62,51 @@ Result<Done> Importer::import_if(const ProtoNode& proto) {
   return Error{ErrorCode::bad_model, place + ": attribute '" + std::string(wanted) + "' is missing"};
 }
 
+std::string_view Importer::scoped(std::string_view value_name, const std::string& prefix) {
+  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+    if (const auto at = scope->names.find(value_name); at != scope->names.end()) return at->second;
+    if (scope->call) return value_name.empty() ? value_name : texts_.emplace_back(prefix + std::string(value_name));
+  }
+  return value_name;
+}
+
+/// Inner names become "<name of the If's first output>/<name>", so that both branches and the outside may use one
+/// name. Opens the branch's scope.
+void Importer::name_branch(const ProtoNode& proto, ProtoGraph& branch,
+                           std::vector<std::pair<std::string, Tensor>>& initializers) {
+  const std::string prefix = std::string(proto.outputs.empty() ? proto.name : proto.outputs[0]) + "/";
+  const auto closed = std::find_if(scopes_.rbegin(), scopes_.rend(), [](const Scope& scope) { return scope.call; });
+  const bool is_open = closed != scopes_.rend() && closed->call == proto.call.get();  // an If inside one of this call
+  if (proto.call && !is_open) scopes_.push_back({proto.call->names, proto.call.get()});
+  scopes_.emplace_back();
+  const auto own = [&](std::string_view name) {
+    if (!name.empty()) scopes_.back().names.emplace(name, texts_.emplace_back(prefix + std::string(name)));
+  };
+  for (const ProtoNode& node : branch.nodes)
+    for (const std::string_view output : node.outputs) own(output);
+  for (auto& [name, tensor] : initializers) {
+    own(texts_.emplace_back(name));
+    name = scoped(name, prefix);
+  }
+  // What the branch calls sees its arguments by their unique names.
+  std::map<const ProtoCall*, std::shared_ptr<const ProtoCall>> renamed;
+  for (ProtoNode& node : branch.nodes) {
+    for (std::string_view& v : node.inputs) v = scoped(v, prefix);
+    for (std::string_view& v : node.outputs) v = scoped(v, prefix);
+    if (node.call && node.call != proto.call) {
+      std::shared_ptr<const ProtoCall>& made = renamed[node.call.get()];
+      if (!made) {
+        auto call = std::make_shared<ProtoCall>(*node.call);
+        for (auto& [inner, outer] : call->names) outer = scoped(outer, prefix);
+        made = std::move(call);
+      }
+      node.call = made;
+    }
+    read_names_.insert(node.inputs.begin(), node.inputs.end());
+  }
+  for (ProtoValue& v : branch.outputs) read_names_.insert(v.name = scoped(v.name, prefix));
+}
+
 Result<Done> Importer::import_branch(const ProtoNode& proto, ByteSpan message) {
   const std::string place = place_of(proto);
   Result<ProtoGraph> parsed = parse_graph_message(message, tensors_.origin());
@@ -76,36 +121,15 @@ Result<Done> Importer::import_branch(const ProtoNode& proto, ByteSpan message) {
   if (Result<Done> ok = inline_into_branch(model_, proto, branch, inlined_, tensors_.origin()); !ok)
     return within(place, ok.error());
   if (branches_.size() > k_max_depth * 16) return Error{ErrorCode::bad_model, place + ": more than 1024 branches"};
-  // Inner names become "<name of the If's first output>/<name>", so that both branches and the outside may use one
-  // name.
-  const std::string prefix = std::string(proto.outputs.empty() ? proto.name : proto.outputs[0]) + "/";
-  if (proto.call) scopes_.push_back(proto.call->names);
-  scopes_.emplace_back();
-  const auto own = [&](std::string_view name) {
-    if (!name.empty()) scopes_.back().emplace(name, texts_.emplace_back(prefix + std::string(name)));
-  };
-  for (const ProtoNode& node : branch.nodes)
-    for (const std::string_view output : node.outputs) own(output);
   std::vector<std::pair<std::string, Tensor>> initializers;
   for (const ByteSpan bytes : branch.initializers) {
     Result<std::pair<std::string, Tensor>> read = tensors_.read(bytes);
     if (!read) return within(place, read.error());
-    own(texts_.emplace_back(read->first));
     initializers.push_back(std::move(*read));
   }
-  const auto scoped = [&](std::string_view name) {
-    for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope)
-      if (const auto at = scope->find(name); at != scope->end()) return at->second;
-    return name;
-  };
-  for (ProtoNode& node : branch.nodes) {
-    for (std::string_view& v : node.inputs) v = scoped(v);
-    for (std::string_view& v : node.outputs) v = scoped(v);
-    read_names_.insert(node.inputs.begin(), node.inputs.end());
-  }
-  for (ProtoValue& v : branch.outputs) read_names_.insert(v.name = scoped(v.name));
+  name_branch(proto, branch, initializers);
   for (auto& [name, tensor] : initializers)
-    if (Result<Done> ok = define_constant(scoped(name), std::move(tensor), place); !ok) return ok;
+    if (Result<Done> ok = define_constant(name, std::move(tensor), place); !ok) return ok;
   tell_of_other_opsets(branch.nodes, info_.opset, info_);
   import_nodes(branch);
   for (size_t i = 0; i < branch.outputs.size(); ++i) {
@@ -150,10 +174,12 @@ std::vector<std::string_view> names_read_inside(const ProtoNode& node, int depth
     }
     for (const ProtoValue& output : graph->outputs) names.push_back(output.name);
   }
-  if (node.call)
-    for (std::string_view& v : names)
-      if (const auto at = node.call->names.find(v); at != node.call->names.end()) v = at->second;
-  return names;
+  if (!node.call) return names;
+  // A function sees its call's names and none outside; the others are its branches' own.
+  std::vector<std::string_view> outside;
+  for (const std::string_view v : names)
+    if (const auto at = node.call->names.find(v); at != node.call->names.end()) outside.push_back(at->second);
+  return outside;
 }
 
 }  // namespace octet

@@ -71,6 +71,10 @@ class Importer {
   void import_node(const ProtoNode& proto);
   Result<Done> import_if(const ProtoNode& proto);
   Result<Done> import_branch(const ProtoNode& proto, ByteSpan message);
+  void name_branch(const ProtoNode& proto, ProtoGraph& branch,
+                   std::vector<std::pair<std::string, Tensor>>& initializers);
+  /// The unique name of what a node of the innermost open branch calls so; prefix: for a name that nothing there has.
+  std::string_view scoped(std::string_view value_name, const std::string& prefix);
   /// The value's elements when they are constants, or follow from constants and known shapes.
   std::optional<Tensor> known(ValueId v, int depth) const;
   Result<Done> define_constant(std::string_view value_name, Tensor tensor, const std::string& place);
@@ -115,10 +119,15 @@ class Importer {
   std::unordered_map<std::string, int64_t> node_names_;                   // with the last number put behind the name
   std::unordered_set<std::string_view> read_names_;                       // read by a node or a graph output
   std::unordered_set<ValueId> used_;
-  std::deque<ProtoGraph> branches_;                                   // of Ifs, as names point into them
-  std::deque<std::string> texts_;                                     // names of values inside them
-  InlinedText inlined_;                                               // of functions called inside them
-  std::vector<std::map<std::string_view, std::string_view>> scopes_;  // by open branch: inner name, unique name
+  std::deque<ProtoGraph> branches_;  // of Ifs, as names point into them
+  std::deque<std::string> texts_;    // names of values inside them
+  InlinedText inlined_;              // of functions called inside them
+  /// Names of an open branch, or, closed, those that a function's branches see of the call.
+  struct Scope {
+    std::map<std::string_view, std::string_view> names;  // inner name, unique name
+    const ProtoCall* call = nullptr;                     // of a closed one: nothing outside is seen
+  };
+  std::vector<Scope> scopes_;
 };
 
 /// An Error when `what` (the file, a function) is of an opset outside 7..23.

@@ -96,7 +96,8 @@ void tell_of_other_opsets(const std::vector<ProtoNode>& nodes, int64_t opset, On
     if (node.opset == 0 || node.opset == opset || (!node.domain.empty() && node.domain != "ai.onnx") ||
         !differs_between(node.op_type, node.opset, opset))
       continue;
-    info.edits.push_back({"function_opset", std::string(node.name),
+    const std::string_view named = node.name.empty() && !node.outputs.empty() ? node.outputs[0] : node.name;
+    info.edits.push_back({"function_opset", std::string(named),
                           std::string(node.op_type) + " in a function of opset " + std::to_string(node.opset) +
                               ", the file is of opset " + std::to_string(opset),
                           "read as opset " + std::to_string(node.opset) + " has it",

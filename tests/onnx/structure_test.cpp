@@ -296,6 +296,37 @@ TEST(If, whose_branch_calls_a_function_is_the_function) {
   EXPECT_THAT(outcome_of(file(24)), HasSubstr("function 'Old' is of opset 24; octet reads 7 to 23"));
 }
 
+// Scopes of functions are closed: names inside mean the call's values, also where the outside has equal ones.
+TEST(If, inside_a_function_called_from_a_branch_sees_its_own_call) {
+  const uint8_t yes = 1;
+  const auto function = [](const std::string& name, const std::vector<WireWriter>& nodes) {
+    WireWriter f;
+    f.text(onnx_field::function::name, name);
+    f.text(onnx_field::function::input, "a");
+    f.text(onnx_field::function::input, "c");
+    f.text(onnx_field::function::output, "b");
+    for (const WireWriter& node : nodes) f.message(onnx_field::function::node, node);
+    f.text(onnx_field::function::domain, "mine");
+    return f;
+  };
+  // Inner(a, c) = {q = Exp(a); If c {Neg q}}; Outer(a, c) = {q = Abs(a); If c {Inner(q, c)}}; the graph has a 'q' and a
+  // 't'.
+  const WireWriter inner =
+      function("Inner", {node_proto("Exp", {"a"}, {"q"}),
+                         if_of("c", "b", node_proto("Neg", {"q"}, {"t"}), node_proto("Relu", {"q"}, {"t"}))});
+  const WireWriter outer = function(
+      "Outer", {node_proto("Abs", {"a"}, {"q"}),
+                if_of("c", "b", node_proto("Inner", {"q", "c"}, {"t"}, {}, "mine"), node_proto("Relu", {"a"}, {"t"}))});
+  const std::string text =
+      outcome_of(model_bytes({node_proto("Sqrt", {"x"}, {"q"}), node_proto("Outer", {"q", "c"}, {"o"}, {}, "mine"),
+                              node_proto("Relu", {"o"}, {"t"}), node_proto("Identity", {"t"}, {"y"})},
+                             {{onnx_field::graph::initializer,
+                               tensor_proto("c", Tensor::from<uint8_t>(DType::boolean, {}, std::span(&yes, 1)))}},
+                             {inner, outer}));
+  EXPECT_THAT(text, AllOf(HasSubstr("q = Sqrt(x)"), HasSubstr("Outer/1/q = Abs(q)"),
+                          HasSubstr("o/Inner/1/q = Exp(Outer/1/q)"), HasSubstr("= Neg(o/Inner/1/q)")));
+}
+
 TEST(If, whose_branches_call_themselves_is_refused) {
   const uint8_t yes = 1;
   WireWriter f;
