@@ -82,6 +82,20 @@ Result<Done> repair_graph(Model::State& state, const LoadOptions& options) {
   return verify(state.graph);
 }
 
+/// Dropout is in the graph only where the file trains, or lets an input say so.
+void tell_of_training(Model::State& state) {
+  for (const Node& node : state.graph.nodes) {
+    if (!is_op(node, "Dropout")) continue;
+    const bool constant = node.inputs.size() > 2 && state.graph.constant(node.inputs[2]);
+    state.undefined.push_back("node '" + (node.name.empty() ? state.graph.value(node.outputs[0]).name : node.name) +
+                              "' (Dropout): training_mode is " + (constant ? "true" : "computed; where it is true") +
+                              (constant ? ", so" : "") +
+                              " its answers are random, by its seed, and other engines draw others: export the network "
+                              "for inference");
+    state.notes.push_back(state.undefined.back());
+  }
+}
+
 /// The problems of a file that cannot be read as it is, and those that the repairs leave in the rest of it.
 Error all_problems(OnnxModel read, const LoadOptions& options) {
   RepairLog log;
@@ -243,6 +257,7 @@ Result<Model> Model::load(const std::string& path, const LoadOptions& options) {
         target_findings(state->graph, {state->info.opset, state->info.operator_forms, options.calibration_given});
   if (options.repair)
     if (const Result<Done> ok = repair_graph(*state, options); !ok) return within_each(path, ok.error());
+  tell_of_training(*state);
   const Result<std::vector<PassReport>> cleaned = run_stage(state->graph, Stage::clean, options.skip_passes);
   if (!cleaned) return within(path, cleaned.error());
   add_notes(state->notes, *cleaned);

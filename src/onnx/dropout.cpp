@@ -1,5 +1,5 @@
 // Dropout at inference is the identity, and its mask all true. In training mode a ratio of 0 is the same; any other
-// draws random numbers, which is noted where the file says so. Source: ONNX operator Dropout, opsets 7 to 22.
+// draws random numbers; whoever runs the file is told (api/model.cpp). Source: ONNX operator Dropout, opsets 7 to 22.
 
 #include "onnx/oddity.h"
 
@@ -26,15 +26,7 @@ Result<Done> convert_dropout(Importer& importer, ForeignNode node) {
     const bool off =
         training && training->dtype() == DType::boolean && training->size() == 1 && training->at<uint8_t>(0) == 0;
     const bool keeps_all = ratio && ratio->size() == 1 && to_doubles(*ratio)[0] == 0;
-    if (!off && !keeps_all) {
-      if (training)
-        importer.note(importer
-                          .error(node,
-                                 "training_mode is true, so its answers are random (of its seed); export the "
-                                 "network for inference")
-                          .message);
-      return importer.emit(std::move(node));
-    }
+    if (!off && !keeps_all) return importer.emit(std::move(node));
   }
   if (node.outputs.size() > 1 && node.outputs[1] != k_absent && importer.is_used(node.outputs[1]))
     if (Result<Done> ok = emit_mask(importer, node); !ok) return ok;
