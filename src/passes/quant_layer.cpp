@@ -73,6 +73,9 @@ struct RealBias {
 
 std::optional<RealBias> real_bias(const Editor& editor, ValueId v, size_t channels) {
   RealBias bias;
+  const std::optional<Shape>& shape = editor.graph().value(v).shape;
+  if (shape && shape->size() > 1 && (shape->size() > 2 || extent(editor.graph().value(v), 0) != 1))
+    return std::nullopt;  // [channels, 1] goes along the rows of a Gemm
   if (const Tensor* b = constant_of(editor.graph(), v, DType::f32)) {
     bias.code.assign(b->as<float>().begin(), b->as<float>().end());
     bias.unit.assign(bias.code.size(), 1.0);

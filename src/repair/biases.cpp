@@ -32,6 +32,9 @@ struct Bias {
 /// The bias as real numbers, one for each channel.
 std::optional<Bias> bias_of(const Editor& editor, ValueId value, const std::vector<float>& grid) {
   const Graph& graph = editor.graph();
+  // [N, 1] goes along the rows and is none of the channels, whatever N is.
+  const std::optional<Shape>& shape = graph.value(value).shape;
+  if (!shape || shape->size() > 2 || (shape->size() == 2 && (*shape)[0].value != 1)) return std::nullopt;
   Bias bias;
   if (const Tensor* constant = constant_of(graph, value, DType::f32)) {
     bias.real = to_doubles(*constant);

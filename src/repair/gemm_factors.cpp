@@ -34,15 +34,37 @@ bool are_scales(const std::vector<float>& numbers) {
   return !numbers.empty();
 }
 
-/// One Gemm at work: what its inputs become, told before anything is changed.
+/// One Gemm at work: what its inputs become.
 struct Rewrite {
   std::optional<Scaled> weight_scale;  // where alpha is not 1
   std::optional<Scaled> bias;          // the new [N] vector, or
-  std::optional<Scaled> bias_scale;    // the scale of a bias in codes
+  std::optional<Scaled> bias_scale;    // the scales of a bias in codes, and
+  std::vector<int32_t> bias_codes;     // its codes where they were no vector
   bool exact() const {
     return (!weight_scale || weight_scale->exact) && (!bias || bias->exact) && (!bias_scale || bias_scale->exact);
   }
 };
+
+/// The same of a bias in codes: their scales take beta, and one code for all or [1, N] become [N].
+bool plan_bias_in_codes(const Graph& graph, const Node* dequantize, float beta, size_t channels, Rewrite& plan) {
+  const std::optional<StoredCodes> stored = dequantize ? stored_codes(graph, *dequantize) : std::nullopt;
+  if (!stored) return beta == 1.0f;
+  const bool is_vector = stored->dims == Dims{static_cast<int64_t>(channels)};
+  const bool is_row = stored->dims == Dims{1, static_cast<int64_t>(channels)};
+  const bool is_one = stored->codes.size() == 1;
+  if (!is_vector && !is_row && !is_one) return beta == 1.0f;
+  if (is_vector && beta == 1.0f) return true;
+  Scaled scales = times(stored->scale, beta);
+  if (!are_scales(scales.numbers)) return false;
+  if (!is_vector)
+    for (size_t c = 0; c < channels; ++c) {
+      const int64_t code = stored->codes[is_one ? 0 : c];
+      if (code != static_cast<int32_t>(code)) return false;
+      plan.bias_codes.push_back(static_cast<int32_t>(code));
+    }
+  plan.bias_scale = std::move(scales);
+  return true;
+}
 
 /// Whether the bias can take beta; sets what it becomes. false: the Gemm stays as it is.
 bool plan_bias(const Editor& editor, const Node& gemm, float beta, size_t channels, Rewrite& plan) {
@@ -59,12 +81,7 @@ bool plan_bias(const Editor& editor, const Node& gemm, float beta, size_t channe
     plan.bias = times(constant->size() == 1 ? std::span<const float>(repeated) : constant->as<float>(), beta);
     return true;
   }
-  if (beta == 1.0f) return true;
-  const Node* dequantize = editor.producer(c, "DequantizeLinear");
-  const Tensor* scale = dequantize ? constant_of(graph, dequantize->inputs[1], DType::f32) : nullptr;
-  if (!scale) return false;
-  plan.bias_scale = times(scale->as<float>(), beta);
-  return are_scales(plan.bias_scale->numbers);
+  return plan_bias_in_codes(graph, editor.producer(c, "DequantizeLinear"), beta, channels, plan);
 }
 
 /// A DequantizeLinear like the one that makes v, with other scales; v's other readers keep theirs.
@@ -94,24 +111,45 @@ ValueId weight_with(Editor& editor, NodeId id, const std::vector<float>& scale) 
   return out;
 }
 
-std::string factors_text(float alpha, float beta, const Rewrite& plan) {
-  std::string text;
-  if (alpha != 1.0f) text += "alpha " + short_text(double{alpha});
-  if (beta != 1.0f) text += (text.empty() ? "" : ", ") + std::string("beta ") + short_text(double{beta});
-  if (text.empty() && plan.bias) text = "f32 bias that is no vector";
-  return text;
+/// The bias in codes with its new scales, as a vector of s32 where it was none.
+ValueId bias_with(Editor& editor, NodeId id, const Rewrite& plan) {
+  const ValueId c = editor.node(id).inputs[2];
+  if (plan.bias_codes.empty()) return dequantized_with(editor, id, c, plan.bias_scale->numbers);
+  const std::string base = editor.graph().value(c).name + "_vector";
+  const Dims dims{static_cast<int64_t>(plan.bias_codes.size())};
+  const std::vector<float>& scales = plan.bias_scale->numbers;
+  const Dims scale_dims = scales.size() == 1 ? Dims{} : Dims{static_cast<int64_t>(scales.size())};
+  const ValueId codes = editor.add_constant(base + "_s32", code_tensor(DType::s32, dims, plan.bias_codes));
+  const ValueId scale = editor.add_constant(base + "_scale", f32_tensor(scale_dims, scales));
+  const ValueId real = editor.add_value(base, DType::f32, to_shape(dims));
+  editor.insert_before(id, make_node("DequantizeLinear", "", {codes, scale}, {real}, {{"axis", int64_t{0}}}));
+  return real;
+}
+
+/// Before and after, as the row has them.
+std::pair<std::string, std::string> texts(float alpha, float beta, const Rewrite& plan) {
+  std::string before, after;
+  if (plan.weight_scale) before = "alpha " + short_text(double{alpha}), after = "in the weight's scales";
+  if (plan.bias || plan.bias_scale) {
+    before += (before.empty() ? "" : ", ") +
+              (beta != 1.0f ? "beta " + short_text(double{beta}) : std::string("a bias that is no vector"));
+    after += (after.empty() ? "" : " and ") + std::string(beta != 1.0f ? "in the bias" : "a vector");
+  }
+  return {before, after};
 }
 
 void write(Editor& editor, NodeId id, const Rewrite& plan) {
   Node gemm = editor.node(id);
-  if (plan.weight_scale) gemm.inputs[1] = weight_with(editor, id, plan.weight_scale->numbers);
-  if (plan.bias_scale) gemm.inputs[2] = dequantized_with(editor, id, gemm.inputs[2], plan.bias_scale->numbers);
+  if (plan.weight_scale) {
+    gemm.inputs[1] = weight_with(editor, id, plan.weight_scale->numbers);
+    gemm.attributes.erase("alpha");
+  }
+  if (plan.bias_scale) gemm.inputs[2] = bias_with(editor, id, plan);
   if (plan.bias)
     gemm.inputs[2] =
         editor.add_constant(editor.graph().value(gemm.inputs[2]).name + "_vector",
                             f32_tensor({static_cast<int64_t>(plan.bias->numbers.size())}, plan.bias->numbers));
-  gemm.attributes.erase("alpha");
-  gemm.attributes.erase("beta");
+  if (plan.bias || plan.bias_scale) gemm.attributes.erase("beta");
   editor.replace(id, std::move(gemm));
 }
 
@@ -128,15 +166,17 @@ Result<Done> gemm_factors(Graph& graph, RepairLog& log) {
     if (!weight || channels == 0 || !layer_grid(editor, gemm, channels)) continue;
     const float alpha = float_attribute(gemm, "alpha", 1.0f);
     const float beta = input(gemm, 2) == k_absent ? 1.0f : float_attribute(gemm, "beta", 1.0f);
+    if (!std::isfinite(alpha) || !std::isfinite(beta)) continue;
     Rewrite plan;
-    if (!plan_bias(editor, gemm, beta, channels, plan)) continue;
+    // What the bias cannot take stays with it; alpha goes all the same.
+    if (!plan_bias(editor, gemm, beta, channels, plan)) plan = Rewrite{};
     if (alpha != 1.0f) {
-      plan.weight_scale = times(constant_of(graph, weight->inputs[1], DType::f32)->as<float>(), alpha);
-      if (!are_scales(plan.weight_scale->numbers)) continue;
+      Scaled scales = times(constant_of(graph, weight->inputs[1], DType::f32)->as<float>(), alpha);
+      if (are_scales(scales.numbers)) plan.weight_scale = std::move(scales);
     }
     if (!plan.weight_scale && !plan.bias && !plan.bias_scale) continue;
-    log.add(label(graph, gemm), factors_text(alpha, beta, plan),
-            alpha != 1.0f || beta != 1.0f ? "in the weight's scales and the bias" : "a vector",
+    const auto [before, after] = texts(alpha, beta, plan);
+    log.add(label(graph, gemm), before, after,
             plan.exact() ? "" : "each number rounded to float once more, by up to 6e-8 of it");
     write(editor, id, plan);
   }

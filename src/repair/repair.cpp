@@ -24,7 +24,8 @@ Result<Done> check_names(const std::set<std::string>& skip) {
         std::find_if(k_repairs.begin(), k_repairs.end(), [&](const Repair& each) { return each.name == name; });
     if (named != k_repairs.end() && named->run) continue;
     if (named != k_repairs.end())
-      return Error{ErrorCode::bad_argument, "'" + name + "' is how the file is read and cannot be left out"};
+      return Error{ErrorCode::bad_argument,
+                   "'" + name + "' is how the file is read or calibrated again and cannot be left out"};
     std::string known;
     std::set<std::string_view> told;  // one may run twice
     for (const Repair& each : k_repairs)

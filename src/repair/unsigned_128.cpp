@@ -199,18 +199,65 @@ void make_signed(Editor& editor, const Codes& codes, const std::vector<bool>& li
   for (const ValueId v : codes.values) graph.value(v).dtype = DType::s8;
 }
 
+/// Nodes whose results' extents follow from their inputs' extents, whatever the numbers are.
+bool keeps_extents(const Node& node) {
+  return is_any(node, {"Cast",
+                       "Identity",
+                       "Relu",
+                       "Abs",
+                       "Neg",
+                       "Sigmoid",
+                       "Tanh",
+                       "Exp",
+                       "Sqrt",
+                       "Floor",
+                       "Ceil",
+                       "Round",
+                       "Sign",
+                       "Softmax",
+                       "Clip",
+                       "Add",
+                       "Sub",
+                       "Mul",
+                       "Div",
+                       "Min",
+                       "Max",
+                       "Equal",
+                       "Greater",
+                       "Less",
+                       "Not",
+                       "And",
+                       "Or",
+                       "Where",
+                       "Concat",
+                       "Transpose",
+                       "Flatten",
+                       "MatMul",
+                       "MaxPool",
+                       "QuantizeLinear",
+                       "MatMulInteger",
+                       "DequantizeLinear"});
+}
+
 /// By node: whether the numbers that it makes reach an output of the network. Those of which only the extents are asked
 /// (Shape, Size) do not matter; what nobody asks for goes after the repair.
 std::vector<bool> live_nodes(const Graph& graph) {
-  std::vector<bool> wanted(graph.values.size(), false), live(graph.nodes.size(), false);
-  for (const ValueId v : graph.outputs) wanted[static_cast<size_t>(v)] = true;
+  enum Asked : uint8_t { nothing, extents, numbers };
+  std::vector<uint8_t> asked(graph.values.size(), nothing);
+  std::vector<bool> live(graph.nodes.size(), false);
+  const auto ask = [&](ValueId v, Asked what) {
+    if (v != k_absent) asked[static_cast<size_t>(v)] = std::max<uint8_t>(asked[static_cast<size_t>(v)], what);
+  };
+  for (const ValueId v : graph.outputs) ask(v, numbers);
   for (size_t id = graph.nodes.size(); id-- > 0;) {
     const Node& node = graph.nodes[id];
-    live[id] = std::any_of(node.outputs.begin(), node.outputs.end(),
-                           [&](ValueId v) { return v != k_absent && wanted[static_cast<size_t>(v)]; });
-    if (!live[id] || is_any(node, {"Shape", "Size"})) continue;
-    for (const ValueId v : node.inputs)
-      if (v != k_absent) wanted[static_cast<size_t>(v)] = true;
+    uint8_t of_node = nothing;
+    for (const ValueId v : node.outputs)
+      if (v != k_absent) of_node = std::max(of_node, asked[static_cast<size_t>(v)]);
+    if (of_node == nothing) continue;
+    const bool only_extents = is_any(node, {"Shape", "Size"}) || (of_node == extents && keeps_extents(node));
+    live[id] = of_node == numbers || !only_extents;
+    for (const ValueId v : node.inputs) ask(v, only_extents ? extents : numbers);
   }
   return live;
 }

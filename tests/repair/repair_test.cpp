@@ -151,15 +151,35 @@ TEST(Repair, factors_of_a_gemm_in_codes_go_into_its_scales_and_its_bias) {
   EXPECT_THAT(shown(one.graph), testing::HasSubstr("f32[3] = {3, 3, 3}"));
   EXPECT_THAT(shown(mended("gemm_factors", gemm_net("c = Gemm(d, e, b, beta=3.0)", "f32[1,3] = {1, 2, 3}")).graph),
               testing::HasSubstr("f32[3] = {3, 6, 9}"));
-  // A negative factor has no scale; a bias for each row is none of the channels.
+  // Codes likewise: one for all columns becomes three.
+  const std::string codes = "s32[1] = {7} const bs: f32[] = {0.5}",
+                    gemm = "v = DequantizeLinear(b, bs) c = Gemm(d, e, v)";
+  const MendedGraph of_codes = mended("gemm_factors", gemm_net(gemm, codes));
+  EXPECT_THAT(shown(of_codes.graph), testing::HasSubstr("s32[3] = {7, 7, 7}"));
+  expect_same_answers(gemm_net(gemm, codes), of_codes.graph, {20, 2}, 60.0f);
+  // A negative alpha has no scale, one that is no number no meaning; a bias for each row stays with its beta.
   expect_untouched("gemm_factors", gemm_net("c = Gemm(d, e, b, alpha=-2.0)"));
+  expect_untouched("gemm_factors", gemm_net("c = Gemm(d, e, b, alpha=inf)"));
   expect_untouched("gemm_factors", gemm_net("c = Gemm(d, e, b, beta=2.0)", "f32[2,1] = {1, 2}"));
+  EXPECT_THAT(
+      shown(mended("gemm_factors", gemm_net("c = Gemm(d, e, b, alpha=2.0, beta=3.0)", "f32[2,1] = {1, 2}")).graph),
+      testing::HasSubstr("c = Gemm(d, e_scaled, b, beta=3"));
+}
+
+// [N, 1] goes along the rows, also where there are N of them.
+TEST(Repair, a_bias_along_the_rows_is_none_of_the_channels) {
+  std::string text = gemm_net("c = Gemm(d, e, b) @fc", "f32[3,1] = {40.1, -40.2, 0.3}");
+  text.replace(text.find("f32[N,2]"), 8, "f32[3,2]");
+  Graph graph = broken(text);
+  const Result<std::vector<RepairRow>> none = repair(graph), apart = repair_for_writing(graph);
+  EXPECT_TRUE(none && none->empty() && apart && apart->size() == 1);
+  expect_same_answers(text, graph, {3, 2}, 60.0f);
 }
 
 // What no int32 holds and what keeps its factors stands behind a Gemm too, in the file for other engines.
 TEST(Repair, bias_additions_put_a_bias_beyond_int32_and_one_with_factors_behind_its_gemm) {
-  for (const std::string& text : {gemm_net("c = Gemm(d, e, b) @fc", "f32[3] = {1e9, 0.3, 2}"),
-                                  gemm_net("c = Gemm(d, e, b, alpha=-2.0, beta=3.0) @fc")}) {
+  for (const std::string& text :
+       {gemm_net("c = Gemm(d, e, b) @fc", "f32[3] = {1e9, 0.3, 2}"), gemm_net("c = Gemm(d, e, b, alpha=-2.0) @fc")}) {
     Graph graph = broken(text);
     const Result<std::vector<RepairRow>> none = repair(graph);
     EXPECT_TRUE(none && none->empty());
@@ -174,6 +194,23 @@ TEST(Repair, bias_additions_put_a_bias_beyond_int32_and_one_with_factors_behind_
   }
   Graph skipped = broken(gemm_net("c = Gemm(d, e, b)", "f32[3] = {1e9, 0.3, 2}"));
   EXPECT_TRUE(repair_for_writing(skipped, {"bias_additions"})->empty());
+}
+
+// How many numbers are not 0 is a matter of the numbers, and what a count is made of too.
+TEST(Repair, extents_that_follow_from_codes_hold_them_back) {
+  const std::string head =
+      "graph (x: f32[1,4]) -> (y) { const s: f32[] = {0.5} const u: u8[] = {128} a = QuantizeLinear(x, s, u) "
+      "d = DequantizeLinear(a, s, u) ";
+  for (const std::string rest : {"o = NonZero(a) n = Size(o) f = Cast(n, to=\"f32\") y = Add(d, f) }",
+                                 "i = Cast(a, to=\"s64\") j = Squeeze(i) o = ConstantOfShape(j) n = Size(o) "
+                                 "f = Cast(n, to=\"f32\") y = Add(d, f) }"}) {
+    Graph graph = broken(head + rest);
+    std::vector<std::string> notes;
+    const Result<std::vector<RepairRow>> rows = repair(graph, {}, &notes);
+    ASSERT_TRUE(rows) << rows.error().message;
+    EXPECT_TRUE(rows->empty());
+    EXPECT_THAT(notes, testing::ElementsAre(testing::HasSubstr("keep u8 zero point 128")));
+  }
 }
 
 // Only extents are asked of the Cast, the comparison and the fill: they do not hold the codes back, and the second run
