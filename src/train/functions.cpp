@@ -15,7 +15,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using Tensors = torch::autograd::variable_list;
 
-constexpr int64_t k_chunk = 1 << 15;  // elements that are worth a thread
+constexpr int64_t k_chunk = 1 << 15;  // elements that are worth a thread; whole bytes of marks
 
 bool on_cpu(const Tensor& x) { return x.device().is_cpu(); }
 
@@ -228,9 +228,42 @@ Tensor straight_through(const Tensor& dy, const Tensor& x, const Tensor& scale, 
   return dy * (limits.rectified ? inside.logical_and(x.gt(0)) : inside);
 }
 
+/// y and the marks of the elements that a gradient passes, of a tensor with one scale.
+std::pair<Tensor, Tensor> fake_and_marks(const Tensor& x, const Tensor& scale, CodeLimits limits) {
+  const Tensor dense = x.contiguous();
+  Tensor y = torch::empty_like(dense), marks = torch::empty({(x.numel() + 7) / 8}, torch::kUInt8);
+  const float* in = dense.data_ptr<float>();
+  float* out = y.data_ptr<float>();
+  uint8_t* inside = marks.data_ptr<uint8_t>();
+  for_rows(dense, scale, 0, [&](int64_t from, int64_t to, float step, int64_t) {
+    fake_quantize_and_mark(in + from, static_cast<size_t>(to - from), {step, limits.lo, limits.hi, limits.rectified},
+                           out + from, inside + from / 8);
+  });
+  return {y, marks};
+}
+
+Tensor marked(const Tensor& dy, const Tensor& marks) {
+  const Tensor gradient = dy.contiguous();
+  Tensor dx = torch::empty_like(gradient);
+  const float* g = gradient.data_ptr<float>();
+  const uint8_t* inside = marks.data_ptr<uint8_t>();
+  float* out = dx.data_ptr<float>();
+  const int64_t pieces = (gradient.numel() + k_chunk - 1) / k_chunk;
+  on_torch_threads(0, pieces, 1, [&](int64_t from, int64_t to) {
+    const int64_t begin = from * k_chunk, end = std::min(gradient.numel(), to * k_chunk);
+    straight_through_marked(g + begin, inside + begin / 8, static_cast<size_t>(end - begin), out + begin);
+  });
+  return dx;
+}
+
 struct CodesStraightThrough : Function<CodesStraightThrough> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& scale, CodeLimits limits, int64_t axis) {
-    // x is mostly kept anyway, by the ReLU that made it; a scale that no optimizer moves.
+    if (in_rows(x) && scale.numel() == 1) {  // an activation: a bit of each element is kept instead of itself
+      const auto [y, marks] = fake_and_marks(x.detach(), scale.detach(), limits);
+      ctx->save_for_backward({marks});
+      return y;
+    }
+    // A weight is kept anyway; a scale that no optimizer moves.
     ctx->save_for_backward({x.detach(), scale.detach()});
     ctx->saved_data["lo"] = double{limits.lo};
     ctx->saved_data["hi"] = double{limits.hi};
@@ -240,6 +273,7 @@ struct CodesStraightThrough : Function<CodesStraightThrough> {
   }
   static Tensors backward(AutogradContext* ctx, Tensors dy) {
     const Tensors saved = ctx->get_saved_variables();
+    if (saved.size() == 1) return {marked(dy[0], saved[0]), Tensor(), Tensor(), Tensor()};
     return {straight_through(dy[0], saved[0], saved[1], limits_of(ctx), ctx->saved_data["axis"].toInt()), Tensor(),
             Tensor(), Tensor()};
   }

@@ -1,6 +1,7 @@
 // The functions and TensorQuantizer on libtorch's tensors: against the toolkit's recorded runs, the cases of
 // spec/quantization.md 12.1 and 12.3, and octet's own functions without libtorch.
 
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <set>
@@ -287,6 +288,30 @@ TEST(TorchQuantizer, calibration_then_state_round_trip) {  // 12.3.8
   EXPECT_TRUE(same(other->amax(), state.at("_amax")));
   EXPECT_THROW(load_state_dict(*other, {}), std::invalid_argument);
   EXPECT_THROW(q->set_amax(floats({1, 2})), std::invalid_argument);
+}
+
+// Against libtorch's own element-wise functions: blocks of marks, and what is left of them.
+TEST(Functions, quantize_and_pass_gradients_for_any_number_of_elements) {
+  torch::manual_seed(2);
+  const Tensor scale = torch::tensor({0.25f});
+  for (const int64_t n : {0, 1, 7, 8, 15, 16, 63, 64, 65, 129, 1000, (1 << 15) + 5})
+    for (const bool rectified : {false, true}) {
+      SCOPED_TRACE(std::to_string(n) + (rectified ? " rectified" : ""));
+      const float lo = rectified ? 0.0f : -5.0f;
+      Tensor x = torch::randn({n}), dy = torch::randn({n});
+      for (int64_t i = 0; i < std::min<int64_t>(n, 6); ++i)  // the bounds, beside them, a zero, no number
+        x[i] = std::vector<float>{
+            1.5f, std::nextafter(1.5f, 2.0f), -1.25f, 0.0f, -0.0f, std::nanf("")}[static_cast<size_t>(i)];
+      const Tensor in = x.clone().requires_grad_(true);
+      const Tensor y = fake_quantize(in, scale, {lo, 6.0f, rectified});
+      y.backward(dy);
+      const Tensor v = x / scale;
+      Tensor passes = v.ge(lo).logical_and(v.le(6.0f));
+      if (rectified) passes = passes.logical_and(x.gt(0));
+      const Tensor wanted = torch::where(v.isnan(), torch::full_like(v, lo), v).clamp(lo, 6.0).round() * scale;
+      EXPECT_TRUE(same(y.detach(), wanted));
+      EXPECT_TRUE(same_bits(in.grad(), to_octet(torch::where(passes, dy, torch::zeros_like(dy)))));
+    }
 }
 
 /// Which threads run pieces of one loop.
