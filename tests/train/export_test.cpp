@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "ir/text.h"
 #include "octet/train/graph_module.h"
 #include "octet/train/modules.h"
@@ -68,6 +71,24 @@ TEST_F(ExportedModule, has_the_scales_of_the_modules_ranges) {  // 12.9.1, 12.9.
   const Result<Done> ten = out->save(path_, 10);  // 12.9.4
   ASSERT_FALSE(ten);
   EXPECT_THAT(ten.error().message, HasSubstr("13"));
+}
+
+TEST_F(ExportedModule, scales_per_channel_are_read_from_a_file_that_says_opset_10) {  // 12.9.4
+  fc_->input_quantizer->set_amax(torch::tensor(2.54f));
+  fc_->weight_quantizer->set_amax(floats({0.254f, 1, 0.5f}).reshape({3, 1}));
+  const Result<Model> out = exported();
+  ASSERT_TRUE(out) << out.error().message;
+  ASSERT_TRUE(out->save(path_, 13));
+  std::ifstream in(path_, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const size_t version = bytes.rfind("\x10\x0d");  // of the opset, field 2 of the last message
+  ASSERT_NE(version, std::string::npos);
+  ASSERT_GT(version + 16, bytes.size());
+  bytes[version + 1] = 10;
+  std::ofstream(path_, std::ios::binary) << bytes;
+  const Result<Model> ten = Model::load(path_);
+  ASSERT_TRUE(ten) << ten.error().message;
+  EXPECT_THAT(ten->text(false), HasSubstr("w_scale: f32[3] = {0.002, 0.007874016"));
 }
 
 TEST_F(ExportedModule, unsigned_inputs_have_uint8_zero_points) {  // 12.9.3
