@@ -33,7 +33,7 @@ using namespace octet;
 struct Setting {
   std::string model, title, test_data, calibration_data, train_data, preprocess;
   int64_t low_bits = 3, train_limit = 0, epochs = 0;
-  std::string rate;
+  std::string rate, threads;  // of fine-tuning
 };
 
 Setting setting_for(const char* octet_data) {
@@ -48,7 +48,8 @@ Setting setting_for(const char* octet_data) {
             3,
             4000,
             3,
-            "0.01"};
+            "0.01",
+            "0"};
   }
   return {OCTET_DEMO_MODEL,
           "a small network on 2,000 drawn pictures (set OCTET_DATA for CIFAR-10)",
@@ -59,7 +60,8 @@ Setting setting_for(const char* octet_data) {
           3,
           2000,
           4,
-          "0.002"};
+          "0.002",
+          "1"};  // more do not pay for a network this small
 }
 
 int fail(const Error& error) {
@@ -166,8 +168,8 @@ class Demo {
                                                 s_.rate,
                                                 "--epochs",
                                                 std::to_string(epochs),
-                                                "--threads",  // more do not pay for networks this small
-                                                "1",
+                                                "--threads",
+                                                s_.threads,
                                                 "-o",
                                                 path};
       if (Result<Done> ran = run(command); !ran) return ran;
