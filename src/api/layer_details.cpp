@@ -4,6 +4,7 @@
 
 #include "api/state.h"
 #include "ir/op.h"
+#include "ir/origins.h"
 #include "octet/measure.h"
 
 namespace octet {
@@ -99,6 +100,8 @@ std::vector<LayerDetail> layer_details(const Session& session) {
     const Node& node = plan.graph.node(step.node);
     LayerDetail layer;
     layer.name = node.name.empty() ? plan.graph.value(node.outputs[0]).name : node.name;
+    layer.joined_name = joined_name(plan.graph, node);
+    layer.origins = node.origins;
     layer.type = std::string(node.op->name);
     layer.parameter_type = parameter_type(node);
     layer.tactic = engine.program().step_note(i) == k_in_next_step ? k_in_next_step : step.tactic;

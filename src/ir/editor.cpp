@@ -60,6 +60,7 @@ bool Editor::is_input(ValueId v) const {
 
 void Editor::replace(NodeId at, Node node) {
   unlink(at);
+  if (node.origins.empty()) node.origins = std::move(graph_.node(at).origins);
   graph_.node(at) = std::move(node);
   link(at);
 }

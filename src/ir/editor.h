@@ -46,7 +46,8 @@ class Editor {
   /// The one reader of a value of single use, else -1.
   NodeId only_reader(ValueId v) const { return single_use(v) ? readers(v)[0] : -1; }
 
-  /// Puts another node in the place of `at`; values that only the old one made are no longer made by anyone.
+  /// Puts another node in the place of `at`, whose origins it takes where it has none; values that only the old one
+  /// made are no longer made by anyone.
   void replace(NodeId at, Node node);
   /// A node that runs just before `anchor` (one of the graph's own nodes), behind those inserted there earlier.
   NodeId insert_before(NodeId anchor, Node node);

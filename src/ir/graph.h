@@ -41,6 +41,9 @@ struct Node {
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
   Attributes attributes;
+  /// Names of the ONNX file's nodes that became this one, in the file's order (ir/origins.h). Decides nothing that is
+  /// computed; no part of the graph's text and hash. Empty where octet made the node by itself.
+  std::vector<std::string> origins = {};
 };
 
 /// Nodes are in topological order. Values are never renumbered while a pass runs; a value that nobody names any more

@@ -340,7 +340,13 @@ Result<Done> Importer::convert(const ProtoNode& proto, ForeignNode node) {
   }
   Oddity oddity = find_foreign_oddity(proto.domain, proto.op_type);
   if (!oddity) oddity = find_oddity(proto.op_type);
-  return oddity ? oddity(*this, std::move(node)) : emit(std::move(node));
+  const size_t first = graph_.nodes.size();
+  const auto made = [](ValueId v) { return v != k_absent; };
+  const auto output = std::find_if(node.outputs.begin(), node.outputs.end(), made);
+  const std::string origin = node.name.empty() && output != node.outputs.end() ? value(*output).name : node.name;
+  Result<Done> done = oddity ? oddity(*this, std::move(node)) : emit(std::move(node));
+  if (done && graph_.nodes.size() > first) graph_.nodes.back().origins = {origin};
+  return done;
 }
 
 void Importer::read_outputs() {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ir/op.h"
+#include "ir/origins.h"
 #include "passes/passes.h"
 
 namespace octet {
@@ -37,25 +38,30 @@ Result<Done> check_names(const std::set<std::string>& skip) {
   return Done{};
 }
 
-}  // namespace
-
-std::span<const Pass> all_passes() { return k_passes; }
-
-Result<Changed> run_pass(Graph& graph, const Pass& pass) {
+/// before: of this graph.
+Result<Changed> run_pass(Graph& graph, const Pass& pass, const Origins& before) {
   Result<Changed> changed = pass.run(graph);
   if (!changed) return in_pass(pass, changed.error());
   if (changed->count == 0) return changed;
+  before.hand_on(graph);
   if (Result<Done> ok = infer_shapes(graph); !ok) return in_pass(pass, ok.error());
   compact(graph);
   if (Result<Done> ok = verify(graph); !ok) return in_pass(pass, ok.error());
   return changed;
 }
 
+}  // namespace
+
+std::span<const Pass> all_passes() { return k_passes; }
+
+Result<Changed> run_pass(Graph& graph, const Pass& pass) { return run_pass(graph, pass, Origins(graph)); }
+
 Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::set<std::string>& skip) {
   if (Result<Done> ok = check_names(skip); !ok) return ok.error();
   std::vector<PassReport> reports;
   for (const Pass& pass : k_passes)
     if (pass.stage == stage) reports.push_back({std::string(pass.name), {}});
+  Origins origins(graph);  // copied again only where a pass changed something
   for (int round = 0; round < (stage == Stage::clean ? k_max_rounds : 1); ++round) {
     int64_t edits = 0;
     size_t row = 0;
@@ -63,8 +69,9 @@ Result<std::vector<PassReport>> run_stage(Graph& graph, Stage stage, const std::
       if (pass.stage != stage) continue;
       Changed& total = reports[row++].changed;
       if (skip.contains(std::string(pass.name))) continue;
-      Result<Changed> changed = run_pass(graph, pass);
+      Result<Changed> changed = run_pass(graph, pass, origins);
       if (!changed) return changed.error();
+      if (changed->count > 0) origins = Origins(graph);
       edits += changed->count;
       total.count += changed->count;
       total.notes.insert(total.notes.end(), changed->notes.begin(), changed->notes.end());

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 
+#include "ir/origins.h"
 #include "repair/parameters.h"
 
 namespace octet {
@@ -189,6 +190,7 @@ void replace_activation_scales(Graph& graph, RepairLog& log) {
 }
 
 Result<Done> make_float(Graph& graph, RepairLog& log) {
+  const Origins origins(graph);
   log.repair = "dynamic_quantization";
   if (Result<Done> ok = dynamic_quantization(graph, log); !ok) return ok;
   log.repair = "recalibrate";
@@ -227,6 +229,7 @@ Result<Done> make_float(Graph& graph, RepairLog& log) {
       editor.remove(id);
     }
   }
+  origins.hand_on(graph);
   if (Result<Done> ok = infer_shapes(graph); !ok) return within("float form", ok.error());
   compact(graph);
   return verify(graph);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ir/op.h"
+#include "ir/origins.h"
 
 namespace octet {
 
@@ -64,9 +65,11 @@ Result<std::vector<RepairRow>> repair(Graph& graph, const RepairOptions& options
     if (options.float_biases && each.name == "biases") continue;  // no grid to round to: they stay the numbers they are
     const size_t rows = log.rows.size();
     log.repair = each.name;
+    const Origins origins(graph);
     if (Result<Done> ok = each.run(graph, log); !ok && !options.types_are_guessed)
       return within("repair " + std::string(each.name), ok.error());
     if (log.rows.size() == rows) continue;
+    origins.hand_on(graph);
     remove_unread(graph);
     if (Result<Done> ok = infer_shapes(graph); !ok && !options.types_are_guessed)
       return within("repair " + std::string(each.name), ok.error());

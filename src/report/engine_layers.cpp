@@ -60,6 +60,14 @@ std::string setting_json(const LayerDetail::Setting& setting) {
   return quoted(std::get<std::string>(setting));
 }
 
+/// The delimiter of TensorRT's Metadata, an ASCII record separator.
+std::string metadata(const LayerDetail& layer) {
+  std::string text;
+  for (const std::string& origin : layer.origins)
+    text += (text.empty() ? "" : "\x1e") + ("[ONNX Layer: " + origin + "]");
+  return text;
+}
+
 std::string tactic_value(const LayerDetail& layer) {
   const uint64_t hash = hash_bytes(std::as_bytes(std::span(layer.tactic.data(), layer.tactic.size())));
   char text[24];
@@ -68,7 +76,7 @@ std::string tactic_value(const LayerDetail& layer) {
 }
 
 std::string layer_json(const LayerDetail& layer) {
-  std::string text = "{\n  \"Name\": " + quoted(layer.name) + ",\n  \"LayerType\": " + quoted(layer.type) +
+  std::string text = "{\n  \"Name\": " + quoted(layer.joined_name) + ",\n  \"LayerType\": " + quoted(layer.type) +
                      ",\n  \"Inputs\": " + tensors_json(layer.inputs) +
                      ",\n  \"Outputs\": " + tensors_json(layer.outputs) +
                      ",\n  \"ParameterType\": " + quoted(layer.parameter_type);
@@ -79,7 +87,7 @@ std::string layer_json(const LayerDetail& layer) {
             ", \"Count\": " + std::to_string(layer.constants[i].constant) + "}";
   return text + ",\n  \"TacticName\": " + quoted(layer.tactic) +
          ",\n  \"TacticValue\": " + quoted(tactic_value(layer)) +
-         ",\n  \"StreamId\": 0,\n  \"Metadata\": " + quoted("[ONNX Layer: " + layer.name + "]") + "\n}";
+         ",\n  \"StreamId\": 0,\n  \"Metadata\": " + quoted(metadata(layer)) + "\n}";
 }
 
 std::string short_tensor(const LayerTensor& tensor) {
@@ -130,17 +138,17 @@ std::string layers_json(std::span<const LayerDetail> layers, std::span<const std
   std::string text = "{\"Layers\": [";
   if (verbosity != LayerVerbosity::none)
     for (size_t i = 0; i < layers.size(); ++i)
-      text +=
-          (i ? "\n," : "") + (verbosity == LayerVerbosity::detailed ? layer_json(layers[i]) : quoted(layers[i].name));
+      text += (i ? "\n," : "") +
+              (verbosity == LayerVerbosity::detailed ? layer_json(layers[i]) : quoted(layers[i].joined_name));
   text += "\n],\n\"Bindings\": [";
   for (size_t i = 0; i < bindings.size(); ++i) text += (i ? "\n," : "") + quoted(bindings[i]);
   return text + "\n]}\n";
 }
 
 std::string layer_line(const LayerDetail& layer, LayerVerbosity verbosity) {
-  if (verbosity != LayerVerbosity::detailed) return layer.name;
-  std::string text =
-      "Layer(" + layer.type + "): " + layer.name + ", Tactic: " + tactic_value(layer) + " (" + layer.tactic + "), ";
+  if (verbosity != LayerVerbosity::detailed) return layer.joined_name;
+  std::string text = "Layer(" + layer.type + "): " + layer.joined_name + ", Tactic: " + tactic_value(layer) + " (" +
+                     layer.tactic + "), ";
   for (size_t i = 0; i < layer.inputs.size(); ++i) text += (i ? ", " : "") + short_tensor(layer.inputs[i]);
   text += " -> ";
   for (size_t i = 0; i < layer.outputs.size(); ++i) text += (i ? ", " : "") + short_tensor(layer.outputs[i]);

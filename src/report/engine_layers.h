@@ -23,6 +23,8 @@ struct LayerTensor {
 /// One step of an engine, with what a reader of layer files may want to know.
 struct LayerDetail {
   std::string name, type, parameter_type;    // "conv1", "QuantConv", "Convolution"
+  std::string joined_name;                   // "conv1 + add1 + relu1": the file's nodes that the step does
+  std::vector<std::string> origins;          // "conv1", "add1", "relu1"; none where octet made the step by itself
   std::vector<LayerTensor> inputs, outputs;  // activations only
   std::vector<LayerTensor> constants;        // weights first, then bias
   /// Numbers, lists and words in the order they are written: "Kernel", "Stride", ...
@@ -35,7 +37,7 @@ enum class LayerVerbosity { none, names, detailed };
 /// {"Layers": [...], "Bindings": [...]}.
 std::string layers_json(std::span<const LayerDetail> layers, std::span<const std::string> bindings,
                         LayerVerbosity verbosity);
-/// "Layer(QuantConv): conv1, Tactic: 0x..., x (Int8[1,64,8,8]) -> y (Int8[1,64,8,8])".
+/// "Layer(QuantConv): conv1 + relu1, Tactic: 0x..., x (Int8[1,64,8,8]) -> y (Int8[1,64,8,8])".
 std::string layer_line(const LayerDetail& layer, LayerVerbosity verbosity);
 /// What trtexec's readers know a tensor's type and order by: "Channel major Int8 format", "Row major linear FP32".
 std::string format_text(const LayerTensor& tensor);

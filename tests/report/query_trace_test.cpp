@@ -208,6 +208,8 @@ TEST(Profile, chrome_trace_has_no_overlap_where_fractions_round_apart) {
 LayerDetail conv_layer() {
   LayerDetail layer;
   layer.name = "conv1";
+  layer.joined_name = "conv1 + relu1";
+  layer.origins = {"conv1", "relu1"};
   layer.type = "QuantConv";
   layer.parameter_type = "Convolution";
   layer.inputs = {{"x", {1, 3, 8, 8}, "uint8", "channel last"}};
@@ -223,7 +225,7 @@ TEST(LayerFile, names_only_has_strings_and_the_bindings) {
   const std::vector<LayerDetail> layers = {conv_layer(), conv_layer()};
   const std::vector<std::string> bindings = {"in", "out"};
   EXPECT_EQ(layers_json(layers, bindings, LayerVerbosity::names),
-            "{\"Layers\": [\"conv1\"\n,\"conv1\"\n],\n\"Bindings\": [\"in\"\n,\"out\"\n]}\n");
+            "{\"Layers\": [\"conv1 + relu1\"\n,\"conv1 + relu1\"\n],\n\"Bindings\": [\"in\"\n,\"out\"\n]}\n");
   EXPECT_EQ(nlohmann::json::parse(layers_json(layers, bindings, LayerVerbosity::none))["Layers"].size(), 0u);
 }
 
@@ -231,7 +233,8 @@ TEST(LayerFile, detailed_has_what_readers_look_for) {
   const std::vector<LayerDetail> layers = {conv_layer()};
   const std::vector<std::string> bindings = {"in"};
   const nlohmann::json j = nlohmann::json::parse(layers_json(layers, bindings, LayerVerbosity::detailed))["Layers"][0];
-  EXPECT_EQ(j["Name"], "conv1");
+  EXPECT_EQ(j["Name"], "conv1 + relu1");
+  EXPECT_EQ(j["Metadata"], "[ONNX Layer: conv1]\x1e[ONNX Layer: relu1]");
   EXPECT_EQ(j["ParameterType"], "Convolution");
   EXPECT_EQ(j["Inputs"][0]["Format/Datatype"], "Channel major Int8 format") << "the engine explorer knows no UInt8";
   EXPECT_EQ(j["Inputs"][0]["Codes"], "unsigned");

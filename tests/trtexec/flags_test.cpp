@@ -23,7 +23,7 @@ std::string octet(const std::string& words) { return std::string(OCTET_PROGRAM) 
 std::string type_of(const std::string& file, const std::string& layer) {
   const nlohmann::json found = json_of(at(file))["Layers"];
   for (const nlohmann::json& l : found)
-    if (l["Name"] == layer) return l["LayerType"].get<std::string>();
+    if (stands_for(l, layer)) return l["LayerType"].get<std::string>();
   return "none";
 }
 
@@ -48,7 +48,7 @@ TEST(CalibrationShapes, say_where_random_ranges_are_found) {
 std::string output_type_of(const std::string& file, const std::string& layer) {
   const nlohmann::json found = json_of(at(file))["Layers"];
   for (const nlohmann::json& l : found)
-    if (l["Name"] == layer) return l["Outputs"][0]["Format/Datatype"].get<std::string>();
+    if (stands_for(l, layer)) return l["Outputs"][0]["Format/Datatype"].get<std::string>();
   return "none";
 }
 

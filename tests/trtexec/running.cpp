@@ -56,6 +56,10 @@ Ran shell(const std::string& line) {
 
 const std::string k_model = "--onnx=" OCTET_DEMO_MODEL;
 
+bool stands_for(const nlohmann::json& entry, const std::string& layer) {
+  return entry["Metadata"].get<std::string>().find("[ONNX Layer: " + layer + "]") != std::string::npos;
+}
+
 Ran trtexec(const std::string& words) { return shell(std::string(OCTET_PROGRAM) + " trtexec " + words); }
 
 Ran quick(const std::string& flags, const std::string& model) {

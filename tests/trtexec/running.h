@@ -41,6 +41,9 @@ const std::string& plan();
 /// Beside it picture.bin, values of its input that half precision holds exactly.
 const std::string& picture_model();
 
+/// An entry of "Layers" in a detailed layer file whose Metadata names this layer of the ONNX file.
+bool stands_for(const nlohmann::json& entry, const std::string& layer);
+
 /// The number behind a text in a log; a failure where the text is not there.
 double number_after(const std::string& log, const std::string& text);
 /// Queries of the timing trace.

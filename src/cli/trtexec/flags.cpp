@@ -111,8 +111,10 @@ Flags do here what trtexec's do, but for these, each with its reason:
   placeholder ranges; with `hwc`, `chw4` and `chw32` the plan's tensor has the dims of its memory, [N,H,W,C] or [N,C/4,H,W,4] (in files of `--loadInputs`, in
   `--shapes` beside `--loadEngine` and in the log); `--exportOutput` and `--dumpOutput` write values in the network's order. `fp16`, `chw4` and `chw32` are for a GPU, as in
   the table below; a plan with them runs on a CPU, too.
-* `--exportLayerInfo`, `--exportProfile`: a fused layer has the name of its product (Conv, Gemm, MatMul), not those of all that was fused joined by ` + `, and
-  `Metadata` names that node; what was fused into it stands in its settings (`Activation`, a residual as a second input).
+* `--exportLayerInfo`, `--exportProfile`: a fused layer's name joins all nodes of the ONNX file that it does by ` + `, in the file's order: the activation, the
+  residual's Add, a folded BatchNormalization, Quantize and Dequantize nodes of weights and of activations (TensorRT leaves the latter out). `Metadata` lists them
+  one by one, as TensorRT does. Each node that is needed for an output stands in exactly one layer; a layer that octet made by itself has no `Metadata`. There are no
+  `PWN(...)` groups: an element-wise chain is joined by ` + `, too. Other commands, and `--layerPrecisions`, call a layer by its product's name (Conv, Gemm, MatMul).
 * `--getPlanVersionOnly` goes on with what the rest of the plan says of itself, where it can be read.
 * `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
 * `--fp16 --int8`, `--best` on a GPU: of a network without Q/DQ nodes each layer runs in the type that is faster by measurement, and the whole in FP16 or
