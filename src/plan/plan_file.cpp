@@ -7,6 +7,7 @@
 #include "base/aligned.h"
 #include "base/hash.h"
 #include "ir/op.h"
+#include "plan/features.h"
 #include "plan/plan_codec.h"
 
 namespace octet {
@@ -18,13 +19,14 @@ constexpr size_t k_checked_header_bytes = 120;  // the rest is the checksum itse
 constexpr uint32_t k_most_sections = 64;
 constexpr uint32_t k_required = 1;
 
-enum Kind : uint32_t { k_graph = 1, k_weights = 2, k_provenance = 3, k_tuning = 16, k_packed = 17 };
+enum Kind : uint32_t { k_graph = 1, k_weights = 2, k_provenance = 3, k_names = 4, k_tuning = 16, k_packed = 17 };
 
 std::string kind_name(uint32_t kind) {
   switch (kind) {
     case k_graph: return "graph section";
     case k_weights: return "weights section";
     case k_provenance: return "provenance section";
+    case k_names: return "layer names section";
     case k_tuning: return "tuning section";
     case k_packed: return "packed weights section";
     default: return "section of kind " + std::to_string(kind);
@@ -50,6 +52,20 @@ std::vector<std::byte> provenance_section(const Provenance& provenance) {
   FieldWriter out;
   out.count(provenance.size());
   for (const auto& [key, value] : provenance) out.text(key), out.text(value);
+  return std::move(out.bytes());
+}
+
+bool has_origins(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return !node.origins.empty(); });
+}
+
+std::vector<std::byte> names_section(const Graph& graph) {
+  FieldWriter out;
+  out.count(graph.nodes.size());
+  for (const Node& node : graph.nodes) {
+    out.count(node.origins.size());
+    for (const std::string& origin : node.origins) out.text(origin);
+  }
   return std::move(out.bytes());
 }
 
@@ -100,6 +116,7 @@ Result<std::vector<Section>> sections_of(const PlanFile& plan) {
   sections.push_back({k_graph, k_required, "", std::move(graph.bytes())});
   sections.push_back({k_weights, k_required, "", std::move(weights.bytes())});
   sections.push_back({k_provenance, k_required, "", provenance_section(plan.provenance)});
+  if (has_origins(plan.graph)) sections.push_back({k_names, 0, "", names_section(plan.graph)});
   for (const TuningPart& part : plan.tuning) sections.push_back({k_tuning, 0, part.device_key, tuning_section(part)});
   const PackedFrom from{hash_bytes(sections[0].bytes), hash_bytes(sections[1].bytes)};
   for (const PackedPart& part : plan.packed) sections.push_back({k_packed, 0, part.key, packed_section(part, from)});
@@ -164,6 +181,13 @@ uint64_t header_checksum(std::span<const std::byte> bytes, size_t sections) {
   return hash_bytes(checked);
 }
 
+/// For a plan that an octet of another version understands.
+std::string both_versions(const std::string& writer, std::string_view reader) {
+  return "it was written by '" + writer + "', this is " + std::string(reader) +
+         ": use the version that wrote it or a " +
+         "newer one, or build the plan again from its ONNX file with this octet";
+}
+
 Error other_version(const Header& header, std::string_view reader) {
   return Error{ErrorCode::unsupported, "plan format " + std::to_string(header.format) + " written by '" +
                                            header.writer + "'; " + std::string(reader) + " reads format " +
@@ -200,10 +224,10 @@ Result<Header> read_header(std::span<const std::byte> bytes, std::string_view re
     return bad("is " + (header.file_bytes > bytes.size() ? std::string("cut off") : std::string("too long")) +
                ": it says " + std::to_string(header.file_bytes) + " bytes, here are " + std::to_string(bytes.size()) +
                ": copy it again");
-  if (header.features != 0)
-    return Error{ErrorCode::unsupported, "needs features 0x" + to_hex(header.features) + ", of which " +
-                                             std::string(reader) + " knows none; it was written by '" + header.writer +
-                                             "': use that version"};
+  if (const uint64_t unknown = header.features & ~known_features(); unknown != 0)
+    return Error{ErrorCode::unsupported, "needs the plan feature " + bits_text(unknown) +
+                                             ", which this octet does not " + "have; " +
+                                             both_versions(header.writer, reader)};
   return header;
 }
 
@@ -227,11 +251,10 @@ Result<std::vector<Entry>> read_table(std::span<const std::byte> bytes, const He
     if (!all_zero(bytes.subspan(end, entry.at - end))) return bad("bytes before the " + name + " are not zero");
     end = entry.at + entry.size;
     const bool known = entry.kind == k_graph || entry.kind == k_weights || entry.kind == k_provenance ||
-                       entry.kind == k_tuning || entry.kind == k_packed;
+                       entry.kind == k_names || entry.kind == k_tuning || entry.kind == k_packed;
     if (!known && (entry.flags & k_required) != 0)
-      return Error{ErrorCode::unsupported, "needs a " + name + ", which " + std::string(reader) +
-                                               " does not know; it was written by '" + header.writer +
-                                               "': use that version"};
+      return Error{ErrorCode::unsupported,
+                   "needs a " + name + ", which this octet does not know; " + both_versions(header.writer, reader)};
     entries.push_back(std::move(entry));
   }
   if (end != bytes.size()) return bad("something follows the last section: copy it again");
@@ -252,6 +275,24 @@ Result<Provenance> read_provenance(std::span<const std::byte> bytes) {
     made.emplace_back(std::move(key), in.text());
   }
   if (!in.at_end()) in.fail("something follows the last key");
+  if (in.failed()) return in.error();
+  return made;
+}
+
+using LayerNames = std::vector<std::vector<std::string>>;  // by node
+
+Result<LayerNames> read_names(std::span<const std::byte> bytes, size_t nodes) {
+  FieldReader in(bytes, "layer names section");
+  const size_t said = in.count(4);
+  if (!in.failed() && said != nodes)
+    in.fail("names of " + std::to_string(said) + " nodes, the graph has " + std::to_string(nodes));
+  LayerNames made;
+  for (size_t n = 0; n < nodes && !in.failed(); ++n) {
+    std::vector<std::string> origins;
+    for (size_t i = in.count(4); i > 0 && !in.failed(); --i) origins.push_back(in.text());
+    made.push_back(std::move(origins));
+  }
+  if (!in.at_end()) in.fail("something follows the last name");
   if (in.failed()) return in.error();
   return made;
 }
@@ -318,6 +359,12 @@ void keep_or_note(Result<Part> part, std::vector<Part>& parts, std::vector<std::
     notes.push_back("ignored: " + part.error().message);
 }
 
+/// A graph that this octet cannot read, though its bytes are as they were written: by another octet's rules, perhaps.
+Error told_with_versions(Error error, const std::string& writer, std::string_view reader) {
+  if (error.code == ErrorCode::unsupported || writer != reader) error.message += "; " + both_versions(writer, reader);
+  return error;
+}
+
 Result<PlanFile> read_aligned(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keep_alive,
                               std::string_view reader) {
   const Result<Header> header = read_header(bytes, reader);
@@ -332,23 +379,29 @@ Result<PlanFile> read_aligned(std::span<const std::byte> bytes, const std::share
   PlanFile plan;
   plan.writer = header->writer;
   Result<GraphAndProfile> graph = read_graph(section((*entries)[0]), section((*entries)[1]), keep_alive);
-  if (!graph) return graph.error();
+  if (!graph) return told_with_versions(graph.error(), plan.writer, reader);
   plan.graph = std::move(graph->graph);
   plan.profile = std::move(graph->profile);
-  if (Result<Done> sound = verify(plan.graph); !sound) return within("graph section", sound.error());
+  if (Result<Done> sound = verify(plan.graph); !sound)
+    return told_with_versions(within("graph section", sound.error()), plan.writer, reader);
   if (Result<Done> sound = check_profile(plan); !sound) return sound.error();
   Result<Provenance> provenance = read_provenance(section((*entries)[2]));
   if (!provenance) return provenance.error();
   plan.provenance = *std::move(provenance);
-  // A broken device part costs time, never answers: it is left out.
+  // A broken device part costs time, never answers, and names are for people: they are left out.
+  std::vector<LayerNames> names;
   const PackedFrom from{(*entries)[0].checksum, (*entries)[1].checksum};
   for (const Entry& entry : *entries) {
-    if (entry.kind == k_tuning)
+    if (entry.kind == k_names)
+      keep_or_note(read_names(section(entry), plan.graph.nodes.size()), names, plan.notes);
+    else if (entry.kind == k_tuning)
       keep_or_note(read_tuning(section(entry), entry.key), plan.tuning, plan.notes);
     else if (entry.kind == k_packed)
       keep_or_note(read_packed(section(entry), entry.key, plan.graph.nodes.size(), from), plan.packed, plan.notes);
   }
   for (PackedPart& part : plan.packed) part.owner = keep_alive;
+  if (!names.empty())
+    for (size_t n = 0; n < plan.graph.nodes.size(); ++n) plan.graph.nodes[n].origins = std::move(names[0][n]);
   return plan;
 }
 
@@ -384,7 +437,7 @@ Result<std::vector<std::byte>> plan_bytes(const PlanFile& plan) {
   out.number(k_arithmetic_version);
   const size_t file_bytes_at = out.size();
   out.number(uint64_t{0});  // the file's size, below
-  out.number(uint64_t{0});  // features
+  out.number(features_of(plan.graph));
   out.count(sections->size());
   out.number(uint32_t{0});
   write_fixed_text(std::string_view(plan.writer).substr(0, k_writer_bytes - 1), k_writer_bytes, out);

@@ -41,7 +41,7 @@ struct TuningPart {
 
 struct PlanFile {
   std::string writer;  // "octet 0.1.0"
-  Graph graph;         // fused; shapes of profile.best
+  Graph graph;         // fused; shapes of profile.best; origins of its nodes travel in a section of their own
   ShapeProfile profile;
   Provenance provenance;
   std::vector<TuningPart> tuning;

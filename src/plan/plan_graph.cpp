@@ -88,6 +88,7 @@ class GraphReader {
       made.profile.largest.push_back(dims());
     }
     if (!in_.at_end()) in_.fail("something follows the profile");
+    if (!unknown_op_.empty()) return Error{ErrorCode::unsupported, unknown_op_};
     if (in_.failed()) return in_.error();
     return made;
   }
@@ -155,7 +156,10 @@ class GraphReader {
     const std::string op = in_.text();
     made.name = in_.text();
     made.op = find_op(op);
-    if (!made.op) in_.fail("op '" + op + "' is unknown to this octet");
+    if (!made.op && !in_.failed()) {
+      unknown_op_ = "graph section: node '" + made.name + "' is of the op '" + op + "', which this octet does not have";
+      in_.fail(unknown_op_);
+    }
     made.inputs = ids<int32_t>();
     made.outputs = ids<int32_t>();
     std::string last;
@@ -197,6 +201,7 @@ class GraphReader {
   }
 
   FieldReader in_;
+  std::string unknown_op_;  // what to say of the first
   std::span<const std::byte> weights_;
   const std::shared_ptr<const void>& keep_alive_;
 };

@@ -8,6 +8,7 @@
 
 #include "base/aligned.h"
 #include "base/hash.h"
+#include "ir/op.h"
 #include "ir/text.h"
 
 namespace octet {
@@ -151,7 +152,10 @@ TEST(PlanFile, refuses_features_and_required_sections_that_it_does_not_know) {
   std::vector<std::byte> bytes = small_bytes();
   put(bytes, 24, uint64_t{1} << 40);
   reseal(bytes);
-  EXPECT_THAT(read(bytes).error().message, HasSubstr("needs features 0x0000010000000000"));
+  EXPECT_THAT(
+      read(bytes).error().message,
+      HasSubstr("needs the plan feature 40, which this octet does not have; it was written by 'octet test', this is "
+                "octet 9.9: use the version that wrote it or a newer one, or build the plan again"));
   bytes = small_bytes();
   put(bytes, 128 + 3 * 128, uint32_t{99});  // the tuning section becomes of an unknown kind
   reseal(bytes);
@@ -159,6 +163,89 @@ TEST(PlanFile, refuses_features_and_required_sections_that_it_does_not_know) {
   put(bytes, 128 + 3 * 128 + 4, uint32_t{1});
   reseal(bytes);
   EXPECT_THAT(read(bytes).error().message, HasSubstr("needs a section of kind 99"));
+}
+
+// An octet that lacks an op and knows no flags, or a plan of one that set none.
+TEST(PlanFile, names_both_sides_of_an_op_that_it_does_not_have) {
+  std::vector<std::byte> bytes = small_bytes();
+  uint64_t at = 0, size = 0;
+  std::memcpy(&at, bytes.data() + 128 + 8, 8);
+  std::memcpy(&size, bytes.data() + 128 + 16, 8);
+  const std::string_view graph(reinterpret_cast<const char*>(bytes.data()) + at, size);
+  const size_t op = graph.find("LeakyRelu");
+  ASSERT_NE(op, std::string_view::npos);
+  bytes[at + op] = std::byte{'K'};
+  put(bytes, 128 + 24, hash_bytes(std::span(bytes).subspan(at, size)));
+  reseal(bytes);
+  const Result<PlanFile> plan = read(bytes);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, ErrorCode::unsupported);
+  EXPECT_EQ(
+      plan.error().message,
+      "graph section: node 'leaky' is of the op 'KeakyRelu', which this octet does not have; it was written by "
+      "'octet test', this is octet 9.9: use the version that wrote it or a newer one, or build the plan again from "
+      "its ONNX file with this octet");
+}
+
+TEST(PlanFile, has_the_flags_of_what_its_graph_uses) {
+  const auto flags = [](const std::vector<std::byte>& bytes) {
+    uint64_t features = 0;
+    std::memcpy(&features, bytes.data() + 24, sizeof features);
+    return features;
+  };
+  EXPECT_EQ(flags(small_bytes()), 0u);
+  PlanFile plan = small_plan();
+  plan.graph.nodes[1].op = find_op("Celu");
+  const Result<std::vector<std::byte>> bytes = plan_bytes(plan);
+  ASSERT_TRUE(bytes) << bytes.error().message;
+  EXPECT_EQ(flags(*bytes), 2u);
+  const Result<PlanFile> again = read(*bytes);
+  EXPECT_TRUE(again) << again.error().message;
+}
+
+constexpr size_t k_names_row = 128 + 3 * 128;
+
+PlanFile named_plan() {
+  PlanFile plan = small_plan();
+  plan.graph.nodes[0].origins = {"a/Conv", "b \" quote"};
+  plan.graph.nodes[3].origins = {"last"};
+  return plan;
+}
+
+TEST(PlanFile, carries_the_names_of_the_files_nodes) {
+  const Result<std::vector<std::byte>> bytes = plan_bytes(named_plan());
+  ASSERT_TRUE(bytes) << bytes.error().message;
+  const Result<PlanFile> plan = read(*bytes);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(plan->notes.empty());
+  for (size_t n = 0; n < 4; ++n) EXPECT_EQ(plan->graph.nodes[n].origins, named_plan().graph.nodes[n].origins) << n;
+  ASSERT_EQ(plan->tuning.size(), 1u) << "what follows them is read as ever";
+  ASSERT_EQ(plan->packed.size(), 1u);
+}
+
+TEST(PlanFile, leaves_names_out_that_are_broken_and_says_so) {
+  const Result<std::vector<std::byte>> whole = plan_bytes(named_plan());
+  ASSERT_TRUE(whole);
+  uint32_t kind = 0;
+  uint64_t at = 0, size = 0;
+  std::memcpy(&kind, whole->data() + k_names_row, 4);
+  std::memcpy(&at, whole->data() + k_names_row + 8, 8);
+  std::memcpy(&size, whole->data() + k_names_row + 16, 8);
+  ASSERT_EQ(kind, 4u);
+  for (const auto& [offset, value, said] :
+       {std::tuple(0, 3u, "names of 3 nodes, the graph has 4"), std::tuple(4, 0xffffffffu, "is longer than it"),
+        std::tuple(8, 0xffffu, "ends in the middle of a field"), std::tuple(4, 0u, "")}) {
+    std::vector<std::byte> bytes = *whole;
+    put(bytes, at + static_cast<size_t>(offset), value);
+    put(bytes, k_names_row + 24, hash_bytes(std::span(bytes).subspan(at, size)));
+    reseal(bytes);
+    const Result<PlanFile> plan = read(bytes);
+    ASSERT_TRUE(plan) << plan.error().message;
+    ASSERT_EQ(plan->notes.size(), 1u);
+    EXPECT_THAT(plan->notes[0], HasSubstr("ignored: layer names section, byte "));
+    EXPECT_THAT(plan->notes[0], HasSubstr(said));
+    for (const Node& node : plan->graph.nodes) EXPECT_TRUE(node.origins.empty());
+  }
 }
 
 TEST(PlanFile, says_what_is_not_a_plan) {
