@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   octet_engine* engine = argc > 1 ? octet_engine_load(argv[1], 1, 0) : NULL;
   octet_context* context = engine ? octet_context_new(engine) : NULL;
   if (!context) return failed();
+  for (size_t i = 0; i < octet_note_count(engine); ++i) fprintf(stderr, "note: %s\n", octet_note(engine, i));
   /* A network of one float input and one float output. */
   octet_port in = octet_input(engine, 0), out = octet_output(engine, 0);
   float *x = malloc(in.bytes), *y = malloc(out.bytes);

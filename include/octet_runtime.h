@@ -35,6 +35,18 @@ octet_engine* octet_engine_load_memory(const void* plan, size_t bytes, int threa
 /* The same network at another batch of the plan's profile, with the first engine's weights and threads. Each is freed
    by itself, in any order. */
 octet_engine* octet_engine_at(const octet_engine* engine, int64_t batch);
+/* An input and the shape that it is to have. */
+typedef struct octet_shape {
+  const char* input;
+  const int64_t* dims;
+  size_t rank;
+} octet_shape;
+/* The same, at other shapes of the plan's profile; inputs that are not listed keep the profile's best. */
+octet_engine* octet_engine_at_shapes(const octet_engine* engine, const octet_shape* shapes, size_t count);
+/* What a user should know of the plan, e.g. "UNCALIBRATED ..." where its ranges do not come from data and its answers
+   mean nothing: print them. i below the count, else NULL; a note lives as long as the engine. */
+size_t octet_note_count(const octet_engine* engine);
+const char* octet_note(const octet_engine* engine, size_t i);
 /* Contexts made from the engine stay usable. NULL is allowed. */
 void octet_engine_free(octet_engine* engine);
 size_t octet_input_count(const octet_engine* engine);

@@ -1,5 +1,7 @@
 // The C face of runtime.cpp: exceptions (no memory) and errors end as a text of the calling thread.
 #include <exception>
+#include <map>
+#include <span>
 
 #include "octet/runtime.h"
 #include "octet_runtime.h"
@@ -80,6 +82,27 @@ octet_engine* octet_engine_at(const octet_engine* engine, int64_t batch) {
     if (!engine) return no_pointer("engine");
     return wrapped(engine->engine.at(batch));
   });
+}
+
+octet_engine* octet_engine_at_shapes(const octet_engine* engine, const octet_shape* shapes, size_t count) {
+  return guarded<octet_engine*>(nullptr, [&]() -> octet::Result<octet_engine*> {
+    if (!engine) return no_pointer("engine");
+    if (!shapes && count > 0) return no_pointer("shapes");
+    std::map<std::string, std::vector<int64_t>> wanted;
+    for (const octet_shape& shape : std::span(shapes, count)) {
+      if (!shape.input || (!shape.dims && shape.rank > 0)) return no_pointer("a shape's input or dims");
+      const std::span<const int64_t> dims(shape.dims, shape.rank);
+      if (!wanted.emplace(shape.input, std::vector<int64_t>(dims.begin(), dims.end())).second)
+        return octet::Error{octet::ErrorCode::bad_argument,
+                            "input '" + std::string(shape.input) + "' is given two shapes; expected one"};
+    }
+    return wrapped(engine->engine.at(0, wanted));
+  });
+}
+
+size_t octet_note_count(const octet_engine* engine) { return engine ? engine->engine.notes().size() : 0; }
+const char* octet_note(const octet_engine* engine, size_t i) {
+  return i < octet_note_count(engine) ? engine->engine.notes()[i].c_str() : nullptr;
 }
 
 void octet_engine_free(octet_engine* engine) { delete engine; }

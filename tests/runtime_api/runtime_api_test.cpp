@@ -13,6 +13,9 @@
 #include <thread>
 #include <vector>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "octet/runtime.h"
 #include "octet_runtime.h"
 
@@ -180,7 +183,24 @@ TEST(Runtime, engines_of_other_batches_share_weights_and_answer_the_same) {
   octet_engine_free(first);
   ASSERT_NE(third, nullptr) << octet_last_error();
   EXPECT_EQ(octet_input(third, 0).dims[0], 3);
+  const int64_t dims[] = {2, 3, 32, 32}, large[] = {9, 3, 32, 32};
+  octet_shape shapes[] = {{"input", dims, 4}, {"input", dims, 4}};
+  octet_engine* const second = octet_engine_at_shapes(third, shapes, 1);
   octet_engine_free(third);
+  ASSERT_NE(second, nullptr) << octet_last_error();
+  EXPECT_EQ(octet_input(second, 0).dims[0], 2);
+  EXPECT_EQ(octet_output(second, 0).bytes, 80u);
+  EXPECT_EQ(octet_engine_at_shapes(second, shapes, 2), nullptr);
+  EXPECT_THAT(octet_last_error(), HasSubstr("input 'input' is given two shapes"));
+  shapes[0].dims = large;
+  EXPECT_EQ(octet_engine_at_shapes(second, shapes, 1), nullptr);
+  EXPECT_THAT(octet_last_error(), HasSubstr("[9,3,32,32] was asked for, the plan was built for [1,3,32,32] to"));
+  shapes[0] = {"other", dims, 4};
+  EXPECT_EQ(octet_engine_at_shapes(second, shapes, 1), nullptr);
+  EXPECT_THAT(octet_last_error(), HasSubstr("other"));
+  EXPECT_EQ(octet_engine_at_shapes(second, nullptr, 1), nullptr);
+  EXPECT_STREQ(octet_last_error(), "shapes is NULL");
+  octet_engine_free(second);
 }
 
 TEST(Runtime, says_what_is_wrong) {
@@ -216,6 +236,52 @@ TEST(RuntimeInC, loads_and_runs_like_cpp) {
   octet_context_free(context);
   octet::Result<Context> cpp = Engine::load(k_plan)->context();
   EXPECT_EQ(y, run(*cpp, x));
+}
+
+template <class T>
+void put(std::string& bytes, size_t at, T value) {
+  std::memcpy(bytes.data() + at, &value, sizeof value);
+}
+
+/// The plan of one shape with one more key at the end of its last section, provenance, and all checksums right
+/// (docs/plan_format.md).
+std::string stamped_plan(const std::string& key, const std::string& value) {
+  constexpr size_t k_row = 128 + 2 * 128;
+  std::string bytes = bytes_of(k_plan);
+  uint32_t sections = 0, keys = 0;
+  uint64_t at = 0;
+  std::memcpy(&sections, bytes.data() + 32, 4);
+  std::memcpy(&at, bytes.data() + k_row + 8, 8);
+  std::memcpy(&keys, bytes.data() + at, 4);
+  EXPECT_EQ(sections, 3u);
+  put(bytes, at, keys + 1);
+  for (const std::string& text : {key, value}) {
+    bytes.resize(bytes.size() + 4);
+    put(bytes, bytes.size() - 4, static_cast<uint32_t>(text.size()));
+    bytes += text;
+  }
+  put(bytes, 16, uint64_t{bytes.size()});
+  put(bytes, k_row + 16, uint64_t{bytes.size() - at});
+  put(bytes, k_row + 24, uint64_t{XXH3_64bits(bytes.data() + at, bytes.size() - at)});
+  const std::string checked = bytes.substr(0, 120) + bytes.substr(128, 3 * 128);
+  put(bytes, 120, uint64_t{XXH3_64bits(checked.data(), checked.size())});
+  return bytes;
+}
+
+TEST(RuntimeInC, tells_that_a_plan_is_not_calibrated) {
+  octet_engine* const calibrated = octet_engine_load(k_plan, 1, 0);
+  EXPECT_EQ(octet_note_count(calibrated), 0u);
+  EXPECT_EQ(octet_note(calibrated, 0), nullptr);
+  octet_engine_free(calibrated);
+  const std::string bytes = stamped_plan("uncalibrated", "yes");
+  octet_engine* const engine = octet_engine_load_memory(bytes.data(), bytes.size(), 1, 0);
+  ASSERT_NE(engine, nullptr) << octet_last_error();
+  ASSERT_EQ(octet_note_count(engine), 1u);
+  EXPECT_THAT(octet_note(engine, 0), HasSubstr("UNCALIBRATED"));
+  EXPECT_EQ(octet_note(engine, 1), nullptr);
+  EXPECT_EQ(octet_note_count(nullptr), 0u);
+  EXPECT_EQ(octet_note(nullptr, 0), nullptr);
+  octet_engine_free(engine);
 }
 
 TEST(RuntimeInC, gives_null_and_a_text_on_errors) {
