@@ -2,12 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "backends/open.h"
-#include "base/isa.h"
 #include "octet/engine_file.h"
 #include "octet/model.h"
 #include "octet/tasks.h"
-#include "octet/version.h"
 #include "report/json_text.h"
 #include "report/text_table.h"
 
@@ -40,12 +37,6 @@ std::string to_json(const EngineFile& engine, const std::string& output_file) {
                     {"tune_s", times.tune_s},
                     {"build_s", times.build_s},
                     {"notes", engine.notes()}});
-}
-
-std::string version_text() {
-  std::string isas;
-  for (const Isa isa : available_isas()) isas += (isas.empty() ? "" : ", ") + std::string(name(isa));
-  return std::string("octet ") + k_version + " (" + k_commit + "), ISAs " + isas + "; back ends " + built_in_backends();
 }
 
 }  // namespace octet
