@@ -64,7 +64,7 @@ int build_model(const Flags& f) {
     return 0;
   }
   if (f.output.quiet) return 0;
-  std::printf("wrote %s: %s, %.2f MiB, calibrated in %.2f s, built in %.2f s\n", f.output_file.c_str(),
+  std::printf("wrote %s: %s, %.2f MiB, ranges in %.2f s, built in %.2f s\n", f.output_file.c_str(),
               engine->precision().c_str(), static_cast<double>(engine->size_bytes()) / 1048576.0,
               engine->times().calibrate_s, engine->times().build_s);
   std::printf("plan: %s; hash %s\n", engine->layer_counts().c_str(), engine->hash().c_str());

@@ -106,8 +106,10 @@ void note_unused(const PackedPart& part, const Engine& engine, std::vector<std::
       std::count_if(part.steps.begin(), part.steps.end(), [](const PackedWeights& w) { return !w.bytes.empty(); }));
   const size_t used = engine.program().borrowed_steps();
   if (used < had)
-    notes.push_back(std::to_string(had - used) + " of the plan's " + std::to_string(had) +
-                    " packed weights ignored: this octet packs those layers otherwise; packed anew");
+    notes.push_back(
+        std::to_string(had - used) + " of the plan's " + std::to_string(had) +
+        " packed weights are in another form than the tactics here want (chosen for another number of threads, "
+        "or by a tuning that does not fit); packed anew");
 }
 
 }  // namespace
