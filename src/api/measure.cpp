@@ -257,7 +257,8 @@ Result<std::vector<QueryTrace>> measure(std::span<const Stream> streams, const M
   std::vector<Lane>& lanes = *made;
   if (profile) {
     lanes[0].profile = profile;
-    for (const LayerDetail& layer : layer_details(*streams[0].session)) profile->layers.push_back({layer.joined_name, {}});
+    for (const LayerDetail& layer : layer_details(*streams[0].session))
+      profile->layers.push_back({layer.joined_name, {}});
   }
   if (!spec.transfers)
     if (const Result<Done> brought = run_once(lanes); !brought) return brought.error();
