@@ -36,6 +36,11 @@ TEST(CalibrationShapes, say_where_random_ranges_are_found) {
       "--int8 --skipInference --minShapesCalib=input:1x3x32x32 --optShapesCalib=input:2x3x32x32 "
       "--maxShapesCalib=input:8x3x32x32");
   EXPECT_THAT(three.out, HasSubstr("Ranges are found at shape 2x3x32x32 of input input"));
+  const std::string profiles =
+      "--profile=0 --optShapes=input:1x3x32x32 --minShapes=input:1x3x32x32 --maxShapes=input:8x3x32x32 "
+      "--profile=1 --optShapes=input:4x3x32x32 --minShapes=input:1x3x32x32 --maxShapes=input:8x3x32x32 ";
+  EXPECT_THAT(quick("--int8 --skipInference " + profiles + "--calibProfile=1").out,
+              HasSubstr("Ranges are found at shape 4x3x32x32 of input input"));
   const Ran unknown = quick("--int8 --skipInference --optShapesCalib=other:4x3x32x32");
   EXPECT_EQ(unknown.status, 1);
   EXPECT_THAT(unknown.err, HasSubstr("--optShapesCalib: Cannot find input tensor with name \"other\""));
@@ -90,6 +95,9 @@ TEST(Tuner, runs_each_candidate_as_often_as_it_is_told) {
   EXPECT_THAT(trtexec(tuned + "--avgTiming=5").out, HasSubstr("timings taken in 5 rounds"));
   const Ran old = trtexec(tuned + "--minTiming=4");
   EXPECT_THAT(old.out, HasSubstr("timings taken in 4 rounds"));
+  EXPECT_THAT(trtexec(tuned + "--avgTiming=2").out, HasSubstr("timings taken"));
+  EXPECT_THAT(trtexec(k_model + " --skipInference --int8 --verbose --builderOptimizationLevel=0").out,
+              Not(HasSubstr("timings taken")));
   EXPECT_THAT(old.out, HasSubstr("[I] --minTiming: mapped to the times that the tuner runs each candidate"));
 }
 
@@ -275,7 +283,7 @@ TEST(Refit, is_refused_by_a_plan_that_was_built_without_it) {
   const Ran listed = quick("--dumpRefit --skipInference", "--loadEngine=fixed.plan");
   EXPECT_THAT(listed.err, HasSubstr("[W] --dumpRefit: the plan was built without --refit"));
   EXPECT_THAT(listed.out, Not(HasSubstr("Kernel")));
-  ASSERT_EQ(shell(octet("build qdq.onnx --precision int8 --refit --quiet -o may.plan")).status, 0);
+  ASSERT_EQ(quick("--int8 --refit --skipInference --saveEngine=may.plan", "--onnx=qdq.onnx").status, 0);
   EXPECT_EQ(quick("--refitFromOnnx=other.onnx", "--loadEngine=may.plan").status, 0);
 }
 
@@ -340,7 +348,9 @@ TEST(DebugTensors, of_int8_are_near_those_of_fp32_and_lie_on_their_scale) {
 }
 
 TEST(DebugTensors, all_are_marked_where_no_names_are_given) {
-  const Ran ran = quick("--saveAllDebugTensors=summary --markUnfusedTensorsAsDebugTensors", "--loadEngine=" + plan());
+  const std::string one = "--saveAllDebugTensors=summary --markDebug=logits ";
+  EXPECT_EQ(number_after(quick(one, "--loadEngine=" + plan()).out, "Saved "), 1);
+  const Ran ran = quick(one + "--markUnfusedTensorsAsDebugTensors", "--loadEngine=" + plan());
   ASSERT_EQ(ran.status, 0) << ran.err;
   ASSERT_EQ(quick("--exportLayerInfo=all.json", "--loadEngine=" + plan()).status, 0);
   EXPECT_EQ(number_after(ran.out, "Saved "), json_of(at("all.json"))["Layers"].size());

@@ -31,6 +31,7 @@ TEST(Trtexec, help_goes_to_stdout_and_names_every_flag) {
   for (const Flag& flag : all_flags()) EXPECT_THAT(ran.out, HasSubstr("--" + std::string(flag.name))) << flag.name;
   EXPECT_EQ(shell(std::string(OCTET_PROGRAM) + " trtexec").out, ran.out);
   EXPECT_EQ(shell(std::string(OCTET_PROGRAM) + " trtexec --nonsense -h").status, 0);
+  EXPECT_EQ(shell(std::string(OCTET_PROGRAM) + " trtexec --nonsense --help").status, 0);
 }
 
 TEST(Trtexec, docs_page_is_what_describe_prints) {
@@ -393,10 +394,15 @@ TEST(BuildFlags, workspace_limits_a_context) {
   EXPECT_THAT(ran.err, HasSubstr("bytes for activations and scratch"));
   EXPECT_EQ(quick("--memPoolSize=workspace:64M,dlaSRAM:1").status, 0);
   EXPECT_EQ(quick("--workspace=64").status, 0);
+  const Ran large = quick("--workspace=1 --shapes=input:256x3x32x32");
+  EXPECT_EQ(large.status, 1);
+  EXPECT_THAT(large.err, HasSubstr("bytes for activations and scratch"));
 }
 
 TEST(BuildFlags, profiling_verbosity_decides_what_layer_files_hold) {
-  ASSERT_EQ(quick("--int8 --exportLayerInfo=names.json --dumpLayerInfo").status, 0);
+  const Ran told = quick("--int8 --exportLayerInfo=names.json --dumpLayerInfo");
+  ASSERT_EQ(told.status, 0);
+  EXPECT_THAT(told.out, HasSubstr("Layer Information:"));
   EXPECT_TRUE(json_of(at("names.json"))["Layers"][0].is_string());
   EXPECT_EQ(json_of(at("names.json"))["Bindings"], (std::vector<std::string>{"input", "logits"}));
   ASSERT_EQ(quick("--int8 --exportLayerInfo=detailed.json --profilingVerbosity=detailed").status, 0);
@@ -438,6 +444,7 @@ TEST(InferenceFlags, iterations_and_warm_up_and_duration_are_minima) {
   EXPECT_EQ(measured(loaded("--iterations=17 --duration=0 --warmUp=0")), 17);
   const std::string warm = loaded("--iterations=1 --duration=0 --warmUp=50");
   EXPECT_GT(number_after(warm, "Warmup completed "), 0);
+  EXPECT_THAT(warm, HasSubstr(" queries over 50 ms"));
   const std::string timed = loaded("--iterations=1 --duration=0.2 --warmUp=0");
   EXPECT_GE(number_after(timed, "Total Host Walltime: "), 0.19);
   EXPECT_GT(measured(timed), 3);
@@ -488,6 +495,7 @@ TEST(InferenceFlags, transfers_are_counted_unless_they_are_switched_off) {
   for (const nlohmann::json& q : json_of(at("on.json"))) EXPECT_GT(q["h2dMs"], 0);
   for (const nlohmann::json& q : json_of(at("off.json"))) EXPECT_EQ(q["h2dMs"], 0);
   EXPECT_THAT(quick("--compat=11", engine).out, HasSubstr("[I] Data transfers: Disabled"));
+  EXPECT_THAT(quick("--compat=11 --includeDataTransfers", engine).out, HasSubstr("[I] Data transfers: Enabled"));
 }
 
 TEST(InferenceFlags, time_deserialize_times_loads_and_skips_inference) {
@@ -609,7 +617,9 @@ TEST(ReportingFlags, layers_account_for_the_run) {
 }
 
 TEST(ReportingFlags, times_and_outputs_are_exported) {
-  ASSERT_EQ(quick("--exportTimes=times.json --exportOutput=out.json --dumpOutput", "--loadEngine=" + plan()).status, 0);
+  const Ran ran = quick("--exportTimes=times.json --exportOutput=out.json --dumpOutput", "--loadEngine=" + plan());
+  ASSERT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.out, HasSubstr("logits: (1x10)"));
   const nlohmann::json times = json_of(at("times.json"));
   ASSERT_EQ(times.size(), 3u);
   for (const nlohmann::json& q : times) {
@@ -767,6 +777,7 @@ TEST(ShortFloats, run_as_the_log_says_on_a_cpu) {
     }
     EXPECT_LT(worst, 2e-2 * largest) << flag;
     EXPECT_EQ(worst > 0, is_short) << flag;
+    EXPECT_THAT(ran.out, HasSubstr(flag == "bf16" ? "Precision: FP32+BF16" : "Precision: FP32+FP16"));
     EXPECT_THAT(ran.out + ran.err, HasSubstr(is_short ? "BF16" : "FP32")) << flag;
   }
 }
