@@ -94,6 +94,9 @@ std::vector<LayerDetail> layer_details(const Session& session) {
   const Plan& plan = engine.plan();
   const bool channel_last = engine.backend().name() == "cpu";
   const std::vector<bool> made = made_values(plan.graph);
+  // A plan of an octet that kept no names has those of its layers.
+  const bool names_kept = std::any_of(plan.graph.nodes.begin(), plan.graph.nodes.end(),
+                                      [](const Node& node) { return !node.origins.empty(); });
   std::vector<LayerDetail> layers;
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
@@ -101,7 +104,7 @@ std::vector<LayerDetail> layer_details(const Session& session) {
     LayerDetail layer;
     layer.name = node.name.empty() ? plan.graph.value(node.outputs[0]).name : node.name;
     layer.joined_name = joined_name(plan.graph, node);
-    layer.origins = node.origins;
+    layer.origins = names_kept ? node.origins : std::vector<std::string>{layer.name};
     layer.type = std::string(node.op->name);
     layer.parameter_type = parameter_type(node);
     layer.tactic = engine.program().step_note(i) == k_in_next_step ? k_in_next_step : step.tactic;

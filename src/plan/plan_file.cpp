@@ -392,7 +392,9 @@ Result<PlanFile> read_aligned(std::span<const std::byte> bytes, const std::share
   std::vector<LayerNames> names;
   const PackedFrom from{(*entries)[0].checksum, (*entries)[1].checksum};
   for (const Entry& entry : *entries) {
-    if (entry.kind == k_names)
+    if (entry.kind == k_names && !names.empty())
+      plan.notes.push_back("ignored: a second layer names section");
+    else if (entry.kind == k_names)
       keep_or_note(read_names(section(entry), plan.graph.nodes.size()), names, plan.notes);
     else if (entry.kind == k_tuning)
       keep_or_note(read_tuning(section(entry), entry.key), plan.tuning, plan.notes);

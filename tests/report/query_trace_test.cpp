@@ -229,6 +229,19 @@ TEST(LayerFile, names_only_has_strings_and_the_bindings) {
   EXPECT_EQ(nlohmann::json::parse(layers_json(layers, bindings, LayerVerbosity::none))["Layers"].size(), 0u);
 }
 
+// Names are bytes of the user's; a file of JSON is UTF-8.
+TEST(LayerFile, bytes_that_are_no_text_are_replaced_and_text_stays) {
+  LayerDetail layer = conv_layer();
+  const std::string text = "\u00e9\u20ac\U0001f600";
+  layer.joined_name = "a\xff" + text + "\xc0\xaf\xed\xa0\x80\xe2\x82";
+  const std::vector<std::string> bindings = {"in\xfe"};
+  const nlohmann::json j =
+      nlohmann::json::parse(layers_json(std::vector<LayerDetail>{layer}, bindings, LayerVerbosity::names));
+  const std::string one = "\ufffd";
+  EXPECT_EQ(j["Layers"][0], "a" + one + text + one + one + one + one + one + one + one);
+  EXPECT_EQ(j["Bindings"][0], "in" + one);
+}
+
 TEST(LayerFile, detailed_has_what_readers_look_for) {
   const std::vector<LayerDetail> layers = {conv_layer()};
   const std::vector<std::string> bindings = {"in"};
