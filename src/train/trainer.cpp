@@ -425,6 +425,44 @@ class Trainer {
     return write_safetensors(o_.checkpoint, all);
   }
 
+  Error damaged(const std::string& what) const {
+    return Error{ErrorCode::bad_argument,
+                 o_.checkpoint + ": " + what + "; the file is damaged, start over without --resume"};
+  }
+
+  /// One tensor of a checkpoint against what this run would have written.
+  Result<Done> check_tensor(const std::string& name, const octet::Tensor& got, DType dtype, const Dims& dims) const {
+    if (got.dtype() == dtype && got.dims() == dims) return Done{};
+    const auto text = [](DType type, const Dims& shape) {
+      return std::string(octet::name(type)) + to_string(std::span<const int64_t>(shape));
+    };
+    return damaged("tensor '" + name + "' is " + text(got.dtype(), got.dims()) + ", expected " + text(dtype, dims));
+  }
+
+  Result<Done> check_run(const octet::Tensor& epochs, const octet::Tensor& rows,
+                         const octet::Tensor& start_right) const {
+    if (Result<Done> ok = check_tensor("run/epochs", epochs, DType::s64, {2}); !ok) return ok;
+    const int64_t epoch = epochs.at<int64_t>(0), best = epochs.at<int64_t>(1);
+    if (best < 0 || best > epoch || epoch > o_.epochs)
+      return damaged("it says epoch " + std::to_string(epoch) + " with epoch " + std::to_string(best) + " the best");
+    if (Result<Done> ok = check_tensor("run/rows", rows, DType::f64, {epoch + 1, k_row_numbers}); !ok) return ok;
+    return check_tensor("run/start_right", start_right, DType::s64, {static_cast<int64_t>(split_.held_out.size())});
+  }
+
+  /// Every weight, best weight and momentum is there, of the network's own shape.
+  Result<Done> check_state(const std::map<std::string, octet::Tensor>& there) const {
+    std::map<std::string, Tensor> wanted;
+    for (const auto& [name, tensor] : state_dict(net_)) wanted["net/" + name] = wanted["best/" + name] = tensor;
+    for (const auto& [name, tensor] : momentum_) wanted["momentum/" + name] = tensor;
+    for (const auto& [name, tensor] : wanted) {
+      const auto at = there.find(name);
+      if (at == there.end()) return damaged("it has no tensor '" + name + "'");
+      const octet::Tensor own = to_octet(tensor);
+      if (Result<Done> ok = check_tensor(name, at->second, own.dtype(), own.dims()); !ok) return ok;
+    }
+    return Done{};
+  }
+
   /// The epoch that is done.
   Result<int64_t> load() {
     if (!std::filesystem::exists(o_.checkpoint))
@@ -444,6 +482,8 @@ class Trainer {
       return Error{ErrorCode::bad_argument, o_.checkpoint + ": the run was started with other options or data (" +
                                                 differ +
                                                 "); resume with the same ones, or start over without --resume"};
+    if (Result<Done> ok = check_run(*epochs, *rows, *start_right); !ok) return ok.error();
+    if (Result<Done> ok = check_state(file->tensors); !ok) return ok.error();
     State net;
     for (const auto& [name, tensor] : file->tensors) {
       if (name.starts_with("net/")) net[name.substr(4)] = to_torch(tensor).to(device_);
