@@ -67,6 +67,9 @@ Result<Place> place_of_process(const Variables& variable) {
   if (place.size < 1 || place.rank >= place.size)
     return Error{ErrorCode::bad_argument, "rank " + std::to_string(place.rank) + " of " + std::to_string(place.size) +
                                               " processes: RANK must be below WORLD_SIZE"};
+  if (place.port < 1 || place.port > 65535)
+    return Error{ErrorCode::bad_argument,
+                 "MASTER_PORT=" + std::to_string(place.port) + ": expected a port of 1 to 65535"};
   if (place.size > 1 && !rank->has_value())
     return Error{ErrorCode::bad_argument, "WORLD_SIZE is set without RANK; torchrun or mpirun sets both"};
   return place;

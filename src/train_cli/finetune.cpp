@@ -198,6 +198,9 @@ Result<Done> settle(Flags& f) {
     return Error{ErrorCode::bad_argument, std::string(f.lsq ? "--lsq" : "--weight-bits") +
                                               " is of quantized weights, which --precision fp32 has none of; leave one "
                                               "of them out"};
+  if (f.precision == "fp32" && f.distill.value_or(0.0) > 0)
+    return Error{ErrorCode::bad_argument,
+                 "--distill: with --precision fp32 there is no other network to learn from; leave one of both out"};
   f.train.rate = f.rate ? *f.rate : 0.01 * f.original_rate;
   f.train.last_rate = 0.01 * f.train.rate;
   if (f.no_augment) f.train.augmentation = {0, false, 0};
@@ -205,7 +208,8 @@ Result<Done> settle(Flags& f) {
   f.train.keep_start = f.keep_start ? *f.keep_start : f.weight_bits < 8 ? 0.0 : 3.0;
   f.train.distill = f.distill.value_or(0.0);
   if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
-  if (const Result<Done> ok = check_files(f.train.checkpoint, f.output); !ok) return ok;
+  if (const Result<Done> ok = check_files(f.train.checkpoint, f.output, {f.model, f.float_model, f.ranges}); !ok)
+    return ok;
   if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
   return nn::check_options(f.train);
 }
@@ -240,10 +244,7 @@ Result<Networks> read_networks(Flags& f, const Model& model, const std::string& 
     made.teacher = *teacher;
     float_graph = made.teacher->graph();
   } else if (f.train.distill > 0) {
-    return Error{ErrorCode::bad_argument, f.precision == "fp32"
-                                              ? "--distill: with --precision fp32 there is no other network to learn "
-                                                "from; leave one of both out"
-                                              : "--distill needs the float network: give --float FILE"};
+    return Error{ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"};
   }
   if (!f.distill) f.train.distill = made.teacher ? 1.0 : 0.0;
   Result<nn::GraphModule> net =

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "octet/files.h"
+
 namespace octet::train_cli {
 
 Result<Done> join_others(nn::TrainOptions& options) {
@@ -23,7 +25,8 @@ std::string start_file(const std::string& output, const nn::TrainOptions& option
 
 bool makes_start(const nn::TrainOptions& options) { return !options.resume || !is_first(options); }
 
-Result<Done> check_files(const std::string& checkpoint, const std::string& output) {
+Result<Done> check_files(const std::string& checkpoint, const std::string& output,
+                         const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   const fs::path saved = fs::weakly_canonical(checkpoint, ignored);
@@ -32,6 +35,8 @@ Result<Done> check_files(const std::string& checkpoint, const std::string& outpu
       return Error{ErrorCode::bad_argument, "--checkpoint " + checkpoint + ": that is where " +
                                                 (other == output ? "the network" : "the start of the run") +
                                                 " goes; give the checkpoint a file of its own"};
+  for (const std::string& file : {output, output + ".start.onnx", checkpoint})
+    if (const Result<Done> ok = check_output(file, inputs); !ok) return ok;
   return Done{};
 }
 
@@ -41,8 +46,9 @@ Result<Done> check_resume(const nn::TrainOptions& options, const std::string& st
     return Error{ErrorCode::bad_argument,
                  "there is no checkpoint " + options.checkpoint + " to go on from; run without --resume"};
   if (is_first(options) && !std::filesystem::exists(start))
-    return Error{ErrorCode::bad_argument, "the network that the run of " + options.checkpoint + " began with, " +
-                                              start + ", is gone; start over without --resume"};
+    return Error{ErrorCode::bad_argument, "the network that the run of " + options.checkpoint +
+                                              " began with is not at " + start +
+                                              "; give the -o of that run, or copy its OUTPUT.start.onnx there"};
   return Done{};
 }
 

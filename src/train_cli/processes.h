@@ -13,8 +13,9 @@ bool is_first(const nn::TrainOptions& options);
 std::string start_file(const std::string& output, const nn::TrainOptions& options);
 /// Whether this process makes that file: not where a run is resumed, which reads it again.
 bool makes_start(const nn::TrainOptions& options);
-/// Output, checkpoint and start are three files.
-Result<Done> check_files(const std::string& checkpoint, const std::string& output);
+/// Output, checkpoint and start are three files that can be written, and none of the inputs (files; empty = none).
+Result<Done> check_files(const std::string& checkpoint, const std::string& output,
+                         const std::vector<std::string>& inputs = {});
 /// Where a run is resumed: its checkpoint and its start are there.
 Result<Done> check_resume(const nn::TrainOptions& options, const std::string& start);
 
