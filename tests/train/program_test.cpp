@@ -266,6 +266,63 @@ TEST_F(Program, trains_a_new_network_whose_file_every_command_takes) {
   EXPECT_EQ(run("inspect " + file("new.onnx")), 0) << read(file("stderr"));
 }
 
+std::map<std::string, octet::Tensor> tensors_of(const std::string& checkpoint) {
+  const octet::Result<octet::Checkpoint> file = octet::read_checkpoint(checkpoint);
+  EXPECT_TRUE(file) << checkpoint;
+  return file ? file->tensors : std::map<std::string, octet::Tensor>();
+}
+
+TEST_F(Program, an_output_that_cannot_be_written_is_told_before_the_first_sample) {
+  const std::string model = file("m.onnx");
+  std::filesystem::copy_file(OCTET_DEMO_MODEL, model);
+  std::filesystem::create_directory(file("folder"));
+  const std::string tune = "finetune " + model + " --data shapes-train:64 --preprocess rgb,norm=half --epochs 1 ";
+  const std::string before = read(model);
+  for (const std::string& out : {"-o " + model, "-o " + file("folder"), "-o " + file("none/o.onnx"),
+                                 "-o " + file("o.onnx") + " --checkpoint " + model}) {
+    EXPECT_NE(run(tune + out), 0) << out;
+    EXPECT_THAT(read(file("stderr")), testing::Not(HasSubstr("calibrating"))) << out;
+  }
+  EXPECT_TRUE(read(model) == before);
+  EXPECT_NE(run("train resnet20 --data shapes-train:64 --epochs 1 -o " + file("folder")), 0);
+  EXPECT_THAT(read(file("stderr")), testing::Not(HasSubstr("before training")));
+  EXPECT_EQ(run(tune + "--precision fp32 --distill 1 -o " + file("o.onnx")), 2);
+}
+
+// One checkpoint, and what a damaged disk or another program may make of it.
+TEST_F(Program, a_checkpoint_that_is_wrong_inside_is_refused_by_the_tensors_name) {
+  const std::string tune =
+      std::string("finetune ") + OCTET_DEMO_MODEL +
+      " --data shapes-train:64 --preprocess rgb,norm=half --calib-limit 16 --weight-bits 3 --batch "
+      "32 --threads 1 --epochs 2 --quiet -o " +
+      file("o.onnx");
+  ASSERT_EQ(run(tune), 0) << read(file("stderr"));
+  const auto whole = tensors_of(file("o.onnx.checkpoint"));
+  const auto refused = [&](const std::string& name, const std::optional<octet::Tensor>& instead) {
+    auto all = whole;
+    all.erase(name);
+    if (instead) all[name] = *instead;
+    ASSERT_TRUE(octet::write_safetensors(file("bad.checkpoint"), all));
+    EXPECT_EQ(run(tune + " --resume --checkpoint " + file("bad.checkpoint")), 1) << name;
+    EXPECT_THAT(read(file("stderr")), testing::AllOf(HasSubstr("bad.checkpoint: "), HasSubstr("damaged"))) << name;
+  };
+  const auto integers = [](const std::vector<int64_t>& n) {
+    return octet::Tensor::from<int64_t>(octet::DType::s64, {static_cast<int64_t>(n.size())}, n);
+  };
+  refused("run/epochs", integers({1}));
+  refused("run/epochs", integers({1000, 77}));
+  refused("run/epochs", integers({-5, 0}));
+  refused("run/epochs", integers({1, 2}));
+  refused("run/rows", integers({1, 2, 3}));
+  refused("run/start_right", integers({1, 2, 3, 4, 5, 6, 7}));
+  for (const std::string prefix : {"net/", "best/", "momentum/"}) {
+    const auto at = whole.lower_bound(prefix);
+    ASSERT_TRUE(at != whole.end() && at->first.starts_with(prefix));
+    refused(at->first, std::nullopt);
+    refused(at->first, integers({1, 2, 3}));
+  }
+}
+
 /// A port that nobody listens on now.
 int free_port() {
   const int at = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -277,12 +334,6 @@ int free_port() {
   ::getsockname(at, reinterpret_cast<sockaddr*>(&address), &size);
   ::close(at);
   return ntohs(address.sin_port);
-}
-
-std::map<std::string, octet::Tensor> tensors_of(const std::string& checkpoint) {
-  const octet::Result<octet::Checkpoint> file = octet::read_checkpoint(checkpoint);
-  EXPECT_TRUE(file) << checkpoint;
-  return file ? file->tensors : std::map<std::string, octet::Tensor>();
 }
 
 struct Closeness {
