@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
     Result<Graph> graph = parse_graph(seed.graph);
     if (!graph) return std::fprintf(stderr, "%s: %s\n", seed.name, graph.error().message.c_str()), 1;
     plan.graph = *std::move(graph);
+    for (Node& node : plan.graph.nodes) node.origins = {node.name, "and " + node.name};
     plan.profile = seed.profile;
     plan.provenance = {{"model", seed.name}, {"precision", "int8"}, {"notes", "a note"}};
     if (!write(folder / seed.name, plan)) return 1;
