@@ -87,6 +87,34 @@ TEST(BatchNormOfCodes, gives_the_codes_of_the_float_ops) {
   }
   EXPECT_LE(differ, 2);
 }
+/// Channel 0 is steep (factor 30000.5, shift 60.251); channel 1 has the factor `gamma` / 2 and the shift `beta`.
+std::string beside_a_steep_channel(const std::string& gamma, const std::string& beta) {
+  return k_norm + "const steep: f32[2] = {60001, " + gamma + "}; const far: f32[2] = {0.25, " + beta +
+         "}; const near: f32[2] = {-0.002, 0}; n = BatchNormalization(dx, steep, far, near, v, epsilon=0.25); " +
+         "y = QuantizeLinear(n, ys, yz) }";
+}
+/// How many of all x's codes in both channels get another code from the fused graph.
+int changed_codes(const std::string& text) {
+  std::vector<uint8_t> codes;
+  for (int i = 0; i < 512; ++i) codes.push_back(static_cast<uint8_t>(37 * i + i / 256));
+  const std::map<std::string, Tensor> x = {{"x", Tensor::from<uint8_t>(DType::u8, {16, 2, 4, 4}, codes)}};
+  const Tensor want = evaluate(parsed(text), x).at("y");
+  const Tensor got = evaluate(after_stage(Stage::fuse, parsed(text)), x).at("y");
+  int differ = 0;
+  for (int64_t i = 0; i < want.size(); ++i) differ += got.at<int8_t>(i) != want.at<int8_t>(i);
+  return differ;
+}
+TEST(BatchNormOfCodes, a_channel_whose_gamma_is_0_keeps_its_shift_beside_a_steep_one) {
+  const std::string text = beside_a_steep_channel("0", "0.65");  // 2.6 steps of y, 1.3 of x
+  EXPECT_THAT(fused(text), Not(HasSubstr("BatchNormalization")));
+  EXPECT_EQ(changed_codes(text), 0);
+}
+TEST(BatchNormOfCodes, stays_where_the_common_step_of_the_remainders_would_move_a_channel) {
+  const std::string text = beside_a_steep_channel("200", "0.19");  // a grid of 0.39, a common step of 0.46, y's is 0.25
+  EXPECT_THAT(fused(text), HasSubstr("BatchNormalization"));
+  EXPECT_EQ(changed_codes(text), 0);
+  EXPECT_THAT(fused(beside_a_steep_channel("4", "0.19")), Not(HasSubstr("BatchNormalization")));
+}
 TEST(BatchNormOfCodes, stays_where_its_result_is_read_as_floats_or_a_parameter_is_none) {
   EXPECT_THAT(fused(k_norm + "y = BatchNormalization(dx, g, be, m, v, epsilon=0.25) }"),
               HasSubstr("BatchNormalization"));

@@ -31,7 +31,9 @@ std::optional<ReshapeDims> reshape_dims(const Layout& dst, const Layout& src);
 /// Input 0, when output 0 may take over its storage: a Reshape (or the like) whose elements lie alike. Else k_absent.
 ValueId reshape_alias(const Graph& graph, const Node& node);
 /// The residual codes of an integer convolution whose output lies as they do: each of its tiles reads them just before
-/// it writes there, and what is read again at once is in cache, so output 0 may take their place. Else k_absent.
+/// it writes there, and what is read again at once is in cache, so output 0 may take their place. Else k_absent. This
+/// holds of every tactic by the rule "Residuals in place" of src/kernels/README.md: no pixel is computed twice, nothing
+/// is stored past a layer's own channels, and no layers of different depth run interleaved by rows.
 ValueId overwritten_residual(const Graph& graph, const Node& node);
 
 }  // namespace octet::cpu
