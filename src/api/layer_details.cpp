@@ -1,6 +1,7 @@
 // The steps of an engine as readers of trtexec's layer files expect them.
 
 #include <algorithm>
+#include <map>
 
 #include "api/state.h"
 #include "ir/op.h"
@@ -98,12 +99,14 @@ std::vector<LayerDetail> layer_details(const Session& session) {
   const bool names_kept = std::any_of(plan.graph.nodes.begin(), plan.graph.nodes.end(),
                                       [](const Node& node) { return !node.origins.empty(); });
   std::vector<LayerDetail> layers;
+  std::map<std::string, int> told;  // readers join files by names
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     const Node& node = plan.graph.node(step.node);
     LayerDetail layer;
     layer.name = node.name.empty() ? plan.graph.value(node.outputs[0]).name : node.name;
     layer.joined_name = joined_name(plan.graph, node);
+    if (const int before = told[layer.joined_name]++; before > 0) layer.joined_name += "_" + std::to_string(before);
     layer.origins = names_kept ? node.origins : std::vector<std::string>{layer.name};
     layer.type = std::string(node.op->name);
     layer.parameter_type = parameter_type(node);

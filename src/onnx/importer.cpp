@@ -1,6 +1,7 @@
 #include "onnx/importer.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/diagnostics.h"
 #include "ir/metadata.h"
@@ -104,6 +105,16 @@ std::optional<Shape> merged(const std::optional<Shape>& stored, std::optional<Sh
 bool is_operator_form(std::string_view op) {
   return op.starts_with("QLinear") || op == "QGemm" || op == "ConvInteger" || op == "MatMulInteger" ||
          op == "DynamicQuantizeLinear" || op.starts_with("DynamicQuantize") || op == "MatMulIntegerToFloat";
+}
+
+/// Of the nodes that one of the file became: the last that is more than another form of its operands or its result.
+Node& main_node(std::span<Node> nodes) {
+  constexpr std::string_view k_forms[] = {"QuantizeLinear", "DequantizeLinear", "Cast",     "Reshape", "Transpose",
+                                          "Squeeze",        "Unsqueeze",        "Identity", "Flatten", "Slice"};
+  const auto main = std::find_if(nodes.rbegin(), nodes.rend(), [&](const Node& node) {
+    return std::find(std::begin(k_forms), std::end(k_forms), node.op->name) == std::end(k_forms);
+  });
+  return main == nodes.rend() ? nodes.back() : *main;
 }
 
 std::string type_text(DType dtype, const std::optional<Shape>& shape) {
@@ -345,7 +356,7 @@ Result<Done> Importer::convert(const ProtoNode& proto, ForeignNode node) {
   const auto output = std::find_if(node.outputs.begin(), node.outputs.end(), made);
   const std::string origin = node.name.empty() && output != node.outputs.end() ? value(*output).name : node.name;
   Result<Done> done = oddity ? oddity(*this, std::move(node)) : emit(std::move(node));
-  if (done && graph_.nodes.size() > first) graph_.nodes.back().origins = {origin};
+  if (done && graph_.nodes.size() > first) main_node(std::span(graph_.nodes).subspan(first)).origins = {origin};
   return done;
 }
 

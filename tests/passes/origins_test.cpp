@@ -158,5 +158,22 @@ TEST(Origins, every_layer_of_a_real_file_is_in_exactly_one_step) {
   }
 }
 
+// A node that is taken apart when it is read belongs to the step that multiplies or adds.
+TEST(Origins, of_a_node_that_is_taken_apart_are_with_its_product) {
+  const char* data = std::getenv("OCTET_DATA");
+  if (!data) GTEST_SKIP() << "OCTET_DATA is not set";
+  Result<OnnxModel> model = read_onnx(std::string(data) + "/models/mobilenet_v2_cifar10_int8_qlinear.onnx");
+  ASSERT_TRUE(model) << model.error().message;
+  const Graph steps = after_stage(Stage::fuse, after_stage(Stage::clean, std::move(model->graph)));
+  int products = 0;
+  for (const Node& node : steps.nodes)
+    for (const std::string& origin : node.origins) {
+      if (origin.find("Conv_quant") == std::string::npos && origin.find("MatMul_quant") == std::string::npos) continue;
+      ++products;
+      EXPECT_TRUE(is_any(node, {"QuantConv", "QuantGemm", "QuantMatMul"})) << origin << " is in a " << node.op->name;
+    }
+  EXPECT_GT(products, 50);
+}
+
 }  // namespace
 }  // namespace octet

@@ -301,6 +301,31 @@ TEST(LayerNames, join_what_was_fused_in_layer_file_profile_and_log_and_stay_in_t
   EXPECT_EQ(json_of(at("loaded.json"))["Layers"], file["Layers"]);
 }
 
+TEST(LayerNames, that_are_told_are_taken_back) {
+  const std::string common = "--int8 --skipInference --profilingVerbosity=detailed --exportLayerInfo=back.json ";
+  ASSERT_EQ(quick(common).status, 0);
+  const nlohmann::json file = json_of(at("back.json"));
+  int taken = 0;
+  for (const nlohmann::json& layer : file["Layers"]) {
+    const std::string name = layer["Name"];
+    if (layer["Metadata"] == "") continue;  // octet's own
+    EXPECT_EQ(quick(common + "--precisionConstraints=obey '--layerPrecisions=" + name + ":fp32'").status, 0) << name;
+    ++taken;
+  }
+  EXPECT_EQ(taken, 12);
+  // A part of a layer stands for the layer.
+  ASSERT_EQ(quick(common + "--precisionConstraints=obey --layerPrecisions=/1/Relu:fp32").status, 0);
+  const nlohmann::json after = json_of(at("back.json"));
+  for (const nlohmann::json& layer : after["Layers"]) {
+    if (stands_for(layer, "/1/Relu")) {
+      EXPECT_EQ(layer["LayerType"], "FusedConv");
+    }
+    if (stands_for(layer, "/7/Gemm")) {
+      EXPECT_EQ(layer["LayerType"], "QuantGemm");
+    }
+  }
+}
+
 TEST(BuildFlags, layer_precisions_keep_layers_float_under_constraints) {
   const std::string common = "--int8 --profilingVerbosity=detailed --exportLayerInfo=layers.json ";
   const auto type_of = [](const std::string& layer) {

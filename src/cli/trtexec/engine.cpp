@@ -67,12 +67,18 @@ struct LayerTypes {
   std::set<std::string> float_values;  // outputs of layers that end in float, however they compute
 };
 
-/// Layers whose name fits the pattern. Errors: none.
-Result<std::vector<const LayerInfo*>> layers_named(const std::vector<LayerInfo>& layers, const std::string& pattern,
+/// Layers whose name fits the pattern: the joined one of layer files, that of a node of the ONNX file that is part of
+/// it, or its product's. details: of the same layers. Errors: none fits.
+Result<std::vector<const LayerInfo*>> layers_named(const std::vector<LayerInfo>& layers,
+                                                   const std::vector<LayerDetail>& details, const std::string& pattern,
                                                    const char* flag) {
   std::vector<const LayerInfo*> found;
-  for (const LayerInfo& layer : layers)
-    if (matches(pattern, layer.name)) found.push_back(&layer);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::vector<std::string>& parts = details[i].origins;
+    if (matches(pattern, layers[i].name) || matches(pattern, details[i].joined_name) ||
+        std::any_of(parts.begin(), parts.end(), [&](const std::string& part) { return matches(pattern, part); }))
+      found.push_back(&layers[i]);
+  }
   if (!found.empty()) return found;
   return Error{ErrorCode::bad_argument,
                std::string(flag) + ": no layer has the name " + pattern + "; --dumpLayerInfo lists the names"};
@@ -84,10 +90,11 @@ Result<LayerTypes> layer_types(const Model& model, const BuildFlags& build) {
   const Result<Session> session = Session::build(model, {});
   if (!session) return session.error();
   const std::vector<LayerInfo> layers = session->layers();
+  const std::vector<LayerDetail> details = layer_details(*session);
   for (const auto& [flag, rules, to] : {std::tuple("--layerPrecisions", &build.layer_precisions, &types.kept),
                                         std::tuple("--layerOutputTypes", &build.layer_outputs, &types.float_values)})
     for (const auto& [pattern, type] : *rules) {
-      const Result<std::vector<const LayerInfo*>> found = layers_named(layers, pattern, flag);
+      const Result<std::vector<const LayerInfo*>> found = layers_named(layers, details, pattern, flag);
       if (!found) return found.error();
       for (const LayerInfo* layer : *found) {
         const std::string& name = to == &types.kept ? layer->name : layer->output;

@@ -114,7 +114,8 @@ Flags do here what trtexec's do, but for these, each with its reason:
 * `--exportLayerInfo`, `--exportProfile`: a fused layer's name joins all nodes of the ONNX file that it does by ` + `, in the file's order: the activation, the
   residual's Add, a folded BatchNormalization, Quantize and Dequantize nodes of weights and of activations (TensorRT leaves the latter out). `Metadata` lists them
   one by one, as TensorRT does. Each node that is needed for an output stands in exactly one layer; a layer that octet made by itself has no `Metadata`. There are no
-  `PWN(...)` groups: an element-wise chain is joined by ` + `, too. Other commands, and `--layerPrecisions`, call a layer by its product's name (Conv, Gemm, MatMul).
+  `PWN(...)` groups: an element-wise chain is joined by ` + `, too. Other commands call a layer by its product's name (Conv, Gemm, MatMul);
+  `--layerPrecisions` and `--layerOutputTypes` take this name, the joined one and that of any part. A node's name that holds ` + ` is joined as it is, as in TensorRT.
 * `--getPlanVersionOnly` goes on with what the rest of the plan says of itself, where it can be read.
 * `--markDebug`: nothing is marked in a plan, since every tensor that a layer makes can be seen; `--saveDebugTensors` works on any plan.
 * `--fp16 --int8`, `--best` on a GPU: of a network without Q/DQ nodes each layer runs in the type that is faster by measurement, and the whole in FP16 or
