@@ -87,6 +87,13 @@ bool needs_f32(const ConvU8S8Desc& desc) {
   return true;
 }
 
+/// AVX2's kernel for this layer. Packed weights that were made for the one that always holds decide by themselves: what
+/// they were packed from need not be read again.
+[[maybe_unused]] const ConvU8S8Kernel& avx2_kernel(const ConvU8S8Desc& desc) {
+  if (desc.packed.form.starts_with("u8s8 " + std::string(conv_u8s8_avx2.name) + ",")) return conv_u8s8_avx2;
+  return fits_pairs(desc) ? conv_u8s8_avx2_pairs : conv_u8s8_avx2;
+}
+
 WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
   geometry.groups /= merge;
   return geometry;
@@ -450,7 +457,7 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
   const ConvU8S8Kernel* kernel = entries()[static_cast<size_t>(chosen.tile - 1)].kernel;
 #if defined(__x86_64__)
-  if (kernel == &conv_u8s8_avx2 && fits_pairs(desc)) kernel = &conv_u8s8_avx2_pairs;
+  if (kernel == &conv_u8s8_avx2) kernel = &avx2_kernel(desc);
 #endif
   return std::make_unique<ConvU8S8Packed>(desc, *kernel, chosen.cut, isa);
 }
