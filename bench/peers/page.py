@@ -125,6 +125,16 @@ def plans_section():
     return text[at:] if at >= 0 else ""
 
 
+def of_other_programs(results):
+    """Which rows an octet measured that is not the newest one."""
+    by_version = {}
+    for row in results:
+        if row.get("octet"):
+            by_version.setdefault(row["octet"], []).append(row["model"])
+    now = machine.octet_version() if os.path.exists("build/octet") else ""
+    return [f"Measured with {version}: {', '.join(dict.fromkeys(models))}." for version, models in by_version.items() if version != now]
+
+
 def write(results, order, peaks):
     """peaks: further lines, start-up and memory and the machine's peak."""
     results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
@@ -133,7 +143,7 @@ def write(results, order, peaks):
     rounds = sorted({(r["rounds"], r["slice_s"]) for r in results})
     page = ["# Benchmarks", "",
             f"Written by `make bench` from runs of {' and '.join(dates)}; not edited by hand.", "",
-            f"CPU: {machine.cpu_model()}. octet runs {', '.join(isas)}. {machine.versions()}.",
+            f"CPU: {machine.cpu_model()}. octet runs {', '.join(isas)}. {machine.versions()}.", *of_other_programs(results),
             "This machine has no AMX, so none of the engines uses it; [benchmarks_amx.md](benchmarks_amx.md) has one that does." if not machine.has_amx() else "AMX is used where the ISA's name says so; else it is refused to all engines.",
             "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets; " +

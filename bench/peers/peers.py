@@ -91,6 +91,7 @@ def measure(model, batch, threads, rounds, seconds, peers_only, row_s=None):
             print(f"note: octet runs {lane.runs_in} in place of bf16 here: left out", file=sys.stderr)
             samples.pop(lane.label)
     result = {"model": model, "batch": batch, "threads": threads, "rounds": rounds, "slice_s": round(seconds, 2), "date": machine.today(),
+              "octet": machine.octet_version() if os.path.exists("build/octet") else "",
               "cosine": cosines, "ms": {label: [statistics.median(ms), min(ms), max(ms)] for label, ms in samples.items()}}
     if not peers_only:
         result["isa"] = next(lane.isa for lane in lanes if lane.label == "octet int8")
