@@ -1,42 +1,17 @@
-// u8 x s8 convolution for AVX-VNNI: 6 pixels x 16 channels; a step of 4 positions is 2 weight vectors, 6 broadcasts and
-// 12 vpdpbusd.
+// u8 x s8 convolution for AVX-VNNI: vpdpbusd. 6 pixels x 16 channels.
 
 #include "kernels/conv_u8s8/ymm_isa.h"
 
 namespace octet {
 namespace {
 
-template <int R, int C>
-struct VnniTile {
-  // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
-  // inner loop has none to spare.
-  __attribute__((noinline)) static void run(const ConvU8S8Run& tile) {
-    __m256i acc[R][C];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));
-    const uint8_t* row[R];
-    for (int r = 0; r < R; ++r) row[r] = tile.x + tile.x_offsets[r];
-    const WindowSegment* const end = tile.segment_list + tile.segments;
-    for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
-      const __m256i* weights = static_cast<const __m256i*>(tile.weights) + C * s->dword;
-      const int64_t last = s->x + 4 * tile.dwords;
-      for (int64_t at = s->x; at != last; at += 4) {
-        __m256i w[C];
-        for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-          const __m256i x = broadcast_4(row[r] + at);
-          for (int v = 0; v < C; ++v) acc[r][v] = _mm256_dpbusd_avx_epi32(acc[r][v], x, w[v]);
-        }
-      }
-    }
-    finish<R, C>(tile, acc);
-  }
+struct Dpbusd {
+  __m256i operator()(__m256i sum, __m256i x, __m256i w) const { return _mm256_dpbusd_avx_epi32(sum, x, w); }
 };
 
 }  // namespace
 
-const ConvU8S8Kernel conv_u8s8_avx_vnni = {run_any<VnniTile>, k_rows, 8, 2, false, 0.5, "avx_vnni 6x16"};
+const ConvU8S8Kernel conv_u8s8_avx_vnni = {
+    run_any<DwordTiles<Dpbusd>::Tile>, k_rows, 8, 2, false, 0.5, "avx_vnni 6x16"};
 
 }  // namespace octet

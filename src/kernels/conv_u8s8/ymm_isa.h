@@ -111,5 +111,40 @@ void run_any(const ConvU8S8Run& run) {
   return run.channels <= 8 ? run_rows<Tile, 1>(run) : run_rows<Tile, 2>(run);
 }
 
+/// Sums of 6 pixels x 16 channels where four codes and four weights meet in one dword; Dot: how they do. A step of 4
+/// positions is 2 weight vectors, 6 broadcasts and 12 products.
+template <class Dot>
+struct DwordTiles {
+  template <int R, int C>
+  struct Tile {
+    // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and
+    // the inner loop has none to spare.
+    __attribute__((noinline)) static void run(const ConvU8S8Run& tile) {
+      __m256i acc[R][C];
+#pragma GCC unroll 6
+      for (int r = 0; r < R; ++r)
+        for (int v = 0; v < C; ++v) acc[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias + 8 * v));
+      const Dot dot;
+      const uint8_t* row[R];
+      for (int r = 0; r < R; ++r) row[r] = tile.x + tile.x_offsets[r];
+      const WindowSegment* const end = tile.segment_list + tile.segments;
+      for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
+        const __m256i* weights = static_cast<const __m256i*>(tile.weights) + C * s->dword;
+        const int64_t last = s->x + 4 * tile.dwords;
+        for (int64_t at = s->x; at != last; at += 4) {
+          __m256i w[C];
+          for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);
+#pragma GCC unroll 6
+          for (int r = 0; r < R; ++r) {
+            const __m256i x = broadcast_4(row[r] + at);
+            for (int v = 0; v < C; ++v) acc[r][v] = dot(acc[r][v], x, w[v]);
+          }
+        }
+      }
+      finish<R, C>(tile, acc);
+    }
+  };
+};
+
 }  // namespace
 }  // namespace octet
