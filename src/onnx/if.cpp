@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "onnx/importer.h"
+#include "onnx/inline.h"
 #include "onnx/order.h"
 #include "onnx/schema.h"
 #include "onnx/wire.h"

@@ -7,6 +7,7 @@
 #include "ir/metadata.h"
 #include "onnx/oddity.h"
 #include "onnx/order.h"
+#include "onnx/refuse.h"
 #include "onnx/schema.h"
 
 namespace octet {

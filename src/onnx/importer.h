@@ -130,22 +130,6 @@ class Importer {
   std::vector<Scope> scopes_;
 };
 
-/// An Error when `what` (the file, a function) is of an opset outside 7..23.
-Result<Done> check_opset(const std::string& what, int64_t version);
-/// The opset of ai.onnx; an Error when it is missing or outside 7..23.
-Result<int64_t> default_opset(const ProtoModel& model);
-/// One Error for all nodes that octet cannot read: unknown ops, foreign domains, local functions.
-Result<Done> refuse_unknown(const ProtoModel& model, int64_t opset);
-/// The node is one of them.
-bool cannot_be_read(const ProtoNode& node);
-/// Puts the nodes of the file's functions in the place of the nodes that call them.
-Result<Done> inline_functions(ProtoModel& model, const std::byte* origin);
-/// The same inside a branch of the node (an If), whose opset and call its nodes inherit.
-Result<Done> inline_into_branch(const ProtoModel& model, const ProtoNode& node, ProtoGraph& branch, InlinedText& kept,
-                                const std::byte* origin);
-/// What a function of another opset than the file's means is a matter of opinion where an operator of it changed in
-/// between: one edit for each such node.
-void tell_of_other_opsets(const std::vector<ProtoNode>& nodes, int64_t opset, OnnxInfo& info);
 /// A whole file: bytes -> graph, not yet verified. read_onnx() is this and verify().
 Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                                        std::optional<std::string> folder = {});

@@ -7,7 +7,9 @@
 #include <map>
 
 #include "onnx/importer.h"
+#include "onnx/inline.h"
 #include "onnx/order.h"
+#include "onnx/refuse.h"
 #include "onnx/schema.h"
 #include "onnx/wire.h"
 

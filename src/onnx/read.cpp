@@ -5,6 +5,8 @@
 #include "base/diagnostics.h"
 #include "ir/op.h"
 #include "onnx/importer.h"
+#include "onnx/inline.h"
+#include "onnx/refuse.h"
 
 namespace octet {
 namespace {

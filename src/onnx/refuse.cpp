@@ -4,6 +4,7 @@
 
 #include "onnx/importer.h"
 #include "onnx/oddity.h"
+#include "onnx/refuse.h"
 
 namespace octet {
 namespace {

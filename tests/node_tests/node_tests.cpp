@@ -12,6 +12,7 @@
 #include "onnx/importer.h"
 #include "onnx/oddity.h"
 #include "onnx/onnx.h"
+#include "onnx/refuse.h"
 #include "onnx/schema.h"
 #include "onnx/tensor_proto.h"
 #include "passes/passes.h"
