@@ -8,6 +8,7 @@
 #include "api/layer_counts.h"
 #include "api/profiles.h"
 #include "api/state.h"
+#include "api/tuned_tactics.h"
 #include "backends/open.h"
 #include "base/hash.h"
 #include "data/dataset.h"

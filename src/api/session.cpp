@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "api/state.h"
+#include "api/tuned_tactics.h"
 #include "backends/open.h"
 #include "base/isa.h"
 #include "ir/metadata.h"

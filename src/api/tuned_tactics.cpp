@@ -1,3 +1,4 @@
+#include "api/tuned_tactics.h"
 #include "api/state.h"
 #include "runtime/tune.h"
 
