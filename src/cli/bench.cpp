@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/files.h"
 #include "octet/measure.h"
 #include "octet/tasks.h"
@@ -25,9 +26,9 @@ struct Flags {
 void print_report(const PerformanceReport& report, const Flags& f) {
   std::printf("%s: %s, %s, batch %lld\n", report.model.c_str(), report.precision.c_str(), report.device.c_str(),
               static_cast<long long>(report.batch));
-  std::fputs(to_text(report, f.output.verbose).c_str(), stdout);
-  if (f.spec.profile) std::printf("\n%s", profile_text(report).c_str());
-  if (report.roofline) std::printf("\n%s", to_text(*report.roofline).c_str());
+  show(stdout, to_text(report, f.output.verbose));
+  if (f.spec.profile) show(stdout, "\n" + profile_text(report));
+  if (report.roofline) show(stdout, "\n" + to_text(*report.roofline));
 }
 
 /// --loadInputs NAME:FILE, split at the last colon.
@@ -136,7 +137,7 @@ int bench_two(const Flags& f, const std::vector<std::string>& models) {
   }
   print_report(pair->first, f);
   print_report(pair->second, f);
-  std::printf("\n%s", speedup_text(pair->first, pair->second).c_str());
+  show(stdout, "\n" + speedup_text(pair->first, pair->second));
   return extras(f, *second, pair->second, models[1], spec);
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/engine_file.h"
 #include "octet/files.h"
 
@@ -57,7 +58,7 @@ int build_model(const Flags& f) {
   const Result<EngineFile> engine = build_engine(*model, *spec);
   if (!engine) return fail(engine.error());
   f.output.print_notes(engine->notes());
-  if (f.output.verbose && !f.output.quiet) std::fputs(engine->tuning_log().c_str(), stderr);
+  if (f.output.verbose && !f.output.quiet) show(stderr, engine->tuning_log());
   if (const Result<Done> saved = engine->save(f.output_file); !saved) return fail(saved.error());
   if (f.output.json) {
     std::printf("%s\n", to_json(*engine, f.output_file).c_str());
@@ -74,7 +75,7 @@ int build_model(const Flags& f) {
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "ONNX file, float or with Q/DQ")->required();
-  sub.add_option("-o,--output", f->output_file, "plan file to write")->required();
+  sub.add_option("-o,--output", f->output_file, "plan file to write")->required()->check(file_name());
   f->session.add(sub, "fp32");
   sub.add_option("--preprocess", f->preprocess, "for --calib-data, as for 'eval'; stored in the plan")
       ->capture_default_str();

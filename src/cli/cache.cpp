@@ -1,4 +1,5 @@
 #include "octet/cache.h"
+#include "cli/terminal.h"
 
 #include <cstdio>
 #include <memory>
@@ -22,7 +23,7 @@ struct Flags {
 
 void print_notes(const Flags& f, const std::vector<std::string>& notes) {
   if (f.output.quiet) return;
-  for (const std::string& note : notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  for (const std::string& note : notes) show(stderr, "note: " + note + "\n");
 }
 
 int show(const Flags& f) {
@@ -99,7 +100,7 @@ Action add(CLI::App& sub) {
                  "calibrator in a TensorRT header: entropy2, minmax, entropy, legacy (default: the source's, entropy2 "
                  "where it has none)");
   to->add_flag("--force", f->force, "take a cache that does not fit; recorded");
-  to->add_option("-o,--output", f->output_file, "file to write")->required();
+  to->add_option("-o,--output", f->output_file, "file to write")->required()->check(file_name());
   return [run] { return *run ? (*run)() : 2; };
 }
 

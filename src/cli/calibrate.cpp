@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/files.h"
 #include "octet/repairs.h"
 
@@ -38,7 +39,7 @@ int calibrate_model(const Flags& f) {
                      .batch_if_free = f.batch == 0,
                      .progress = progress_bar("calibrating", f.output),
                      .auto_progress = progress_bar("auto: trials", f.output)};
-  if (!f.output.quiet) spec.note = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  if (!f.output.quiet) spec.note = [](const std::string& line) { show(stderr, line + "\n"); };
   spec.target = f.target;
   spec.auto_samples = f.auto_samples;
   spec.shapes = *std::move(shapes);
@@ -49,11 +50,11 @@ int calibrate_model(const Flags& f) {
   if (!speaks) return 0;
   if (const Result<Done> saved = ranges->save(f.output_file); !saved) return fail(saved.error());
   if (!f.output.quiet)
-    for (const std::string& note : ranges->notes) std::fprintf(stderr, "%s\n", note.c_str());
+    for (const std::string& note : ranges->notes) show(stderr, note + "\n");
   if (f.output.json) {
     std::printf("%s\n", ranges->json().c_str());
   } else {
-    if (!f.output.quiet) std::fputs(ranges->text().c_str(), stdout);
+    if (!f.output.quiet) show(stdout, ranges->text());
     std::printf("calibrated %lld samples, ranges of all methods in %s, method %s%s\n",
                 static_cast<long long>(ranges->samples()), f.output_file.c_str(), f.method.c_str(),
                 ranges->uncalibrated() ? ", UNCALIBRATED" : "");
@@ -93,7 +94,7 @@ Action add(CLI::App& sub) {
                "the pytorch-quantization toolkit's histograms and searches, defects included");
   sub.add_option("--shapes", f->shapes, "input shapes, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
-  sub.add_option("-o,--output", f->output_file, "ranges file to write")->capture_default_str();
+  sub.add_option("-o,--output", f->output_file, "ranges file to write")->capture_default_str()->check(file_name());
   f->output.add(sub);
   return [f] { return calibrate_model(*f); };
 }

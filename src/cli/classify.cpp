@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/tasks.h"
 
 namespace octet::cli {
@@ -30,7 +31,7 @@ int classify_images(Flags& f) {
   const Result<ClassifyReport> report = classify(*session, f.spec);
   if (!report) return fail(report.error());
   if (!report->note.empty()) f.output.print_notes({report->note});
-  std::fputs((f.output.json ? to_json(*report) + "\n" : to_text(*report)).c_str(), stdout);
+  std::fputs((f.output.json ? to_json(*report) + "\n" : printable(to_text(*report))).c_str(), stdout);
   return 0;
 }
 

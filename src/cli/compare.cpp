@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/compare.h"
 #include "octet/measure.h"
 
@@ -38,7 +39,7 @@ int compare_models(const Flags& f) {
   const Result<LayerErrorReport> report = compare_layers(*model, *engine, spec);
   if (!report) return fail(report.error());
   if (!report->note.empty()) f.output.print_notes({report->note});
-  std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
+  std::printf("%s\n", (f.output.json ? to_json(*report) : printable(to_text(*report))).c_str());
   return 0;
 }
 

@@ -1,4 +1,5 @@
 #include "octet/doctor.h"
+#include "cli/terminal.h"
 
 #include <cstdio>
 #include <memory>
@@ -15,7 +16,7 @@ Action add(CLI::App& sub) {
   return [output] {
     const Result<DoctorReport> report = diagnose(doctor_cases());
     if (!report) return fail(report.error());
-    std::fputs((output->json ? to_json(*report) + "\n" : to_text(*report)).c_str(), stdout);
+    std::fputs((output->json ? to_json(*report) + "\n" : printable(to_text(*report))).c_str(), stdout);
     return report->passed() ? 0 : 1;
   };
 }

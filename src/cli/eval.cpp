@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/engine_file.h"
 #include "octet/tasks.h"
 
@@ -38,10 +39,10 @@ int evaluate_models(const Flags& f) {
   const Result<EvaluationReport> report = evaluate(sessions[0], models[0], second, second ? models[1] : "", spec);
   if (!report) return fail(report.error());
   if (!f.output.json) {
-    std::printf("%s", tensors_text(report->first).c_str());
-    if (report->second) std::printf("%s", tensors_text(*report->second).c_str());
+    show(stdout, tensors_text(report->first));
+    if (report->second) show(stdout, tensors_text(*report->second));
   }
-  std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
+  std::printf("%s\n", (f.output.json ? to_json(*report) : printable(to_text(*report))).c_str());
   if (!f.output.json && report->first.labelled)
     std::printf("Evaluation Accuracy: %.4f\n", second ? report->second->top1() : report->first.top1());
   return 0;

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/checkpoint.h"
 
 namespace octet::cli {
@@ -22,7 +23,7 @@ int import_model(const Flags& f) {
   if (f.output.json) {
     std::printf("%s\n", to_json(*report, f.spec).c_str());
   } else {
-    std::fputs(to_text(*report, f.spec).c_str(), stdout);
+    show(stdout, to_text(*report, f.spec));
   }
   return 0;
 }
@@ -31,7 +32,8 @@ Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("CHECKPOINT", f->spec.checkpoint, "PyTorch .pth/.pt/.th or .safetensors file")->required();
   sub.add_option("--arch", f->spec.architecture, architecture_list());
-  sub.add_option("-o,--output", f->spec.output, "ONNX file to write; with --onto the ranges file")->required();
+  sub.add_option("-o,--output", f->spec.output, "ONNX file to write->check(file_name()); with --onto the ranges file")
+      ->required();
   sub.add_option("--onto", f->spec.onto, "float ONNX file that gets the ranges, its layers found by their weights");
   sub.add_option("--ranges", f->spec.ranges, "ranges file for a toolkit's checkpoint (default: beside the ONNX file)");
   sub.add_option("--input-names", f->spec.input_name, "name of the input")->capture_default_str();

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/engine_file.h"
 #include "octet/tasks.h"
 
@@ -20,7 +21,7 @@ int inspect_engine(const Flags& f) {
   const Result<EngineFile> file = EngineFile::load(f.model);
   if (!file) return fail(file.error());
   if (f.text || f.full_text) {
-    std::fputs(file->text(!f.full_text).c_str(), stdout);
+    show(stdout, file->text(!f.full_text));
     return 0;
   }
   OutputFlags quiet = f.output;
@@ -29,7 +30,7 @@ int inspect_engine(const Flags& f) {
   if (!spec) return fail(spec.error());
   const Result<Inspection> inspection = inspect(*file, *spec);
   if (!inspection) return fail(inspection.error());
-  std::printf("%s\n", (f.output.json ? to_json(*inspection) : to_text(*inspection)).c_str());
+  std::printf("%s\n", (f.output.json ? to_json(*inspection) : printable(to_text(*inspection))).c_str());
   return 0;
 }
 
@@ -47,7 +48,7 @@ int inspect_model(const Flags& f) {
   const Result<Model> model = Model::load(f.model, options);
   if (!model) return fail(model.error());
   if (f.text || f.full_text) {
-    std::fputs(model->text(!f.full_text).c_str(), stdout);
+    show(stdout, model->text(!f.full_text));
     return 0;
   }
   OutputFlags quiet = f.output;
@@ -56,7 +57,7 @@ int inspect_model(const Flags& f) {
   if (!spec) return fail(spec.error());
   const Result<Inspection> inspection = inspect(*model, *spec);
   if (!inspection) return fail(inspection.error());
-  std::printf("%s\n", (f.output.json ? to_json(*inspection) : to_text(*inspection)).c_str());
+  std::printf("%s\n", (f.output.json ? to_json(*inspection) : printable(to_text(*inspection))).c_str());
   return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "cli/trtexec/trtexec.h"
 #include "octet/diagnostics.h"
 #include "octet/tasks.h"
@@ -20,8 +21,8 @@ namespace octet::cli {
 
 int fail(const Error& error) {
   for (const Error& problem : problems_of(error))
-    std::fprintf(stderr, "error[%s] %s [%s]\n", std::string(name(problem.code)).c_str(), problem.message.c_str(),
-                 code_text(diagnose(problem)).c_str());
+    show(stderr, "error[" + std::string(name(problem.code)) + "] " + problem.message + " [" +
+                     code_text(diagnose(problem)) + "]\n");
   return 1;
 }
 

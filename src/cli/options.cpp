@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/terminal.h"
 #include "octet/measure.h"
 
 namespace octet::cli {
@@ -72,6 +73,11 @@ CLI::Validator thread_count() {
       "");
 }
 
+CLI::Validator file_name() {
+  return CLI::Validator(
+      [](std::string& text) { return text.empty() ? "'': the name of a file is expected" : std::string(); }, "");
+}
+
 CLI::Validator device_name() {
   return CLI::Validator(
       [](std::string& text) {
@@ -107,13 +113,13 @@ void OutputFlags::print_notes(const std::vector<std::string>& notes) const {
   if (quiet) return;
   constexpr size_t k_shown = 5;
   const size_t shown = verbose ? notes.size() : std::min(notes.size(), k_shown);
-  for (size_t i = 0; i < shown; ++i) std::fprintf(stderr, "note: %s\n", notes[i].c_str());
+  for (size_t i = 0; i < shown; ++i) show(stderr, "note: " + notes[i] + "\n");
   if (shown < notes.size()) std::fprintf(stderr, "note: %zu more (--verbose shows them)\n", notes.size() - shown);
 }
 
 void OutputFlags::print_notes(const Session& session) const {
   print_notes(session.notes());
-  if (verbose && !quiet) std::fputs(session.tuning_log().c_str(), stderr);
+  if (verbose && !quiet) show(stderr, session.tuning_log());
 }
 
 void DataFlags::add(CLI::App& sub, bool required) {
@@ -392,7 +398,7 @@ int report_findings(const Model& model, const OutputFlags& output) {
   for (const TargetFinding& finding : model.findings()) {
     if (finding.severity == "error") status = 1;
     if (finding.severity == "error" || (finding.severity == "warning" && !output.quiet) || output.verbose)
-      std::fprintf(stderr, "tensorrt: %s\n", to_text(finding).c_str());
+      show(stderr, "tensorrt: " + to_text(finding) + "\n");
   }
   return status;
 }

@@ -22,6 +22,8 @@ CLI::Validator memory_size();
 CLI::Validator within_range(double low, double high);
 /// Of --threads: 0 to 1024, as many as a thread pool has.
 CLI::Validator thread_count();
+/// Of a file that has to be written: not the empty name that a script's unset variable leaves.
+CLI::Validator file_name();
 /// Of --device: cpu, ref, cuda or cuda:N.
 CLI::Validator device_name();
 

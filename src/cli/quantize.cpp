@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/files.h"
 #include "octet/repairs.h"
 #include "octet/tasks.h"
@@ -62,7 +63,7 @@ int quantize_model(const Flags& f, bool method_given) {
     std::printf("%s\n", to_json(*quantized, f.output_file).c_str());
     return tensorrt ? report_findings(quantized->model, f.output) : 0;
   }
-  if (f.output.verbose) std::fputs(rows_text(*quantized).c_str(), stdout);
+  if (f.output.verbose) show(stdout, rows_text(*quantized));
   std::printf("quantized %lld of %lld ops, wrote %s\n", static_cast<long long>(quantized->quantized),
               static_cast<long long>(quantized->total), f.output_file.c_str());
   return tensorrt ? report_findings(quantized->model, f.output) : 0;
@@ -84,7 +85,7 @@ Action add(CLI::App& sub) {
       ->capture_default_str()
       ->check(thread_count());
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
-  sub.add_option("-o,--output", f->output_file, "Q/DQ ONNX file to write")->required();
+  sub.add_option("-o,--output", f->output_file, "Q/DQ ONNX file to write")->required()->check(file_name());
   f->output.add(sub);
   const CLI::Option* method = sub.get_option("--method");
   return [f, method] { return quantize_model(*f, method->count() > 0); };

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/files.h"
 #include "octet/free_batch.h"
 #include "octet/ranges.h"
@@ -79,14 +80,14 @@ int repair_model(const Flags& f) {
   if (f.output.json)
     std::printf("%s\n", repairs_json(*model, f.output_file).c_str());
   else
-    std::fputs(repairs_text(*model, f.output_file, f.output.verbose).c_str(), stdout);
+    show(stdout, repairs_text(*model, f.output_file, f.output.verbose));
   return tensorrt ? report_findings(*model, f.output) : 0;
 }
 
 Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "quantized ONNX file");
-  sub.add_option("-o,--output", f->output_file, "ONNX file to write; without it only the report");
+  sub.add_option("-o,--output", f->output_file, "ONNX file to write; without it only the report")->check(file_name());
   sub.add_option("--opset", f->opset, "opset of the written file (default: the lowest that expresses it, at least 13)")
       ->check(at_least(13));
   sub.add_option("--skip-repair", f->skip_repairs, "leave a repair out (names: --list)");

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/terminal.h"
 #include "octet/files.h"
 #include "octet/tasks.h"
 
@@ -39,7 +40,7 @@ int run_model(Flags& f) {
   const Result<RunReport> report = run_files(*session, f.spec);
   if (!report) return fail(report.error());
   if (!report->note.empty()) f.output.print_notes({report->note});
-  std::printf("%s\n", (f.output.json ? to_json(*report) : to_text(*report)).c_str());
+  std::printf("%s\n", (f.output.json ? to_json(*report) : printable(to_text(*report))).c_str());
   return 0;
 }
 
@@ -49,7 +50,7 @@ Action add(CLI::App& sub) {
   f->data.add(sub, false);
   sub.add_option("--loadInputs", f->inputs, "NAME:FILE, one per input; .npy, or raw bytes as trtexec takes them")
       ->delimiter(',');
-  sub.add_option("-o,--output", f->spec.output, "where the outputs go: a .npy file, or a folder");
+  sub.add_option("-o,--output", f->spec.output, "where the outputs go: a .npy file, or a folder")->check(file_name());
   f->session.add(sub, "fp32");
   f->output.add(sub);
   return [f] { return run_model(*f); };

@@ -1,4 +1,5 @@
 #include "octet/tensor.h"
+#include "cli/terminal.h"
 
 #include <cstdio>
 #include <memory>
@@ -49,7 +50,7 @@ void add_one(CLI::App& sub, Flags& f) {
   sub.add_option("FILE", f.one.file, ".npy of float32 or float16")->required();
   sub.add_option("--amax", f.one.amax, "a number or a .npy (default: the largest |x|, for each index of --axis)");
   sub.add_flag("--full-range", f.one.full_range, "signed codes down to -2^(b-1); the default is symmetric");
-  sub.add_option("-o,--output", f.one.output, ".npy to write");
+  sub.add_option("-o,--output", f.one.output, ".npy to write")->check(file_name());
 }
 
 void add_many(CLI::App& sub, Flags& f) {
@@ -78,7 +79,7 @@ int print(const Result<TensorReport>& report, const OutputFlags& output) {
   if (output.json) {
     std::printf("%s\n", report->json.c_str());
   } else if (!output.quiet) {
-    std::fputs(report->text.c_str(), stdout);
+    show(stdout, report->text);
   }
   return 0;
 }
@@ -95,7 +96,7 @@ Action add(CLI::App& sub) {
   fake->footer("Example:\n  octet tensor fake-quantize x.npy --bits 4 --amax 2.5 -o y.npy");
   CLI::App* histogram = sub.add_subcommand("histogram", "counts and edges of |x| over all files");
   add_many(*histogram, *f);
-  histogram->add_option("-o,--output", f->many.counts_output, ".npy of the counts (int64)");
+  histogram->add_option("-o,--output", f->many.counts_output, ".npy of the counts (int64)")->check(file_name());
   histogram->add_option("--edges", f->many.edges_output, ".npy of the edges (float64)");
   histogram->footer("Example:\n  octet tensor histogram batch0.npy batch1.npy -o counts.npy --edges edges.npy");
   CLI::App* calibrate = sub.add_subcommand("calibrate", "amax over all files by max, entropy, percentile, mse");
@@ -114,7 +115,7 @@ Action add(CLI::App& sub) {
       ->add_option("--start-bin", f->many.start_bin,
                    "first candidate (default: the number of levels; --ref-compat 128)")
       ->check(at_least(1));
-  calibrate->add_option("-o,--output", f->many.amax_output, ".npy of the amax of one method");
+  calibrate->add_option("-o,--output", f->many.amax_output, ".npy of the amax of one method")->check(file_name());
   calibrate->footer("Example:\n  octet tensor calibrate batch*.npy --method percentile --percentile 99.9");
   return [f, quantize, fake, histogram] {
     complete(*f);

@@ -196,6 +196,9 @@ Error other_version(const Header& header, std::string_view reader) {
 }
 
 Result<Header> whole_header(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return bad("is empty: copy it again");
+  if (looks_like_cut_plan(bytes))
+    return bad("is a plan file cut off after " + std::to_string(bytes.size()) + " bytes: copy it again");
   if (!looks_like_plan(bytes))
     return bad("is not a plan file (it does not begin with 89 4F 43 54 50): 'octet build' writes one");
   if (bytes.size() < k_header_bytes)

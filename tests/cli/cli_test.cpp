@@ -507,6 +507,14 @@ TEST(Cli, results_that_cannot_be_written_are_an_error) {
   EXPECT_THAT(ran.err, HasSubstr("error[io] the results could not be written"));
 }
 
+TEST(Cli, an_output_without_a_name_is_bad_usage) {
+  for (const std::string command : {"build", "quantize", "repair", "run --random 1"}) {
+    const Ran ran = octet(command + " " + k_model + " -o ''");
+    EXPECT_EQ(ran.status, 2) << command;
+  }
+  EXPECT_THAT(octet("build " + k_model + " -o ''").err, HasSubstr("--output: '': the name of a file is expected"));
+}
+
 TEST(Cli, an_output_that_cannot_be_written_is_said_before_the_work) {
   for (const std::string command : {"calibrate", "quantize", "build --precision int8"}) {
     const Ran ran = octet(command + " " + k_model + " --calib-data shapes-train:64 --preprocess rgb,norm=half -o " +
@@ -525,6 +533,27 @@ TEST(Cli, names_that_are_not_utf8_give_valid_json) {
   const Ran ran = octet("eval '" + path + "' --data shapes:4 --preprocess rgb,norm=half --json --quiet");
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_TRUE(nlohmann::json::accept(ran.out)) << ran.out;
+}
+
+TEST(Cli, control_characters_of_a_files_names_reach_no_terminal) {
+  std::string bytes = read(k_model);
+  for (size_t at = 0; (at = bytes.find("logits", at)) != std::string::npos;) bytes.replace(at, 6, "\x1b[2J\xc2\x9b");
+  octet::write(scratch() + "/control.onnx", bytes);
+  const std::string data = " --data shapes:4 --preprocess rgb,norm=half";
+  const std::vector<std::string> lines = {"inspect F",
+                                          "inspect F --text",
+                                          "bench F --verbose --profile --iterations 1 --warm-up 1 --duration 0",
+                                          "run F --verbose" + data,
+                                          "run F --loadInputs nothing:F",
+                                          "eval F" + data};
+  for (const std::string& arguments : lines) {
+    std::string line = arguments;
+    const Ran ran = octet(line.replace(line.find('F'), 1, scratch() + "/control.onnx"));
+    EXPECT_EQ((ran.out + ran.err).find('\x1b'), std::string::npos) << line;
+    EXPECT_EQ((ran.out + ran.err).find('\x9b'), std::string::npos) << line;
+  }
+  const Ran ran = octet("inspect " + scratch() + "/control.onnx");
+  EXPECT_THAT(ran.out, HasSubstr("\\x1b[2J\\x9b"));
 }
 
 TEST(Cli, the_environment_is_checked) {

@@ -249,7 +249,11 @@ TEST(PlanFile, leaves_names_out_that_are_broken_and_says_so) {
 }
 
 TEST(PlanFile, says_what_is_not_a_plan) {
-  EXPECT_THAT(read({}).error().message, HasSubstr("is not a plan file"));
+  EXPECT_THAT(read({}).error().message, HasSubstr("is empty"));
+  const std::vector<std::byte> whole = small_bytes();
+  for (size_t n = 1; n < 8; ++n)
+    EXPECT_THAT(read({whole.begin(), whole.begin() + static_cast<ptrdiff_t>(n)}).error().message,
+                HasSubstr("is a plan file cut off after " + std::to_string(n) + " bytes"));
   EXPECT_THAT(read(std::vector<std::byte>(500)).error().message, HasSubstr("is not a plan file"));
 }
 

@@ -28,6 +28,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 /// Of a repair that changed answers.
 bool is_lossy_repair(const std::string& note) { return note.starts_with("repair ") && !note.ends_with(", lossless"); }
+/// Of a part of a plan that is damaged or there twice.
+bool is_left_out(const std::string& note) { return note.starts_with("ignored: "); }
 /// Of a node whose answers ONNX does not define.
 bool is_undefined(const std::string& note) {
   return note.find("its bias holds a NaN") != std::string::npos ||
@@ -36,7 +38,8 @@ bool is_undefined(const std::string& note) {
 
 void say_notes(const std::vector<std::string>& notes, const Log& log) {
   for (const std::string& note : notes) {
-    if (note.find("UNCALIBRATED") != std::string::npos || is_lossy_repair(note) || is_undefined(note)) {
+    if (note.find("UNCALIBRATED") != std::string::npos || is_lossy_repair(note) || is_undefined(note) ||
+        is_left_out(note)) {
       log.warning("[octet] " + note);
     } else if (note.find(" codes, scale ") != std::string::npos) {  // of inputs and outputs: a user has to know
       log.info("[octet] " + note);

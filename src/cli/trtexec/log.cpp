@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cli/terminal.h"
 #include "cli/trtexec/command_line.h"
 
 namespace octet::cli::trtexec {
@@ -21,7 +22,7 @@ std::string stamp() {
 void write(std::FILE* stream, const char* severity, const std::string& text) {
   std::fflush(stdout);
   const std::string head = stamp() + " [" + severity + "] ";
-  for (const std::string& line : split(text, '\n')) std::fprintf(stream, "%s%s\n", head.c_str(), line.c_str());
+  for (const std::string& line : split(text, '\n')) show(stream, head + line + "\n");
   std::fflush(stream);
 }
 
@@ -35,7 +36,7 @@ void Log::warning(const std::string& text) const { write(stderr, "W", text); }
 void Log::error(const std::string& text) const { write(stderr, "E", text); }
 
 void Log::bare(const std::string& text) const {
-  std::printf("%s\n", text.c_str());
+  show(stdout, text + "\n");
   std::fflush(stdout);
 }
 
