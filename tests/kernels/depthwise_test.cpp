@@ -142,6 +142,31 @@ TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_windows_without_a_tile_
   expect_every_isa_agrees(g, 1, Form::plain, random);
 }
 
+// A scale and a shift per channel; a bias that no float holds, alone in its layer, must not be rounded on the way.
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_without_a_window) {
+  Random random(8);
+  for (const int64_t c : {1, 16, 31, 32, 33, 48, 64, 65, 96, 100, 160})
+    for (const auto& [ih, iw] : {std::pair{1, 1}, {1, 2}, {3, 5}, {7, 7}, {20, 28}})
+      for (const int32_t bias : {20000, (1 << 24) - 127 * (32768 + 255) - 255 * 127, (1 << 24) + 1, 1 << 28}) {
+        WindowGeometry g = geometry(c, 1, 1, ih, iw);
+        g.residual_pitch = random.integer(0, 1) == 0 ? 0 : g.residual_pitch;
+        const Form form = k_forms[random.integer(0, 4)];
+        Layer layer(g, 2, form, random, 20000.0f / static_cast<float>(bias));
+        for (int32_t& b : layer.bias)
+          if (random.integer(0, 3) == 0) b = random.integer(0, 1) == 0 ? bias : -bias;
+        layer.residual = Buffer<uint8_t>(static_cast<size_t>(2 * ih * iw * channel_pitch(c)));
+        random.fill(layer.residual.data(), layer.residual.size());
+        for (const Isa isa : available_isas())
+          for (const int threads : {1, 3}) {
+            SCOPED_TRACE(describe(g, isa, form, threads) + " bias " + std::to_string(bias));
+            if (layer.desc.f32_output)
+              ASSERT_EQ(test::bits(layer.run<float>(isa, threads)), test::bits(layer.run<float>(Isa::scalar, 1)));
+            else
+              ASSERT_EQ(layer.run<uint8_t>(isa, threads), layer.run<uint8_t>(Isa::scalar, 1));
+          }
+      }
+}
+
 TEST(DepthwiseU8S8, pads_may_be_absent_or_wider_than_the_window) {
   Random random(4);
   for (const int64_t pad : {0, 4}) {

@@ -16,6 +16,11 @@ struct Vec : Ymm {
   };
   static constexpr int k_dot_bytes = 64;
 
+  /// The weight of position 0 of each dword.
+  static Float first_tap(const int8_t* w) {
+    const __m256i dwords = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(dwords, 16), 16));
+  }
   static Quad quad(Bytes v) { return {_mm256_and_si256(v, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(v, 8)}; }
   static Acc dot(Acc acc, const Quad& quad, const int8_t* w) {
     const __m256i* weights = reinterpret_cast<const __m256i*>(w);
@@ -26,6 +31,7 @@ struct Vec : Ymm {
 };
 
 #include "kernels/depthwise/interleave.inc"
+#include "kernels/depthwise/pointwise.inc"
 
 // 16 registers: 8 sums, 4 vectors of pairs, 4 of a quad.
 constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 1, 1, 4, false};
@@ -34,9 +40,9 @@ constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 2, 1, 1, 4, false};
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_u8s8<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
-                                          {k_3x3_s2, run_u8s8<k_3x3_s2>}, {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>}, {k_7x7_s1, run_u8s8<k_7x7_s1>},
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
+                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},      {k_5x5_s1, run_u8s8<k_5x5_s1>},
+                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},      {k_7x7_s1, run_u8s8<k_7x7_s1>},
                                           {k_any_window, run_u8s8_any}};
 
 /// `pixels` outputs from ox on, 16 channels from c on, of which the first n are stored (the rest of the pitch may be

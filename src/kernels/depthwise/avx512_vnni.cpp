@@ -25,6 +25,7 @@ struct Vec {
   static __mmask64 first_64(int64_t n) { return n >= 64 ? ~0ull : (1ull << n) - 1; }
 
   static Bytes zero() { return _mm512_setzero_si512(); }
+  static Bytes words(int16_t value) { return _mm512_set1_epi16(value); }
   static Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static Bytes load_halves(const uint8_t* p0, const uint8_t* p1) {
     const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p0));
@@ -49,6 +50,19 @@ struct Vec {
     const __m512 second =
         _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(r, residual.zero_point_)), residual.multiplier_);
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(m), second);
+  }
+
+  /// The weight of position 0 of each dword.
+  static Float first_tap(const int8_t* w) {
+    return _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(_mm512_loadu_si512(w), 24), 24));
+  }
+  static Float from_int(int32_t n) { return _mm512_set1_ps(static_cast<float>(n)); }
+  static Float from_ints(const int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
+  static Float load_floats(const float* p) { return _mm512_loadu_ps(p); }
+  static Float as_float(Bytes v) { return _mm512_castsi512_ps(v); }
+  static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  static Float shift(Bytes r, const Residual& residual) {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(r, residual.zero_point_)), residual.multiplier_);
   }
 
   /// The packs clamp to 16 and 8 bits; a value beyond 16 bits is beyond [lo, hi] with any zero point, so nothing is
@@ -78,6 +92,7 @@ struct Vec {
 };
 
 #include "kernels/depthwise/interleave.inc"
+#include "kernels/depthwise/pointwise.inc"
 
 // 32 registers: 16 sums, 8 vectors of pairs, 4 of a quad.
 constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 2, 1, 4, false};
@@ -86,9 +101,9 @@ constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 4, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 4, 1, 1, 4, false};  // a scale and a shift per channel
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_u8s8<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
-                                          {k_3x3_s2, run_u8s8<k_3x3_s2>}, {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>}, {k_7x7_s1, run_u8s8<k_7x7_s1>},
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
+                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},      {k_5x5_s1, run_u8s8<k_5x5_s1>},
+                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},      {k_7x7_s1, run_u8s8<k_7x7_s1>},
                                           {k_any_window, run_u8s8_any}};
 
 /// `pixels` outputs from ox on, 16 * vectors channels from c on, of which the last vector keeps `mask`. Taps are added

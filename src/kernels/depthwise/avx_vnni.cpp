@@ -12,6 +12,11 @@ struct Vec : Ymm {
   using Quad = __m256i;
   static constexpr int k_dot_bytes = 32;
 
+  /// The weight of position 0 of each dword.
+  static Float first_tap(const int8_t* w) {
+    const __m256i dwords = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(dwords, 24), 24));
+  }
   static Quad quad(Bytes v) { return v; }
   static Acc dot(Acc acc, Quad quad, const int8_t* w) {
     return _mm256_dpbusd_avx_epi32(acc, quad, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)));
@@ -19,6 +24,7 @@ struct Vec : Ymm {
 };
 
 #include "kernels/depthwise/interleave.inc"
+#include "kernels/depthwise/pointwise.inc"
 
 // 16 registers: 8 sums, 4 vectors of pairs, 4 of a quad.
 constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 1, 1, 4, false};
@@ -27,9 +33,9 @@ constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 2, 1, 1, 4, false};
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_u8s8<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
-                                          {k_3x3_s2, run_u8s8<k_3x3_s2>}, {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>}, {k_7x7_s1, run_u8s8<k_7x7_s1>},
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
+                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},      {k_5x5_s1, run_u8s8<k_5x5_s1>},
+                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},      {k_7x7_s1, run_u8s8<k_7x7_s1>},
                                           {k_any_window, run_u8s8_any}};
 
 }  // namespace

@@ -42,6 +42,7 @@ struct DepthwiseU8S8Call {
   unsigned char* scratch;   // depthwise_u8s8_scratch bytes
   int64_t oy_begin, oy_end, block_begin, block_end;
   int32_t x_zero_point, residual_zero_point, y_zero_point, lo, hi;
+  bool fits_f32;  // 1x1: bias, products, and weights times 2^15 are floats exactly, however they are added
   float residual_multiplier;
 };
 

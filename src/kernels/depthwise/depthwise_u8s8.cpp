@@ -42,6 +42,17 @@ bool fits_int32(const ConvU8S8Desc& desc) {
   return true;
 }
 
+/// DepthwiseU8S8Call::fits_f32. bias: with the zero point's term.
+bool fits_f32(const ConvU8S8Desc& desc, const std::vector<int32_t>& bias) {
+  if (desc.geometry.kh * desc.geometry.kw != 1) return false;
+  constexpr int64_t k_integers = 1 << 24;  // up to here floats leave none out
+  for (size_t c = 0; c < bias.size(); ++c) {
+    const int64_t weight = std::abs(int64_t{desc.weights[c]});
+    if (std::abs(int64_t{bias[c]}) + weight * ((1 << 15) + 255) > k_integers) return false;
+  }
+  return true;
+}
+
 /// Whether the sum passes through an f32 activation. Relu and Clip in front of codes are lo and hi (form 2).
 bool is_form_3(const ConvU8S8Desc& desc) {
   const ActivationKind kind = desc.activation.kind;
@@ -224,6 +235,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
       const int64_t own = desc_.bias.empty() ? 0 : desc_.bias[static_cast<size_t>(c)];
       bias[static_cast<size_t>(c)] = static_cast<int32_t>(own - int64_t{desc_.x_zero_point} * sum);
     }
+    fits_f32_ = fits_f32(desc_, bias);
     if (block_ == 1) {
       packed_bytes_ = desc_.weights.size();
       weights_ = allocate_aligned(packed_bytes_);
@@ -259,6 +271,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     call.y_zero_point = desc_.y_zero_point;
     call.lo = desc_.lo;
     call.hi = desc_.hi;
+    call.fits_f32 = fits_f32_;
     return call;
   }
 
@@ -309,6 +322,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   ActivationKernels activation_kernels_;
   AlignedBytes weights_;
   size_t packed_bytes_ = 0;
+  bool fits_f32_ = false;
   AlignedVector<int32_t> bias_;
   AlignedVector<float> multiplier_;
   AlignedVector<uint8_t> zero_;

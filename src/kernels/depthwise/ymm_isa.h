@@ -28,6 +28,7 @@ struct Ymm {
   };
 
   static Bytes zero() { return _mm256_setzero_si256(); }
+  static Bytes words(int16_t value) { return _mm256_set1_epi16(value); }
   static Bytes load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static Bytes load_halves(const uint8_t* p0, const uint8_t* p1) {
     const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p0));
@@ -51,6 +52,17 @@ struct Ymm {
     const __m256 second =
         _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(r, residual.zero_point_)), residual.multiplier_);
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m), second);
+  }
+
+  static Float from_int(int32_t n) { return _mm256_set1_ps(static_cast<float>(n)); }
+  static Float from_ints(const int32_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static Float load_floats(const float* p) { return _mm256_loadu_ps(p); }
+  static Float as_float(Bytes v) { return _mm256_castsi256_ps(v); }
+  static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float shift(Bytes r, const Residual& residual) {
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(r, residual.zero_point_)), residual.multiplier_);
   }
 
   /// The packs clamp to 16 and 8 bits; a value beyond 16 bits is beyond [lo, hi] with any zero point, so nothing is
