@@ -175,6 +175,19 @@ TEST(ConvU8S8, the_residual_form_equals_the_judge_on_every_geometry) {
   }
 }
 
+TEST(ConvU8S8, values_may_lie_between_the_channels_of_others) {
+  uint32_t seed = 4000;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed);
+    if (seed++ % 3 == 0) layer.with_residual(131, 0.37f);
+    WindowGeometry& g = layer.desc.geometry;
+    g.x_pitch += 48, g.y_pitch += 32;
+    layer.x.resize(buffer_elements<uint8_t>(c.batch, g.ih, g.iw, g.x_pitch));
+    for (uint8_t& code : layer.x) code = static_cast<uint8_t>(layer.random());
+    expect_judged<uint8_t>(layer, {1, 3});
+  }
+}
+
 TEST(ConvU8S8, codes_may_take_the_place_of_the_residual) {
   uint32_t seed = 3000;
   for (const ConvCase& c : conv_cases()) {

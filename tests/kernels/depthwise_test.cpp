@@ -151,6 +151,7 @@ TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_without_a_window) {
         WindowGeometry g = geometry(c, 1, 1, ih, iw);
         g.residual_pitch = random.integer(0, 1) == 0 ? 0 : g.residual_pitch;
         const Form form = k_forms[random.integer(0, 4)];
+        g.x_pitch += random.integer(0, 1) * 32, g.y_pitch += random.integer(0, 1) * 48;  // others' channels between
         Layer layer(g, 2, form, random, 20000.0f / static_cast<float>(bias));
         for (int32_t& b : layer.bias)
           if (random.integer(0, 3) == 0) b = random.integer(0, 1) == 0 ? bias : -bias;

@@ -43,6 +43,9 @@ std::vector<WindowGeometry> geometries() {
   WindowGeometry beyond = geometry(20, 2, 2, 0, 5, 5);  // ceil_mode: the last windows reach past the image
   beyond.oh = beyond.ow = 3;
   all.push_back(beyond);
+  WindowGeometry among = geometry(48, 3, 2, 1, 9, 11);  // between the channels of others
+  among.x_pitch += 32, among.y_pitch += 16;
+  all.push_back(among);
   WindowGeometry outside = geometry(20, 2, 1, 3, 4, 4);  // windows wholly in the padding
   all.push_back(outside);
   return all;

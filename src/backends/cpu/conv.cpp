@@ -139,8 +139,13 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   std::vector<float> multiplier;
   for (const float w_scale : query.constant(2)->as<float>())
     multiplier.push_back(form.multiplier(static_cast<double>(x_codes.scale) * static_cast<double>(w_scale)));
+  Result<Operand> x = image == k_absent ? builder.input(query, 0) : builder.value(image);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
   ConvU8S8Desc desc;
   desc.geometry = *geometry;
+  if (image == k_absent) desc.geometry.x_pitch = x->layout.pitch();
+  desc.geometry.y_pitch = y.layout.pitch();
   desc.weights = weights.as<int8_t>();
   desc.multiplier = multiplier;
   if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
@@ -164,11 +169,8 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   std::shared_ptr<const ConvU8S8> layer =
       depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
-  Result<Operand> x = image == k_absent ? builder.input(query, 0) : builder.value(image);
-  if (!x) return x.error();
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
   if (!residual) return residual.error();
-  const Operand y = builder.output(query);
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {

@@ -1,6 +1,7 @@
 #include "backends/cpu/cpu_backend.h"
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/joined.h"
 #include "backends/cpu/movement.h"
 #include "backends/cpu/program.h"
 #include "base/cpus.h"
@@ -11,7 +12,7 @@ namespace octet::cpu {
 namespace {
 
 /// Raised when a kernel's speed changes, so that old times are measured anew.
-constexpr int k_kernels_version = 4;
+constexpr int k_kernels_version = 5;
 
 class CpuBackend : public Backend {
  public:
@@ -44,11 +45,11 @@ class CpuBackend : public Backend {
 
   size_t storage_bytes(const Graph& graph, ValueId value) const override {
     if (is_constant(graph, value) || borrows_input(graph, value) || writes_output(graph, value)) return 0;
-    return layout_of(graph, value).bytes() + k_tail_bytes;
+    return placed_layout(graph, value).bytes() + k_tail_bytes;
   }
 
   ValueId shares_storage(const Graph& graph, NodeId node) const override {
-    return reshape_alias(graph, graph.node(node));
+    return shared_value(graph, graph.node(node));
   }
 
   ValueId overwrites(const Graph& graph, NodeId node) const override {

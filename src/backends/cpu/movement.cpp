@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/joined.h"
 
 namespace octet::cpu {
 namespace {
@@ -32,6 +33,14 @@ PreparedStep copy_step(std::vector<Copy> copies) {
     for (const Copy& copy : copies) run_copy(run, copy);
   };
   return step;
+}
+
+/// Whether the concatenation's part lies where it belongs already (joined.h).
+bool lies_in(const Operand& y, const Operand& x, int64_t channel) {
+  return x.place.kind == Place::Kind::arena && y.place.kind == Place::Kind::arena && x.layout.is_nhwc() &&
+         y.layout.is_nhwc() && x.layout.element_bytes == y.layout.element_bytes &&
+         x.layout.strides == y.layout.strides &&
+         x.place.at == y.place.at + static_cast<size_t>(channel) * y.layout.element_bytes;
 }
 
 /// A copy of `dims` elements from src to dst, both given by strides and a first element.
@@ -99,11 +108,12 @@ Result<PreparedStep> prepare_concat(const StepQuery& query, StepBuilder& builder
   for (size_t i = 0; i < query.input_count(); ++i) {
     Result<Operand> x = builder.input(query, i);
     if (!x) return x.error();
-    copies.push_back(
-        copy_of(x->layout.dims, y, y.layout.strides, at * y.layout.strides[axis], *x, x->layout.strides, 0));
+    if (axis != 1 || !lies_in(y, *x, at))
+      copies.push_back(
+          copy_of(x->layout.dims, y, y.layout.strides, at * y.layout.strides[axis], *x, x->layout.strides, 0));
     at += x->layout.dims[axis];
   }
-  return copy_step(std::move(copies));
+  return copies.empty() ? PreparedStep{} : copy_step(std::move(copies));
 }
 
 Result<PreparedStep> prepare_split(const StepQuery& query, StepBuilder& builder) {
@@ -240,6 +250,7 @@ ValueId overwritten_residual(const Graph& graph, const Node& node) {
     return k_absent;
   const ValueId residual = node.inputs[k_residual];
   if (residual == k_absent || is_constant(graph, residual)) return k_absent;
+  if (joined_place(graph, residual) || joined_place(graph, node.outputs[0])) return k_absent;
   const Layout from = layout_of(graph, residual), to = layout_of(graph, node.outputs[0]);
   const bool lie_alike = from.nhwc && to.nhwc && from.dims == to.dims && from.strides == to.strides;
   return lie_alike && from.element_bytes == 1 && to.element_bytes == 1 ? residual : k_absent;

@@ -72,7 +72,6 @@ Result<Parts> parts_of(const StepQuery& query, StepBuilder& builder) {
   if (is_global(query)) {
     const Dims x = query.dims(0);
     g.ih = g.kh = x[2], g.iw = g.kw = x[3], g.ic = g.oc = x[1];
-    g.x_pitch = g.y_pitch = channel_pitch(g.ic);
   } else {
     const Result<WindowGeometry> window = window_geometry(query, kernel[0], kernel[1]);
     if (!window) return window.error();
@@ -80,7 +79,10 @@ Result<Parts> parts_of(const StepQuery& query, StepBuilder& builder) {
   }
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
-  return Parts{g, *x, builder.output(query)};
+  const Operand y = builder.output(query);
+  g.x_pitch = x->layout.pitch();
+  g.y_pitch = y.layout.pitch();
+  return Parts{g, *x, y};
 }
 
 Result<PreparedStep> prepare_max(const StepQuery& query, StepBuilder& builder) {

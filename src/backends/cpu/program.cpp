@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/joined.h"
 #include "backends/cpu/transfer.h"
 #include "base/file.h"
 #include "kernels/conventions.h"
@@ -79,9 +80,11 @@ double streaming_cost_us(const StepQuery& query) {
 Operand StepBuilder::value(ValueId v) const {
   const Graph& graph = plan_.graph;
   const Slot& slot = plan_.slots[static_cast<size_t>(v)];
-  Operand operand{layout_of(graph, v), {}};
+  Operand operand{placed_layout(graph, v), {}};
   if (slot.bytes > 0) {
-    operand.place = {Place::Kind::arena, slot.offset};
+    const std::optional<JoinedPlace> joined = joined_place(graph, v);
+    const int64_t first = joined ? joined->channel : 0;
+    operand.place = {Place::Kind::arena, slot.offset + static_cast<size_t>(first) * operand.layout.element_bytes};
   } else if (borrows_input(graph, v)) {
     operand.place = {Place::Kind::input, index_in(graph.inputs, v)};
     operand.layout = dense_layout(operand.layout.dtype, operand.layout.dims);
@@ -192,7 +195,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
     if (v == k_absent || is_constant(graph, v)) continue;
     const Operand operand = builder.value(v);
     if (operand.place.kind == Place::Kind::nowhere) continue;
-    const Layout layout = layout_of(whole, v);  // of the whole batch, whatever the step sees
+    const Layout layout = placed_layout(whole, v);  // of the whole batch, whatever the step sees
     const int offset = domain_shift(layout.dtype);
     const DType stored = offset ? DType::u8 : layout.dtype;
     made.taps.push_back({graph.value(v).name, {stored, layout.dims, layout.strides, nullptr}, operand.place, offset});
@@ -301,6 +304,12 @@ void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part)
   const bool in_parts = now.hooks.part_tap && !now.hooks.value_tap;
   std::vector<std::vector<AlignedBytes>> copies(part.last - part.first);
   const auto image_bytes = [](const TensorView& v) { return static_cast<size_t>(v.strides[0]) * size_of(v.dtype); };
+  // From behind the last element to where the next image would begin: of joined values that is others' memory.
+  const auto behind_last = [&](const TensorView& v) {
+    int64_t last = 0;
+    for (size_t d = 1; d < v.dims.size(); ++d) last += (v.dims[d] - 1) * v.strides[d];
+    return image_bytes(v) - static_cast<size_t>(last + 1) * size_of(v.dtype);
+  };
   for (size_t turn = 0; turn < part.turns; ++turn)
     for (size_t i = part.first; i < part.last && !now.error; ++i) {
       const ProgramStep& step = steps_[i];
@@ -322,7 +331,7 @@ void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part)
         if (!gathered[t])
           return now.context(0).fail({ErrorCode::out_of_memory, "no memory to show '" + tapped.name + "'"});
         const std::byte* from = now.context(0, turn * part.images).at<std::byte>(tapped.place);
-        std::copy_n(from, bytes, gathered[t].get() + turn * bytes);
+        std::copy_n(from, bytes - behind_last(tapped.view), gathered[t].get() + turn * bytes);
       }
     }
   for (size_t i = part.first; i < part.last && part.images > 0 && !in_parts && !now.error; ++i)

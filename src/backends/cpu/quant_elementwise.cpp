@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/joined.h"
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/rows.h"
 #include "backends/cpu/step.h"
@@ -96,10 +97,34 @@ std::array<uint8_t, 256> domain_table(const StepQuery& query) {
   return table;
 }
 
+/// An image to another pitch: blocks of pixels pass through scratch, where they lie without gaps.
+PreparedStep lookup_pixels(const StepQuery& query, const Operand& x, const Operand& y) {
+  const int64_t channels = y.layout.channels(), block = std::max<int64_t>(1, k_row_block / channels);
+  PreparedStep step{.scratch_bytes = static_cast<size_t>(block * channels)};
+  step.run = [=, table = domain_table(query), lookup = elementwise_kernels(query.isa).lookup_u8,
+              pixels = y.layout.batch() * y.layout.pixels()](const RunContext& run) {
+    const int64_t x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
+    run.parallel((pixels + block - 1) / block, block * channels, [&](int64_t first, int64_t last, int worker) {
+      uint8_t* const codes = run.scratch<uint8_t>(worker);
+      for (int64_t at = first * block; at < std::min(pixels, last * block); at += block) {
+        const int64_t count = std::min(block, pixels - at);
+        const uint8_t* from = run.at<uint8_t>(x) + at * x_pitch;
+        if (x_pitch != channels) copy_pixels(from, x_pitch, count, channels, codes, channels), from = codes;
+        lookup(from, static_cast<size_t>(count * channels), table.data(), codes);
+        copy_pixels(codes, channels, count, channels, run.at<uint8_t>(y) + at * y_pitch, y_pitch);
+      }
+    });
+  };
+  return step;
+}
+
 Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
+  if (x->layout.is_nhwc() && y.layout.is_nhwc() &&
+      (joined_place(query.graph, query.id(0)) || joined_place(query.graph, query.node.outputs[0])))
+    return lookup_pixels(query, *x, y);
   PreparedStep step;
   step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(query),
               lookup = elementwise_kernels(query.isa).lookup_u8, x = x->place, y = y.place](const RunContext& run) {

@@ -64,7 +64,12 @@ void store(const Tensor& tensor, const Operand& to, const RunContext& run) {
     const StridedLoop loop(layout.dims, {layout.strides, dense.strides});
     copy_strided(loop, layout.element_bytes, bytes, tensor.bytes().data(), 0, loop.rows());
   }
-  if (layout.dtype == DType::s8) flip_codes(bytes, layout.bytes());
+  if (layout.dtype != DType::s8) return;
+  const StridedLoop loop(layout.dims, {layout.strides});
+  for (int64_t r = 0; r < loop.rows(); ++r) {
+    std::byte* const row = bytes + loop.row_offsets(r)[0];
+    for (int64_t i = 0; i < loop.row_length(); ++i) row[i * loop.row_stride(0)] ^= std::byte{0x80};
+  }
 }
 
 struct Call {

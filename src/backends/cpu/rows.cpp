@@ -1,9 +1,13 @@
 #include "backends/cpu/rows.h"
 
+#include <cstring>
+
+#include "kernels/conventions.h"
+
 namespace octet::cpu {
 
 StridedLoop element_loop(const Layout& y, std::initializer_list<const Layout*> inputs) {
-  bool alike = true;
+  bool alike = !y.is_nhwc() || y.pitch() == channel_pitch(y.channels());  // others' channels lie between wider ones
   for (const Layout* x : inputs) alike &= x->dims == y.dims && x->strides == y.strides;
   Dims all[k_max_operands];
   size_t operand = 0;
@@ -20,6 +24,16 @@ StridedLoop element_loop(const Layout& y, std::initializer_list<const Layout*> i
   }
   if (operand == 2) return StridedLoop(dims, {all[0], all[1]});
   return StridedLoop(dims, {all[0], all[1], all[2]});
+}
+
+void copy_pixels(const uint8_t* from, int64_t from_pitch, int64_t pixels, int64_t channels, uint8_t* to,
+                 int64_t to_pitch) {
+  constexpr int64_t k_step = 16;
+  for (int64_t p = 0; p < pixels; ++p, from += from_pitch, to += to_pitch) {
+    int64_t c = 0;
+    for (; c + k_step <= channels; c += k_step) std::memcpy(to + c, from + c, k_step);
+    if (c < channels) std::memcpy(to + c, from + c, static_cast<size_t>(channels - c));
+  }
 }
 
 }  // namespace octet::cpu

@@ -15,6 +15,10 @@ inline constexpr int64_t k_row_block = 4096;
 /// channels included (they may hold anything); else inputs are broadcast to the result.
 StridedLoop element_loop(const Layout& y, std::initializer_list<const Layout*> inputs);
 
+/// Copies `channels` codes of each pixel from one pitch to another.
+void copy_pixels(const uint8_t* from, int64_t from_pitch, int64_t pixels, int64_t channels, uint8_t* to,
+                 int64_t to_pitch);
+
 /// Calls body(offsets, n, worker) for pieces of rows, each element once.
 template <class F>
 void for_row_blocks(const RunContext& run, const StridedLoop& loop, F&& body) {

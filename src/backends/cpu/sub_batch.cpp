@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/joined.h"
 #include "backends/cpu/layout.h"
 #include "backends/cpu/movement.h"
 #include "ir/op.h"
@@ -183,7 +184,7 @@ class Places {
     const Graph& graph = plan_.graph;
     const auto bytes = [&](ValueId v) { return plan_.slots[static_cast<size_t>(v)].bytes; };
     of_ = storage_groups(graph, {.has_storage = [&](ValueId v) { return bytes(v) > 0; },
-                                 .shares = [&](NodeId id) { return reshape_alias(graph, graph.node(id)); },
+                                 .shares = [&](NodeId id) { return shared_value(graph, graph.node(id)); },
                                  .overwrites = [&](NodeId id) { return overwritten_residual(graph, graph.node(id)); }});
     for (size_t v = 0; v < of_.size(); ++v) {
       if (of_[v] < 0) continue;
@@ -239,7 +240,7 @@ std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, Su
         if (v == k_absent || is_constant(whole.graph, v)) continue;
         plan->graph.value(v).shape->front() = Dim{part.images};
         if (!places.is_shared(v)) continue;
-        const Layout in_arena = layout_of(whole.graph, v);
+        const Layout in_arena = placed_layout(whole.graph, v);
         const bool is_callers = whole.slots[static_cast<size_t>(v)].bytes == 0;
         const Layout layout = is_callers ? dense_layout(in_arena.dtype, in_arena.dims) : in_arena;
         part.image_bytes[static_cast<size_t>(v)] = layout.bytes() / static_cast<size_t>(batch);
