@@ -4,6 +4,9 @@ import importlib.metadata
 import os
 import subprocess
 
+OCTET = "build/octet"
+WORK = "build/bench"
+
 
 def cpu_model():
     name, flags, mhz = "unknown CPU", "", ""
@@ -37,13 +40,13 @@ def has_bf16():
 
 def octet_version():
     """"0.1.0 (commit)" of the program that is measured."""
-    words = subprocess.run(["build/octet", "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]
+    words = subprocess.run([OCTET, "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]
     return words.strip()
 
 
 def versions():
     names = ("onnxruntime", "openvino", "nncf", "onnx", "numpy")
-    found = [octet_version()] if os.path.exists("build/octet") else []
+    found = [octet_version()] if os.path.exists(OCTET) else []
     for name in names:
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")

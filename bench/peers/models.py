@@ -1,4 +1,5 @@
 """The networks of the comparison and their INT8 files, made once under build/bench."""
+import functools
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import onnxruntime as ort
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-OCTET = "build/octet"
-WORK = "build/bench"
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from machine import OCTET, WORK  # noqa: E402
+
 MADE = {"resnet50": 224, "mobilenet_v2": 224, "resnet18_32": 32, "resnet20_32": 32, "densenet121": 224, "shufflenet_v2": 224,
         "regnet_x_400mf": 224}
 # Trained networks under $OCTET_DATA/models.
@@ -97,9 +99,10 @@ def prepare(model, with_octet=True):
     return files
 
 
-def codes_in_use(path, x):
-    """The smallest number of distinct codes in any activation of a Q/DQ file on one input."""
-    model = onnx.load(path)
+@functools.cache
+def codes_in_use(model_name):
+    """The smallest number of distinct codes in any activation of octet's Q/DQ file on one input."""
+    model, x = onnx.load(f"{WORK}/{model_name}_octet_int8.onnx"), noise(model_name, 1, 0)
     initializers = {i.name: i for i in model.graph.initializer}
     quantizers = [n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] not in initializers]
     for node in quantizers:

@@ -1,7 +1,12 @@
 """Refuses the permission for AMX to this process and all it starts, so that libraries fall back to AVX512: a seccomp filter that
-answers arch_prctl(ARCH_REQ_XCOMP_PERM, ...) with EPERM. Linux on x86-64."""
+answers arch_prctl(ARCH_REQ_XCOMP_PERM, ...) with EPERM. Linux on x86-64.
+
+usage: no_amx.py COMMAND...   runs it so
+"""
 import ctypes
+import os
 import struct
+import sys
 
 _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM = 158, 0x1023
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
@@ -27,3 +32,10 @@ def amx_refused():
     """Whether the permission is refused: tries to get it."""
     libc = ctypes.CDLL(None, use_errno=True)
     return libc.syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, 18) != 0 and ctypes.get_errno() == 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: no_amx.py COMMAND...")
+    refuse_amx()
+    os.execvp(sys.argv[1], sys.argv[1:])

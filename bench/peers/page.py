@@ -43,6 +43,7 @@ def within(ratio, most):
 
 
 def int8_table(results):
+    results = [r for r in results if "octet int8" in r["ms"]]
     lines = ["| model | batch | threads | octet INT8 ms (its form) | ONNX Runtime u8 ms | OpenVINO's best ms (its form) | against ONNX Runtime | "
              "against OpenVINO | octet INT8 over FP32 |", "| --- " * 9 + "|"]
     for r in results:
@@ -50,17 +51,17 @@ def int8_table(results):
         ours, mine = min((ms[form][0], form) for form in ("octet int8", "octet u8"))
         label, openvino = best(ms, "openvino")
         ort_wanted, openvino_wanted = (WANTED_AMX if r["amx"] else WANTED).get(r["model"], (None, None))
-        amx = " AMX" if r["amx"] else ""
-        lines.append(f"| {r['model']}{amx} | {r['batch']} | {r['threads']} | {cell(ms, mine)} ({'own' if mine == 'octet int8' else 'u8'}) | {cell(ms, 'ort u8')} | "
+        floats = f"{ms['octet fp32'][0] / ours:.2f}" if "octet fp32" in ms else ""
+        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, mine)} ({'own' if mine == 'octet int8' else 'u8'}) | {cell(ms, 'ort u8')} | "
                      f"{cell(ms, label)} ({label.removeprefix('openvino ')}) | {verdict(ms['ort u8'][0] / ours, ort_wanted)} | "
-                     f"{verdict(openvino / ours, openvino_wanted)} | {ms['octet fp32'][0] / ours:.2f} |")
+                     f"{verdict(openvino / ours, openvino_wanted)} | {floats} |")
     return lines
 
 
 def fp32_table(results):
     lines = ["| model | batch | threads | octet ms | ONNX Runtime ms | OpenVINO ms | octet / ONNX Runtime | octet / OpenVINO |",
              "| --- " * 8 + "|"]
-    for r in results:
+    for r in (r for r in results if "octet fp32" in r["ms"]):
         ms = r["ms"]
         ours = ms["octet fp32"][0]
         is_wanted = r["model"] in FP32_MODELS and r["batch"] == r["threads"] == 1
@@ -88,7 +89,7 @@ def bf16_section(results):
 def forms_table(results):
     lines = ["| model | batch | threads | octet, its own file | octet, u8 file | octet, s8 file | ONNX Runtime, s8 file | OpenVINO, s8 file | "
              "ONNX Runtime's over octet's, s8 | s8 over u8, octet | fewest codes in use | cosine with FP32: octet u8, ONNX Runtime u8 |", "| --- " * 12 + "|"]
-    for r in results:
+    for r in (r for r in results if "octet s8" in r["ms"] and "octet int8" in r["ms"]):
         ms, c = r["ms"], r["cosine"]
         lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {ms['octet int8'][0]:.3f} | {ms['octet u8'][0]:.3f} | "
                      f"{ms['octet s8'][0]:.3f} | {ms['ort s8'][0]:.3f} | {cell(ms, 'openvino s8')} | "
@@ -96,9 +97,33 @@ def forms_table(results):
     return lines
 
 
-def scaling_section():
+def openvino_forms(results):
+    forms = ("u8", "s8", "nncf", "octet")
+    lines = ["OpenVINO on each form of the file, ms (\"octet\": octet's own Q/DQ file); the smallest is the one of the table above.", "",
+             "| model | batch | threads | " + " | ".join(forms) + " |", "| --- " * 7 + "|"]
+    for r in (r for r in results if "octet int8" in r["ms"]):
+        times = (f"{r['ms'][f'openvino {form}'][0]:.3f}" if f"openvino {form}" in r["ms"] else "crashes" for form in forms)
+        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {' | '.join(times)} |")
+    return lines
+
+
+def int8_sections(results):
+    """One table, or where AMX could be used one with and one without it."""
+    note = "A ratio in bold misses what is wanted."
+    if not any(r["amx"] for r in results):
+        return ["## INT8", "", note, "", *int8_table(results), ""]
+    with_amx, without = ([r for r in results if r["amx"] == is_on] for is_on in (True, False))
+    asked = [r["same_bytes"] for r in results if "same_bytes" in r]
+    same = f"octet gave the same bytes with and without AMX in {sum(asked) // 2} of {len(asked) // 2} rows that asked." if asked else ""
+    lines = ["## INT8, AMX allowed to all", "", note, "", *int8_table(with_amx), "", *openvino_forms(with_amx), ""]
+    if without:
+        lines += ["## INT8, AMX refused to all", "", f"A seccomp filter (`bench/peers/no_amx.py`) refuses the permission; octet then runs {', '.join(sorted({r['isa'] for r in without}))}. {same}", "",
+                  *int8_table(without), "", *openvino_forms(without), ""]
+    return lines
+
+
+def scaling_section(path):
     """What scaling.py --keep gathered."""
-    path = "build/bench/scaling.json"
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
@@ -106,45 +131,56 @@ def scaling_section():
     lines = ["## Two threads, two processes, a busy neighbour", "",
              "`bench/peers/scaling.py`: medians of turns on two CPUs. Efficiency: how many times as fast, over what two register loops reach of one",
              "in the same run (>= 0.93 wanted). Busy neighbour: two threads beside a process that spins, over one thread alone (<= 1.3 wanted).", "",
-             "| model | batch | 1 thread ms | 2 threads ms | efficiency | 2 processes of 1 thread, efficiency | busy neighbour ms | over 1 thread |",
-             "| --- " * 8 + "|"]
+             "| model | batch | ISA | 1 thread ms | 2 threads ms | efficiency | by least times: ms, efficiency | 2 processes of 1 thread, efficiency | busy neighbour ms, over 1 thread |",
+             "| --- " * 9 + "|"]
+    mark = lambda value, good: f"{value:.2f}" if good else f"**{value:.2f}**"  # noqa: E731
     for r in rows:
-        mark = lambda value, good: f"{value:.2f}" if good else f"**{value:.2f}**"  # noqa: E731
-        lines.append(f"| {r['model']} | {r['batch']} | {r['one_ms']:.3f} | {r['two_ms']:.3f} | {mark(r['threads'], r['threads'] >= 0.93)} | "
-                     f"{mark(r['processes'], r['processes'] >= 0.93)} | {r['busy_ms']:.3f} | {mark(r['busy'], r['busy'] <= 1.3)} |")
+        least = f"{r['one_least']:.3f} / {r['two_least']:.3f}, {mark(r['least'], r['least'] >= 0.93)}" if "least" in r else ""
+        busy = f"{r['busy_ms']:.3f}, {mark(r['busy'], r['busy'] <= 1.3)}" if "busy" in r else ""
+        lines.append(f"| {r['model']} | {r['batch']} | {r.get('isa', '')} | {r['one_ms']:.3f} | {r['two_ms']:.3f} | {mark(r['threads'], r['threads'] >= 0.93)} | "
+                     f"{least} | {mark(r['processes'], r['processes'] >= 0.93)} | {busy} |")
     return [*lines, ""]
 
 
-def plans_section():
-    """The last section, which bench/plans/run.py writes."""
-    if not os.path.exists("docs/benchmarks.md"):
+def kept_section(path):
+    """What stands behind a page's own marker: a section that bench/plans/run.py writes, or what was written by hand."""
+    if not os.path.exists(path):
         return ""
-    with open("docs/benchmarks.md", encoding="utf-8") as file:
+    with open(path, encoding="utf-8") as file:
         text = file.read()
-    at = text.find("## Plans and tuning\n")
-    return text[at:] if at >= 0 else ""
+    places = [text.find(mark) for mark in ("## Plans and tuning\n", "<!-- Written by hand from here on. -->\n")]
+    return text[max(places):] if max(places) >= 0 else ""
 
 
-def of_other_programs(results):
+def of_other_programs(results, newest):
     """Which rows an octet measured that is not the newest one."""
     by_version = {}
     for row in results:
         if row.get("octet"):
             by_version.setdefault(row["octet"], []).append(row["model"])
-    now = machine.octet_version() if os.path.exists("build/octet") else ""
-    return [f"Measured with {version}: {', '.join(dict.fromkeys(models))}." for version, models in by_version.items() if version != now]
+    return [f"Measured with {version}: {', '.join(dict.fromkeys(models))}." for version, models in by_version.items() if version != newest]
 
 
-def write(results, order, peaks):
-    """peaks: further lines, start-up and memory and the machine's peak."""
+def about_amx(results):
+    if any(r["amx"] for r in results):
+        return "AMX is allowed to all engines in the first table of INT8 and refused to all in the second."
+    return ("This machine has no AMX, so none of the engines uses it; [benchmarks_amx.md](benchmarks_amx.md) has one that does." if not machine.has_amx()
+            else "AMX is refused to all engines.")
+
+
+def write(results, order, peaks, path, scaling):
+    """peaks: further lines, start-up and memory and the machine's peak. scaling: file of scaling.py."""
+    cpu, versions = ({r[key] for r in results if key in r} for key in ("cpu", "versions"))
+    newest = results[-1].get("octet", "") if results else ""
     results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
     dates = sorted({r["date"] for r in results})
-    isas = sorted({r["isa"] for r in results})
+    isas = sorted({r["isa"] for r in results if "isa" in r})
     rounds = sorted({(r["rounds"], r["slice_s"]) for r in results})
-    page = ["# Benchmarks", "",
-            f"Written by `make bench` from runs of {' and '.join(dates)}; not edited by hand.", "",
-            f"CPU: {machine.cpu_model()}. octet runs {', '.join(isas)}. {machine.versions()}.", *of_other_programs(results),
-            "This machine has no AMX, so none of the engines uses it; [benchmarks_amx.md](benchmarks_amx.md) has one that does." if not machine.has_amx() else "AMX is used where the ISA's name says so; else it is refused to all engines.",
+    is_main = path == "docs/benchmarks.md"
+    page = ["# Benchmarks" if is_main else "# Benchmarks on AMX", "",
+            f"Written by `bench/peers/peers.py` from runs of {' and '.join(dates)}{'; not edited by hand' if is_main else ''}.", "",
+            f"CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}. {' and '.join(sorted(versions)) or machine.versions()}.",
+            *of_other_programs(results, newest), about_amx(results),
             "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets; " +
             ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
@@ -152,13 +188,14 @@ def write(results, order, peaks):
             "threads as given, f32 hint for FP32. INT8 files: octet's own, `quantize_static` of ONNX Runtime (u8 activations; s8 symmetric",
             "ones), NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
             "matter for speed. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
-            "## INT8", "", "A ratio in bold misses what is wanted.", "", *int8_table(results), "", "## FP32", "", *fp32_table(results), "",
+            *int8_sections(results), "## FP32", "", *fp32_table(results), "",
             *bf16_section(results),
             "## Forms of the INT8 file", "",
             "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form. A ratio in bold misses what is wanted.", "", *forms_table(results), ""]
     page += peaks
-    page += [*transformer_tables.table("Speed")[1:], ""]
-    page += scaling_section()
-    kept = plans_section()
-    with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
+    if is_main:
+        page += [*transformer_tables.table("Speed")[1:], ""]
+    page += scaling_section(scaling)
+    kept = kept_section(path)
+    with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(page).rstrip("\n") + "\n" + ("\n" + kept if kept else ""))

@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """octet against ONNX Runtime and OpenVINO on the same files: short slices in turns in one run.
 
-usage: peers.py [--quick] [--minutes M] [--models resnet50,...] [--batches 1,8] [--threads 1] [--no-amx] [--peers-only] [--page-only]
+usage: peers.py [--quick] [--minutes M] [--models resnet50,...] [--batches 1,8] [--threads 1] [--lanes int8,s8,fp32,bf16] [--no-amx]
+                [--cpus 3] [--peers-only] [--page-only] [--results FILE] [--page FILE]
 
 Every engine gets the same number of rounds; a round lets each engine run for a slice and notes the slice's median. The tables
 hold the median of these medians and their spread. Float tensors in and out, conversions inside the timing. Outputs are checked
-in the same run. Results are gathered in build/bench/results.json by model, batch, threads; a later run replaces what it measures
-again, and docs/benchmarks.md is written from all of them. With --peers-only nothing of octet is needed or run.
+in the same run. A peer runs in a process of its own. Results are gathered in build/bench/results.json by model, batch, threads and
+AMX; a later run replaces the lanes that it measures again, and docs/benchmarks.md is written from all of them. With --peers-only
+nothing of octet is needed or run.
 
---minutes bounds the whole: slices become as short as the rows still to come ask for, and rows for which no time is left are named
-and not measured. One thread and small batches come first.
+Where the CPU has AMX, each INT8 lane runs twice in a round: allowed to use it and refused (a seccomp filter on its process); with
+--no-amx only refused.
+
+--minutes bounds the whole: slices become as short as the rows still to come ask for (not where --seconds gives their length), and
+rows for which no time is left are named and not measured. One thread and small batches come first. --cpus binds every lane there.
 
 BF16 of octet and OpenVINO where the CPU has products of it, by option, from the FP32 file.
 
@@ -28,31 +33,49 @@ import numpy as np
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import machine  # noqa: E402
 import models  # noqa: E402
-import no_amx  # noqa: E402
 import page  # noqa: E402
 import start_up  # noqa: E402
-from engines import Octet, openvino_lane, openvino_survives, ort_lane  # noqa: E402
+from engines import LEAST_RUNS, LaneDied, Octet, Served  # noqa: E402
 
-RESULTS = f"{models.WORK}/results.json"
+# Lanes of a group: label, engine, file, octet's precision or OpenVINO's hint.
+GROUPS = {"int8": [("octet int8", "octet", "octet", "int8"), ("octet u8", "octet", "u8", "int8"), ("ort u8", "ort", "u8", None),
+                   ("openvino u8", "openvino", "u8", None), ("openvino s8", "openvino", "s8", None),
+                   ("openvino nncf", "openvino", "nncf", None), ("openvino octet", "openvino", "octet", None)],
+          "s8": [("octet u8", "octet", "u8", "int8"), ("octet s8", "octet", "s8", "int8"), ("ort s8", "ort", "s8", None)],
+          "fp32": [("octet fp32", "octet", "fp32", "fp32"), ("ort fp32", "ort", "fp32", None), ("openvino fp32", "openvino", "fp32", "f32")],
+          "bf16": [("octet bf16", "octet", "fp32", "bf16"), ("openvino bf16", "openvino", "fp32", "bf16")]}
+SLOW_FORM = 1.4  # times OpenVINO's fastest form in two rounds: not run any further
+REFERENCE = ("reference", "ort", "fp32", None)
 
 
-def lanes_for(files, x, threads, peers_only):
-    lanes = [ort_lane(f"ort {form}", files[form], x, threads) for form in ("fp32", "u8", "s8")]
-    wanted = [(f"openvino {form}", files[form], "f32" if form == "fp32" else None)
-              for form in ("fp32", "u8", "s8", "nncf", "octet") if files.get(form)]
-    if machine.has_bf16():
-        wanted.append(("openvino bf16", files["fp32"], "bf16"))
-    alive = openvino_survives(wanted, x.shape, threads)
-    for label, path, hint in wanted:
-        if label in alive:
-            lanes.append(openvino_lane(label, path, x, threads, hint))
-        else:
-            print(f"note: {label} crashes on {path}: left out", file=sys.stderr)
-    if peers_only:
-        return lanes
-    short = [Octet("octet bf16", files["fp32"], x, threads, "bf16")] if machine.has_bf16() else []
-    return [Octet("octet fp32", files["fp32"], x, threads, "fp32"), *short, Octet("octet int8", files["octet"], x, threads, "int8"),
-            Octet("octet u8", files["u8"], x, threads, "int8"), Octet("octet s8", files["s8"], x, threads, "int8"), *lanes]
+def wanted_lanes(args, files, refused):
+    """Lines of GROUPS, each once, that can run here. Float lanes do not use AMX, BF16 is nothing without it where there is AMX."""
+    lines = []
+    for group in args.lanes.split(","):
+        if (group == "bf16" and not machine.has_bf16()) or (refused and group in ("fp32", "bf16") and not args.no_amx):
+            continue
+        lines += [line for line in GROUPS[group] if line not in lines and files.get(line[2]) and not (args.peers_only and line[1] == "octet")]
+    return lines
+
+
+def start(line, files, x, threads, refused, cpus):
+    label, engine, form, how = line
+    if engine == "octet":
+        return Octet(label, files[form], x, threads, how, refused, cpus)
+    return Served(label, engine, files[form], x, threads, how, refused, cpus)
+
+
+def those_alive(lanes, act):
+    """Lanes of which act(lane) ends; a crash is told and costs that lane alone."""
+    alive = []
+    for lane in lanes:
+        try:
+            act(lane)
+            alive.append(lane)
+        except LaneDied as error:
+            print(f"note: {error}: left out", file=sys.stderr)
+            lane.close()
+    return alive
 
 
 def cosine(a, b):
@@ -60,54 +83,103 @@ def cosine(a, b):
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
-def check(lanes):
-    """Cosine of every lane's output with ONNX Runtime's FP32: float lanes must give the same numbers, INT8 ones similar ones."""
-    want = next(lane for lane in lanes if lane.label == "ort fp32").outputs()
-    found = {}
+def check(lanes, reference):
+    """Outputs by (label, refused), and their cosine with ONNX Runtime's FP32: float lanes must give the same numbers, INT8 ones similar ones."""
+    want, answers = reference.outputs(), {}
+
+    def ask(lane):
+        answers[lane.label, lane.refused] = lane.outputs()
+
+    lanes = those_alive(lanes, ask)
+    cosines = {key: cosine(answer, want) for key, answer in answers.items()}
+    for (label, _), found in cosines.items():
+        if not found >= (0.99999 if label.endswith("fp32") else 0.9):
+            print(f"note: {label}: cosine {found:.4f} with ONNX Runtime's FP32", file=sys.stderr)
+    return lanes, answers, cosines
+
+
+def same_without_amx(answers):
+    """Whether octet's INT8 lanes give the same bytes with and without AMX; None where it was not asked."""
+    both = [label for label, refused in answers if label.startswith("octet") and refused and (label, False) in answers]
+    return all(answers[label, True].tobytes() == answers[label, False].tobytes() for label in both) if both else None
+
+
+def without_slow_forms(lanes, samples):
+    """Without the forms of OpenVINO that are slower by far than its fastest: only that one counts."""
+    kept = []
     for lane in lanes:
-        found[lane.label] = cosine(lane.outputs(), want)
-        least = 0.99999 if lane.label.endswith("fp32") else 0.9
-        if not found[lane.label] >= least:
-            print(f"note: {lane.label}: cosine {found[lane.label]:.4f} with ONNX Runtime's FP32", file=sys.stderr)
-    return found
+        rivals = [statistics.median(samples[other.label, other.refused]) for other in lanes
+                  if other.label.startswith("openvino") and other.refused == lane.refused and not other.label.endswith(("fp32", "bf16"))]
+        if lane.label.startswith("openvino") and not lane.label.endswith(("fp32", "bf16")) and statistics.median(samples[lane.label, lane.refused]) > SLOW_FORM * min(rivals):
+            lane.close()
+        else:
+            kept.append(lane)
+    return kept
 
 
-def measure(model, batch, threads, rounds, seconds, peers_only, row_s=None):
-    """row_s: what the row may take from here on, setting up and checking included."""
-    start = time.monotonic()
-    files = models.prepare(model, not peers_only)
+def measure(args, model, batch, threads, row_s=None):
+    """Results of a row, one for each of AMX allowed and refused. row_s: what it may take from here on, setting up and checking included."""
+    begin = time.monotonic()
+    files = models.prepare(model, not args.peers_only)
     x = models.noise(model, batch, 0)
-    lanes = lanes_for(files, x, threads, peers_only)
-    cosines = check(lanes)
-    if row_s is not None:
-        left = row_s - (time.monotonic() - start)
-        seconds = min(seconds, max(0.05, left / rounds / len(lanes) - 0.25))
-    samples = {lane.label: [] for lane in lanes}
-    for _ in range(rounds):
-        for lane in lanes:
-            samples[lane.label].append(lane.slice_ms(seconds))
+    modes = [True] if args.no_amx else [False, True] if machine.has_amx() else [False]
+    reference = start(REFERENCE, files, x, threads, False, args.cpus)
+    lanes = [start(line, files, x, threads, refused, args.cpus) for refused in modes for line in wanted_lanes(args, files, refused)]
+    try:
+        reference.ready()
+        lanes = those_alive(lanes, lambda lane: lane.ready())
+        lanes, answers, cosines = check(lanes, reference)
+        reference.close()
+        seconds = args.seconds or (0.25 if args.quick else 1.0)
+        if row_s is not None and not args.seconds:
+            seconds = min(seconds, max(0.05, (row_s - (time.monotonic() - begin)) / args.rounds / len(lanes) - 0.25))
+        samples = {(lane.label, lane.refused): [] for lane in lanes}
+        for turn in range(args.rounds):
+            if turn == 2:
+                lanes = without_slow_forms(lanes, samples)
+            lanes = those_alive(lanes, lambda lane: samples[lane.label, lane.refused].append(lane.slice_ms(seconds, args.least_runs)))
+    finally:
+        for lane in [reference, *lanes]:
+            lane.close()
     for lane in lanes:
         if lane.label == "octet bf16" and lane.runs_in != "bf16":
             print(f"note: octet runs {lane.runs_in} in place of bf16 here: left out", file=sys.stderr)
-            samples.pop(lane.label)
-    result = {"model": model, "batch": batch, "threads": threads, "rounds": rounds, "slice_s": round(seconds, 2), "date": machine.today(),
-              "octet": machine.octet_version() if os.path.exists("build/octet") else "",
-              "cosine": cosines, "ms": {label: [statistics.median(ms), min(ms), max(ms)] for label, ms in samples.items()}}
-    if not peers_only:
-        result["isa"] = next(lane.isa for lane in lanes if lane.label == "octet int8")
-        result["codes_in_use"] = models.codes_in_use(files["octet"], x[:1])
-    return result
+            samples.pop((lane.label, lane.refused))
+    results = []
+    for refused in modes:
+        result = {"model": model, "batch": batch, "threads": threads, "amx": machine.has_amx() and not refused, "rounds": args.rounds,
+                  "slice_s": round(seconds, 2), "date": machine.today(), "cpu": machine.cpu_model(), "versions": machine.versions(),
+                  "octet": machine.octet_version() if os.path.exists(machine.OCTET) else "",
+                  "cosine": {label: value for (label, r), value in cosines.items() if r == refused},
+                  "ms": {label: [statistics.median(ms), min(ms), max(ms)] for (label, r), ms in samples.items() if r == refused and ms}}
+        isa = [lane.isa for lane in lanes if lane.isa and lane.refused == refused]
+        if isa:
+            result["isa"] = isa[0]
+        if same_without_amx(answers) is not None:
+            result["same_bytes"] = same_without_amx(answers)
+        if "octet" in files and "int8" in args.lanes:
+            result["codes_in_use"] = models.codes_in_use(model)
+        if result["ms"]:
+            results.append(result)
+    return results
 
 
 def gather(results, new):
-    key = [new[k] for k in ("model", "batch", "threads", "amx")]
-    return [r for r in results if [r[k] for k in ("model", "batch", "threads", "amx")] != key] + [new]
+    """Puts a new row in: what it measured again replaces the old figures of the same row."""
+    def key(row):
+        return [row[k] for k in ("model", "batch", "threads", "amx")]
+
+    old = [r for r in results if key(r) == key(new)]
+    merged = {**(old[0] if old else {}), **new}
+    for part in ("cosine", "ms"):
+        merged[part] = {**(old[0][part] if old else {}), **new[part]}
+    return [r for r in results if key(r) != key(new)] + [merged]
 
 
-def load():
-    if not os.path.exists(RESULTS):
+def load(path):
+    if not os.path.exists(path):
         return []
-    with open(RESULTS, encoding="utf-8") as file:
+    with open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
@@ -158,43 +230,52 @@ def extra_sections(results):
     return []
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="batch 1 and 8, one thread, 5 rounds of 0.25 s")
     parser.add_argument("--minutes", type=float, default=0, help="bound for the whole run")
     parser.add_argument("--models", default="")
     parser.add_argument("--batches", default="")
     parser.add_argument("--threads", default="")
+    parser.add_argument("--lanes", default="int8,s8,fp32,bf16")
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=0, help="length of a slice")
+    parser.add_argument("--least-runs", type=int, default=LEAST_RUNS, help="runs of a slice however long they take")
+    parser.add_argument("--cpus", default="", help="CPUs of every lane, as taskset -c takes them")
     parser.add_argument("--no-amx", action="store_true", help="refuse AMX to all engines")
     parser.add_argument("--peers-only", action="store_true")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing, write docs/benchmarks.md")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing, write the page")
+    parser.add_argument("--no-page", action="store_true", help="gather results and write no page")
+    parser.add_argument("--results", default=f"{models.WORK}/results.json")
+    parser.add_argument("--page", default="docs/benchmarks.md")
     args = parser.parse_args()
-    if args.no_amx:
-        no_amx.refuse_amx()
-    rounds, seconds = (args.rounds or 5, 0.25) if args.quick else (args.rounds or 7, 1.0)
-    batches = args.batches or ("1,8" if args.quick else "1,8,32")
-    threads = args.threads or ("1" if args.quick else "1,2")
-    results = load()
+    args.rounds = args.rounds or (5 if args.quick else 7)
+    args.batches = args.batches or ("1,8" if args.quick else "1,8,32")
+    args.threads = args.threads or ("1" if args.quick else "1,2")
+    return args
+
+
+def main():
+    args = parse()
+    results = load(args.results)
     wanted = args.models.split(",") if args.models else models.available()
-    rows = [(model, int(batch), int(count)) for count in threads.split(",") for batch in batches.split(",") for model in wanted]
+    rows = [(model, int(batch), int(count)) for count in args.threads.split(",") for batch in args.batches.split(",") for model in wanted]
     end = time.monotonic() + 60 * args.minutes
     for i, (model, batch, count) in enumerate(() if args.page_only else rows):
         left = end - time.monotonic()
         if args.minutes and left < 10:
             print(f"note: no time left for {', '.join(f'{m} batch {b} threads {t}' for m, b, t in rows[i:])}", file=sys.stderr)
             break
-        row_s = left / (len(rows) - i) if args.minutes else None
-        new = measure(model, batch, count, rounds, seconds, args.peers_only, row_s)
-        new["amx"] = machine.has_amx() and not args.no_amx
-        print(json.dumps({k: new[k] for k in ("model", "batch", "threads")} |
-                         {label: round(ms[0], 3) for label, ms in new["ms"].items()}), flush=True)
-        if not args.peers_only:
-            results = gather(results, new)
-            with open(RESULTS, "w", encoding="utf-8") as file:
-                json.dump(results, file, indent=1)
-    if not args.peers_only:
-        page.write(results, models.available(), extra_sections(results))
+        for new in measure(args, model, batch, count, left / (len(rows) - i) if args.minutes else None):
+            print(json.dumps({k: new[k] for k in ("model", "batch", "threads", "amx")} |
+                             {label: round(ms[0], 3) for label, ms in new["ms"].items()}), flush=True)
+            if not args.peers_only:
+                results = gather(results, new)
+                with open(args.results, "w", encoding="utf-8") as file:
+                    json.dump(results, file, indent=1)
+    if not args.peers_only and not args.no_page:
+        page.write(results, models.available(), extra_sections(results) if args.page == "docs/benchmarks.md" else [], args.page,
+                   os.path.join(os.path.dirname(args.results), "scaling.json"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The comparison on a machine that a bundle was carried to (bundle.py), within a time. Results: $OUT (default: here).
+# usage: remote.sh SECONDS [part...]   parts, in this order if none is named: setup tests int8 scaling peak fp32 s8 bf16
+# Every lane runs on one CPU. The page is written where the results are brought back:
+#   bench/peers/run.sh --page-only --results build/bench/amx/results.json --page docs/benchmarks_amx.md
+set -uo pipefail
+cd "$(dirname "$0")"
+end=$((SECONDS + $1)); shift
+parts=${*:-setup tests int8 scaling peak fp32 s8 bf16}
+OUT=${OUT:-.}
+export LD_LIBRARY_PATH=$PWD/lib PYTHONPATH=$PWD/python OCTET_DATA=$PWD/data PYTHONUNBUFFERED=1
+mapfile -t cores < <(lscpu -p=CPU,CORE | grep -v '^#' | sort -t, -k2,2n -u | cut -d, -f1)  # one CPU of each core
+[ ${#cores[@]} -gt 2 ] && cores=("${cores[@]:1}")  # the first one has the system's own work
+one=${cores[0]}; two=${cores[0]},${cores[1]:-${cores[0]}}
+left() { echo $((end - SECONDS)); }
+
+setup() {
+  python3 bench/peers/unbundle.py
+  lscpu | grep -E 'Model name|Thread|L2|L3'; build/octet --version | head -1
+  echo "AMX refused: $(python3 bench/peers/no_amx.py build/octet --version | head -1)"
+}
+
+tests() {  # on all CPUs, before anything is timed
+  for program in build/octet_*_test; do
+    [ -x "$program" ] || continue
+    for shard in $(seq 0 $(($(nproc) - 1))); do
+      GTEST_TOTAL_SHARDS=$(nproc) GTEST_SHARD_INDEX=$shard timeout 90 "$program" --gtest_brief=1 > "build/shard.$shard" 2>&1 || echo "FAILED: $program, shard $shard: $(grep -aE 'FAILED|Failure' "build/shard.$shard" | head -3)" &
+    done
+    wait
+    echo "$program: $(cat build/shard.* | grep -aoE '^\[  PASSED  \] [0-9]+' | awk '{ n += $4 } END { print n }') tests passed, $(cat build/shard.* | grep -aoE '^\[  SKIPPED \] [0-9]+' | awk '{ n += $4 } END { print n + 0 }') skipped"
+  done
+}
+
+peers() {  # peers MODELS BATCHES LANES
+  [ "$(left)" -gt 12 ] || { echo "no time left for $*"; return; }
+  timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
+    --cpus "$one" --minutes "$(python3 -c "print($(left) / 60)")" --no-page 2>&1
+  cp build/bench/results.json "$OUT/"
+}
+
+first=resnet50,resnet18_32,mobilenet_v2,resnet20_32
+more=densenet121,mobilenet_v2_imagenet,resnet18_c10,mobilenet_v3_small_c10,efficientnet_b0_c10,shufflenet_v2,regnet_x_400mf
+int8() { peers $first 1,8 int8; peers $more 1,8 int8; }
+fp32() { peers resnet50,mobilenet_v2,resnet18_32 1,8 fp32; peers resnet20_32,$more 1 fp32; }
+s8() { peers $first 1,8 s8; peers $more 1 s8; }
+bf16() { peers resnet50,mobilenet_v2,resnet18_32,resnet20_32 1,8 bf16; }
+
+scaling() {
+  for row in resnet50:1 resnet18_32:1 mobilenet_v2:1 resnet20_32:1 resnet50:8 resnet18_32:8 mobilenet_v2:8; do
+    for refuse in "" "bench/peers/no_amx.py python3"; do
+      [ "$(left)" -gt 20 ] || { echo "no time left for scaling of $row"; return; }
+      taskset -c "$two" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 4 --seconds 0.2 --no-busy --keep
+    done
+  done
+  cp build/bench/scaling.json "$OUT/"
+}
+
+peak() {  # ResNet-50, batch 8: share of what the products' instruction reaches, and INT8 over FP32
+  [ "$(left)" -gt 30 ] || { echo "no time left for peak"; return; }
+  for turn in 1 2 3; do
+    for run in int8:octet_int8 fp32:; do
+      model=build/bench/resnet50${run#*:}.onnx; [ "${run#*:}" ] && model=build/bench/resnet50_${run#*:}.onnx
+      taskset -c "$one" build/octet bench "$model" --precision "${run%:*}" --threads 1 --batch 8 --iterations 3 --duration 0.4 --profile --json --quiet > "build/peak_${run%:*}_$turn.json"
+    done
+  done
+  python3 - <<'P'
+import json
+for turn in (1, 2, 3):
+    int8, fp32 = (json.load(open(f"build/peak_{precision}_{turn}.json")) for precision in ("int8", "fp32"))
+    peak, mmac = int8["roofline"]["peak"], sum(layer["mmac"] for layer in int8["roofline"]["layers"])
+    ms = int8["latency_ms"]
+    print(f"ResNet-50 batch 8 {int8['isa']}: INT8 {ms['median']:.2f} ms (least {ms['min']:.2f}), FP32 {fp32['latency_ms']['median']:.1f}: {fp32['latency_ms']['median'] / ms['median']:.2f}; "
+          f"{peak['u8s8_instruction']} {peak['u8s8_gmacs']:.0f} GMAC/s, share {100 * mmac / ms['median'] / peak['u8s8_gmacs']:.1f} % (by the least {100 * mmac / ms['min'] / peak['u8s8_gmacs']:.1f} %)")
+P
+  tar czf "$OUT/peak.tar.gz" build/peak_*.json
+}
+
+for part in $parts; do
+  $part
+  echo "$part: $SECONDS s"
+done
