@@ -8,9 +8,8 @@
 #include <limits>
 #include <string>
 
-#include "base/aligned.h"
-#include "kernels/conv_cases.h"
 #include "kernels/conv_u8s8/tile_layer.h"
+#include "kernels/conv_u8s8_data.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
@@ -70,71 +69,18 @@ bool has_isa(Isa isa) {
 }
 
 /// A layer and its data. Fill the fields, then run on any ISA.
-struct Layer {
-  explicit Layer(const ConvCase& conv_case, uint32_t seed = 1) : shape(conv_case), random(seed) {
-    const WindowGeometry g = shape.geometry();
-    desc.geometry = g;
-    x.resize(buffer_elements<uint8_t>(shape.batch, g.ih, g.iw, g.x_pitch));
-    residual.resize(buffer_elements<uint8_t>(shape.batch, g.oh, g.ow, g.residual_pitch));
-    weights.resize(static_cast<size_t>(shape.weight_count()));
-    bias.resize(static_cast<size_t>(g.oc));
-    multiplier.resize(static_cast<size_t>(g.oc));
-    // The channels between C and the pitch get codes too: they must count for nothing.
-    for (uint8_t& code : x) code = static_cast<uint8_t>(between(0, 255));
-    for (uint8_t& code : residual) code = static_cast<uint8_t>(between(0, 255));
-    for (int8_t& code : weights) code = static_cast<int8_t>(between(-127, 127));
-    for (int32_t& b : bias) b = between(-20000, 20000);
-    const float depth = static_cast<float>(weights.size()) / static_cast<float>(g.oc);
-    for (float& m : multiplier) m = static_cast<float>(between(50, 200)) / (10000.0f * std::sqrt(depth));
-    desc.x_zero_point = 97;
-    desc.y_zero_point = 121;
-  }
-
-  int between(int lo, int hi) { return std::uniform_int_distribution<int>(lo, hi)(random); }
-
-  void with_residual(int zero_point, float m) {
-    desc.has_residual = true;
-    desc.residual_zero_point = zero_point;
-    desc.residual_multiplier = m;
-  }
+struct Layer : ConvU8S8Data {
+  using ConvU8S8Data::ConvU8S8Data;
 
   std::unique_ptr<const ConvU8S8> make(Isa isa, std::string_view variant = {}) {
-    desc.weights = weights;
-    desc.bias = bias;
-    desc.multiplier = multiplier;
+    describe();
     if (variant == k_emulated_amx) return make_conv_u8s8_amx(desc, emulated_amx(), CutBy::automatic, Isa::avx512_vnni);
     return ConvU8S8::make(desc, isa, variant);
   }
-
-  /// All chunks for `threads` workers, one after the other; y starts as 0x5a everywhere and comes back with its pitch.
   template <class T>
   std::vector<T> run(Isa isa, int threads, std::string_view variant = {}) {
-    const WindowGeometry& g = desc.geometry;
-    std::vector<T> before(buffer_elements<T>(shape.batch, g.oh, g.ow, g.y_pitch), static_cast<T>(0x5a));
-    const std::unique_ptr<const ConvU8S8> layer = make(isa, variant);
-    const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
-    Guarded<uint8_t> input(x), added(residual);
-    Guarded<T> y(before);
-    Guarded<float> photograph(image);
-    ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data(), photograph.data()};
-    if (in_place) args.y = added.data();
-    const int64_t chunks = layer->chunks(shape.batch, threads);
-    for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer->run_chunk(args, chunk, threads, scratch.get());
-    if constexpr (sizeof(T) == 1) {
-      if (in_place) return added.values();
-    }
-    return y.values();
+    return run_layer<T>(*make(isa, variant), threads);
   }
-
-  bool in_place = false;  // codes in the place of the residual
-  ConvCase shape;
-  std::mt19937 random;
-  ConvU8S8Desc desc;
-  std::vector<uint8_t> x, residual;
-  std::vector<float> image;
-  std::vector<int8_t> weights;
-  std::vector<int32_t> bias;
-  std::vector<float> multiplier;
 };
 
 /// Every way to run the layer on the best ISA, those of lesser ISAs among them. The whole buffers are compared: bytes

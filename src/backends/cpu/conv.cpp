@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/conv.h"
 #include "backends/cpu/geometry.h"
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
@@ -11,7 +12,6 @@
 #include "kernels/depthwise/depthwise.h"
 
 namespace octet::cpu {
-namespace {
 
 Result<WindowGeometry> conv_geometry(const StepQuery& query) {
   const Dims w = query.dims(1);
@@ -19,6 +19,8 @@ Result<WindowGeometry> conv_geometry(const StepQuery& query) {
   if (g) g->groups = int_attribute(query.node, "group", 1);
   return g;
 }
+
+namespace {
 
 bool is_depthwise(const StepQuery& query) {
   const int64_t groups = int_attribute(query.node, "group", 1);
@@ -38,7 +40,9 @@ std::string refuse_f32(const StepQuery& query) {
   return refuse_shape(query);
 }
 
-std::string refuse_u8s8(const StepQuery& query) {
+}  // namespace
+
+std::string refuse_conv_u8s8(const StepQuery& query) {
   for (const size_t i : {size_t{2}, size_t{3}}) {
     if (query.has_input(i) && !query.constant(i))
       return i == 2 ? "w_scale is not a constant" : "the bias is not a constant";
@@ -47,6 +51,8 @@ std::string refuse_u8s8(const StepQuery& query) {
   return refuse_shape(query);
 }
 
+namespace {
+
 std::string refuse_depthwise_f32(const StepQuery& query) {
   const std::string reason = refuse_f32(query);
   if (!reason.empty()) return reason;
@@ -54,7 +60,7 @@ std::string refuse_depthwise_f32(const StepQuery& query) {
 }
 
 std::string refuse_depthwise_u8s8(const StepQuery& query) {
-  const std::string reason = refuse_u8s8(query);
+  const std::string reason = refuse_conv_u8s8(query);
   if (!reason.empty()) return reason;
   return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
 }
@@ -129,7 +135,9 @@ void read_image(const Graph& graph, ValueId codes, ConvU8S8Desc& desc) {
   }
 }
 
-Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, bool depthwise) {
+}  // namespace
+
+Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& builder, MakeConvU8S8 make) {
   Result<WindowGeometry> geometry = conv_geometry(query);
   if (!geometry) return geometry.error();
   const Tensor& weights = *query.constant(1);
@@ -166,8 +174,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   desc.activation = form.activation;
   desc.inverse_y_scale = form.inverse_y_scale;
   desc.packed = given_weights(query);
-  std::shared_ptr<const ConvU8S8> layer =
-      depthwise ? make_depthwise_u8s8(desc, query.isa) : ConvU8S8::make(desc, query.isa, query.variant);
+  std::shared_ptr<const ConvU8S8> layer = make(desc, query);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
   if (!residual) return residual.error();
@@ -185,20 +192,33 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder, 
   return step;
 }
 
-template <auto prepare, bool depthwise>
-Result<PreparedStep> prepare_as(const StepQuery& query, StepBuilder& builder) {
-  return prepare(query, builder, depthwise);
+namespace {
+
+template <bool depthwise>
+Result<PreparedStep> prepare_f32_as(const StepQuery& query, StepBuilder& builder) {
+  return prepare_f32(query, builder, depthwise);
+}
+
+Result<PreparedStep> prepare_dense_u8s8(const StepQuery& query, StepBuilder& builder) {
+  return prepare_conv_u8s8(query, builder, [](const ConvU8S8Desc& desc, const StepQuery& asked) {
+    return ConvU8S8::make(desc, asked.isa, asked.variant);
+  });
+}
+
+Result<PreparedStep> prepare_depthwise_u8s8(const StepQuery& query, StepBuilder& builder) {
+  return prepare_conv_u8s8(query, builder, [](const ConvU8S8Desc& desc, const StepQuery& asked) {
+    return make_depthwise_u8s8(desc, asked.isa);
+  });
 }
 
 }  // namespace
 
-const StepDef conv_f32_step = {"conv_f32", refuse_f32, nullptr, prepare_as<prepare_f32, false>,
+const StepDef conv_f32_step = {"conv_f32", refuse_f32, nullptr, prepare_f32_as<false>,
                                dense_variants<conv_f32_variants>};
-const StepDef depthwise_f32_step = {"depthwise_f32", refuse_depthwise_f32, cost_depthwise_f32,
-                                    prepare_as<prepare_f32, true>};
-const StepDef conv_u8s8_step = {"conv_u8s8", refuse_u8s8, nullptr, prepare_as<prepare_u8s8, false>,
+const StepDef depthwise_f32_step = {"depthwise_f32", refuse_depthwise_f32, cost_depthwise_f32, prepare_f32_as<true>};
+const StepDef conv_u8s8_step = {"conv_u8s8", refuse_conv_u8s8, nullptr, prepare_dense_u8s8,
                                 dense_variants<conv_u8s8_variants>};
 const StepDef depthwise_u8s8_step = {"depthwise_u8s8", refuse_depthwise_u8s8, cost_depthwise_u8s8,
-                                     prepare_as<prepare_u8s8, true>};
+                                     prepare_depthwise_u8s8};
 
 }  // namespace octet::cpu

@@ -199,7 +199,7 @@ void pack_panel(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, bool nat
   for (int v = 0; v < vectors; ++v) {
     std::memset(side_by_side.data(), 0, side_by_side.size());
     for (int lane = 0; lane < lanes; ++lane) {
-      const int64_t c = conv_u8s8_channel(kernel, vectors, natural_order, v, lane);
+      const int64_t c = conv_u8s8_channel(kernel.lanes, vectors, natural_order, v, lane);
       if (c >= panel.channels) continue;
       const int64_t oc = panel.first_channel + c;
       const int64_t sum = rows.write(oc, side_by_side.data() + lane * row_step);
@@ -233,7 +233,7 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
     const int vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
     for (int v = 0; v < vectors; ++v)
       for (int lane = 0; lane < lanes; ++lane) {
-        const int64_t c = conv_u8s8_channel(kernel, vectors, natural_order, v, lane);
+        const int64_t c = conv_u8s8_channel(kernel.lanes, vectors, natural_order, v, lane);
         if (c < panel.channels)
           packed.multiplier[panel.lane_offset + static_cast<size_t>(v * lanes + lane)] =
               desc.multiplier[static_cast<size_t>(panel.first_channel + c)];

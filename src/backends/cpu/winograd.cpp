@@ -1,0 +1,32 @@
+// QuantConv by Winograd's F(4x4, 3x3), exactly: kernels/winograd_u8s8.
+#include "backends/cpu/conv.h"
+#include "backends/cpu/requantize.h"
+#include "kernels/winograd_u8s8/winograd_u8s8.h"
+
+namespace octet::cpu {
+namespace {
+
+std::string refuse(const StepQuery& query) {
+  std::string reason = refuse_conv_u8s8(query);
+  if (!reason.empty()) return reason;
+  if (image_of(query.graph, query.node) != k_absent) return "the layer reads the caller's image";
+  const int32_t zero_point = codes_of(query.node, "x", query.dtype(0)).zero_point;
+  return refuse_winograd_u8s8(*conv_geometry(query), query.constant(1)->as<int8_t>(), zero_point, query.isa);
+}
+
+std::vector<StepVariant> variants(const StepQuery& query) {
+  ConvVariant only = winograd_u8s8_variant(*conv_geometry(query), query.dims(0)[0], query.isa);
+  return {{std::move(only.name), std::move(only.refused), 1 + only.cost_us}};
+}
+
+Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
+  return prepare_conv_u8s8(query, builder, [](const ConvU8S8Desc& desc, const StepQuery& asked) {
+    return make_winograd_u8s8(desc, asked.isa);
+  });
+}
+
+}  // namespace
+
+const StepDef winograd_u8s8_step = {"winograd_u8s8", refuse, nullptr, prepare, variants};
+
+}  // namespace octet::cpu

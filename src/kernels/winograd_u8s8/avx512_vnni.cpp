@@ -1,0 +1,230 @@
+// Integer Winograd F(4x4, 3x3) for AVX512-VNNI: products of s16 by vpdpwssd, which wraps.
+
+#include "kernels/conv_u8s8/zmm_isa.h"
+#include "kernels/winograd_u8s8/winograd_isa.h"
+
+namespace octet {
+namespace {
+
+constexpr int k_panel = 64, k_rows = 6;
+
+/// B^T of six vectors of s16, modulo 2^16.
+inline __attribute__((always_inline)) void transform_six(const __m512i (&d)[6], __m512i (&t)[6]) {
+  const __m512i a = _mm512_sub_epi16(d[4], _mm512_slli_epi16(d[2], 2));  // d4 - 4 d2
+  const __m512i b = _mm512_sub_epi16(d[3], _mm512_slli_epi16(d[1], 2));  // d3 - 4 d1
+  const __m512i c = _mm512_sub_epi16(d[4], d[2]);
+  const __m512i half = _mm512_sub_epi16(d[3], d[1]), e = _mm512_add_epi16(half, half);  // 2 d3 - 2 d1
+  t[0] = _mm512_add_epi16(_mm512_slli_epi16(_mm512_sub_epi16(d[0], d[2]), 2), c);       // 4 d0 - 5 d2 + d4
+  t[1] = _mm512_add_epi16(a, b);
+  t[2] = _mm512_sub_epi16(a, b);
+  t[3] = _mm512_add_epi16(c, e);
+  t[4] = _mm512_sub_epi16(c, e);
+  t[5] = _mm512_sub_epi16(_mm512_sub_epi16(d[5], d[3]), _mm512_add_epi16(e, e));  // 4 d1 - 5 d3 + d5
+}
+
+void input(const WinogradInput& tile) {
+  const __m512i centre = _mm512_set1_epi16(static_cast<int16_t>(36 * tile.zero_point));
+  for (int64_t c = 0; c < tile.channels; c += 32) {
+    __m512i columns[6][6];  // [column][row of B^T]
+    for (int x = 0; x < 6; ++x) {
+      __m512i d[6];
+#pragma GCC unroll 6
+      for (int y = 0; y < 6; ++y)
+        d[y] = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.pixels[6 * y + x] + c)));
+      transform_six(d, columns[x]);
+    }
+    int16_t* to = tile.to + c;
+#pragma GCC unroll 6
+    for (int y = 0; y < 6; ++y) {
+      __m512i d[6], t[6];
+#pragma GCC unroll 6
+      for (int x = 0; x < 6; ++x) d[x] = columns[x][y];
+      transform_six(d, t);
+      // A constant meets the rows' sums, which are 0 but for row 1's -6: the zero point is taken out behind the sums.
+      if (y == 1) t[1] = _mm512_sub_epi16(t[1], centre);
+#pragma GCC unroll 6
+      for (int x = 0; x < 6; ++x, to += tile.step) _mm512_store_si512(to, t[x]);
+    }
+  }
+}
+
+inline __m512i broadcast_pair(const int16_t* p) {
+  int32_t pair;
+  __builtin_memcpy(&pair, p, 4);
+  return _mm512_set1_epi32(pair);
+}
+
+template <int R, int C>
+inline __attribute__((always_inline)) void block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
+                                                 const char* prefetch, int32_t* sums) {
+  __m512i acc[R][C];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) acc[r][v] = _mm512_setzero_si512();
+  const int16_t* row[R];
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r) row[r] = a + r * p.row;
+  for (int64_t k = 0; k < p.pairs; ++k) {
+    if constexpr (C > 1) {
+      _mm_prefetch(prefetch, _MM_HINT_T1);
+      _mm_prefetch(prefetch + 64, _MM_HINT_T1);
+      prefetch += 128;
+    }
+    __m512i w[C];
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 32 * v);
+    weights += 32 * C;
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const __m512i x = broadcast_pair(row[r] + 2 * k);
+#pragma GCC unroll 4
+      for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpwssd_epi32(acc[r][v], x, w[v]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) _mm512_store_si512(sums + k_panel * r + 16 * v, acc[r][v]);
+}
+
+template <int R, int C>
+__attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
+                                         const char* prefetch, int32_t* sums) {
+  block<R, C>(p, a, weights, prefetch, sums);
+}
+
+template <int R, int C>
+void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const int16_t* weights, const char* prefetch,
+              int32_t* sums) {
+  if constexpr (R > 1) {
+    if (rows < R) return run_rows<R - 1, C>(rows, p, a, weights, prefetch, sums);
+  }
+  run_block<R, C>(p, a, weights, prefetch, sums);
+}
+
+template <int C>
+void run_panel(const WinogradProducts& p) {
+  const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
+  const int64_t position_weights = 32 * C * p.pairs;
+  for (int position = 0; position < k_winograd_positions; ++position) {
+    const int16_t* const a = p.a + position * p.a_step;
+    const int16_t* const weights = p.weights + position * position_weights;
+    const char* const next = reinterpret_cast<const char*>(weights + position_weights);
+    int32_t* const sums = p.sums + position * p.sums_step;
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t first = p.tiles * b / blocks, last = p.tiles * (b + 1) / blocks;
+      const char* const prefetch = next + (b % 2) * 128 * p.pairs;
+      run_rows<k_rows, C>(last - first, p, a + first * p.row, weights, prefetch, sums + first * k_panel);
+    }
+  }
+}
+
+void products(const WinogradProducts& p) {
+  switch (p.vectors) {
+    case 1: return run_panel<1>(p);
+    case 2: return run_panel<2>(p);
+    case 3: return run_panel<3>(p);
+    default: return run_panel<4>(p);
+  }
+}
+
+/// A^T of six vectors, times 24, 12, 6 and 6.
+inline __attribute__((always_inline)) void transform_back(const __m512i (&m)[6], __m512i (&y)[4]) {
+  const __m512i p = _mm512_add_epi32(m[1], m[2]), q = _mm512_sub_epi32(m[1], m[2]);
+  const __m512i r = _mm512_add_epi32(m[3], m[4]), s = _mm512_sub_epi32(m[3], m[4]);
+  y[0] = _mm512_add_epi32(_mm512_add_epi32(m[0], r), _mm512_slli_epi32(p, 2));
+  y[1] = _mm512_add_epi32(_mm512_add_epi32(q, q), s);
+  y[2] = _mm512_add_epi32(p, r);
+  y[3] = _mm512_add_epi32(_mm512_add_epi32(q, m[5]), _mm512_add_epi32(s, s));
+}
+
+constexpr int k_ninth = 0x38e38e39;       // 9 * k_ninth = 1 modulo 2^32
+constexpr int k_shift[4] = {3, 2, 1, 1};  // 24, 12, 6 and 6 are 3 times these powers of two
+
+void output(const WinogradOutput& tile) {
+  const __m512i ninth = _mm512_set1_epi32(k_ninth);
+  for (int v = 0; v < tile.vectors; ++v) {
+    const int32_t* const from = tile.sums + 16 * v;
+    __m512i half[4][6];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; ++x) {
+      __m512i m[6], y[4];
+#pragma GCC unroll 6
+      for (int i = 0; i < 6; ++i) m[i] = _mm512_load_si512(from + (6 * i + x) * tile.step);
+      transform_back(m, y);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) half[i][x] = y[i];
+    }
+    const __m512i bias = _mm512_load_si512(tile.bias + 16 * v);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      __m512i y[4];
+      transform_back(half[i], y);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const __m512i sum = _mm512_srai_epi32(_mm512_mullo_epi32(y[j], ninth), k_shift[i] + k_shift[j]);
+        _mm512_store_si512(tile.pixels + (4 * i + j) * k_panel + 16 * v, _mm512_add_epi32(sum, bias));
+      }
+    }
+  }
+}
+
+template <int C>
+inline __attribute__((always_inline)) void load_sums(const int32_t* sums, __m512i (&acc)[C]) {
+#pragma GCC unroll 4
+  for (int v = 0; v < C; ++v) acc[v] = _mm512_load_si512(sums + 16 * v);
+}
+
+template <int C, Form form, bool is_plain = false>
+void finish_form(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
+  const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
+  constexpr int k_step = is_f32(form) || C > 2 ? 1 : C == 2 ? 2 : 4;
+  for (int first = 0; first < tile.row_count; first += k_step) {
+    __m512 f[k_step][C];
+    int64_t at[k_step];
+#pragma GCC unroll 4
+    for (int i = 0; i < k_step; ++i) {
+      const int r =
+          first + i < tile.row_count ? first + i : tile.row_count - 1;  // the last may be stored several times
+      __m512i acc[C];
+      load_sums<C>(sums + sum_rows[r] * k_panel, acc);
+      scale<C, form, is_plain>(tile, acc, residual_of<form>(tile, r), upper, f[i]);
+      at[i] = tile.y_pixels[r] * tile.y_step;
+    }
+    uint8_t* const y = static_cast<uint8_t*>(tile.y);
+    if constexpr (is_f32(form)) {
+      store_floats<C>(tile, f[0], static_cast<float*>(tile.y) + at[0]);
+    } else if constexpr (C > 2) {
+      store_codes<C, is_plain>(tile, f[0], y + at[0]);
+    } else if constexpr (C == 2) {
+      store_two<is_plain>(tile, f[0], f[1], y + at[0], y + at[1]);
+    } else {
+      const __m512 four[4] = {f[0][0], f[1][0], f[2][0], f[3][0]};
+      uint8_t* const to[4] = {y + at[0], y + at[1], y + at[2], y + at[3]};
+      store_four<is_plain>(tile, four, to);
+    }
+  }
+}
+
+template <int C>
+void finish_panel(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows) {
+  if constexpr (C > 1) {
+    if (run.channels <= 16 * (C - 1)) return finish_panel<C - 1>(run, sums, rows);
+  }
+  if (run.f32_output)
+    return run.residual ? finish_form<C, Form::f32_residual>(run, sums, rows)
+                        : finish_form<C, Form::f32>(run, sums, rows);
+  if (run.is_plain)
+    return run.residual ? finish_form<C, Form::u8_residual, true>(run, sums, rows)
+                        : finish_form<C, Form::u8, true>(run, sums, rows);
+  return run.residual ? finish_form<C, Form::u8_residual>(run, sums, rows) : finish_form<C, Form::u8>(run, sums, rows);
+}
+
+}  // namespace
+
+const WinogradKernel winograd_u8s8_avx512_vnni = {
+    input, products, output, finish_panel<4>, 16, 4, 32, k_rows, 0.5, "avx512_vnni 4x4",
+};
+
+}  // namespace octet

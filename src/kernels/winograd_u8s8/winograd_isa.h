@@ -1,0 +1,61 @@
+#pragma once
+// The inner functions of the integer Winograd convolution F(4x4, 3x3): 36 products of s16 in place of 144 of codes for
+// a tile of 4 x 4 outputs. C headers only: ISA files include this. winograd_u8s8.cpp has the arithmetic.
+
+#include <stdint.h>
+
+#include "kernels/conv_u8s8/conv_u8s8_isa.h"
+
+namespace octet {
+
+inline constexpr int k_winograd_positions = 36;  // of a transformed tile, 6 x 6
+inline constexpr int k_winograd_pixels = 16;     // outputs of a tile, 4 x 4
+
+/// to[position * step + c] = (B^T (x - zero_point) B)[position][c] of one tile, for c < channels rounded up to `chunk`
+/// channels of the kernel.
+struct WinogradInput {
+  const uint8_t* const* pixels = nullptr;  // 36 addresses of the first channel, row by row
+  int64_t channels = 0;
+  int32_t zero_point = 0;
+  int16_t* to = nullptr;
+  int64_t step = 0;  // elements from position to position
+};
+
+/// sums[position * sums_step + tile * panel + lane] = sum over pairs p, i < 2 of a[position * a_step + tile * row + 2 *
+/// p + i] * weights[position][p][lane][i], int32 modulo 2^32. `panel` = kernel.lanes * kernel.vectors.
+struct WinogradProducts {
+  const int16_t* a = nullptr;
+  int64_t a_step = 0, row = 0;       // elements from position to position, from tile to tile
+  const int16_t* weights = nullptr;  // [position][pair][vector][lane][2]
+  int64_t pairs = 0, tiles = 0;
+  int32_t* sums = nullptr;
+  int64_t sums_step = 0;
+  int vectors = 1;                 // of this panel
+  const char* prefetch = nullptr;  // weights wanted behind these: as many bytes
+};
+
+/// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile.
+struct WinogradOutput {
+  const int32_t* sums = nullptr;
+  int64_t step = 0;  // from position to position
+  const int32_t* bias = nullptr;
+  int vectors = 1;
+  int32_t* pixels = nullptr;  // [16][panel]
+};
+
+struct WinogradKernel {
+  void (*input)(const WinogradInput& tile);
+  void (*products)(const WinogradProducts& panel);
+  void (*output)(const WinogradOutput& tile);
+  /// Requantizes and stores the pixels [0, run.row_count) of run, whose sums lie in rows sum_rows of [row][panel].
+  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows);
+  int lanes, vectors;  // channels of a vector, vectors of a full panel
+  int chunk;           // channels that input() transforms at a time
+  int rows;            // tiles of one block of sums in registers
+  double dot_cycles;   // of one vector of products, for the static cost
+  const char* name;
+};
+
+extern const WinogradKernel winograd_u8s8_avx512_vnni;
+
+}  // namespace octet

@@ -1,0 +1,295 @@
+// Winograd's F(4x4, 3x3) in integers. For a tile of 4 x 4 outputs and its 6 x 6 inputs d (codes without their zero
+// point), with the matrices of Lavin and Gray, arXiv:1509.09308:
+//
+//   y = A^T [ sum over channels of (G g G^T) * (B^T d B) ] A
+//
+// B^T is of integers, and no row's absolute values add to more than 10: |B^T d B| <= 100 * 255 fits s16. G is not; its
+// rows times 24, 6, 6, 24, 24 and 6 are (packing.cpp), and G g G^T then fits s16 as well. A^T undoes these factors up
+// to one per row: 24, 12, 6 and 6. So what comes out is T = y * 9 * 2^k, k = k_shift[i] + k_shift[j] <= 6, and it is
+// computed modulo 2^32, as are the sums of products: none of them can lose anything. T * 9^-1 modulo 2^32 is y * 2^k
+// modulo 2^32, and an arithmetic shift to the right gives y, provided that y * 2^k is an int32: |y| < 2^25. That is
+// proven from the weights; a layer for which it does not hold is refused.
+#include "kernels/winograd_u8s8/winograd_u8s8.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/aligned.h"
+#include "kernels/activation/activation.h"
+#include "kernels/implicit_gemm/split.h"
+#include "kernels/winograd_u8s8/packing.h"
+#include "kernels/winograd_u8s8/winograd_isa.h"
+
+namespace octet {
+namespace {
+
+const WinogradKernel* kernel_of(Isa isa) {
+  const std::vector<Isa> have = available_isas();
+#define OCTET_KERNEL(entry, kernel) \
+  if (Isa::entry <= isa && std::find(have.begin(), have.end(), Isa::entry) != have.end()) return &(kernel);
+#include "kernels/winograd_u8s8/kernels.def"
+#undef OCTET_KERNEL
+  return nullptr;
+}
+
+size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+bool needs_f32(const ConvU8S8Desc& desc) {
+  const ActivationKind kind = desc.activation.kind;
+  const bool is_bound = kind == ActivationKind::none || kind == ActivationKind::relu || kind == ActivationKind::clip;
+  return desc.f32_output || !is_bound;
+}
+
+constexpr int32_t k_in_order[k_winograd_pixels] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// A core as in implicit_gemm/variant.cpp: two loads and two vectors of products per cycle, a round clock. Only the
+// ratio to the direct way's cost matters. Weights come from memory: what a network reads in between leaves none in L2.
+constexpr double k_cycles_per_load = 0.5, k_latency_cycles = 4, k_cycles_per_block = 25, k_cycles_per_us = 3500;
+constexpr double k_cycles_per_chunk = 130;   // of channels, in the input transform of a tile
+constexpr double k_cycles_per_vector = 160;  // of output channels of a tile: transform back, requantize, store
+constexpr double k_bytes_per_cycle = 10;
+
+double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t batch) {
+  const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4), blocks = ceil_div(tiles, kernel.rows);
+  const auto pairs = static_cast<double>((g.ic + 1) / 2),
+             rows = static_cast<double>(tiles) / static_cast<double>(blocks);
+  double products = 0, vectors = 0;
+  for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors)) {
+    const double step = std::max({rows * v * kernel.dot_cycles, (rows + v) * k_cycles_per_load, k_latency_cycles});
+    products += k_winograd_positions * static_cast<double>(blocks) * (pairs * step + k_cycles_per_block);
+    vectors += v;
+  }
+  const double weight_bytes = k_winograd_positions * pairs * 4 * vectors * kernel.lanes;
+  const double transforms =
+      static_cast<double>(tiles) *
+      (static_cast<double>(ceil_div(g.ic, kernel.chunk)) * k_cycles_per_chunk + vectors * k_cycles_per_vector);
+  return (std::max(products, weight_bytes / k_bytes_per_cycle) + transforms) / k_cycles_per_us;
+}
+
+/// Scratch of a worker: [transformed inputs of a block][sums of a block and panel][pixels of a tile][f32 tile].
+class WinogradU8S8 final : public ConvU8S8 {
+ public:
+  WinogradU8S8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, Isa isa)
+      : desc_(desc),
+        geometry_(desc.geometry),
+        kernel_(kernel),
+        f32_(needs_f32(desc)),
+        activation_(activation_kernels(isa)),
+        packed_(pack_winograd_u8s8(desc, kernel, f32_)),
+        is_plain_(is_plain_output(desc)),
+        tiles_y_(ceil_div(geometry_.oh, 4)),
+        tiles_x_(ceil_div(geometry_.ow, 4)),
+        row_(ceil_div(geometry_.ic, kernel.chunk) * kernel.chunk),
+        pad_(static_cast<size_t>(row_) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point)) {
+    // Transformed inputs and sums of a block stay in L2 beside the weights that pass.
+    const int64_t tile_bytes = k_winograd_positions * (row_ * 2 + panel() * 4);
+    static const int64_t k_block_bytes = std::getenv("WB") ? atoll(std::getenv("WB")) << 10 : 448 << 10;
+    block_tiles_ = std::max<int64_t>(k_block_bytes / tile_bytes, kernel.rows);
+    desc_.weights = {};
+    desc_.bias = {};
+    desc_.multiplier = {};
+  }
+
+  const char* kernel_name() const override { return kernel_.name; }
+  size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size() + pad_.size(); }
+  PackedConvWeights packed() const override { return packed_.kept; }
+
+  int64_t chunks(int64_t batch, int threads) const override {
+    const ConvGrid grid = conv_grid(work(batch), threads);
+    return grid.pixel_parts * grid.panel_parts;
+  }
+
+  size_t scratch_bytes() const override {
+    return input_bytes() + sums_bytes() + pixels_bytes() + (through_tile() ? pixels_bytes() : 0);
+  }
+
+  void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
+    const ConvWork all = work(args.batch);
+    const ConvGrid grid = conv_grid(all, threads);
+    const IndexRange tiles = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts);
+    const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
+    const int64_t count = tiles.end - tiles.begin, blocks = ceil_div(count, block_tiles_);
+    for (int64_t b = 0; b < blocks; ++b)
+      run_block(args, {tiles.begin + count * b / blocks, tiles.begin + count * (b + 1) / blocks}, panels, scratch);
+  }
+
+ private:
+  int64_t panel() const { return kernel_.lanes * kernel_.vectors; }
+  // A line between positions, or 36 lines of a tile would meet in a few sets of L1.
+  int64_t input_step() const { return block_tiles_ * row_ + 32; }
+  int64_t sums_step() const { return block_tiles_ * panel() + 16; }
+  size_t input_bytes() const { return round_up(static_cast<size_t>(k_winograd_positions * input_step()) * 2); }
+  size_t sums_bytes() const { return round_up(static_cast<size_t>(k_winograd_positions * sums_step()) * 4); }
+  size_t pixels_bytes() const { return static_cast<size_t>(k_winograd_pixels * panel()) * 4; }
+  bool through_tile() const { return f32_ && !desc_.f32_output; }
+
+  ConvWork work(int64_t batch) const {
+    return {.pixels = batch * tiles_y_ * tiles_x_,
+            .panels = static_cast<int64_t>(packed_.panels.size()),
+            .panel_bytes = static_cast<int64_t>(packed_.weights_bytes / packed_.panels.size()),
+            .pixel_bytes = k_winograd_pixels * geometry_.ic,
+            .tile_rows = kernel_.rows};
+  }
+
+  struct Tile {
+    int64_t image, y, x;  // first output
+  };
+  Tile tile_at(int64_t index) const {
+    const int64_t of_image = tiles_y_ * tiles_x_, at = index % of_image;
+    return {index / of_image, at / tiles_x_ * 4, at % tiles_x_ * 4};
+  }
+
+  /// The addresses of a tile's 36 inputs; those of the padding are a pixel of zero points.
+  void find_pixels(const uint8_t* x, const Tile& tile, const uint8_t* (&pixels)[k_winograd_positions]) const {
+    const WindowGeometry& g = geometry_;
+    for (int64_t i = 0; i < 6; ++i) {
+      const int64_t iy = tile.y - g.pad_top + i;
+      const uint8_t* const row = x + (tile.image * g.ih + iy) * g.iw * g.x_pitch;
+      for (int64_t j = 0; j < 6; ++j) {
+        const int64_t ix = tile.x - g.pad_left + j;
+        const bool is_inside = iy >= 0 && iy < g.ih && ix >= 0 && ix < g.iw;
+        pixels[6 * i + j] = is_inside ? row + ix * g.x_pitch : pad_.data();
+      }
+    }
+  }
+
+  void run_block(const ConvU8S8Args& args, IndexRange tiles, IndexRange panels, std::byte* scratch) const {
+    auto* const inputs = reinterpret_cast<int16_t*>(scratch);
+    auto* const sums = reinterpret_cast<int32_t*>(scratch + input_bytes());
+    const int64_t count = tiles.end - tiles.begin;
+    for (int64_t t = 0; t < count; ++t) {
+      const uint8_t* pixels[k_winograd_positions];
+      find_pixels(args.x, tile_at(tiles.begin + t), pixels);
+      kernel_.input({pixels, geometry_.ic, desc_.x_zero_point, inputs + t * row_, input_step()});
+    }
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const ConvU8S8Panel& own = packed_.panels[static_cast<size_t>(p)];
+      WinogradProducts products;
+      products.a = inputs;
+      products.a_step = input_step();
+      products.row = row_;
+      products.weights = reinterpret_cast<const int16_t*>(packed_.weights + own.weights_offset);
+      products.pairs = (geometry_.ic + 1) / 2;
+      products.tiles = count;
+      products.sums = sums;
+      products.sums_step = sums_step();
+      products.vectors = vectors_of(own);
+      kernel_.products(products);
+      for (int64_t t = 0; t < count; ++t) finish_tile(args, tile_at(tiles.begin + t), own, sums + t * panel(), scratch);
+    }
+  }
+
+  int vectors_of(const ConvU8S8Panel& panel) const { return static_cast<int>(ceil_div(panel.channels, kernel_.lanes)); }
+
+  void finish_tile(const ConvU8S8Args& args, const Tile& tile, const ConvU8S8Panel& own, const int32_t* sums,
+                   std::byte* scratch) const {
+    const WindowGeometry& g = geometry_;
+    auto* const pixels = reinterpret_cast<int32_t*>(scratch + input_bytes() + sums_bytes());
+    kernel_.output({sums, sums_step(), packed_.bias.data() + own.lane_offset, vectors_of(own), pixels});
+    int32_t places[2 * k_winograd_pixels] = {}, rows[k_winograd_pixels];
+    int32_t count = 0;
+    for (int64_t i = 0; i < std::min<int64_t>(4, g.oh - tile.y); ++i)
+      for (int64_t j = 0; j < std::min<int64_t>(4, g.ow - tile.x); ++j, ++count) {
+        places[count] = static_cast<int32_t>((tile.y + i) * g.ow + tile.x + j);
+        rows[count] = static_cast<int32_t>(4 * i + j);
+      }
+    ConvU8S8Run run = panel_run(args, own, tile.image * g.oh * g.ow);
+    run.y_pixels = run.residual_pixels = places;
+    run.row_count = count;
+    if (through_tile()) {
+      auto* const values = reinterpret_cast<float*>(reinterpret_cast<std::byte*>(pixels) + pixels_bytes());
+      ConvU8S8Run one = run;
+      one.y = values;
+      one.y_step = run.channels;
+      one.y_pixels = k_in_order;
+      kernel_.finish(one, pixels, rows);
+      quantize(values, run);
+      return;
+    }
+    kernel_.finish(run, pixels, rows);
+    if (f32_ && desc_.activation.kind != ActivationKind::none)
+      for (int32_t r = 0; r < count; ++r)
+        activation_.activate(static_cast<float*>(run.y) + places[r] * run.y_step, static_cast<size_t>(run.channels),
+                             desc_.activation);
+  }
+
+  /// Form 3 to a code: v holds the pixels of a tile with only the panel's channels.
+  void quantize(float* v, const ConvU8S8Run& run) const {
+    const size_t channels = static_cast<size_t>(run.channels);
+    activation_.activate(v, channels * static_cast<size_t>(run.row_count), desc_.activation);
+    for (int32_t r = 0; r < run.row_count; ++r)
+      activation_.quantize(v + static_cast<size_t>(r) * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point,
+                           desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + run.y_pixels[r] * run.y_step);
+  }
+
+  /// What all tiles of a panel and image have in common; pixels count from `first`.
+  ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& own, int64_t first) const {
+    const WindowGeometry& g = geometry_;
+    ConvU8S8Run run;
+    run.multiplier = packed_.multiplier.data() + own.lane_offset;
+    if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + own.first_channel;
+    run.residual_step = g.residual_pitch;
+    run.y = static_cast<std::byte*>(args.y) + (first * g.y_pitch + own.first_channel) * (desc_.f32_output ? 4 : 1);
+    run.y_step = g.y_pitch;
+    run.channels = static_cast<int32_t>(own.channels);
+    run.residual_zero_point = desc_.residual_zero_point;
+    run.residual_multiplier = desc_.residual_multiplier;
+    run.y_zero_point = desc_.y_zero_point;
+    run.lo = desc_.lo;
+    run.hi = desc_.hi;
+    run.f32_output = f32_;
+    run.is_plain = is_plain_;
+    return run;
+  }
+
+  ConvU8S8Desc desc_;  // its spans are not used after construction
+  WindowGeometry geometry_;
+  const WinogradKernel& kernel_;
+  bool f32_;
+  ActivationKernels activation_;
+  PackedWinogradU8S8 packed_;
+  bool is_plain_;
+  int64_t tiles_y_, tiles_x_;
+  int64_t row_;  // elements of a tile's channels at one position
+  AlignedVector<uint8_t> pad_;
+  int64_t block_tiles_ = 1;
+};
+
+}  // namespace
+
+std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t> weights, int32_t zero_point,
+                                 Isa isa) {
+  if (g.kh != 3 || g.kw != 3) return "the window is not 3x3";
+  if (g.stride_h != 1 || g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1)
+    return "only strides and dilations of 1";
+  if (g.groups != 1) return "only one group";
+  if (!kernel_of(isa)) return "no kernel for " + std::string(name(isa));
+  constexpr int64_t k_limit = 1 << 25;  // of a sum, see above
+  const int64_t most = std::max(zero_point, 255 - zero_point), count = g.ic * 9;
+  for (int64_t oc = 0; oc < g.oc; ++oc) {
+    int64_t sum = 0;
+    for (const int8_t w : weights.subspan(static_cast<size_t>(oc * count), static_cast<size_t>(count)))
+      sum += std::abs(static_cast<int>(w));
+    if (sum * most >= k_limit)
+      return "a sum of output channel " + std::to_string(oc) + " may reach " + std::to_string(sum * most) +
+             ", and 2^25 is too much";
+  }
+  return "";
+}
+
+ConvVariant winograd_u8s8_variant(const WindowGeometry& g, int64_t batch, Isa isa) {
+  const WinogradKernel& kernel = *kernel_of(isa);
+  return {kernel.name, "", cost_us(kernel, g, batch)};
+}
+
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa) {
+  if (desc.image_scale > 0) return nullptr;
+  const WinogradKernel* const kernel = kernel_of(isa);
+  if (!kernel) return nullptr;
+  return std::make_unique<WinogradU8S8>(desc, *kernel, isa);
+}
+
+}  // namespace octet

@@ -1,0 +1,24 @@
+#pragma once
+// Integer convolution with fewer products, exactly: Winograd's F(4x4, 3x3), 36 products of s16 for 16 outputs and a
+// channel in place of 144 of codes. Same descriptor and layer as conv_u8s8, same answers.
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "kernels/conv_u8s8/conv_u8s8.h"
+
+namespace octet {
+
+/// Why a layer cannot run so; empty = it can. weights: [oc, ic, 3, 3]; zero_point: of x, u8 domain.
+std::string refuse_winograd_u8s8(const WindowGeometry& geometry, std::span<const int8_t> weights, int32_t zero_point,
+                                 Isa isa);
+
+/// The ISA's way with its cost on one thread. For a geometry that is not refused.
+ConvVariant winograd_u8s8_variant(const WindowGeometry& geometry, int64_t batch, Isa isa);
+
+/// Null when the layer is refused. Packed weights of the descriptor that fit are used in place; their layer was not
+/// refused when it was packed.
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa);
+
+}  // namespace octet

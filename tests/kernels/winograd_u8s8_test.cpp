@@ -1,0 +1,301 @@
+#include "kernels/winograd_u8s8/winograd_u8s8.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "kernels/conv_u8s8_data.h"
+
+namespace octet {
+namespace {
+
+/// The ISAs of this machine for which the family has a kernel.
+std::vector<Isa> isas() {
+  std::vector<Isa> have = available_isas(), with;
+#define OCTET_KERNEL(isa, kernel) \
+  if (std::find(have.begin(), have.end(), Isa::isa) != have.end()) with.push_back(Isa::isa);
+#include "kernels/winograd_u8s8/kernels.def"
+#undef OCTET_KERNEL
+  return with;
+}
+
+/// The codes or floats of every kernel, the whole buffers, against the scalar judge of conv_u8s8.
+template <class T>
+void expect_judged(ConvU8S8Data& data, const std::vector<int>& threads = {1}) {
+  data.describe();
+  const std::vector<T> want = data.run_layer<T>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
+  for (const Isa isa : isas()) {
+    ASSERT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, data.desc.x_zero_point, isa), "") << data.shape;
+    const std::unique_ptr<const ConvU8S8> layer = make_winograd_u8s8(data.desc, isa);
+    ASSERT_TRUE(layer);
+    ASSERT_EQ(std::string(layer->kernel_name()), std::string(name(isa)) + " 4x4");
+    for (const int workers : threads) {
+      const std::vector<T> got = data.run_layer<T>(*layer, workers);
+      const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin());
+      const int64_t index = a - want.begin(), pitch = data.desc.geometry.y_pitch;
+      ASSERT_TRUE(a == want.end()) << name(isa) << ", " << workers << " threads, " << data.shape << ": pixel "
+                                   << index / pitch << " channel " << index % pitch << " is " << +*b << ", want "
+                                   << +*a;
+    }
+  }
+}
+
+/// Sizes around one, two and three tiles, uneven pads, channel counts around every block, several blocks of tiles.
+std::vector<ConvCase> cases() {
+  std::vector<ConvCase> all;
+  for (const int64_t ic : {1, 2, 3, 5, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100})
+    for (const int64_t oc : {1, 7, 8, 9, 16, 17, 31, 33, 48, 63, 64, 65, 96, 130})
+      all.push_back(square(5, ic, oc, 3, 1, 1));
+  for (int64_t size = 1; size <= 13; ++size)
+    for (const int64_t batch : {1, 3}) all.push_back(square(size, 17, 33, 3, 1, 1, 1, 1, batch));
+  for (const int64_t pad : {0, 2, 3})
+    for (const int64_t size : {3, 8, 9}) all.push_back(square(size, 20, 40, 3, 1, pad, 1, 1, 2));
+  all.push_back({2, 9, 14, 33, 20, 3, 3, 1, 1, 1, 1, 0, 1, 2, 0, 1});
+  all.push_back({1, 4, 30, 16, 70, 3, 3, 1, 1, 1, 1, 3, 0, 0, 3, 1});
+  all.push_back({1, 1, 25, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  all.push_back({1, 2, 2, 8, 5, 3, 3, 1, 1, 1, 1, 3, 3, 3, 3, 1});  // windows that lie in the padding altogether
+  all.push_back(square(32, 64, 64, 3, 1, 1, 1, 1, 2));
+  all.push_back(square(23, 100, 72, 3, 1, 1, 1, 1, 3));
+  all.push_back(square(14, 256, 48, 3, 1, 1));
+  all.push_back(square(8, 80, 200, 3, 1, 1, 1, 1, 9));
+  return all;
+}
+
+TEST(WinogradU8S8, every_isa_equals_the_judge_on_every_geometry) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : cases()) {
+    ConvU8S8Data data(c, seed++);
+    expect_judged<uint8_t>(data, {1, 2, 3, 7});
+  }
+}
+
+TEST(WinogradU8S8, the_sums_themselves_equal_the_judges) {
+  uint32_t seed = 500;
+  for (const ConvCase& c : cases()) {
+    ConvU8S8Data data(c, seed++);
+    data.desc.f32_output = true;
+    // A sum below 2^24 is a float exactly, so no bit of it hides behind a rounding.
+    std::fill(data.multiplier.begin(), data.multiplier.end(), 1.0f);
+    expect_judged<float>(data);
+  }
+}
+
+TEST(WinogradU8S8, the_residual_form_equals_the_judge_and_may_be_in_place) {
+  uint32_t seed = 1000;
+  for (const ConvCase& c : cases()) {
+    ConvU8S8Data data(c, seed++);
+    data.with_residual(131, 0.37f);
+    expect_judged<uint8_t>(data);
+    const std::vector<uint8_t> want = data.run_layer<uint8_t>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
+    data.in_place = true;
+    const WindowGeometry& g = data.desc.geometry;
+    for (const Isa isa : isas()) {
+      const std::vector<uint8_t> got = data.run_layer<uint8_t>(*make_winograd_u8s8(data.desc, isa), 2);
+      for (int64_t pixel = 0; pixel < c.batch * g.oh * g.ow; ++pixel)
+        for (int64_t oc = 0; oc < g.oc; ++oc) {
+          const auto at = static_cast<size_t>(pixel * g.y_pitch + oc);
+          ASSERT_EQ(got[at], want[at]) << name(isa) << ", " << c << ", pixel " << pixel << " channel " << oc;
+        }
+    }
+  }
+}
+
+/// The 6 x 6 inputs and 3 x 3 weights that make a transformed input or weight as large as it can be are signs of a row
+/// of B^T or G times those of another: every pair of rows, both signs, all channels alike.
+TEST(WinogradU8S8, codes_and_weights_that_reach_the_bounds_do_not_overflow) {
+  constexpr int k_b[6][6] = {{4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
+                             {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
+  constexpr int k_g[6][3] = {{1, 0, 0}, {1, 1, 1}, {1, -1, 1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 1}};
+  for (const int zero_point : {0, 128, 255})
+    for (int i = 0; i < 6; ++i)
+      for (int j = 0; j < 6; ++j)
+        for (const int sign : {1, -1}) {
+          // 64 channels of 255 * 128 * 9 stay below 2^25.
+          ConvU8S8Data data(square(6, 64, 17, 3, 1, 0));
+          for (size_t at = 0; at < 36; ++at) {
+            const int product = sign * k_b[i][at / 6] * k_b[j][at % 6];
+            std::fill_n(data.x.begin() + static_cast<ptrdiff_t>(at * 64), 64,
+                        static_cast<uint8_t>(product > 0 ? 255 : 0));
+          }
+          for (size_t w = 0; w < data.weights.size(); ++w) {
+            const int product = k_g[i][w % 9 / 3] * k_g[j][w % 3] * (w / 576 % 2 == 0 ? 1 : -1);
+            data.weights[w] = static_cast<int8_t>(product > 0 ? 127 : -128);
+          }
+          data.desc.x_zero_point = zero_point;
+          data.desc.f32_output = true;
+          std::fill(data.multiplier.begin(), data.multiplier.end(), 1.0f);
+          expect_judged<float>(data);
+        }
+}
+
+TEST(WinogradU8S8, equal_codes_and_weights_of_either_end_do_not_overflow) {
+  for (const int x_code : {0, 255})
+    for (const int w_code : {-128, -127, 127})
+      for (const int zero_point : {0, 128, 255})
+        for (const int64_t size : {3, 8, 9}) {
+          ConvU8S8Data data(square(size, 70, 66, 3, 1, 1));
+          std::fill(data.x.begin(), data.x.end(), static_cast<uint8_t>(x_code));
+          std::fill(data.weights.begin(), data.weights.end(), static_cast<int8_t>(w_code));
+          data.desc.x_zero_point = zero_point;
+          data.desc.f32_output = true;
+          std::fill(data.multiplier.begin(), data.multiplier.end(), 1.0f);
+          expect_judged<float>(data);
+          data.desc.f32_output = false;
+          std::fill(data.multiplier.begin(), data.multiplier.end(), 1e-5f);
+          expect_judged<uint8_t>(data);
+        }
+}
+
+TEST(WinogradU8S8, a_sum_just_below_two_to_the_25_is_exact_and_one_above_is_refused) {
+  // 2^25 = 33,554,432 = 255 * 131,586 + 2: weights that add to 131,586 reach 33,554,430.
+  const int64_t ic = 116;
+  ConvU8S8Data data(square(4, ic, 3, 3, 1, 1));
+  data.desc.x_zero_point = 0;
+  std::fill(data.x.begin(), data.x.end(), uint8_t{255});
+  std::fill(data.bias.begin(), data.bias.end(), 0);
+  int64_t left = 131586;
+  for (int64_t w = 0; w < ic * 9; ++w) {
+    const auto size = static_cast<int8_t>(std::min<int64_t>(127, left));
+    left -= size;
+    for (int64_t oc = 0; oc < 3; ++oc)
+      data.weights[static_cast<size_t>(oc * ic * 9 + w)] = static_cast<int8_t>(oc == 1 ? -size : size);
+  }
+  ASSERT_EQ(left, 0);
+  data.desc.f32_output = true;
+  std::fill(data.multiplier.begin(), data.multiplier.end(), 1.0f);
+  expect_judged<float>(data);
+  for (const Isa isa : isas()) {
+    // The four inner pixels see all taps.
+    const std::vector<float> y = data.run_layer<float>(*make_winograd_u8s8(data.desc, isa), 1);
+    EXPECT_EQ(y[static_cast<size_t>(5 * data.desc.geometry.y_pitch)], 33554430.0f);
+    EXPECT_EQ(y[static_cast<size_t>(5 * data.desc.geometry.y_pitch + 1)], -33554430.0f);
+    ++data.weights[static_cast<size_t>(3 * ic * 9 - 1)];
+    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 0, isa),
+              "a sum of output channel 2 may reach 33554685, and 2^25 is too much");
+    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 128, isa), "") << "codes without 128 are smaller";
+    --data.weights[static_cast<size_t>(3 * ic * 9 - 1)];
+  }
+}
+
+TEST(WinogradU8S8, says_which_layers_it_does_not_run) {
+  const auto reason = [](const ConvCase& c) {
+    const std::vector<int8_t> weights(static_cast<size_t>(c.weight_count()), 1);
+    return refuse_winograd_u8s8(c.geometry(), weights, 0, available_isas().back());
+  };
+  if (isas().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
+  EXPECT_EQ(reason(square(8, 16, 16, 3, 1, 1)), "");
+  EXPECT_EQ(reason(square(8, 16, 16, 1)), "the window is not 3x3");
+  EXPECT_EQ(reason(square(8, 16, 16, 5, 1, 2)), "the window is not 3x3");
+  EXPECT_EQ(reason(square(8, 16, 16, 3, 2, 1)), "only strides and dilations of 1");
+  EXPECT_EQ(reason(square(8, 16, 16, 3, 1, 2, 2)), "only strides and dilations of 1");
+  EXPECT_EQ(reason(square(8, 16, 16, 3, 1, 1, 1, 2)), "only one group");
+  EXPECT_EQ(refuse_winograd_u8s8(square(8, 16, 16, 3, 1, 1).geometry(), {}, 0, Isa::scalar), "no kernel for scalar");
+}
+
+TEST(WinogradU8S8, lo_and_hi_bound_every_code_for_every_zero_point) {
+  for (const int zero_point : {0, 1, 128, 254, 255})
+    for (const auto& [lo, hi] : {std::pair{0, 255}, {0, 0}, {255, 255}, {128, 255}, {10, 200}, {3, 127}})
+      for (const int64_t oc : {70, 16, 24, 40}) {
+        ConvU8S8Data data(square(6, 12, oc, 3, 1, 1));
+        data.desc.y_zero_point = zero_point;
+        data.desc.lo = lo;
+        data.desc.hi = hi;
+        expect_judged<uint8_t>(data);
+        data.with_residual(zero_point, 0.8f);
+        expect_judged<uint8_t>(data);
+      }
+}
+
+TEST(WinogradU8S8, values_beyond_int32_saturate_to_the_bound_of_their_sign) {
+  for (const float m : {1e4f, 1e12f, 1e30f})
+    for (const bool with_residual : {false, true}) {
+      ConvU8S8Data data(square(5, 30, 80, 3, 1, 1));
+      std::fill(data.multiplier.begin(), data.multiplier.end(), m);
+      if (with_residual) data.with_residual(128, 1e9f);
+      expect_judged<uint8_t>(data);
+    }
+}
+
+TEST(WinogradU8S8, activations_and_float_outputs_equal_the_judge) {
+  for (const ActivationKind kind : {ActivationKind::leaky_relu, ActivationKind::silu, ActivationKind::hard_swish,
+                                    ActivationKind::relu, ActivationKind::none})
+    for (const int64_t oc : {5, 64, 90})
+      for (const bool with_residual : {false, true})
+        for (const bool f32 : {false, true}) {
+          ConvU8S8Data data(square(6, 19, oc, 3, 1, 1, 1, 1, 2));
+          if (with_residual) data.with_residual(60, 0.01f);
+          for (float& m : data.multiplier) m *= 0.05f;  // about -6..6
+          data.desc.activation = {kind, 0.1f, 0};
+          data.desc.inverse_y_scale = 30.0f;
+          data.desc.y_zero_point = 40;
+          data.desc.f32_output = f32;
+          if (kind == ActivationKind::relu) data.desc.lo = 40;
+          if (f32)
+            expect_judged<float>(data, {1, 3});
+          else
+            expect_judged<uint8_t>(data, {1, 3});
+        }
+}
+
+TEST(WinogradU8S8, codes_of_zero_point_zero_saturate_at_both_ends) {
+  for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1)}) {
+    ConvU8S8Data data(c);
+    data.desc.y_zero_point = 0;
+    for (float& m : data.multiplier) m *= 8;
+    for (const bool with_residual : {false, true}) {
+      if (with_residual) data.with_residual(13, 0.4f);
+      expect_judged<uint8_t>(data, {1, 2});
+    }
+    data.desc.hi = 200;  // no longer plain
+    expect_judged<uint8_t>(data);
+  }
+}
+
+TEST(WinogradU8S8, a_residual_of_one_pixel_and_a_wider_buffer_are_as_in_the_direct_way) {
+  for (const int64_t oc : {5, 16, 70}) {
+    ConvU8S8Data data(square(6, 19, oc, 3, 1, 1, 1, 1, 2));
+    data.desc.geometry.y_pitch = 96;
+    expect_judged<uint8_t>(data);
+    data.with_residual(60, 0.2f);
+    data.desc.geometry.residual_pitch = 0;
+    expect_judged<uint8_t>(data);
+  }
+}
+
+TEST(WinogradU8S8, packed_weights_are_used_in_place_where_form_and_size_are_theirs) {
+  ConvU8S8Data data(square(9, 33, 70, 3, 1, 1));
+  data.describe();
+  const std::vector<uint8_t> want = data.run_layer<uint8_t>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
+  for (const Isa isa : isas()) {
+    data.describe();
+    data.desc.packed = {};
+    const std::unique_ptr<const ConvU8S8> first = make_winograd_u8s8(data.desc, isa);
+    data.desc.packed = first->packed();
+    const std::vector<int8_t> none(data.weights.size(), 0);
+    data.desc.weights = none;  // not to be read
+    const std::unique_ptr<const ConvU8S8> second = make_winograd_u8s8(data.desc, isa);
+    EXPECT_EQ(second->packed().bytes.data(), first->packed().bytes.data());
+    EXPECT_EQ(data.run_layer<uint8_t>(*second, 1), want) << name(isa);
+    data.desc.packed.form += " of another kind";
+    data.describe();
+    const std::unique_ptr<const ConvU8S8> third = make_winograd_u8s8(data.desc, isa);
+    EXPECT_NE(third->packed().bytes.data(), first->packed().bytes.data());
+    EXPECT_TRUE(std::equal(third->packed().bytes.begin(), third->packed().bytes.end(), first->packed().bytes.begin(),
+                           first->packed().bytes.end()));
+  }
+}
+
+TEST(WinogradU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
+  ConvU8S8Data many_tiles(square(56, 16, 16, 3, 1, 1)), many_channels(square(4, 32, 2048, 3, 1, 1));
+  many_tiles.describe(), many_channels.describe();
+  for (const Isa isa : isas())
+    for (const int threads : {1, 2, 4, 8}) {
+      EXPECT_GE(make_winograd_u8s8(many_tiles.desc, isa)->chunks(1, threads), threads);
+      EXPECT_GE(make_winograd_u8s8(many_channels.desc, isa)->chunks(1, threads), threads);
+    }
+}
+
+}  // namespace
+}  // namespace octet
