@@ -45,17 +45,38 @@ bool needs_f32(const ConvU8S8Desc& desc) {
 
 constexpr int32_t k_in_order[k_winograd_pixels] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
+/// Transformed inputs and sums of a block of tiles stay in L2: beside the weights that pass where those are few; where
+/// they are many, each block more would bring all of them from memory again.
+int64_t block_tiles_of(const WinogradKernel& kernel, const WindowGeometry& g) {
+  const int64_t weight_bytes = k_winograd_positions * 2 * g.ic * g.oc;
+  const int64_t share = weight_bytes <= static_cast<int64_t>(k_resident_weight_bytes) ? 448 << 10 : 896 << 10;
+  const int64_t tile_bytes =
+      k_winograd_positions * (ceil_div(g.ic, kernel.chunk) * kernel.chunk * 2 + kernel.lanes * kernel.vectors * 4);
+  return std::max<int64_t>(share / tile_bytes, kernel.rows);
+}
+
 // A core as in implicit_gemm/variant.cpp: two loads and two vectors of products per cycle, a round clock. Only the
-// ratio to the direct way's cost matters. Weights come from memory: what a network reads in between leaves none in L2.
+// ratio to the direct way's cost matters.
 constexpr double k_cycles_per_load = 0.5, k_latency_cycles = 4, k_cycles_per_block = 25, k_cycles_per_us = 3500;
 constexpr double k_cycles_per_chunk = 130;   // of channels, in the input transform of a tile
 constexpr double k_cycles_per_vector = 160;  // of output channels of a tile: transform back, requantize, store
-constexpr double k_bytes_per_cycle = 10;
+// Weights come from L3 or memory: what a network reads in between leaves none in L2.
+constexpr double k_bytes_per_cycle = 6;
+// The direct way is taken where this one is not clearly better: it needs an eighth of the weights' memory.
+constexpr double k_margin = 1.08;
+
+/// Share of an axis' taps that do not lie in the padding.
+double live_share(int64_t in, int64_t out, int64_t pad) {
+  int64_t live = 0;
+  for (int64_t o = 0; o < out; ++o)
+    for (int64_t k = 0; k < 3; ++k) live += o - pad + k >= 0 && o - pad + k < in;
+  return static_cast<double>(std::max<int64_t>(live, 1)) / static_cast<double>(3 * out);
+}
 
 double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t batch) {
   const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4), blocks = ceil_div(tiles, kernel.rows);
-  const auto pairs = static_cast<double>((g.ic + 1) / 2),
-             rows = static_cast<double>(tiles) / static_cast<double>(blocks);
+  const auto pairs = static_cast<double>((g.ic + 1) / 2);
+  const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
   double products = 0, vectors = 0;
   for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors)) {
     const double step = std::max({rows * v * kernel.dot_cycles, (rows + v) * k_cycles_per_load, k_latency_cycles});
@@ -63,10 +84,14 @@ double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t ba
     vectors += v;
   }
   const double weight_bytes = k_winograd_positions * pairs * 4 * vectors * kernel.lanes;
-  const double transforms =
-      static_cast<double>(tiles) *
-      (static_cast<double>(ceil_div(g.ic, kernel.chunk)) * k_cycles_per_chunk + vectors * k_cycles_per_vector);
-  return (std::max(products, weight_bytes / k_bytes_per_cycle) + transforms) / k_cycles_per_us;
+  const bool stay = weight_bytes <= static_cast<double>(k_resident_weight_bytes);
+  const auto turns = static_cast<double>(stay ? 1 : ceil_div(tiles, block_tiles_of(kernel, g)));
+  const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
+  const double transforms = static_cast<double>(tiles) * (chunks * k_cycles_per_chunk + vectors * k_cycles_per_vector);
+  const double cycles = std::max(products, turns * weight_bytes / k_bytes_per_cycle) + transforms;
+  // The direct way's cost counts taps in the padding though it leaves them out.
+  const double live = live_share(g.ih, g.oh, g.pad_top) * live_share(g.iw, g.ow, g.pad_left);
+  return k_margin * cycles / live / k_cycles_per_us;
 }
 
 /// Scratch of a worker: [transformed inputs of a block][sums of a block and panel][pixels of a tile][f32 tile].
@@ -83,11 +108,8 @@ class WinogradU8S8 final : public ConvU8S8 {
         tiles_y_(ceil_div(geometry_.oh, 4)),
         tiles_x_(ceil_div(geometry_.ow, 4)),
         row_(ceil_div(geometry_.ic, kernel.chunk) * kernel.chunk),
-        pad_(static_cast<size_t>(row_) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point)) {
-    // Transformed inputs and sums of a block stay in L2 beside the weights that pass.
-    const int64_t tile_bytes = k_winograd_positions * (row_ * 2 + panel() * 4);
-    static const int64_t k_block_bytes = std::getenv("WB") ? atoll(std::getenv("WB")) << 10 : 448 << 10;
-    block_tiles_ = std::max<int64_t>(k_block_bytes / tile_bytes, kernel.rows);
+        pad_(static_cast<size_t>(row_) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point)),
+        block_tiles_(block_tiles_of(kernel, geometry_)) {
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -255,7 +277,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   int64_t tiles_y_, tiles_x_;
   int64_t row_;  // elements of a tile's channels at one position
   AlignedVector<uint8_t> pad_;
-  int64_t block_tiles_ = 1;
+  int64_t block_tiles_;
 };
 
 }  // namespace
