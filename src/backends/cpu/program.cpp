@@ -46,13 +46,14 @@ std::vector<const StepDef*> steps_for(std::string_view op) {
   return found;
 }
 
-std::vector<Tactic> tactics_for(const StepQuery& query) {
+std::vector<Tactic> tactics_for(const StepQuery& query, const StepDef* only) {
   const bool without_elements = is_without_elements(query);
   std::vector<Tactic> found;
   for (const StepDef* step : steps_for(query.node.op->name)) {
     const std::string family(step->family);
     const bool is_fast = step != &nothing_step && step != &reference_step;
     if (step == &nothing_step && !without_elements) continue;
+    if (is_fast && only && only != &reference_step && step != only) continue;
     std::string refused = is_fast && without_elements ? "a tensor has no elements" : step->refuse(query);
     if (step == &reference_step && refused.empty() && any_supported(found)) refused = "there is a fast way";
     if (!refused.empty()) {
@@ -173,7 +174,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
     if (def->family == tactic.substr(0, family_end)) chosen = def;
   }
   const Graph& whole = plan_->graph;  // whose batch the tactic was chosen for
-  const std::vector<Tactic> known = tactics_for(StepQuery{{whole, whole.node(step.node)}, isa, threads});
+  const std::vector<Tactic> known = tactics_for(StepQuery{{whole, whole.node(step.node)}, isa, threads}, chosen);
   const bool supported =
       std::any_of(known.begin(), known.end(), [&](const Tactic& t) { return t.name == tactic && t.refused.empty(); });
   if (chosen && chosen->variants && supported) query.variant = tactic.substr(family_end + 1);

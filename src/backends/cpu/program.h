@@ -76,7 +76,8 @@ class CpuProgram : public Program {
 
 /// All rows of steps.def for this op, in order, then the reference step.
 std::vector<const StepDef*> steps_for(std::string_view op);
-/// Every tactic for the node: families refused as a whole, and each way of the others.
-std::vector<Tactic> tactics_for(const StepQuery& query);
+/// Every tactic for the node: families refused as a whole, and each way of the others. only: all that is asked about is
+/// this family, so that others need not look at the weights; null = every family.
+std::vector<Tactic> tactics_for(const StepQuery& query, const StepDef* only = nullptr);
 
 }  // namespace octet::cpu

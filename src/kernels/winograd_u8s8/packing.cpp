@@ -1,5 +1,7 @@
 #include "kernels/winograd_u8s8/packing.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/aligned.h"
@@ -9,17 +11,35 @@ namespace octet {
 namespace {
 
 /// Rows of G times 24, 6, 6, 24, 24 and 6: no row's absolute values add to more than 7, so a transformed weight stays
-/// within 49 * 128 = 6,272.
-constexpr int k_g[6][3] = {{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}};
+/// within 49 * 128 = 6,272. In: three vectors of numbers; out: six.
+template <size_t N>
+void transform(const std::array<int16_t, N>& a, const std::array<int16_t, N>& b, const std::array<int16_t, N>& c,
+               std::array<int16_t, N>* const (&to)[6]) {
+  for (size_t i = 0; i < N; ++i) {
+    const int outer = a[i] + c[i], far = a[i] + 4 * c[i];
+    (*to[0])[i] = static_cast<int16_t>(6 * a[i]);
+    (*to[1])[i] = static_cast<int16_t>(-outer - b[i]);
+    (*to[2])[i] = static_cast<int16_t>(b[i] - outer);
+    (*to[3])[i] = static_cast<int16_t>(far + 2 * b[i]);
+    (*to[4])[i] = static_cast<int16_t>(far - 2 * b[i]);
+    (*to[5])[i] = static_cast<int16_t>(6 * c[i]);
+  }
+}
 
-/// u = G g G^T of one 3 x 3 window.
-void transform(const int8_t* g, int16_t* u) {
-  int rows[6][3];
-  for (int i = 0; i < 6; ++i)
-    for (int x = 0; x < 3; ++x) rows[i][x] = k_g[i][0] * g[x] + k_g[i][1] * g[3 + x] + k_g[i][2] * g[6 + x];
-  for (int i = 0; i < 6; ++i)
-    for (int j = 0; j < 6; ++j)
-      u[6 * i + j] = static_cast<int16_t>(rows[i][0] * k_g[j][0] + rows[i][1] * k_g[j][1] + rows[i][2] * k_g[j][2]);
+constexpr size_t k_most_lanes = 16;
+/// Weights of one pair of input channels and one vector of output channels: [lane][2].
+using Pairs = std::array<int16_t, 2 * k_most_lanes>;
+
+/// u = G g G^T of windows side by side.
+void transform(const Pairs (&g)[9], Pairs (&u)[k_winograd_positions]) {
+  Pairs columns[6][3];
+  for (size_t x = 0; x < 3; ++x)
+    transform(g[x], g[3 + x], g[6 + x],
+              {&columns[0][x], &columns[1][x], &columns[2][x], &columns[3][x], &columns[4][x], &columns[5][x]});
+  for (size_t y = 0; y < 6; ++y) {
+    Pairs* const to = u + 6 * y;
+    transform(columns[y][0], columns[y][1], columns[y][2], {to, to + 1, to + 2, to + 3, to + 4, to + 5});
+  }
 }
 
 std::vector<ConvU8S8Panel> lay_out_panels(int64_t channels, const WinogradKernel& kernel, size_t vector_bytes) {
@@ -41,24 +61,34 @@ int64_t channel_of(const ConvU8S8Panel& panel, int lanes, int vectors, bool natu
   return c < panel.channels ? panel.first_channel + c : -1;
 }
 
+/// One panel's weights, [position][pair][vector][lane][2].
 void pack_panel(const ConvU8S8Desc& desc, const WinogradKernel& kernel, bool natural_order, const ConvU8S8Panel& panel,
                 int16_t* weights, int32_t* bias) {
   const int64_t ic = desc.geometry.ic, pairs = (ic + 1) / 2;
   const int lanes = kernel.lanes, vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
-  const int64_t pair_step = 2 * lanes * vectors, position_step = pairs * pair_step;
-  std::memset(weights, 0, static_cast<size_t>(k_winograd_positions * position_step) * sizeof(int16_t));
-  for (int v = 0; v < vectors; ++v)
+  const int64_t position_step = pairs * vectors * lanes * 2;
+  for (int v = 0; v < vectors; ++v) {
+    const int8_t* windows[k_most_lanes] = {};  // of each lane's channel, null = none
     for (int lane = 0; lane < lanes; ++lane) {
       const int64_t oc = channel_of(panel, lanes, vectors, natural_order, v, lane);
       if (oc < 0) continue;
+      windows[lane] = desc.weights.data() + oc * ic * 9;
       bias[v * lanes + lane] = desc.bias.empty() ? 0 : desc.bias[static_cast<size_t>(oc)];
-      for (int64_t c = 0; c < ic; ++c) {
-        int16_t u[k_winograd_positions];
-        transform(desc.weights.data() + (oc * ic + c) * 9, u);
-        int16_t* to = weights + c / 2 * pair_step + (v * lanes + lane) * 2 + c % 2;
-        for (int i = 0; i < k_winograd_positions; ++i, to += position_step) *to = u[i];
+    }
+    for (int64_t p = 0; p < pairs; ++p) {
+      Pairs g[9] = {}, u[k_winograd_positions];
+      const int64_t own = std::min<int64_t>(2, ic - 2 * p);
+      for (int lane = 0; lane < lanes; ++lane)
+        for (int64_t i = 0; i < own && windows[lane]; ++i)
+          for (int64_t k = 0; k < 9; ++k) g[k][static_cast<size_t>(2 * lane + i)] = windows[lane][(2 * p + i) * 9 + k];
+      transform(g, u);
+      int16_t* to = weights + (p * vectors + v) * lanes * 2;
+      for (const Pairs& position : u) {
+        std::memcpy(to, position.data(), static_cast<size_t>(lanes) * 2 * sizeof(int16_t));
+        to += position_step;
       }
     }
+  }
 }
 
 std::string form_of(const WinogradKernel& kernel, int64_t ic, bool natural_order) {

@@ -200,7 +200,9 @@ class WinogradU8S8 final : public ConvU8S8 {
       products.sums_step = sums_step();
       products.vectors = vectors_of(own);
       kernel_.products(products);
-      for (int64_t t = 0; t < count; ++t) finish_tile(args, tile_at(tiles.begin + t), own, sums + t * panel(), scratch);
+      for (int64_t t = 0; t < count; ++t) {
+        finish_tile(args, tile_at(tiles.begin + t), own, sums + t * panel(), scratch);
+      }
     }
   }
 
@@ -280,6 +282,18 @@ class WinogradU8S8 final : public ConvU8S8 {
   int64_t block_tiles_;
 };
 
+int64_t absolute_sum(std::span<const int8_t> weights) {
+  int64_t sum = 0;
+  size_t i = 0;
+  for (; i + 32 <= weights.size(); i += 32) {  // a fixed count becomes vectors
+    int part = 0;
+    for (size_t k = 0; k < 32; ++k) part += std::abs(static_cast<int>(weights[i + k]));
+    sum += part;
+  }
+  for (; i < weights.size(); ++i) sum += std::abs(static_cast<int>(weights[i]));
+  return sum;
+}
+
 }  // namespace
 
 std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t> weights, int32_t zero_point,
@@ -291,10 +305,9 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
   if (!kernel_of(isa)) return "no kernel for " + std::string(name(isa));
   constexpr int64_t k_limit = 1 << 25;  // of a sum, see above
   const int64_t most = std::max(zero_point, 255 - zero_point), count = g.ic * 9;
+  if (count * 128 * most < k_limit) return "";
   for (int64_t oc = 0; oc < g.oc; ++oc) {
-    int64_t sum = 0;
-    for (const int8_t w : weights.subspan(static_cast<size_t>(oc * count), static_cast<size_t>(count)))
-      sum += std::abs(static_cast<int>(w));
+    const int64_t sum = absolute_sum(weights.subspan(static_cast<size_t>(oc * count), static_cast<size_t>(count)));
     if (sum * most >= k_limit)
       return "a sum of output channel " + std::to_string(oc) + " may reach " + std::to_string(sum * most) +
              ", and 2^25 is too much";
