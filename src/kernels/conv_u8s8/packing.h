@@ -13,8 +13,9 @@
 
 namespace octet {
 
-/// The channel within a panel of `vectors` vectors that lane `lane` (of `lanes`) of vector `vector` holds. For u8 output the order
-/// is the one that 128-bit-wise packs and packus turn into natural order, lane by lane; otherwise it is natural.
+/// The channel within a panel of `vectors` vectors that lane `lane` (of `lanes`) of vector `vector` holds. For u8
+/// output the order is the one that 128-bit-wise packs and packus turn into natural order, lane by lane; otherwise it
+/// is natural.
 inline int conv_u8s8_channel(int lanes, int vectors, bool f32_output, int vector, int lane) {
   return f32_output ? vector * lanes + lane : lane / 4 * 4 * vectors + vector * 4 + lane % 4;
 }
