@@ -99,6 +99,8 @@ class Backend {
   virtual size_t storage_bytes(const Graph& graph, ValueId value) const = 0;
   /// The input whose storage output 0 of the node may take over without a copy (Reshape of a dense value), or k_absent.
   virtual ValueId shares_storage(const Graph& graph, NodeId node) const = 0;
+  /// A value that the node reads beside its inputs (that of a step which it does on the way), or k_absent.
+  virtual ValueId reads_beside(const Graph&, NodeId) const { return k_absent; }
   /// The input in whose place the node may write output 0 where nobody reads it afterwards, or k_absent.
   virtual ValueId overwrites(const Graph&, NodeId) const { return k_absent; }
   virtual Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) = 0;

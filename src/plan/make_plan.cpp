@@ -115,7 +115,8 @@ Groups make_groups(const Graph& graph, const Backend& backend, std::vector<Slot>
   Groups groups;
   groups.of = storage_groups(graph, {.has_storage = has_storage,
                                      .shares = [&](NodeId id) { return backend.shares_storage(graph, id); },
-                                     .overwrites = [&](NodeId id) { return backend.overwrites(graph, id); }});
+                                     .overwrites = [&](NodeId id) { return backend.overwrites(graph, id); },
+                                     .reads_beside = [&](NodeId id) { return backend.reads_beside(graph, id); }});
   for (const int32_t group : groups.of) groups.all.resize(std::max(groups.all.size(), static_cast<size_t>(group + 1)));
   for (ValueId v = 0; v < static_cast<ValueId>(slots.size()); ++v)
     if (Group* group = groups.find(v)) {
@@ -125,7 +126,7 @@ Groups make_groups(const Graph& graph, const Backend& backend, std::vector<Slot>
   return groups;
 }
 
-void find_lifetimes(const Graph& graph, Groups& groups) {
+void find_lifetimes(const Graph& graph, const Backend& backend, Groups& groups) {
   const auto use = [&](ValueId v, int32_t step) {
     if (Group* group = groups.find(v)) group->used_at(step);
   };
@@ -133,6 +134,7 @@ void find_lifetimes(const Graph& graph, Groups& groups) {
   for (const ValueId v : graph.inputs) use(v, k_before_first);
   for (int32_t step = 0; step < end; ++step) {
     for (const ValueId v : graph.node(step).inputs) use(v, step);
+    use(backend.reads_beside(graph, step), step);
     for (const ValueId v : graph.node(step).outputs) use(v, step);
   }
   for (const ValueId v : graph.outputs) use(v, end);
@@ -165,7 +167,7 @@ Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backen
   plan->steps = *std::move(steps);
   plan->slots.resize(graph.values.size());
   Groups groups = make_groups(graph, backend, plan->slots);
-  find_lifetimes(graph, groups);
+  find_lifetimes(graph, backend, groups);
   plan->arena_bytes = lay_out(groups);
   for (const Group& group : groups.all) {
     for (const ValueId v : group.values) plan->slots[static_cast<size_t>(v)].offset = group.offset;

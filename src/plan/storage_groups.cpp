@@ -7,11 +7,13 @@ namespace octet {
 namespace {
 
 /// By value the last node that reads it; graph outputs are read behind all.
-std::vector<int32_t> last_readers(const Graph& graph) {
+std::vector<int32_t> last_readers(const Graph& graph, const StorageRules& rules) {
   std::vector<int32_t> last(graph.values.size(), -1);
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
     for (const ValueId v : graph.node(id).inputs)
       if (v != k_absent) last[static_cast<size_t>(v)] = id;
+    if (const ValueId beside = rules.reads_beside(id); beside != k_absent) last[static_cast<size_t>(beside)] = id;
+  }
   for (const ValueId v : graph.outputs) last[static_cast<size_t>(v)] = std::numeric_limits<int32_t>::max();
   return last;
 }
@@ -19,7 +21,7 @@ std::vector<int32_t> last_readers(const Graph& graph) {
 }  // namespace
 
 std::vector<int32_t> storage_groups(const Graph& graph, const StorageRules& rules) {
-  const std::vector<int32_t> last = last_readers(graph);
+  const std::vector<int32_t> last = last_readers(graph, rules);
   std::vector<int32_t> of(graph.values.size(), -1), group_last;
   const auto group_of = [&](ValueId v) { return v == k_absent ? -1 : of[static_cast<size_t>(v)]; };
   const auto add = [&](ValueId v, int32_t group) {
@@ -32,7 +34,7 @@ std::vector<int32_t> storage_groups(const Graph& graph, const StorageRules& rule
   const auto host_of = [&](NodeId id) {
     if (const int32_t shared = group_of(rules.shares(id)); shared >= 0) return shared;
     const int32_t over = group_of(rules.overwrites(id));
-    if (over < 0 || group_last[static_cast<size_t>(over)] > id) return -1;
+    if (over < 0 || group_last[static_cast<size_t>(over)] > id || group_of(rules.reads_beside(id)) == over) return -1;
     const std::vector<ValueId>& inputs = graph.node(id).inputs;
     return std::count_if(inputs.begin(), inputs.end(), [&](ValueId v) { return group_of(v) == over; }) == 1 ? over : -1;
   };

@@ -14,6 +14,8 @@ namespace octet {
 struct StorageRules {
   std::function<bool(ValueId)> has_storage;
   std::function<ValueId(NodeId)> shares, overwrites;
+  /// What the step reads beside its inputs; k_absent = nothing.
+  std::function<ValueId(NodeId)> reads_beside = [](NodeId) { return k_absent; };
 };
 
 /// The group of each value, -1 for a value without storage. Values of a group have one address. An input is written

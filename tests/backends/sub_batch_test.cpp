@@ -190,10 +190,10 @@ std::shared_ptr<const Plan> plan_of(const Graph& graph) {
 TEST(SubBatch, cuts_where_activations_exceed_the_cache_and_nowhere_else) {
   const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(k_network, k_constants, 1));
   ASSERT_TRUE(plan);
-  const cpu::Arrangement whole = cpu::arrange(plan, size_t{1} << 30);
+  const cpu::Arrangement whole = cpu::arrange(plan, size_t{1} << 30, available_isas().back());
   ASSERT_EQ(whole.parts.size(), 1u);
   EXPECT_EQ(whole.parts[0].images, 0);
-  const cpu::Arrangement cut = cpu::arrange(plan, 110000);
+  const cpu::Arrangement cut = cpu::arrange(plan, 110000, available_isas().back());
   size_t at = 0;
   bool any_cut = false;
   for (const cpu::SubBatch& part : cut.parts) {
@@ -217,7 +217,7 @@ TEST(SubBatch, leaves_ops_that_mix_images_alone) {
 )",
                                                                         {}, 1));
   ASSERT_TRUE(plan);
-  for (const cpu::SubBatch& part : cpu::arrange(plan, 1).parts)
+  for (const cpu::SubBatch& part : cpu::arrange(plan, 1, available_isas().back()).parts)
     for (size_t s = part.first; s < part.last; ++s)
       EXPECT_TRUE(s == 0 || part.images == 0) << "step " << s;  // behind the Concat there are eight images, not four
 }

@@ -6,6 +6,7 @@
 #include "backends/cpu/conv.h"
 #include "backends/cpu/geometry.h"
 #include "backends/cpu/requantize.h"
+#include "backends/cpu/scaled_input.h"
 #include "backends/cpu/step.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
@@ -135,50 +136,85 @@ void read_image(const Graph& graph, ValueId codes, ConvU8S8Desc& desc) {
   }
 }
 
+/// A QuantConv as its kernels see it; without what depends on where its values lie. Not to be moved.
+struct IntegerLayer {
+  ConvU8S8Desc desc;
+  std::vector<float> multiplier;
+  IntegerLayer() = default;
+  IntegerLayer(const IntegerLayer&) = delete;
+
+  Result<Done> describe(const StepQuery& query) {
+    Result<WindowGeometry> geometry = conv_geometry(query);
+    if (!geometry) return geometry.error();
+    const Codes x_codes = codes_of(query.node, "x", query.dtype(0));
+    const OutputForm form = output_form(query.node);
+    for (const float w_scale : query.constant(2)->as<float>())
+      multiplier.push_back(form.multiplier(static_cast<double>(x_codes.scale) * static_cast<double>(w_scale)));
+    desc.geometry = *geometry;
+    desc.weights = query.constant(1)->as<int8_t>();
+    desc.multiplier = multiplier;
+    if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
+    desc.x_zero_point = x_codes.zero_point;
+    if (query.has_input(4)) {
+      const Codes residual = codes_of(query.node, "residual", query.dtype(4));
+      desc.has_residual = true;
+      desc.residual_zero_point = residual.zero_point;
+      desc.residual_multiplier = form.multiplier(static_cast<double>(residual.scale));
+      const Dims one_pixel{1, desc.geometry.oc, 1, 1};
+      if (query.dims(4) == one_pixel && query.output_dims() != one_pixel) desc.geometry.residual_pitch = 0;
+    }
+    desc.f32_output = form.to_f32;
+    desc.y_zero_point = form.y_zero_point;
+    desc.lo = form.lo, desc.hi = form.hi;
+    desc.activation = form.activation;
+    desc.inverse_y_scale = form.inverse_y_scale;
+    return Done{};
+  }
+};
+
+/// The layer of scaling_before(). Its residual is a constant in the u8 domain.
+Result<std::shared_ptr<const PointwiseU8S8>> make_scaling(const StepQuery& query) {
+  IntegerLayer layer;
+  if (Result<Done> done = layer.describe(query); !done) return done.error();
+  std::vector<uint8_t> residual;
+  if (query.has_input(4))
+    for (const std::byte code : query.constant(4)->bytes())
+      residual.push_back(static_cast<uint8_t>(code) ^ static_cast<uint8_t>(domain_shift(query.dtype(4))));
+  return PointwiseU8S8::make(layer.desc, residual, query.isa);
+}
+
 }  // namespace
 
 Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& builder, MakeConvU8S8 make) {
-  Result<WindowGeometry> geometry = conv_geometry(query);
-  if (!geometry) return geometry.error();
-  const Tensor& weights = *query.constant(1);
-  const Codes x_codes = codes_of(query.node, "x", query.dtype(0));
+  IntegerLayer described;
+  if (Result<Done> done = described.describe(query); !done) return done.error();
+  ConvU8S8Desc& desc = described.desc;
+  const Node* const scaling = scaling_before(query.graph, query.node, query.isa);
   const ValueId image = query.isa == Isa::scalar ? k_absent : image_of(query.graph, query.node);
-  const OutputForm form = output_form(query.node);
-  std::vector<float> multiplier;
-  for (const float w_scale : query.constant(2)->as<float>())
-    multiplier.push_back(form.multiplier(static_cast<double>(x_codes.scale) * static_cast<double>(w_scale)));
-  Result<Operand> x = image == k_absent ? builder.input(query, 0) : builder.value(image);
+  Result<Operand> x = scaling             ? builder.value(scaling->inputs[0])
+                      : image == k_absent ? builder.input(query, 0)
+                                          : builder.value(image);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  ConvU8S8Desc desc;
-  desc.geometry = *geometry;
-  if (image == k_absent) desc.geometry.x_pitch = x->layout.pitch();
+  if (scaling) {
+    Result<std::shared_ptr<const PointwiseU8S8>> before =
+        make_scaling(StepQuery{{query.graph, *scaling}, query.isa, query.threads});
+    if (!before) return before.error();
+    desc.before = *std::move(before);
+    desc.source_pitch = x->layout.pitch();
+  } else if (image == k_absent) {
+    desc.geometry.x_pitch = x->layout.pitch();
+  }
   desc.geometry.y_pitch = y.layout.pitch();
-  desc.weights = weights.as<int8_t>();
-  desc.multiplier = multiplier;
-  if (query.has_input(3)) desc.bias = query.constant(3)->as<int32_t>();
-  desc.x_zero_point = x_codes.zero_point;
   if (query.isa == Isa::avx2) desc.x_most = largest_code(query.graph, query.id(0));
   if (image != k_absent) read_image(query.graph, query.id(0), desc);
-  if (query.has_input(4)) {
-    const Codes residual = codes_of(query.node, "residual", query.dtype(4));
-    desc.has_residual = true;
-    desc.residual_zero_point = residual.zero_point;
-    desc.residual_multiplier = form.multiplier(static_cast<double>(residual.scale));
-    const Dims one_pixel{1, desc.geometry.oc, 1, 1};
-    if (query.dims(4) == one_pixel && query.output_dims() != one_pixel) desc.geometry.residual_pitch = 0;
-  }
-  desc.f32_output = form.to_f32;
-  desc.y_zero_point = form.y_zero_point;
-  desc.lo = form.lo, desc.hi = form.hi;
-  desc.activation = form.activation;
-  desc.inverse_y_scale = form.inverse_y_scale;
   desc.packed = given_weights(query);
   std::shared_ptr<const ConvU8S8> layer = make(desc, query);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
   if (!residual) return residual.error();
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  step.for_taps = is_done_by_next(query.graph, query.node, query.isa);
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,

@@ -4,6 +4,7 @@
 #include "backends/cpu/joined.h"
 #include "backends/cpu/movement.h"
 #include "backends/cpu/program.h"
+#include "backends/cpu/scaled_input.h"
 #include "base/cpus.h"
 #include "base/float_env.h"
 #include "kernels/conventions.h"
@@ -50,6 +51,10 @@ class CpuBackend : public Backend {
 
   ValueId shares_storage(const Graph& graph, NodeId node) const override {
     return shared_value(graph, graph.node(node));
+  }
+
+  ValueId reads_beside(const Graph& graph, NodeId node) const override {
+    return read_beside(graph, graph.node(node), isa_);
   }
 
   ValueId overwrites(const Graph& graph, NodeId node) const override {

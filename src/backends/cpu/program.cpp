@@ -117,7 +117,7 @@ Operand StepBuilder::output(const StepQuery& query, size_t i) const { return val
 Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Plan> plan, Isa isa, int threads,
                                                         size_t cache_bytes) {
   auto program = std::make_unique<CpuProgram>();
-  const Arrangement arrangement = arrange(plan, cache_bytes);
+  const Arrangement arrangement = arrange(plan, cache_bytes, isa);
   program->plan_ = std::move(plan);
   for (const SubBatch& part : arrangement.parts) {
     if (Result<Done> done = program->prepare_part(part, isa, threads); !done) return done.error();

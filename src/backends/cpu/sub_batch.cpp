@@ -11,6 +11,7 @@
 #include "backends/cpu/joined.h"
 #include "backends/cpu/layout.h"
 #include "backends/cpu/movement.h"
+#include "backends/cpu/scaled_input.h"
 #include "ir/op.h"
 #include "kernels/conventions.h"
 #include "plan/arena.h"
@@ -149,7 +150,7 @@ std::vector<int64_t> choose_images(const Plan& plan, int64_t batch, double cache
 /// Where values lie: one range per group of values that share storage.
 class Places {
  public:
-  Places(const Plan& plan, const std::vector<SubBatch>& parts) : plan_(plan) {
+  Places(const Plan& plan, const std::vector<SubBatch>& parts, Isa isa) : plan_(plan), isa_(isa) {
     group_values();
     find_lifetimes(parts);
   }
@@ -185,7 +186,8 @@ class Places {
     const auto bytes = [&](ValueId v) { return plan_.slots[static_cast<size_t>(v)].bytes; };
     of_ = storage_groups(graph, {.has_storage = [&](ValueId v) { return bytes(v) > 0; },
                                  .shares = [&](NodeId id) { return shared_value(graph, graph.node(id)); },
-                                 .overwrites = [&](NodeId id) { return overwritten_residual(graph, graph.node(id)); }});
+                                 .overwrites = [&](NodeId id) { return overwritten_residual(graph, graph.node(id)); },
+                                 .reads_beside = [&](NodeId id) { return read_beside(graph, graph.node(id), isa_); }});
     for (size_t v = 0; v < of_.size(); ++v) {
       if (of_[v] < 0) continue;
       const auto group = static_cast<size_t>(of_[v]);
@@ -203,7 +205,8 @@ class Places {
       for (size_t p = 0; p < parts.size(); ++p)
         for (size_t s = parts[p].first; s < parts[p].last; ++s) {
           const Node& node = plan_.graph.node(plan_.steps[s].node);
-          for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
+          const std::vector<ValueId> beside = {read_beside(plan_.graph, node, isa_)};
+          for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs, &beside})
             for (const ValueId v : *values) {
               if (v == k_absent) continue;
               const auto at = static_cast<int32_t>(s);
@@ -224,18 +227,19 @@ class Places {
   }
 
   const Plan& plan_;
+  Isa isa_;
   std::vector<int32_t> of_;
   std::vector<Group> groups_;
 };
 
 /// The plan as the steps of a cut part see it.
-std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, SubBatch& part, int64_t batch) {
+std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, SubBatch& part, int64_t batch, Isa isa) {
   auto plan = std::make_shared<Plan>(whole);
   part.image_bytes.assign(whole.graph.values.size(), 0);
   for (size_t s = part.first; s < part.last; ++s) {
     const Node& node = whole.graph.node(whole.steps[s].node);
-    const std::vector<ValueId> image = {image_of(whole.graph, node)};
-    for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs, &image})
+    const std::vector<ValueId> beside = {image_of(whole.graph, node), read_beside(whole.graph, node, isa)};
+    for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs, &beside})
       for (const ValueId v : *values) {
         if (v == k_absent || is_constant(whole.graph, v)) continue;
         plan->graph.value(v).shape->front() = Dim{part.images};
@@ -256,7 +260,7 @@ size_t l2_bytes() {
   return bytes > 0 ? static_cast<size_t>(bytes) : size_t{1} << 20;
 }
 
-Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes) {
+Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa) {
   const int64_t batch = batch_of(plan->graph);
   Arrangement made;
   const size_t steps = plan->steps.size();
@@ -274,10 +278,10 @@ Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes)
     }
     made.parts.back().last = s + 1;
   }
-  Places places(*plan, made.parts);
+  Places places(*plan, made.parts, isa);
   auto whole = std::make_shared<Plan>(*plan);
   made.arena_bytes = places.lay_out(made.parts, batch, whole->slots);
-  for (SubBatch& part : made.parts) part.plan = part.images > 0 ? cut_plan(*whole, places, part, batch) : whole;
+  for (SubBatch& part : made.parts) part.plan = part.images > 0 ? cut_plan(*whole, places, part, batch, isa) : whole;
   made.whole = whole;
   return made;
 }

@@ -12,6 +12,7 @@
 #include "kernels/conv_u8s8/scalar.h"
 #include "kernels/conv_u8s8/tile_copy.h"
 #include "kernels/conv_u8s8/tile_layer.h"
+#include "kernels/depthwise/depthwise.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
@@ -141,13 +142,16 @@ class ConvU8S8Packed final : public ConvU8S8 {
         is_plain_(is_plain_output(desc)),
         streams_weights_(packed_.weights_bytes > k_near_weight_bytes) {
     assert(2 * static_cast<size_t>(kernel.rows) <= std::size(k_in_order));
+    assert(!desc.before || classes_.is_linear());
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     choose_block();
     find_class_bias();
   }
 
   const char* kernel_name() const override { return kernel_.name; }
-  size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size(); }
+  size_t packed_bytes() const override {
+    return packed_.weights_bytes + 8 * packed_.bias.size() + (desc_.before ? desc_.before->packed_bytes() : 0);
+  }
   PackedConvWeights packed() const override { return packed_.kept; }
 
   int64_t chunks(int64_t batch, int threads) const override {
@@ -156,7 +160,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   size_t scratch_bytes() const override {
-    return offsets_bytes() + pixels_bytes() + round_up(classes_.copy_bytes(block_pixels_)) + tile_bytes();
+    return offsets_bytes() + pixels_bytes() + round_up(copy_bytes()) + tile_bytes();
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
@@ -225,6 +229,11 @@ class ConvU8S8Packed final : public ConvU8S8 {
   int64_t slack() const { return 2 * kernel_.rows; }  // a tile brings near what the next one writes
   size_t offsets_bytes() const { return round_up(sizeof(int64_t) * static_cast<size_t>(block_pixels_ + slack())); }
   size_t pixels_bytes() const { return round_up(sizeof(int32_t) * static_cast<size_t>(block_pixels_ + slack())); }
+  /// A block's input, where it is not read in place.
+  size_t copy_bytes() const {
+    return desc_.before ? static_cast<size_t>(block_pixels_ * geometry_.x_pitch) + k_tail_bytes
+                        : classes_.copy_bytes(block_pixels_);
+  }
   /// Only form 3 to a code passes through an f32 tile.
   size_t tile_bytes() const {
     return through_tile() ? sizeof(float) * static_cast<size_t>(kernel_.rows * kernel_.lanes * kernel_.vectors) : 0;
@@ -286,6 +295,12 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   /// The input of a block: where the pixels' offsets count from.
   const uint8_t* bring_input(const ConvU8S8Args& args, IndexRange pixels, std::byte* copy) const {
+    if (desc_.before) {
+      auto* const codes = reinterpret_cast<uint8_t*>(copy);
+      const uint8_t* const source = args.x + pixels.begin * desc_.source_pitch;
+      desc_.before->run(source, desc_.source_pitch, pixels.end - pixels.begin, codes, geometry_.x_pitch);
+      return codes;
+    }
     if (!classes_.is_copied()) return args.x + classes_.origin(pixels.begin);
     if (taps_.is_compact()) {
       const bool is_image = desc_.image_scale > 0;
@@ -304,7 +319,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
                  Ahead& ahead) const {
     const BlockPixels block{reinterpret_cast<int64_t*>(scratch), reinterpret_cast<int32_t*>(scratch + offsets_bytes())};
     std::byte* const copy = scratch + offsets_bytes() + pixels_bytes();
-    float* const f32_tile = reinterpret_cast<float*>(copy + round_up(classes_.copy_bytes(block_pixels_)));
+    float* const f32_tile = reinterpret_cast<float*>(copy + round_up(copy_bytes()));
     const uint8_t* const x = bring_input(args, pixels, copy);
     int64_t counts[PixelClasses::k_most] = {pixels.end - pixels.begin};
     if (!classes_.is_linear() || sorted != counts[0]) classes_.sort(pixels, block, counts, slack());
@@ -451,9 +466,10 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
+  if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
   if (isa == Isa::scalar) return desc.image_scale > 0 ? nullptr : make_conv_u8s8_scalar(desc);
   const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
-  if (chosen.tile < 0) return variant.empty() ? make_conv_u8s8_scalar(desc) : nullptr;
+  if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
   const ConvU8S8Kernel* kernel = entries()[static_cast<size_t>(chosen.tile - 1)].kernel;
 #if defined(__x86_64__)

@@ -14,6 +14,8 @@
 
 namespace octet {
 
+class PointwiseU8S8;
+
 struct ConvU8S8Desc {
   WindowGeometry geometry;
   std::span<const int8_t> weights;    // [oc, ic/groups, kh, kw]
@@ -25,6 +27,10 @@ struct ConvU8S8Desc {
   // and not by the scalar judge.
   float image_scale = 0.0f;
   int32_t image_zero_point = 0;  // u8 domain
+  // Set: ConvU8S8Args::x, at source_pitch, becomes the layer's input by this, block by block. Of layers whose output
+  // pixel i reads input pixel i, on ISAs between the scalar judge and AMX.
+  std::shared_ptr<const PointwiseU8S8> before = {};
+  int64_t source_pitch = 0;
   bool has_residual = false;
   int32_t residual_zero_point = 0;   // u8 domain
   float residual_multiplier = 0.0f;  // mr (form 2) or residual_scale (form 3)

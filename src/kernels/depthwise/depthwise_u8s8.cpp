@@ -1,6 +1,7 @@
 // Integer depthwise layers: packing, chunks, and form 3 (activation) behind the inner function.
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -40,6 +41,19 @@ bool fits_int32(const ConvU8S8Desc& desc) {
     if (!(v < 0x1p29)) return false;
   }
   return true;
+}
+
+/// The bias with the zero point's term.
+std::vector<int32_t> folded_bias(const ConvU8S8Desc& desc) {
+  const int64_t taps = desc.geometry.kh * desc.geometry.kw;
+  std::vector<int32_t> bias(static_cast<size_t>(desc.geometry.ic));
+  for (int64_t c = 0; c < desc.geometry.ic; ++c) {
+    int32_t sum = 0;
+    for (int64_t tap = 0; tap < taps; ++tap) sum += desc.weights[static_cast<size_t>(c * taps + tap)];
+    const int64_t own = desc.bias.empty() ? 0 : desc.bias[static_cast<size_t>(c)];
+    bias[static_cast<size_t>(c)] = static_cast<int32_t>(own - int64_t{desc.x_zero_point} * sum);
+  }
+  return bias;
 }
 
 /// DepthwiseU8S8Call::fits_f32. bias: with the zero point's term.
@@ -176,6 +190,23 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   size_t scratch_bytes() const override { return kernel_scratch_bytes() + values_bytes(); }
 
+  /// A layer without a window and for which fits_f32() or the scalar kernel answers: any number of pixels in a row.
+  void run_pixels(const uint8_t* x, int64_t x_pitch, const uint8_t* residual, int64_t pixels, uint8_t* y,
+                  int64_t y_pitch) const {
+    WindowGeometry g = desc_.geometry;
+    g.ih = g.oh = 1;
+    g.iw = g.ow = pixels;
+    g.x_pitch = x_pitch, g.y_pitch = y_pitch, g.residual_pitch = 0;
+    DepthwiseU8S8Call call = common_call();
+    call.geometry = &g;
+    call.x = x;
+    call.residual = residual;
+    call.y = y;
+    call.block_end = blocks();
+    call.oy_end = 1;
+    kernel_.run(call);
+  }
+
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
     const DepthwiseSplit cut = split(args.batch, threads);
@@ -225,16 +256,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   }
 
   void pack(const DepthwiseU8S8Kernels& kernels) {
-    const WindowGeometry& g = desc_.geometry;
-    const int64_t taps = g.kh * g.kw;
-    std::vector<int32_t> bias(static_cast<size_t>(g.ic));
-    std::vector<float> multiplier(desc_.multiplier.begin(), desc_.multiplier.end());
-    for (int64_t c = 0; c < g.ic; ++c) {
-      int32_t sum = 0;
-      for (int64_t tap = 0; tap < taps; ++tap) sum += desc_.weights[static_cast<size_t>(c * taps + tap)];
-      const int64_t own = desc_.bias.empty() ? 0 : desc_.bias[static_cast<size_t>(c)];
-      bias[static_cast<size_t>(c)] = static_cast<int32_t>(own - int64_t{desc_.x_zero_point} * sum);
-    }
+    const std::vector<int32_t> bias = folded_bias(desc_);
+    const std::vector<float> multiplier(desc_.multiplier.begin(), desc_.multiplier.end());
     fits_f32_ = fits_f32(desc_, bias);
     if (block_ == 1) {
       packed_bytes_ = desc_.weights.size();
@@ -256,15 +279,21 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   DepthwiseU8S8Call image_call(const ConvU8S8Args& args, int64_t n, std::byte* scratch) const {
     const WindowGeometry& g = desc_.geometry;
+    DepthwiseU8S8Call call = common_call();
+    call.x = args.x + n * g.ih * g.iw * g.x_pitch;
+    if (desc_.has_residual) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
+    call.scratch = reinterpret_cast<unsigned char*>(scratch);
+    return call;
+  }
+
+  /// What does not depend on where input and output lie.
+  DepthwiseU8S8Call common_call() const {
     DepthwiseU8S8Call call = {};
-    call.geometry = &g;
+    call.geometry = &desc_.geometry;
     call.weights = reinterpret_cast<const int8_t*>(weights_.get());
     call.bias = bias_.data();
     call.multiplier = multiplier_.data();
-    call.x = args.x + n * g.ih * g.iw * g.x_pitch;
-    if (desc_.has_residual) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
     call.zero = zero_.data();
-    call.scratch = reinterpret_cast<unsigned char*>(scratch);
     call.x_zero_point = desc_.x_zero_point;
     call.residual_zero_point = desc_.residual_zero_point;
     call.residual_multiplier = desc_.residual_multiplier;
@@ -328,7 +357,39 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   AlignedVector<uint8_t> zero_;
 };
 
+/// Of any window's description the layer on one pixel.
+ConvU8S8Desc on_one_pixel(ConvU8S8Desc desc) {
+  WindowGeometry& g = desc.geometry;
+  g.ih = g.iw = g.oh = g.ow = 1;
+  g.x_pitch = g.y_pitch = channel_pitch(g.ic);
+  g.residual_pitch = 0;
+  return desc;
+}
+
+class Pointwise final : public PointwiseU8S8 {
+ public:
+  Pointwise(const ConvU8S8Desc& desc, std::span<const uint8_t> residual, const DepthwiseU8S8Kernels& kernels, Isa isa)
+      : layer_(on_one_pixel(desc), kernels, isa), residual_(residual.begin(), residual.end()) {
+    if (!residual.empty()) residual_.resize(residual.size() + k_tail_bytes);
+  }
+  size_t packed_bytes() const override { return layer_.packed_bytes() + residual_.size(); }
+  void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch) const override {
+    layer_.run_pixels(x, x_pitch, residual_.empty() ? nullptr : residual_.data(), pixels, y, y_pitch);
+  }
+
+ private:
+  DepthwiseU8S8 layer_;
+  AlignedVector<uint8_t> residual_;
+};
+
 }  // namespace
+
+std::shared_ptr<const PointwiseU8S8> PointwiseU8S8::make(const ConvU8S8Desc& desc, std::span<const uint8_t> residual,
+                                                         Isa isa) {
+  assert(is_depthwise(desc.geometry) && !is_form_3(desc) && desc.has_residual == !residual.empty());
+  const bool fits = fits_int32(desc) && fits_f32(desc, folded_bias(desc));
+  return std::make_shared<Pointwise>(desc, residual, (fits ? depthwise_kernels(isa) : depthwise_scalar).u8s8, isa);
+}
 
 std::unique_ptr<const ConvU8S8> make_depthwise_u8s8(const ConvU8S8Desc& desc, Isa isa) {
   if (!is_depthwise(desc.geometry)) return nullptr;
