@@ -22,15 +22,22 @@ inline __attribute__((always_inline)) void transform_six(const __m512i (&d)[6], 
   t[5] = _mm512_sub_epi16(_mm512_sub_epi16(d[5], d[3]), _mm512_add_epi16(e, e));  // 4 d1 - 5 d3 + d5
 }
 
-void input(const WinogradInput& tile) {
+/// by_address: WinogradInput::pixels has the inputs.
+template <bool by_address>
+void transform_tile(const WinogradInput& tile) {
   const __m512i centre = _mm512_set1_epi16(static_cast<int16_t>(36 * tile.zero_point));
+  const int64_t row_bytes = tile.row_bytes, pixel_bytes = tile.pixel_bytes, step = tile.step;
+  const uint8_t* const* const pixels = tile.pixels;
   for (int64_t c = 0; c < tile.channels; c += 32) {
     __m512i columns[6][6];  // [column][row of B^T]
+#pragma GCC unroll 6
     for (int x = 0; x < 6; ++x) {
       __m512i d[6];
 #pragma GCC unroll 6
-      for (int y = 0; y < 6; ++y)
-        d[y] = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.pixels[6 * y + x] + c)));
+      for (int y = 0; y < 6; ++y) {
+        const uint8_t* const from = by_address ? pixels[6 * y + x] : tile.x + y * row_bytes + x * pixel_bytes;
+        d[y] = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + c)));
+      }
       transform_six(d, columns[x]);
     }
     int16_t* to = tile.to + c;
@@ -43,10 +50,12 @@ void input(const WinogradInput& tile) {
       // A constant meets the rows' sums, which are 0 but for row 1's -6: the zero point is taken out behind the sums.
       if (y == 1) t[1] = _mm512_sub_epi16(t[1], centre);
 #pragma GCC unroll 6
-      for (int x = 0; x < 6; ++x, to += tile.step) _mm512_store_si512(to, t[x]);
+      for (int x = 0; x < 6; ++x, to += step) _mm512_store_si512(to, t[x]);
     }
   }
 }
+
+void input(const WinogradInput& tile) { return tile.pixels ? transform_tile<true>(tile) : transform_tile<false>(tile); }
 
 inline __m512i broadcast_pair(const int16_t* p) {
   int32_t pair;

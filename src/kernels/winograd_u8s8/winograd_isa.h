@@ -14,7 +14,9 @@ inline constexpr int k_winograd_pixels = 16;     // outputs of a tile, 4 x 4
 /// to[position * step + c] = (B^T (x - zero_point) B)[position][c] of one tile, for c < channels rounded up to `chunk`
 /// channels of the kernel.
 struct WinogradInput {
-  const uint8_t* const* pixels = nullptr;  // 36 addresses of the first channel, row by row
+  const uint8_t* x = nullptr;  // first channel of the first input; the others at these distances
+  int64_t row_bytes = 0, pixel_bytes = 0;
+  const uint8_t* const* pixels = nullptr;  // or 36 addresses, row by row; null = none
   int64_t channels = 0;
   int32_t zero_point = 0;
   int16_t* to = nullptr;

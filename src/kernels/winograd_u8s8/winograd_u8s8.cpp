@@ -110,6 +110,7 @@ class WinogradU8S8 final : public ConvU8S8 {
         row_(ceil_div(geometry_.ic, kernel.chunk) * kernel.chunk),
         pad_(static_cast<size_t>(row_) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point)),
         block_tiles_(block_tiles_of(kernel, geometry_)) {
+    for (int32_t i = 0; i < k_winograd_pixels; ++i) places_[i] = static_cast<int32_t>(i / 4 * geometry_.ow) + i % 4;
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -163,30 +164,45 @@ class WinogradU8S8 final : public ConvU8S8 {
     const int64_t of_image = tiles_y_ * tiles_x_, at = index % of_image;
     return {index / of_image, at / tiles_x_ * 4, at % tiles_x_ * 4};
   }
+  void advance(Tile& tile) const {
+    if ((tile.x += 4) < geometry_.ow) return;
+    tile.x = 0;
+    if ((tile.y += 4) < geometry_.oh) return;
+    tile.y = 0;
+    ++tile.image;
+  }
 
-  /// The addresses of a tile's 36 inputs; those of the padding are a pixel of zero points.
-  void find_pixels(const uint8_t* x, const Tile& tile, const uint8_t* (&pixels)[k_winograd_positions]) const {
+  /// Transforms a tile's inputs. Where some lie in the padding it goes by addresses: those are a pixel of zero points.
+  void bring_input(const uint8_t* x, const Tile& tile, int16_t* to) const {
     const WindowGeometry& g = geometry_;
-    for (int64_t i = 0; i < 6; ++i) {
-      const int64_t iy = tile.y - g.pad_top + i;
-      const uint8_t* const row = x + (tile.image * g.ih + iy) * g.iw * g.x_pitch;
-      for (int64_t j = 0; j < 6; ++j) {
-        const int64_t ix = tile.x - g.pad_left + j;
-        const bool is_inside = iy >= 0 && iy < g.ih && ix >= 0 && ix < g.iw;
-        pixels[6 * i + j] = is_inside ? row + ix * g.x_pitch : pad_.data();
-      }
+    const int64_t top = tile.y - g.pad_top, left = tile.x - g.pad_left;
+    WinogradInput input;
+    input.x = x + ((tile.image * g.ih + top) * g.iw + left) * g.x_pitch;
+    input.row_bytes = g.iw * g.x_pitch;
+    input.pixel_bytes = g.x_pitch;
+    input.channels = g.ic;
+    input.zero_point = desc_.x_zero_point;
+    input.to = to;
+    input.step = input_step();
+    const uint8_t* pixels[k_winograd_positions];
+    if (top < 0 || left < 0 || top + 6 > g.ih || left + 6 > g.iw) {
+      for (int64_t i = 0; i < 6; ++i)
+        for (int64_t j = 0; j < 6; ++j) {
+          const bool is_inside = top + i >= 0 && top + i < g.ih && left + j >= 0 && left + j < g.iw;
+          pixels[6 * i + j] = is_inside ? input.x + i * input.row_bytes + j * input.pixel_bytes : pad_.data();
+        }
+      input.pixels = pixels;
     }
+    kernel_.input(input);
   }
 
   void run_block(const ConvU8S8Args& args, IndexRange tiles, IndexRange panels, std::byte* scratch) const {
     auto* const inputs = reinterpret_cast<int16_t*>(scratch);
     auto* const sums = reinterpret_cast<int32_t*>(scratch + input_bytes());
     const int64_t count = tiles.end - tiles.begin;
-    for (int64_t t = 0; t < count; ++t) {
-      const uint8_t* pixels[k_winograd_positions];
-      find_pixels(args.x, tile_at(tiles.begin + t), pixels);
-      kernel_.input({pixels, geometry_.ic, desc_.x_zero_point, inputs + t * row_, input_step()});
-    }
+    const Tile first = tile_at(tiles.begin);
+    Tile tile = first;
+    for (int64_t t = 0; t < count; ++t, advance(tile)) bring_input(args.x, tile, inputs + t * row_);
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& own = packed_.panels[static_cast<size_t>(p)];
       WinogradProducts products;
@@ -200,29 +216,36 @@ class WinogradU8S8 final : public ConvU8S8 {
       products.sums_step = sums_step();
       products.vectors = vectors_of(own);
       kernel_.products(products);
-      for (int64_t t = 0; t < count; ++t) {
-        finish_tile(args, tile_at(tiles.begin + t), own, sums + t * panel(), scratch);
-      }
+      const ConvU8S8Run run = panel_run(args, own);
+      tile = first;
+      for (int64_t t = 0; t < count; ++t, advance(tile)) finish_tile(run, tile, own, sums + t * panel(), scratch);
     }
   }
 
   int vectors_of(const ConvU8S8Panel& panel) const { return static_cast<int>(ceil_div(panel.channels, kernel_.lanes)); }
 
-  void finish_tile(const ConvU8S8Args& args, const Tile& tile, const ConvU8S8Panel& own, const int32_t* sums,
+  /// common: panel_run().
+  void finish_tile(const ConvU8S8Run& common, const Tile& tile, const ConvU8S8Panel& own, const int32_t* sums,
                    std::byte* scratch) const {
     const WindowGeometry& g = geometry_;
     auto* const pixels = reinterpret_cast<int32_t*>(scratch + input_bytes() + sums_bytes());
     kernel_.output({sums, sums_step(), packed_.bias.data() + own.lane_offset, vectors_of(own), pixels});
-    int32_t places[2 * k_winograd_pixels] = {}, rows[k_winograd_pixels];
-    int32_t count = 0;
-    for (int64_t i = 0; i < std::min<int64_t>(4, g.oh - tile.y); ++i)
-      for (int64_t j = 0; j < std::min<int64_t>(4, g.ow - tile.x); ++j, ++count) {
-        places[count] = static_cast<int32_t>((tile.y + i) * g.ow + tile.x + j);
-        rows[count] = static_cast<int32_t>(4 * i + j);
-      }
-    ConvU8S8Run run = panel_run(args, own, tile.image * g.oh * g.ow);
-    run.y_pixels = run.residual_pixels = places;
-    run.row_count = count;
+    ConvU8S8Run run = common;
+    const int64_t origin = (tile.image * g.oh + tile.y) * g.ow + tile.x;
+    run.y = static_cast<std::byte*>(run.y) + origin * g.y_pitch * (desc_.f32_output ? 4 : 1);
+    if (run.residual) run.residual += origin * g.residual_pitch;
+    const int32_t* rows = k_in_order;
+    int32_t places[2 * k_winograd_pixels], own_rows[k_winograd_pixels];
+    if (tile.y + 4 > g.oh || tile.x + 4 > g.ow) {
+      run.row_count = 0;
+      for (int64_t i = 0; i < std::min<int64_t>(4, g.oh - tile.y); ++i)
+        for (int64_t j = 0; j < std::min<int64_t>(4, g.ow - tile.x); ++j) {
+          places[run.row_count] = static_cast<int32_t>(i * g.ow + j);
+          own_rows[run.row_count++] = static_cast<int32_t>(4 * i + j);
+        }
+      run.y_pixels = run.residual_pixels = places;
+      rows = own_rows;
+    }
     if (through_tile()) {
       auto* const values = reinterpret_cast<float*>(reinterpret_cast<std::byte*>(pixels) + pixels_bytes());
       ConvU8S8Run one = run;
@@ -235,9 +258,9 @@ class WinogradU8S8 final : public ConvU8S8 {
     }
     kernel_.finish(run, pixels, rows);
     if (f32_ && desc_.activation.kind != ActivationKind::none)
-      for (int32_t r = 0; r < count; ++r)
-        activation_.activate(static_cast<float*>(run.y) + places[r] * run.y_step, static_cast<size_t>(run.channels),
-                             desc_.activation);
+      for (int32_t r = 0; r < run.row_count; ++r)
+        activation_.activate(static_cast<float*>(run.y) + run.y_pixels[r] * run.y_step,
+                             static_cast<size_t>(run.channels), desc_.activation);
   }
 
   /// Form 3 to a code: v holds the pixels of a tile with only the panel's channels.
@@ -249,14 +272,16 @@ class WinogradU8S8 final : public ConvU8S8 {
                            desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + run.y_pixels[r] * run.y_step);
   }
 
-  /// What all tiles of a panel and image have in common; pixels count from `first`.
-  ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& own, int64_t first) const {
+  /// What all tiles of a panel have in common, and a whole tile's pixels, from its first.
+  ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& own) const {
     const WindowGeometry& g = geometry_;
     ConvU8S8Run run;
     run.multiplier = packed_.multiplier.data() + own.lane_offset;
-    if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + own.first_channel;
+    if (desc_.has_residual) run.residual = args.residual + own.first_channel;
+    run.y = static_cast<std::byte*>(args.y) + own.first_channel * (desc_.f32_output ? 4 : 1);
+    run.y_pixels = run.residual_pixels = places_;
+    run.row_count = k_winograd_pixels;
     run.residual_step = g.residual_pitch;
-    run.y = static_cast<std::byte*>(args.y) + (first * g.y_pitch + own.first_channel) * (desc_.f32_output ? 4 : 1);
     run.y_step = g.y_pitch;
     run.channels = static_cast<int32_t>(own.channels);
     run.residual_zero_point = desc_.residual_zero_point;
@@ -280,6 +305,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   int64_t row_;  // elements of a tile's channels at one position
   AlignedVector<uint8_t> pad_;
   int64_t block_tiles_;
+  int32_t places_[k_winograd_pixels];  // of a whole tile
 };
 
 int64_t absolute_sum(std::span<const int8_t> weights) {
