@@ -175,6 +175,10 @@ TEST(WinogradU8S8, a_sum_just_below_two_to_the_25_is_exact_and_one_above_is_refu
     EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 0, isa),
               "a sum of output channel 2 may reach 33554685, and 2^25 is too much");
     EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 128, isa), "") << "codes without 128 are smaller";
+    EXPECT_NE(refuse_winograd_u8s8(data.desc.geometry, data.weights, 255, isa), "") << "-255 * weight";
+    std::vector<int8_t> mixed = data.weights;  // no codes give all of both signs
+    for (size_t i = 0; i < mixed.size(); i += 2) mixed[i] = static_cast<int8_t>(-mixed[i]);
+    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, mixed, 0, isa), "");
     --data.weights[static_cast<size_t>(3 * ic * 9 - 1)];
   }
 }

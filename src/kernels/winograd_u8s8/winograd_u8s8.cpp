@@ -308,17 +308,25 @@ class WinogradU8S8 final : public ConvU8S8 {
   int32_t places_[k_winograd_pixels];  // of a whole tile
 };
 
-int64_t absolute_sum(std::span<const int8_t> weights) {
-  int64_t sum = 0;
-  size_t i = 0;
-  for (; i + 32 <= weights.size(); i += 32) {  // a fixed count becomes vectors
-    int part = 0;
-    for (size_t k = 0; k < 32; ++k) part += std::abs(static_cast<int>(weights[i + k]));
-    sum += part;
+/// The sum of an output channel's weights above zero, and that of those below.
+struct SignedSums {
+  int64_t above = 0, below = 0;
+  explicit SignedSums(std::span<const int8_t> weights) {
+    size_t i = 0;
+    for (; i + 32 <= weights.size(); i += 32) {  // a fixed count becomes vectors
+      int sizes = 0, sum = 0;
+      for (size_t k = 0; k < 32; ++k) sizes += std::abs(static_cast<int>(weights[i + k])), sum += weights[i + k];
+      above += (sizes + sum) / 2;
+      below -= (sizes - sum) / 2;
+    }
+    for (; i < weights.size(); ++i) (weights[i] > 0 ? above : below) += weights[i];
   }
-  for (; i < weights.size(); ++i) sum += std::abs(static_cast<int>(weights[i]));
-  return sum;
-}
+  /// The largest size of a sum of (x - zero_point) * w for codes x of 0 to 255.
+  int64_t most(int64_t zero_point) const {
+    const int64_t least = -zero_point, largest = 255 - zero_point;
+    return std::max(largest * above + least * below, -(largest * below + least * above));
+  }
+};
 
 }  // namespace
 
@@ -330,12 +338,12 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
   if (g.groups != 1) return "only one group";
   if (!kernel_of(isa)) return "no kernel for " + std::string(name(isa));
   constexpr int64_t k_limit = 1 << 25;  // of a sum, see above
-  const int64_t most = std::max(zero_point, 255 - zero_point), count = g.ic * 9;
-  if (count * 128 * most < k_limit) return "";
+  const int64_t count = g.ic * 9;
+  if (count * 128 * 255 < k_limit) return "";
   for (int64_t oc = 0; oc < g.oc; ++oc) {
-    const int64_t sum = absolute_sum(weights.subspan(static_cast<size_t>(oc * count), static_cast<size_t>(count)));
-    if (sum * most >= k_limit)
-      return "a sum of output channel " + std::to_string(oc) + " may reach " + std::to_string(sum * most) +
+    const SignedSums sums(weights.subspan(static_cast<size_t>(oc * count), static_cast<size_t>(count)));
+    if (const int64_t most = sums.most(zero_point); most >= k_limit)
+      return "a sum of output channel " + std::to_string(oc) + " may reach " + std::to_string(most) +
              ", and 2^25 is too much";
   }
   return "";
