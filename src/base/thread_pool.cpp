@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
 #include <system_error>
 #include <thread>
@@ -11,42 +10,16 @@
 #include "base/cpu_seats.h"
 #include "base/cpus.h"
 #include "base/float_env.h"
-
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
+#include "base/spin.h"
 
 namespace octet {
 namespace {
 
-constexpr auto k_spin = std::chrono::microseconds(50);
 constexpr int k_max_threads = 1024;
-constexpr size_t k_cache_line = 64;
-
-void pause_cpu() {
-#if defined(__x86_64__) || defined(_M_X64)
-  _mm_pause();
-#endif
-}
 
 /// Threads of all pools of the process, callers included: more of them than CPUs, and spinning would steal the CPU from
 /// the thread that is waited for.
 std::atomic<int> pool_threads_alive{0};
-
-/// Waits up to k_spin for ready(); true when it came.
-template <class Ready>
-bool spin_for(bool may_spin, Ready&& ready) {
-  if (ready()) return true;
-  if (!may_spin) return false;
-  const auto give_up = std::chrono::steady_clock::now() + k_spin;
-  while (true) {
-    for (int i = 0; i < 32; ++i) {
-      pause_cpu();
-      if (ready()) return true;
-    }
-    if (std::chrono::steady_clock::now() >= give_up) return false;
-  }
-}
 
 }  // namespace
 
@@ -59,90 +32,49 @@ int usable_threads() {
   return std::min(allowed_cpus(), k_max_threads);
 }
 
-// One job at a time. `ticket` holds the job's number and how many chunks it has. The chunks fall into one range of
-// neighbours for each worker, and neighbouring chunks of one layer after the other tend to meet the same data: each
-// worker takes its own from the front, and when these are gone, others' from the back. A range is one word, {job, first
-// and end of what nobody has taken yet}, and taking is one compare-and-swap on it. A range that still has the number of
-// an older job has not been touched: whoever takes from it first brings it up to date. So a worker that wakes late and
-// holds an old ticket takes nothing: every range of a finished job that had a chunk is empty or belongs to a later job.
-// The caller waits for chunks, never for workers.
+// One job at a time. `ticket` holds the job's number and how many chunks it has; ChunkRanges deals them out, so that a
+// worker that wakes late and holds an old ticket takes nothing. The caller waits for chunks, never for workers.
 //
-// Why the plain job fields may be read before the swap: they are written only while no chunk is left untaken or
-// unfinished. A swap that succeeds proves that this job's chunk was still to be run, hence that the fields were this
-// job's.
+// Why the plain job fields may be read before a chunk is taken: they are written only while no chunk is left untaken or
+// unfinished. Taking one proves that this job's chunk was still to be run, hence that the fields were this job's.
 struct ThreadPool::State {
-  static constexpr int k_chunk_bits = 18, k_job_bits = 64 - 2 * k_chunk_bits;
-  static constexpr uint64_t k_chunk_mask = (uint64_t{1} << k_chunk_bits) - 1;
-  static constexpr uint64_t k_job_mask = (uint64_t{1} << k_job_bits) - 1;
-  static constexpr int64_t k_most_chunks = k_chunk_mask;
-
-  struct alignas(k_cache_line) Range {
-    std::atomic<uint64_t> word{0};
-  };
-
-  alignas(k_cache_line) std::atomic<uint64_t> ticket{0};
+  alignas(k_apart) std::atomic<uint64_t> ticket{0};
   std::atomic<Body> body{nullptr};
   std::atomic<void*> context{nullptr};
   std::atomic<int64_t> first_chunk{0};
   std::atomic<uint32_t> news{0};  // what sleeping workers wait on
-  alignas(k_cache_line) std::atomic<int> sleepers{0};
+  alignas(k_apart) std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
-  alignas(k_cache_line) std::atomic<uint32_t> unfinished{0};  // chunks of the job still to be finished
+  alignas(k_apart) std::atomic<uint32_t> unfinished{0};  // chunks of the job still to be finished
   std::atomic<bool> caller_sleeps{false};
-  alignas(k_cache_line) std::atomic<bool> busy{false};  // a caller is inside parallel_for
-  uint64_t job = 0;                                     // of the last ticket; the caller's
+  alignas(k_apart) std::atomic<bool> busy{false};  // a caller is inside parallel_for or run_team
+  uint64_t job = 0;                                // of the last ticket; the caller's
   int count = 1, cpus = 1;
-  std::unique_ptr<Range[]> ranges;
+  ChunkRanges ranges;
+  Team team;
   CpuSeats seats;
   std::vector<std::thread> workers;
 
   explicit State(int threads)
-      : count(threads),
-        cpus(allowed_cpus()),
-        ranges(std::make_unique<Range[]>(static_cast<size_t>(threads))),
-        seats(threads - 1) {}
+      : count(threads), cpus(allowed_cpus()), ranges(threads), team(threads), seats(threads - 1) {}
 
   bool may_spin() const { return pool_threads_alive.load(std::memory_order_relaxed) <= cpus; }
-  bool take(uint64_t of_ticket, int owner, bool from_front, int64_t& chunk);
   void take_chunks(uint64_t of_ticket, int worker);
   void work(int worker);
   void run_job(int64_t first, int64_t end, Body job_body, void* job_context);
-
-  static constexpr uint64_t word_of(uint64_t number, uint64_t first, uint64_t end) {
-    return number << (2 * k_chunk_bits) | first << k_chunk_bits | end;
-  }
 };
-
-bool ThreadPool::State::take(uint64_t of_ticket, int owner, bool from_front, int64_t& chunk) {
-  const uint64_t number = of_ticket >> k_chunk_bits, chunks = of_ticket & k_chunk_mask;
-  std::atomic<uint64_t>& word = ranges[static_cast<size_t>(owner)].word;
-  uint64_t w = word.load(std::memory_order_acquire);
-  while (true) {
-    uint64_t first = w >> k_chunk_bits & k_chunk_mask, end = w & k_chunk_mask;
-    if (const uint64_t ahead = ((w >> (2 * k_chunk_bits)) - number) & k_job_mask; ahead != 0) {
-      if (ahead <= k_job_mask / 2) return false;  // the ticket is old
-      const auto all = static_cast<uint64_t>(count), own = static_cast<uint64_t>(owner);
-      first = (chunks * own + all - 1) / all;
-      end = (chunks * (own + 1) + all - 1) / all;
-    }
-    if (first >= end) return false;
-    const uint64_t left = from_front ? word_of(number, first + 1, end) : word_of(number, first, end - 1);
-    if (!word.compare_exchange_weak(w, left, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    chunk = static_cast<int64_t>(from_front ? first : end - 1);
-    return true;
-  }
-}
 
 void ThreadPool::State::take_chunks(uint64_t of_ticket, int worker) {
   const Body run = body.load(std::memory_order_relaxed);
   void* const with = context.load(std::memory_order_relaxed);
   const int64_t first = first_chunk.load(std::memory_order_relaxed);
+  const uint64_t number = of_ticket >> ChunkRanges::k_chunk_bits, chunks = of_ticket & ChunkRanges::k_chunk_mask;
   uint32_t finished = 0;
   int64_t chunk = 0;
   for (int i = 0; i < count; ++i) {
     const int owner = worker + i < count ? worker + i : worker + i - count;
     if (i > 0 && ticket.load(std::memory_order_relaxed) != of_ticket) break;
-    while (take(of_ticket, owner, i == 0, chunk)) {
+    while (ranges.take(number, chunks, owner, i == 0, chunk)) {
       run(with, first + chunk, worker);
       ++finished;
     }
@@ -176,13 +108,9 @@ void ThreadPool::State::work(int worker) {
 
 void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void* job_context) {
   const auto chunks = static_cast<uint64_t>(end - first);
-  job = (job + 1) & k_job_mask;
-  // No range falls behind by half of all numbers, and passes for one that is ahead.
-  constexpr uint64_t k_renewal = uint64_t{1} << (k_job_bits - 3);
-  if (job % k_renewal == 0)
-    for (int w = 0; w < count; ++w)
-      ranges[static_cast<size_t>(w)].word.store(word_of((job - 1) & k_job_mask, 0, 0), std::memory_order_relaxed);
-  const uint64_t own_ticket = job << k_chunk_bits | chunks;
+  job = (job + 1) & ChunkRanges::k_job_mask;
+  if (job % ChunkRanges::k_renewal == 0) ranges.renew((job - 1) & ChunkRanges::k_job_mask);
+  const uint64_t own_ticket = job << ChunkRanges::k_chunk_bits | chunks;
   body.store(job_body, std::memory_order_relaxed);
   context.store(job_context, std::memory_order_relaxed);
   first_chunk.store(first, std::memory_order_relaxed);
@@ -232,8 +160,27 @@ void ThreadPool::parallel_for(int64_t chunks, Body body, void* context) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk, 0);
     return;
   }
-  for (int64_t first = 0; first < chunks; first += State::k_most_chunks)
-    state_->run_job(first, std::min(chunks, first + State::k_most_chunks), body, context);
+  for (int64_t first = 0; first < chunks; first += ChunkRanges::k_most_chunks)
+    state_->run_job(first, std::min(chunks, first + ChunkRanges::k_most_chunks), body, context);
+  state_->busy.store(false, std::memory_order_release);
+}
+
+void ThreadPool::run_team(Walk walk, void* context) {
+  if (threads_ == 1 || state_->busy.exchange(true, std::memory_order_acquire)) {
+    TeamWalk alone;
+    walk(context, alone);
+    return;
+  }
+  // A chunk is a walk. One that is taken when another walk has come to its end, because a worker sleeps, is nothing.
+  const auto go = [&](int64_t, int worker) {
+    if (state_->team.is_over()) return;
+    TeamWalk own(state_->team, worker, state_->may_spin(), state_->seats);
+    walk(context, own);
+  };
+  state_->team.begin();
+  state_->run_job(
+      0, threads_, [](void* f, int64_t chunk, int worker) { (*static_cast<decltype(go)*>(f))(chunk, worker); },
+      const_cast<void*>(static_cast<const void*>(&go)));
   state_->busy.store(false, std::memory_order_release);
 }
 

@@ -1,11 +1,13 @@
 #pragma once
-// octet's only thread pool. The caller is worker 0; chunks are taken dynamically from one atomic counter;
-// workers spin for a short while, then sleep, so that a busy neighbour costs a wake-up and not the machine.
+// octet's only thread pool. The caller is worker 0; each worker takes its own part of the chunks, then others'; workers
+// spin for a short while, then sleep, so that a busy neighbour costs a wake-up and not the machine.
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+
+#include "base/team.h"
 
 namespace octet {
 
@@ -36,6 +38,20 @@ class ThreadPool {
         chunks,
         [](void* f, int64_t chunk, int worker) { (*static_cast<std::remove_reference_t<F>*>(f))(chunk, worker); },
         const_cast<void*>(static_cast<const void*>(&body)));
+  }
+
+  /// Calls walk(context, team) on the caller and on every worker that comes while loops are left: each walks through
+  /// the same loops (TeamWalk::loop), whose chunks they share. One start of the workers serves them all. Between loops
+  /// a walk may read what the loops before have made, and writes nothing that others see. Returns when all loops are
+  /// done and nobody walks. Where the workers are taken (as above), the caller walks alone.
+  using Walk = void (*)(void* context, TeamWalk& team);
+  void run_team(Walk walk, void* context);
+
+  /// The same for a callable void(TeamWalk&).
+  template <class F>
+  void run_team(F&& walk) {
+    run_team([](void* f, TeamWalk& team) { (*static_cast<std::remove_reference_t<F>*>(f))(team); },
+             const_cast<void*>(static_cast<const void*>(&walk)));
   }
 
  private:

@@ -76,7 +76,7 @@ std::string to_text(const RooflineReport& r) {
   text += line("quantize, dequantize, reformat", s.convert, s.total);
   text += line("all others (pooling, additions, movement)", s.other, s.total);
   if (r.threads > 1)
-    text += "  of all that, starting and joining threads: about " + fixed(s.forks / 1e3, 4) + " ms (" +
+    text += "  of all that, threads waiting for each other: about " + fixed(s.forks / 1e3, 4) + " ms (" +
             fixed(r.fork_us, 2) + " us each)\n";
   if (s.integer_us > 0 && r.u8s8_gmacs > 0)
     text += "Integer layers with products reach " + fixed(100 * s.integer_mmac * 1e3 / s.integer_us / r.u8s8_gmacs, 1) +

@@ -27,7 +27,7 @@ struct RooflineReport {
   std::string u8s8_instruction, f32_instruction;
   double bf16_gmacs = 0;  // 0 = there is none
   std::string bf16_instruction = {};
-  double fork_us = 0;  // an empty parallel section on the engine's threads; 0 with one thread
+  double fork_us = 0;  // an empty loop on all of the engine's threads; 0 with one thread
 };
 
 /// A row per layer: us, share of the time, GMAC/s, share of the peak, bytes, GB/s; then the sums by kind.
