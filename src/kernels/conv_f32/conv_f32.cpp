@@ -78,26 +78,21 @@ class ConvF32Packed final : public ConvF32 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 4 * packed_.bias.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override {
-    const ConvGrid grid = conv_grid(work(batch), threads, cut_);
-    return grid.pixel_parts * grid.panel_parts;
-  }
+  int64_t chunks(int64_t batch, int threads) const override { return conv_deal(work(batch), threads, cut_).chunks; }
 
   size_t scratch_bytes() const override { return table_bytes() + taps_.copy_bytes(block_pixels_); }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
     const ConvWork all = work(args.batch);
-    const ConvGrid grid = conv_grid(all, threads, cut_);
-    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
-    const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
-    for (int64_t first = pixels.begin; first < pixels.end;) {
-      int64_t count = std::min(block_pixels_, pixels.end - first);
-      if (taps_.is_compact())
-        count = std::min(count, g.oh * g.ow - first % (g.oh * g.ow));  // the copy serves one image
-      run_block(args, {first, first + count}, panels, scratch);
-      first += count;
-    }
+    for (const ConvPiece& piece : conv_pieces(all, conv_deal(all, threads, cut_), chunk))
+      for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
+        int64_t count = std::min(block_pixels_, piece.pixels.end - first);
+        if (taps_.is_compact())
+          count = std::min(count, g.oh * g.ow - first % (g.oh * g.ow));  // the copy serves one image
+        run_block(args, {first, first + count}, piece.panels, scratch);
+        first += count;
+      }
   }
 
  private:

@@ -154,10 +154,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override {
-    const ConvGrid grid = conv_grid(work(batch), threads, cut_);
-    return grid.pixel_parts * grid.panel_parts;
-  }
+  int64_t chunks(int64_t batch, int threads) const override { return conv_deal(work(batch), threads, cut_).chunks; }
 
   size_t scratch_bytes() const override {
     return offsets_bytes() + pixels_bytes() + round_up(copy_bytes()) + tile_bytes();
@@ -165,20 +162,19 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvWork all = work(args.batch);
-    const ConvGrid grid = conv_grid(all, threads, cut_);
-    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
-    const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
+    const ConvDeal deal = conv_deal(all, threads, cut_);
     int64_t sorted = 0;  // pixels of the block before
-    Ahead ahead(next_layers_share(args.next_weights, chunk, grid.pixel_parts * grid.panel_parts));
-    for (int64_t first = pixels.begin; first < pixels.end;) {
-      int64_t count = std::min(block_pixels_, pixels.end - first);
-      if (classes_.is_copied()) {  // a copy serves one image
-        const int64_t image_pixels = geometry_.oh * geometry_.ow;
-        count = std::min(count, image_pixels - first % image_pixels);
+    Ahead ahead(next_layers_share(args.next_weights, chunk, deal.chunks));
+    for (const ConvPiece& piece : conv_pieces(all, deal, chunk))
+      for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
+        int64_t count = std::min(block_pixels_, piece.pixels.end - first);
+        if (classes_.is_copied()) {  // a copy serves one image
+          const int64_t image_pixels = geometry_.oh * geometry_.ow;
+          count = std::min(count, image_pixels - first % image_pixels);
+        }
+        run_block(args, {first, first + count}, piece.panels, scratch, sorted, ahead);
+        first += count;
       }
-      run_block(args, {first, first + count}, panels, scratch, sorted, ahead);
-      first += count;
-    }
   }
 
  private:

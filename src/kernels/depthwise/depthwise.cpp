@@ -1,5 +1,7 @@
 #include "kernels/depthwise/depthwise.h"
 
+#include <algorithm>
+
 #include "kernels/depthwise/door.h"
 
 namespace octet {
@@ -14,14 +16,27 @@ const DepthwiseKernels& depthwise_kernels(Isa isa) {
 
 bool is_depthwise(const WindowGeometry& g) { return g.groups == g.ic && g.groups == g.oc; }
 
-DepthwiseSplit DepthwiseSplit::make(int64_t rows, int64_t groups, int threads) {
-  // Four chunks per worker even out unequal speeds; below that, cut channels as well, because late layers of a network
-  // have few rows and many channels.
-  if (threads <= 1) return {1, 1};
-  const int64_t wanted = 4 * static_cast<int64_t>(threads);
-  const int64_t row_chunks = rows < wanted ? rows : wanted;
-  const int64_t channel_chunks = row_chunks * groups < wanted ? groups : (wanted + row_chunks - 1) / row_chunks;
-  return {row_chunks, channel_chunks};
+DepthwiseSplit DepthwiseSplit::make(const WindowGeometry& g, int64_t images, int64_t unit_rows, int64_t groups,
+                                    int threads, double outputs_per_ns) {
+  DepthwiseSplit split = {images, g.oh, unit_rows, groups, 1};
+  if (threads <= 1) return split;
+  // More chunks than workers even out those that are held up; a chunk's start costs some of its work.
+  constexpr double k_ns_per_chunk = 150, k_chunk_share = 0.015;
+  const double ns = static_cast<double>(images * g.oh * g.ow * g.ic) / outputs_per_ns / threads;
+  const int64_t per_worker = std::clamp<int64_t>(static_cast<int64_t>(ns * k_chunk_share / k_ns_per_chunk), 1, 4);
+  split.chunks = std::min(images * split.units_per_image() * groups, per_worker * threads);
+  return split;
+}
+
+CutPosition DepthwiseSplit::begin(int64_t chunk) const {
+  const int64_t per_image = rows * groups, at = images * per_image * chunk / chunks;
+  const int64_t image = at / per_image, rest = at % per_image, unit = rest / (unit_rows * groups);
+  const int64_t here = std::min(unit_rows, rows - unit * unit_rows);  // the last unit may be a lower one
+  return {image * units_per_image() + unit, (rest - unit * unit_rows * groups) / here};
+}
+
+Pieces<CutPiece> DepthwiseSplit::pieces(int64_t chunk) const {
+  return pieces_between(begin(chunk), begin(chunk + 1), groups);
 }
 
 }  // namespace octet

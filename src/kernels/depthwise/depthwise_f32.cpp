@@ -33,41 +33,37 @@ class DepthwiseF32 final : public ConvF32 {
 
   const char* kernel_name() const override { return kernels_.name; }
   size_t packed_bytes() const override { return (weights_.size() + bias_.size()) * sizeof(float); }
-  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks(); }
+  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks; }
   size_t scratch_bytes() const override { return 0; }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte*) const override {
     const WindowGeometry& g = geometry_;
-    const DepthwiseSplit cut = split(args.batch, threads);
-    const int64_t rows = args.batch * g.oh;
-    const int64_t row_chunk = chunk / cut.channel_chunks, channel_chunk = chunk % cut.channel_chunks;
-    const int64_t row_end = part_begin(rows, row_chunk + 1, cut.row_chunks);
-    const int64_t c_begin = part_begin(groups(), channel_chunk, cut.channel_chunks) * k_channel_group;
-    const int64_t c_end = std::min(g.ic, part_begin(groups(), channel_chunk + 1, cut.channel_chunks) * k_channel_group);
-    for (int64_t row = part_begin(rows, row_chunk, cut.row_chunks); row < row_end;) {
-      const int64_t n = row / g.oh, oy = row % g.oh;
-      const int64_t oy_end = std::min(g.oh, oy + row_end - row);
-      DepthwiseF32Call call = {.geometry = &g,
-                               .weights = weights_.data(),
-                               .bias = bias_.data(),
-                               .x = args.x + n * g.ih * g.iw * g.x_pitch,
-                               .residual = nullptr,
-                               .y = args.y + n * g.oh * g.ow * g.y_pitch,
-                               .oy_begin = oy,
-                               .oy_end = oy_end,
-                               .c_begin = c_begin,
-                               .c_end = c_end};
-      if (has_residual_) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
-      kernels_.run(call);
-      activate(call);
-      row += oy_end - oy;
-    }
+    for (const CutPiece& piece : split(args.batch, threads).pieces(chunk))
+      for (int64_t row = piece.majors.begin; row < piece.majors.end;) {
+        const int64_t n = row / g.oh, oy = row % g.oh;
+        const int64_t oy_end = std::min(g.oh, oy + piece.majors.end - row);
+        DepthwiseF32Call call = {.geometry = &g,
+                                 .weights = weights_.data(),
+                                 .bias = bias_.data(),
+                                 .x = args.x + n * g.ih * g.iw * g.x_pitch,
+                                 .residual = nullptr,
+                                 .y = args.y + n * g.oh * g.ow * g.y_pitch,
+                                 .oy_begin = oy,
+                                 .oy_end = oy_end,
+                                 .c_begin = piece.minors.begin * k_channel_group,
+                                 .c_end = std::min(g.ic, piece.minors.end * k_channel_group)};
+        if (has_residual_) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
+        kernels_.run(call);
+        activate(call);
+        row += oy_end - oy;
+      }
   }
 
  private:
   int64_t groups() const { return (geometry_.ic + k_channel_group - 1) / k_channel_group; }
   DepthwiseSplit split(int64_t batch, int threads) const {
-    return DepthwiseSplit::make(batch * geometry_.oh, groups(), threads);
+    constexpr double k_outputs_per_ns = 2;
+    return DepthwiseSplit::make(geometry_, batch, 1, groups(), threads, k_outputs_per_ns);
   }
 
   void activate(const DepthwiseF32Call& call) const {

@@ -186,7 +186,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   size_t packed_bytes() const override {
     return packed_bytes_ + bias_.size() * sizeof(int32_t) + multiplier_.size() * sizeof(float) + zero_.size();
   }
-  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks(); }
+  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks; }
 
   size_t scratch_bytes() const override { return kernel_scratch_bytes() + values_bytes(); }
 
@@ -209,25 +209,19 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
-    const DepthwiseSplit cut = split(args.batch, threads);
-    const int64_t units = args.batch * row_units();
-    const int64_t row_chunk = chunk / cut.channel_chunks, channel_chunk = chunk % cut.channel_chunks;
-    const int64_t unit_end = part_begin(units, row_chunk + 1, cut.row_chunks);
-    // Groups, not blocks, are dealt out: several one-channel blocks of the scalar kernel make one group.
-    const int64_t block_begin = part_begin(groups(), channel_chunk, cut.channel_chunks) * blocks_per_group();
-    const int64_t block_end =
-        std::min(blocks(), part_begin(groups(), channel_chunk + 1, cut.channel_chunks) * blocks_per_group());
-    for (int64_t unit = part_begin(units, row_chunk, cut.row_chunks); unit < unit_end;) {
-      const int64_t n = unit / row_units(), first = unit % row_units();
-      const int64_t last = std::min(row_units(), first + unit_end - unit);
-      DepthwiseU8S8Call call = image_call(args, n, scratch);
-      call.block_begin = block_begin;
-      call.block_end = block_end;
-      call.oy_begin = first * kernel_.tile.th;
-      call.oy_end = std::min(g.oh, last * kernel_.tile.th);
-      run_rows(args, n, call, scratch);
-      unit += last - first;
-    }
+    for (const CutPiece& piece : split(args.batch, threads).pieces(chunk))
+      for (int64_t unit = piece.majors.begin; unit < piece.majors.end;) {
+        const int64_t n = unit / row_units(), first = unit % row_units();
+        const int64_t last = std::min(row_units(), first + piece.majors.end - unit);
+        DepthwiseU8S8Call call = image_call(args, n, scratch);
+        // Groups, not blocks, are dealt out: several one-channel blocks of the scalar kernel make one group.
+        call.block_begin = piece.minors.begin * blocks_per_group();
+        call.block_end = std::min(blocks(), piece.minors.end * blocks_per_group());
+        call.oy_begin = first * kernel_.tile.th;
+        call.oy_end = std::min(g.oh, last * kernel_.tile.th);
+        run_rows(args, n, call, scratch);
+        unit += last - first;
+      }
   }
 
  private:
@@ -238,7 +232,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   int64_t groups() const { return (blocks() + blocks_per_group() - 1) / blocks_per_group(); }
   int64_t row_units() const { return (desc_.geometry.oh + kernel_.tile.th - 1) / kernel_.tile.th; }
   DepthwiseSplit split(int64_t batch, int threads) const {
-    return DepthwiseSplit::make(batch * row_units(), groups(), threads);
+    constexpr double k_outputs_per_ns = 8;
+    return DepthwiseSplit::make(desc_.geometry, batch, kernel_.tile.th, groups(), threads, k_outputs_per_ns);
   }
 
   /// Border tiles are copied here (two tiles of one block), or the window's pixel addresses for the last kernel.

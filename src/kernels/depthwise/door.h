@@ -5,6 +5,7 @@
 
 #include "base/isa.h"
 #include "kernels/depthwise/depthwise_isa.h"
+#include "kernels/implicit_gemm/split.h"
 
 namespace octet {
 
@@ -14,14 +15,21 @@ const DepthwiseKernels& depthwise_kernels(Isa isa);
 /// groups = ic = oc.
 bool is_depthwise(const WindowGeometry& g);
 
-/// A run is cut into row_chunks x channel_chunks parts; rows are "row units" over the whole batch.
+/// A run as units of up to unit_rows output rows x groups of channels, dealt out in chunks of nearly equal work: runs
+/// of neighbours, so that a chunk may begin and end in the middle of a unit.
 struct DepthwiseSplit {
-  int64_t row_chunks, channel_chunks;
-  static DepthwiseSplit make(int64_t rows, int64_t groups, int threads);
-  int64_t chunks() const { return row_chunks * channel_chunks; }
-};
+  int64_t images, rows, unit_rows, groups;
+  int64_t chunks;
 
-/// Part i of n of [0, total): begins at total * i / n.
-inline int64_t part_begin(int64_t total, int64_t i, int64_t n) { return total * i / n; }
+  /// outputs_per_ns: what one thread makes of them, roughly.
+  static DepthwiseSplit make(const WindowGeometry& g, int64_t images, int64_t unit_rows, int64_t groups, int threads,
+                             double outputs_per_ns);
+  int64_t units_per_image() const { return (rows + unit_rows - 1) / unit_rows; }
+  /// majors: units over all images; minors: groups.
+  Pieces<CutPiece> pieces(int64_t chunk) const;
+
+ private:
+  CutPosition begin(int64_t chunk) const;
+};
 
 }  // namespace octet

@@ -54,6 +54,85 @@ ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by) {
   return best;
 }
 
+namespace {
+
+// What one input byte costs that another core has made.
+constexpr double k_ns_per_foreign_byte = 0.1;
+// A chunk's start is worth less than this part of its work.
+constexpr double k_chunk_share = 0.015;
+// With fewer tiles than this in a chunk, a tile is cut by panels rather than given away whole.
+constexpr int64_t k_few_tiles = 24;
+
+/// Expected time of a worker.
+double deal_ns(const ConvWork& work, bool by_panels, int64_t workers) {
+  const double tiles = static_cast<double>(ceil_div(work.pixels, work.tile_rows)), n = static_cast<double>(workers);
+  const double weights = static_cast<double>(work.panels * work.panel_bytes);
+  const double inputs = static_cast<double>(work.pixels * work.pixel_bytes);
+  const double own = tiles * (weights * k_ns_per_weight_byte + static_cast<double>(work.panels) * k_ns_per_tile) / n;
+  return by_panels ? own + weights / n * k_ns_per_streamed_byte + inputs * (1 - 1 / n) * k_ns_per_foreign_byte
+                   : own + weights * k_ns_per_streamed_byte;
+}
+
+/// Where chunk `index` begins: (panel, pixel) or (tile, panel).
+CutPosition chunk_begin(const ConvWork& work, const ConvDeal& deal, int64_t index) {
+  const int64_t tiles = ceil_div(work.pixels, work.tile_rows);
+  if (deal.by_panels) {
+    const int64_t at = work.panels * work.pixels * index / deal.chunks;
+    const int64_t pixel = (at % work.pixels + work.tile_rows / 2) / work.tile_rows * work.tile_rows;
+    return pixel >= work.pixels ? CutPosition{at / work.pixels + 1, 0} : CutPosition{at / work.pixels, pixel};
+  }
+  if (tiles >= k_few_tiles * deal.chunks) return {tiles * index / deal.chunks, 0};
+  const int64_t at = tiles * work.panels * index / deal.chunks;
+  return {at / work.panels, at % work.panels};
+}
+
+}  // namespace
+
+ConvDeal conv_deal(const ConvWork& work, int threads, CutBy by) {
+  const int64_t workers = std::max(1, threads);
+  if (workers == 1) return {};
+  const double panels_ns = deal_ns(work, true, workers), pixels_ns = deal_ns(work, false, workers);
+  ConvDeal deal;
+  deal.by_panels = by == CutBy::automatic ? panels_ns < pixels_ns : by == CutBy::panels;
+  // More chunks than workers even out those that are held up.
+  const double ns = deal.by_panels ? panels_ns : pixels_ns;
+  const bool streams =
+      !deal.by_panels && work.panels * work.panel_bytes > static_cast<int64_t>(k_resident_weight_bytes);
+  const int64_t most = streams ? 1 : 4;  // each chunk meets all weights
+  const int64_t per_worker = std::clamp<int64_t>(static_cast<int64_t>(ns * k_chunk_share / k_ns_per_chunk), 1, most);
+  const int64_t units = ceil_div(work.pixels, work.tile_rows) * work.panels;
+  deal.chunks = std::min(units, workers * per_worker);
+  return deal;
+}
+
+Pieces<CutPiece> pieces_between(const CutPosition& first, const CutPosition& last, int64_t minors) {
+  Pieces<CutPiece> made;
+  const auto add = [&](int64_t begin, int64_t end, int64_t from, int64_t to) {
+    if (begin < end && from < to) made.pieces[made.count++] = {{begin, end}, {from, to}};
+  };
+  if (first.major == last.major) {
+    add(first.major, first.major + 1, first.minor, last.minor);
+    return made;
+  }
+  const bool is_cut = first.minor > 0;
+  if (is_cut) add(first.major, first.major + 1, first.minor, minors);
+  add(first.major + (is_cut ? 1 : 0), last.major, 0, minors);
+  add(last.major, last.major + 1, 0, last.minor);
+  return made;
+}
+
+Pieces<ConvPiece> conv_pieces(const ConvWork& work, const ConvDeal& deal, int64_t chunk) {
+  Pieces<ConvPiece> made;
+  const CutPosition first = chunk_begin(work, deal, chunk), last = chunk_begin(work, deal, chunk + 1);
+  for (const CutPiece& piece : pieces_between(first, last, deal.by_panels ? work.pixels : work.panels)) {
+    const IndexRange pixels = {piece.majors.begin * work.tile_rows,
+                               std::min(piece.majors.end * work.tile_rows, work.pixels)};
+    made.pieces[made.count++] =
+        deal.by_panels ? ConvPiece{piece.minors, piece.majors} : ConvPiece{pixels, piece.minors};
+  }
+  return made;
+}
+
 int64_t conv_block_pixels(const ConvWork& work) {
   const int64_t weight_bytes = work.panels * work.panel_bytes;
   const int64_t share = weight_bytes <= k_l2_share ? k_l1_share : k_l2_share;

@@ -40,6 +40,41 @@ enum class CutBy : uint8_t { automatic, pixels, panels };
 /// or large weights therefore cut panels, many pixels and small weights cut pixels, and odd counts a bit of both.
 ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by = CutBy::automatic);
 
+/// Chunks of nearly equal work, each a run of neighbours of (panel, pixel) or of (tile of pixels, panel): the cut need
+/// not fall on a whole panel or a whole row of panels, so that odd counts come out even.
+struct ConvDeal {
+  int64_t chunks = 1;
+  bool by_panels = false;  // each worker has panels of its own and meets all pixels; else the other way round
+};
+/// Of least expected time: panels where weights weigh more than the input, which every worker then reads whole, mostly
+/// out of the others' caches.
+ConvDeal conv_deal(const ConvWork& work, int threads, CutBy by = CutBy::automatic);
+
+/// Some pixels of some panels.
+struct ConvPiece {
+  IndexRange pixels, panels;
+};
+/// What a chunk is made of: a rest, what is whole, a rest; any of these may be missing.
+template <class Piece>
+struct Pieces {
+  Piece pieces[3];
+  int count = 0;
+
+  const Piece* begin() const { return pieces; }
+  const Piece* end() const { return pieces + count; }
+};
+Pieces<ConvPiece> conv_pieces(const ConvWork& work, const ConvDeal& deal, int64_t chunk);
+
+/// A place in rows of `minors` each.
+struct CutPosition {
+  int64_t major = 0, minor = 0;
+};
+struct CutPiece {
+  IndexRange majors, minors;
+};
+/// Everything from one place to another: pieces of whole rows, and of one row each.
+Pieces<CutPiece> pieces_between(const CutPosition& first, const CutPosition& last, int64_t minors);
+
 /// Pixels of a block: all panels meet one block before the next one begins. Small weights stay in L2 by themselves, and
 /// then a block is what fits L1; large weights are streamed once per block, which therefore takes up to half of L2.
 int64_t conv_block_pixels(const ConvWork& work);
