@@ -63,7 +63,7 @@ TEST(SubBatch, gives_the_reference_bytes_however_the_batch_is_cut) {
   const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
   ASSERT_EQ(expected.size(), 2u);
   for (const Isa isa : {Isa::scalar, available_isas().back()})
-    for (const int threads : {1, 3})
+    for (const int threads : {1, 2, 3, 4})
       for (const size_t l2 : {size_t{1}, size_t{60000}, size_t{110000}, size_t{1} << 30}) {
         const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
         const std::vector<Tensor> got = run_graph(graph, backend, inputs);
@@ -106,7 +106,7 @@ TEST(SubBatch, residual_sums_take_the_place_of_what_nobody_reads_any_more) {
   const std::vector<Tensor> inputs = random_inputs(graph, 7);
   const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
   for (const Isa isa : {Isa::scalar, available_isas().back()})
-    for (const int threads : {1, 3})
+    for (const int threads : {1, 2, 3, 4})
       for (const size_t l2 : {size_t{1}, size_t{40000}, size_t{1} << 30}) {
         const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
         expect_close(run_graph(graph, backend, inputs)[0], expected[0], k_exact, std::to_string(l2));
@@ -190,10 +190,10 @@ std::shared_ptr<const Plan> plan_of(const Graph& graph) {
 TEST(SubBatch, cuts_where_activations_exceed_the_cache_and_nowhere_else) {
   const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(k_network, k_constants, 1));
   ASSERT_TRUE(plan);
-  const cpu::Arrangement whole = cpu::arrange(plan, size_t{1} << 30, available_isas().back());
+  const cpu::Arrangement whole = cpu::arrange(plan, size_t{1} << 30, available_isas().back(), 1);
   ASSERT_EQ(whole.parts.size(), 1u);
   EXPECT_EQ(whole.parts[0].images, 0);
-  const cpu::Arrangement cut = cpu::arrange(plan, 110000, available_isas().back());
+  const cpu::Arrangement cut = cpu::arrange(plan, 110000, available_isas().back(), 1);
   size_t at = 0;
   bool any_cut = false;
   for (const cpu::SubBatch& part : cut.parts) {
@@ -208,6 +208,67 @@ TEST(SubBatch, cuts_where_activations_exceed_the_cache_and_nowhere_else) {
   EXPECT_LT(cut.arena_bytes, plan->arena_bytes);
 }
 
+/// Parts whose turns the workers share, each of them alone.
+size_t steps_by_worker(const cpu::Arrangement& made) {
+  size_t steps = 0;
+  for (const cpu::SubBatch& part : made.parts) {
+    steps += part.by_worker ? part.last - part.first : 0;
+    EXPECT_TRUE(!part.by_worker || part.images > 0);
+    EXPECT_EQ(part.images > 0 ? part.images * part.turns : 6, 6);
+  }
+  return steps;
+}
+
+TEST(SubBatch, gives_workers_images_of_their_own_where_there_are_enough) {
+  const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(k_network, k_constants, 1));
+  ASSERT_TRUE(plan);
+  const cpu::Arrangement made = cpu::arrange(plan, size_t{1} << 30, available_isas().back(), 2);
+  EXPECT_GE(steps_by_worker(made), plan->steps.size() - 2) << "all but QuantGemm and its Flatten";
+  EXPECT_EQ(steps_by_worker(cpu::arrange(plan, size_t{1} << 30, available_isas().back(), 1)), 0u);
+  EXPECT_EQ(steps_by_worker(cpu::arrange(plan, size_t{1} << 30, available_isas().back(), 7)), 0u)
+      << "more workers than images";
+}
+
+TEST(SubBatch, keeps_all_that_a_worker_makes_alone_apart_from_what_others_make) {
+  const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(k_network, k_constants, 1));
+  ASSERT_TRUE(plan);
+  const cpu::Arrangement made = cpu::arrange(plan, size_t{1} << 30, available_isas().back(), 2);
+  for (const cpu::SubBatch& part : made.parts) {
+    size_t begin = made.arena_bytes, end = 0, block = 0, values = 0;
+    for (size_t v = 0; v < part.worker_bytes.size(); ++v) {
+      if (part.worker_bytes[v] == 0) continue;
+      EXPECT_TRUE(block == 0 || part.worker_bytes[v] == block);
+      block = part.worker_bytes[v];
+      const size_t bytes = plan->slots[v].bytes / static_cast<size_t>(part.turns);
+      begin = std::min(begin, made.whole->slots[v].offset);
+      end = std::max(end, made.whole->slots[v].offset + bytes);
+      ++values;
+    }
+    if (!part.by_worker) {
+      EXPECT_EQ(values, 0u);
+      continue;
+    }
+    EXPECT_GE(values, 3u);
+    EXPECT_LE(end - begin, block);
+    EXPECT_LE(begin + 2 * block, made.arena_bytes);
+  }
+}
+
+TEST(SubBatch, counts_the_time_of_steps_that_workers_run_alone) {
+  const Graph graph = graph_with_constants(k_network, k_constants, 3);
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  std::vector<double> seconds;
+  RunHooks hooks;
+  hooks.step_seconds = &seconds;
+  run_graph(graph, cpu::make_backend({.threads = 3, .isa = available_isas().back()}), inputs, hooks);
+  size_t timed = 0;
+  for (const double s : seconds) {
+    EXPECT_GE(s, 0);
+    timed += s > 0 ? 1 : 0;
+  }
+  EXPECT_GE(timed, 7u) << "all but the QuantizeLinear in the convolution behind it and Flatten";
+}
+
 TEST(SubBatch, leaves_ops_that_mix_images_alone) {
   const std::shared_ptr<const Plan> plan = plan_of(graph_with_constants(R"(graph g (x: f32[4,8,6,6]) -> (y) {
   a = Relu(x)
@@ -217,7 +278,7 @@ TEST(SubBatch, leaves_ops_that_mix_images_alone) {
 )",
                                                                         {}, 1));
   ASSERT_TRUE(plan);
-  for (const cpu::SubBatch& part : cpu::arrange(plan, 1, available_isas().back()).parts)
+  for (const cpu::SubBatch& part : cpu::arrange(plan, 1, available_isas().back(), 1).parts)
     for (size_t s = part.first; s < part.last; ++s)
       EXPECT_TRUE(s == 0 || part.images == 0) << "step " << s;  // behind the Concat there are eight images, not four
 }

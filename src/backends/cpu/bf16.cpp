@@ -64,7 +64,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> residual = desc.has_residual ? builder.input(query, 3) : Operand();
   if (!residual) return residual.error();
   const Operand y = builder.output(query);
-  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,

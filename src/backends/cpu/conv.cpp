@@ -116,7 +116,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   Result<Operand> residual = desc.has_residual ? builder.input(query, 3) : Operand();
   if (!residual) return residual.error();
   const Operand y = builder.output(query);
-  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,
@@ -213,7 +213,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
   if (!residual) return residual.error();
-  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .packed_bytes = layer->packed_bytes()};
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
   step.for_taps = is_done_by_next(query.graph, query.node, query.isa);
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {

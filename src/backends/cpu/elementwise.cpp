@@ -105,7 +105,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   }
   const Pair pair{row_function(query.node.op->name, query.isa), activation_kernels(query.isa).activate,
                   fused_activation(query.node), is_op(query.node, "Mean") ? static_cast<float>(count) : 1.0f};
-  PreparedStep step{.scratch_bytes = 2 * k_row_block * sizeof(float)};
+  PreparedStep step{.scratch_bytes = 2 * k_row_block * sizeof(float), .in_team = true};
   step.run = [passes = std::move(passes), pair](const RunContext& run) {
     for (const Pass& pass : passes) run_pass(run, pass, pair, &pass == &passes.back());
   };

@@ -91,6 +91,7 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
   const size_t y_bytes = stage_y ? padded_bytes(static_cast<size_t>(s.m * y_pitch) * sizeof(Y)) : 0;
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(),
                     .shared_bytes = x_bytes + y_bytes,
+                    .in_team = true,
                     .packed_bytes = layer->packed_bytes()};
   keep_packed(query, layer->packed(), step);
   step.run = [=, xp = x.place, yp = y.place](const RunContext& run) {
@@ -100,14 +101,16 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
     Args args{.batch = s.m, .x = from, .y = to};
     if (stage_x) {
       X* const staged = reinterpret_cast<X*>(shared);
-      copy_rows(staged, x_pitch, from, s.k, s.m, s.k);
-      for (int64_t r = 0; r < s.m; ++r) std::fill_n(staged + r * x_pitch + s.k, x_pitch - s.k, X{});
+      run.once([&] {
+        copy_rows(staged, x_pitch, from, s.k, s.m, s.k);
+        for (int64_t r = 0; r < s.m; ++r) std::fill_n(staged + r * x_pitch + s.k, x_pitch - s.k, X{});
+      });
       args.x = staged;
     }
     Y* const result = stage_y ? reinterpret_cast<Y*>(shared + x_bytes) : to;
     args.y = result;
     run_layer(run, *layer, args);
-    if (stage_y) copy_rows(to, s.n, result, y_pitch, s.m, s.n);
+    if (stage_y) run.once([&] { copy_rows(to, s.n, result, y_pitch, s.m, s.n); });
   };
   return step;
 }

@@ -82,7 +82,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   const Product product{Matrix(a->layout), Matrix(b->layout), Matrix(y.layout), matmul_f32_kernels(query.isa).product};
   const StridedLoop matrices(
       batch, {batch_strides(y.layout, batch), batch_strides(a->layout, batch), batch_strides(b->layout, batch)});
-  PreparedStep step{.scratch_bytes = product.scratch_floats() * sizeof(float)};
+  PreparedStep step{.scratch_bytes = product.scratch_floats() * sizeof(float), .in_team = true};
   step.run = [product, matrices, a = a->place, b = b->place, y = y.place](const RunContext& run) {
     const float *pa = run.at<float>(a), *pb = run.at<float>(b);
     float* py = run.at<float>(y);

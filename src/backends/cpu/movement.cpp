@@ -28,7 +28,7 @@ std::string refuse_constant_indices(const StepQuery& query) {
 }
 
 PreparedStep copy_step(std::vector<Copy> copies) {
-  PreparedStep step;
+  PreparedStep step{.in_team = true};
   step.run = [copies = std::move(copies)](const RunContext& run) {
     for (const Copy& copy : copies) run_copy(run, copy);
   };

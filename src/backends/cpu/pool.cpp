@@ -49,7 +49,7 @@ std::string refuse_quant(const StepQuery& query) {
 /// Calls row(x of the image, oy, y of the row) for all output rows of all images.
 template <class X, class Y, class F>
 PreparedStep row_step(const Operand& x, const Operand& y, const WindowGeometry& g, F row) {
-  PreparedStep step;
+  PreparedStep step{.in_team = true};
   step.run = [=, x = x.place, y = y.place, batch = x.layout.batch()](const RunContext& run) {
     const X* px = run.at<X>(x);
     Y* py = run.at<Y>(y);

@@ -92,7 +92,8 @@ Operand StepBuilder::value(ValueId v) const {
   } else if (writes_output(graph, v)) {
     operand.place = {Place::Kind::output, index_in(graph.outputs, v)};
   }
-  if (image_bytes_ && !image_bytes_->empty()) operand.place.image_bytes = (*image_bytes_)[static_cast<size_t>(v)];
+  if (part_ && !part_->image_bytes.empty()) operand.place.image_bytes = part_->image_bytes[static_cast<size_t>(v)];
+  if (part_ && !part_->worker_bytes.empty()) operand.place.worker_bytes = part_->worker_bytes[static_cast<size_t>(v)];
   return operand;
 }
 
@@ -117,15 +118,17 @@ Operand StepBuilder::output(const StepQuery& query, size_t i) const { return val
 Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Plan> plan, Isa isa, int threads,
                                                         size_t cache_bytes) {
   auto program = std::make_unique<CpuProgram>();
-  const Arrangement arrangement = arrange(plan, cache_bytes, isa);
+  const Arrangement arrangement = arrange(plan, cache_bytes, isa, threads);
   program->plan_ = std::move(plan);
+  program->threads_ = static_cast<size_t>(threads);
   for (const SubBatch& part : arrangement.parts) {
     if (Result<Done> done = program->prepare_part(part, isa, threads); !done) return done.error();
   }
   if (Result<Done> done = program->prepare_transfers(arrangement, isa); !done) return done.error();
-  for (const PreparedStep& step : program->bring_in_) program->account(step, threads);
-  for (const PreparedStep& step : program->take_out_) program->account(step, threads);
+  for (const PreparedStep& step : program->bring_in_) program->account(step);
+  for (const PreparedStep& step : program->take_out_) program->account(step);
   program->find_next_weights();
+  program->list_items();
   program->arena_bytes_ = arrangement.arena_bytes;
   if (program->borrowed_steps_ > 0) program->packed_owner_ = program->plan_->packed->owner;
   program->plan_.reset();
@@ -138,12 +141,36 @@ std::vector<PackedWeights> CpuProgram::packed() const {
   return all;
 }
 
-size_t CpuProgram::context_bytes() const { return align_up(arena_bytes_) + workspace_bytes_; }
+size_t CpuProgram::context_bytes() const {
+  return align_up(arena_bytes_) + scratch_bytes_ * threads_ + align_up(shared_bytes_);
+}
 
-void CpuProgram::account(const PreparedStep& step, int threads) {
+void CpuProgram::account(const PreparedStep& step) {
   packed_bytes_ += step.packed_bytes;
-  const size_t bytes = align_up(step.scratch_bytes) * static_cast<size_t>(threads) + align_up(step.shared_bytes);
-  workspace_bytes_ = std::max(workspace_bytes_, bytes);
+  scratch_bytes_ = std::max(scratch_bytes_, align_up(step.scratch_bytes));
+  shared_bytes_ = std::max(shared_bytes_, step.shared_bytes);
+}
+
+/// All turns of all parts in running order, and where the workers can go in step.
+void CpuProgram::list_items() {
+  const auto add = [this](const ProgramItem& item, bool in_team) {
+    if (stretches_.empty() || stretches_.back().in_team != in_team)
+      stretches_.push_back({items_.size(), items_.size(), in_team});
+    items_.push_back(item);
+    stretches_.back().last = items_.size();
+  };
+  for (size_t p = 0; p < parts_.size(); ++p) {
+    const ProgramPart& part = parts_[p];
+    if (part.by_worker) {
+      add({p, 0, true}, true);
+      continue;
+    }
+    for (size_t turn = 0; turn < part.turns; ++turn)
+      for (size_t i = part.first; i < part.last; ++i) {
+        const PreparedStep& step = steps_[i].prepared;
+        if (step.run && !step.for_taps) add({i, turn * part.images, false}, step.in_team);
+      }
+  }
 }
 
 void CpuProgram::find_next_weights() {
@@ -159,7 +186,8 @@ Result<Done> CpuProgram::prepare_part(const SubBatch& part, Isa isa, int threads
   for (size_t s = part.first; s < part.last; ++s) {
     if (Result<Done> done = prepare_step(part.plan->steps[s], part, isa, threads); !done) return done.error();
   }
-  parts_.push_back({part.first, part.last, static_cast<size_t>(part.images), static_cast<size_t>(part.turns)});
+  parts_.push_back(
+      {part.first, part.last, static_cast<size_t>(part.images), static_cast<size_t>(part.turns), part.by_worker});
   return Done{};
 }
 
@@ -183,11 +211,11 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
                        ErrorCode::bad_argument);
   if (plan_->packed && static_cast<size_t>(step.node) < plan_->packed->steps.size())
     query.packed = &plan_->packed->steps[static_cast<size_t>(step.node)];
-  StepBuilder builder(*part.plan, constants_, &part.image_bytes);
+  StepBuilder builder(*part.plan, constants_, &part);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
   ProgramStep made{*std::move(prepared), {}, {}};
-  account(made.prepared, threads);
+  account(made.prepared);
   borrowed_steps_ += made.prepared.borrows;
   for (const ValueId v : node.inputs) {
     if (const Tensor* constant = v == k_absent ? nullptr : graph.constant(v)) release_mapped_pages(constant->bytes());
@@ -246,16 +274,22 @@ struct CpuProgram::Running {
   std::byte* workspace;
   const Bindings& io;
   const RunHooks& hooks;
-  ThreadPool& pool;
+  size_t scratch_bytes;
   std::optional<Error>& error;
-  Clock::time_point& start;
+  Clock::time_point& start;             // the caller's
+  std::vector<double>& worker_seconds;  // of a profiled run: by worker and step, in parts that go by worker
+  Crew crew;
 
-  RunContext context(size_t scratch_bytes, size_t first_image = 0, std::span<const std::byte> next_weights = {}) const {
-    return RunContext(arena, io, workspace, scratch_bytes, pool, error, first_image, next_weights);
+  RunContext context(size_t first_image = 0, std::span<const std::byte> next_weights = {}) const {
+    return RunContext(arena, io, workspace, scratch_bytes, crew, error, first_image, next_weights);
   }
+  Running with(const Crew& other) const {
+    return {arena, workspace, io, hooks, scratch_bytes, error, start, worker_seconds, other};
+  }
+  bool is_caller() const { return !crew.team || crew.team->worker() == 0; }
   /// Adds the time since the last call to the step.
   void count_time(size_t step) const {
-    if (!hooks.step_seconds || step >= hooks.step_seconds->size()) return;
+    if (!hooks.step_seconds || step >= hooks.step_seconds->size() || !is_caller()) return;
     const Clock::time_point now = Clock::now();
     (*hooks.step_seconds)[step] += std::chrono::duration<double>(now - start).count();
     start = now;
@@ -265,15 +299,42 @@ struct CpuProgram::Running {
 bool CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
                           std::span<const std::byte> next_weights) const {
   if (!step.run || (step.for_taps && !now.hooks.tap && !now.hooks.value_tap)) return false;
-  step.run(now.context(align_up(step.scratch_bytes), first_image, next_weights));
+  step.run(now.context(first_image, next_weights));
   return true;
 }
 
-void CpuProgram::run_part(const Running& now, const ProgramPart& part) const {
-  for (size_t turn = 0; turn < part.turns; ++turn)
-    for (size_t i = part.first; i < part.last && !now.error; ++i) {
-      if (run_step(now, steps_[i].prepared, turn * part.images, steps_[i].next_weights)) now.count_time(i);
+void CpuProgram::run_item(const Running& now, const ProgramItem& item) const {
+  if (item.is_part) return run_by_worker(now, parts_[item.index]);
+  const ProgramStep& step = steps_[item.index];
+  if (run_step(now, step.prepared, item.first_image, step.next_weights)) now.count_time(item.index);
+}
+
+/// A turn is a chunk: the worker that takes it runs all steps for the turn's images.
+void CpuProgram::run_by_worker(const Running& now, const ProgramPart& part) const {
+  const bool is_timed = !now.worker_seconds.empty();
+  now.crew.team->loop(static_cast<int64_t>(part.turns), [&](int64_t turn, int worker) {
+    const Running own = now.with({now.crew.pool, nullptr, worker});
+    double* const seconds =
+        is_timed ? now.worker_seconds.data() + static_cast<size_t>(worker) * steps_.size() : nullptr;
+    for (size_t i = part.first; i < part.last; ++i) {
+      const Clock::time_point start = is_timed ? Clock::now() : Clock::time_point();
+      run_step(own, steps_[i].prepared, static_cast<size_t>(turn) * part.images, steps_[i].next_weights);
+      if (is_timed) seconds[i] += std::chrono::duration<double>(Clock::now() - start).count();
     }
+  });
+  if (!is_timed || !now.is_caller()) return;
+  for (size_t i = part.first; i < part.last; ++i)
+    for (size_t worker = 0; worker < threads_; ++worker)
+      (*now.hooks.step_seconds)[i] += now.worker_seconds[worker * steps_.size() + i] / static_cast<double>(threads_);
+  now.start = Clock::now();
+}
+
+void CpuProgram::run_stretch(const Running& now, const ProgramStretch& stretch) const {
+  const auto walk = [&](const Running& own) {
+    for (size_t i = stretch.first; i < stretch.last && !own.error; ++i) run_item(own, items_[i]);
+  };
+  if (!stretch.in_team || threads_ == 1) return walk(now);
+  now.crew.pool.run_team([&](TeamWalk& team) { walk(now.with({now.crew.pool, &team})); });
 }
 
 /// Shows what a step has made. copies: by tap, where the value's own place holds a part of the batch.
@@ -281,7 +342,7 @@ void CpuProgram::show(const Running& now, const ProgramStep& step, const std::ve
   for (size_t t = 0; t < step.taps.size(); ++t) {
     const Tapped& tapped = step.taps[t];
     TensorView view = tapped.view;
-    view.data = copies ? (*copies)[t].get() : now.context(0).at<std::byte>(tapped.place);
+    view.data = copies ? (*copies)[t].get() : now.context().at<std::byte>(tapped.place);
     if (now.hooks.tap && view.dtype == DType::f32) now.hooks.tap(tapped.name, view);
     if (now.hooks.value_tap) now.hooks.value_tap(tapped.name, view, tapped.offset);
   }
@@ -294,7 +355,7 @@ void CpuProgram::show_turn(const Running& now, const ProgramStep& step, const Pr
     TensorView view = tapped.view;
     if (view.dtype != DType::f32) continue;
     view.dims[0] /= static_cast<int64_t>(part.turns);
-    view.data = now.context(0, turn * part.images).at<std::byte>(tapped.place);
+    view.data = now.context(turn * part.images).at<std::byte>(tapped.place);
     now.hooks.part_tap(tapped.name, view, static_cast<int64_t>(turn * part.images), static_cast<int64_t>(part.images));
   }
   if (now.hooks.step_seconds) now.start = Clock::now();
@@ -330,8 +391,8 @@ void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part)
         const size_t bytes = image_bytes(tapped.view) * part.images;
         if (turn == 0) gathered.push_back(allocate_aligned(bytes * part.turns + k_tail_bytes));
         if (!gathered[t])
-          return now.context(0).fail({ErrorCode::out_of_memory, "no memory to show '" + tapped.name + "'"});
-        const std::byte* from = now.context(0, turn * part.images).at<std::byte>(tapped.place);
+          return now.context().fail({ErrorCode::out_of_memory, "no memory to show '" + tapped.name + "'"});
+        const std::byte* from = now.context(turn * part.images).at<std::byte>(tapped.place);
         std::copy_n(from, bytes - behind_last(tapped.view), gathered[t].get() + turn * bytes);
       }
     }
@@ -342,12 +403,21 @@ void CpuProgram::run_part_with_taps(const Running& now, const ProgramPart& part)
 Result<Done> CpuProgram::run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const {
   std::optional<Error> error;
   if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
+  std::vector<double> worker_seconds(hooks.step_seconds ? threads_ * steps_.size() : 0);
   Clock::time_point start = hooks.step_seconds ? Clock::now() : Clock::time_point();
-  const Running now{arena, arena + align_up(arena_bytes_), io, hooks, pool, error, start};
+  const Running now{arena,     arena + align_up(arena_bytes_), io, hooks, scratch_bytes_, error, start, worker_seconds,
+                    Crew{pool}};
   for (const PreparedStep& step : bring_in_) run_step(now, step, 0);
-  for (const ProgramPart& part : parts_) {
-    hooks.tap || hooks.value_tap ? run_part_with_taps(now, part) : run_part(now, part);
-    if (error) return *error;
+  if (hooks.tap || hooks.value_tap) {
+    for (const ProgramPart& part : parts_) {
+      run_part_with_taps(now, part);
+      if (error) return *error;
+    }
+  } else {
+    for (const ProgramStretch& stretch : stretches_) {
+      run_stretch(now, stretch);
+      if (error) return *error;
+    }
   }
   for (const PreparedStep& step : take_out_) run_step(now, step, 0);
   if (!steps_.empty()) now.count_time(steps_.size() - 1);

@@ -29,6 +29,19 @@ struct ProgramStep {
 struct ProgramPart {
   size_t first = 0, last = 0;
   size_t images = 0, turns = 1;
+  bool by_worker = false;
+};
+
+/// What comes next in a run: a step for images from first_image on, or a part whose turns the workers share.
+struct ProgramItem {
+  size_t index = 0, first_image = 0;
+  bool is_part = false;
+};
+
+/// Items [first, last), through which all workers go in step, or which the caller runs one by one.
+struct ProgramStretch {
+  size_t first = 0, last = 0;
+  bool in_team = false;
 };
 
 class CpuProgram : public Program {
@@ -48,18 +61,21 @@ class CpuProgram : public Program {
   Result<Done> run(std::byte* arena, const Bindings& io, const RunHooks& hooks, ThreadPool& pool) const;
 
  private:
+  void list_items();
   Result<Done> prepare_part(const SubBatch& part, Isa isa, int threads);
   Result<Done> prepare_step(const Step& step, const SubBatch& part, Isa isa, int threads);
   Result<Done> prepare_transfers(const Arrangement& arrangement, Isa isa);
   Result<Done> prepare_output(size_t index, StepBuilder& builder, Isa isa);
-  void account(const PreparedStep& step, int threads);
+  void account(const PreparedStep& step);
 
   struct Running;
   /// False of a step that had nothing to do.
   bool run_step(const Running& now, const PreparedStep& step, size_t first_image,
                 std::span<const std::byte> next_weights = {}) const;
   void find_next_weights();
-  void run_part(const Running& now, const ProgramPart& part) const;
+  void run_item(const Running& now, const ProgramItem& item) const;
+  void run_by_worker(const Running& now, const ProgramPart& part) const;
+  void run_stretch(const Running& now, const ProgramStretch& stretch) const;
   void run_part_with_taps(const Running& now, const ProgramPart& part) const;
   void show(const Running& now, const ProgramStep& step, const std::vector<AlignedBytes>* copies) const;
   void show_turn(const Running& now, const ProgramStep& step, const ProgramPart& part, size_t turn) const;
@@ -71,7 +87,9 @@ class CpuProgram : public Program {
   std::vector<PreparedStep> bring_in_, take_out_;
   std::vector<ProgramStep> steps_;
   std::vector<ProgramPart> parts_;
-  size_t packed_bytes_ = 0, workspace_bytes_ = 0;
+  std::vector<ProgramItem> items_;
+  std::vector<ProgramStretch> stretches_;
+  size_t packed_bytes_ = 0, scratch_bytes_ = 0, shared_bytes_ = 0, threads_ = 1;
 };
 
 /// All rows of steps.def for this op, in order, then the reference step.

@@ -62,7 +62,7 @@ Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) 
   const PairParams params = pair_params(query, form);
   const ElementwiseKernels kernels = elementwise_kernels(query.isa);
   const auto activate = activation_kernels(query.isa).activate;
-  PreparedStep step{.scratch_bytes = 2 * k_row_block};
+  PreparedStep step{.scratch_bytes = 2 * k_row_block, .in_team = true};
   step.run = [=, loop = element_loop(y.layout, {&a->layout, &b->layout}), a = a->place, b = b->place,
               y = y.place](const RunContext& run) {
     const uint8_t *pa = run.at<uint8_t>(a), *pb = run.at<uint8_t>(b);
@@ -100,7 +100,7 @@ std::array<uint8_t, 256> domain_table(const StepQuery& query) {
 /// An image to another pitch: blocks of pixels pass through scratch, where they lie without gaps.
 PreparedStep lookup_pixels(const StepQuery& query, const Operand& x, const Operand& y) {
   const int64_t channels = y.layout.channels(), block = std::max<int64_t>(1, k_row_block / channels);
-  PreparedStep step{.scratch_bytes = static_cast<size_t>(block * channels)};
+  PreparedStep step{.scratch_bytes = static_cast<size_t>(block * channels), .in_team = true};
   step.run = [=, table = domain_table(query), lookup = elementwise_kernels(query.isa).lookup_u8,
               pixels = y.layout.batch() * y.layout.pixels()](const RunContext& run) {
     const int64_t x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
@@ -125,7 +125,7 @@ Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder
   if (x->layout.is_nhwc() && y.layout.is_nhwc() &&
       (joined_place(query.graph, query.id(0)) || joined_place(query.graph, query.node.outputs[0])))
     return lookup_pixels(query, *x, y);
-  PreparedStep step;
+  PreparedStep step{.in_team = true};
   step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(query),
               lookup = elementwise_kernels(query.isa).lookup_u8, x = x->place, y = y.place](const RunContext& run) {
     const uint8_t* px = run.at<uint8_t>(x);

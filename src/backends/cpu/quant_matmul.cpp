@@ -146,7 +146,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
       product.form.multiplier(static_cast<double>(product.ac.scale) * static_cast<double>(product.bc.scale));
   const StridedLoop matrices(
       batch, {batch_strides(y.layout, batch), batch_strides(a->layout, batch), batch_strides(b->layout, batch)});
-  PreparedStep step{.scratch_bytes = product.scratch_bytes()};
+  PreparedStep step{.scratch_bytes = product.scratch_bytes(), .in_team = true};
   step.run = [product, matrices, a = a->place, b = b->place, y = y.place](const RunContext& run) {
     const uint8_t *pa = run.at<uint8_t>(a), *pb = run.at<uint8_t>(b);
     std::byte* py = run.at<std::byte>(y);

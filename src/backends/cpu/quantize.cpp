@@ -47,7 +47,7 @@ std::string refuse_dequantize(const StepQuery& query) {
 
 /// From the caller's dense NCHW buffer.
 PreparedStep quantize_image(const Operand& x, const Operand& y, const Affine& affine, Isa isa) {
-  PreparedStep step;
+  PreparedStep step{.in_team = true};
   step.run = [x = x.place, y = y.place, layout = y.layout, affine,
               quantize = layout_kernels(isa).nchw_to_nhwc_quantize](const RunContext& run) {
     const int64_t plane = layout.pixels(), channels = layout.channels(), pitch = layout.pitch();
@@ -75,7 +75,7 @@ Result<PreparedStep> prepare_quantize(const StepQuery& query, StepBuilder& build
     step.for_taps = query.isa != Isa::scalar && is_for_taps(query.graph, query.node);
     return step;
   }
-  PreparedStep step{.scratch_bytes = k_row_block * sizeof(float)};
+  PreparedStep step{.scratch_bytes = k_row_block * sizeof(float), .in_team = true};
   step.run = [loop = element_loop(y.layout, {&x->layout}), quantize = elementwise_kernels(query.isa).quantize_f32,
               affine, x = x->place, y = y.place](const RunContext& run) {
     const float* px = run.at<float>(x);
@@ -93,7 +93,7 @@ Result<PreparedStep> prepare_dequantize(const StepQuery& query, StepBuilder& bui
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  PreparedStep step{.scratch_bytes = k_row_block};
+  PreparedStep step{.scratch_bytes = k_row_block, .in_team = true};
   step.run = [loop = element_loop(y.layout, {&x->layout}), affine = affine_of(query, query.dtype(0)),
               dequantize = elementwise_kernels(query.isa).dequantize_u8, x = x->place,
               y = y.place](const RunContext& run) {

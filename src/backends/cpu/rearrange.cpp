@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t k_max_gathered = 65536;  // one copy is prepared for each index
 
 PreparedStep copy_step(std::vector<Copy> copies) {
-  PreparedStep step;
+  PreparedStep step{.in_team = true};
   step.run = [copies = std::move(copies)](const RunContext& run) {
     for (const Copy& copy : copies) run_copy(run, copy);
   };
@@ -105,7 +105,7 @@ struct ChannelOrder {
 
 template <class T>
 PreparedStep channel_step(const Operand& x, const Operand& y, ChannelOrder order) {
-  PreparedStep step;
+  PreparedStep step{.in_team = true};
   step.run = [order = std::move(order), xp = x.place, yp = y.place, x_pitch = x.layout.pitch(),
               y_pitch = y.layout.pitch(), pixels = x.layout.batch() * x.layout.pixels()](const RunContext& run) {
     const T* const from = run.at<T>(xp);

@@ -18,6 +18,7 @@ struct Place {
   size_t at = 0;                    // arena: byte offset; input, output: index in the bindings
   const std::byte* data = nullptr;  // constant: owned by the program
   size_t image_bytes = 0;           // from image to image where the steps see a part of the batch; 0 = they see it all
+  size_t worker_bytes = 0;          // from worker to worker where each has a place of its own (Crew::alone); else 0
 
   /// 64-byte aligned and with k_tail_bytes behind it, as the convolution kernels want it.
   bool is_padded() const { return kind == Kind::arena || kind == Kind::constant; }
@@ -29,17 +30,26 @@ struct Operand {
   Place place;
 };
 
+/// Who runs a step: the pool, whose workers are started for each of its loops; a team of them, which goes from loop to
+/// loop; or one worker, while others run the same steps for other images.
+struct Crew {
+  ThreadPool& pool;
+  TeamWalk* team = nullptr;
+  int alone = -1;  // the worker
+};
+
 /// Everything that differs from run to run.
 class RunContext {
  public:
-  /// error: where a step that can fail leaves the first failure. first_image: of a step that sees a part of the batch.
-  RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, ThreadPool& pool,
+  /// scratch_bytes: of each worker. error: where a step that can fail leaves the first failure. first_image: of a step
+  /// that sees a part of the batch.
+  RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, const Crew& crew,
              std::optional<Error>& error, size_t first_image = 0, std::span<const std::byte> next_weights = {})
       : arena_(arena),
         io_(io),
         workspace_(workspace),
         scratch_bytes_(scratch_bytes),
-        pool_(pool),
+        crew_(crew),
         error_(error),
         first_image_(first_image),
         next_weights_(next_weights) {}
@@ -57,19 +67,36 @@ class RunContext {
   T* scratch(int worker) const {
     return reinterpret_cast<T*>(workspace_ + static_cast<size_t>(worker) * scratch_bytes_);
   }
-  /// The step's shared bytes, behind the scratch of all workers.
+  /// The step's shared bytes, behind the scratch of all workers. Not for steps that one worker runs alone.
   template <class T>
   T* shared() const {
-    return scratch<T>(pool_.threads());
+    return scratch<T>(crew_.pool.threads());
   }
   /// Called by the step's own thread only.
   void fail(Error error) const {
     if (!error_) error_ = std::move(error);
   }
-  int threads() const { return pool_.threads(); }
-  ThreadPool& pool() const { return pool_; }
+  int threads() const { return crew_.alone >= 0 ? 1 : crew_.pool.threads(); }
   /// Packed weights of the next step that has some, if it is near.
   std::span<const std::byte> next_weights() const { return next_weights_; }
+
+  /// body(chunk, worker) for every chunk in [0, chunks), on all that run the step; returns when all are done.
+  template <class F>
+  void for_chunks(int64_t chunks, F&& body) const {
+    if (crew_.alone >= 0) {
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk, crew_.alone);
+    } else if (crew_.team) {
+      crew_.team->loop(chunks, body);
+    } else {
+      crew_.pool.parallel_for(chunks, body);
+    }
+  }
+
+  /// What only one does, and the others wait for.
+  template <class F>
+  void once(F&& act) const {
+    for_chunks(1, [&](int64_t, int) { act(); });
+  }
 
   /// Cuts [0, units) into runs of neighbours, one per chunk, and calls body(first, last, worker) for each. A chunk
   /// holds at least about k_chunk_elements, since a wake-up costs as much as working through some thousands of them.
@@ -79,7 +106,7 @@ class RunContext {
     const int64_t wanted = units * std::max<int64_t>(elements_per_unit, 1) / k_chunk_elements;
     const int64_t chunks =
         std::clamp<int64_t>(std::min(wanted, int64_t{4} * threads()), 1, std::max<int64_t>(units, 1));
-    pool_.parallel_for(threads() == 1 ? 1 : chunks, [&](int64_t chunk, int worker) {
+    for_chunks(threads() == 1 ? 1 : chunks, [&](int64_t chunk, int worker) {
       const int64_t n = threads() == 1 ? 1 : chunks;
       body(units * chunk / n, units * (chunk + 1) / n, worker);
     });
@@ -87,9 +114,9 @@ class RunContext {
 
  private:
   std::byte* address(const Place& place) const {
-    const size_t skipped = first_image_ * place.image_bytes;
+    const size_t skipped = first_image_ * place.image_bytes, worker = static_cast<size_t>(std::max(crew_.alone, 0));
     switch (place.kind) {
-      case Place::Kind::arena: return arena_ + place.at + skipped;
+      case Place::Kind::arena: return arena_ + place.at + skipped + place.worker_bytes * worker;
       case Place::Kind::input: return io_.inputs[place.at].data + skipped;
       case Place::Kind::output: return io_.outputs[place.at].data + skipped;
       case Place::Kind::constant: return const_cast<std::byte*>(place.data);  // nobody writes to a constant place
@@ -102,17 +129,17 @@ class RunContext {
   const Bindings& io_;
   std::byte* workspace_;
   size_t scratch_bytes_;
-  ThreadPool& pool_;
+  Crew crew_;
   std::optional<Error>& error_;
   size_t first_image_;
   std::span<const std::byte> next_weights_;
 };
 
-/// The chunks of any layer object (ConvF32, ConvU8S8, ConvBf16) on the pool.
+/// The chunks of any layer object (ConvF32, ConvU8S8, ConvBf16).
 template <class Layer, class Args>
 void run_layer(const RunContext& run, const Layer& layer, const Args& args) {
   const int threads = run.threads();
-  run.pool().parallel_for(layer.chunks(args.batch, threads), [&](int64_t chunk, int worker) {
+  run.for_chunks(layer.chunks(args.batch, threads), [&](int64_t chunk, int worker) {
     layer.run_chunk(args, chunk, threads, run.scratch<std::byte>(worker));
   });
 }

@@ -30,7 +30,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Lines lines(builder.output(query), *x, axis_of(query));
-  PreparedStep step{.scratch_bytes = lines.scratch_bytes()};
+  PreparedStep step{.scratch_bytes = lines.scratch_bytes(), .in_team = true};
   step.run = [lines, work = is_op(query.node, "Softmax") ? normalize_kernels(query.isa).softmax
                                                          : log_softmax](const RunContext& run) {
     for_lines(run, lines, [&](float* line, int64_t n) { work(line, static_cast<size_t>(n)); });

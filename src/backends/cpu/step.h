@@ -16,11 +16,15 @@
 
 namespace octet::cpu {
 
+struct SubBatch;
+
 /// A step ready to run: immutable, called from many contexts at once, with scratch and shared bytes of the context.
 struct PreparedStep {
   std::function<void(const RunContext&)> run = {};  // empty = nothing to do
   size_t scratch_bytes = 0;                         // per worker
   size_t shared_bytes = 0;
+  /// `run` writes only in its loops (for_chunks, parallel, once), so that several workers may walk through it in step.
+  bool in_team = false;
   size_t packed_bytes = 0;
   bool for_taps = false;      // what it makes is wanted by taps only
   PackedWeights packed = {};  // to be kept; the bytes live as long as `run`
@@ -43,9 +47,9 @@ struct StepQuery : NodeContext {
 /// Hands prepare functions the values of their node. Borrows the plan and the program's memory.
 class StepBuilder {
  public:
-  /// image_bytes: of values of which the steps see a part of the batch, by ValueId (sub_batch.h); null = none.
-  StepBuilder(const Plan& plan, std::vector<AlignedBytes>& constants, const std::vector<size_t>* image_bytes = nullptr)
-      : plan_(plan), constants_(constants), image_bytes_(image_bytes) {}
+  /// part: the steps are of this one; null = all see whole batches.
+  StepBuilder(const Plan& plan, std::vector<AlignedBytes>& constants, const SubBatch* part = nullptr)
+      : plan_(plan), constants_(constants), part_(part) {}
   /// Input i; a constant is brought into the back end's layout. Errors: no memory for it.
   Result<Operand> input(const StepQuery& query, size_t i);
   Operand output(const StepQuery& query, size_t i = 0) const;
@@ -57,7 +61,7 @@ class StepBuilder {
  private:
   const Plan& plan_;
   std::vector<AlignedBytes>& constants_;
-  const std::vector<size_t>* image_bytes_;
+  const SubBatch* part_;
 };
 
 /// One of several ways of a family.

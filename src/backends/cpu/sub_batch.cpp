@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "backends/cpu/layout.h"
 #include "backends/cpu/movement.h"
 #include "backends/cpu/scaled_input.h"
+#include "base/chunk_ranges.h"
 #include "ir/op.h"
 #include "kernels/conventions.h"
 #include "plan/arena.h"
@@ -108,20 +110,47 @@ Traffic traffic_of(const Graph& graph, const Node& node, int64_t batch) {
   return t;
 }
 
-/// Bytes per image that come from behind L2 when the step sees `images` at a time, and what a turn costs beside them.
-double cost(const Traffic& t, int64_t images, double cache_bytes) {
+/// How a step sees the batch.
+struct Cut {
+  int64_t images = 1;      // per turn
+  bool by_worker = false;  // each worker takes turns of its own
+
+  friend bool operator==(const Cut&, const Cut&) = default;
+};
+
+struct Caches {
+  double bytes = 0;  // of L2 that activations may take, of all threads together
+  int threads = 1;
+};
+
+/// Bytes per image that come from behind L2 when the step sees `images` at a time, and what a turn costs beside them:
+/// of all threads together, as if each had the same share.
+double cost(const Traffic& t, const Cut& cut, int64_t batch, const Caches& caches) {
   constexpr double k_turn_bytes = 48 << 10;  // about a microsecond of copying
-  const double n = static_cast<double>(images);
-  const double held = n * t.activations;
+  const double n = static_cast<double>(cut.images), threads = caches.threads;
+  const double held = n * t.activations, cache_bytes = cut.by_worker ? caches.bytes / threads : caches.bytes;
   const double missing = held > cache_bytes ? 1 - cache_bytes / held : 0;
-  return missing * t.activations + (t.weights + k_turn_bytes) / n;
+  if (cut.by_worker) {
+    const double turns = static_cast<double>(batch / cut.images);
+    const double idle = std::ceil(turns / threads) * threads / turns;  // the workers that have a turn less wait
+    return idle * (missing * t.activations + (t.weights + k_turn_bytes) / n);
+  }
+  // Together: each waits for all others, and for the input where they share it (by channels) or for all weights (by
+  // pixels).
+  const double shared = caches.threads == 1
+                            ? t.weights / n
+                            : std::min(t.weights / n + t.inputs * (1 - 1 / threads), threads * t.weights / n);
+  return missing * t.activations + shared + (caches.threads == 1 ? 1 : 1 + threads) * k_turn_bytes / n;
 }
 
-/// Images per turn for every step: the cheapest chain, where a change of the number costs what the step reads.
-std::vector<int64_t> choose_images(const Plan& plan, int64_t batch, double cache_bytes) {
-  std::vector<int64_t> choices;
-  for (int64_t n = 1; n <= batch; ++n)
-    if (batch % n == 0) choices.push_back(n);
+/// The cut of every step: the cheapest chain, where a change of it costs what the step reads.
+std::vector<Cut> choose_cuts(const Plan& plan, int64_t batch, const Caches& caches) {
+  std::vector<Cut> choices;
+  for (int64_t n = 1; n <= batch; ++n) {
+    if (batch % n != 0) continue;
+    if (caches.threads > 1 && batch / n >= caches.threads) choices.push_back({n, true});
+    choices.push_back({n, false});
+  }
   const size_t steps = plan.steps.size(), last = choices.size() - 1;
   constexpr double k_never = std::numeric_limits<double>::infinity();
   std::vector<std::vector<double>> best(steps + 1, std::vector<double>(choices.size(), 0.0));
@@ -135,35 +164,54 @@ std::vector<int64_t> choose_images(const Plan& plan, int64_t batch, double cache
         const double chain = best[s][p] + (s > 0 && p != c ? t.inputs : 0);
         if (chain < least) least = chain, from[s + 1][c] = p;
       }
-      best[s + 1][c] = may_cut || c == last ? least + cost(t, choices[c], cache_bytes) : k_never;
+      best[s + 1][c] = may_cut || c == last ? least + cost(t, choices[c], batch, caches) : k_never;
     }
   }
-  std::vector<int64_t> images(steps);
+  std::vector<Cut> cuts(steps);
   size_t c = static_cast<size_t>(std::min_element(best[steps].begin(), best[steps].end()) - best[steps].begin());
   for (size_t s = steps; s-- > 0;) {
-    images[s] = choices[c];
+    cuts[s] = choices[c];
     c = from[s + 1][c];
   }
-  return images;
+  return cuts;
 }
 
 /// Where values lie: one range per group of values that share storage.
 class Places {
  public:
-  Places(const Plan& plan, const std::vector<SubBatch>& parts, Isa isa) : plan_(plan), isa_(isa) {
+  Places(const Plan& plan, const std::vector<SubBatch>& parts, Isa isa, int threads)
+      : plan_(plan), isa_(isa), threads_(threads) {
     group_values();
     find_lifetimes(parts);
   }
 
   /// Bytes of the arena. `slots` gets the places; a value of one cut part only is as large as that part's batch.
+  /// Where workers go alone, each has a block for all values of the part: they are not at the same step.
   size_t lay_out(const std::vector<SubBatch>& parts, int64_t batch, std::vector<Slot>& slots) {
+    std::vector<ArenaRange> blocks(parts.size());
+    std::vector<std::vector<ArenaRange*>> in_block(parts.size());
     std::vector<ArenaRange*> ranges;
     for (Group& group : groups_) {
-      const int64_t images = group.part >= 0 ? parts[static_cast<size_t>(group.part)].images : 0;
+      const size_t part = static_cast<size_t>(std::max(group.part, 0));
+      const int64_t images = group.part >= 0 ? parts[part].images : 0;
       if (images > 0) group.bytes = (group.bytes - k_tail_bytes) / static_cast<size_t>(batch / images) + k_tail_bytes;
-      ranges.push_back(&group);
+      (images > 0 && parts[part].by_worker ? in_block[part] : ranges).push_back(&group);
+    }
+    std::vector<size_t> worker_bytes(parts.size());
+    for (size_t p = 0; p < parts.size(); ++p) {
+      if (in_block[p].empty()) continue;
+      worker_bytes[p] = (lay_out_arena(in_block[p]) + k_apart - 1) / k_apart * k_apart;
+      blocks[p].bytes = worker_bytes[p] * static_cast<size_t>(threads_);
+      blocks[p].used_at(static_cast<int32_t>(parts[p].first));
+      blocks[p].used_at(static_cast<int32_t>(parts[p].last) - 1);
+      ranges.push_back(&blocks[p]);
     }
     const size_t bytes = lay_out_arena(ranges);
+    for (size_t p = 0; p < parts.size(); ++p)
+      for (ArenaRange* range : in_block[p]) {
+        range->offset += blocks[p].offset;
+        static_cast<Group*>(range)->worker_bytes = worker_bytes[p];
+      }
     for (size_t v = 0; v < slots.size(); ++v)
       if (of_[v] >= 0) slots[v].offset = groups_[static_cast<size_t>(of_[v])].offset;
     return bytes;
@@ -175,10 +223,17 @@ class Places {
     return group < 0 || groups_[static_cast<size_t>(group)].part < 0;
   }
 
+  /// Bytes from one worker's block to the next's; 0 of values outside such blocks.
+  size_t worker_bytes(ValueId v) const {
+    const int32_t group = of_[static_cast<size_t>(v)];
+    return group < 0 ? 0 : groups_[static_cast<size_t>(group)].worker_bytes;
+  }
+
  private:
   struct Group : ArenaRange {
     static constexpr int k_nobody = -2, k_several = -1;
     int part = k_nobody;
+    size_t worker_bytes = 0;
   };
 
   void group_values() {
@@ -228,6 +283,7 @@ class Places {
 
   const Plan& plan_;
   Isa isa_;
+  int threads_;
   std::vector<int32_t> of_;
   std::vector<Group> groups_;
 };
@@ -236,6 +292,7 @@ class Places {
 std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, SubBatch& part, int64_t batch, Isa isa) {
   auto plan = std::make_shared<Plan>(whole);
   part.image_bytes.assign(whole.graph.values.size(), 0);
+  part.worker_bytes.assign(whole.graph.values.size(), 0);
   for (size_t s = part.first; s < part.last; ++s) {
     const Node& node = whole.graph.node(whole.steps[s].node);
     const std::vector<ValueId> beside = {image_of(whole.graph, node), read_beside(whole.graph, node, isa)};
@@ -243,6 +300,7 @@ std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, Su
       for (const ValueId v : *values) {
         if (v == k_absent || is_constant(whole.graph, v)) continue;
         plan->graph.value(v).shape->front() = Dim{part.images};
+        part.worker_bytes[static_cast<size_t>(v)] = places.worker_bytes(v);
         if (!places.is_shared(v)) continue;
         const Layout in_arena = placed_layout(whole.graph, v);
         const bool is_callers = whole.slots[static_cast<size_t>(v)].bytes == 0;
@@ -260,25 +318,26 @@ size_t l2_bytes() {
   return bytes > 0 ? static_cast<size_t>(bytes) : size_t{1} << 20;
 }
 
-Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa) {
+Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa, int threads) {
   const int64_t batch = batch_of(plan->graph);
   Arrangement made;
   const size_t steps = plan->steps.size();
   if (batch == 1) {
-    made.parts.push_back({0, steps, 0, 1, plan, {}});
+    made.parts.push_back({.first = 0, .last = steps, .plan = plan});
     made.whole = plan;
     made.arena_bytes = plan->arena_bytes;
     return made;
   }
-  const std::vector<int64_t> images = choose_images(*plan, batch, 0.8 * static_cast<double>(cache_bytes));
+  const std::vector<Cut> cuts = choose_cuts(*plan, batch, {0.8 * static_cast<double>(cache_bytes), threads});
   for (size_t s = 0; s < steps; ++s) {
-    if (s == 0 || images[s] != images[s - 1]) {
-      const bool is_whole = images[s] == batch;
-      made.parts.push_back({s, s, is_whole ? 0 : images[s], is_whole ? 1 : batch / images[s], nullptr, {}});
+    if (s == 0 || cuts[s] != cuts[s - 1]) {
+      const int64_t images = cuts[s].images == batch ? 0 : cuts[s].images;
+      made.parts.push_back(
+          {.first = s, .last = s, .images = images, .turns = batch / cuts[s].images, .by_worker = cuts[s].by_worker});
     }
     made.parts.back().last = s + 1;
   }
-  Places places(*plan, made.parts, isa);
+  Places places(*plan, made.parts, isa, threads);
   auto whole = std::make_shared<Plan>(*plan);
   made.arena_bytes = places.lay_out(made.parts, batch, whole->slots);
   for (SubBatch& part : made.parts) part.plan = part.images > 0 ? cut_plan(*whole, places, part, batch, isa) : whole;

@@ -16,11 +16,15 @@ namespace octet::cpu {
 struct SubBatch {
   size_t first = 0, last = 0;
   int64_t images = 0, turns = 1;
+  /// Each worker takes turns of its own and runs all steps for them alone; else all work on one turn together.
+  bool by_worker = false;
   /// The plan with this part's batch and places: what its steps are prepared from.
-  std::shared_ptr<const Plan> plan;
+  std::shared_ptr<const Plan> plan = nullptr;
   /// By ValueId, for values that the part shares with other parts: bytes from image to image; else 0. Empty for whole
   /// batches.
-  std::vector<size_t> image_bytes;
+  std::vector<size_t> image_bytes = {};
+  /// By ValueId, for values of this part alone where it goes by worker: bytes from one worker's place to the next's.
+  std::vector<size_t> worker_bytes = {};
 };
 
 struct Arrangement {
@@ -30,7 +34,7 @@ struct Arrangement {
 };
 
 /// cache_bytes: L2 of all threads together. What a step computes does not depend on the cut.
-Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa);
+Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa, int threads);
 
 /// L2 of one core, as the system says it; 1 MiB where it does not.
 size_t l2_bytes();

@@ -106,7 +106,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   const auto function = function_of(query.node);
   const auto activate = activation_kernels(query.isa).activate;
   const auto gelu = is_op(query.node, "Gelu") && !function ? normalize_kernels(query.isa).gelu : nullptr;
-  PreparedStep step{.scratch_bytes = k_row_block * sizeof(float)};
+  PreparedStep step{.scratch_bytes = k_row_block * sizeof(float), .in_team = true};
   step.run = [=, loop = element_loop(y.layout, {&x->layout}), x = x->place, y = y.place](const RunContext& run) {
     const float* px = run.at<float>(x);
     float* py = run.at<float>(y);
