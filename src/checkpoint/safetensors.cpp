@@ -6,6 +6,7 @@
 
 #include "checkpoint/format.h"
 #include "checkpoint/state_dict.h"
+#include "checkpoint/sums.h"
 #include "data/byte_reader.h"
 
 namespace octet {
@@ -69,17 +70,47 @@ Result<Tensor> tensor_of(const Json& entry, std::span<const std::byte> data) {
   return std::move(made->first);
 }
 
+/// The sums that octet wrote; empty in a file of another program.
+std::map<std::string, std::string> sums_of(const Json& header) {
+  std::map<std::string, std::string> sums;
+  const auto metadata = header.find("__metadata__");
+  if (metadata == header.end() || !metadata->is_object()) return sums;
+  for (const auto& [key, value] : metadata->items())
+    if (key.starts_with(k_sum_prefix) && value.is_string()) sums[key.substr(k_sum_prefix.size())] = value;
+  return sums;
+}
+
+Result<Done> check_sum(const std::map<std::string, std::string>& sums, const std::string& name, const Tensor& tensor) {
+  const auto at = sums.find(name);
+  if (at != sums.end() && at->second == sum_of(name, tensor)) return Done{};
+  return Error{ErrorCode::bad_model, at == sums.end()
+                                         ? "the file has check sums of its tensors, and none of this one: it "
+                                           "was damaged or changed by another program"
+                                         : "it is not what was written (its check sum differs): the file is "
+                                           "damaged"};
+}
+
 Result<Done> read(std::span<const std::byte> bytes, Checkpoint& checkpoint) {
   const uint64_t size = *header_bytes(bytes);
   const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
   const Json header = Json::parse(text, text + size, nullptr, /*allow_exceptions=*/false);
   if (!header.is_object()) return Error{ErrorCode::bad_model, "its header is not JSON"};
+  std::map<std::string, std::string> sums = sums_of(header);
+  checkpoint.summed = !sums.empty();
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
     Result<Tensor> tensor = tensor_of(entry, bytes.subspan(8 + size));
     if (!tensor) return within("tensor '" + name + "'", tensor.error());
+    if (checkpoint.summed)
+      if (Result<Done> right = check_sum(sums, name, *tensor); !right)
+        return within("tensor '" + name + "'", right.error());
+    sums.erase(name);
     if (Result<Done> added = add_tensor(checkpoint, name, *std::move(tensor)); !added) return added.error();
   }
+  if (!sums.empty())
+    return Error{ErrorCode::bad_model, "its tensor '" + sums.begin()->first +
+                                           "' is gone, only the check sum is there: the "
+                                           "file is damaged"};
   return Done{};
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/sums.h"
 
 namespace octet {
 namespace {
@@ -31,7 +32,7 @@ const char* word_of(DType dtype) {
 }  // namespace
 
 Result<Done> write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  nlohmann::ordered_json header = nlohmann::ordered_json::object(), sums = nlohmann::ordered_json::object();
   size_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
     const char* word = word_of(tensor.dtype());
@@ -41,8 +42,10 @@ Result<Done> write_safetensors(const std::string& path, const std::map<std::stri
                                                ", which safetensors does not hold"};
     header[name] = {
         {"dtype", word}, {"shape", tensor.dims()}, {"data_offsets", {offset, offset + tensor.size_bytes()}}};
+    sums[std::string(k_sum_prefix) + name] = sum_of(name, tensor);
     offset += tensor.size_bytes();
   }
+  header["__metadata__"] = sums;
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');
   std::vector<std::byte> bytes;

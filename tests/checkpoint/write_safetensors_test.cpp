@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstddef>
 #include <filesystem>
+#include <fstream>
 
 #include "checkpoint/checkpoint.h"
 
@@ -24,7 +26,41 @@ TEST(WriteSafetensors, comes_back_with_names_dtypes_dims_and_bytes) {
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->format, "safetensors");
   EXPECT_EQ(read->tensors, tensors);
+  EXPECT_TRUE(read->summed);
   std::filesystem::remove(path);
+}
+
+std::vector<std::byte> bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+  return {begin, begin + text.size()};
+}
+
+// Wherever in the file it is: in a header (where it may only move a blank), or in any tensor.
+TEST(WriteSafetensors, no_flipped_bit_changes_what_is_read_without_an_error) {
+  const std::string path = testing::TempDir() + "flipped.safetensors";
+  const float floats[] = {1.5f, -2, 3, 4, 5, 6};
+  const int64_t numbers[] = {7, -1};
+  const std::map<std::string, Tensor> tensors = {{"conv1.weight", Tensor::from<float>(DType::f32, {2, 3}, floats)},
+                                                 {"epoch", Tensor::from<int64_t>(DType::s64, {2}, numbers)}};
+  ASSERT_TRUE(write_safetensors(path, tensors));
+  const std::vector<std::byte> whole = bytes_of(path);
+  std::filesystem::remove(path);
+  ASSERT_GT(whole.size(), 40u);
+  for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::vector<std::byte> flipped = whole;
+    flipped[bit / 8] ^= std::byte{1} << (bit % 8);
+    const Result<Checkpoint> read = read_checkpoint(flipped, "f.safetensors");
+    if (!read) continue;
+    EXPECT_EQ(read->tensors, tensors) << "bit " << bit;
+  }
+  std::vector<std::byte> one = whole;
+  one[one.size() - 1] ^= std::byte{1};  // of "epoch", the last tensor
+  const Result<Checkpoint> read = read_checkpoint(one, "f.safetensors");
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("f.safetensors: tensor 'epoch': it is not what was written"), std::string::npos)
+      << read.error().message;
 }
 
 TEST(WriteSafetensors, a_dtype_that_the_format_lacks_is_said) {
