@@ -31,6 +31,8 @@ struct ImportReport {
   std::vector<std::vector<std::string>> matches = {};  // with `onto`: node, layer, equal or scaled, range
 };
 
+/// What of it contradicts itself, before any file is read: an unknown architecture, flags that do not go together.
+Result<Done> check_import(const ImportSpec& spec);
 /// Writes the network and, where the checkpoint holds the toolkit's _amax keys, the ranges for `octet quantize
 /// --ranges`. Errors: those of the files; keys missing, left over or of a wrong shape; nothing is written then.
 Result<ImportReport> import_checkpoint(const ImportSpec& spec);

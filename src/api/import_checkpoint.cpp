@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/state.h"
@@ -43,12 +44,40 @@ CalibrationTable table_of(const std::vector<std::pair<std::string, float>>& rang
   return table;
 }
 
+/// With `onto` nothing is made that these could be of.
+Result<Done> check_flags_of_ranges(const ImportSpec& spec) {
+  const std::pair<const char*, bool> of_a_network[] = {
+      {"--opset", spec.opset != 0},
+      {"--batch", spec.batch != 0},
+      {"--size", spec.size != 0},
+      {"--ranges", !spec.ranges.empty()},
+      {"--input-names", spec.input_name != ImportSpec().input_name},
+      {"--output-names", spec.output_name != ImportSpec().output_name}};
+  for (const auto& [flag, given] : of_a_network)
+    if (given)
+      return Error{ErrorCode::bad_argument, std::string(flag) + " belongs to --arch, which makes a network; --onto " +
+                                                spec.onto + " only finds ranges for it: leave " + flag + " out"};
+  return Done{};
+}
+
 }  // namespace
 
-Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
+Result<Done> check_import(const ImportSpec& spec) {
+  if (spec.architecture.empty() == spec.onto.empty())
+    return Error{ErrorCode::bad_argument, "give --arch to make the network, or --onto FILE to find its layers there"};
+  if (!spec.onto.empty()) return check_flags_of_ranges(spec);
+  const auto known = architecture_names();
+  if (std::find(known.begin(), known.end(), spec.architecture) == known.end())
+    return Error{ErrorCode::bad_argument,
+                 "architecture '" + spec.architecture + "' is unknown; known are " + architecture_list()};
   if (spec.input_name.find(',') != std::string::npos || spec.output_name.find(',') != std::string::npos)
     return Error{ErrorCode::bad_argument, "'" + spec.input_name + "' and '" + spec.output_name +
                                               "': the network has one input and one output; give one name for each"};
+  return Done{};
+}
+
+Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
+  if (const Result<Done> ok = check_import(spec); !ok) return ok.error();
   for (const std::string& written : {spec.output, ranges_name(spec)})
     if (const Result<Done> ok = check_output(written, {spec.checkpoint}); !ok) return ok.error();
   const Result<Checkpoint> checkpoint = read_checkpoint(spec.checkpoint);
@@ -77,17 +106,7 @@ Result<ImportReport> import_checkpoint(const ImportSpec& spec) {
 }
 
 Result<ImportReport> import_ranges(const ImportSpec& spec) {
-  const std::pair<const char*, bool> of_a_network[] = {
-      {"--opset", spec.opset != 0},
-      {"--batch", spec.batch != 0},
-      {"--size", spec.size != 0},
-      {"--ranges", !spec.ranges.empty()},
-      {"--input-names", spec.input_name != ImportSpec().input_name},
-      {"--output-names", spec.output_name != ImportSpec().output_name}};
-  for (const auto& [flag, given] : of_a_network)
-    if (given)
-      return Error{ErrorCode::bad_argument, std::string(flag) + " belongs to --arch, which makes a network; --onto " +
-                                                spec.onto + " only finds ranges for it: leave " + flag + " out"};
+  if (const Result<Done> ok = check_import(spec); !ok) return ok.error();
   if (const Result<Done> ok = check_output(spec.output, {spec.checkpoint, spec.onto}); !ok) return ok.error();
   const Result<Checkpoint> checkpoint = read_checkpoint(spec.checkpoint);
   if (!checkpoint) return checkpoint.error();

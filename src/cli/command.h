@@ -9,7 +9,8 @@
 
 namespace octet::cli {
 
-/// How a command ended: 0 done, 1 bad input or failed check.
+constexpr int k_bad_usage = 2;
+/// How a command ended: 0 done, 1 bad input or failed check, or k_bad_usage.
 using Action = std::function<int()>;
 
 /// Adds the command's flags to sub and returns what to do once they are parsed.

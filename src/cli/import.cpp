@@ -15,8 +15,10 @@ struct Flags {
 };
 
 int import_model(const Flags& f) {
-  if (f.spec.architecture.empty() == f.spec.onto.empty())
-    return fail({ErrorCode::bad_argument, "give --arch to make the network, or --onto FILE to find its layers there"});
+  if (const Result<Done> ok = check_import(f.spec); !ok) {
+    fail(ok.error());
+    return k_bad_usage;
+  }
   const Result<ImportReport> report = f.spec.onto.empty() ? import_checkpoint(f.spec) : import_ranges(f.spec);
   if (!report) return fail(report.error());
   f.output.print_notes(report->notes);

@@ -56,7 +56,7 @@ Result<Done> check_environment() {
 int run(int argc, char** argv) {
   if (const Result<Done> ok = check_environment(); !ok) {
     fail(ok.error());
-    return 2;
+    return k_bad_usage;
   }
   CLI::App app(
       "octet: small and fast 8-bit neural networks, with proof.\nReads an ONNX file, finds the ranges of its "
@@ -99,7 +99,7 @@ int run(int argc, char** argv) {
                                 : known       ? e.what() + ("; octet " + command + " --help shows the options")
                                               : "'" + first + "' is no command; octet --help lists them";
     fail({ErrorCode::bad_argument, message});
-    return 2;
+    return k_bad_usage;
   }
   return status;
 }

@@ -525,6 +525,22 @@ TEST(Cli, an_output_that_cannot_be_written_is_said_before_the_work) {
   }
 }
 
+TEST(Cli, import_that_cannot_be_meant_so_is_bad_usage) {
+  const std::string import = "import none.pth -o " + scratch() + "/imported.onnx ";
+  const std::pair<const char*, const char*> all[] = {
+      {"", "give --arch to make the network, or --onto FILE"},
+      {"--arch resnet20 --onto m.onnx", "give --arch to make the network, or --onto FILE"},
+      {"--arch vgg16", "architecture 'vgg16' is unknown; known are resnet18"},
+      {"--onto m.onnx --opset 17", "--opset belongs to --arch"},
+      {"--arch resnet20 --input-names a,b", "one input and one output"}};
+  for (const auto& [flags, message] : all) {
+    const Ran ran = octet(import + flags);
+    EXPECT_EQ(ran.status, 2) << flags;
+    EXPECT_THAT(ran.err, HasSubstr(message)) << flags;
+  }
+  EXPECT_EQ(octet(import + "--arch resnet20").status, 1);  // the file is not there
+}
+
 TEST(Cli, names_that_are_not_utf8_give_valid_json) {
   const std::string path = scratch() +
                            "/b\xff"
