@@ -14,6 +14,9 @@ namespace octet::nn {
 /// Says to the others that this process is here, and waits for them. Returns how many of `size` came within `most`.
 int64_t wait_for_all(c10d::Store& store, int64_t size, std::chrono::milliseconds most);
 
+/// Whether the store answers at all within `most`: one of another release of libtorch, or what is no store, does not.
+bool answers(const c10::intrusive_ptr<c10d::Store>& store, std::chrono::milliseconds most);
+
 /// The address of this host from which it reaches another, as a number; empty where it does not.
 std::string own_address_towards(const std::string& host, int port);
 

@@ -1,5 +1,7 @@
 #include "octet/train/code_quantizer.h"
 
+#include "train/fused.h"
+
 namespace octet::nn {
 
 using torch::Tensor;
@@ -9,9 +11,25 @@ CodeQuantizerImpl::CodeQuantizerImpl(const Tensor& scale, const Codes& codes) : 
   scale_ = register_parameter("_scale", scale.detach().to(torch::kFloat32).clone(), /*requires_grad=*/false);
 }
 
-CodeLimits CodeQuantizerImpl::code_limits() const {
+CodeLimits CodeQuantizerImpl::code_limits() {
   return {static_cast<float>(codes_.lo - codes_.zero_point), static_cast<float>(codes_.hi - codes_.zero_point),
-          rectifies_};
+          rectifies_, known_step()};
+}
+
+/// A frozen scale of one element on a GPU, as a number of this process.
+float CodeQuantizerImpl::known_step() {
+  if (learns_ || x_ || scale_.numel() != 1 || !scale_.is_cuda()) return 0;
+  const std::vector<int64_t> now = {static_cast<int64_t>(scale_._version())};
+  if (frozen_.versions != now) frozen_ = {now, {}, scale_.item<float>()};
+  return frozen_.step;
+}
+
+Tensor CodeQuantizerImpl::tied_scale() {
+  if (x_->learns_ || w_->learns_) return scale();
+  const std::vector<int64_t> now = {static_cast<int64_t>(x_->scale_._version()),
+                                    static_cast<int64_t>(w_->scale_._version())};
+  if (frozen_.versions != now || frozen_.product.device() != w_->scale_.device()) frozen_ = {now, scale(), 0};
+  return frozen_.product;
 }
 
 Tensor CodeQuantizerImpl::scale() const {
@@ -26,7 +44,7 @@ Tensor CodeQuantizerImpl::forward(const Tensor& x) {
 
 Tensor CodeQuantizerImpl::unrectified(const Tensor& x) {
   if (!enabled_) return x;
-  const Tensor s = scale();
+  const Tensor s = x_ ? tied_scale() : scale_;
   if (learns_) return learned_quantize(x, s, code_limits(), codes_.axis);
   if (is_wide()) return round_to_grid(x, s, x.dim() == 1 ? 0 : codes_.axis);
   return fake_quantize(x, s, code_limits(), codes_.axis);
@@ -59,12 +77,18 @@ void CodeQuantizerImpl::learn_scale() {
   scale_.set_requires_grad(true);
 }
 
-void CodeQuantizerImpl::keep_positive() {
-  if (!learns_) return;
+void CodeQuantizerImpl::keep_positive(const std::vector<std::shared_ptr<CodeQuantizerImpl>>& quantizers) {
   torch::NoGradGuard no_grad;
-  // Once, after the module has moved: a copy in each step would make the host wait for the GPU.
-  if (floor_.device() != scale_.device()) floor_ = floor_.to(scale_.device());
-  scale_.clamp_min_(floor_);
+  std::vector<Tensor> scales, floors;
+  for (const auto& q : quantizers) {
+    if (!q->learns_) continue;
+    // Once, after the module has moved: a copy in each step would make the host wait for the GPU.
+    if (q->floor_.device() != q->scale_.device()) q->floor_ = q->floor_.to(q->scale_.device());
+    scales.push_back(q->scale_);
+    floors.push_back(q->floor_);
+  }
+  if (scales.empty() || fused_floor(scales, floors)) return;
+  for (size_t i = 0; i < scales.size(); ++i) scales[i].clamp_min_(floors[i]);
 }
 
 void CodeQuantizerImpl::tie(const std::shared_ptr<CodeQuantizerImpl>& x, const std::shared_ptr<CodeQuantizerImpl>& w) {

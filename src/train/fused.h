@@ -4,11 +4,13 @@
 
 #include <torch/torch.h>
 
+#include <vector>
+
 #include "octet/train/functions.h"
 
 namespace octet::nn {
 
-/// scale: on the device of x, of a shape that broadcasts to it.
+/// scale: on the device of x, of a shape that broadcasts to it; not read where limits know the step.
 torch::Tensor fused_fake_quantize(const torch::Tensor& x, const torch::Tensor& scale, CodeLimits limits);
 torch::Tensor fused_straight_through(const torch::Tensor& dy, const torch::Tensor& x, const torch::Tensor& scale,
                                      CodeLimits limits);
@@ -21,5 +23,19 @@ LearnedStepGradients fused_learned_step(const torch::Tensor& dy, const torch::Te
                                         CodeLimits limits, float factor);
 /// rint(x / scale) * scale.
 torch::Tensor fused_to_grid(const torch::Tensor& x, const torch::Tensor& scale);
+
+/// Tensors of one optimizer step: parameters, their gradients and momenta.
+struct Moving {
+  std::vector<torch::Tensor> p, g, m;
+};
+struct Sgd {
+  double momentum = 0, decay = 0;
+  bool nesterov = false;
+};
+/// The whole step of all tensors by few kernels, with a rate (f32, one element) that the GPU reads when it runs. false,
+/// and nothing is done, where this libtorch has no such kernels.
+bool fused_step(const Moving& tensors, const Sgd& sgd, const torch::Tensor& rate);
+/// Each at least its floor, in place; false as above.
+bool fused_floor(const std::vector<torch::Tensor>& tensors, const std::vector<torch::Tensor>& floors);
 
 }  // namespace octet::nn

@@ -427,9 +427,7 @@ std::vector<std::shared_ptr<CodeQuantizerImpl>> GraphModuleImpl::quantizers() co
   return all;
 }
 
-void GraphModuleImpl::keep_scales_positive() {
-  for (const auto& quantizer : quantizers()) quantizer->keep_positive();
-}
+void GraphModuleImpl::keep_scales_positive() { CodeQuantizerImpl::keep_positive(quantizers()); }
 
 Result<GraphModule> read_graph_module(const std::string& path, bool clean, const GraphModuleOptions& options) {
   Result<OnnxModel> model = read_onnx(path);

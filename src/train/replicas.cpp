@@ -4,9 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <torch/version.h>
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <future>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -19,6 +22,7 @@ namespace octet::nn {
 namespace {
 
 constexpr std::chrono::seconds k_longest_wait{300};
+constexpr std::chrono::seconds k_longest_answer{15};  // of a store that is there
 
 /// The first of these variables that is set.
 Result<std::optional<int>> number(const Variables& variable, std::initializer_list<const char*> names) {
@@ -45,6 +49,24 @@ bool agent_holds_the_store() {
 StorePtr own_part_of(const StorePtr& store) {
   const char* start = std::getenv("TORCHELASTIC_RESTART_COUNT");
   return c10::make_intrusive<c10d::PrefixStore>("octet/" + std::string(start ? start : "0"), store);
+}
+
+Error no_answer(const Place& place) {
+  const std::string at = place.address + ":" + std::to_string(place.port), own = TORCH_VERSION;
+  const std::string who = "process " + std::to_string(place.rank) + " of " + std::to_string(place.size) + ": ";
+  if (agent_holds_the_store())
+    return Error{
+        ErrorCode::device,
+        who + "torchrun's store at " + at +
+            " does not answer: is that torchrun of another release than the "
+            "libtorch " +
+            own +
+            " that this octet is built with? Start it with the torchrun of that release, or "
+            "let octet's processes meet in a store of their own: torchrun ... --no-python env "
+            "TORCHELASTIC_USE_AGENT_STORE=False MASTER_PORT=29642 octet train ... (another port than torchrun's)"};
+  return Error{ErrorCode::device, who + "what listens at " + at + " does not answer as process 0 of libtorch " + own +
+                                      " does; another program has that port, or rank 0 runs another release: give "
+                                      "another MASTER_PORT, or start all with one octet"};
 }
 
 }  // namespace
@@ -86,6 +108,23 @@ int64_t wait_for_all(c10d::Store& store, int64_t size, std::chrono::milliseconds
   return here;
 }
 
+bool answers(const c10::intrusive_ptr<c10d::Store>& store, std::chrono::milliseconds most) {
+  const auto answer = std::make_shared<std::promise<void>>();
+  std::future<void> answered = answer->get_future();
+  // libtorch's store waits for an answer without a limit. The thread stays where it is if none comes; the program ends.
+  std::thread([store, answer] {
+    try {
+      store->add("hello", 1);
+      answer->set_value();
+    } catch (...) {
+      answer->set_exception(std::current_exception());
+    }
+  }).detach();
+  if (answered.wait_for(most) != std::future_status::ready) return false;
+  answered.get();
+  return true;
+}
+
 std::string own_address_towards(const std::string& host, int port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;  // connecting one sends nothing, it only asks for the route
@@ -118,6 +157,7 @@ Result<std::shared_ptr<Replicas>> join_replicas(const Place& place, const std::s
     options.waitWorkers = false;  // that ends without a word when some do not come
     options.timeout = k_longest_wait;
     const StorePtr store = own_part_of(c10::make_intrusive<c10d::TCPStore>(place.address, options));
+    if (!answers(store, k_longest_answer)) return no_answer(place);
     if (const int64_t here = wait_for_all(*store, place.size, k_longest_wait); here < place.size)
       return Error{ErrorCode::device, "process " + std::to_string(place.rank) + ": " + std::to_string(here) + " of " +
                                           std::to_string(place.size) + " processes came to " + place.address + ":" +

@@ -15,8 +15,10 @@
 #include "octet/train/parameters.h"
 #include "octet/train/tensor_quantizer.h"
 #include "train/convert.h"
+#include "train/learner.h"
 #include "train/run_options.h"
 #include "train/samples.h"
+#include "train/step_graph.h"
 
 namespace octet::nn {
 namespace {
@@ -50,10 +52,6 @@ Split split(int64_t n, double part, uint64_t seed) {
   std::sort(made.held_out.begin(), made.held_out.end());
   return made;
 }
-
-struct Batch {
-  Tensor x, y;
-};
 
 /// What the held-out part says of the network as it is.
 struct HeldOut {
@@ -94,11 +92,8 @@ class Trainer {
         processes_(o.replicas ? o.replicas->size() : 1),
         rank_(o.replicas ? o.replicas->rank() : 0),
         pool_(batch_threads(o, samples)),
-        split_(split(samples.size(), o.held_out, o.seed)) {
-    for (const auto& item : net.named_parameters())
-      if (item.value().requires_grad()) parameters_.emplace_back(item.key(), item.value());
-    for (const auto& [name, parameter] : parameters_) momentum_[name] = torch::zeros_like(parameter);
-  }
+        split_(split(samples.size(), o.held_out, o.seed)),
+        learner_(net, teacher, o) {}
 
   Result<TrainReport> run() {
     if (o_.batch % processes_ != 0)
@@ -108,6 +103,9 @@ class Trainer {
     report_.held_out_images = static_cast<int64_t>(split_.held_out.size());
     if (static_cast<int64_t>(split_.train.size()) < processes_)
       return Error{ErrorCode::bad_argument, "there are no samples to train on"};
+    if (report_.images < o_.batch && o_.on_note)
+      o_.on_note("--batch " + std::to_string(o_.batch) + " is more than the " + std::to_string(report_.images) +
+                 " samples that are trained on: each epoch is one step of all of them");
     if (o_.resume || !o_.checkpoint.empty()) identity_ = identity();
     int64_t first = 1;
     if (o_.resume) {
@@ -127,6 +125,7 @@ class Trainer {
     }
     load_state_dict(net_, best_);
     net_.eval();
+    report_.step_recorded = learner_.step_recorded();
     return report_;
   }
 
@@ -255,10 +254,10 @@ class Trainer {
     for (size_t at = size * static_cast<size_t>(rank_); at < indices.size(); at += stride) {
       const auto part = std::span(indices).subspan(at, std::min(size, indices.size() - at));
       const Batch b = on_device(make_batch(part, false, 0));
-      const Tensor logits = net_.forward(b.x), wanted = teacher_logits(b);
+      const Tensor logits = net_.forward(b.x), wanted = learner_.teacher_logits(b.x);
       const auto n = static_cast<int64_t>(part.size());
       right.narrow(0, static_cast<int64_t>(at), n) += logits.argmax(1).eq(b.y);
-      loss += loss_of(logits, wanted, b) * static_cast<double>(n);
+      loss += learner_.loss_of(logits, wanted, b.y) * static_cast<double>(n);
       if (wanted.defined()) agreeing += logits.argmax(1).eq(wanted.argmax(1)).sum();
     }
     if (o_.replicas) o_.replicas->sum(right);
@@ -269,70 +268,6 @@ class Trainer {
     made.loss = sums[0] / total;
     made.agreement = sums[1] / total;
     return made;
-  }
-
-  /// Undefined without a teacher.
-  Tensor teacher_logits(const Batch& b) {
-    if (!teacher_ || o_.distill <= 0) return {};
-    torch::NoGradGuard no_grad;
-    return teacher_->forward(b.x);
-  }
-
-  Tensor loss_of(const Tensor& logits, const Tensor& teacher, const Batch& b) const {
-    namespace F = torch::nn::functional;
-    const double truth_weight = teacher.defined() ? 1.0 - o_.distill : 1.0;
-    Tensor loss;
-    if (truth_weight > 0)
-      loss = F::cross_entropy(logits, b.y, F::CrossEntropyFuncOptions().label_smoothing(o_.label_smoothing)) *
-             truth_weight;
-    if (!teacher.defined()) return loss;
-    const Tensor wanted = torch::softmax(teacher / o_.temperature, 1);
-    const Tensor own = torch::log_softmax(logits / o_.temperature, 1);
-    const Tensor distance = torch::kl_div(own, wanted, at::Reduction::Sum) *
-                            (o_.distill * o_.temperature * o_.temperature / static_cast<double>(b.x.size(0)));
-    return loss.defined() ? loss + distance : distance;
-  }
-
-  /// Gradients of all processes together, through one flat tensor that keeps each parameter's strides.
-  void share_gradients() {
-    if (!o_.replicas) return;
-    torch::NoGradGuard no_grad;
-    int64_t total = 0;
-    for (const auto& [name, p] : parameters_) total += p.grad().defined() ? p.numel() : 0;
-    if (!flat_.defined() || flat_.numel() != total) flat_ = torch::empty({total}, device_);
-    std::vector<std::pair<Tensor, Tensor>> slots;
-    int64_t at = 0;
-    for (const auto& [name, p] : parameters_) {
-      if (!p.grad().defined()) continue;
-      slots.emplace_back(p, flat_.as_strided(p.sizes(), p.strides(), at));
-      slots.back().second.copy_(p.grad());
-      at += p.numel();
-    }
-    o_.replicas->sum(flat_);
-    for (auto& [p, slot] : slots) p.mutable_grad() = slot;
-  }
-
-  /// m = momentum m + g;  p -= rate (nesterov: g + momentum m, else m), g with decay.
-  void step(double rate) {
-    torch::NoGradGuard no_grad;
-    std::vector<Tensor> p, g, m, decayed, decayed_g;
-    for (const auto& [name, parameter] : parameters_) {
-      if (!parameter.grad().defined()) continue;
-      p.push_back(parameter);
-      g.push_back(parameter.grad());
-      m.push_back(momentum_[name]);
-      if (parameter.dim() < 2) continue;
-      decayed.push_back(parameter);
-      decayed_g.push_back(parameter.grad());
-    }
-    if (p.empty()) return;
-    if (o_.weight_decay > 0 && !decayed.empty()) at::_foreach_add_(decayed_g, decayed, o_.weight_decay);
-    at::_foreach_mul_(m, o_.momentum);
-    at::_foreach_add_(m, g);
-    if (o_.nesterov) at::_foreach_add_(g, m, o_.momentum);
-    at::_foreach_add_(p, o_.nesterov ? g : m, -rate);
-    for (Tensor& parameter : p) parameter.mutable_grad() = Tensor();
-    net_.keep_scales_positive();
   }
 
   /// Asked of the others every few steps.
@@ -353,30 +288,23 @@ class Trainer {
     };
     EpochReport row{.epoch = epoch, .epochs = o_.epochs};
     const Clock::time_point start = Clock::now();
-    Tensor loss_sum = torch::zeros({}, device_),
-           right = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kInt64));
+    learner_.begin_epoch();
     std::future<Batch> next = std::async(std::launch::async, [&] { return make_batch(part(0), true, epoch); });
     int64_t seen = 0;
     for (int64_t i = 0; i < steps; ++i) {
-      const Batch b = on_device(next.get());
+      const Batch b = next.get();
       if (i + 1 < steps) next = std::async(std::launch::async, [&, i] { return make_batch(part(i + 1), true, epoch); });
-      const Tensor logits = net_.forward(b.x);
-      const Tensor loss = loss_of(logits, teacher_logits(b), b);
-      (processes_ > 1 ? loss / static_cast<double>(processes_) : loss).backward();
-      share_gradients();
       row.rate = rate_at((epoch - 1) * steps + i);
-      step(row.rate);
-      loss_sum += loss.detach();
-      right += logits.detach().argmax(1).eq(b.y).sum();
+      learner_.step(b, row.rate);
       seen += b.x.size(0);
-      if (o_.on_step && (i % 20 == 19 || i + 1 == steps)) report_step(epoch, i, seen, loss_sum, right, start);
+      if (o_.on_step && (i % 20 == 19 || i + 1 == steps)) report_step(epoch, i, seen, start);
       if (should_stop(i)) {
         report_.stopped = true;
         if (next.valid()) next.wait();
         break;
       }
     }
-    const std::vector<double> sums = summed({loss_sum.item<double>(), right.item<double>(), static_cast<double>(seen)});
+    const std::vector<double> sums = summed({learner_.loss_sum(), learner_.right(), static_cast<double>(seen)});
     row.seconds = seconds_since(start);
     row.loss = sums[0] / static_cast<double>(steps * processes_);
     row.train_accuracy = sums[1] / sums[2];
@@ -384,12 +312,11 @@ class Trainer {
     return row;
   }
 
-  void report_step(int64_t epoch, int64_t i, int64_t seen, const Tensor& loss_sum, const Tensor& right,
-                   Clock::time_point start) const {
+  void report_step(int64_t epoch, int64_t i, int64_t seen, Clock::time_point start) const {
     const double per_s = static_cast<double>(seen * processes_) / seconds_since(start);
     const int64_t left = (o_.epochs - epoch + 1) * steps_per_epoch() - i - 1;
-    o_.on_step({epoch, o_.epochs, i + 1, steps_per_epoch(), loss_sum.item<double>() / static_cast<double>(i + 1),
-                right.item<double>() / static_cast<double>(seen), per_s, static_cast<double>(left * o_.batch) / per_s});
+    o_.on_step({epoch, o_.epochs, i + 1, steps_per_epoch(), learner_.loss_sum() / static_cast<double>(i + 1),
+                learner_.right() / static_cast<double>(seen), per_s, static_cast<double>(left * o_.batch) / per_s});
   }
 
   /// What makes two runs the same run; asked of the untrained network.
@@ -407,7 +334,7 @@ class Trainer {
     std::map<std::string, octet::Tensor> all;
     for (const auto& [name, tensor] : state_dict(net_)) all["net/" + name] = to_octet(tensor);
     for (const auto& [name, tensor] : best_) all["best/" + name] = to_octet(tensor);
-    for (const auto& [name, tensor] : momentum_) all["momentum/" + name] = to_octet(tensor);
+    for (const auto& [name, tensor] : learner_.momenta()) all["momentum/" + name] = to_octet(tensor);
     const int64_t numbers[] = {epoch, report_.best_epoch};
     all["run/epochs"] = octet::Tensor::from<int64_t>(DType::s64, {2}, numbers);
     std::vector<double> rows;
@@ -453,7 +380,7 @@ class Trainer {
   Result<Done> check_state(const std::map<std::string, octet::Tensor>& there) const {
     std::map<std::string, Tensor> wanted;
     for (const auto& [name, tensor] : state_dict(net_)) wanted["net/" + name] = wanted["best/" + name] = tensor;
-    for (const auto& [name, tensor] : momentum_) wanted["momentum/" + name] = tensor;
+    for (const auto& [name, tensor] : learner_.momenta()) wanted["momentum/" + name] = tensor;
     for (const auto& [name, tensor] : wanted) {
       const auto at = there.find(name);
       if (at == there.end()) return damaged("it has no tensor '" + name + "'");
@@ -475,6 +402,9 @@ class Trainer {
     };
     const octet::Tensor *options = find("run/options"), *epochs = find("run/epochs"), *rows = find("run/rows"),
                         *start_right = find("run/start_right");
+    if (!file->summed && o_.on_note)
+      o_.on_note(o_.checkpoint +
+                 " is of an octet that wrote no check sums: whether its bytes are whole cannot be told");
     if (!options || !epochs || !rows || !start_right)
       return Error{ErrorCode::bad_argument, o_.checkpoint + ": not a checkpoint of a training run"};
     const std::string there(reinterpret_cast<const char*>(options->bytes().data()), options->size_bytes());
@@ -484,13 +414,14 @@ class Trainer {
                                                 "); resume with the same ones, or start over without --resume"};
     if (Result<Done> ok = check_run(*epochs, *rows, *start_right); !ok) return ok.error();
     if (Result<Done> ok = check_state(file->tensors); !ok) return ok.error();
-    State net;
+    State net, momenta;
     for (const auto& [name, tensor] : file->tensors) {
       if (name.starts_with("net/")) net[name.substr(4)] = to_torch(tensor).to(device_);
       if (name.starts_with("best/")) best_[name.substr(5)] = to_torch(tensor).to(device_);
-      if (name.starts_with("momentum/")) momentum_[name.substr(9)] = to_torch(tensor).to(device_);
+      if (name.starts_with("momentum/")) momenta[name.substr(9)] = to_torch(tensor);
     }
     load_state_dict(net_, net);
+    learner_.set_momenta(momenta);
     const auto row = rows->as<double>();
     for (size_t i = 0; i + k_row_numbers <= row.size(); i += k_row_numbers)
       report_.epochs.push_back({.epoch = static_cast<int64_t>(row[i]),
@@ -521,9 +452,7 @@ class Trainer {
   int processes_, rank_;
   ThreadPool pool_;  // of make_batch alone
   Split split_;
-  std::vector<std::pair<std::string, Tensor>> parameters_;
-  std::map<std::string, Tensor> momentum_;
-  Tensor flat_;
+  Learner learner_;
   Identity identity_;
   State best_;
   Tensor start_right_;  // which of the held-out samples the untrained network gets right
@@ -591,6 +520,7 @@ Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims&
   if (Result<Done> ok = check_device(options.device); !ok) return ok.error();
   try {
     const c10::DeviceGuard guard{torch::Device(options.device)};
+    const OwnStream stream{torch::Device(options.device)};
     Result<Samples> samples = prepare(net, data, sample, options);
     if (!samples) return samples.error();
     if (teacher) {

@@ -56,6 +56,7 @@ struct Reminder {
 
 void show_progress(nn::TrainOptions& options, bool quiet) {
   if (quiet) return;
+  options.on_note = [](const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); };
   const bool terminal = isatty(2) != 0;
   if (terminal) {
     options.on_step = [](const nn::StepReport& s) { std::fprintf(stderr, "\r%s \033[K", running(s).c_str()); };
@@ -107,6 +108,7 @@ std::string report_json(const nn::TrainReport& report, const std::string& model,
                                  {"best_epoch", report.best_epoch},
                                  {"held_out_accuracy", report.best_accuracy},
                                  {"stopped", report.stopped},
+                                 {"step_recorded", report.step_recorded},
                                  {"epochs", nlohmann::ordered_json::array()}};
   for (const nn::EpochReport& e : report.epochs)
     json["epochs"].push_back({{"epoch", e.epoch},
@@ -133,28 +135,43 @@ struct Flags {
   int weight_bits = 8;
   double original_rate = 0.1;
   std::optional<double> rate, distill, keep_start;  // empty = by default
-  bool lsq = false, no_augment = false, json = false, quiet = false;
+  bool lsq = false, no_augment = false, no_step_graph = false, json = false, quiet = false;
   nn::TrainOptions train;
 };
 
+DatasetOptions options_of(const DataOptions& data) {
+  return {.preprocess = data.preprocess,
+          .limit = data.limit,
+          .shuffle = data.shuffle_seed >= 0 ? std::optional<uint64_t>(data.shuffle_seed) : std::nullopt};
+}
+
+/// What a float MODEL is calibrated on.
+DataOptions calibration_data(const Flags& f) {
+  DataOptions data = f.data;
+  if (!f.calib_data.empty()) data.path = f.calib_data;
+  data.limit = f.calib_limit;
+  data.shuffle_seed = 1;
+  return data;
+}
+
+Result<Ranges> ranges_of(const Flags& f, const Model& model) {
+  if (!f.ranges.empty()) return Ranges::load(f.ranges, model);
+  CalibrateSpec spec;
+  spec.data = calibration_data(f);
+  spec.method = f.method;
+  spec.threads = f.train.threads;
+  // Opened here to say how many samples there are, and what is wrong before that is said.
+  const Result<std::unique_ptr<Dataset>> data = open_dataset(spec.data.path, options_of(spec.data));
+  if (!data) return data.error();
+  if (!f.quiet)
+    std::fprintf(stderr, "calibrating (%s) on %lld samples of %s\n", f.method.c_str(),
+                 static_cast<long long>((*data)->size()), spec.data.path.c_str());
+  return calibrate(model, spec);
+}
+
 Result<Model> quantized_start(const Flags& f, const Model& model) {
   if (model.is_quantized() || f.precision == "fp32") return model;
-  Result<Ranges> ranges = Error{};
-  if (!f.ranges.empty()) {
-    ranges = Ranges::load(f.ranges, model);
-  } else {
-    CalibrateSpec spec;
-    spec.data = f.data;
-    if (!f.calib_data.empty()) spec.data.path = f.calib_data;
-    spec.data.limit = f.calib_limit;
-    spec.data.shuffle_seed = 1;
-    spec.method = f.method;
-    spec.threads = f.train.threads;
-    if (!f.quiet)
-      std::fprintf(stderr, "calibrating (%s) on %lld samples of %s\n", f.method.c_str(),
-                   static_cast<long long>(f.calib_limit), spec.data.path.c_str());
-    ranges = calibrate(model, spec);
-  }
+  const Result<Ranges> ranges = ranges_of(f, model);
   if (!ranges) return ranges.error();
   QuantizeSpec spec;
   spec.method = f.ranges.empty() ? f.method : "";
@@ -204,6 +221,7 @@ Result<Done> settle(Flags& f) {
   f.train.rate = f.rate ? *f.rate : 0.01 * f.original_rate;
   f.train.last_rate = 0.01 * f.train.rate;
   if (f.no_augment) f.train.augmentation = {0, false, 0};
+  f.train.step_graph = !f.no_step_graph;
   // With 8 bits the start is mostly as good as the float network; with fewer it is what training has to mend.
   f.train.keep_start = f.keep_start ? *f.keep_start : f.weight_bits < 8 ? 0.0 : 3.0;
   f.train.distill = f.distill.value_or(0.0);
@@ -211,6 +229,7 @@ Result<Done> settle(Flags& f) {
   if (const Result<Done> ok = check_files(f.train.checkpoint, f.output, {f.model, f.float_model, f.ranges}); !ok)
     return ok;
   if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
+  if (const Result<nn::Place> place = nn::place_of_process(); !place) return place.error();
   return nn::check_options(f.train);
 }
 
@@ -229,34 +248,34 @@ std::vector<std::pair<std::string, std::string>> origin_of(const Flags& f, const
           {"--lsq", f.lsq ? "on" : "off"}};
 }
 
-struct Networks {
-  nn::GraphModule net{nullptr}, teacher{nullptr};
-};
-
-/// The network to train from its file, and the float one where it is known.
-Result<Networks> read_networks(Flags& f, const Model& model, const std::string& start_path) {
+/// The float network where it is known: starting weights, and who is learned from. Settles --distill's default.
+Result<nn::GraphModule> read_teacher(Flags& f, const Model& model) {
   const std::string float_file = !f.float_model.empty() ? f.float_model : model.is_quantized() ? "" : f.model;
-  Networks made;
-  Graph float_graph;
+  nn::GraphModule teacher{nullptr};
   if (!float_file.empty() && f.precision != "fp32") {
-    Result<nn::GraphModule> teacher = nn::read_graph_module(float_file);
-    if (!teacher) return teacher.error();
-    made.teacher = *teacher;
-    float_graph = made.teacher->graph();
+    Result<nn::GraphModule> read = nn::read_graph_module(float_file);
+    if (!read) return read.error();
+    teacher = *read;
   } else if (f.train.distill > 0) {
     return Error{ErrorCode::bad_argument, "--distill needs the float network: give --float FILE"};
   }
-  if (!f.distill) f.train.distill = made.teacher ? 1.0 : 0.0;
+  if (!f.distill) f.train.distill = teacher ? 1.0 : 0.0;
+  return teacher;
+}
+
+/// The network to train from its file.
+Result<nn::GraphModule> read_network(const Flags& f, const nn::GraphModule& teacher, const std::string& start_path) {
+  Graph float_graph;
+  if (teacher) float_graph = teacher->graph();
   Result<nn::GraphModule> net =
-      nn::read_graph_module(start_path, true, {.float_graph = made.teacher ? &float_graph : nullptr});
-  if (!net) return net.error();
-  made.net = *net;
+      nn::read_graph_module(start_path, true, {.float_graph = teacher ? &float_graph : nullptr});
+  if (!net) return net;
   if (f.weight_bits < 8)
-    if (const Result<int64_t> set = nn::set_weight_bits(*made.net, f.weight_bits, f.weight_method); !set)
+    if (const Result<int64_t> set = nn::set_weight_bits(**net, f.weight_bits, f.weight_method); !set)
       return set.error();
   if (f.lsq)
-    for (const auto& slot : made.net->weight_quantizers()) slot.quantizer->learn_scale();
-  return made;
+    for (const auto& slot : (*net)->weight_quantizers()) slot.quantizer->learn_scale();
+  return net;
 }
 
 void say_result(const Flags& f, const nn::TrainReport& report) {
@@ -275,15 +294,12 @@ void say_result(const Flags& f, const nn::TrainReport& report) {
 }
 
 int finetune(Flags& f) {
-  if (const Result<Done> ok = settle(f); !ok) {
-    fail(ok.error());
-    return ok.error().code == ErrorCode::bad_argument ? k_bad_usage : 1;
-  }
+  if (const Result<Done> ok = settle(f); !ok) return refuse(ok.error());
   if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
   f.quiet = f.quiet || !is_first(f.train);
   // The network as it starts, beside the output: what training reads, and what a resumed run reads again.
   const std::string start_path = start_file(f.output, f.train);
-  if (const Result<Done> ok = check_resume(f.train, start_path); !ok) return fail(ok.error());
+  if (const Result<Done> ok = check_resume(f.train, start_path); !ok) return refuse(ok.error());
   const Result<Model> model = Model::load(f.model);
   if (!model) return fail(model.error());
   const Result<Dims> sample = sample_dims(*model);
@@ -293,29 +309,29 @@ int finetune(Flags& f) {
     if (const auto at = model->metadata().find("octet.preprocess"); at != model->metadata().end())
       f.data.preprocess = at->second;
   f.train.origin = origin_of(f, *model);
+  // All that can be wrong with files is found before anything is worked out of them.
+  const Result<std::unique_ptr<Dataset>> data = open_dataset(f.data.path, options_of(f.data));
+  if (!data) return fail(data.error());
+  Result<nn::GraphModule> teacher = read_teacher(f, *model);
+  if (!teacher) return refuse(teacher.error());
   if (makes_start(f.train)) {
     const Result<Model> start = quantized_start(f, *model);
     if (!start) return fail(start.error());
     if (const Result<Done> saved = start->save(start_path); !saved) return fail(saved.error());
   }
-  Result<Networks> networks = read_networks(f, *model, start_path);
-  if (!networks) return fail(networks.error());
-  const Result<std::unique_ptr<Dataset>> data = open_dataset(
-      f.data.path, {.preprocess = f.data.preprocess,
-                    .limit = f.data.limit,
-                    .shuffle = f.data.shuffle_seed >= 0 ? std::optional<uint64_t>(f.data.shuffle_seed) : std::nullopt});
-  if (!data) return fail(data.error());
+  Result<nn::GraphModule> net = read_network(f, *teacher, start_path);
+  if (!net) return fail(net.error());
   if (!f.quiet) std::fputs(pixels_note(**data, f.data.preprocess).c_str(), stderr);
   show_progress(f.train, f.quiet);
   f.train.stop = &stop_on_signals();
-  nn::GraphModuleImpl* const teacher = f.train.distill > 0 ? networks->teacher.get() : nullptr;
-  const Result<nn::TrainReport> report = nn::train(*networks->net, **data, *sample, f.train, teacher);
+  const Result<nn::TrainReport> report =
+      nn::train(**net, **data, *sample, f.train, f.train.distill > 0 ? teacher->get() : nullptr);
   if (!report) return fail(report.error());
   if (!is_first(f.train)) {
     std::filesystem::remove(start_path);
     return 0;
   }
-  if (const Result<Done> saved = networks->net->save(f.output); !saved) return fail(saved.error());
+  if (const Result<Done> saved = (*net)->save(f.output); !saved) return fail(saved.error());
   say_result(f, *report);
   return 0;
 }
@@ -372,6 +388,8 @@ Action add(CLI::App& sub) {
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
   sub.add_flag("--deterministic", f->train.deterministic,
                "on a GPU the same command gives the same bits; slower. A CPU always does");
+  sub.add_flag("--no-step-graph", f->no_step_graph,
+               "on a GPU: start each kernel of a step by itself, instead of a step recorded once (CUDA graph)");
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
   sub.add_option(
       "--data-memory", f->train.data_memory,

@@ -57,6 +57,11 @@ int fail(const Error& error) {
   return 1;
 }
 
+int refuse(const Error& error) {
+  fail(error);
+  return error.code == ErrorCode::bad_argument ? k_bad_usage : 1;
+}
+
 const std::atomic<bool>& stop_on_signals() {
   for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, on_interrupt);
   return stopped;

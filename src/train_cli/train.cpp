@@ -1,5 +1,6 @@
 // octet train ARCH: a built-in network from random weights, with batch statistics, to a float ONNX file.
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -19,15 +20,26 @@ namespace {
 struct Flags {
   std::string architecture, output, data, preprocess = "none";
   int64_t limit = 0, size = 32;
-  bool json = false, quiet = false, no_augment = false;
+  bool json = false, quiet = false, no_augment = false, no_step_graph = false;
   nn::TrainOptions train;
 };
 
-/// Each number within its range.
+std::string listed(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
+}
+
+/// Each number within its range, each name known.
 Result<Done> check(const Flags& f) {
   if (const Result<Done> ok = nn::check_option("--limit", static_cast<double>(f.limit)); !ok) return ok;
   if (const Result<Done> ok = nn::check_option("--size", static_cast<double>(f.size)); !ok) return ok;
+  const std::vector<std::string> known = nn::new_network_architectures();
+  if (std::find(known.begin(), known.end(), f.architecture) == known.end())
+    return Error{ErrorCode::bad_argument,
+                 "architecture '" + f.architecture + "' cannot be trained from nothing; known: " + listed(known)};
   if (const Result<Done> ok = check_files(f.train.checkpoint, f.output); !ok) return ok;
+  if (const Result<nn::Place> place = nn::place_of_process(); !place) return place.error();
   if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
   return nn::check_options(f.train);
 }
@@ -42,17 +54,15 @@ int64_t classes_of(const Dataset& data) {
 int train(Flags& f) {
   f.train.last_rate = 1e-3 * f.train.rate;
   if (f.no_augment) f.train.augmentation = {0, false, 0};
+  f.train.step_graph = !f.no_step_graph;
   if (f.train.checkpoint.empty()) f.train.checkpoint = f.output + ".checkpoint";
-  if (const Result<Done> ok = check(f); !ok) {
-    fail(ok.error());
-    return ok.error().code == ErrorCode::bad_argument ? k_bad_usage : 1;
-  }
+  if (const Result<Done> ok = check(f); !ok) return refuse(ok.error());
   if (const Result<Done> joined = join_others(f.train); !joined) return fail(joined.error());
   f.quiet = f.quiet || !is_first(f.train);
+  const std::string start = start_file(f.output, f.train);
+  if (const Result<Done> ok = check_resume(f.train, start); !ok) return refuse(ok.error());
   const Result<std::unique_ptr<Dataset>> data = open_dataset(f.data, {.preprocess = f.preprocess, .limit = f.limit});
   if (!data) return fail(data.error());
-  const std::string start = start_file(f.output, f.train);
-  if (const Result<Done> ok = check_resume(f.train, start); !ok) return fail(ok.error());
   f.train.origin = {{"ARCH", f.architecture}, {"--size", std::to_string(f.size)}, {"--preprocess", f.preprocess}};
   if (makes_start(f.train)) {
     const nn::NewNetwork spec{
@@ -87,9 +97,7 @@ Action add(CLI::App& sub) {
   f->train.warmup_epochs = 1;
   f->train.nesterov = true;
   f->train.weight_decay = 5e-4;
-  std::string known;
-  for (const std::string& name : nn::new_network_architectures()) known += (known.empty() ? "" : ", ") + name;
-  sub.add_option("ARCH", f->architecture, known)->required();
+  sub.add_option("ARCH", f->architecture, listed(nn::new_network_architectures()))->required();
   sub.add_option("--data", f->data, "labelled training data (docs/data.md)")->required();
   sub.add_option("-o,--output", f->output, "float ONNX file to write")->required();
   sub.add_option("--preprocess", f->preprocess, "of the data: none, cifar10, imagenet, or a list (docs/data.md)")
@@ -115,6 +123,8 @@ Action add(CLI::App& sub) {
   sub.add_option("--device", f->train.device, "cpu, cuda or cuda:N")->capture_default_str();
   sub.add_flag("--deterministic", f->train.deterministic,
                "on a GPU the same command gives the same bits; slower. A CPU always does");
+  sub.add_flag("--no-step-graph", f->no_step_graph,
+               "on a GPU: start each kernel of a step by itself, instead of a step recorded once (CUDA graph)");
   sub.add_option("--threads", f->train.threads, "0 = all usable")->capture_default_str();
   sub.add_option(
       "--data-memory", f->train.data_memory,

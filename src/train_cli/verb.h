@@ -22,6 +22,8 @@ constexpr int k_bad_usage = 2;  // exit status of octet's commands, too
 
 /// Prints "error[kind] message" to stderr; 1.
 int fail(const Error& error);
+/// The same for what the command line says: 2 where it cannot be meant so, 1 where this machine cannot do it.
+int refuse(const Error& error);
 /// From here on Ctrl-C and SIGTERM set the flag that is returned, and a second one ends the program. Before, one does:
 /// there is nothing to keep yet.
 const std::atomic<bool>& stop_on_signals();

@@ -337,6 +337,7 @@ Quantized quantized(const Tensor& values, const Tensor& scale, int64_t axis, boo
 }
 
 TEST(Functions, run_on_all_threads_and_give_the_same_bits_on_any_number_of_them) {
+  if (!OCTET_LOOPS_HAVE_THREADS) GTEST_SKIP() << "not applicable: this compiler has no OpenMP, loops run on one thread";
   const int before = torch::get_num_threads();
   torch::set_num_threads(1);
   EXPECT_EQ(threads_of_a_loop().size(), 1u);

@@ -4,6 +4,9 @@
 
 #include <torch/torch.h>
 
+#include <memory>
+#include <vector>
+
 #include "octet/train/functions.h"
 
 namespace octet::nn {
@@ -32,8 +35,8 @@ class CodeQuantizerImpl : public torch::nn::Module {
   /// From now on the optimizer moves the scale (LSQ), kept above 2^-10 of where it starts.
   void learn_scale();
   bool learns_scale() const { return learns_; }
-  /// After an optimizer step: a learned scale back above its floor.
-  void keep_positive();
+  /// After an optimizer step: a learned scale back above its floor. All of a network at once.
+  static void keep_positive(const std::vector<std::shared_ptr<CodeQuantizerImpl>>& quantizers);
   /// The scale of a bias is always x's times w's.
   void tie(const std::shared_ptr<CodeQuantizerImpl>& x, const std::shared_ptr<CodeQuantizerImpl>& w);
   /// The ReLU in front of it is left to this quantizer, whose smallest code stands for 0: the values are the same, and
@@ -44,11 +47,20 @@ class CodeQuantizerImpl : public torch::nn::Module {
   void pretty_print(std::ostream& stream) const override;
 
  private:
-  CodeLimits code_limits() const;
+  CodeLimits code_limits();
+  float known_step();
   torch::Tensor unrectified(const torch::Tensor& x);
   bool is_wide() const { return codes_.hi > (int64_t{1} << 22); }
   Codes codes_;
+  /// The product of two frozen scales, kept until one of them is set anew.
+  torch::Tensor tied_scale();
   torch::Tensor scale_, floor_;
+  /// What was worked out of frozen scales, with the versions of those: a GPU is asked once, not in each step.
+  struct Frozen {
+    std::vector<int64_t> versions;
+    torch::Tensor product;
+    float step = 0;
+  } frozen_;
   std::shared_ptr<CodeQuantizerImpl> x_, w_;
   bool learns_ = false, enabled_ = true, rectifies_ = false;
 };

@@ -33,6 +33,7 @@ torch::Tensor pact_clip(const torch::Tensor& x, const torch::Tensor& min, const 
 struct CodeLimits {
   float lo = -128, hi = 127;
   bool rectified = false;  // x comes from in front of a ReLU, and lo is 0: the same y, and dx is 0 for x <= 0 too
+  float step = 0;          // of a scale with one element, where the caller knows it: a GPU then reads none; 0 = unknown
 };
 /// y = f32(clamp(rint(f32(x / scale)), lo, hi) * scale): what QuantizeLinear and DequantizeLinear do together. scale
 /// has one element, or x.size(axis). dx = lo <= x / scale <= hi ? dy : 0; scale gets no gradient.

@@ -67,6 +67,7 @@ struct TrainOptions {
   int threads = 0;             // 0 = all usable
   double data_memory = 0;      // GiB of decoded samples kept, the others are read again; 0 = half of what is free
   bool deterministic = false;  // the same bits from the same options on a GPU, too; slower there
+  bool step_graph = true;      // on a GPU: a step is recorded once and started as a whole (a CUDA graph)
   std::string checkpoint;      // file, written after each epoch; empty = none
   bool resume = false;         // go on from it
   // What else made network and data, by name: kept in the checkpoint, and the same when a run is resumed.
@@ -77,6 +78,7 @@ struct TrainOptions {
   const std::atomic<bool>* stop = nullptr;  // ends after the running step
   std::function<void(const EpochReport&)> on_epoch = {};
   std::function<void(const StepReport&)> on_step = {};
+  std::function<void(const std::string&)> on_note = {};  // what a user should know, one line
 };
 
 struct TrainReport {
@@ -84,6 +86,7 @@ struct TrainReport {
   int64_t best_epoch = 0, images = 0, held_out_images = 0;
   double best_accuracy = 0;
   bool stopped = false;
+  bool step_recorded = false;  // steps ran as one recorded CUDA graph
 };
 
 /// The first option outside its range, by its name on the command line and with that range.
