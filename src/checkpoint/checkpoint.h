@@ -26,7 +26,8 @@ Result<Checkpoint> read_checkpoint(const std::string& path);
 /// The same from memory; `file` names it in messages.
 Result<Checkpoint> read_checkpoint(std::span<const std::byte> bytes, const std::string& file);
 
-/// A safetensors file with a check sum of each tensor, replaced atomically. Errors: a dtype that the format lacks, what writing says.
+/// A safetensors file with a check sum of each tensor, replaced atomically. Errors: a dtype that the format lacks, what
+/// writing says.
 Result<Done> write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors);
 
 }  // namespace octet
