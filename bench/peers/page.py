@@ -1,6 +1,8 @@
 """docs/benchmarks.md from the gathered results."""
 import json
 import os
+import statistics
+
 import machine
 import transformer_tables
 
@@ -25,6 +27,15 @@ def best(ms, prefix):
     return label, value
 
 
+def ratio(row, over, under):
+    """How many times longer one lane takes than the other: the median of the turns' ratios, so that a CPU that changes its pace between
+    turns does not count; of the medians where turns were not kept or differ in number."""
+    a, b = (row.get("turns", {}).get(label, []) for label in (over, under))
+    if a and len(a) == len(b):
+        return statistics.median(x / y for x, y in zip(a, b))
+    return row["ms"][over][0] / row["ms"][under][0]
+
+
 def cell(ms, label):
     if label not in ms:
         return "crashes"
@@ -32,14 +43,14 @@ def cell(ms, label):
     return f"{median:.3f} ({low:.3f} .. {high:.3f})"
 
 
-def verdict(ratio, wanted):
+def verdict(times, wanted):
     if wanted is None:
-        return f"{ratio:.2f}"
-    return f"{ratio:.2f} (>= {wanted:g})" if ratio >= wanted else f"**{ratio:.2f}** (< {wanted:g})"
+        return f"{times:.2f}"
+    return f"{times:.2f} (>= {wanted:g})" if times >= wanted else f"**{times:.2f}** (< {wanted:g})"
 
 
-def within(ratio, most):
-    return f"{ratio:.3f} (<= {most:g})" if ratio <= most else f"**{ratio:.3f}** (> {most:g})"
+def within(times, most):
+    return f"{times:.3f} (<= {most:g})" if times <= most else f"**{times:.3f}** (> {most:g})"
 
 
 def int8_table(results):
@@ -48,13 +59,13 @@ def int8_table(results):
              "against OpenVINO | octet INT8 over FP32 |", "| --- " * 9 + "|"]
     for r in results:
         ms = r["ms"]
-        ours, mine = min((ms[form][0], form) for form in ("octet int8", "octet u8"))
-        label, openvino = best(ms, "openvino")
+        mine = min((ms[form][0], form) for form in ("octet int8", "octet u8"))[1]
+        label = best(ms, "openvino")[0]
         ort_wanted, openvino_wanted = (WANTED_AMX if r["amx"] else WANTED).get(r["model"], (None, None))
-        floats = f"{ms['octet fp32'][0] / ours:.2f}" if "octet fp32" in ms else ""
+        floats = f"{ms['octet fp32'][0] / ms[mine][0]:.2f}" if "octet fp32" in ms else ""
         lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, mine)} ({'own' if mine == 'octet int8' else 'u8'}) | {cell(ms, 'ort u8')} | "
-                     f"{cell(ms, label)} ({label.removeprefix('openvino ')}) | {verdict(ms['ort u8'][0] / ours, ort_wanted)} | "
-                     f"{verdict(openvino / ours, openvino_wanted)} | {floats} |")
+                     f"{cell(ms, label)} ({label.removeprefix('openvino ')}) | {verdict(ratio(r, 'ort u8', mine), ort_wanted)} | "
+                     f"{verdict(ratio(r, label, mine), openvino_wanted)} | {floats} |")
     return lines
 
 
@@ -63,12 +74,11 @@ def fp32_table(results):
              "| --- " * 8 + "|"]
     for r in (r for r in results if "octet fp32" in r["ms"]):
         ms = r["ms"]
-        ours = ms["octet fp32"][0]
         is_wanted = r["model"] in FP32_MODELS and r["batch"] == r["threads"] == 1
-        shown = (lambda ratio, most: within(ratio, most)) if is_wanted else (lambda ratio, most: f"{ratio:.2f}")
+        shown = within if is_wanted else (lambda times, most: f"{times:.2f}")
         lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, 'octet fp32')} | {cell(ms, 'ort fp32')} | "
-                     f"{cell(ms, 'openvino fp32')} | {shown(ours / ms['ort fp32'][0], WANTED_FP32[0])} | "
-                     f"{shown(ours / ms['openvino fp32'][0], WANTED_FP32[1])} |")
+                     f"{cell(ms, 'openvino fp32')} | {shown(ratio(r, 'octet fp32', 'ort fp32'), WANTED_FP32[0])} | "
+                     f"{shown(ratio(r, 'octet fp32', 'openvino fp32'), WANTED_FP32[1])} |")
     return lines
 
 
@@ -79,10 +89,11 @@ def bf16_section(results):
     lines = ["## BF16", "", "The FP32 file with `--precision bf16`, and OpenVINO with the hint bf16. ONNX Runtime has no BF16 kernels for these layers on a CPU.", "",
              "| model | batch | threads | octet BF16 ms | OpenVINO BF16 ms | OpenVINO over octet | octet FP32 over BF16 | cosine with FP32 |", "| --- " * 8 + "|"]
     for r in rows:
-        ms, ours = r["ms"], r["ms"]["octet bf16"][0]
-        ratio = f"{ms['openvino bf16'][0] / ours:.2f}" if "openvino bf16" in ms else ""
-        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, 'octet bf16')} | {cell(ms, 'openvino bf16')} | {ratio} | "
-                     f"{ms['octet fp32'][0] / ours:.2f} | {r['cosine']['octet bf16']:.5f} |")
+        ms = r["ms"]
+        peer = f"{ratio(r, 'openvino bf16', 'octet bf16'):.2f}" if "openvino bf16" in ms else ""
+        floats = f"{ms['octet fp32'][0] / ms['octet bf16'][0]:.2f}" if "octet fp32" in ms else ""
+        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {cell(ms, 'octet bf16')} | {cell(ms, 'openvino bf16')} | {peer} | "
+                     f"{floats} | {r['cosine']['octet bf16']:.5f} |")
     return [*lines, ""]
 
 
@@ -91,9 +102,10 @@ def forms_table(results):
              "ONNX Runtime's over octet's, s8 | s8 over u8, octet | fewest codes in use | cosine with FP32: octet u8, ONNX Runtime u8 |", "| --- " * 12 + "|"]
     for r in (r for r in results if "octet s8" in r["ms"] and "octet int8" in r["ms"]):
         ms, c = r["ms"], r["cosine"]
-        lines.append(f"| {r['model']} | {r['batch']} | {r['threads']} | {ms['octet int8'][0]:.3f} | {ms['octet u8'][0]:.3f} | "
+        beside = "octet u8 beside s8" if "octet u8 beside s8" in ms else "octet u8"
+        lines.append(f"| {r['model']}{' AMX' if r['amx'] else ''} | {r['batch']} | {r['threads']} | {ms['octet int8'][0]:.3f} | {ms['octet u8'][0]:.3f} | "
                      f"{ms['octet s8'][0]:.3f} | {ms['ort s8'][0]:.3f} | {cell(ms, 'openvino s8')} | "
-                     f"{verdict(ms['ort s8'][0] / ms['octet s8'][0], 3)} | {within(ms['octet s8'][0] / ms['octet u8'][0], 1.03)} | {r['codes_in_use']} | {c['octet u8']:.5f}, {c['ort u8']:.5f} |")
+                     f"{verdict(ratio(r, 'ort s8', 'octet s8'), 3)} | {within(ratio(r, 'octet s8', beside), 1.03)} | {r.get('codes_in_use', '')} | {c['octet u8']:.5f}, {c['ort u8']:.5f} |")
     return lines
 
 
@@ -182,7 +194,7 @@ def write(results, order, peaks, path, scaling):
             f"CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}. {' and '.join(sorted(versions)) or machine.versions()}.",
             *of_other_programs(results, newest), about_amx(results),
             "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
-            "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets; " +
+            "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " +
             ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
             "Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
             "threads as given, f32 hint for FP32. INT8 files: octet's own, `quantize_static` of ONNX Runtime (u8 activations; s8 symmetric",
@@ -191,7 +203,8 @@ def write(results, order, peaks, path, scaling):
             *int8_sections(results), "## FP32", "", *fp32_table(results), "",
             *bf16_section(results),
             "## Forms of the INT8 file", "",
-            "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form. A ratio in bold misses what is wanted.", "", *forms_table(results), ""]
+            "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form. A ratio in bold misses what is wanted.",
+            "s8 over u8 is of lanes that took turns with each other.", "", *forms_table(results), ""]
     page += peaks
     if is_main:
         page += [*transformer_tables.table("Speed")[1:], ""]

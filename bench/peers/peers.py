@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """octet against ONNX Runtime and OpenVINO on the same files: short slices in turns in one run.
 
-usage: peers.py [--quick] [--minutes M] [--models resnet50,...] [--batches 1,8] [--threads 1] [--lanes int8,s8,fp32,bf16] [--no-amx]
+usage: peers.py [--quick] [--minutes M] [--models resnet50,...] [--batches 1,8] [--threads 1] [--lanes int8,s8,fp32,bf16] [--no-amx | --amx-only]
                 [--cpus 3] [--peers-only] [--page-only] [--results FILE] [--page FILE]
 
 Every engine gets the same number of rounds; a round lets each engine run for a slice and notes the slice's median. The tables
@@ -11,7 +11,7 @@ AMX; a later run replaces the lanes that it measures again, and docs/benchmarks.
 nothing of octet is needed or run.
 
 Where the CPU has AMX, each INT8 lane runs twice in a round: allowed to use it and refused (a seccomp filter on its process); with
---no-amx only refused.
+--no-amx only refused, with --amx-only only allowed.
 
 --minutes bounds the whole: slices become as short as the rows still to come ask for (not where --seconds gives their length), and
 rows for which no time is left are named and not measured. One thread and small batches come first. --cpus binds every lane there.
@@ -41,20 +41,20 @@ from engines import LEAST_RUNS, LaneDied, Octet, Served  # noqa: E402
 GROUPS = {"int8": [("octet int8", "octet", "octet", "int8"), ("octet u8", "octet", "u8", "int8"), ("ort u8", "ort", "u8", None),
                    ("openvino u8", "openvino", "u8", None), ("openvino s8", "openvino", "s8", None),
                    ("openvino nncf", "openvino", "nncf", None), ("openvino octet", "openvino", "octet", None)],
-          "s8": [("octet u8", "octet", "u8", "int8"), ("octet s8", "octet", "s8", "int8"), ("ort s8", "ort", "s8", None)],
+          "s8": [("octet u8 beside s8", "octet", "u8", "int8"), ("octet s8", "octet", "s8", "int8"), ("ort s8", "ort", "s8", None)],
           "fp32": [("octet fp32", "octet", "fp32", "fp32"), ("ort fp32", "ort", "fp32", None), ("openvino fp32", "openvino", "fp32", "f32")],
           "bf16": [("octet bf16", "octet", "fp32", "bf16"), ("openvino bf16", "openvino", "fp32", "bf16")]}
-SLOW_FORM = 1.4  # times OpenVINO's fastest form in two rounds: not run any further
+SLOW_FORM = 1.3  # times OpenVINO's fastest form in two rounds: not run any further
 REFERENCE = ("reference", "ort", "fp32", None)
 
 
 def wanted_lanes(args, files, refused):
-    """Lines of GROUPS, each once, that can run here. Float lanes do not use AMX, BF16 is nothing without it where there is AMX."""
+    """Lines of GROUPS that can run here. Float lanes do not use AMX, BF16 is nothing without it where there is AMX."""
     lines = []
     for group in args.lanes.split(","):
         if (group == "bf16" and not machine.has_bf16()) or (refused and group in ("fp32", "bf16") and not args.no_amx):
             continue
-        lines += [line for line in GROUPS[group] if line not in lines and files.get(line[2]) and not (args.peers_only and line[1] == "octet")]
+        lines += [line for line in GROUPS[group] if files.get(line[2]) and not (args.peers_only and line[1] == "octet")]
     return lines
 
 
@@ -106,15 +106,17 @@ def same_without_amx(answers):
 
 def without_slow_forms(lanes, samples):
     """Without the forms of OpenVINO that are slower by far than its fastest: only that one counts."""
-    kept = []
-    for lane in lanes:
-        rivals = [statistics.median(samples[other.label, other.refused]) for other in lanes
-                  if other.label.startswith("openvino") and other.refused == lane.refused and not other.label.endswith(("fp32", "bf16"))]
-        if lane.label.startswith("openvino") and not lane.label.endswith(("fp32", "bf16")) and statistics.median(samples[lane.label, lane.refused]) > SLOW_FORM * min(rivals):
-            lane.close()
-        else:
-            kept.append(lane)
-    return kept
+    def is_form(lane):
+        return lane.label.startswith("openvino") and not lane.label.endswith(("fp32", "bf16"))
+
+    def least(lane):
+        return min(samples[lane.label, lane.refused])
+
+    slow = [lane for lane in lanes if is_form(lane) and
+            least(lane) > SLOW_FORM * min(least(other) for other in lanes if is_form(other) and other.refused == lane.refused)]
+    for lane in slow:
+        lane.close()
+    return [lane for lane in lanes if lane not in slow]
 
 
 def measure(args, model, batch, threads, row_s=None):
@@ -122,7 +124,7 @@ def measure(args, model, batch, threads, row_s=None):
     begin = time.monotonic()
     files = models.prepare(model, not args.peers_only)
     x = models.noise(model, batch, 0)
-    modes = [True] if args.no_amx else [False, True] if machine.has_amx() else [False]
+    modes = [True] if args.no_amx else [False, True] if machine.has_amx() and not args.amx_only else [False]
     reference = start(REFERENCE, files, x, threads, False, args.cpus)
     lanes = [start(line, files, x, threads, refused, args.cpus) for refused in modes for line in wanted_lanes(args, files, refused)]
     try:
@@ -151,7 +153,8 @@ def measure(args, model, batch, threads, row_s=None):
                   "slice_s": round(seconds, 2), "date": machine.today(), "cpu": machine.cpu_model(), "versions": machine.versions(),
                   "octet": machine.octet_version() if os.path.exists(machine.OCTET) else "",
                   "cosine": {label: value for (label, r), value in cosines.items() if r == refused},
-                  "ms": {label: [statistics.median(ms), min(ms), max(ms)] for (label, r), ms in samples.items() if r == refused and ms}}
+                  "ms": {label: [statistics.median(ms), min(ms), max(ms)] for (label, r), ms in samples.items() if r == refused and ms},
+                  "turns": {label: ms for (label, r), ms in samples.items() if r == refused and ms}}
         isa = [lane.isa for lane in lanes if lane.isa and lane.refused == refused]
         if isa:
             result["isa"] = isa[0]
@@ -171,8 +174,8 @@ def gather(results, new):
 
     old = [r for r in results if key(r) == key(new)]
     merged = {**(old[0] if old else {}), **new}
-    for part in ("cosine", "ms"):
-        merged[part] = {**(old[0][part] if old else {}), **new[part]}
+    for part in ("cosine", "ms", "turns"):
+        merged[part] = {**(old[0].get(part, {}) if old else {}), **new[part]}
     return [r for r in results if key(r) != key(new)] + [merged]
 
 
@@ -243,6 +246,7 @@ def parse():
     parser.add_argument("--least-runs", type=int, default=LEAST_RUNS, help="runs of a slice however long they take")
     parser.add_argument("--cpus", default="", help="CPUs of every lane, as taskset -c takes them")
     parser.add_argument("--no-amx", action="store_true", help="refuse AMX to all engines")
+    parser.add_argument("--amx-only", action="store_true", help="allow AMX to all engines, and measure nothing without it")
     parser.add_argument("--peers-only", action="store_true")
     parser.add_argument("--page-only", action="store_true", help="measure nothing, write the page")
     parser.add_argument("--no-page", action="store_true", help="gather results and write no page")

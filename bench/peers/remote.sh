@@ -31,9 +31,9 @@ tests() {  # on all CPUs, before anything is timed
   done
 }
 
-peers() {  # peers MODELS BATCHES LANES
+peers() {  # peers MODELS BATCHES LANES [option...]
   [ "$(left)" -gt 12 ] || { echo "no time left for $*"; return; }
-  timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
+  timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" "${@:4}" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
     --cpus "$one" --minutes "$(python3 -c "print($(left) / 60)")" --no-page 2>&1
   cp build/bench/results.json "$OUT/"
 }
@@ -41,15 +41,16 @@ peers() {  # peers MODELS BATCHES LANES
 first=resnet50,resnet18_32,mobilenet_v2,resnet20_32
 more=densenet121,mobilenet_v2_imagenet,resnet18_c10,mobilenet_v3_small_c10,efficientnet_b0_c10,shufflenet_v2,regnet_x_400mf
 int8() { peers $first 1,8 int8; peers $more 1,8 int8; }
-fp32() { peers resnet50,mobilenet_v2,resnet18_32 1,8 fp32; peers resnet20_32,$more 1 fp32; }
-s8() { peers $first 1,8 s8; peers $more 1 s8; }
-bf16() { peers resnet50,mobilenet_v2,resnet18_32,resnet20_32 1,8 bf16; }
+fp32() { peers resnet50,mobilenet_v2,resnet18_32 1,8 fp32 --amx-only; peers resnet20_32,$more 1 fp32 --amx-only; }
+s8() { peers $first 1,8 s8 --amx-only; peers $more 1 s8 --amx-only; }
+bf16() { peers resnet50,mobilenet_v2,resnet18_32,resnet20_32 1,8 bf16 --amx-only; }
 
 scaling() {
   for row in resnet50:1 resnet18_32:1 mobilenet_v2:1 resnet20_32:1 resnet50:8 resnet18_32:8 mobilenet_v2:8; do
     for refuse in "" "bench/peers/no_amx.py python3"; do
+      [[ $refuse && $row == *:8 && $row != resnet50* ]] && continue
       [ "$(left)" -gt 20 ] || { echo "no time left for scaling of $row"; return; }
-      taskset -c "$two" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 4 --seconds 0.2 --no-busy --keep
+      taskset -c "$two" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 4 --seconds 0.15 --no-busy --keep
     done
   done
   cp build/bench/scaling.json "$OUT/"
