@@ -165,16 +165,22 @@ class ConvU8S8Packed final : public ConvU8S8 {
     const ConvDeal deal = conv_deal(all, threads, cut_);
     int64_t sorted = 0;  // pixels of the block before
     Ahead ahead(next_layers_share(args.next_weights, chunk, deal.chunks));
-    for (const ConvPiece& piece : conv_pieces(all, deal, chunk))
+    const Pieces<ConvPiece> pieces = conv_pieces(all, deal, chunk);
+    for (const ConvPiece& piece : pieces) {
+      // The worker's next piece, or its next chunk, goes on with the next panel; where that is small, it is near.
+      const bool goes_on = packed_.weights_bytes > k_resident_weight_bytes &&
+                           (&piece + 1 < pieces.end() || deal.is_followed(chunk, threads));
+      const int64_t end_of_own = deal.by_panels && goes_on ? all.panels : piece.panels.end;
       for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
         int64_t count = std::min(block_pixels_, piece.pixels.end - first);
         if (classes_.is_copied()) {  // a copy serves one image
           const int64_t image_pixels = geometry_.oh * geometry_.ow;
           count = std::min(count, image_pixels - first % image_pixels);
         }
-        run_block(args, {first, first + count}, piece.panels, scratch, sorted, ahead);
+        run_block(args, {first, first + count}, piece.panels, end_of_own, scratch, sorted, ahead);
         first += count;
       }
+    }
   }
 
  private:
@@ -311,8 +317,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   /// sorted: pixels whose offsets the scratch holds already; those of a layer that reads all pixels in order are the
   /// same in every block.
-  void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch, int64_t& sorted,
-                 Ahead& ahead) const {
+  /// end_of_own: up to this panel, weights of the next one are fetched while one is run; then those of the next layer.
+  void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, int64_t end_of_own, std::byte* scratch,
+                 int64_t& sorted, Ahead& ahead) const {
     const BlockPixels block{reinterpret_cast<int64_t*>(scratch), reinterpret_cast<int32_t*>(scratch + offsets_bytes())};
     std::byte* const copy = scratch + offsets_bytes() + pixels_bytes();
     float* const f32_tile = reinterpret_cast<float*>(copy + round_up(copy_bytes()));
@@ -326,7 +333,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
       run.x = x + panel.group * (geometry_.ic / geometry_.groups);
       run.x_offsets = block.x;
       run.y_pixels = run.residual_pixels = block.y;
-      const bool is_own = streams_weights_ && p + 1 < panels.end;
+      const bool is_own = streams_weights_ && p + 1 < end_of_own;
       fetch(is_own ? Ahead(panel_bytes(p + 1)) : ahead, tile_steps(counts), run);
       for (size_t c = 0; c < classes_.classes().size(); ++c) {
         if (counts[c] == 0) continue;

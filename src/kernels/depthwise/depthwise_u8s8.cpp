@@ -209,7 +209,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
-    for (const CutPiece& piece : split(args.batch, threads).pieces(chunk))
+    const DepthwiseSplit cut = split(args.batch, threads);
+    for (const CutPiece& piece : cut.pieces(chunk))
       for (int64_t unit = piece.majors.begin; unit < piece.majors.end;) {
         const int64_t n = unit / row_units(), first = unit % row_units();
         const int64_t last = std::min(row_units(), first + piece.majors.end - unit);
@@ -219,12 +220,29 @@ class DepthwiseU8S8 final : public ConvU8S8 {
         call.block_end = std::min(blocks(), piece.minors.end * blocks_per_group());
         call.oy_begin = first * kernel_.tile.th;
         call.oy_end = std::min(g.oh, last * kernel_.tile.th);
+        if (cut.chunks > 1) fetch_edges(call);
         run_rows(args, n, call, scratch);
         unit += last - first;
       }
   }
 
  private:
+  /// Asks for the first and the last rows that the windows meet: others have made them, and blocks of channels would
+  /// come upon them one after the other, late.
+  void fetch_edges(const DepthwiseU8S8Call& call) const {
+    constexpr int64_t k_rows = 2;
+    const WindowGeometry& g = desc_.geometry;
+    const int64_t begin = std::max<int64_t>(call.oy_begin * g.stride_h - g.pad_top, 0);
+    const int64_t end = std::min((call.oy_end - 1) * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h + 1, g.ih);
+    const int64_t first = call.block_begin * block_, last = std::min(call.block_end * block_, g.x_pitch);
+    for (int64_t row = begin; row < end; ++row) {
+      if (row == begin + k_rows) row = std::max(row, end - k_rows);
+      for (int64_t column = 0; column < g.iw; ++column)
+        for (int64_t channel = first; channel < last; channel += k_channel_group)
+          __builtin_prefetch(call.x + (row * g.iw + column) * g.x_pitch + channel, 0, 2);
+    }
+  }
+
   static constexpr int64_t k_channel_group = 64;  // codes of one cache line: no line has two writers
 
   int64_t blocks() const { return (desc_.geometry.ic + block_ - 1) / block_; }

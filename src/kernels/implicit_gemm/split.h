@@ -45,6 +45,11 @@ ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by = CutBy::automati
 struct ConvDeal {
   int64_t chunks = 1;
   bool by_panels = false;  // each worker has panels of its own and meets all pixels; else the other way round
+
+  /// Whether the next chunk is the same worker's.
+  bool is_followed(int64_t chunk, int64_t threads) const {
+    return (chunk + 1) * threads / chunks == chunk * threads / chunks;
+  }
 };
 /// Of least expected time: panels where weights weigh more than the input, which every worker then reads whole, mostly
 /// out of the others' caches.
