@@ -4,7 +4,8 @@
 // QuantizeLinear at the end the result is float. What the graph quantizes in between is executed as written.
 // A bias off the grid x_scale * w_scale keeps its number: what rounding to the grid takes from it is added as a
 // residual of one pixel, in 254 steps from the least to the largest remainder. Where a residual stands already, it is
-// rounded. Arithmetic: src/ir/ops/README.md.
+// rounded. A layer whose channels differ so much that these steps would move one by more than 1 / 16 of a step of its
+// result stays float, with a note. Arithmetic: src/ir/ops/README.md.
 
 #include <algorithm>
 #include <cmath>
@@ -17,11 +18,23 @@
 namespace octet {
 namespace {
 
-/// The remainders of the bias as codes, u8 with zero point 128, in the place of a residual.
-void add_remainder(Editor& editor, const std::string& base, const QuantLayer& layer, Epilogue& epilogue) {
+/// The step that the remainders of all channels share.
+float remainder_scale(const QuantLayer& layer) {
   double largest = 0;
   for (const double r : layer.remainder) largest = std::max(largest, std::abs(r));
-  const auto scale = static_cast<float>(largest / 127);
+  return static_cast<float>(largest / 127);
+}
+
+/// Whether the shared steps leave each channel its bias, but for 1 / 16 of a step of y.
+bool keeps_remainders(const QuantLayer& layer, float y_scale) {
+  const double step = remainder_scale(layer), most = double{y_scale} / 16;
+  return std::all_of(layer.remainder.begin(), layer.remainder.end(),
+                     [&](double r) { return r == 0 || std::abs(step > 0 ? std::remainder(r, step) : r) <= most; });
+}
+
+/// The remainders of the bias as codes, u8 with zero point 128, in the place of a residual.
+void add_remainder(Editor& editor, const std::string& base, const QuantLayer& layer, Epilogue& epilogue) {
+  const float scale = remainder_scale(layer);
   if (!(scale >= std::numeric_limits<float>::min())) return;
   std::vector<uint8_t> codes;
   for (const double r : layer.remainder)
@@ -66,6 +79,12 @@ Result<Changed> fuse_quant_conv(Graph& graph) {
     const bool keeps_bias = match.layer && !match.layer->remainder.empty() && !epilogue.residual_params;
     if (!match.note.empty() && !keeps_bias) changed.notes.push_back(match.note);
     if (!match.layer) continue;
+    if (keeps_bias && epilogue.quantize && !keeps_remainders(*match.layer, epilogue.quantize->scale)) {
+      changed.notes.push_back(label(graph, conv) +
+                              ": float: the bias is off the grid x_scale * w_scale, and the steps that its "
+                              "channels would share for the rest are too coarse for one of them");
+      continue;
+    }
     if (keeps_bias) add_remainder(editor, label(graph, conv), *match.layer, epilogue);
     Node fused = quant_conv(editor, conv, *x, *match.layer, epilogue);
     write_fused(editor, epilogue, std::move(fused));

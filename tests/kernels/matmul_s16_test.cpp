@@ -49,6 +49,27 @@ TEST(MatMulS16, holds_the_largest_sums) {
   expect_equal(9, 16000, true);  // 32000 * 255 * 255 < 2^31
 }
 
+TEST(MatMulS16, codes_of_sums_are_the_scalar_ones_and_nothing_is_written_beside_them) {
+  std::mt19937 random(5);
+  std::uniform_int_distribution<int32_t> small(-40000, 40000), any(INT32_MIN, INT32_MAX);
+  for (const int64_t n : {1, 7, 16, 31, 32, 33, 48, 64, 65, 100, 130})
+    for (const bool is_large : {false, true}) {
+      const int64_t rows = 5, pitch = (n + 15) / 16 * 16, step = n + 3;
+      std::vector<int32_t> sums(static_cast<size_t>(rows * pitch));
+      for (int32_t& s : sums) s = is_large ? any(random) : small(random) / 64 * 32;  // ties among them
+      const SumsToCodes to{is_large ? 3.7f : 0x1p-6f, 131, 3, 250};
+      const auto codes = [&](Isa isa) {
+        std::vector<uint8_t> y(static_cast<size_t>(rows * step), 77);
+        matmul_s16_kernels(isa).quantize_rows(sums.data(), rows, n, pitch, to, y.data(), step);
+        return y;
+      };
+      const std::vector<uint8_t> expected = codes(Isa::scalar);
+      for (int64_t i = 0; i < rows * step; ++i)
+        ASSERT_TRUE(i % step < n || expected[static_cast<size_t>(i)] == 77);
+      for (const Isa isa : available_isas()) ASSERT_EQ(codes(isa), expected) << name(isa) << " n " << n;
+    }
+}
+
 TEST(MatMulS16, lists_a_set_for_every_isa_that_has_one) {
   EXPECT_STREQ(k_all[std::size(k_all) - 1].name, "matmul_s16 scalar");
 }

@@ -335,6 +335,81 @@ TEST(FuseQuantLookup, an_activation_between_codes_is_a_table) {
   EXPECT_EQ(table.at<uint8_t>(127), 255);  // 126 * 0.5 / 0.25 + 10 = 262 saturates
   EXPECT_EQ(table.at<uint8_t>(128), 10);   // code -128 is negative
 }
+// A GELU that a quantizer took apart: x * (erf(x / sqrt(2)) + 1) * 0.5, each step between codes.
+TEST(MergeLookups, a_product_of_codes_with_a_table_of_them_is_a_table) {
+  const std::string text = R"(graph (x: s8[N,4]) -> (y) {
+    const xs: f32[] = {0.03}; const es: f32[] = {0.00787}; const as: f32[] = {0.01571}; const ys: f32[] = {0.0213}; const zero: s8[] = {0}
+    const one: f32[] = {1}; const half: f32[] = {0.5}; const root: f32[] = {1.4142135}
+    dx = DequantizeLinear(x, xs, zero); t = Div(dx, root); e = Erf(t); eq = QuantizeLinear(e, es, zero)
+    ed = DequantizeLinear(eq, es, zero); a = Add(ed, one); aq = QuantizeLinear(a, as, zero)
+    ad = DequantizeLinear(aq, as, zero); h = Mul(ad, half); hq = QuantizeLinear(h, es, zero); hd = DequantizeLinear(hq, es, zero)
+    p = Mul(dx, hd) @gelu; y = QuantizeLinear(p, ys, zero) })";
+  const Graph graph = after_stage(Stage::fuse, parsed(text));
+  ASSERT_EQ(graph.nodes.size(), 1u) << print(graph, {.elide_constants = true});
+  EXPECT_THAT(print(graph, {.elide_constants = true}), HasSubstr("y = QuantLookup(x, y_table) @gelu : s8[N,4]"));
+  const Tensor& table = *graph.constant(graph.nodes[0].inputs[1]);
+  const auto code = [](double x) {
+    const auto q = [](double v, double s) { return std::clamp(std::nearbyint(v / s), -128.0, 127.0); };
+    const double e = q(std::erf(x * 0.03 / std::sqrt(2.0)), 0.00787) * 0.00787, a = q(e + 1, 0.01571) * 0.01571;
+    return q(x * 0.03 * q(a * 0.5, 0.00787) * 0.00787, 0.0213);
+  };
+  int differ = 0;
+  for (int x = -128; x < 128; ++x) {
+    const double got = table.at<int8_t>(x & 255), want = code(x);
+    EXPECT_NEAR(got, want, 1) << x;
+    differ += got != want;
+  }
+  EXPECT_LE(differ, 3);  // ties of these scales
+}
+TEST(MergeLookups, another_reader_keeps_the_table_between) {
+  const std::string text =
+      fused(R"(graph (x: u8[N,4]) -> (y, z) { const s: f32[] = {0.05}; const z0: u8[] = {10}; const t: f32[] = {0.02}
+    d = DequantizeLinear(x, s, z0); a = Sigmoid(d); q = QuantizeLinear(a, t, z0); e = DequantizeLinear(q, t, z0)
+    b = Tanh(e); y = QuantizeLinear(b, s, z0); z = Softmax(e) })");
+  EXPECT_THAT(text, HasSubstr("q = QuantLookup(x, q_table)"));
+  EXPECT_THAT(text, HasSubstr("y = QuantLookup(x, y_table"));
+}
+TEST(MergeLookups, tables_of_different_codes_stay_a_product) {
+  const std::string text =
+      fused(R"(graph (x: u8[N,4], w: u8[N,4]) -> (y) { const s: f32[] = {0.05}; const z0: u8[] = {10}
+    d = DequantizeLinear(x, s, z0); a = Sigmoid(d); q = QuantizeLinear(a, s, z0); e = DequantizeLinear(q, s, z0)
+    v = DequantizeLinear(w, s, z0); p = Mul(e, v); y = QuantizeLinear(p, s, z0) })");
+  EXPECT_THAT(text, HasSubstr("y = QuantMul(q, w"));
+}
+
+TEST(FuseQuantElementwise, a_bias_of_its_own_codes_is_an_operand) {
+  const std::string head =
+      R"(graph (x: u8[N,3,4]) -> (y) { const s: f32[] = {0.5}; const z: u8[] = {7}; const bs: f32[] = {0.25}
+    const b: s8[4] = {1, -2, 3, 4}; const one: s8[1] = {5}; const rows: s8[3,1] = {1, 2, 3}; const wide: s8[2,3,4] = {)";
+  const std::string rest = R"(} ; d = DequantizeLinear(x, s, z); )";
+  std::string wide = "1";
+  for (int i = 1; i < 24; ++i) wide += ", 1";
+  const auto fused_with = [&](const std::string& nodes) { return fused(head + wide + rest + nodes); };
+  EXPECT_THAT(fused_with("c = DequantizeLinear(b, bs); a = Add(d, c); y = QuantizeLinear(a, s, z) }"),
+              HasSubstr("y = QuantAdd(x, b, a_scale=0.5, a_zero_point=7, b_scale=0.25, b_zero_point=0, to=\"u8\""));
+  EXPECT_THAT(fused_with("c = DequantizeLinear(b, bs); a = Add(c, d); y = QuantizeLinear(a, s, z) }"),
+              HasSubstr("y = QuantAdd(x, b, a_scale=0.5"));
+  EXPECT_THAT(fused_with("c = DequantizeLinear(rows, bs); a = Add(d, c); y = QuantizeLinear(a, s, z) }"),
+              HasSubstr("QuantAdd(x, rows"));
+  // One element is a table's; a constant that gives the sum another shape stays float.
+  EXPECT_THAT(fused_with("c = DequantizeLinear(one, bs); a = Add(d, c); y = QuantizeLinear(a, s, z) }"),
+              Not(HasSubstr("QuantAdd")));
+  EXPECT_THAT(fused_with("c = DequantizeLinear(wide, bs); a = Add(d, c); y = QuantizeLinear(a, s, z) }"),
+              Not(HasSubstr("QuantAdd")));
+}
+
+// Channel 1 is so steep that the steps of its remainder, 0.002, are a tenth of a step of y for channel 0.
+TEST(FuseQuantConv, a_bias_off_the_grid_that_shared_steps_would_move_stays_float) {
+  const auto layer = [](const std::string& y_scale) {
+    return "graph (x: u8[N,1,4,4]) -> (y) { const xs: f32[] = {0.5}; const ys: f32[] = {" + y_scale +
+           "}; const w: s8[2,1,1,1] = {1, 1}; const ws: f32[2] = {0.02, 1}; const b: f32[2] = {0.003, 0.2501}\n"
+           "dx = DequantizeLinear(x, xs); dw = DequantizeLinear(w, ws, axis=0); c = Conv(dx, dw, b) @conv; y = "
+           "QuantizeLinear(c, ys) }";
+  };
+  EXPECT_THAT(fused(layer("0.5")), HasSubstr("QuantConv(x, conv_w, conv_w_scale, conv_bias, conv_bias_remainder"));
+  EXPECT_THAT(fused(layer("0.004")), Not(HasSubstr("QuantConv")));
+}
+
 TEST(FuseQuantLookup, ties_round_to_even_and_signs_are_kept) {
   const Graph graph = after_stage(
       Stage::fuse,

@@ -60,6 +60,8 @@ struct Product {
 
   void pack_a(const uint8_t* from, int16_t* to) const {
     const int64_t width = 2 * pairs();
+    if (a.column_stride == 1 && a.row_stride == a.columns && width == a.columns)
+      return kernels.centre_row(from, a.rows * a.columns, ac.zero_point, to);
     for (int64_t m = 0; m < a.rows; ++m, to += width) {
       const uint8_t* row = from + m * a.row_stride;
       if (a.column_stride == 1) {
@@ -122,6 +124,10 @@ struct Product {
     pack_b(pb, packed_b);
     for (int64_t first = 0; first < b.columns; first += k_matmul_s16_panel)
       kernels.panel(packed_a, packed_b + first * pairs() * 2, pairs(), a.rows, sums + first, pitch());
+    if (!form.on_values && y.column_stride == 1) {
+      const SumsToCodes to{multiplier, form.y_zero_point, form.lo, form.hi};
+      return kernels.quantize_rows(sums, a.rows, b.columns, pitch(), to, reinterpret_cast<uint8_t*>(py), y.row_stride);
+    }
     const auto width = static_cast<int64_t>(form.to_f32 ? sizeof(float) : 1);
     for (int64_t m = 0; m < a.rows; ++m) store_row(sums + m * pitch(), row, py + m * y.row_stride * width);
   }

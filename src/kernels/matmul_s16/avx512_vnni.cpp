@@ -3,6 +3,7 @@
 
 #include "kernels/matmul_s16/matmul_s16_isa.h"
 #include "kernels/matmul_s16/rows_isa.h"
+#include "kernels/requantize_avx512.h"
 
 namespace octet {
 namespace {
@@ -33,8 +34,28 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
   for (; m < rows; ++m) tile<1>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
 }
 
+/// The first `count` of 64 values: rows are read in whole vectors of 16, up to their pitch.
+inline __m512i codes_of_sums(const int32_t* sums, int64_t count, __m512 multiplier, const CodeRange512& range) {
+  __m512i q[4];
+  for (int v = 0; v < 4; ++v)
+    q[v] = 16 * v < count
+               ? range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(sums + 16 * v)), multiplier))
+               : _mm512_setzero_si512();
+  return natural_order(range.pack(q[0], q[1], q[2], q[3]));
+}
+
+void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, const SumsToCodes& to, uint8_t* y,
+                   int64_t y_step) {
+  const CodeRange512 range(to.zero_point, to.lo, to.hi);
+  const __m512 multiplier = _mm512_set1_ps(to.multiplier);
+  for (int64_t m = 0; m < rows; ++m, sums += pitch, y += y_step)
+    for (int64_t j = 0; j < n; j += 64)
+      _mm512_mask_storeu_epi8(y + j, first_64(n - j), codes_of_sums(sums + j, n - j, multiplier, range));
+}
+
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_avx512_vnni = {panel, centre_row, centre_pair, scale_row, "matmul_s16 avx512_vnni"};
+const MatMulS16Kernels matmul_s16_avx512_vnni = {panel,     centre_row,    centre_pair,
+                                                 scale_row, quantize_rows, "matmul_s16 avx512_vnni"};
 
 }  // namespace octet

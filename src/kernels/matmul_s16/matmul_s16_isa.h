@@ -5,6 +5,12 @@
 
 namespace octet {
 
+/// Sums to codes: clamp(rne((float)sum * multiplier) + zero_point, lo, hi), all in the u8 domain.
+struct SumsToCodes {
+  float multiplier;
+  int32_t zero_point, lo, hi;
+};
+
 /// Codes without their zero points, in [-255, 255]. k counts pairs: an odd k is filled up with a zero.
 struct MatMulS16Kernels {
   /// sums[j] = sum over p < pairs of a[2p] b[p][j][0] + a[2p+1] b[p][j][1] for the 16 columns of one panel of b.
@@ -17,6 +23,9 @@ struct MatMulS16Kernels {
   void (*centre_pair)(const uint8_t* even, const uint8_t* odd, int32_t zero_point, int16_t* to);
   /// v[j] = (float)sums[j] * multiplier.
   void (*scale_row)(const int32_t* sums, int64_t n, float multiplier, float* v);
+  /// n codes of each of `rows` rows, y_step apart. Rows of sums lie `pitch` apart, a multiple of 16 that is n at least.
+  void (*quantize_rows)(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, const SumsToCodes& to, uint8_t* y,
+                        int64_t y_step);
   const char* name;
 };
 

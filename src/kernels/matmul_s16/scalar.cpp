@@ -1,6 +1,7 @@
 // Plain C++: the judge of the family.
 #include "kernels/matmul_s16/matmul_s16_isa.h"
 #include "kernels/matmul_s16/rows_isa.h"
+#include "kernels/scalar_inline.h"
 
 namespace octet {
 namespace {
@@ -21,8 +22,16 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
   }
 }
 
+void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, const SumsToCodes& to, uint8_t* y,
+                   int64_t y_step) {
+  for (int64_t m = 0; m < rows; ++m, sums += pitch, y += y_step)
+    for (int64_t j = 0; j < n; ++j)
+      y[j] = code_from_f32(static_cast<float>(sums[j]) * to.multiplier, to.zero_point, to.lo, to.hi);
+}
+
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_scalar = {panel, centre_row, centre_pair, scale_row, "matmul_s16 scalar"};
+const MatMulS16Kernels matmul_s16_scalar = {panel,     centre_row,    centre_pair,
+                                            scale_row, quantize_rows, "matmul_s16 scalar"};
 
 }  // namespace octet

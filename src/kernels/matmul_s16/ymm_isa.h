@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/matmul_s16/matmul_s16_isa.h"
+#include "kernels/requantize_avx2.h"
 
 namespace octet {
 namespace {
@@ -40,6 +41,35 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
   int64_t m = 0;
   for (; m + 4 <= rows; m += 4) tile<add_products, 4>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
   for (; m < rows; ++m) tile<add_products, 1>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+}
+
+/// The first `count` of 32 values: rows are read in whole vectors of 8, up to their pitch.
+inline __m256i codes_of_sums(const int32_t* sums, int64_t count, __m256 multiplier, const CodeRange256& range) {
+  __m256i q[4];
+  for (int v = 0; v < 4; ++v)
+    q[v] =
+        8 * v < count
+            ? range.round(_mm256_mul_ps(
+                  _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(sums + 8 * v))), multiplier))
+            : _mm256_setzero_si256();
+  return natural_order(range.pack(q[0], q[1], q[2], q[3]));
+}
+
+void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, const SumsToCodes& to, uint8_t* y,
+                   int64_t y_step) {
+  const CodeRange256 range(to.zero_point, to.lo, to.hi);
+  const __m256 multiplier = _mm256_set1_ps(to.multiplier);
+  for (int64_t m = 0; m < rows; ++m, sums += pitch, y += y_step)
+    for (int64_t j = 0; j < n; j += 32) {
+      const __m256i codes = codes_of_sums(sums + j, n - j, multiplier, range);
+      if (n - j >= 32) {
+        store_codes(y + j, codes);
+      } else {
+        uint8_t last[32];
+        store_codes(last, codes);
+        __builtin_memcpy(y + j, last, static_cast<size_t>(n - j));
+      }
+    }
 }
 
 }  // namespace
