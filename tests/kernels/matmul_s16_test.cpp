@@ -64,8 +64,7 @@ TEST(MatMulS16, codes_of_sums_are_the_scalar_ones_and_nothing_is_written_beside_
         return y;
       };
       const std::vector<uint8_t> expected = codes(Isa::scalar);
-      for (int64_t i = 0; i < rows * step; ++i)
-        ASSERT_TRUE(i % step < n || expected[static_cast<size_t>(i)] == 77);
+      for (int64_t i = 0; i < rows * step; ++i) ASSERT_TRUE(i % step < n || expected[static_cast<size_t>(i)] == 77);
       for (const Isa isa : available_isas()) ASSERT_EQ(codes(isa), expected) << name(isa) << " n " << n;
     }
 }

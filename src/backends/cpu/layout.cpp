@@ -46,7 +46,10 @@ Touch touch_of(const Node& node) {
                                               "Expand",
                                               "Identity",
                                               "QuantizeLinear",
-                                              "DequantizeLinear"};
+                                              "DequantizeLinear",
+                                              "QuantLookup",
+                                              "QuantAdd",
+                                              "QuantMul"};
   const auto is_in = [&](std::span<const std::string_view> ops) {
     return std::find(ops.begin(), ops.end(), node.op->name) != ops.end();
   };
@@ -56,18 +59,45 @@ Touch touch_of(const Node& node) {
                               : Touch::image;
 }
 
-/// A rank-4 value of a graph that lies dense: see layout_of().
-bool is_dense_matrix(const Graph& graph, ValueId value) {
-  if (contains(graph.inputs, value) || contains(graph.outputs, value) || graph.constant(value)) return false;
-  bool rows = false, reshapes = true;
+/// What touches a value that no layout is forced upon.
+struct Touches {
+  bool image = false, rows = false, reshapes = true;
+};
+Touches touches_of(const Graph& graph, ValueId value, std::vector<const Node*>& any_order) {
+  Touches found;
   for (const Node& node : graph.nodes) {
     if (!contains(node.inputs, value) && !contains(node.outputs, value)) continue;
     const Touch touch = touch_of(node);
-    if (touch == Touch::image) return false;
-    rows |= touch == Touch::rows;
-    reshapes &= touch == Touch::reshape;
+    found.image |= touch == Touch::image;
+    found.rows |= touch == Touch::rows;
+    found.reshapes &= touch == Touch::reshape;
+    if (touch == Touch::any_order) any_order.push_back(&node);
   }
-  return rows || reshapes;
+  return found;
+}
+
+bool may_lie_dense(const Graph& graph, ValueId v) {
+  const std::optional<Shape>& shape = graph.value(v).shape;
+  return shape && shape->size() == 4 && !contains(graph.inputs, v) && !contains(graph.outputs, v) && !graph.constant(v);
+}
+
+/// A rank-4 value of a graph that lies dense: see layout_of(). Element-wise ops go fast where all they touch lies
+/// alike, so a value between two of them follows those on their other sides.
+bool is_dense_matrix(const Graph& graph, ValueId value) {
+  if (!may_lie_dense(graph, value)) return false;
+  std::vector<ValueId> reached = {value};
+  for (size_t i = 0; i < reached.size(); ++i) {
+    std::vector<const Node*> any_order;
+    const Touches touches = touches_of(graph, reached[i], any_order);
+    if (touches.image && i == 0) return false;
+    if (touches.image) continue;
+    if (touches.rows || (i == 0 && touches.reshapes)) return true;
+    for (const Node* node : any_order)
+      for (const std::vector<ValueId>* values : {&node->inputs, &node->outputs})
+        for (const ValueId v : *values)
+          if (v != k_absent && !contains(reached, v) && may_lie_dense(graph, v)) reached.push_back(v);
+  }
+  return false;
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ struct Layout {
 /// The back end's layout of a constant of these dims.
 Layout layout_of(DType dtype, const Dims& dims);
 /// The layout of a value of a planned graph (shape known). Rank 4 is an image, unless only ops that take any order
-/// touch the value and one of them works along rows (attention: [batch, heads, rows, columns] with few heads, which
-/// NHWC would spread over padded pixels), or nothing but reshapes and transposes does.
+/// touch the value and one of them, or of the values beside it, works along rows (attention: [batch, heads, rows,
+/// columns] with few heads, which NHWC would spread over padded pixels), or nothing but reshapes and transposes does.
 Layout layout_of(const Graph& graph, ValueId value);
 /// Dense row-major, as the caller has it.
 Layout dense_layout(DType dtype, const Dims& dims);

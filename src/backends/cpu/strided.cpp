@@ -26,7 +26,10 @@ template <class T>
 void copy_row(std::byte* dst, int64_t dst_stride, const std::byte* src, int64_t src_stride, int64_t n) {
   T* to = reinterpret_cast<T*>(dst);
   const T* from = reinterpret_cast<const T*>(src);
-  if (dst_stride == 1 && src_stride == 1) {
+  constexpr int64_t k_short = 32 / sizeof(T);  // a head of attention: two moves, no call
+  if (dst_stride == 1 && src_stride == 1 && n == k_short) {
+    std::memcpy(to, from, 32);
+  } else if (dst_stride == 1 && src_stride == 1) {
     std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
   } else if (dst_stride == 1 && src_stride == 0) {
     std::fill_n(to, n, *from);
@@ -96,10 +99,9 @@ void copy_strided(const StridedLoop& loop, size_t element_bytes, std::byte* dst,
                     : element_bytes == 2 ? copy_row<uint16_t>
                     : element_bytes == 4 ? copy_row<uint32_t>
                                          : copy_row<uint64_t>;
-  for (int64_t r = first; r < last; ++r) {
-    const StridedLoop::Offsets at = loop.row_offsets(r);
+  loop.for_rows(first, last, [&](const StridedLoop::Offsets& at) {
     copy(dst + at[0] * size, loop.row_stride(0), src + at[1] * size, loop.row_stride(1), loop.row_length());
-  }
+  });
 }
 
 }  // namespace octet::cpu

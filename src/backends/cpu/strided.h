@@ -3,6 +3,7 @@
 // order of operand 0's memory and with neighbouring dims merged wherever all operands allow it. What is left innermost
 // is a row: n elements with one stride per operand.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,20 @@ class StridedLoop {
   int64_t row_stride(size_t operand) const { return row_strides_[operand]; }
   /// Offset in elements of the first element of row r, for every operand.
   Offsets row_offsets(int64_t r) const;
+  /// body(row_offsets(r)) for each row of [first, last), without a division per row.
+  template <class F>
+  void for_rows(int64_t first, int64_t last, F&& body) const {
+    const int64_t inner = outer_rank_ == 0 ? 1 : extents_[outer_rank_ - 1];
+    for (int64_t r = first; r < last;) {
+      Offsets at = row_offsets(r);
+      const int64_t run = std::min(last - r, inner - r % inner);
+      for (int64_t i = 0; i < run; ++i) {
+        body(at);
+        for (size_t k = 0; k < k_max_operands && outer_rank_ > 0; ++k) at[k] += outer_strides_[outer_rank_ - 1][k];
+      }
+      r += run;
+    }
+  }
 
  private:
   size_t outer_rank_ = 0;
