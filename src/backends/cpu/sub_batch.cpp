@@ -135,12 +135,11 @@ double cost(const Traffic& t, const Cut& cut, int64_t batch, const Caches& cache
     const double idle = std::ceil(turns / threads) * threads / turns;  // the workers that have a turn less wait
     return idle * (missing * t.activations + (t.weights + k_turn_bytes) / n);
   }
-  // Together: each waits for all others, and for the input where they share it (by channels) or for all weights (by
-  // pixels).
-  const double shared = caches.threads == 1
-                            ? t.weights / n
-                            : std::min(t.weights / n + t.inputs * (1 - 1 / threads), threads * t.weights / n);
-  return missing * t.activations + shared + (caches.threads == 1 ? 1 : 1 + threads) * k_turn_bytes / n;
+  if (caches.threads == 1) return missing * t.activations + (t.weights + k_turn_bytes) / n;
+  // Together: each waits for all others, meets lines that others have made or written to before, and reads the whole
+  // input (by channels) or all weights (by pixels).
+  const double shared = std::min(t.weights / n + t.inputs * (1 - 1 / threads), threads * t.weights / n);
+  return (1 + missing) * t.activations + shared + (1 + threads) * k_turn_bytes / n;
 }
 
 /// The cut of every step: the cheapest chain, where a change of it costs what the step reads.
