@@ -63,9 +63,10 @@ inline __m512i broadcast_pair(const int16_t* p) {
   return _mm512_set1_epi32(pair);
 }
 
-template <int R, int C>
-inline __attribute__((always_inline)) void block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
-                                                 const char* prefetch, int32_t* sums) {
+/// Sums of R tiles. Ahead: cache lines of the next position's weights that a step brings near.
+template <int R, int C, int Ahead>
+__attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
+                                         const char* ahead, int32_t* sums) {
   __m512i acc[R][C];
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r)
@@ -75,11 +76,9 @@ inline __attribute__((always_inline)) void block(const WinogradProducts& p, cons
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) row[r] = a + r * p.row;
   for (int64_t k = 0; k < p.pairs; ++k) {
-    if constexpr (C > 1) {
-      _mm_prefetch(prefetch, _MM_HINT_T1);
-      _mm_prefetch(prefetch + 64, _MM_HINT_T1);
-      prefetch += 128;
-    }
+#pragma GCC unroll 4
+    for (int line = 0; line < Ahead; ++line) _mm_prefetch(ahead + 64 * line, _MM_HINT_T1);
+    ahead += 64 * Ahead;
     __m512i w[C];
 #pragma GCC unroll 4
     for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 32 * v);
@@ -97,22 +96,16 @@ inline __attribute__((always_inline)) void block(const WinogradProducts& p, cons
     for (int v = 0; v < C; ++v) _mm512_store_si512(sums + k_panel * r + 16 * v, acc[r][v]);
 }
 
-template <int R, int C>
-__attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
-                                         const char* prefetch, int32_t* sums) {
-  block<R, C>(p, a, weights, prefetch, sums);
-}
-
-template <int R, int C>
-void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const int16_t* weights, const char* prefetch,
+template <int R, int C, int Ahead>
+void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const int16_t* weights, const char* ahead,
               int32_t* sums) {
   if constexpr (R > 1) {
-    if (rows < R) return run_rows<R - 1, C>(rows, p, a, weights, prefetch, sums);
+    if (rows < R) return run_rows<R - 1, C, Ahead>(rows, p, a, weights, ahead, sums);
   }
-  run_block<R, C>(p, a, weights, prefetch, sums);
+  run_block<R, C, Ahead>(p, a, weights, ahead, sums);
 }
 
-template <int C>
+template <int C, int Ahead>
 void run_panel(const WinogradProducts& p) {
   const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
   const int64_t position_weights = 32 * C * p.pairs;
@@ -123,10 +116,19 @@ void run_panel(const WinogradProducts& p) {
     int32_t* const sums = p.sums + position * p.sums_step;
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t first = p.tiles * b / blocks, last = p.tiles * (b + 1) / blocks;
-      const char* const prefetch = next + (b % 2) * 128 * p.pairs;
-      run_rows<k_rows, C>(last - first, p, a + first * p.row, weights, prefetch, sums + first * k_panel);
+      const char* const ahead = next + b * Ahead % C * 64 * p.pairs;
+      run_rows<k_rows, C, Ahead>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
     }
   }
+}
+
+/// A panel of C vectors: as many lines ahead in a step as bring all of the next position in the blocks of one.
+template <int C>
+void run_panel(const WinogradProducts& p) {
+  const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
+  if (blocks >= C) return run_panel<C, 1>(p);
+  if (C > 2 && blocks > 1) return run_panel<C, 2>(p);
+  return run_panel<C, C>(p);
 }
 
 void products(const WinogradProducts& p) {
