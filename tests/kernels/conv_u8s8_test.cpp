@@ -398,6 +398,39 @@ TEST(ConvU8S8, leaves_taps_out_where_images_are_small) {
       }
 }
 
+TEST(ConvU8S8, rows_of_4_and_8_pixels_leave_out_the_taps_at_their_sides) {
+  int by_rows = 0;
+  for (const int64_t size : {4, 8})
+    for (const int64_t ic : {16, 80})
+      for (const int64_t oc : {16, 24, 48, 200})
+        for (const int64_t batch : {1, 3}) {
+          Layer layer(square(size, ic, oc, 3, 1, 1, 1, 1, batch));
+          const WindowGeometry& g = layer.desc.geometry;
+          const ConvTile tile = {.rows = 8, .lanes = 16, .vectors = 3, .dot_cycles = 0.5, .name = ""};
+          by_rows += PixelClasses::cheapest(g, false, tile, true).row_width() == size;
+          EXPECT_EQ(PixelClasses::cheapest(g, false, tile).row_width(), 0);
+          for (const int zero_point : {0, 128}) {  // as behind a Relu, and symmetric
+            layer.desc.x_zero_point = zero_point;
+            layer.desc.y_zero_point = zero_point;
+            layer.desc.has_residual = false;
+            expect_judged<uint8_t>(layer, {1, 3});
+            layer.with_residual(zero_point, 0.4f);
+            expect_judged<uint8_t>(layer, {2});
+          }
+        }
+  EXPECT_GT(by_rows, 10);
+  for (const ConvCase& c : {ConvCase{2, 5, 4, 32, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // other heights
+                            ConvCase{3, 2, 8, 32, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+                            ConvCase{1, 9, 4, 32, 40, 3, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1},  // padding at the sides only
+                            ConvCase{2, 9, 8, 32, 40, 2, 3, 2, 1, 1, 1, 1, 1, 0, 1, 1},  // other heights of window
+                            ConvCase{2, 9, 8, 32, 40, 3, 3, 1, 1, 2, 1, 2, 1, 2, 1, 1},  // dilated down
+                            ConvCase{2, 8, 8, 32, 40, 3, 3, 1, 1, 1, 1, 1, 2, 1, 0, 1},  // more padding at the left
+                            ConvCase{1, 1, 4, 16, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}}) {
+    Layer layer(c);
+    expect_judged<uint8_t>(layer, {1, 2, 3});
+  }
+}
+
 TEST(ConvU8S8, pointwise_layers_of_many_pixels_run_in_blocks_that_begin_in_any_column) {
   for (const int64_t size : {7, 16, 33})
     for (const auto& [ic, oc] : {std::pair(16, 32), std::pair(96, 24), std::pair(24, 144)}) {

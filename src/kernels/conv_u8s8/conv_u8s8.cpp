@@ -34,14 +34,15 @@ const std::vector<Entry>& entries() {
   return list;
 }
 
-/// AMX first, a layer of its own; then entries() in order.
-std::vector<ConvTile> tiles() {
+/// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry.
+std::vector<ConvTile> tiles(const WindowGeometry& g) {
   // A tile of sums takes 16 cycles per 64 positions of 16 x 16, 1 / 16 of a cycle for what is one dot product here;
   // loads and weights from L2 double it.
   std::vector<ConvTile> list = {{Isa::amx, k_amx_block_rows, 16, 2, 0.12, "amx 32x32", true}};
   for (const Entry& entry : entries()) {
     const ConvU8S8Kernel& k = *entry.kernel;
-    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, k.dot_cycles, k.name, false});
+    const double share = k.whole_rows ? short_rows_share(g) : 1;
+    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * k.dot_cycles, k.name, false});
   }
   return list;
 }
@@ -133,7 +134,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         merge_(merged_groups(desc.geometry, kernel.lanes)),
         geometry_(with_merged_groups(desc.geometry, merge_)),
         taps_(geometry_, 1, kernel.rows),
-        classes_(PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel))),
+        classes_(PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel), can_trim_rows(desc, kernel))),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
@@ -184,6 +185,10 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
  private:
+  static bool can_trim_rows(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
+    return kernel.whole_rows && !desc.before && !needs_f32(desc);
+  }
+
   static ConvTile tile_of(const ConvU8S8Kernel& kernel) {
     return {.rows = kernel.rows,
             .lanes = kernel.lanes,
@@ -250,16 +255,22 @@ class ConvU8S8Packed final : public ConvU8S8 {
     const int64_t tap_dwords = (g.ic / g.groups + 3) / 4;
     for (size_t c = 0; c < class_bias_.size(); ++c) {
       const TapBand &rows = classes_.classes()[c].rows, &columns = classes_.classes()[c].columns;
-      if ((rows.k_end - rows.k_begin) * (columns.k_end - columns.k_begin) == g.kh * g.kw) continue;
-      class_bias_[c].assign(packed_.bias.begin(), packed_.bias.end());
-      for (const ConvU8S8Panel& panel : packed_.panels)
-        for (int64_t ky = 0; ky < g.kh; ++ky)
-          for (int64_t kx = 0; kx < g.kw; ++kx) {
-            const bool is_met = ky >= rows.k_begin && ky < rows.k_end && kx >= columns.k_begin && kx < columns.k_end;
-            if (!is_met)
-              add_weight_sums(panel, (ky * g.kw + kx) * tap_dwords, tap_dwords,
-                              class_bias_[c].data() + panel.lane_offset);
-          }
+      const bool is_by_rows = classes_.row_width() > 0;
+      if (!is_by_rows && (rows.k_end - rows.k_begin) * (columns.k_end - columns.k_begin) == g.kh * g.kw) continue;
+      // By rows: of pixels within a row, of its first, which lacks the first taps, and of its last.
+      for (int side = 0; side < (is_by_rows ? 3 : 1); ++side) {
+        const int64_t k_begin = columns.k_begin + (side == 1 ? 1 : 0), k_end = columns.k_end - (side == 2 ? 1 : 0);
+        const size_t at = class_bias_[c].size();
+        class_bias_[c].insert(class_bias_[c].end(), packed_.bias.begin(), packed_.bias.end());
+        for (const ConvU8S8Panel& panel : packed_.panels)
+          for (int64_t ky = 0; ky < g.kh; ++ky)
+            for (int64_t kx = 0; kx < g.kw; ++kx) {
+              const bool is_met = ky >= rows.k_begin && ky < rows.k_end && kx >= k_begin && kx < k_end;
+              if (!is_met)
+                add_weight_sums(panel, (ky * g.kw + kx) * tap_dwords, tap_dwords,
+                                class_bias_[c].data() + at + panel.lane_offset);
+            }
+      }
     }
   }
 
@@ -342,9 +353,11 @@ class ConvU8S8Packed final : public ConvU8S8 {
         run.segments = static_cast<int64_t>(own.segments.size());
         run.dwords = own.dwords;
         run.bias = (class_bias_[c].empty() ? packed_.bias.data() : class_bias_[c].data()) + panel.lane_offset;
-        const TileRuns runs = tile_runs(counts[c], kernel_.rows);
-        run_tiles(run, runs.rows + 1, runs.tall, f32_tile);
-        run_tiles(run, runs.rows, runs.low, f32_tile);
+        run.side_bias_step = class_bias_[c].empty() ? 0 : static_cast<int64_t>(packed_.bias.size());
+        const int64_t unit = std::max<int64_t>(classes_.row_width(), 1);  // tiles are whole rows then
+        const TileRuns runs = tile_runs(counts[c] / unit, kernel_.rows / unit);
+        run_tiles(run, (runs.rows + 1) * unit, runs.tall, f32_tile);
+        run_tiles(run, runs.rows * unit, runs.low, f32_tile);
       }
       if (!is_own && ahead.next) ahead.next = run.prefetch;
     }
@@ -379,6 +392,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.hi = desc_.hi;
     run.f32_output = f32_;
     run.is_plain = is_plain_;
+    run.row_width = static_cast<int32_t>(classes_.row_width());
     return run;
   }
 
@@ -465,13 +479,13 @@ class ConvU8S8Packed final : public ConvU8S8 {
 }  // namespace
 
 std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
-  [[maybe_unused]] const WindowGeometry& g = desc.geometry;
+  const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
   if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
   if (isa == Isa::scalar) return desc.image_scale > 0 ? nullptr : make_conv_u8s8_scalar(desc);
-  const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
+  const ChosenVariant chosen = choose_variant(tiles(g), extent_of(g, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
   const ConvU8S8Kernel* kernel = entries()[static_cast<size_t>(chosen.tile - 1)].kernel;
@@ -483,7 +497,7 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
 
 std::vector<ConvVariant> conv_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads) {
   if (isa == Isa::scalar) return {scalar_variant(extent_of(geometry, batch))};
-  return conv_variants(tiles(), extent_of(geometry, batch), isa, threads);
+  return conv_variants(tiles(geometry), extent_of(geometry, batch), isa, threads);
 }
 
 }  // namespace octet

@@ -25,6 +25,10 @@ struct ConvU8S8Run {
   const WindowSegment* segment_list = nullptr;
   int64_t segments = 0;
   int64_t dwords = 0;  // groups of 4 positions in a segment
+  // > 0: tiles are rows of so many pixels, segments kernel rows of three taps, and the first tap of a row's first pixel
+  // and the last tap of its last are left out: they lie in the padding, which is not there.
+  int32_t row_width = 0;
+  int64_t side_bias_step = 0;  // elements from bias to that of first pixels, and as many on to that of last ones
   const void* weights = nullptr;
   const int32_t* bias = nullptr;
   const float* multiplier = nullptr;
@@ -55,6 +59,7 @@ struct ConvU8S8Kernel {
   const char* name;
   bool tile_order = false;   // weights in the order of ConvAmxBlock
   bool whole_steps = false;  // tile order: segments end at a step of 64 positions, not only the row does
+  bool whole_rows = false;   // takes ConvU8S8Run::row_width 4 and 8, for codes
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;

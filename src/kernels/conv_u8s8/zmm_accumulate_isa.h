@@ -51,5 +51,57 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
   }
 }
 
+/// One tap of a kernel row for rows of W pixels: kx = 0 has nothing for the first of a row, kx = 2 for the last.
+template <int R, int C, int W, int kx>
+inline __attribute__((always_inline)) void accumulate_tap(const uint8_t* const (&row)[R], int64_t at, int64_t last,
+                                                          const char*& weights, const char*& prefetch,
+                                                          int64_t prefetch_step, int64_t second_line,
+                                                          __m512i (&acc)[R][C]) {
+  for (; at != last; at += 4) {
+    if constexpr (C > 1) {
+      _mm_prefetch(prefetch, _MM_HINT_T1);
+      _mm_prefetch(prefetch + second_line, _MM_HINT_T1);
+      prefetch += prefetch_step;
+    }
+    __m512i w[C];
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 64 * v);
+    weights += 64 * C;
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+      if ((kx == 0 && r % W == 0) || (kx == 2 && r % W == W - 1)) continue;
+      const __m512i x = broadcast_4(row[r] + at);
+#pragma GCC unroll 4
+      for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbusd_epi32(acc[r][v], x, w[v]);
+    }
+  }
+}
+
+/// The same for tiles of whole rows (ConvU8S8Run::row_width = W).
+template <int R, int C, int W>
+inline __attribute__((always_inline)) void accumulate_rows(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const int side = r % W == 0 ? 1 : r % W == W - 1 ? 2 : 0;
+    const int32_t* const bias = tile.bias + side * tile.side_bias_step;
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) acc[r][v] = _mm512_loadu_si512(bias + 16 * v);
+  }
+  const uint8_t* row[R];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) row[r] = tile.x + tile.x_offsets[r];
+  const char* prefetch = tile.prefetch;
+  const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
+  const int64_t second_line = prefetch_step > 64 ? 64 : 0;
+  const int64_t tap = 4 * (tile.dwords / 3);
+  const WindowSegment* const end = tile.segment_list + tile.segments;
+  for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
+    const char* weights = static_cast<const char*>(tile.weights) + 64 * C * s->dword;
+    accumulate_tap<R, C, W, 0>(row, s->x, s->x + tap, weights, prefetch, prefetch_step, second_line, acc);
+    accumulate_tap<R, C, W, 1>(row, s->x + tap, s->x + 2 * tap, weights, prefetch, prefetch_step, second_line, acc);
+    accumulate_tap<R, C, W, 2>(row, s->x + 2 * tap, s->x + 3 * tap, weights, prefetch, prefetch_step, second_line, acc);
+  }
+}
+
 }  // namespace
 }  // namespace octet

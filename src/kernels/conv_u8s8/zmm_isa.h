@@ -55,11 +55,14 @@ inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const 
 
 // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
 // inner loop has none to spare.
-template <int R, int C, Form form, bool is_plain>
+template <int R, int C, Form form, bool is_plain, int W>
 __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   prefetch_next<R, form>(tile);
   __m512i acc[R][C];
-  accumulate<R, C>(tile, acc);
+  if constexpr (W > 0)
+    accumulate_rows<R, C, W>(tile, acc);
+  else
+    accumulate<R, C>(tile, acc);
   const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
   if constexpr (C == 1 && !is_f32(form)) {
 #pragma GCC unroll 3
@@ -100,11 +103,11 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   }
 }
 
-template <int R, int C, Form form, bool is_plain = false>
+template <int R, int C, Form form, bool is_plain = false, int W = 0>
 void run_tiles(const ConvU8S8Run& run) {
   ConvU8S8Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C, form, is_plain>(tile);
+    run_tile<R, C, form, is_plain, W>(tile);
     tile.x_offsets += R;
     tile.y_pixels += R;
     if (has_residual(form)) tile.residual_pixels += R;

@@ -25,11 +25,21 @@ double tile_cycles(int64_t pixels, double steps, const ConvTile& tile) {
 WindowAxis vertical(const WindowGeometry& g) { return {g.ih, g.oh, g.kh, g.stride_h, g.pad_top, g.dilation_h}; }
 WindowAxis horizontal(const WindowGeometry& g) { return {g.iw, g.ow, g.kw, g.stride_w, g.pad_left, g.dilation_w}; }
 
+/// Rows of 4 or 8 pixels under a window of 3, one tap of padding at each side, pixels side by side.
+bool has_short_rows(const WindowGeometry& g) {
+  return (g.ow == 4 || g.ow == 8) && g.iw == g.ow && g.kw == 3 && g.stride_w == 1 && g.dilation_w == 1 &&
+         g.pad_left == 1 && g.groups == 1 && g.ic == g.x_pitch;
+}
+
 bool meets_padding(const std::vector<TapBand>& bands, int64_t kernel) {
   return std::any_of(bands.begin(), bands.end(), [&](const TapBand& b) { return b.k_begin > 0 || b.k_end < kernel; });
 }
 
 }  // namespace
+
+double short_rows_share(const WindowGeometry& g) {
+  return has_short_rows(g) ? static_cast<double>(3 * g.ow - 2) / static_cast<double>(3 * g.ow) : 1;
+}
 
 std::vector<TapBand> tap_bands(const WindowAxis& axis) {
   std::vector<TapBand> bands;
@@ -46,8 +56,11 @@ std::vector<TapBand> tap_bands(const WindowAxis& axis) {
   return bands;
 }
 
-PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns)
-    : geometry_(geometry), squeezed_(squeezed), pixel_bytes_(squeezed ? geometry.ic : geometry.x_pitch) {
+PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns, bool by_rows)
+    : geometry_(geometry),
+      squeezed_(squeezed),
+      pixel_bytes_(squeezed ? geometry.ic : geometry.x_pitch),
+      row_width_(by_rows ? geometry.ow : 0) {
   const WindowGeometry& g = geometry_;
   const auto cut = [&](const WindowAxis& axis, bool wanted) {
     std::vector<TapBand> bands = tap_bands(axis);
@@ -58,7 +71,10 @@ PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool c
     return bands;
   };
   rows_ = cut(vertical(g), cut_rows && !squeezed);
-  columns_ = cut(horizontal(g), cut_columns && !squeezed);
+  if (by_rows)
+    columns_ = {{0, g.ow, 0, g.kw}};
+  else
+    columns_ = cut(horizontal(g), cut_columns && !squeezed);
   is_copied_ = is_copied_ || squeezed;
   is_linear_ = !is_copied_ && g.kh == 1 && g.kw == 1 && g.stride_h == 1 && g.stride_w == 1 && g.oh == g.ih &&
                g.ow == g.iw && g.pad_top == 0 && g.pad_left == 0;
@@ -92,9 +108,10 @@ void PixelClasses::add_segments(PixelClass& c) const {
 double PixelClasses::cycles(const ConvTile& tile) const {
   const WindowGeometry& g = geometry_;
   double sum = 0;
+  const double live = row_width_ > 0 ? short_rows_share(g) : 1;
   for (const PixelClass& c : classes_)
-    sum += tile_cycles((c.rows.end - c.rows.begin) * (c.columns.end - c.columns.begin),
-                       static_cast<double>(static_cast<int64_t>(c.segments.size()) * c.dwords), tile);
+    sum += live * tile_cycles((c.rows.end - c.rows.begin) * (c.columns.end - c.columns.begin),
+                              static_cast<double>(static_cast<int64_t>(c.segments.size()) * c.dwords), tile);
   const int64_t width = tile.vectors * tile.lanes, panels = (g.oc / g.groups + width - 1) / width * g.groups;
   constexpr double k_copied_bytes_per_cycle = 16;
   if (is_copied_)
@@ -102,7 +119,8 @@ double PixelClasses::cycles(const ConvTile& tile) const {
   return sum;
 }
 
-PixelClasses PixelClasses::cheapest(const WindowGeometry& geometry, bool squeezed, const ConvTile& tile) {
+PixelClasses PixelClasses::cheapest(const WindowGeometry& geometry, bool squeezed, const ConvTile& tile,
+                                    bool has_rows) {
   PixelClasses best(geometry, squeezed, true, true);
   if (squeezed || best.classes_.size() == 1) return best;
   double best_cycles = best.cycles(tile);
@@ -110,6 +128,10 @@ PixelClasses PixelClasses::cheapest(const WindowGeometry& geometry, bool squeeze
     PixelClasses other(geometry, squeezed, cut_rows, false);
     const double cycles = other.cycles(tile);
     if (cycles < best_cycles) best_cycles = cycles, best = std::move(other);
+  }
+  if (has_rows && has_short_rows(geometry)) {
+    PixelClasses other(geometry, squeezed, true, false, true);
+    if (!other.is_copied_ && other.cycles(tile) < best_cycles) best = std::move(other);
   }
   return best;
 }

@@ -29,6 +29,10 @@ struct WindowAxis {
 /// All outputs in order; neighbours differ in their kernel positions.
 std::vector<TapBand> tap_bands(const WindowAxis& axis);
 
+/// Share of the taps of kernel rows that lie between the image's sides, where PixelClasses::row_width() can be the
+/// rows' width; 1 elsewhere.
+double short_rows_share(const WindowGeometry& geometry);
+
 struct PixelClass {
   TapBand rows, columns;
   std::vector<WindowSegment> segments;
@@ -46,13 +50,17 @@ class PixelClasses {
   static constexpr size_t k_most = 25;  // classes
 
   /// u8 codes. squeezed: few channels, copied without the gap between pixels; neither axis is cut then.
-  PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns);
-  /// The cut of least expected time on one image.
-  static PixelClasses cheapest(const WindowGeometry& geometry, bool squeezed, const ConvTile& tile);
+  PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns, bool by_rows = false);
+  /// The cut of least expected time on one image. has_rows: row_width() may be given.
+  static PixelClasses cheapest(const WindowGeometry& geometry, bool squeezed, const ConvTile& tile,
+                               bool has_rows = false);
 
   const std::vector<PixelClass>& classes() const { return classes_; }
   /// The block's input rows are copied first; then a block lies in one image.
   bool is_copied() const { return is_copied_; }
+  /// > 0: a class is whole rows of so many pixels, whose columns are not cut and not copied either: the inner function
+  /// leaves out the taps left of a row's first pixel and right of its last.
+  int64_t row_width() const { return row_width_; }
   /// Output pixel i reads input pixel i and no other: blocks of equal size have equal offsets.
   bool is_linear() const { return is_linear_; }
   /// Bytes of the copy that serves `pixels` consecutive output pixels of one image; 0 when not copied.
@@ -74,6 +82,7 @@ class PixelClasses {
   WindowGeometry geometry_;
   bool squeezed_, is_copied_ = false, is_linear_ = false;
   int64_t pixel_bytes_, row_bytes_ = 0;  // of what is read, copied or not
+  int64_t row_width_ = 0;
   std::vector<TapBand> rows_, columns_;
   std::vector<uint8_t> band_of_row_;
   std::vector<PixelClass> classes_;

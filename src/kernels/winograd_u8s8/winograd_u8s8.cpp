@@ -18,6 +18,7 @@
 
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
+#include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/winograd_u8s8/packing.h"
 #include "kernels/winograd_u8s8/winograd_isa.h"
@@ -89,8 +90,8 @@ double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t ba
   const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
   const double transforms = static_cast<double>(tiles) * (chunks * k_cycles_per_chunk + vectors * k_cycles_per_vector);
   const double cycles = std::max(products, turns * weight_bytes / k_bytes_per_cycle) + transforms;
-  // The direct way's cost counts taps in the padding though it leaves them out.
-  const double live = live_share(g.ih, g.oh, g.pad_top) * live_share(g.iw, g.ow, g.pad_left);
+  // The direct way's cost counts taps in the padding, but for short rows, though it leaves them out.
+  const double live = live_share(g.ih, g.oh, g.pad_top) * live_share(g.iw, g.ow, g.pad_left) / short_rows_share(g);
   return k_margin * cycles / live / k_cycles_per_us;
 }
 
@@ -355,7 +356,7 @@ ConvVariant winograd_u8s8_variant(const WindowGeometry& g, int64_t batch, Isa is
 }
 
 std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa) {
-  if (desc.image_scale > 0) return nullptr;
+  if (desc.image_scale > 0 || desc.before) return nullptr;
   const WinogradKernel* const kernel = kernel_of(isa);
   if (!kernel) return nullptr;
   return std::make_unique<WinogradU8S8>(desc, *kernel, isa);
