@@ -32,14 +32,14 @@ TEST(Normalize, every_isa_gives_the_scalar_bits_and_nothing_behind_the_row) {
     Buffer<float> x(n), scale(n), bias(n);
     for (Buffer<float>* b : {&x, &scale, &bias}) random.fill(b->data(), n, 5.0f);
     Buffer<float> soft = x, layer = x, gelu = x;
-    normalize_scalar.softmax(soft.data(), n);
-    normalize_scalar.layer(layer.data(), n, 1e-5, scale.data(), bias.data());
+    normalize_scalar.softmax(soft.data(), 1, n, 0);
+    normalize_scalar.layer(layer.data(), 1, n, 0, 1e-5, scale.data(), bias.data());
     normalize_scalar.gelu(gelu.data(), n);
     for (const Isa isa : available_isas()) {
       const NormalizeKernels kernels = normalize_kernels(isa);
       Buffer<float> a = x, b = x, c = x;
-      kernels.softmax(a.data(), n);
-      kernels.layer(b.data(), n, 1e-5, scale.data(), bias.data());
+      kernels.softmax(a.data(), 1, n, 0);
+      kernels.layer(b.data(), 1, n, 0, 1e-5, scale.data(), bias.data());
       kernels.gelu(c.data(), n);
       ASSERT_TRUE(a.is_guard_intact() && b.is_guard_intact() && c.is_guard_intact()) << name(isa) << " n " << n;
       ASSERT_EQ(test::bits(a.values()), test::bits(soft.values())) << name(isa) << " n " << n;
@@ -49,6 +49,34 @@ TEST(Normalize, every_isa_gives_the_scalar_bits_and_nothing_behind_the_row) {
   }
 }
 
+TEST(Normalize, rows_do_not_see_each_other_nor_what_lies_between) {
+  Random random(7);
+  for (const size_t n : {1u, 7u, 16u, 33u, 64u, 100u, 128u})
+    for (size_t rows = 1; rows <= 9; ++rows) {
+      const size_t step = n + 5;
+      std::vector<float> x(rows * step), scale(n), bias(n);
+      for (std::vector<float>* v : {&x, &scale, &bias}) random.fill(v->data(), v->size(), 5.0f);
+      if (rows > 2) x[step] = std::numeric_limits<float>::quiet_NaN();
+      if (rows > 3 && n > 1) x[3 * step] = -k_inf;
+      std::vector<float> soft = x, layer = x;
+      for (size_t r = 0; r < rows; ++r) {
+        normalize_scalar.softmax(soft.data() + r * step, 1, n, 0);
+        normalize_scalar.layer(layer.data() + r * step, 1, n, 0, 1e-5, scale.data(), bias.data());
+      }
+      for (const Isa isa : available_isas()) {
+        const NormalizeKernels kernels = normalize_kernels(isa);
+        std::vector<float> a = x, b = x;
+        kernels.softmax(a.data(), rows, n, static_cast<ptrdiff_t>(step));
+        kernels.layer(b.data(), rows, n, static_cast<ptrdiff_t>(step), 1e-5, scale.data(), bias.data());
+        for (size_t i = 0; i < x.size(); ++i) {
+          const std::string where = std::string(name(isa)) + " n " + std::to_string(n) + " at " + std::to_string(i);
+          ASSERT_TRUE(a[i] == soft[i] || (std::isnan(a[i]) && std::isnan(soft[i]))) << where;
+          ASSERT_TRUE(b[i] == layer[i] || (std::isnan(b[i]) && std::isnan(layer[i]))) << where;
+        }
+      }
+    }
+}
+
 TEST(Normalize, softmax_is_the_formula_to_a_few_ulp) {
   Random random(2);
   for (const float spread : {0.01f, 3.0f, 60.0f})
@@ -56,7 +84,7 @@ TEST(Normalize, softmax_is_the_formula_to_a_few_ulp) {
       std::vector<float> x(n);
       random.fill(x.data(), n, spread);
       const std::vector<float> want = softmax_in_double(x);
-      normalize_scalar.softmax(x.data(), n);
+      normalize_scalar.softmax(x.data(), 1, n, 0);
       // x - max is rounded once, which the exponential turns into a relative error of |x - max| 2^-24.
       for (size_t i = 0; i < n; ++i)
         EXPECT_NEAR(x[i], want[i], (5e-7f + 2 * spread * 0x1p-24f) * want[i] + 1e-37f) << spread << " " << n;
@@ -69,15 +97,15 @@ TEST(Normalize, a_masked_element_of_softmax_is_zero_and_a_nan_is_everywhere) {
       const NormalizeKernels kernels = normalize_kernels(isa);
       std::vector<float> masked(n, -k_inf), all = masked, nan(n, 1.0f), infinite(n, 1.0f);
       masked[n / 2] = 3.0f;
-      kernels.softmax(masked.data(), n);
+      kernels.softmax(masked.data(), 1, n, 0);
       for (size_t i = 0; i < n; ++i) EXPECT_EQ(masked[i], i == n / 2 ? 1.0f : 0.0f) << name(isa);
       nan[n - 1] = std::numeric_limits<float>::quiet_NaN();
       infinite[0] = k_inf;
       for (std::vector<float>* row : {&all, &nan}) {
-        kernels.softmax(row->data(), n);
+        kernels.softmax(row->data(), 1, n, 0);
         for (const float v : *row) EXPECT_TRUE(std::isnan(v)) << name(isa) << " n " << n;
       }
-      kernels.softmax(infinite.data(), n);
+      kernels.softmax(infinite.data(), 1, n, 0);
       EXPECT_TRUE(std::isnan(infinite[0])) << name(isa);
     }
   }
@@ -92,7 +120,7 @@ TEST(Normalize, layer_keeps_small_deviations_beside_a_large_mean) {
   for (const float v : x) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
   const double inverse = 1 / std::sqrt(squares / 130 + 1e-5);
   std::vector<float> y = x;
-  normalize_scalar.layer(y.data(), y.size(), 1e-5, scale.data(), bias.data());
+  normalize_scalar.layer(y.data(), 1, y.size(), 0, 1e-5, scale.data(), bias.data());
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], (static_cast<double>(x[i]) - mean) * inverse, 1e-6);
 }
 

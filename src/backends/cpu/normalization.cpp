@@ -75,8 +75,9 @@ Result<PreparedStep> prepare_layer(const StepQuery& query, StepBuilder& builder)
   bias.resize(scale.size(), 0.0f);
   PreparedStep step{.scratch_bytes = lines.scratch_bytes()};
   step.run = [=, work = normalize_kernels(query.isa).layer](const RunContext& run) {
-    for_lines(run, lines,
-              [&](float* line, int64_t n) { work(line, static_cast<size_t>(n), epsilon, scale.data(), bias.data()); });
+    for_lines(run, lines, [&](float* line, int64_t count, int64_t n, int64_t apart) {
+      work(line, static_cast<size_t>(count), static_cast<size_t>(n), apart, epsilon, scale.data(), bias.data());
+    });
   };
   return step;
 }

@@ -17,13 +17,17 @@ std::string refuse(const StepQuery& query) {
   return query.shape(0)->size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
 }
 
-void log_softmax(float* x, size_t count) {
+void log_softmax_row(float* x, size_t count) {
   const auto n = static_cast<int64_t>(count);
   const float max = *std::max_element(x, x + n);
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i] - max));
   const double log_sum = std::log(sum);
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(static_cast<double>(x[i] - max) - log_sum);
+}
+
+void log_softmax(float* x, size_t rows, size_t n, ptrdiff_t step) {
+  for (size_t r = 0; r < rows; ++r, x += step) log_softmax_row(x, n);
 }
 
 Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
@@ -33,7 +37,9 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   PreparedStep step{.scratch_bytes = lines.scratch_bytes(), .in_team = true};
   step.run = [lines, work = is_op(query.node, "Softmax") ? normalize_kernels(query.isa).softmax
                                                          : log_softmax](const RunContext& run) {
-    for_lines(run, lines, [&](float* line, int64_t n) { work(line, static_cast<size_t>(n)); });
+    for_lines(run, lines, [&](float* line, int64_t count, int64_t n, int64_t apart) {
+      work(line, static_cast<size_t>(count), static_cast<size_t>(n), apart);
+    });
   };
   return step;
 }

@@ -57,7 +57,7 @@ float max_of(const float* x, size_t n) {
   return result;
 }
 
-void softmax(float* x, size_t n) {
+void softmax_row(float* x, size_t n) {
   const __m256 max = splat(max_of(x, n)), lowest = splat(-87.0f);
   Lanes sums;
   for (size_t i = 0; i < n; i += 16) {
@@ -78,7 +78,7 @@ void softmax(float* x, size_t n) {
   }
 }
 
-void layer(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
+void layer_row(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
   Lanes sums, squares;
   for (size_t i = 0; i < n; i += 16) {
     const Block b = Block::load(x + i, n - i);
@@ -132,6 +132,14 @@ void gelu(float* x, size_t n) {
   if (i == n) return;
   const __m256i mask = first_8(static_cast<int64_t>(n - i));
   _mm256_maskstore_ps(x + i, mask, gelu_of(_mm256_maskload_ps(x + i, mask)));
+}
+
+void softmax(float* x, size_t rows, size_t n, ptrdiff_t step) {
+  for (size_t r = 0; r < rows; ++r, x += step) softmax_row(x, n);
+}
+
+void layer(float* x, size_t rows, size_t n, ptrdiff_t step, double epsilon, const float* scale, const float* bias) {
+  for (size_t r = 0; r < rows; ++r, x += step) layer_row(x, n, epsilon, scale, bias);
 }
 
 }  // namespace

@@ -9,11 +9,12 @@ namespace octet {
 
 struct NormalizeKernels {
   /// x[i] = e[i] * (float)(1 / sum e), e[i] = exp(x[i] - max), exp of tensor/activation.h, and 0 where x[i] - max < -87
-  /// (a mask of -inf). A NaN, a +inf or nothing but -inf gives NaN everywhere. n > 0, in place.
-  void (*softmax)(float* x, size_t n);
+  /// (a mask of -inf). A NaN, a +inf or nothing but -inf gives NaN everywhere. Of each of `rows` rows, `step` floats
+  /// apart; n > 0, in place.
+  void (*softmax)(float* x, size_t rows, size_t n, ptrdiff_t step);
   /// x[i] = (float)((x[i] - mean) * (1 / sqrt(var + epsilon))) * scale[i] + bias[i], all but the last two operations in
-  /// double. n > 0, in place.
-  void (*layer)(float* x, size_t n, double epsilon, const float* scale, const float* bias);
+  /// double. Rows as above; n > 0, in place.
+  void (*layer)(float* x, size_t rows, size_t n, ptrdiff_t step, double epsilon, const float* scale, const float* bias);
   /// x[i] = x[i] / 2 * erfc(-x[i] / sqrt 2): GELU. In place.
   void (*gelu)(float* x, size_t n);
   const char* name;

@@ -16,7 +16,7 @@ double total(double* lanes) {
   return lanes[0];
 }
 
-void softmax(float* x, size_t n) {
+void softmax_row(float* x, size_t n) {
   float max = x[0];
   for (size_t i = 1; i < n; ++i) max = x[i] > max ? x[i] : max;
   double lanes[k_lanes] = {};
@@ -29,7 +29,7 @@ void softmax(float* x, size_t n) {
   for (size_t i = 0; i < n; ++i) x[i] *= inverse;
 }
 
-void layer(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
+void layer_row(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
   double sums[k_lanes] = {}, squares[k_lanes] = {};
   for (size_t i = 0; i < n; ++i) sums[i % k_lanes] += static_cast<double>(x[i]);
   const double mean = total(sums) / static_cast<double>(n);
@@ -40,6 +40,14 @@ void layer(float* x, size_t n, double epsilon, const float* scale, const float* 
   const double inverse = 1.0 / std::sqrt(total(squares) / static_cast<double>(n) + epsilon);
   for (size_t i = 0; i < n; ++i)
     x[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse) * scale[i] + bias[i];
+}
+
+void softmax(float* x, size_t rows, size_t n, ptrdiff_t step) {
+  for (size_t r = 0; r < rows; ++r, x += step) softmax_row(x, n);
+}
+
+void layer(float* x, size_t rows, size_t n, ptrdiff_t step, double epsilon, const float* scale, const float* bias) {
+  for (size_t r = 0; r < rows; ++r, x += step) layer_row(x, n, epsilon, scale, bias);
 }
 
 float gelu_of(float x) {
