@@ -8,6 +8,7 @@ namespace octet {
 namespace {
 
 constexpr int64_t k_copy_bytes = 384 << 10;  // a part of L2 (2 MB on CPUs with AMX) beside the weights
+constexpr int64_t k_near_bytes = 24 << 10;   // a part of L1
 constexpr int64_t k_most_images = 16;
 constexpr int64_t k_compact_bytes = 16 << 10;  // of L1, beside a panel's weights
 
@@ -41,7 +42,12 @@ AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps)
     return;
   }
   lay_out(runs_on, taps);
-  if (!is_compact_ && rows_ == g.oh) images_ = std::clamp<int64_t>(k_copy_bytes / image_bytes(), 1, k_most_images);
+  if (!is_compact_ && rows_ == g.oh) {
+    // The copy is about as large as the weights that it meets: with fewer images these are read more often, with more
+    // the copy leaves L1 for nothing.
+    const int64_t weights = ceil_div(elements, k_amx_step_bytes) * k_amx_step_bytes * g.oc;
+    images_ = std::clamp<int64_t>(std::clamp(weights, k_near_bytes, k_copy_bytes) / image_bytes(), 1, k_most_images);
+  }
   const int64_t row_bytes = width_ * pixel_bytes_;
   for (int64_t ky = 0; ky < g.kh; ++ky)
     for (int64_t kx = 0; kx < (taps.is_by_rows() ? 1 : g.kw); ++kx)
