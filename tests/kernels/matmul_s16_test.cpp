@@ -14,26 +14,26 @@ const MatMulS16Kernels k_all[] = {
 #undef OCTET_KERNEL
 };
 
-void expect_equal(int64_t rows, int64_t pairs, bool extreme) {
-  std::mt19937 random(static_cast<unsigned>(rows * 100 + pairs));
+void expect_equal(int64_t rows, int64_t pairs, int64_t count, bool extreme) {
+  std::mt19937 random(static_cast<unsigned>(rows * 100 + pairs + count));
   std::uniform_int_distribution<int> code(-255, 255);
   const auto fill = [&](std::vector<int16_t>& v) {
     for (int16_t& x : v) x = static_cast<int16_t>(extreme ? (code(random) < 0 ? -255 : 255) : code(random));
   };
-  std::vector<int16_t> a(static_cast<size_t>(rows * pairs * 2)), b(static_cast<size_t>(pairs * 32));
+  std::vector<int16_t> a(static_cast<size_t>(rows * pairs * 2)), b(static_cast<size_t>(pairs * 32 * count));
   fill(a);
   fill(b);
-  const int64_t pitch = 20;
+  const int64_t columns = 16 * count, pitch = columns + 4;
   for (const Isa isa : available_isas()) {
     const MatMulS16Kernels kernels = matmul_s16_kernels(isa);
     std::vector<int32_t> sums(static_cast<size_t>(rows * pitch), 7);
-    kernels.panel(a.data(), b.data(), pairs, rows, sums.data(), pitch);
+    kernels.panels(a.data(), b.data(), pairs, rows, count, sums.data(), pitch);
     for (int64_t m = 0; m < rows; ++m) {
       for (int64_t j = 0; j < pitch; ++j) {
-        int64_t sum = j < 16 ? 0 : 7;  // behind the panel nothing is written
-        for (int64_t k = 0; j < 16 && k < 2 * pairs; ++k)
-          sum +=
-              int64_t{a[static_cast<size_t>(m * 2 * pairs + k)]} * b[static_cast<size_t>((k / 2 * 16 + j) * 2 + k % 2)];
+        int64_t sum = j < columns ? 0 : 7;  // behind the panels nothing is written
+        for (int64_t k = 0; j < columns && k < 2 * pairs; ++k)
+          sum += int64_t{a[static_cast<size_t>(m * 2 * pairs + k)]} *
+                 b[static_cast<size_t>(((j / 16 * pairs + k / 2) * 16 + j % 16) * 2 + k % 2)];
         ASSERT_EQ(sums[static_cast<size_t>(m * pitch + j)], sum) << kernels.name << " row " << m << " column " << j;
       }
     }
@@ -42,11 +42,12 @@ void expect_equal(int64_t rows, int64_t pairs, bool extreme) {
 
 TEST(MatMulS16, every_isa_gives_the_exact_sums) {
   for (const int64_t rows : {1, 3, 4, 7, 8, 9, 17, 64})
-    for (const int64_t pairs : {0, 1, 2, 7, 16, 33}) expect_equal(rows, pairs, false);
+    for (const int64_t pairs : {0, 1, 2, 7, 16, 33})
+      for (const int64_t count : {1, 2, 3, 4}) expect_equal(rows, pairs, count, false);
 }
 
 TEST(MatMulS16, holds_the_largest_sums) {
-  expect_equal(9, 16000, true);  // 32000 * 255 * 255 < 2^31
+  expect_equal(9, 16000, 2, true);  // 32000 * 255 * 255 < 2^31
 }
 
 TEST(MatMulS16, codes_of_sums_are_the_scalar_ones_and_nothing_is_written_beside_them) {

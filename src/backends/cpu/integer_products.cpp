@@ -37,8 +37,7 @@ struct Panels {
   int64_t pitch() const { return round_up(columns, k_matmul_s16_panel); }
   /// sums[row][pitch()] of rows of a that lie 2 * pairs apart.
   void multiply(const MatMulS16Kernels& kernels, const int16_t* a, int64_t rows, int32_t* sums) const {
-    for (int64_t first = 0; first < columns; first += k_matmul_s16_panel)
-      kernels.panel(a, packed.data() + first * pairs * 2, pairs, rows, sums + first, pitch());
+    kernels.panels(a, packed.data(), pairs, rows, pitch() / k_matmul_s16_panel, sums, pitch());
   }
 };
 

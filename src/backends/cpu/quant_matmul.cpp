@@ -122,8 +122,7 @@ struct Product {
     auto* row = reinterpret_cast<float*>(scratch + a_bytes() + b_bytes() + sum_bytes());
     pack_a(pa, packed_a);
     pack_b(pb, packed_b);
-    for (int64_t first = 0; first < b.columns; first += k_matmul_s16_panel)
-      kernels.panel(packed_a, packed_b + first * pairs() * 2, pairs(), a.rows, sums + first, pitch());
+    kernels.panels(packed_a, packed_b, pairs(), a.rows, pitch() / k_matmul_s16_panel, sums, pitch());
     if (!form.on_values && y.column_stride == 1) {
       const SumsToCodes to{multiplier, form.y_zero_point, form.lo, form.hi};
       return kernels.quantize_rows(sums, a.rows, b.columns, pitch(), to, reinterpret_cast<uint8_t*>(py), y.row_stride);

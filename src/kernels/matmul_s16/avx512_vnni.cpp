@@ -16,22 +16,43 @@ int32_t pair_at(const int16_t* a) {
   return pair;
 }
 
-template <int rows>
+/// Two panels at a time: one load of a row's pair serves both, and there are fewer loads than products.
+template <int rows, int count>
 void tile(const int16_t* a, const int16_t* b, int64_t pairs, int32_t* sums, int64_t pitch) {
-  __m512i acc[rows];
-  for (int r = 0; r < rows; ++r) acc[r] = _mm512_setzero_si512();
+  __m512i acc[rows][count];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int i = 0; i < count; ++i) acc[r][i] = _mm512_setzero_si512();
   for (int64_t p = 0; p < pairs; ++p) {
-    const __m512i column = _mm512_loadu_si512(b + p * k_panel * 2);
-    for (int r = 0; r < rows; ++r)
-      acc[r] = _mm512_dpwssd_epi32(acc[r], _mm512_set1_epi32(pair_at(a + (r * pairs + p) * 2)), column);
+    __m512i column[count];
+#pragma GCC unroll 2
+    for (int i = 0; i < count; ++i) column[i] = _mm512_loadu_si512(b + (i * pairs + p) * k_panel * 2);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      const __m512i pair = _mm512_set1_epi32(pair_at(a + (r * pairs + p) * 2));
+#pragma GCC unroll 2
+      for (int i = 0; i < count; ++i) acc[r][i] = _mm512_dpwssd_epi32(acc[r][i], pair, column[i]);
+    }
   }
-  for (int r = 0; r < rows; ++r) _mm512_storeu_si512(sums + r * pitch, acc[r]);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int i = 0; i < count; ++i) _mm512_storeu_si512(sums + r * pitch + i * k_panel, acc[r][i]);
 }
 
-void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch) {
+template <int count>
+void some_panels(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch) {
   int64_t m = 0;
-  for (; m + 8 <= rows; m += 8) tile<8>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
-  for (; m < rows; ++m) tile<1>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+  for (; m + 8 <= rows; m += 8) tile<8, count>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+  for (; m < rows; ++m) tile<1, count>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
+}
+
+void panels(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int64_t count, int32_t* sums,
+            int64_t pitch) {
+  for (; count >= 2; count -= 2, b += 4 * k_panel * pairs, sums += 2 * k_panel)
+    some_panels<2>(a, b, pairs, rows, sums, pitch);
+  if (count > 0) some_panels<1>(a, b, pairs, rows, sums, pitch);
 }
 
 /// The first `count` of 64 values: rows are read in whole vectors of 16, up to their pitch.
@@ -55,7 +76,7 @@ void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, 
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_avx512_vnni = {panel,     centre_row,    centre_pair,
+const MatMulS16Kernels matmul_s16_avx512_vnni = {panels,    centre_row,    centre_pair,
                                                  scale_row, quantize_rows, "matmul_s16 avx512_vnni"};
 
 }  // namespace octet

@@ -13,10 +13,11 @@ struct SumsToCodes {
 
 /// Codes without their zero points, in [-255, 255]. k counts pairs: an odd k is filled up with a zero.
 struct MatMulS16Kernels {
-  /// sums[j] = sum over p < pairs of a[2p] b[p][j][0] + a[2p+1] b[p][j][1] for the 16 columns of one panel of b.
-  /// Exact: 2 * 255^2 * pairs < 2^31 is the caller's promise. rows of a lie 2 * pairs apart, rows of sums `pitch`
-  /// apart.
-  void (*panel)(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch);
+  /// sums[j] = sum over p < pairs of a[2p] b[p][j][0] + a[2p+1] b[p][j][1] for the 16 columns of each of `count` panels
+  /// of b, one behind the other. Exact: 2 * 255^2 * pairs < 2^31 is the caller's promise. rows of a lie 2 * pairs
+  /// apart, rows of sums `pitch` apart.
+  void (*panels)(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int64_t count, int32_t* sums,
+                 int64_t pitch);
   /// to[i] = codes[i] - zero_point.
   void (*centre_row)(const uint8_t* codes, int64_t n, int32_t zero_point, int16_t* to);
   /// One pair of rows of a panel: to[2 j] = even[j] - zero_point, to[2 j + 1] = odd[j] - zero_point, j < 16.

@@ -22,6 +22,11 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
   }
 }
 
+void panels(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int64_t count, int32_t* sums,
+            int64_t pitch) {
+  for (int64_t i = 0; i < count; ++i) panel(a, b + i * k_panel * 2 * pairs, pairs, rows, sums + i * k_panel, pitch);
+}
+
 void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, const SumsToCodes& to, uint8_t* y,
                    int64_t y_step) {
   for (int64_t m = 0; m < rows; ++m, sums += pitch, y += y_step)
@@ -31,7 +36,7 @@ void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, 
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_scalar = {panel,     centre_row,    centre_pair,
+const MatMulS16Kernels matmul_s16_scalar = {panels,    centre_row,    centre_pair,
                                             scale_row, quantize_rows, "matmul_s16 scalar"};
 
 }  // namespace octet

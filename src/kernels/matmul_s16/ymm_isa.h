@@ -43,6 +43,13 @@ void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int3
   for (; m < rows; ++m) tile<add_products, 1>(a + m * pairs * 2, b, pairs, sums + m * pitch, pitch);
 }
 
+template <auto add_products>
+void panels(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int64_t count, int32_t* sums,
+            int64_t pitch) {
+  for (int64_t i = 0; i < count; ++i)
+    panel<add_products>(a, b + i * k_panel * 2 * pairs, pairs, rows, sums + i * k_panel, pitch);
+}
+
 /// The first `count` of 32 values: rows are read in whole vectors of 8, up to their pitch.
 inline __m256i codes_of_sums(const int32_t* sums, int64_t count, __m256 multiplier, const CodeRange256& range) {
   __m256i q[4];
