@@ -244,7 +244,8 @@ TEST(WinogradU8S8, activations_and_float_outputs_equal_the_judge) {
 }
 
 TEST(WinogradU8S8, codes_of_zero_point_zero_saturate_at_both_ends) {
-  for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1)}) {
+  for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1),
+                            square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2)}) {
     ConvU8S8Data data(c);
     data.desc.y_zero_point = 0;
     for (float& m : data.multiplier) m *= 8;

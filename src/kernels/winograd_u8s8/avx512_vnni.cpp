@@ -212,11 +212,37 @@ void finish_form(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* su
   }
 }
 
+/// Plain codes of whole panels, as most are: no masks, and the multipliers stay in registers.
+template <bool has_residual>
+void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
+  const __m512 m[4] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16),
+                       _mm512_loadu_ps(tile.multiplier + 32), _mm512_loadu_ps(tile.multiplier + 48)};
+  const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
+  const __m512 zr = _mm512_set1_ps(0x1p23f + static_cast<float>(tile.residual_zero_point));
+  uint8_t* const y = static_cast<uint8_t*>(tile.y);
+  for (int r = 0; r < tile.row_count; ++r) {
+    const int32_t* const from = sums + sum_rows[r] * k_panel;
+    __m512i codes[4] = {}, q[4];
+    if constexpr (has_residual) residual_codes<4>(residual_of<Form::u8_residual>(tile, r), k_panel, false, codes);
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const __m512 f = _mm512_cvtepi32_ps(_mm512_load_si512(from + 16 * v));
+      const __m512 centred = _mm512_sub_ps(_mm512_castsi512_ps(codes[v]), zr);
+      q[v] = _mm512_cvtps_epi32(has_residual ? _mm512_fmadd_ps(f, m[v], _mm512_mul_ps(centred, mr))
+                                             : _mm512_mul_ps(f, m[v]));
+    }
+    _mm512_storeu_si512(y + tile.y_pixels[r] * tile.y_step,
+                        _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3])));
+  }
+}
+
 template <int C>
 void finish_panel(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows) {
   if constexpr (C > 1) {
     if (run.channels <= 16 * (C - 1)) return finish_panel<C - 1>(run, sums, rows);
   }
+  if (C == 4 && run.is_plain && run.channels == k_panel)
+    return run.residual ? finish_whole<true>(run, sums, rows) : finish_whole<false>(run, sums, rows);
   if (run.f32_output)
     return run.residual ? finish_form<C, Form::f32_residual>(run, sums, rows)
                         : finish_form<C, Form::f32>(run, sums, rows);
