@@ -63,9 +63,8 @@ inline __m512i broadcast_pair(const int16_t* p) {
   return _mm512_set1_epi32(pair);
 }
 
-/// Sums of R tiles. Two lines of the next position's weights are brought near in a step: with two blocks or more it is
-/// all of them.
-template <int R, int C>
+/// Sums of R tiles. Ahead: lines of the next position's weights that a step brings near.
+template <int R, int C, int Ahead>
 __attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
                                          const char* ahead, int32_t* sums) {
   __m512i acc[R][C];
@@ -77,11 +76,9 @@ __attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) row[r] = a + r * p.row;
   for (int64_t k = 0; k < p.pairs; ++k) {
-    if constexpr (C > 1) {  // a step of one vector is bound by its loads already
-      _mm_prefetch(ahead, _MM_HINT_T1);
-      _mm_prefetch(ahead + 64, _MM_HINT_T1);
-      ahead += 128;
-    }
+#pragma GCC unroll 4
+    for (int line = 0; line < Ahead; ++line) _mm_prefetch(ahead + 64 * line, _MM_HINT_T1);
+    ahead += 64 * Ahead;
     __m512i w[C];
 #pragma GCC unroll 4
     for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 32 * v);
@@ -99,17 +96,17 @@ __attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_
     for (int v = 0; v < C; ++v) _mm512_store_si512(sums + k_panel * r + 16 * v, acc[r][v]);
 }
 
-template <int R, int C>
+template <int R, int C, int Ahead>
 void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const int16_t* weights, const char* ahead,
               int32_t* sums) {
   if constexpr (R > 1) {
-    if (rows < R) return run_rows<R - 1, C>(rows, p, a, weights, ahead, sums);
+    if (rows < R) return run_rows<R - 1, C, Ahead>(rows, p, a, weights, ahead, sums);
   }
-  run_block<R, C>(p, a, weights, ahead, sums);
+  run_block<R, C, Ahead>(p, a, weights, ahead, sums);
 }
 
-template <int C>
-void run_panel(const WinogradProducts& p) {
+template <int C, int Ahead>
+void run_blocks(const WinogradProducts& p) {
   const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
   const int64_t position_weights = 32 * C * p.pairs;
   for (int position = 0; position < k_winograd_positions; ++position) {
@@ -119,10 +116,16 @@ void run_panel(const WinogradProducts& p) {
     int32_t* const sums = p.sums + position * p.sums_step;
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t first = p.tiles * b / blocks, last = p.tiles * (b + 1) / blocks;
-      const char* const ahead = next + 2 * b % C * 64 * p.pairs;
-      run_rows<k_rows, C>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
+      const char* const ahead = next + Ahead * b % C * 64 * p.pairs;
+      run_rows<k_rows, C, Ahead>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
     }
   }
+}
+
+/// All of the next position's weights are brought near: in each of a few blocks, or half in each of many.
+template <int C>
+void run_panel(const WinogradProducts& p) {
+  return p.tiles > 4 * k_rows ? run_blocks<C, (C + 1) / 2>(p) : run_blocks<C, C>(p);
 }
 
 void products(const WinogradProducts& p) {
