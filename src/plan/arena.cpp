@@ -42,4 +42,40 @@ size_t lay_out_arena(std::span<ArenaRange* const> ranges) {
   return arena_bytes;
 }
 
+size_t lay_out_arena_in_lanes(std::span<ArenaRange* const> ranges) {
+  struct Lane {
+    size_t bytes = 0;
+    int32_t last = -2;  // step at which it is still taken
+    std::vector<ArenaRange*> ranges;
+  };
+  std::vector<ArenaRange*> begins;
+  for (ArenaRange* range : ranges)
+    if (range->bytes > 0 && range->first <= range->last) begins.push_back(range);
+  std::stable_sort(begins.begin(), begins.end(), [](auto* a, auto* b) { return a->first < b->first; });
+  std::vector<Lane> lanes;
+  for (ArenaRange* range : begins) {
+    const size_t bytes = align_up(range->bytes);
+    // Of the free lanes the smallest that is large enough, else the largest.
+    Lane* best = nullptr;
+    for (Lane& lane : lanes) {
+      if (lane.last >= range->first) continue;
+      const bool fits = lane.bytes >= bytes, best_fits = best && best->bytes >= bytes;
+      if (!best || (fits && (!best_fits || lane.bytes < best->bytes)) ||
+          (!fits && !best_fits && lane.bytes > best->bytes))
+        best = &lane;
+    }
+    if (!best) best = &lanes.emplace_back();
+    best->bytes = std::max(best->bytes, bytes);
+    best->last = range->last;
+    best->ranges.push_back(range);
+  }
+  size_t at = 0;
+  for (const Lane& lane : lanes) {
+    for (ArenaRange* range : lane.ranges)
+      range->offset = at + (lane.bytes - align_up(range->bytes)) / 2 / k_alignment * k_alignment;
+    at += lane.bytes;
+  }
+  return at;
+}
+
 }  // namespace octet

@@ -25,4 +25,8 @@ struct ArenaRange {
 /// bytes. Ranges that no step uses are left alone.
 size_t lay_out_arena(std::span<ArenaRange* const> ranges);
 
+/// The same in lanes, one range at a time in each, and each in the lane's middle: two workers who make the first and
+/// the second half of every value write to the same half of the arena all the time. Takes more bytes than the above.
+size_t lay_out_arena_in_lanes(std::span<ArenaRange* const> ranges);
+
 }  // namespace octet

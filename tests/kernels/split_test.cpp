@@ -72,15 +72,15 @@ TEST(DepthwiseSplit, meets_every_unit_of_every_group_once_and_deals_rows_evenly)
       for (const int64_t groups : {1, 3, 15})
         for (const int threads : {1, 2, 3, 5}) {
           WindowGeometry g;
-          g.oh = g.ow = rows;
+          g.ih = g.iw = g.oh = g.ow = rows;
           g.ic = 64 * groups;
           const DepthwiseSplit split = DepthwiseSplit::make(g, images, 2, groups, threads, 8);
           std::vector<int> times(static_cast<size_t>(images * split.units_per_image() * groups));
           std::vector<int64_t> work(static_cast<size_t>(threads));
           for (int64_t chunk = 0; chunk < split.chunks; ++chunk)
-            for (const CutPiece& piece : split.pieces(chunk))
-              for (int64_t unit = piece.majors.begin; unit < piece.majors.end; ++unit)
-                for (int64_t group = piece.minors.begin; group < piece.minors.end; ++group) {
+            for (const DepthwisePiece& piece : split.pieces(chunk))
+              for (int64_t unit = piece.units.begin; unit < piece.units.end; ++unit)
+                for (int64_t group = piece.groups.begin; group < piece.groups.end; ++group) {
                   ++times[static_cast<size_t>(unit * groups + group)];
                   work[static_cast<size_t>(chunk * threads / split.chunks)] +=
                       std::min<int64_t>(2, rows - unit % split.units_per_image() * 2);
@@ -89,6 +89,7 @@ TEST(DepthwiseSplit, meets_every_unit_of_every_group_once_and_deals_rows_evenly)
               << images << " x " << rows << " rows, " << groups << " groups, " << threads << " threads";
           const int64_t share = images * rows * groups / threads;
           EXPECT_LE(*std::max_element(work.begin(), work.end()), share + 4) << rows << " rows, " << threads;
+          EXPECT_EQ(split.by_groups, images * rows * rows <= 64 && threads > 1 && groups >= 2 * threads);
         }
 }
 

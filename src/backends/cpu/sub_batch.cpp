@@ -216,6 +216,16 @@ class Places {
     return bytes;
   }
 
+  /// The same for one part that sees whole batches, in lanes.
+  size_t lay_out_in_lanes(std::vector<Slot>& slots) {
+    std::vector<ArenaRange*> ranges;
+    for (Group& group : groups_) ranges.push_back(&group);
+    const size_t bytes = lay_out_arena_in_lanes(ranges);
+    for (size_t v = 0; v < slots.size(); ++v)
+      if (of_[v] >= 0) slots[v].offset = groups_[static_cast<size_t>(of_[v])].offset;
+    return bytes;
+  }
+
   /// Other parts, or the caller, see the value too.
   bool is_shared(ValueId v) const {
     const int32_t group = of_[static_cast<size_t>(v)];
@@ -317,14 +327,30 @@ size_t l2_bytes() {
   return bytes > 0 ? static_cast<size_t>(bytes) : size_t{1} << 20;
 }
 
+namespace {
+
+/// Lanes, unless they take much more memory.
+void lay_out_for_halves(const Plan& plan, Isa isa, int threads, Arrangement& made) {
+  Places places(plan, made.parts, isa, threads);
+  auto whole = std::make_shared<Plan>(plan);
+  const size_t bytes = places.lay_out_in_lanes(whole->slots);
+  if (bytes > plan.arena_bytes + plan.arena_bytes / 2) return;
+  made.arena_bytes = bytes;
+  made.whole = std::move(whole);
+}
+
+}  // namespace
+
 Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa, int threads) {
   const int64_t batch = batch_of(plan->graph);
   Arrangement made;
   const size_t steps = plan->steps.size();
   if (batch == 1) {
-    made.parts.push_back({.first = 0, .last = steps, .plan = plan});
+    made.parts.push_back({.first = 0, .last = steps});
     made.whole = plan;
     made.arena_bytes = plan->arena_bytes;
+    if (threads > 1) lay_out_for_halves(*plan, isa, threads, made);
+    made.parts[0].plan = made.whole;
     return made;
   }
   const std::vector<Cut> cuts = choose_cuts(*plan, batch, {0.8 * static_cast<double>(cache_bytes), threads});

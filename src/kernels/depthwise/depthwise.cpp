@@ -18,25 +18,39 @@ bool is_depthwise(const WindowGeometry& g) { return g.groups == g.ic && g.groups
 
 DepthwiseSplit DepthwiseSplit::make(const WindowGeometry& g, int64_t images, int64_t unit_rows, int64_t groups,
                                     int threads, double outputs_per_ns) {
-  DepthwiseSplit split = {images, g.oh, unit_rows, groups, 1};
+  DepthwiseSplit split = {images, g.oh, unit_rows, groups, 1, false};
   if (threads <= 1) return split;
   // More chunks than workers even out those that are held up; a chunk's start costs some of its work.
   constexpr double k_ns_per_chunk = 150, k_chunk_share = 0.015;
   const double ns = static_cast<double>(images * g.oh * g.ow * g.ic) / outputs_per_ns / threads;
   const int64_t per_worker = std::clamp<int64_t>(static_cast<int64_t>(ns * k_chunk_share / k_ns_per_chunk), 1, 4);
   split.chunks = std::min(images * split.units_per_image() * groups, per_worker * threads);
+  // The layer before such an image is cut by panels (conv_deal), since its weights weigh more; and of few rows many are
+  // met by two workers.
+  constexpr int64_t k_small_image = 64;
+  split.by_groups = images * g.ih * g.iw <= k_small_image && groups >= 2 * threads;
   return split;
 }
 
 CutPosition DepthwiseSplit::begin(int64_t chunk) const {
-  const int64_t per_image = rows * groups, at = images * per_image * chunk / chunks;
-  const int64_t image = at / per_image, rest = at % per_image, unit = rest / (unit_rows * groups);
+  const int64_t all_rows = images * rows, at = all_rows * groups * chunk / chunks;
+  if (by_groups) {
+    const int64_t row = at % all_rows;
+    return {at / all_rows, row / rows * units_per_image() + row % rows / unit_rows};
+  }
+  const int64_t per_image = rows * groups, image = at / per_image, rest = at % per_image;
+  const int64_t unit = rest / (unit_rows * groups);
   const int64_t here = std::min(unit_rows, rows - unit * unit_rows);  // the last unit may be a lower one
   return {image * units_per_image() + unit, (rest - unit * unit_rows * groups) / here};
 }
 
-Pieces<CutPiece> DepthwiseSplit::pieces(int64_t chunk) const {
-  return pieces_between(begin(chunk), begin(chunk + 1), groups);
+Pieces<DepthwisePiece> DepthwiseSplit::pieces(int64_t chunk) const {
+  Pieces<DepthwisePiece> made;
+  const int64_t minors = by_groups ? images * units_per_image() : groups;
+  for (const CutPiece& piece : pieces_between(begin(chunk), begin(chunk + 1), minors))
+    made.pieces[made.count++] =
+        by_groups ? DepthwisePiece{piece.minors, piece.majors} : DepthwisePiece{piece.majors, piece.minors};
+  return made;
 }
 
 }  // namespace octet

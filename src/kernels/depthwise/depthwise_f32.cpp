@@ -38,10 +38,10 @@ class DepthwiseF32 final : public ConvF32 {
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte*) const override {
     const WindowGeometry& g = geometry_;
-    for (const CutPiece& piece : split(args.batch, threads).pieces(chunk))
-      for (int64_t row = piece.majors.begin; row < piece.majors.end;) {
+    for (const DepthwisePiece& piece : split(args.batch, threads).pieces(chunk))
+      for (int64_t row = piece.units.begin; row < piece.units.end;) {
         const int64_t n = row / g.oh, oy = row % g.oh;
-        const int64_t oy_end = std::min(g.oh, oy + piece.majors.end - row);
+        const int64_t oy_end = std::min(g.oh, oy + piece.units.end - row);
         DepthwiseF32Call call = {.geometry = &g,
                                  .weights = weights_.data(),
                                  .bias = bias_.data(),
@@ -50,8 +50,8 @@ class DepthwiseF32 final : public ConvF32 {
                                  .y = args.y + n * g.oh * g.ow * g.y_pitch,
                                  .oy_begin = oy,
                                  .oy_end = oy_end,
-                                 .c_begin = piece.minors.begin * k_channel_group,
-                                 .c_end = std::min(g.ic, piece.minors.end * k_channel_group)};
+                                 .c_begin = piece.groups.begin * k_channel_group,
+                                 .c_end = std::min(g.ic, piece.groups.end * k_channel_group)};
         if (has_residual_) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
         kernels_.run(call);
         activate(call);

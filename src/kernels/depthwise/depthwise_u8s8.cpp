@@ -210,14 +210,14 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
     const DepthwiseSplit cut = split(args.batch, threads);
-    for (const CutPiece& piece : cut.pieces(chunk))
-      for (int64_t unit = piece.majors.begin; unit < piece.majors.end;) {
+    for (const DepthwisePiece& piece : cut.pieces(chunk))
+      for (int64_t unit = piece.units.begin; unit < piece.units.end;) {
         const int64_t n = unit / row_units(), first = unit % row_units();
-        const int64_t last = std::min(row_units(), first + piece.majors.end - unit);
+        const int64_t last = std::min(row_units(), first + piece.units.end - unit);
         DepthwiseU8S8Call call = image_call(args, n, scratch);
         // Groups, not blocks, are dealt out: several one-channel blocks of the scalar kernel make one group.
-        call.block_begin = piece.minors.begin * blocks_per_group();
-        call.block_end = std::min(blocks(), piece.minors.end * blocks_per_group());
+        call.block_begin = piece.groups.begin * blocks_per_group();
+        call.block_end = std::min(blocks(), piece.groups.end * blocks_per_group());
         call.oy_begin = first * kernel_.tile.th;
         call.oy_end = std::min(g.oh, last * kernel_.tile.th);
         if (cut.chunks > 1) fetch_edges(call);

@@ -15,18 +15,24 @@ const DepthwiseKernels& depthwise_kernels(Isa isa);
 /// groups = ic = oc.
 bool is_depthwise(const WindowGeometry& g);
 
+/// Some units of some groups of channels.
+struct DepthwisePiece {
+  IndexRange units, groups;
+};
+
 /// A run as units of up to unit_rows output rows x groups of channels, dealt out in chunks of nearly equal work: runs
-/// of neighbours, so that a chunk may begin and end in the middle of a unit.
+/// of neighbours, so that a chunk may begin and end in the middle of a unit, or of a group.
 struct DepthwiseSplit {
   int64_t images, rows, unit_rows, groups;
   int64_t chunks;
+  bool by_groups;  // each worker has groups of its own; else units
 
   /// outputs_per_ns: what one thread makes of them, roughly.
   static DepthwiseSplit make(const WindowGeometry& g, int64_t images, int64_t unit_rows, int64_t groups, int threads,
                              double outputs_per_ns);
   int64_t units_per_image() const { return (rows + unit_rows - 1) / unit_rows; }
-  /// majors: units over all images; minors: groups.
-  Pieces<CutPiece> pieces(int64_t chunk) const;
+  /// Units count over all images.
+  Pieces<DepthwisePiece> pieces(int64_t chunk) const;
 
  private:
   CutPosition begin(int64_t chunk) const;
