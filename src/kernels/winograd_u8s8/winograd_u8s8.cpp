@@ -50,7 +50,7 @@ constexpr int32_t k_in_order[k_winograd_pixels] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
 /// they are many, each block more would bring all of them from memory again.
 int64_t block_tiles_of(const WinogradKernel& kernel, const WindowGeometry& g) {
   const int64_t weight_bytes = k_winograd_positions * 2 * g.ic * g.oc;
-  const int64_t share = weight_bytes <= static_cast<int64_t>(k_resident_weight_bytes) ? 448 << 10 : 896 << 10;
+  const int64_t share = weight_bytes <= static_cast<int64_t>(k_resident_weight_bytes) ? 224 << 10 : 896 << 10;
   const int64_t tile_bytes =
       k_winograd_positions * (ceil_div(g.ic, kernel.chunk) * kernel.chunk * 2 + kernel.lanes * kernel.vectors * 4);
   return std::max<int64_t>(share / tile_bytes, kernel.rows);
@@ -59,8 +59,8 @@ int64_t block_tiles_of(const WinogradKernel& kernel, const WindowGeometry& g) {
 // A core as in implicit_gemm/variant.cpp: two loads and two vectors of products per cycle, a round clock. Only the
 // ratio to the direct way's cost matters.
 constexpr double k_cycles_per_load = 0.5, k_latency_cycles = 4, k_cycles_per_block = 25, k_cycles_per_us = 3500;
-constexpr double k_cycles_per_chunk = 130;   // of channels, in the input transform of a tile
-constexpr double k_cycles_per_vector = 160;  // of output channels of a tile: transform back, requantize, store
+constexpr double k_cycles_per_chunk = 100;   // of channels, in the input transform of a tile
+constexpr double k_cycles_per_vector = 110;  // of output channels of a tile: transform back, requantize, store
 // Weights come from L3 or memory: what a network reads in between leaves none in L2.
 constexpr double k_bytes_per_cycle = 6;
 // The direct way is taken where this one is not clearly better: it needs an eighth of the weights' memory.
