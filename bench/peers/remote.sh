@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The comparison on a machine that a bundle was carried to (bundle.py), within a time. Results: $OUT (default: here).
-# usage: remote.sh SECONDS [part...]   parts, in this order if none is named: setup tests int8 scaling peak fp32 s8 bf16
+# usage: remote.sh SECONDS [part...]   parts, in this order if none is named: setup tests floats s8 int8 peak scaling floats8 s8_more bf16
 # Every lane runs on one CPU. The page is written where the results are brought back:
 #   bench/peers/run.sh --page-only --results build/bench/amx/results.json --page docs/benchmarks_amx.md
 set -uo pipefail
 cd "$(dirname "$0")"
 end=$((SECONDS + $1)); shift
-parts=${*:-setup tests int8 scaling peak fp32 s8 bf16}
+parts=${*:-setup tests floats s8 int8 peak scaling floats8 s8_more bf16}
 OUT=${OUT:-.}
 export LD_LIBRARY_PATH=$PWD/lib PYTHONPATH=$PWD/python OCTET_DATA=$PWD/data PYTHONUNBUFFERED=1
 mapfile -t cores < <(lscpu -p=CPU,CORE | grep -v '^#' | sort -t, -k2,2n -u | cut -d, -f1)  # one CPU of each core
@@ -35,22 +35,23 @@ peers() {  # peers MODELS BATCHES LANES [option...]
   [ "$(left)" -gt 12 ] || { echo "no time left for $*"; return; }
   timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" "${@:4}" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
     --cpus "$one" --minutes "$(python3 -c "print($(left) / 60)")" --no-page 2>&1
-  cp build/bench/results.json "$OUT/"
+  [ -e build/bench/results.json ] && cp build/bench/results.json "$OUT/"
 }
 
 first=resnet50,resnet18_32,mobilenet_v2,resnet20_32
 more=densenet121,mobilenet_v2_imagenet,resnet18_c10,mobilenet_v3_small_c10,efficientnet_b0_c10,shufflenet_v2,regnet_x_400mf
 int8() { peers $first 1,8 int8; peers $more 1,8 int8; }
-fp32() { peers resnet50,mobilenet_v2,resnet18_32 1,8 fp32 --amx-only; peers resnet20_32,$more 1 fp32 --amx-only; }
-s8() { peers $first 1,8 s8 --amx-only; peers $more 1 s8 --amx-only; }
+floats() { peers resnet50,mobilenet_v2,resnet18_32 1 fp32 --amx-only; }
+floats8() { peers resnet50,mobilenet_v2,resnet18_32 8 fp32 --amx-only; peers resnet20_32,$more 1 fp32 --amx-only; }
+s8() { peers $first 1 s8 --amx-only; }
+s8_more() { peers $first 8 s8 --amx-only; peers $more 1 s8 --amx-only; }
 bf16() { peers resnet50,mobilenet_v2,resnet18_32,resnet20_32 1,8 bf16 --amx-only; }
 
 scaling() {
-  for row in resnet50:1 resnet18_32:1 mobilenet_v2:1 resnet20_32:1 resnet50:8 resnet18_32:8 mobilenet_v2:8; do
+  for row in resnet18_32:1 mobilenet_v2:1 resnet50:1 resnet50:8 resnet18_32:8 mobilenet_v2:8 resnet20_32:1; do
     for refuse in "" "bench/peers/no_amx.py python3"; do
-      [[ $refuse && $row == *:8 && $row != resnet50* ]] && continue
       [ "$(left)" -gt 20 ] || { echo "no time left for scaling of $row"; return; }
-      taskset -c "$two" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 4 --seconds 0.15 --no-busy --keep
+      taskset -c "$two" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 5 --seconds 0.15 --no-busy --keep
     done
   done
   cp build/bench/scaling.json "$OUT/"
@@ -60,17 +61,18 @@ peak() {  # ResNet-50, batch 8: share of what the products' instruction reaches,
   [ "$(left)" -gt 30 ] || { echo "no time left for peak"; return; }
   for turn in 1 2 3; do
     for run in int8:octet_int8 fp32:; do
+      [[ $turn -gt 1 && $run == fp32: ]] && continue
       model=build/bench/resnet50${run#*:}.onnx; [ "${run#*:}" ] && model=build/bench/resnet50_${run#*:}.onnx
       taskset -c "$one" build/octet bench "$model" --precision "${run%:*}" --threads 1 --batch 8 --iterations 3 --duration 0.4 --profile --json --quiet > "build/peak_${run%:*}_$turn.json"
     done
   done
   python3 - <<'P'
 import json
+fp32 = json.load(open("build/peak_fp32_1.json"))["latency_ms"]["median"]
 for turn in (1, 2, 3):
-    int8, fp32 = (json.load(open(f"build/peak_{precision}_{turn}.json")) for precision in ("int8", "fp32"))
-    peak, mmac = int8["roofline"]["peak"], sum(layer["mmac"] for layer in int8["roofline"]["layers"])
-    ms = int8["latency_ms"]
-    print(f"ResNet-50 batch 8 {int8['isa']}: INT8 {ms['median']:.2f} ms (least {ms['min']:.2f}), FP32 {fp32['latency_ms']['median']:.1f}: {fp32['latency_ms']['median'] / ms['median']:.2f}; "
+    int8 = json.load(open(f"build/peak_int8_{turn}.json"))
+    peak, mmac, ms = int8["roofline"]["peak"], sum(layer["mmac"] for layer in int8["roofline"]["layers"]), int8["latency_ms"]
+    print(f"ResNet-50 batch 8 {int8['isa']}: INT8 {ms['median']:.2f} ms (least {ms['min']:.2f}), FP32 {fp32:.1f}: {fp32 / ms['median']:.2f}; "
           f"{peak['u8s8_instruction']} {peak['u8s8_gmacs']:.0f} GMAC/s, share {100 * mmac / ms['median'] / peak['u8s8_gmacs']:.1f} % (by the least {100 * mmac / ms['min'] / peak['u8s8_gmacs']:.1f} %)")
 P
   tar czf "$OUT/peak.tar.gz" build/peak_*.json

@@ -4,7 +4,8 @@
 usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--rounds 5] [--seconds 0.4] [--precision int8] [--no-busy] [--keep]
 
 In turns, `rounds` times: one thread; two threads; two processes of one thread each at the same time; two threads beside a process
-that does nothing but spin. The rate of vpdpbusd (or its like) on registers is measured beside each. Printed are medians, and
+that does nothing but spin. The rate of vpdpbusd (or its like) on registers is measured in the first round, alone and in both
+processes. Printed are medians, and
   two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
   two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
   busy neighbour: time of two threads beside it / time of one thread alone, on two CPUs               wanted <= 1.3
@@ -24,9 +25,9 @@ OCTET = "build/octet"
 Run = collections.namedtuple("Run", "ms least gmacs isa")
 
 
-def start(args, threads):
+def start(args, threads, with_loops=False):
     command = [OCTET, "bench", args.model, "--precision", args.precision, "--batch", str(args.batch), "--threads", str(threads),
-               "--duration", str(args.seconds), "--warm-up", "100", "--profile", "--json", "--quiet"]
+               "--duration", str(args.seconds), "--warm-up", "100", "--json", "--quiet", *(["--profile"] if with_loops else [])]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -35,7 +36,8 @@ def finish(process):
     if process.returncode != 0:
         sys.exit(f"scaling: {OCTET} failed with status {process.returncode}")
     result = json.loads(out)
-    return Run(result["latency_ms"]["median"], result["latency_ms"]["min"], result["roofline"]["peak"]["u8s8_gmacs"], result["isa"])
+    return Run(result["latency_ms"]["median"], result["latency_ms"]["min"], result["roofline"]["peak"]["u8s8_gmacs"] if "roofline" in result else None,
+               result["isa"])
 
 
 def spin():
@@ -45,10 +47,10 @@ def spin():
 
 def measure(args):
     one, two, both, busy = [], [], [], []
-    for _ in range(args.rounds):
-        one.append(finish(start(args, 1)))
+    for turn in range(args.rounds):
+        one.append(finish(start(args, 1, turn == 0)))
         two.append(finish(start(args, 2)))
-        pair = [start(args, 1), start(args, 1)]
+        pair = [start(args, 1, turn == 0), start(args, 1, turn == 0)]
         both += [tuple(finish(p) for p in pair)]
         if args.no_busy:
             continue
@@ -75,10 +77,10 @@ def main():
         sys.exit("scaling: needs two CPUs")
     one, two, both, busy = measure(args)
     median = statistics.median
-    ms1, peak1 = median(r.ms for r in one), median(r.gmacs for r in one)
+    ms1, peak1 = median(r.ms for r in one), one[0].gmacs
     ms2 = median(r.ms for r in two)
     images = median(1 / a.ms + 1 / b.ms for a, b in both) * ms1
-    loops = median(a.gmacs + b.gmacs for a, b in both) / peak1
+    loops = sum(r.gmacs for r in both[0]) / peak1
     threads = ms1 / ms2 / loops
     least1, least2 = min(r.least for r in one), min(r.least for r in two)
     print(f"{os.path.basename(args.model)}, batch {args.batch}, {one[0].isa}: 1 thread {ms1:.3f} ms, loops {peak1:.0f} GMAC/s")
