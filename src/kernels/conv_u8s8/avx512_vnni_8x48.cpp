@@ -11,17 +11,15 @@ void run_whole_rows(const ConvU8S8Run& run) {
   return run.residual ? run_tiles<R, C, Form::u8_residual, false, W>(run) : run_tiles<R, C, Form::u8, false, W>(run);
 }
 
-/// Finds C among 1 .. 3 for tiles of 8 pixels or of one row of 4.
+/// Panels of C vectors, tiles of 8 pixels or of one row of 4.
 template <int C>
 void run_row_panel(const ConvU8S8Run& run) {
-  if constexpr (C > 1) {
-    if (run.channels <= 16 * (C - 1)) return run_row_panel<C - 1>(run);
-  }
   if (run.row_width == 8) return run_whole_rows<8, C, 8>(run);
   return run.row_count == 4 ? run_whole_rows<4, C, 4>(run) : run_whole_rows<8, C, 4>(run);
 }
 void run_panel_or_rows(const ConvU8S8Run& run) {
-  return run.row_width > 0 ? run_row_panel<3>(run) : run_panel<8, 3>(run);
+  if (run.row_width == 0) return run_panel<8, 3>(run);
+  return run.channels > 32 ? run_row_panel<3>(run) : run_row_panel<2>(run);
 }
 
 constexpr ConvU8S8Kernel with_whole_rows(ConvU8S8Kernel kernel) {

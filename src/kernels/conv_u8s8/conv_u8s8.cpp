@@ -186,7 +186,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
  private:
   static bool can_trim_rows(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
-    return kernel.whole_rows && !desc.before && !needs_f32(desc);
+    return kernel.whole_rows && desc.geometry.oc > kernel.lanes && !desc.before && !needs_f32(desc);
   }
 
   static ConvTile tile_of(const ConvU8S8Kernel& kernel) {

@@ -59,7 +59,7 @@ struct ConvU8S8Kernel {
   const char* name;
   bool tile_order = false;   // weights in the order of ConvAmxBlock
   bool whole_steps = false;  // tile order: segments end at a step of 64 positions, not only the row does
-  bool whole_rows = false;   // takes ConvU8S8Run::row_width 4 and 8, for codes
+  bool whole_rows = false;   // takes ConvU8S8Run::row_width 4 and 8, for codes and panels of several vectors
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;
