@@ -1,6 +1,9 @@
 // QuantConv and QuantGemm on every ISA give the reference's bytes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/requantize.h"
 #include "backends/running.h"
 
@@ -141,6 +144,42 @@ TEST(QuantConvOnCpu, runs_grouped_layers) {
       conv("u8[1,12,6,6]", "[18,4,3,3]", 18,
            R"(group=3, pads=[0,1,1,0], x_scale=0.02, x_zero_point=60, y_scale=0.05, y_zero_point=30, to="s8")"),
       k_weights, k_exact);
+}
+
+/// The tactics of the only node on this ISA.
+std::vector<Tactic> tactics_of(const Graph& graph, Isa isa) {
+  return cpu::make_backend({.threads = 1, .isa = isa})->tactics(graph, 0);
+}
+
+TEST(QuantConvOnCpu, runs_a_3x3_layer_with_fewer_products_where_that_costs_less) {
+  const std::string attributes =
+      R"(pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.9, y_zero_point=0, to="u8")";
+  const Graph large = graph_with_constants(conv("u8[1,64,32,32]", "[64,64,3,3]", 64, attributes), k_weights, 1);
+  const Graph small = graph_with_constants(conv("u8[1,64,4,4]", "[64,64,3,3]", 64, attributes), k_weights, 1);
+  const Graph strided =
+      graph_with_constants(conv("u8[1,64,32,32]", "[64,64,3,3]", 64, "strides=[2,2], " + attributes), k_weights, 1);
+  const auto named = [](const std::vector<Tactic>& tactics, const std::string& name) {
+    return std::find_if(tactics.begin(), tactics.end(), [&](const Tactic& t) { return t.name.starts_with(name); });
+  };
+  for (const Isa isa : available_isas()) {
+    const std::vector<Tactic> tactics = tactics_of(large, isa);
+    const auto fewer = named(tactics, "winograd_u8s8");
+    ASSERT_NE(fewer, tactics.end());
+    const auto cheapest = std::min_element(tactics.begin(), tactics.end(), [](const Tactic& a, const Tactic& b) {
+      return a.refused.empty() == b.refused.empty() ? a.cost_us < b.cost_us : a.refused.empty();
+    });
+    if (isa == Isa::avx512_vnni) {
+      EXPECT_EQ(fewer->name, "winograd_u8s8 avx512_vnni 4x4");
+      EXPECT_EQ(cheapest, fewer);
+      const std::vector<Tactic> few_tiles = tactics_of(small, isa);
+      EXPECT_GT(named(few_tiles, "winograd_u8s8")->cost_us, named(few_tiles, "conv_u8s8 avx512_vnni 8x48")->cost_us);
+      EXPECT_EQ(named(tactics_of(strided, isa), "winograd_u8s8")->refused, "only strides and dilations of 1");
+    } else if (isa < Isa::avx512_vnni) {
+      EXPECT_EQ(fewer->refused, "no kernel for " + std::string(name(isa)));
+    }
+  }
+  expect_cpu_equals_ref(large, k_exact);
+  expect_cpu_equals_ref(small, k_exact);
 }
 
 TEST(QuantGemmOnCpu, gives_the_reference_bytes_for_awkward_widths) {
