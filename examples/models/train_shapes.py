@@ -3,6 +3,8 @@
 
 usage: train_shapes.py PIXELS.npy OUT.onnx      (needs torch, onnx, numpy; takes a few minutes on one core)
 
+The file beside this was made from shapes-train:20000 with torch 2.11 on 26 November 2026; 90.60 % of shapes:2000.
+
 PIXELS.npy: uint8 or float32 [N,3,32,32], pixels 0..255, as `octet run IDENTITY.onnx --data shapes-train:N -o PIXELS.npy` writes them
 for a network of one Identity node; picture i is of class i mod 10. Preprocessing: rgb,norm=half, that is (x - 127.5) / 127.5.
 """

@@ -342,7 +342,7 @@ TEST(EngineFile, reads_the_released_format_1) {
   spec.data = {.path = "shapes:500", .preprocess = "rgb,norm=half"};
   const Result<EvaluationReport> report = evaluate(*session, "format_1", nullptr, "", spec);
   ASSERT_TRUE(report) << report.error().message;
-  EXPECT_EQ(report->first.top1_right, 472);
+  EXPECT_EQ(report->first.top1_right, 455);  // a network of before the pictures had more noise: 472 of those
 }
 
 TEST(EngineFile, names_the_file_that_is_none) {

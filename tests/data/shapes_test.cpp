@@ -16,9 +16,9 @@ std::vector<uint8_t> pixels(const std::string& spec, int64_t i) {
 
 TEST(Shapes, are_the_same_pixels_on_every_machine_and_for_ever) {
   // Accuracies are quoted for these pictures: a changed generator needs new figures, and new hashes here (FNV-1a).
-  EXPECT_EQ(fnv(pixels("shapes:10", 0)), 2355986456520961578u);
-  EXPECT_EQ(fnv(pixels("shapes:10", 8)), 17820675594614289119u);
-  EXPECT_EQ(fnv(pixels("shapes-train:10", 3)), 764747807383275315u);
+  EXPECT_EQ(fnv(pixels("shapes:10", 0)), 486034812016121182u);
+  EXPECT_EQ(fnv(pixels("shapes:10", 8)), 14860123587070869073u);
+  EXPECT_EQ(fnv(pixels("shapes-train:10", 3)), 12769820778121045864u);
 }
 
 TEST(Shapes, do_not_depend_on_how_many_are_asked_for) { EXPECT_EQ(pixels("shapes:7", 6), pixels("shapes:1000", 6)); }

@@ -122,7 +122,7 @@ TEST_F(Program, an_interrupted_run_writes_the_best_network_so_far) {
   // Codes of 2 bits lose most answers, and a small rate gives them back: the first epoch is better than the start.
   const pid_t child =
       start(std::string("finetune ") + OCTET_DEMO_MODEL +
-            " --data shapes-train:400 --preprocess rgb,norm=half --calib-limit 64 --batch 32 --threads 1 "
+            " --data shapes-train:1200 --preprocess rgb,norm=half --calib-limit 64 --batch 32 --threads 1 "
             "--weight-bits 2 --lsq --lr 0.001 --held-out 0.25 --epochs 1000 --quiet --json -o " +
             file("stopped.onnx"));
   const bool saved = appears(file("stopped.onnx.checkpoint"));
@@ -275,7 +275,9 @@ TEST_F(Program, training_that_shows_no_gain_keeps_the_network_that_it_started_fr
   EXPECT_EQ(constants(file("kept.onnx")), constants(file("kept.onnx.start.onnx")));
   ASSERT_EQ(run(tune + "--keep-start 0 --lr 0.01 -o " + file("best.onnx")), 0) << read(file("stderr"));
   // A gain beyond chance is taken: codes of 2 bits lose most answers, and training gives them back.
-  ASSERT_EQ(run(tune + "--weight-bits 2 --lsq --lr 0.001 --keep-start 3 -o " + file("won.onnx")), 0)
+  std::string more = tune;
+  more.replace(more.find("shapes-train:400"), 16, "shapes-train:1200");
+  ASSERT_EQ(run(more + "--weight-bits 2 --lsq --lr 0.001 --keep-start 3 -o " + file("won.onnx")), 0)
       << read(file("stderr"));
   EXPECT_THAT(read(file("stdout")), HasSubstr("\"best_epoch\": 1"));
   EXPECT_NE(constants(file("won.onnx")), constants(file("won.onnx.start.onnx")));
