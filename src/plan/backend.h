@@ -81,6 +81,12 @@ struct RunHooks {
   Workspace* after = nullptr;
 };
 
+/// What a plan must know of the values of a graph.
+struct Storage {
+  std::vector<size_t> bytes;                              // by value
+  std::vector<ValueId> shares, overwrites, reads_beside;  // by node; reads_beside: what a step reads beside its inputs
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -99,10 +105,11 @@ class Backend {
   virtual size_t storage_bytes(const Graph& graph, ValueId value) const = 0;
   /// The input whose storage output 0 of the node may take over without a copy (Reshape of a dense value), or k_absent.
   virtual ValueId shares_storage(const Graph& graph, NodeId node) const = 0;
-  /// A value that the node reads beside its inputs (that of a step which it does on the way), or k_absent.
-  virtual ValueId reads_beside(const Graph&, NodeId) const { return k_absent; }
   /// The input in whose place the node may write output 0 where nobody reads it afterwards, or k_absent.
   virtual ValueId overwrites(const Graph&, NodeId) const { return k_absent; }
+  /// The three answers above for all of a graph, and what nodes read beside their inputs. To be overridden where one
+  /// answer asks for others.
+  virtual Storage storage(const Graph& graph) const;
   virtual Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) = 0;
   /// A back end that measures while it prepares a plan takes known times from here and adds what it measures; null =
   /// none. Not while another thread prepares.

@@ -107,16 +107,19 @@ struct Groups {
   }
 };
 
-Groups make_groups(const Graph& graph, const Backend& backend, std::vector<Slot>& slots) {
+Groups make_groups(const Graph& graph, const Storage& storage, std::vector<Slot>& slots) {
   const auto has_storage = [&](ValueId v) {
-    slots[static_cast<size_t>(v)].bytes = backend.storage_bytes(graph, v);
+    slots[static_cast<size_t>(v)].bytes = storage.bytes[static_cast<size_t>(v)];
     return slots[static_cast<size_t>(v)].bytes > 0;
   };
   Groups groups;
+  const auto at = [](const std::vector<ValueId>& by_node) {
+    return [&](NodeId id) { return by_node[static_cast<size_t>(id)]; };
+  };
   groups.of = storage_groups(graph, {.has_storage = has_storage,
-                                     .shares = [&](NodeId id) { return backend.shares_storage(graph, id); },
-                                     .overwrites = [&](NodeId id) { return backend.overwrites(graph, id); },
-                                     .reads_beside = [&](NodeId id) { return backend.reads_beside(graph, id); }});
+                                     .shares = at(storage.shares),
+                                     .overwrites = at(storage.overwrites),
+                                     .reads_beside = at(storage.reads_beside)});
   for (const int32_t group : groups.of) groups.all.resize(std::max(groups.all.size(), static_cast<size_t>(group + 1)));
   for (ValueId v = 0; v < static_cast<ValueId>(slots.size()); ++v)
     if (Group* group = groups.find(v)) {
@@ -126,7 +129,7 @@ Groups make_groups(const Graph& graph, const Backend& backend, std::vector<Slot>
   return groups;
 }
 
-void find_lifetimes(const Graph& graph, const Backend& backend, Groups& groups) {
+void find_lifetimes(const Graph& graph, const Storage& storage, Groups& groups) {
   const auto use = [&](ValueId v, int32_t step) {
     if (Group* group = groups.find(v)) group->used_at(step);
   };
@@ -134,7 +137,7 @@ void find_lifetimes(const Graph& graph, const Backend& backend, Groups& groups) 
   for (const ValueId v : graph.inputs) use(v, k_before_first);
   for (int32_t step = 0; step < end; ++step) {
     for (const ValueId v : graph.node(step).inputs) use(v, step);
-    use(backend.reads_beside(graph, step), step);
+    use(storage.reads_beside[static_cast<size_t>(step)], step);
     for (const ValueId v : graph.node(step).outputs) use(v, step);
   }
   for (const ValueId v : graph.outputs) use(v, end);
@@ -159,6 +162,22 @@ Result<std::unique_ptr<Workspace>> HostWorkspace::make(size_t bytes) {
   return std::unique_ptr<Workspace>(std::move(made));
 }
 
+Storage Backend::storage(const Graph& graph) const {
+  Storage all;
+  all.bytes.assign(graph.values.size(), 0);
+  const auto ask = [&](ValueId v) {
+    if (v != k_absent && !graph.constant(v)) all.bytes[static_cast<size_t>(v)] = storage_bytes(graph, v);
+  };
+  for (const ValueId v : graph.inputs) ask(v);
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    for (const ValueId v : graph.node(id).outputs) ask(v);
+    all.shares.push_back(shares_storage(graph, id));
+    all.overwrites.push_back(overwrites(graph, id));
+  }
+  all.reads_beside.assign(graph.nodes.size(), k_absent);
+  return all;
+}
+
 Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backend, const TacticChoice& choice) {
   if (Result<Done> shapes = check_shapes(graph); !shapes) return shapes.error();
   Result<std::vector<Step>> steps = choose_tactics(graph, backend, choice);
@@ -166,8 +185,9 @@ Result<std::shared_ptr<const Plan>> make_plan(Graph graph, const Backend& backen
   auto plan = std::make_shared<Plan>();
   plan->steps = *std::move(steps);
   plan->slots.resize(graph.values.size());
-  Groups groups = make_groups(graph, backend, plan->slots);
-  find_lifetimes(graph, backend, groups);
+  const Storage storage = backend.storage(graph);
+  Groups groups = make_groups(graph, storage, plan->slots);
+  find_lifetimes(graph, storage, groups);
   plan->arena_bytes = lay_out(groups);
   for (const Group& group : groups.all) {
     for (const ValueId v : group.values) plan->slots[static_cast<size_t>(v)].offset = group.offset;

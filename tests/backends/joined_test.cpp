@@ -64,7 +64,8 @@ TEST(Joined, gives_the_reference_bytes_on_every_isa_however_the_batch_is_cut) {
 
 TEST(Joined, a_chain_of_concatenations_is_one_buffer) {
   const Graph graph = network();
-  const auto place = [&](std::string_view value) { return cpu::joined_place(graph, *graph.find_value(value)); };
+  const cpu::Neighbours neighbours(graph, available_isas().back());
+  const auto place = [&](std::string_view value) { return neighbours.joined(*graph.find_value(value)); };
   const auto id = [&](std::string_view value) { return *graph.find_value(value); };
   struct Expected {
     std::string_view value, host;
@@ -82,7 +83,7 @@ TEST(Joined, a_chain_of_concatenations_is_one_buffer) {
   }
   for (const std::string_view value : {"q", "stem", "abc", "r", "s", "d", "n", "t", "p", "twice"})
     EXPECT_FALSE(place(value)) << value;
-  const cpu::Layout layout = cpu::placed_layout(graph, id("b"));
+  const cpu::Layout layout = neighbours.layout(graph, id("b"));
   EXPECT_EQ(layout.pitch(), 48);
   EXPECT_EQ(layout.elements, 4 * 8 * 8 * 48);
 
@@ -107,8 +108,32 @@ TEST(Joined, a_step_without_a_fast_kernel_keeps_to_its_channels) {
 }
 )";
   const Graph graph = graph_with_constants(k_text, {"x_scale", "table", "zero"}, 5);
-  EXPECT_TRUE(cpu::joined_place(graph, *graph.find_value("b")));
+  EXPECT_TRUE(cpu::Neighbours(graph, Isa::scalar).joined(*graph.find_value("b")));
   expect_cpu_equals_ref(graph, k_exact);
+}
+
+/// A chain of a thousand concatenations: found without recursion, planned in time that does not hang.
+TEST(Joined, a_long_chain_is_planned_like_a_short_one) {
+  constexpr int k_links = 1000;
+  std::string text = "graph g (x: f32[1,16,1,1], s: f32[]) -> (y) {\n  c0 = QuantizeLinear(x, s)\n";
+  for (int i = 1; i <= k_links; ++i) {
+    const std::string n = std::to_string(i), last = std::to_string(i - 1);
+    text +=
+        "  m" + n + " = MaxPool(c0, kernel_shape=[1,1])\n  c" + n + " = Concat(c" + last + ", m" + n + ", axis=1)\n";
+  }
+  text += "  y = DequantizeLinear(c" + std::to_string(k_links) + ", s)\n}\n";
+  const Graph graph = graph_with_constants(text, {"s"}, 3);
+  const cpu::Neighbours neighbours(graph, available_isas().back());
+  const ValueId host = *graph.find_value("c" + std::to_string(k_links));
+  const std::optional<cpu::JoinedPlace> second = neighbours.joined(*graph.find_value("m2"));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->host, host);
+  EXPECT_EQ(second->channel, 32);
+  EXPECT_FALSE(neighbours.joined(*graph.find_value("c0")));  // a QuantizeLinear makes it
+  EXPECT_EQ(neighbours.shared(graph, 4), *graph.find_value("m1"));
+  const auto backend = cpu::make_backend({.isa = available_isas().back()});
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  expect_close(run_graph(graph, backend, inputs)[0], run_graph(graph, make_ref_backend(), inputs)[0], k_exact, "chain");
 }
 
 TEST(Joined, taps_show_a_value_and_not_its_neighbours) {

@@ -1,5 +1,5 @@
 // Scales and shifts per channel that the 1x1 convolution behind them does on its own input: the reference's bytes.
-#include "backends/cpu/scaled_input.h"
+#include "backends/cpu/joined.h"
 
 #include <gtest/gtest.h>
 
@@ -46,25 +46,27 @@ Graph network() {
   return graph;
 }
 
-const Node& maker(const Graph& graph, std::string_view value) {
-  for (const Node& node : graph.nodes)
-    if (node.outputs[0] == *graph.find_value(value)) return node;
+NodeId maker(const Graph& graph, std::string_view value) {
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
+    if (graph.node(id).outputs[0] == *graph.find_value(value)) return id;
   ADD_FAILURE() << "nothing makes " << value;
-  return graph.nodes.front();
+  return 0;
 }
 
 TEST(ScaledInput, a_1x1_convolution_takes_in_what_only_it_reads) {
   const Graph graph = network();
   for (const Isa isa : {Isa::avx2, Isa::avx_vnni, Isa::avx512_vnni}) {
+    const cpu::Neighbours neighbours(graph, isa);
     for (const std::string_view taken : {"a", "b", "c", "d"}) {
-      EXPECT_TRUE(cpu::is_done_by_next(graph, maker(graph, taken), isa)) << taken;
-      EXPECT_EQ(cpu::scaling_before(graph, maker(graph, std::string(taken) + "1"), isa), &maker(graph, taken));
+      EXPECT_TRUE(neighbours.is_done_by_next(maker(graph, taken))) << taken;
+      EXPECT_EQ(neighbours.scaling_before(maker(graph, std::string(taken) + "1")), maker(graph, taken));
     }
-    EXPECT_EQ(cpu::read_beside(graph, maker(graph, "b1"), isa), *graph.find_value("a1"));
+    EXPECT_EQ(neighbours.read_beside(graph, maker(graph, "b1")), *graph.find_value("a1"));
     for (const std::string_view kept : {"s", "e", "f", "g", "d1", "y"})
-      EXPECT_FALSE(cpu::is_done_by_next(graph, maker(graph, kept), isa)) << kept;
+      EXPECT_FALSE(neighbours.is_done_by_next(maker(graph, kept))) << kept;
   }
-  for (const Isa isa : {Isa::scalar, Isa::amx}) EXPECT_FALSE(cpu::is_done_by_next(graph, maker(graph, "a"), isa));
+  for (const Isa isa : {Isa::scalar, Isa::amx})
+    EXPECT_FALSE(cpu::Neighbours(graph, isa).is_done_by_next(maker(graph, "a")));
 }
 
 TEST(ScaledInput, gives_the_reference_bytes_on_every_isa_however_the_batch_is_cut) {

@@ -5,8 +5,8 @@
 #include "backends/cpu/constants.h"
 #include "backends/cpu/conv.h"
 #include "backends/cpu/geometry.h"
+#include "backends/cpu/joined.h"
 #include "backends/cpu/requantize.h"
-#include "backends/cpu/scaled_input.h"
 #include "backends/cpu/step.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
@@ -172,7 +172,7 @@ struct IntegerLayer {
   }
 };
 
-/// The layer of scaling_before(). Its residual is a constant in the u8 domain.
+/// The layer of Neighbours::scaling_before(). Its residual is a constant in the u8 domain.
 Result<std::shared_ptr<const PointwiseU8S8>> make_scaling(const StepQuery& query) {
   IntegerLayer layer;
   if (Result<Done> done = layer.describe(query); !done) return done.error();
@@ -189,7 +189,9 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   IntegerLayer described;
   if (Result<Done> done = described.describe(query); !done) return done.error();
   ConvU8S8Desc& desc = described.desc;
-  const Node* const scaling = scaling_before(query.graph, query.node, query.isa);
+  const auto id = static_cast<NodeId>(&query.node - query.graph.nodes.data());
+  const NodeId before = builder.neighbours().scaling_before(id);
+  const Node* const scaling = before < 0 ? nullptr : &query.graph.node(before);
   const ValueId image = query.isa == Isa::scalar ? k_absent : image_of(query.graph, query.node);
   Result<Operand> x = scaling             ? builder.value(scaling->inputs[0])
                       : image == k_absent ? builder.input(query, 0)
@@ -197,10 +199,10 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   if (!x) return x.error();
   const Operand y = builder.output(query);
   if (scaling) {
-    Result<std::shared_ptr<const PointwiseU8S8>> before =
+    Result<std::shared_ptr<const PointwiseU8S8>> layer =
         make_scaling(StepQuery{{query.graph, *scaling}, query.isa, query.threads});
-    if (!before) return before.error();
-    desc.before = *std::move(before);
+    if (!layer) return layer.error();
+    desc.before = *std::move(layer);
     desc.source_pitch = x->layout.pitch();
   } else if (image == k_absent) {
     desc.geometry.x_pitch = x->layout.pitch();
@@ -214,7 +216,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();
   if (!residual) return residual.error();
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
-  step.for_taps = is_done_by_next(query.graph, query.node, query.isa);
+  step.for_taps = builder.neighbours().is_done_by_next(id);
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,

@@ -4,7 +4,6 @@
 #include "backends/cpu/joined.h"
 #include "backends/cpu/movement.h"
 #include "backends/cpu/program.h"
-#include "backends/cpu/scaled_input.h"
 #include "base/cpus.h"
 #include "base/float_env.h"
 #include "kernels/conventions.h"
@@ -45,20 +44,32 @@ class CpuBackend : public Backend {
   }
 
   size_t storage_bytes(const Graph& graph, ValueId value) const override {
-    if (is_constant(graph, value) || borrows_input(graph, value) || writes_output(graph, value)) return 0;
-    return placed_layout(graph, value).bytes() + k_tail_bytes;
+    return bytes_of(graph, Neighbours(graph, isa_), value);
   }
 
   ValueId shares_storage(const Graph& graph, NodeId node) const override {
-    return shared_value(graph, graph.node(node));
-  }
-
-  ValueId reads_beside(const Graph& graph, NodeId node) const override {
-    return read_beside(graph, graph.node(node), isa_);
+    return Neighbours(graph, isa_).shared(graph, node);
   }
 
   ValueId overwrites(const Graph& graph, NodeId node) const override {
-    return overwritten_residual(graph, graph.node(node));
+    return Neighbours(graph, isa_).overwritten(graph, node);
+  }
+
+  Storage storage(const Graph& graph) const override {
+    const Neighbours neighbours(graph, isa_);
+    Storage all;
+    all.bytes.assign(graph.values.size(), 0);
+    const auto ask = [&](ValueId v) {
+      if (v != k_absent && !graph.constant(v)) all.bytes[static_cast<size_t>(v)] = bytes_of(graph, neighbours, v);
+    };
+    for (const ValueId v : graph.inputs) ask(v);
+    for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+      for (const ValueId v : graph.node(id).outputs) ask(v);
+      all.shares.push_back(neighbours.shared(graph, id));
+      all.overwrites.push_back(neighbours.overwritten(graph, id));
+      all.reads_beside.push_back(neighbours.read_beside(graph, id));
+    }
+    return all;
   }
 
   Result<std::unique_ptr<const Program>> prepare(std::shared_ptr<const Plan> plan) override {
@@ -76,6 +87,11 @@ class CpuBackend : public Backend {
   }
 
  private:
+  static size_t bytes_of(const Graph& graph, const Neighbours& neighbours, ValueId value) {
+    if (is_constant(graph, value) || borrows_input(graph, value) || writes_output(graph, value)) return 0;
+    return neighbours.layout(graph, value).bytes() + k_tail_bytes;
+  }
+
   Isa isa_;
   size_t l2_bytes_;
   ThreadPool pool_;

@@ -5,6 +5,7 @@
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/movement.h"
+#include "backends/cpu/requantize.h"
 #include "ir/op.h"
 
 namespace octet::cpu {
@@ -22,8 +23,6 @@ bool is_in(std::span<const std::string_view> ops, const Node& node) {
   return std::find(ops.begin(), ops.end(), node.op->name) != ops.end();
 }
 
-int64_t times_in(const std::vector<ValueId>& list, ValueId v) { return std::count(list.begin(), list.end(), v); }
-
 std::optional<Dims> image_dims(const Graph& graph, ValueId v) {
   const Value& value = graph.value(v);
   if (!value.shape || value.shape->size() != 4) return std::nullopt;
@@ -35,109 +34,153 @@ bool is_channel_concat(const Node& node) {
   return is_op(node, "Concat") && (axis == 1 || axis == -3);
 }
 
-/// Everything that a value must be by itself, whoever reads it.
-bool may_be_joined(const Graph& graph, ValueId v) {
-  const std::optional<Dims> dims = image_dims(graph, v);
-  return dims && element_count(*dims).value_or(0) > 0 && (*dims)[1] % k_channel_group == 0 &&
-         is_code(graph.value(v).dtype) && !is_constant(graph, v) && times_in(graph.inputs, v) == 0 &&
-         times_in(graph.outputs, v) == 0 && layout_of(graph, v).is_nhwc();
-}
-
 /// A residual is read at its natural pitch only.
 bool reads_any_pitch(const Node& node, ValueId v) {
   if (!is_in(k_readers, node)) return false;
-  return !is_op(node, "QuantConv") || (node.inputs[0] == v && times_in(node.inputs, v) == 1);
+  return !is_op(node, "QuantConv") ||
+         (node.inputs[0] == v && std::count(node.inputs.begin(), node.inputs.end(), v) == 1);
 }
 
-struct Part {
-  ValueId whole = k_absent;
-  int64_t channel = 0;
-};
-
-/// The channels of `whole` that v is, when it is the output of this Concat and v is found in it once.
-std::optional<Part> part_of(const Graph& graph, const Node& concat, ValueId v) {
-  if (!is_channel_concat(concat) || times_in(concat.inputs, v) != 1) return std::nullopt;
-  Part part{concat.outputs[0], 0};
-  for (const ValueId other : concat.inputs) {
-    if (other == v) break;
-    const std::optional<Dims> dims = image_dims(graph, other);
-    if (!dims) return std::nullopt;
-    part.channel += (*dims)[1];
-  }
-  const bool is_whole_group = part.channel % k_channel_group == 0;
-  return is_whole_group && layout_of(graph, part.whole).is_nhwc() ? std::optional(part) : std::nullopt;
+/// Everything that a value must be to lie in a concatenation, whichever it is.
+bool may_be_joined(const Graph& graph, const Uses& uses, ValueId v) {
+  const auto at = static_cast<size_t>(v);
+  const std::optional<Dims> dims = image_dims(graph, v);
+  if (!dims || element_count(*dims).value_or(0) <= 0 || (*dims)[1] % k_channel_group != 0 ||
+      !is_code(graph.value(v).dtype) || uses.producer[at] < 0 || uses.is_output[at])
+    return false;
+  const Node& maker = graph.node(uses.producer[at]);
+  return is_in(k_makers, maker) && maker.outputs.size() == 1 &&
+         std::all_of(uses.consumers[at].begin(), uses.consumers[at].end(),
+                     [&](NodeId reader) { return reads_any_pitch(graph.node(reader), v); }) &&
+         layout_of(graph, v).is_nhwc();
 }
 
-/// The concatenation in which v lies.
-std::optional<Part> direct_part(const Graph& graph, ValueId v) {
-  bool is_made = false;
-  const Node* concat = nullptr;
-  for (const Node& node : graph.nodes) {
-    if (times_in(node.outputs, v) > 0) {
-      if (!is_in(k_makers, node) || node.outputs.size() != 1) return std::nullopt;
-      is_made = true;
-    }
-    if (times_in(node.inputs, v) == 0) continue;
-    if (!reads_any_pitch(node, v)) return std::nullopt;
-    if (is_channel_concat(node) && !concat) concat = &node;
-  }
-  if (!is_made || !concat || !may_be_joined(graph, v)) return std::nullopt;
-  return part_of(graph, *concat, v);
-}
-
-struct FirstMade {
-  NodeId node = -1;
-  ValueId value = k_absent;
-};
-
-NodeId maker_of(const Graph& graph, ValueId v) {
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
-    if (times_in(graph.node(id).outputs, v) > 0) return id;
+/// The first Concat along the channels that reads v; -1 = none.
+NodeId concat_of(const Graph& graph, const Uses& uses, ValueId v) {
+  for (const NodeId reader : uses.consumers[static_cast<size_t>(v)])
+    if (is_channel_concat(graph.node(reader))) return reader;
   return -1;
 }
 
-/// Of all that lies in v, v itself included, what is made first.
-FirstMade first_made(const Graph& graph, ValueId v) {
-  FirstMade first{maker_of(graph, v), v};
-  const Node& maker = graph.node(first.node);
-  if (!is_channel_concat(maker)) return first;
-  for (const ValueId input : maker.inputs) {
-    const std::optional<Part> part = direct_part(graph, input);
-    if (!part || part->whole != v) continue;
-    const FirstMade other = first_made(graph, input);
-    if (other.node < first.node) first = other;
-  }
-  return first;
+bool are_all(const Node& node, const std::string& attribute, int64_t value) {
+  const std::vector<int64_t> values = ints_attribute(node, attribute, {});
+  return std::all_of(values.begin(), values.end(), [&](int64_t v) { return v == value; });
+}
+
+/// A QuantConv on the fast kernels whose output pixel i reads input pixel i. Weights are [oc, ic / group, 1, 1].
+bool is_pixel_by_pixel(const Graph& graph, const Node& node) {
+  if (!is_op(node, "QuantConv") || node.outputs.size() != 1) return false;
+  const Tensor* const weights = graph.constant(node.inputs[1]);
+  if (!weights || weights->dims().size() != 4 || weights->dims()[2] != 1 || weights->dims()[3] != 1) return false;
+  for (size_t i = 2; i < std::min<size_t>(node.inputs.size(), 4); ++i)
+    if (node.inputs[i] != k_absent && !graph.constant(node.inputs[i])) return false;
+  return are_all(node, "strides", 1) && are_all(node, "pads", 0) &&
+         string_attribute(node, "auto_pad", "NOTSET") == "NOTSET";
+}
+
+/// Codes times a scale plus a shift per channel: form 2, at most one pixel of residual codes.
+bool is_scaling(const Graph& graph, const Node& node) {
+  if (!is_pixel_by_pixel(graph, node)) return false;
+  const Dims& weights = graph.constant(node.inputs[1])->dims();
+  const int64_t channels = weights[0];
+  if (channels < 2 || int_attribute(node, "group", 1) != channels || weights[1] != 1 || output_form(node).on_values)
+    return false;
+  if (node.inputs.size() < 5 || node.inputs[4] == k_absent) return true;
+  const Tensor* const residual = graph.constant(node.inputs[4]);
+  return residual && residual->dims() == Dims{1, channels, 1, 1};
 }
 
 }  // namespace
 
-std::optional<JoinedPlace> joined_place(const Graph& graph, ValueId value) {
-  JoinedPlace place{value, 0};
-  while (const std::optional<Part> part = direct_part(graph, place.host)) {
-    place.host = part->whole;
-    place.channel += part->channel;
-  }
-  return place.host == value ? std::nullopt : std::optional(place);
+Neighbours::Neighbours(const Graph& graph, Isa isa)
+    : joined_(graph.values.size()),
+      host_pitch_(graph.values.size(), 0),
+      first_made_(graph.values.size(), k_absent),
+      scaling_(graph.nodes.size(), -1),
+      done_by_next_(graph.nodes.size(), false) {
+  const Uses uses(graph);
+  find_joined(graph, uses);
+  if (isa != Isa::scalar && isa != Isa::amx) find_scalings(graph, uses);
 }
 
-Layout placed_layout(const Graph& graph, ValueId value) {
+/// Nodes backwards: where a concatenation lies itself is known before its parts are looked at.
+void Neighbours::find_joined(const Graph& graph, const Uses& uses) {
+  for (auto id = static_cast<NodeId>(graph.nodes.size()) - 1; id >= 0; --id) {
+    const Node& concat = graph.node(id);
+    if (!is_channel_concat(concat)) continue;
+    const ValueId whole = concat.outputs[0];
+    if (!layout_of(graph, whole).is_nhwc()) continue;
+    const JoinedPlace& own = joined_[static_cast<size_t>(whole)];
+    const JoinedPlace place = own.host == k_absent ? JoinedPlace{whole, 0} : own;
+    int64_t channel = 0;
+    for (const ValueId part : concat.inputs) {
+      const std::optional<Dims> dims = image_dims(graph, part);
+      if (!dims) break;
+      const bool is_lone = std::count(concat.inputs.begin(), concat.inputs.end(), part) == 1;
+      if (is_lone && channel % k_channel_group == 0 && concat_of(graph, uses, part) == id &&
+          may_be_joined(graph, uses, part)) {
+        joined_[static_cast<size_t>(part)] = {place.host, place.channel + channel};
+        host_pitch_[static_cast<size_t>(part)] = layout_of(graph, place.host).pitch();
+      }
+      channel += (*dims)[1];
+    }
+  }
+  for (const Node& node : graph.nodes) {
+    const ValueId v = node.outputs.empty() ? k_absent : node.outputs[0];
+    if (v == k_absent) continue;
+    const ValueId host = joined_[static_cast<size_t>(v)].host;
+    ValueId& first = first_made_[static_cast<size_t>(host == k_absent ? v : host)];
+    if (first == k_absent) first = v;
+  }
+}
+
+void Neighbours::find_scalings(const Graph& graph, const Uses& uses) {
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    const Node& conv = graph.node(id);
+    if (!is_pixel_by_pixel(graph, conv) || int_attribute(conv, "group", 1) != 1) continue;
+    const NodeId before = uses.producer[static_cast<size_t>(conv.inputs[0])];
+    if (before < 0 || !uses.single_use(conv.inputs[0]) || !is_scaling(graph, graph.node(before))) continue;
+    const ValueId source = graph.node(before).inputs[0];
+    if (graph.constant(source) || !image_dims(graph, source) || !layout_of(graph, source).is_nhwc() ||
+        borrows_input(graph, source))
+      continue;
+    scaling_[static_cast<size_t>(id)] = before;
+    done_by_next_[static_cast<size_t>(before)] = true;
+  }
+}
+
+std::optional<JoinedPlace> Neighbours::joined(ValueId value) const {
+  const JoinedPlace& place = joined_[static_cast<size_t>(value)];
+  return place.host == k_absent ? std::nullopt : std::optional(place);
+}
+
+Layout Neighbours::layout(const Graph& graph, ValueId value) const {
   Layout layout = layout_of(graph, value);
-  const std::optional<JoinedPlace> place = layout.is_nhwc() ? joined_place(graph, value) : std::nullopt;
-  if (!place) return layout;
-  const int64_t pitch = layout_of(graph, place->host).pitch(), width = layout.dims[3];
+  if (!joined(value)) return layout;
+  const int64_t pitch = host_pitch_[static_cast<size_t>(value)], width = layout.dims[3];
   layout.strides = {layout.pixels() * pitch, 1, width * pitch, pitch};
   layout.elements = layout.batch() * layout.pixels() * pitch;
   return layout;
 }
 
-ValueId shared_value(const Graph& graph, const Node& node) {
-  const ValueId v = node.outputs[0];
-  if (v == k_absent || !image_dims(graph, v)) return reshape_alias(graph, node);
-  const std::optional<JoinedPlace> place = joined_place(graph, v);
-  if (!place && !is_channel_concat(node)) return reshape_alias(graph, node);
-  const FirstMade first = first_made(graph, place ? place->host : v);
-  return first.value == v ? k_absent : first.value;
+ValueId Neighbours::shared(const Graph& graph, NodeId node) const {
+  const ValueId v = graph.node(node).outputs[0];
+  if (v == k_absent) return k_absent;
+  const JoinedPlace& place = joined_[static_cast<size_t>(v)];
+  const ValueId first = first_made_[static_cast<size_t>(place.host == k_absent ? v : place.host)];
+  if (first != k_absent && first != v) return first;
+  return place.host == k_absent ? reshape_alias(graph, graph.node(node)) : k_absent;
+}
+
+ValueId Neighbours::overwritten(const Graph& graph, NodeId node) const {
+  const ValueId residual = overwritten_residual(graph, graph.node(node));
+  if (residual == k_absent || joined(residual) || joined(graph.node(node).outputs[0])) return k_absent;
+  return residual;
+}
+
+ValueId Neighbours::read_beside(const Graph& graph, NodeId node) const {
+  const NodeId scaling = scaling_before(node);
+  return scaling < 0 ? k_absent : graph.node(scaling).inputs[0];
 }
 
 }  // namespace octet::cpu

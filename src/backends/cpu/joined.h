@@ -1,11 +1,18 @@
 #pragma once
+// What a step of the CPU back end shares with its neighbours, found once for a graph, in time that grows with its size.
+//
 // Concatenations in place: what is joined along the channels is written where the concatenation lies, at its pitch, and
 // nothing is copied. A chain of concatenations, each of the one before and some new channels, is one buffer that fills
 // up.
+//
+// Scales in front of 1x1 convolutions: a scale and a shift per channel between codes (a BatchNormalization) is done
+// while the convolution brings its input near, and the codes between are never written to memory.
 
 #include <optional>
+#include <vector>
 
 #include "backends/cpu/layout.h"
+#include "base/isa.h"
 
 namespace octet::cpu {
 
@@ -15,15 +22,39 @@ struct JoinedPlace {
   int64_t channel = 0;  // of the host, where the value begins
 };
 
-/// Nothing of a value with storage of its own. Codes of whole groups of 16 channels, made and read by steps that keep
-/// to their channels at any pitch, one Concat among the readers.
-std::optional<JoinedPlace> joined_place(const Graph& graph, ValueId value);
+/// Answers hold for the graph they were found in, and for the same graph with another batch.
+class Neighbours {
+ public:
+  Neighbours(const Graph& graph, Isa isa);
 
-/// layout_of(graph, value), at the host's pitch where it is joined.
-Layout placed_layout(const Graph& graph, ValueId value);
+  /// Nothing of a value with storage of its own. Codes of whole groups of 16 channels, made and read by steps that keep
+  /// to their channels at any pitch, one Concat among the readers.
+  std::optional<JoinedPlace> joined(ValueId value) const;
+  /// layout_of(graph, value), at the host's pitch where it is joined.
+  Layout layout(const Graph& graph, ValueId value) const;
+  /// The value, made before, that the node's output 0 shares its storage with: what a reshape renames, or of a buffer
+  /// of joined values the one that is made first. k_absent = none.
+  ValueId shared(const Graph& graph, NodeId node) const;
+  /// overwritten_residual(), where neither side is joined.
+  ValueId overwritten(const Graph& graph, NodeId node) const;
 
-/// The value, made before, that the node's output 0 shares its storage with: what a reshape renames, or of a buffer of
-/// joined values the one that is made first. k_absent = none.
-ValueId shared_value(const Graph& graph, const Node& node);
+  /// The depthwise QuantConv that makes the convolution's input and is done by it; -1 = none. Both visit every pixel,
+  /// and nobody else reads what is between them. Not on the scalar judge and on AMX.
+  NodeId scaling_before(NodeId conv) const { return scaling_[static_cast<size_t>(conv)]; }
+  /// Whether the node is done by the convolution behind it: what it makes is wanted by taps only.
+  bool is_done_by_next(NodeId node) const { return done_by_next_[static_cast<size_t>(node)]; }
+  /// What the node reads beside its inputs: the input of scaling_before(); k_absent = nothing.
+  ValueId read_beside(const Graph& graph, NodeId node) const;
+
+ private:
+  void find_joined(const Graph& graph, const Uses& uses);
+  void find_scalings(const Graph& graph, const Uses& uses);
+
+  std::vector<JoinedPlace> joined_;  // by value; host k_absent = not joined
+  std::vector<int64_t> host_pitch_;  // by value, of the host's place
+  std::vector<ValueId> first_made_;  // by value that is a host: what is made first of all in it
+  std::vector<NodeId> scaling_;      // by node
+  std::vector<bool> done_by_next_;   // by node
+};
 
 }  // namespace octet::cpu

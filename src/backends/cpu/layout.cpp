@@ -59,6 +59,12 @@ Touch touch_of(const Node& node) {
                               : Touch::image;
 }
 
+/// Copies go as fast between layouts as within one, so nothing is asked of what lies behind them.
+bool moves_only(const Node& node) {
+  constexpr std::string_view k_moves[] = {"Slice", "Split", "Concat", "Expand"};
+  return std::find(std::begin(k_moves), std::end(k_moves), node.op->name) != std::end(k_moves);
+}
+
 /// What touches a value that no layout is forced upon.
 struct Touches {
   bool image = false, rows = false, reshapes = true;
@@ -71,7 +77,7 @@ Touches touches_of(const Graph& graph, ValueId value, std::vector<const Node*>& 
     found.image |= touch == Touch::image;
     found.rows |= touch == Touch::rows;
     found.reshapes &= touch == Touch::reshape;
-    if (touch == Touch::any_order) any_order.push_back(&node);
+    if (touch == Touch::any_order && !moves_only(node)) any_order.push_back(&node);
   }
   return found;
 }
@@ -85,6 +91,7 @@ bool may_lie_dense(const Graph& graph, ValueId v) {
 /// alike, so a value between two of them follows those on their other sides.
 bool is_dense_matrix(const Graph& graph, ValueId value) {
   if (!may_lie_dense(graph, value)) return false;
+  constexpr size_t k_most_reached = 4;  // the values beside it, not those of a whole graph
   std::vector<ValueId> reached = {value};
   for (size_t i = 0; i < reached.size(); ++i) {
     std::vector<const Node*> any_order;
@@ -95,7 +102,8 @@ bool is_dense_matrix(const Graph& graph, ValueId value) {
     for (const Node* node : any_order)
       for (const std::vector<ValueId>* values : {&node->inputs, &node->outputs})
         for (const ValueId v : *values)
-          if (v != k_absent && !contains(reached, v) && may_lie_dense(graph, v)) reached.push_back(v);
+          if (reached.size() < k_most_reached && v != k_absent && !contains(reached, v) && may_lie_dense(graph, v))
+            reached.push_back(v);
   }
   return false;
 }

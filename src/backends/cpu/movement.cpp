@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "backends/cpu/constants.h"
-#include "backends/cpu/joined.h"
 
 namespace octet::cpu {
 namespace {
@@ -250,7 +249,6 @@ ValueId overwritten_residual(const Graph& graph, const Node& node) {
     return k_absent;
   const ValueId residual = node.inputs[k_residual];
   if (residual == k_absent || is_constant(graph, residual)) return k_absent;
-  if (joined_place(graph, residual) || joined_place(graph, node.outputs[0])) return k_absent;
   const Layout from = layout_of(graph, residual), to = layout_of(graph, node.outputs[0]);
   const bool lie_alike = from.nhwc && to.nhwc && from.dims == to.dims && from.strides == to.strides;
   return lie_alike && from.element_bytes == 1 && to.element_bytes == 1 ? residual : k_absent;

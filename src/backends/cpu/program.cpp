@@ -81,9 +81,9 @@ double streaming_cost_us(const StepQuery& query) {
 Operand StepBuilder::value(ValueId v) const {
   const Graph& graph = plan_.graph;
   const Slot& slot = plan_.slots[static_cast<size_t>(v)];
-  Operand operand{placed_layout(graph, v), {}};
+  Operand operand{neighbours_.layout(graph, v), {}};
   if (slot.bytes > 0) {
-    const std::optional<JoinedPlace> joined = joined_place(graph, v);
+    const std::optional<JoinedPlace> joined = neighbours_.joined(v);
     const int64_t first = joined ? joined->channel : 0;
     operand.place = {Place::Kind::arena, slot.offset + static_cast<size_t>(first) * operand.layout.element_bytes};
   } else if (borrows_input(graph, v)) {
@@ -211,7 +211,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
                        ErrorCode::bad_argument);
   if (plan_->packed && static_cast<size_t>(step.node) < plan_->packed->steps.size())
     query.packed = &plan_->packed->steps[static_cast<size_t>(step.node)];
-  StepBuilder builder(*part.plan, constants_, &part);
+  StepBuilder builder(*part.plan, *part.neighbours, constants_, &part);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
   ProgramStep made{*std::move(prepared), {}, {}};
@@ -224,7 +224,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
     if (v == k_absent || is_constant(graph, v)) continue;
     const Operand operand = builder.value(v);
     if (operand.place.kind == Place::Kind::nowhere) continue;
-    const Layout layout = placed_layout(whole, v);  // of the whole batch, whatever the step sees
+    const Layout layout = part.neighbours->layout(whole, v);  // of the whole batch, whatever the step sees
     const int offset = domain_shift(layout.dtype);
     const DType stored = offset ? DType::u8 : layout.dtype;
     made.taps.push_back({graph.value(v).name, {stored, layout.dims, layout.strides, nullptr}, operand.place, offset});
@@ -234,7 +234,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
 }
 
 Result<Done> CpuProgram::prepare_transfers(const Arrangement& arrangement, Isa isa) {
-  StepBuilder builder(*arrangement.whole, constants_);
+  StepBuilder builder(*arrangement.whole, *arrangement.neighbours, constants_);
   const Graph& graph = plan_->graph;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const Operand to = builder.value(graph.inputs[i]);

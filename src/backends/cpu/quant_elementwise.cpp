@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "backends/cpu/constants.h"
-#include "backends/cpu/joined.h"
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/rows.h"
 #include "backends/cpu/step.h"
@@ -97,6 +96,9 @@ std::array<uint8_t, 256> domain_table(const StepQuery& query) {
   return table;
 }
 
+/// Others' channels lie between.
+bool is_joined(const Layout& image) { return image.pitch() != channel_pitch(image.channels()); }
+
 /// An image to another pitch: blocks of pixels pass through scratch, where they lie without gaps.
 PreparedStep lookup_pixels(const StepQuery& query, const Operand& x, const Operand& y) {
   const int64_t channels = y.layout.channels(), block = std::max<int64_t>(1, k_row_block / channels);
@@ -122,8 +124,7 @@ Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  if (x->layout.is_nhwc() && y.layout.is_nhwc() &&
-      (joined_place(query.graph, query.id(0)) || joined_place(query.graph, query.node.outputs[0])))
+  if (x->layout.is_nhwc() && y.layout.is_nhwc() && (is_joined(x->layout) || is_joined(y.layout)))
     return lookup_pixels(query, *x, y);
   PreparedStep step{.in_team = true};
   step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(query),

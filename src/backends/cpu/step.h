@@ -17,6 +17,7 @@
 namespace octet::cpu {
 
 struct SubBatch;
+class Neighbours;
 
 /// A step ready to run: immutable, called from many contexts at once, with scratch and shared bytes of the context.
 struct PreparedStep {
@@ -48,8 +49,10 @@ struct StepQuery : NodeContext {
 class StepBuilder {
  public:
   /// part: the steps are of this one; null = all see whole batches.
-  StepBuilder(const Plan& plan, std::vector<AlignedBytes>& constants, const SubBatch* part = nullptr)
-      : plan_(plan), constants_(constants), part_(part) {}
+  StepBuilder(const Plan& plan, const Neighbours& neighbours, std::vector<AlignedBytes>& constants,
+              const SubBatch* part = nullptr)
+      : plan_(plan), neighbours_(neighbours), constants_(constants), part_(part) {}
+  const Neighbours& neighbours() const { return neighbours_; }
   /// Input i; a constant is brought into the back end's layout. Errors: no memory for it.
   Result<Operand> input(const StepQuery& query, size_t i);
   Operand output(const StepQuery& query, size_t i = 0) const;
@@ -60,6 +63,7 @@ class StepBuilder {
 
  private:
   const Plan& plan_;
+  const Neighbours& neighbours_;
   std::vector<AlignedBytes>& constants_;
   const SubBatch* part_;
 };

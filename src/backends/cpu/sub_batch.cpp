@@ -12,7 +12,6 @@
 #include "backends/cpu/joined.h"
 #include "backends/cpu/layout.h"
 #include "backends/cpu/movement.h"
-#include "backends/cpu/scaled_input.h"
 #include "base/chunk_ranges.h"
 #include "ir/op.h"
 #include "kernels/conventions.h"
@@ -178,8 +177,8 @@ std::vector<Cut> choose_cuts(const Plan& plan, int64_t batch, const Caches& cach
 /// Where values lie: one range per group of values that share storage.
 class Places {
  public:
-  Places(const Plan& plan, const std::vector<SubBatch>& parts, Isa isa, int threads)
-      : plan_(plan), isa_(isa), threads_(threads) {
+  Places(const Plan& plan, const std::vector<SubBatch>& parts, const Neighbours& neighbours, int threads)
+      : plan_(plan), neighbours_(neighbours), threads_(threads) {
     group_values();
     find_lifetimes(parts);
   }
@@ -249,9 +248,9 @@ class Places {
     const Graph& graph = plan_.graph;
     const auto bytes = [&](ValueId v) { return plan_.slots[static_cast<size_t>(v)].bytes; };
     of_ = storage_groups(graph, {.has_storage = [&](ValueId v) { return bytes(v) > 0; },
-                                 .shares = [&](NodeId id) { return shared_value(graph, graph.node(id)); },
-                                 .overwrites = [&](NodeId id) { return overwritten_residual(graph, graph.node(id)); },
-                                 .reads_beside = [&](NodeId id) { return read_beside(graph, graph.node(id), isa_); }});
+                                 .shares = [&](NodeId id) { return neighbours_.shared(graph, id); },
+                                 .overwrites = [&](NodeId id) { return neighbours_.overwritten(graph, id); },
+                                 .reads_beside = [&](NodeId id) { return neighbours_.read_beside(graph, id); }});
     for (size_t v = 0; v < of_.size(); ++v) {
       if (of_[v] < 0) continue;
       const auto group = static_cast<size_t>(of_[v]);
@@ -269,7 +268,7 @@ class Places {
       for (size_t p = 0; p < parts.size(); ++p)
         for (size_t s = parts[p].first; s < parts[p].last; ++s) {
           const Node& node = plan_.graph.node(plan_.steps[s].node);
-          const std::vector<ValueId> beside = {read_beside(plan_.graph, node, isa_)};
+          const std::vector<ValueId> beside = {neighbours_.read_beside(plan_.graph, plan_.steps[s].node)};
           for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs, &beside})
             for (const ValueId v : *values) {
               if (v == k_absent) continue;
@@ -291,27 +290,29 @@ class Places {
   }
 
   const Plan& plan_;
-  Isa isa_;
+  const Neighbours& neighbours_;
   int threads_;
   std::vector<int32_t> of_;
   std::vector<Group> groups_;
 };
 
 /// The plan as the steps of a cut part see it.
-std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, SubBatch& part, int64_t batch, Isa isa) {
+std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, SubBatch& part, int64_t batch) {
+  const Neighbours& neighbours = *part.neighbours;
   auto plan = std::make_shared<Plan>(whole);
   part.image_bytes.assign(whole.graph.values.size(), 0);
   part.worker_bytes.assign(whole.graph.values.size(), 0);
   for (size_t s = part.first; s < part.last; ++s) {
     const Node& node = whole.graph.node(whole.steps[s].node);
-    const std::vector<ValueId> beside = {image_of(whole.graph, node), read_beside(whole.graph, node, isa)};
+    const std::vector<ValueId> beside = {image_of(whole.graph, node),
+                                         neighbours.read_beside(whole.graph, whole.steps[s].node)};
     for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs, &beside})
       for (const ValueId v : *values) {
         if (v == k_absent || is_constant(whole.graph, v)) continue;
         plan->graph.value(v).shape->front() = Dim{part.images};
         part.worker_bytes[static_cast<size_t>(v)] = places.worker_bytes(v);
         if (!places.is_shared(v)) continue;
-        const Layout in_arena = placed_layout(whole.graph, v);
+        const Layout in_arena = neighbours.layout(whole.graph, v);
         const bool is_callers = whole.slots[static_cast<size_t>(v)].bytes == 0;
         const Layout layout = is_callers ? dense_layout(in_arena.dtype, in_arena.dims) : in_arena;
         part.image_bytes[static_cast<size_t>(v)] = layout.bytes() / static_cast<size_t>(batch);
@@ -330,8 +331,8 @@ size_t l2_bytes() {
 namespace {
 
 /// Lanes, unless they take much more memory.
-void lay_out_for_halves(const Plan& plan, Isa isa, int threads, Arrangement& made) {
-  Places places(plan, made.parts, isa, threads);
+void lay_out_for_halves(const Plan& plan, int threads, Arrangement& made) {
+  Places places(plan, made.parts, *made.neighbours, threads);
   auto whole = std::make_shared<Plan>(plan);
   const size_t bytes = places.lay_out_in_lanes(whole->slots);
   if (bytes > plan.arena_bytes + plan.arena_bytes / 2) return;
@@ -344,12 +345,13 @@ void lay_out_for_halves(const Plan& plan, Isa isa, int threads, Arrangement& mad
 Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa, int threads) {
   const int64_t batch = batch_of(plan->graph);
   Arrangement made;
+  made.neighbours = std::make_shared<const Neighbours>(plan->graph, isa);
   const size_t steps = plan->steps.size();
   if (batch == 1) {
-    made.parts.push_back({.first = 0, .last = steps});
+    made.parts.push_back({.first = 0, .last = steps, .neighbours = made.neighbours});
     made.whole = plan;
     made.arena_bytes = plan->arena_bytes;
-    if (threads > 1) lay_out_for_halves(*plan, isa, threads, made);
+    if (threads > 1) lay_out_for_halves(*plan, threads, made);
     made.parts[0].plan = made.whole;
     return made;
   }
@@ -362,10 +364,11 @@ Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes,
     }
     made.parts.back().last = s + 1;
   }
-  Places places(*plan, made.parts, isa, threads);
+  Places places(*plan, made.parts, *made.neighbours, threads);
+  for (SubBatch& part : made.parts) part.neighbours = made.neighbours;
   auto whole = std::make_shared<Plan>(*plan);
   made.arena_bytes = places.lay_out(made.parts, batch, whole->slots);
-  for (SubBatch& part : made.parts) part.plan = part.images > 0 ? cut_plan(*whole, places, part, batch, isa) : whole;
+  for (SubBatch& part : made.parts) part.plan = part.images > 0 ? cut_plan(*whole, places, part, batch) : whole;
   made.whole = whole;
   return made;
 }

@@ -12,6 +12,8 @@
 
 namespace octet::cpu {
 
+class Neighbours;
+
 /// Steps [first, last) in a row. images: how many of the batch they see per turn; 0 = the whole batch, in one turn.
 struct SubBatch {
   size_t first = 0, last = 0;
@@ -25,12 +27,15 @@ struct SubBatch {
   std::vector<size_t> image_bytes = {};
   /// By ValueId, for values of this part alone where it goes by worker: bytes from one worker's place to the next's.
   std::vector<size_t> worker_bytes = {};
+  /// Of the whole plan's graph.
+  std::shared_ptr<const Neighbours> neighbours = nullptr;
 };
 
 struct Arrangement {
   std::vector<SubBatch> parts;        // every step once, in running order
   std::shared_ptr<const Plan> whole;  // the plan with the places that the parts share
   size_t arena_bytes = 0;
+  std::shared_ptr<const Neighbours> neighbours;
 };
 
 /// cache_bytes: L2 of all threads together. What a step computes does not depend on the cut.
