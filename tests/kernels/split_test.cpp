@@ -59,6 +59,26 @@ TEST(ConvDeal, gives_odd_numbers_of_panels_to_two_workers_evenly) {
     }
 }
 
+TEST(ConvDeal, weighs_panels_of_unequal_width) {
+  // 16 vectors of channels in panels of three and two, as a tile of three vectors packs them.
+  const std::vector<int64_t> begin = {0, 3, 6, 9, 12, 14, 16};
+  for (const CutBy by : {CutBy::pixels, CutBy::panels})
+    for (const int threads : {2, 3, 4}) {
+      const ConvWork work = {
+          .pixels = 64, .panels = 6, .panel_bytes = 96 << 10, .pixel_bytes = 256, .tile_rows = 8, .panel_begin = begin};
+      const ConvDeal deal = conv_deal(work, threads, by);
+      const Dealt dealt = deal_out(work, deal, threads);
+      EXPECT_TRUE(std::all_of(dealt.times.begin(), dealt.times.end(), [](int n) { return n == 1; }));
+      std::vector<int64_t> weighed(static_cast<size_t>(threads));
+      for (int64_t chunk = 0; chunk < deal.chunks; ++chunk)
+        for (const ConvPiece& piece : conv_pieces(work, deal, chunk))
+          weighed[static_cast<size_t>(chunk * threads / deal.chunks)] +=
+              (piece.pixels.end - piece.pixels.begin) *
+              (begin[static_cast<size_t>(piece.panels.end)] - begin[static_cast<size_t>(piece.panels.begin)]);
+      EXPECT_LE(*std::max_element(weighed.begin(), weighed.end()), 64 * 16 / threads + 2 * 3 * 8) << threads;
+    }
+}
+
 TEST(ConvDeal, cuts_large_weights_by_panels_and_large_images_by_pixels) {
   const ConvWork late = {.pixels = 49, .panels = 8, .panel_bytes = 288 << 10, .pixel_bytes = 512, .tile_rows = 6};
   EXPECT_TRUE(conv_deal(late, 2).by_panels);

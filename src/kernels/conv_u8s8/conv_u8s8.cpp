@@ -145,6 +145,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     assert(2 * static_cast<size_t>(kernel.rows) <= std::size(k_in_order));
     assert(!desc.before || classes_.is_linear());
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
+    for (const ConvU8S8Panel& panel : packed_.panels) panel_begin_.push_back(panel_begin_.back() + panel_lanes(panel));
     choose_block();
     find_class_bias();
   }
@@ -230,7 +231,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .panels = panels,
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
             .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
-            .tile_rows = kernel_.rows};
+            .tile_rows = kernel_.rows,
+            .panel_begin = panel_begin_};
   }
 
   int64_t slack() const { return 2 * kernel_.rows; }  // a tile brings near what the next one writes
@@ -471,6 +473,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point
   std::vector<AlignedVector<int32_t>> class_bias_;
+  std::vector<int64_t> panel_begin_ = {0};  // in lanes
   int64_t block_pixels_ = 1;
   bool is_plain_;
   bool streams_weights_;  // panels are fetched ahead of their use

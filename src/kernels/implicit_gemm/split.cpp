@@ -73,17 +73,30 @@ double deal_ns(const ConvWork& work, bool by_panels, int64_t workers) {
                    : own + weights * k_ns_per_streamed_byte;
 }
 
+/// The panel in which `work` of all panels' lies.
+int64_t panel_of(const ConvWork& all, int64_t work) {
+  if (all.panel_begin.empty()) return work;
+  const auto behind = std::upper_bound(all.panel_begin.begin(), all.panel_begin.end() - 1, work);
+  return behind - all.panel_begin.begin() - 1;
+}
+
 /// Where chunk `index` begins: (panel, pixel) or (tile, panel).
 CutPosition chunk_begin(const ConvWork& work, const ConvDeal& deal, int64_t index) {
-  const int64_t tiles = ceil_div(work.pixels, work.tile_rows);
+  const auto in_front = [&](int64_t panel) {
+    return work.panel_begin.empty() ? panel : work.panel_begin[static_cast<size_t>(panel)];
+  };
+  const int64_t tiles = ceil_div(work.pixels, work.tile_rows), all = in_front(work.panels);
+  if (index == deal.chunks) return deal.by_panels ? CutPosition{work.panels, 0} : CutPosition{tiles, 0};
   if (deal.by_panels) {
-    const int64_t at = work.panels * work.pixels * index / deal.chunks;
-    const int64_t pixel = (at % work.pixels + work.tile_rows / 2) / work.tile_rows * work.tile_rows;
-    return pixel >= work.pixels ? CutPosition{at / work.pixels + 1, 0} : CutPosition{at / work.pixels, pixel};
+    const int64_t at = all * work.pixels * index / deal.chunks, panel = panel_of(work, at / work.pixels);
+    const int64_t width = in_front(panel + 1) - in_front(panel);
+    const int64_t pixel = (at - in_front(panel) * work.pixels) / width;
+    const int64_t rounded = (pixel + work.tile_rows / 2) / work.tile_rows * work.tile_rows;
+    return rounded >= work.pixels ? CutPosition{panel + 1, 0} : CutPosition{panel, rounded};
   }
   if (tiles >= k_few_tiles * deal.chunks) return {tiles * index / deal.chunks, 0};
-  const int64_t at = tiles * work.panels * index / deal.chunks;
-  return {at / work.panels, at % work.panels};
+  const int64_t at = tiles * all * index / deal.chunks;
+  return {at / all, panel_of(work, at % all)};
 }
 
 }  // namespace

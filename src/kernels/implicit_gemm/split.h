@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace octet {
 
@@ -15,12 +16,13 @@ inline constexpr size_t k_near_weight_bytes = 64 << 10;
 
 /// A convolution seen as pixels x panels of output channels.
 struct ConvWork {
-  int64_t pixels = 0;       // of the whole batch
-  int64_t panels = 0;       // over all groups
-  int64_t panel_bytes = 0;  // packed weights of one panel
-  int64_t pixel_bytes = 0;  // input bytes that one more output pixel brings in
-  int64_t segments = 1;     // pointers per pixel in the tap table
-  int64_t tile_rows = 6;    // most pixels of a tile
+  int64_t pixels = 0;                         // of the whole batch
+  int64_t panels = 0;                         // over all groups
+  int64_t panel_bytes = 0;                    // packed weights of one panel
+  int64_t pixel_bytes = 0;                    // input bytes that one more output pixel brings in
+  int64_t segments = 1;                       // pointers per pixel in the tap table
+  int64_t tile_rows = 6;                      // most pixels of a tile
+  std::span<const int64_t> panel_begin = {};  // work in front of each panel, and all; empty = panels are alike
 };
 
 /// Chunks form a grid of pixel ranges x panel ranges.
