@@ -9,7 +9,8 @@ processes. Printed are medians, and
   two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
   two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
   busy neighbour: time of two threads beside it / time of one thread alone, on two CPUs               wanted <= 1.3
-Beside the medians of turns, two threads by the least times of all runs. Needs two CPUs to itself (taskset -c 4,6 binds all; no_amx.py
+Beside the medians of turns, two threads by the least times of all runs, and what it takes them to wait for each other once: 0.1 us
+where the two CPUs share L3, 0.5 us where they do not; a virtual machine's may be moved from the one to the other at any time. Needs two CPUs to itself (taskset -c 4,6 binds all; no_amx.py
 before it refuses AMX). --no-busy leaves the neighbour out. --keep: the figures go to build/bench/scaling.json, from which the pages of
 docs take them.
 """
@@ -22,7 +23,7 @@ import subprocess
 import sys
 
 OCTET = "build/octet"
-Run = collections.namedtuple("Run", "ms least gmacs isa")
+Run = collections.namedtuple("Run", "ms least gmacs isa wait_us")
 
 
 def start(args, threads, with_loops=False):
@@ -36,8 +37,8 @@ def finish(process):
     if process.returncode != 0:
         sys.exit(f"scaling: {OCTET} failed with status {process.returncode}")
     result = json.loads(out)
-    return Run(result["latency_ms"]["median"], result["latency_ms"]["min"], result["roofline"]["peak"]["u8s8_gmacs"] if "roofline" in result else None,
-               result["isa"])
+    peak = result["roofline"]["peak"] if "roofline" in result else {"u8s8_gmacs": None, "fork_us": None}
+    return Run(result["latency_ms"]["median"], result["latency_ms"]["min"], peak["u8s8_gmacs"], result["isa"], peak["fork_us"])
 
 
 def spin():
@@ -49,7 +50,7 @@ def measure(args):
     one, two, both, busy = [], [], [], []
     for turn in range(args.rounds):
         one.append(finish(start(args, 1, turn == 0)))
-        two.append(finish(start(args, 2)))
+        two.append(finish(start(args, 2, turn in (0, args.rounds - 1))))  # what waiting takes
         pair = [start(args, 1, turn == 0), start(args, 1, turn == 0)]
         both += [tuple(finish(p) for p in pair)]
         if args.no_busy:
@@ -85,11 +86,13 @@ def main():
     least1, least2 = min(r.least for r in one), min(r.least for r in two)
     print(f"{os.path.basename(args.model)}, batch {args.batch}, {one[0].isa}: 1 thread {ms1:.3f} ms, loops {peak1:.0f} GMAC/s")
     print(f"2 threads {ms2:.3f} ms: {ms1 / ms2:.2f} times as fast, two loops {loops:.2f}: {threads:.2f} (>= 0.93)")
-    print(f"by the least times {least1:.3f} and {least2:.3f} ms: {least1 / least2 / loops:.2f}")
+    waits = [r.wait_us for r in two if r.wait_us is not None]
+    print(f"by the least times {least1:.3f} and {least2:.3f} ms: {least1 / least2 / loops:.2f}; waiting for each other once takes "
+          f"{min(waits):.2f} to {max(waits):.2f} us")
     print(f"2 processes of 1 thread: {images:.2f} times the images, loops {loops:.2f}: {images / loops:.2f} (>= 0.93)")
     row = {"model": os.path.basename(args.model).removesuffix(".onnx").removesuffix("_octet_int8"), "batch": args.batch, "isa": one[0].isa,
            "one_ms": ms1, "two_ms": ms2, "threads": threads, "one_least": least1, "two_least": least2, "least": least1 / least2 / loops,
-           "processes": images / loops}
+           "wait_us": [min(waits), max(waits)], "processes": images / loops}
     if busy:
         beside = median(r.ms for r in busy)
         print(f"2 threads beside a busy process: {beside:.3f} ms, {beside / ms1:.2f} of 1 thread alone (<= 1.3)")
