@@ -38,6 +38,36 @@ double bytes_of(const Graph& graph, const Node& node) {
   return bytes;
 }
 
+/// Taps of an axis that meet the image.
+int64_t live_taps(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
+  int64_t live = 0;
+  for (int64_t o = 0; o < out; ++o)
+    for (int64_t k = 0; k < kernel; ++k) {
+      const int64_t at = o * stride + k * dilation - pad;
+      live += at >= 0 && at < in;
+    }
+  return live;
+}
+
+/// RooflineLayer::needed_mmac of a QuantConv over images; mmac for all else.
+double needed_mmac(const Graph& graph, const Node& node, std::string_view tactic, double mmac) {
+  if (!is_op(node, "QuantConv")) return mmac;
+  const auto dims = [&](ValueId v) { return graph.value(v).shape ? known_dims(*graph.value(v).shape) : std::nullopt; };
+  const std::optional<Dims> x = dims(node.inputs[0]), w = dims(node.inputs[1]), y = dims(node.outputs[0]);
+  if (!x || !w || !y || x->size() != 4 || w->size() != 4 || y->size() != 4) return mmac;
+  if (tactic.starts_with("winograd_u8s8"))
+    return static_cast<double>((*y)[0] * (((*y)[2] + 3) / 4) * (((*y)[3] + 3) / 4) * 72 * (*w)[0] * (*w)[1]) / 1e6;
+  if (string_attribute(node, "auto_pad", "NOTSET") != "NOTSET") return mmac;
+  const std::vector<int64_t> pads = ints_attribute(node, "pads", {0, 0, 0, 0}),
+                             strides = ints_attribute(node, "strides", {1, 1}),
+                             dilations = ints_attribute(node, "dilations", {1, 1});
+  if (pads.size() != 4 || strides.size() != 2 || dilations.size() != 2) return mmac;
+  const int64_t live = live_taps((*x)[2], (*y)[2], (*w)[2], strides[0], dilations[0], pads[0]) *
+                       live_taps((*x)[3], (*y)[3], (*w)[3], strides[1], dilations[1], pads[1]);
+  const int64_t all = (*y)[2] * (*w)[2] * (*y)[3] * (*w)[3];
+  return all > 0 ? mmac * static_cast<double>(live) / static_cast<double>(all) : mmac;
+}
+
 /// An empty loop of a team, the median of many.
 double fork_us(int threads) {
   if (threads <= 1) return 0;
@@ -95,10 +125,10 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
   for (size_t i = 0; i < layers.size(); ++i) {
     const Node& node = plan.graph.node(plan.steps[i].node);
     const bool is_convert = is_op(node, "QuantizeLinear") || is_op(node, "DequantizeLinear");
-    report.layers.push_back({layers[i].name, layers[i].op, layers[i].tactic, median(std::move(samples[i])),
-                             layers[i].mmac, bytes_of(plan.graph, node),
-                             node.op->name.starts_with("Quant") && !is_convert, is_convert,
-                             node.op->name.starts_with("Bf16")});
+    report.layers.push_back(
+        {layers[i].name, layers[i].op, layers[i].tactic, median(std::move(samples[i])), layers[i].mmac,
+         bytes_of(plan.graph, node), node.op->name.starts_with("Quant") && !is_convert, is_convert,
+         node.op->name.starts_with("Bf16"), needed_mmac(plan.graph, node, layers[i].tactic, layers[i].mmac)});
   }
   return report;
 }

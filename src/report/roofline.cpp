@@ -13,6 +13,8 @@ double peak_gmacs(const RooflineReport& r, const RooflineLayer& l) {
   return l.is_integer ? r.u8s8_gmacs : l.is_bf16 ? r.bf16_gmacs : r.f32_gmacs;
 }
 
+double needed(const RooflineLayer& l) { return l.needed_mmac < 0 ? l.mmac : l.needed_mmac; }
+
 /// Microseconds by kind. Arithmetic is what the products alone would take at the measured peak; the rest of an integer
 /// layer is loads that do not hide, tails, and the way from sums to codes.
 struct Split {
@@ -28,10 +30,10 @@ Split split_of(const RooflineReport& r) {
       s.convert += l.us;
     } else if (l.is_integer && l.mmac > 0) {
       const double peak = peak_gmacs(r, l);
-      const double products = peak > 0 ? std::min(l.us, l.mmac * 1e3 / peak) : 0;
+      const double products = peak > 0 ? std::min(l.us, needed(l) * 1e3 / peak) : 0;
       s.integer_products += products;
       s.integer_rest += l.us - products;
-      s.integer_mmac += l.mmac;
+      s.integer_mmac += needed(l);
       s.integer_us += l.us;
     } else if (!l.is_integer && l.mmac > 0) {
       s.float_layers += l.us;
@@ -56,8 +58,8 @@ std::string to_text(const RooflineReport& r) {
   for (const RooflineLayer& l : r.layers) {
     const double gmacs = l.us > 0 ? l.mmac * 1e3 / l.us : 0, peak = peak_gmacs(r, l);
     rows.push_back({fixed(l.us, 2), fixed(s.total > 0 ? 100 * l.us / s.total : 0, 1), l.mmac > 0 ? fixed(gmacs, 1) : "",
-                    l.mmac > 0 && peak > 0 ? fixed(100 * gmacs / peak, 0) : "", fixed(l.bytes / 1e3, 0),
-                    l.us > 0 ? fixed(l.bytes / l.us / 1e3, 1) : "", l.name, l.op, l.tactic});
+                    l.mmac > 0 && peak > 0 && l.us > 0 ? fixed(100 * needed(l) * 1e3 / l.us / peak, 0) : "",
+                    fixed(l.bytes / 1e3, 0), l.us > 0 ? fixed(l.bytes / l.us / 1e3, 1) : "", l.name, l.op, l.tactic});
   }
   std::string text = "=== Roofline (" + r.device + ") ===\n";
   if (r.u8s8_gmacs > 0)
@@ -80,7 +82,8 @@ std::string to_text(const RooflineReport& r) {
             fixed(r.fork_us, 2) + " us each)\n";
   if (s.integer_us > 0 && r.u8s8_gmacs > 0)
     text += "Integer layers with products reach " + fixed(100 * s.integer_mmac * 1e3 / s.integer_us / r.u8s8_gmacs, 1) +
-            " % of the peak\n";
+            " % of the peak (products that the layers' own ways need: none in the padding; GMAC/s counts all of the "
+            "op's)\n";
   return text;
 }
 
@@ -117,8 +120,9 @@ std::string to_json(const RooflineReport& r) {
                            {"us", l.us},
                            {"mmac", l.mmac},
                            {"bytes", l.bytes},
+                           {"needed_mmac", needed(l)},
                            {"gmacs", gmacs},
-                           {"peak_share", peak > 0 ? gmacs / peak : 0}});
+                           {"peak_share", peak > 0 && l.us > 0 ? needed(l) * 1e3 / l.us / peak : 0}});
   }
   return json_text(j);
 }

@@ -66,6 +66,16 @@ TEST(Roofline, without_a_peak_no_share_is_invented) {
   EXPECT_THAT(text, Not(HasSubstr("of the peak\n")));
 }
 
+TEST(Roofline, shares_of_the_peak_are_of_the_products_that_the_layers_way_needs) {
+  RooflineReport r = report();
+  r.layers[1].needed_mmac = 40;
+  EXPECT_THAT(to_text(r), HasSubstr("integer layers, products at the peak: 0.2000 ms"));
+  EXPECT_THAT(to_text(r), HasSubstr("reach 25.0 % of the peak"));
+  EXPECT_THAT(to_json(r), HasSubstr("\"needed_mmac\": 40.0"));
+  EXPECT_THAT(to_json(r), HasSubstr("\"gmacs\": 125.0"));
+  EXPECT_THAT(to_json(r), HasSubstr("\"peak_share\": 0.25"));
+}
+
 TEST(Roofline, json_has_the_same_numbers) {
   const std::string json = to_json(report());
   EXPECT_THAT(json, HasSubstr("\"integer_products\": 500.0"));

@@ -32,8 +32,7 @@ struct WinogradProducts {
   int64_t pairs = 0, tiles = 0;
   int32_t* sums = nullptr;
   int64_t sums_step = 0;
-  int vectors = 1;                 // of this panel
-  const char* prefetch = nullptr;  // weights wanted behind these: as many bytes
+  int vectors = 1;  // of this panel
 };
 
 /// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile.

@@ -357,6 +357,8 @@ ConvVariant winograd_u8s8_variant(const WindowGeometry& g, int64_t batch, Isa is
 
 std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa) {
   if (desc.image_scale > 0 || desc.before) return nullptr;
+  assert(desc.geometry.kh == 3 && desc.geometry.kw == 3 && desc.geometry.stride_h == 1 && desc.geometry.stride_w == 1 &&
+         desc.geometry.groups == 1 && "refuse_winograd_u8s8 has let the layer pass");
   const WinogradKernel* const kernel = kernel_of(isa);
   if (!kernel) return nullptr;
   return std::make_unique<WinogradU8S8>(desc, *kernel, isa);

@@ -17,8 +17,8 @@ std::string refuse_winograd_u8s8(const WindowGeometry& geometry, std::span<const
 /// The ISA's way with its cost on one thread. For a geometry that is not refused.
 ConvVariant winograd_u8s8_variant(const WindowGeometry& geometry, int64_t batch, Isa isa);
 
-/// Null when the layer is refused. Packed weights of the descriptor that fit are used in place; their layer was not
-/// refused when it was packed.
+/// Of a layer that refuse_winograd_u8s8 lets pass: the caller has asked. Null where there is no kernel, or the layer
+/// reads an image or a scaled input. Packed weights of the descriptor that fit are used in place.
 std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa);
 
 }  // namespace octet
