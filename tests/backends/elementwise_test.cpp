@@ -29,6 +29,27 @@ TEST(ElementwiseOnCpu, splits_long_rows_without_losing_an_element) {
   expect_cpu_equals_ref("graph g (a: f32[1,16,64,65], b: f32[1,16,64,65]) -> (y) { y = Mul(a, b)\n}\n", {}, k_exact);
 }
 
+// A table's codes lie as what reads them wants: where a Softmax is near, its rows in order, and an image's pixels else.
+TEST(ElementwiseOnCpu, looks_codes_up_that_lie_in_another_order_than_the_result) {
+  for (const char* dims : {"[5,5,1,2]", "[2,7,16,5]", "[3,33,4,1]"}) {
+    const std::string text =
+        std::string("graph g (x: f32") + dims + R"(, x_scale: f32[], s_scale: f32[], t: s8[256], u: s8[256]) -> (y, z) {
+  q = QuantizeLinear(x, x_scale)
+  a = QuantLookup(q, t)
+  f = DequantizeLinear(q, x_scale)
+  s = Softmax(f, axis=-1)
+  p = QuantizeLinear(s, s_scale)
+  b = QuantLookup(p, u)
+  m = QuantMul(a, b, a_scale=0.02, b_scale=0.02, y_scale=0.01, to="s8")
+  n = QuantAdd(q, b, a_scale=0.02, b_scale=0.02, y_scale=0.05, to="s8")
+  y = DequantizeLinear(m, x_scale)
+  z = DequantizeLinear(n, x_scale)
+}
+)";
+    expect_cpu_equals_ref(text, {"x_scale", "s_scale", "t", "u"}, k_exact);
+  }
+}
+
 TEST(ElementwiseOnCpu, activates_a_fused_sum) {
   for (const char* activation : {R"("Relu")", R"("Silu")", R"("Clip", activation_params=[-0.5,0.25])"}) {
     expect_cpu_equals_ref(

@@ -126,13 +126,14 @@ Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder
   const Operand y = builder.output(query);
   if (x->layout.is_nhwc() && y.layout.is_nhwc() && (is_joined(x->layout) || is_joined(y.layout)))
     return lookup_pixels(query, *x, y);
-  PreparedStep step{.in_team = true};
+  PreparedStep step{.scratch_bytes = k_row_block, .in_team = true};
   step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(query),
               lookup = elementwise_kernels(query.isa).lookup_u8, x = x->place, y = y.place](const RunContext& run) {
     const uint8_t* px = run.at<uint8_t>(x);
     uint8_t* py = run.at<uint8_t>(y);
-    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int) {
-      lookup(px + at[1], static_cast<size_t>(n), table.data(), py + at[0]);
+    for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int worker) {
+      const uint8_t* row = contiguous_row(px + at[1], loop.row_stride(1), n, run.scratch<uint8_t>(worker));
+      lookup(row, static_cast<size_t>(n), table.data(), py + at[0]);
     });
   };
   return step;
