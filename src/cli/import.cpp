@@ -34,8 +34,9 @@ Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("CHECKPOINT", f->spec.checkpoint, "PyTorch .pth/.pt/.th or .safetensors file")->required();
   sub.add_option("--arch", f->spec.architecture, architecture_list());
-  sub.add_option("-o,--output", f->spec.output, "ONNX file to write->check(file_name()); with --onto the ranges file")
-      ->required();
+  sub.add_option("-o,--output", f->spec.output, "ONNX file to write; with --onto the ranges file")
+      ->required()
+      ->check(file_name());
   sub.add_option("--onto", f->spec.onto, "float ONNX file that gets the ranges, its layers found by their weights");
   sub.add_option("--ranges", f->spec.ranges, "ranges file for a toolkit's checkpoint (default: beside the ONNX file)");
   sub.add_option("--input-names", f->spec.input_name, "name of the input")->capture_default_str();

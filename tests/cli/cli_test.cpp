@@ -508,9 +508,10 @@ TEST(Cli, results_that_cannot_be_written_are_an_error) {
 }
 
 TEST(Cli, an_output_without_a_name_is_bad_usage) {
-  for (const std::string command : {"build", "quantize", "repair", "run --random 1"}) {
+  for (const std::string command : {"build", "quantize", "repair", "run --random 1", "import"}) {
     const Ran ran = octet(command + " " + k_model + " -o ''");
     EXPECT_EQ(ran.status, 2) << command;
+    EXPECT_EQ(octet(command + " --help").out.find("->"), std::string::npos) << command;
   }
   EXPECT_THAT(octet("build " + k_model + " -o ''").err, HasSubstr("--output: '': the name of a file is expected"));
 }
