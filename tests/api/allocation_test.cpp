@@ -1,9 +1,14 @@
-// run() allocates nothing after the first call: operator new of this whole test program counts.
+// run() allocates nothing and takes no lock after the first call: operator new, aligned_alloc, mmap and
+// pthread_mutex_lock of this whole test program count.
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
@@ -12,7 +17,7 @@
 #include "octet/session.h"
 
 namespace {
-std::atomic<long> allocations{0};
+std::atomic<long> allocations{0}, locks{0};
 
 void* counted(size_t bytes, size_t alignment) {
   allocations.fetch_add(1, std::memory_order_relaxed);
@@ -30,12 +35,40 @@ void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
+// A sanitizer has functions of its own by these names.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+namespace {
+template <class F>
+F* next_of(const char* name) {
+  return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
+}
+}  // namespace
+
+extern "C" {
+void* aligned_alloc(size_t alignment, size_t bytes) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return next_of<void*(size_t, size_t)>("aligned_alloc")(alignment, bytes);
+}
+void* mmap(void* at, size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return next_of<void*(void*, size_t, int, int, int, off_t)>("mmap")(at, bytes, protection, flags, file, offset);
+}
+int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  locks.fetch_add(1, std::memory_order_relaxed);
+  return next_of<int(pthread_mutex_t*)>("pthread_mutex_lock")(mutex);
+}
+}
+constexpr bool k_sees_locks = true;
+#else
+constexpr bool k_sees_locks = false;
+#endif
+
 namespace octet {
 namespace {
 
 class Allocations : public testing::TestWithParam<const char*> {};
 
-TEST_P(Allocations, there_are_none_in_run_after_the_first_call) {
+TEST_P(Allocations, there_are_none_in_run_after_the_first_call_and_no_locks) {
   const char* root = std::getenv("OCTET_DATA");
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
   Result<Model> model = Model::load(std::string(root) + "/models/" + GetParam());
@@ -50,14 +83,19 @@ TEST_P(Allocations, there_are_none_in_run_after_the_first_call) {
     Result<TensorBuffers> buffers = TensorBuffers::make(*session);
     ASSERT_TRUE(buffers);
     ASSERT_TRUE(session->run(buffers->run_inputs(), buffers->run_outputs()));
-    const long before = allocations.load();
+    const long before = allocations.load(), locks_before = locks.load();
     for (int i = 0; i < 5; ++i) {
       if (!session->run(buffers->run_inputs(), buffers->run_outputs())) ADD_FAILURE();
     }
     EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, " << precision;
+    EXPECT_EQ(locks.load() - locks_before, 0) << threads << " threads, " << precision;
     const std::string* proof = new std::string(100, 'x');  // that the counter counts
     EXPECT_GE(allocations.load() - before, 1);
     delete proof;
+    std::mutex mutex;
+    mutex.lock();
+    mutex.unlock();
+    EXPECT_EQ(locks.load() - locks_before, k_sees_locks ? 1 : 0);
   }
 }
 
