@@ -6,6 +6,7 @@
 #include "checkpoint/network.h"
 #include "octet/checkpoint.h"
 #include "octet/files.h"
+#include "onnx/written_opset.h"
 #include "quant/ranges.h"
 #include "report/json_text.h"
 #include "report/text_table.h"
@@ -73,7 +74,10 @@ Result<Done> check_import(const ImportSpec& spec) {
   if (spec.input_name.find(',') != std::string::npos || spec.output_name.find(',') != std::string::npos)
     return Error{ErrorCode::bad_argument, "'" + spec.input_name + "' and '" + spec.output_name +
                                               "': the network has one input and one output; give one name for each"};
-  return Done{};
+  if (spec.input_name.empty() || spec.output_name.empty() || spec.input_name == spec.output_name)
+    return Error{ErrorCode::bad_argument, "--input-names '" + spec.input_name + "' and --output-names '" +
+                                              spec.output_name + "': two names that differ are expected"};
+  return check_written_opset(spec.opset);
 }
 
 Result<ImportReport> import_checkpoint(const ImportSpec& spec) {

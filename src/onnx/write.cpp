@@ -9,11 +9,11 @@
 #include "onnx/onnx.h"
 #include "onnx/schema.h"
 #include "onnx/wire.h"
+#include "onnx/written_opset.h"
 
 namespace octet {
 namespace {
 
-constexpr int64_t k_lowest_opset = 13, k_highest_opset = 23;
 /// IR version 8 came with opset 15, 9 with opset 19, 10 with 21, 11 with 23; readers of older opsets take 8 too.
 constexpr int64_t ir_version_for(int64_t opset) {
   if (opset < 19) return 8;
@@ -178,11 +178,14 @@ Result<int64_t> choose_opset(const Graph& graph, int64_t wanted) {
 
 }  // namespace
 
+Result<Done> check_written_opset(int64_t opset) {
+  if (opset == 0 || (opset >= k_lowest_opset && opset <= k_highest_opset)) return Done{};
+  return Error{ErrorCode::bad_argument, "opset " + std::to_string(opset) + " cannot be written; expected " +
+                                            std::to_string(k_lowest_opset) + " to " + std::to_string(k_highest_opset)};
+}
+
 Result<std::vector<std::byte>> write_onnx(const Graph& graph, const OnnxWriteOptions& options) {
-  if (options.opset != 0 && (options.opset < k_lowest_opset || options.opset > k_highest_opset))
-    return Error{ErrorCode::bad_argument, "opset " + std::to_string(options.opset) + " cannot be written; expected " +
-                                              std::to_string(k_lowest_opset) + " to " +
-                                              std::to_string(k_highest_opset)};
+  if (const Result<Done> ok = check_written_opset(options.opset); !ok) return ok.error();
   if (Result<Done> ok = verify(graph); !ok) return ok.error();
   const Result<Graph> lowered = Lowering(graph, options.opset).run();
   if (!lowered) return lowered.error();

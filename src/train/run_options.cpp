@@ -172,4 +172,10 @@ std::string reason(const std::exception& e) {
   return {what, std::strcspn(what, "\n")};
 }
 
+std::string memory_advice(const std::exception& e, const TrainOptions& options) {
+  if (!options.device.starts_with("cuda") || !std::strstr(e.what(), "out of memory")) return "";
+  return std::string("; take a smaller --batch") +
+         (options.step_graph ? ", or --no-step-graph: a recorded step has memory of its own" : "");
+}
+
 }  // namespace octet::nn

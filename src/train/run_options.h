@@ -34,5 +34,7 @@ struct Failure : std::runtime_error {
 
 /// What an exception says, without libtorch's list of calls.
 std::string reason(const std::exception& e);
+/// What a run on a GPU that had too little memory can do without; empty for any other exception.
+std::string memory_advice(const std::exception& e, const TrainOptions& options);
 
 }  // namespace octet::nn

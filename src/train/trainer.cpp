@@ -402,11 +402,11 @@ class Trainer {
     };
     const octet::Tensor *options = find("run/options"), *epochs = find("run/epochs"), *rows = find("run/rows"),
                         *start_right = find("run/start_right");
+    if (!options || !epochs || !rows || !start_right)
+      return Error{ErrorCode::bad_argument, o_.checkpoint + ": not a checkpoint of a training run"};
     if (!file->summed && o_.on_note)
       o_.on_note(o_.checkpoint +
                  " is of an octet that wrote no check sums: whether its bytes are whole cannot be told");
-    if (!options || !epochs || !rows || !start_right)
-      return Error{ErrorCode::bad_argument, o_.checkpoint + ": not a checkpoint of a training run"};
     const std::string there(reinterpret_cast<const char*>(options->bytes().data()), options->size_bytes());
     if (const std::string differ = differences(there, identity_); !differ.empty())
       return Error{ErrorCode::bad_argument, o_.checkpoint + ": the run was started with other options or data (" +
@@ -533,7 +533,7 @@ Result<TrainReport> train(GraphModuleImpl& net, const Dataset& data, const Dims&
   } catch (const Failure& failure) {
     return failure.error;
   } catch (const std::exception& e) {
-    return Error{ErrorCode::internal, "training failed: " + reason(e)};
+    return Error{ErrorCode::internal, "training failed: " + reason(e) + memory_advice(e, options)};
   }
 }
 

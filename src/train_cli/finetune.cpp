@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/terminal.h"
 #include "octet/model.h"
 #include "octet/ranges.h"
 #include "octet/train/trainer.h"
@@ -56,7 +57,7 @@ struct Reminder {
 
 void show_progress(nn::TrainOptions& options, bool quiet) {
   if (quiet) return;
-  options.on_note = [](const std::string& note) { std::fprintf(stderr, "note: %s\n", note.c_str()); };
+  options.on_note = [](const std::string& note) { cli::show(stderr, "note: " + note + "\n"); };
   const bool terminal = isatty(2) != 0;
   if (terminal) {
     options.on_step = [](const nn::StepReport& s) { std::fprintf(stderr, "\r%s \033[K", running(s).c_str()); };
@@ -164,8 +165,8 @@ Result<Ranges> ranges_of(const Flags& f, const Model& model) {
   const Result<std::unique_ptr<Dataset>> data = open_dataset(spec.data.path, options_of(spec.data));
   if (!data) return data.error();
   if (!f.quiet)
-    std::fprintf(stderr, "calibrating (%s) on %lld samples of %s\n", f.method.c_str(),
-                 static_cast<long long>((*data)->size()), spec.data.path.c_str());
+    cli::show(stderr, "calibrating (" + f.method + ") on " + std::to_string((*data)->size()) + " samples of " +
+                          spec.data.path + "\n");
   return calibrate(model, spec);
 }
 
@@ -229,8 +230,10 @@ Result<Done> settle(Flags& f) {
   if (const Result<Done> ok = check_files(f.train.checkpoint, f.output, {f.model, f.float_model, f.ranges}); !ok)
     return ok;
   if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
-  if (const Result<nn::Place> place = nn::place_of_process(); !place) return place.error();
-  return nn::check_options(f.train);
+  for (const std::string& path : {f.data.path, f.calib_data})
+    if (const Result<Done> ok = check_data(path, f.preprocess); !ok) return ok;
+  if (const Result<Done> ok = nn::check_options(f.train); !ok) return ok;
+  return check_shares(f.train);
 }
 
 /// What made the start, for a run that is resumed from it.
@@ -289,7 +292,7 @@ void say_result(const Flags& f, const nn::TrainReport& report) {
   if (f.json) {
     std::printf("%s\n", report_json(report, f.model, f.output).c_str());
   } else {
-    std::printf("%s\n", result_line(report, f.train, f.model, f.output).c_str());
+    cli::show(stdout, result_line(report, f.train, f.model, f.output) + "\n");
   }
 }
 
@@ -340,7 +343,7 @@ Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "Q/DQ ONNX file, or a float one to calibrate first")->required();
   sub.add_option("--data", f->data.path, "labelled training data (docs/data.md); never the test set")->required();
-  sub.add_option("-o,--output", f->output, "Q/DQ ONNX file to write")->required();
+  sub.add_option("-o,--output", f->output, "Q/DQ ONNX file to write")->required()->check(file_name());
   sub.add_option("--preprocess", f->preprocess, "of the data; default: what calibration wrote into MODEL");
   sub.add_option("--limit", f->data.limit, "first N samples")->capture_default_str();
   sub.add_option("--shuffle", f->data.shuffle_seed, "a random subset of --limit with this seed");

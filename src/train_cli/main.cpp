@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cli/terminal.h"
 #include "octet/diagnostics.h"
 #include "train_cli/verb.h"
 
@@ -42,7 +43,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    std::fprintf(stderr, "error[bad_argument] %s\n", e.what());
+    cli::show(stderr, std::string("error[bad_argument] ") + e.what() + "\n");
     return k_bad_usage;
   }
   return status;
@@ -50,10 +51,15 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
+CLI::Validator file_name() {
+  return CLI::Validator(
+      [](std::string& text) { return text.empty() ? "'': the name of a file is expected" : std::string(); }, "");
+}
+
 int fail(const Error& error) {
   for (const Error& problem : problems_of(error))
-    std::fprintf(stderr, "error[%s] %s [%s]\n", std::string(name(problem.code)).c_str(), problem.message.c_str(),
-                 code_text(diagnose(problem)).c_str());
+    cli::show(stderr, "error[" + std::string(name(problem.code)) + "] " + problem.message + " [" +
+                          code_text(diagnose(problem)) + "]\n");
   return 1;
 }
 
@@ -77,7 +83,7 @@ int main(int argc, char** argv) {
   try {
     return octet::train_cli::run(argc, argv);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "error[internal] %.*s\n", static_cast<int>(std::strcspn(e.what(), "\n")), e.what());
+    octet::cli::show(stderr, "error[internal] " + std::string(e.what(), std::strcspn(e.what(), "\n")) + "\n");
     return 1;
   }
 }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "data/dataset.h"
 #include "octet/files.h"
 
 namespace octet::train_cli {
@@ -14,6 +15,23 @@ Result<Done> join_others(nn::TrainOptions& options) {
   Result<std::shared_ptr<nn::Replicas>> joined = nn::join_replicas(*place, options.device);
   if (!joined) return joined.error();
   options.replicas = *joined;
+  return Done{};
+}
+
+Result<Done> check_shares(const nn::TrainOptions& options) {
+  const Result<nn::Place> place = nn::place_of_process();
+  if (!place) return place.error();
+  if (options.batch % place->size == 0) return Done{};
+  return Error{ErrorCode::bad_argument, "--batch " + std::to_string(options.batch) + " cannot be shared evenly by " +
+                                            std::to_string(place->size) + " processes; give a multiple"};
+}
+
+Result<Done> check_data(const std::string& path, const std::string& preprocess) {
+  if (!preprocess.empty())
+    if (const Result<Preprocess> spec = parse_preprocess(preprocess); !spec) return spec.error();
+  for (const char* drawn : {"shapes:", "shapes-train:", "synthetic:"})
+    if (path.starts_with(drawn))
+      if (const Result<std::unique_ptr<Dataset>> data = open_dataset(path, {}); !data) return data.error();
   return Done{};
 }
 

@@ -7,6 +7,11 @@ namespace octet::train_cli {
 
 /// Joins the others where the environment says that there are any: sets replicas and this process's GPU.
 Result<Done> join_others(nn::TrainOptions& options);
+/// Each process of those that the environment tells of gets the same part of a batch.
+Result<Done> check_shares(const nn::TrainOptions& options);
+/// What can be wrong with data by its words alone: the preprocessing (empty = the network's own), and the number of
+/// pictures that are drawn.
+Result<Done> check_data(const std::string& path, const std::string& preprocess);
 /// The one that prints and writes.
 bool is_first(const nn::TrainOptions& options);
 /// OUTPUT.start.onnx, and for each other process one of its own.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/terminal.h"
 #include "octet/checkpoint.h"
 #include "octet/train/architectures.h"
 #include "octet/train/trainer.h"
@@ -39,9 +40,10 @@ Result<Done> check(const Flags& f) {
     return Error{ErrorCode::bad_argument,
                  "architecture '" + f.architecture + "' cannot be trained from nothing; known: " + listed(known)};
   if (const Result<Done> ok = check_files(f.train.checkpoint, f.output); !ok) return ok;
-  if (const Result<nn::Place> place = nn::place_of_process(); !place) return place.error();
   if (const Result<Done> ok = nn::check_device(f.train.device); !ok) return ok;
-  return nn::check_options(f.train);
+  if (const Result<Done> ok = check_data(f.data, f.preprocess); !ok) return ok;
+  if (const Result<Done> ok = nn::check_options(f.train); !ok) return ok;
+  return check_shares(f.train);
 }
 
 int64_t classes_of(const Dataset& data) {
@@ -85,7 +87,7 @@ int train(Flags& f) {
   if (f.json) {
     std::printf("%s\n", report_json(*report, f.architecture, f.output).c_str());
   } else {
-    std::printf("%s\n", result_line(*report, f.train, f.architecture, f.output).c_str());
+    cli::show(stdout, result_line(*report, f.train, f.architecture, f.output) + "\n");
   }
   return 0;
 }
@@ -99,7 +101,7 @@ Action add(CLI::App& sub) {
   f->train.weight_decay = 5e-4;
   sub.add_option("ARCH", f->architecture, listed(nn::new_network_architectures()))->required();
   sub.add_option("--data", f->data, "labelled training data (docs/data.md)")->required();
-  sub.add_option("-o,--output", f->output, "float ONNX file to write")->required();
+  sub.add_option("-o,--output", f->output, "float ONNX file to write")->required()->check(file_name());
   sub.add_option("--preprocess", f->preprocess, "of the data: none, cifar10, imagenet, or a list (docs/data.md)")
       ->capture_default_str();
   sub.add_option("--limit", f->limit, "first N samples")->capture_default_str();

@@ -20,6 +20,8 @@ struct Verb {
 
 constexpr int k_bad_usage = 2;  // exit status of octet's commands, too
 
+/// Of an option that names a file to write: a name must be there.
+CLI::Validator file_name();
 /// Prints "error[kind] message" to stderr; 1.
 int fail(const Error& error);
 /// The same for what the command line says: 2 where it cannot be meant so, 1 where this machine cannot do it.

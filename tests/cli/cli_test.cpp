@@ -533,7 +533,10 @@ TEST(Cli, import_that_cannot_be_meant_so_is_bad_usage) {
       {"--arch resnet20 --onto m.onnx", "give --arch to make the network, or --onto FILE"},
       {"--arch vgg16", "architecture 'vgg16' is unknown; known are resnet18"},
       {"--onto m.onnx --opset 17", "--opset belongs to --arch"},
-      {"--arch resnet20 --input-names a,b", "one input and one output"}};
+      {"--arch resnet20 --input-names a,b", "one input and one output"},
+      {"--arch resnet20 --input-names a --output-names a", "two names that differ are expected"},
+      {"--arch resnet20 --input-names ''", "two names that differ are expected"},
+      {"--arch resnet20 --opset 99", "opset 99 cannot be written; expected 13 to 23"}};
   for (const auto& [flags, message] : all) {
     const Ran ran = octet(import + flags);
     EXPECT_EQ(ran.status, 2) << flags;

@@ -381,6 +381,13 @@ TEST_F(Program, a_checkpoint_with_a_flipped_bit_is_refused_and_one_without_sums_
   take_sums_away(checkpoint);
   EXPECT_EQ(run(tune + " --resume"), 0) << read(file("stderr"));
   EXPECT_THAT(read(file("stderr")), HasSubstr(checkpoint + " is of an octet that wrote no check sums"));
+  const float number = 1;
+  ASSERT_TRUE(octet::write_safetensors(
+      checkpoint, {{"w", octet::Tensor::from<float>(octet::DType::f32, {1}, std::span(&number, 1))}}));
+  take_sums_away(checkpoint);
+  EXPECT_EQ(run(tune + " --resume"), 1);
+  EXPECT_THAT(read(file("stderr")),
+              testing::AllOf(HasSubstr("not a checkpoint of a training run"), testing::Not(HasSubstr("check sums"))));
 }
 
 /// A port that nobody listens on now.
@@ -661,6 +668,35 @@ TEST_F(Program, bad_usage_ends_with_2_and_bad_input_with_1) {
   EXPECT_THAT(read(file("stderr")), HasSubstr("none.onnx"));
   EXPECT_EQ(run("train vgg --data shapes-train:10 -o " + file("o.onnx")), 2);
   EXPECT_THAT(read(file("stderr")), HasSubstr("'vgg' cannot be trained"));
+}
+
+TEST_F(Program, what_cannot_be_meant_so_is_bad_usage_and_leaves_nothing) {
+  const std::filesystem::path was = std::filesystem::current_path();
+  std::filesystem::create_directories(file("empty"));
+  std::filesystem::current_path(file("empty"));
+  for (const std::string& verb : {std::string("finetune ") + OCTET_DEMO_MODEL, std::string("train resnet20")}) {
+    const std::string command =
+        std::string(OCTET_PROGRAM) + " " + verb + " --data shapes-train:64 --epochs 0 -o '' 2>" + file("stderr");
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 2) << verb;
+    EXPECT_THAT(read(file("stderr")), HasSubstr("'': the name of a file is expected")) << verb;
+    EXPECT_EQ(run(verb + " --data shapes-train:64 --preprocess bogus -o a.onnx"), 2) << verb;
+    EXPECT_THAT(read(file("stderr")), HasSubstr("bogus"));
+    EXPECT_EQ(run(verb + " --data shapes-train:0 -o a.onnx"), 2) << verb;
+    EXPECT_THAT(read(file("stderr")), HasSubstr("expected shapes-train:N"));
+    const Variables two = {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}, {"LOCAL_WORLD_SIZE", "2"}};
+    EXPECT_EQ(ended_within(start(verb + " --data shapes-train:64 --batch 33 -o a.onnx", two), 60), 2) << verb;
+    EXPECT_THAT(read(file("stderr")), testing::AllOf(HasSubstr("--batch 33 cannot be shared evenly by 2 processes"),
+                                                     testing::Not(HasSubstr("calibrating"))));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(file("empty")));
+  std::filesystem::current_path(was);
+}
+
+TEST_F(Program, control_characters_of_names_reach_no_terminal) {
+  EXPECT_EQ(run("finetune \x1b[31mx.onnx --data shapes-train:64 -o " + file("a.onnx")), 1);
+  EXPECT_THAT(read(file("stderr")), testing::AllOf(HasSubstr("\\x1b[31mx.onnx"), testing::Not(HasSubstr("\x1b"))));
+  EXPECT_EQ(run("train \x1b[31m --data shapes-train:64 -o " + file("a.onnx")), 2);
+  EXPECT_THAT(read(file("stderr")), testing::AllOf(HasSubstr("\\x1b[31m"), testing::Not(HasSubstr("\x1b"))));
 }
 
 }  // namespace

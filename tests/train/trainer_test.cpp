@@ -168,5 +168,16 @@ TEST(Training, what_libtorch_reports_comes_without_its_list_of_calls) {
   EXPECT_THAT(message, Not(HasSubstr("\n")));
 }
 
+TEST(RunOptions, too_little_memory_of_a_gpu_names_what_takes_it) {
+  const std::runtime_error full("CUDA out of memory. Tried to allocate 2.00 GiB"), other("no such device");
+  TrainOptions options;
+  EXPECT_EQ(memory_advice(full, options), "");  // the host's
+  options.device = "cuda:1";
+  EXPECT_THAT(memory_advice(full, options), HasSubstr("--no-step-graph"));
+  EXPECT_EQ(memory_advice(other, options), "");
+  options.step_graph = false;
+  EXPECT_THAT(memory_advice(full, options), testing::AllOf(HasSubstr("--batch"), Not(HasSubstr("--no-step-graph"))));
+}
+
 }  // namespace
 }  // namespace octet::nn
