@@ -10,7 +10,7 @@
 
 namespace octet::nn {
 
-/// scale: on the device of x, of a shape that broadcasts to it; not read where limits know the step.
+/// scale: on the device of x, of a shape that broadcasts to it; not read by the first where limits know the step.
 torch::Tensor fused_fake_quantize(const torch::Tensor& x, const torch::Tensor& scale, CodeLimits limits);
 torch::Tensor fused_straight_through(const torch::Tensor& dy, const torch::Tensor& x, const torch::Tensor& scale,
                                      CodeLimits limits);

@@ -62,12 +62,6 @@ Tensor fused_fake_quantize(const Tensor& x, const Tensor& scale, CodeLimits limi
 Tensor fused_straight_through(const Tensor& dy, const Tensor& x, const Tensor& scale, CodeLimits limits) {
   if (!is_possible(x)) return {};
   const float above = limits.rectified ? 0.0f : -std::numeric_limits<float>::infinity();
-  if (limits.step > 0)
-    return launch(R"(template <typename T> T octet_straight_through_step(T dy, T x, T s, T lo, T hi, T above) {
-  T v = x / s;
-  return v >= lo && v <= hi && x > above ? dy : T(0);
-})",
-                  "octet_straight_through_step", 1, {dy, x}, {limits.step, limits.lo, limits.hi, above})[0];
   return launch(R"(template <typename T> T octet_straight_through(T dy, T x, T s, T lo, T hi, T above) {
   T v = x / s;
   return v >= lo && v <= hi && x > above ? dy : T(0);
@@ -82,7 +76,7 @@ LearnedStepGradients fused_learned_step(const Tensor& dy, const Tensor& x, const
 void octet_learned_step(T dy, T x, T s, T lo, T hi, T factor, T& dx, T& ds) {
   T v = x / s;
   dx = v >= lo && v <= hi ? dy : T(0);
-  ds = dy * (v <= lo ? lo : v >= hi ? hi : nearbyint(v) - v) * factor;
+  ds = dy * (v > lo ? v < hi ? nearbyint(v) - v : hi : lo) * factor;
 })",
                                           "octet_learned_step", 2, {dy, x, scale}, {limits.lo, limits.hi, factor});
   return {made[0], made[1]};

@@ -1,5 +1,7 @@
 #include "train/learner.h"
 
+#include <stdexcept>
+
 #include "train/fused.h"
 
 namespace octet::nn {
@@ -120,6 +122,8 @@ void Learner::update(double rate) {
   }
   for (const auto& [part, decay] : {std::pair<Moving&, double>(plain, 0.0), {decayed, o_.weight_decay}}) {
     if (part.p.empty() || fused_step(part, {o_.momentum, decay, o_.nesterov}, rate_)) continue;
+    if (graph_.recording())
+      throw std::runtime_error("the optimizer has no kernel for these weights that reads its rate");
     if (decay > 0) at::_foreach_add_(part.g, part.p, decay);
     at::_foreach_mul_(part.m, o_.momentum);
     at::_foreach_add_(part.m, part.g);

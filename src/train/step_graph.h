@@ -40,6 +40,8 @@ class StepGraph {
   /// runs ahead of the GPU.
   void run(const std::function<void()>& body);
   bool recorded() const;
+  /// Asked within the body: whether what it does is recorded, and a number of the host would stay as it is now.
+  bool recording() const { return in_recording_; }
   /// Empty as long as nothing failed.
   const std::string& failed() const { return failed_; }
   /// Called when recording has failed, before the body runs again: forgets what a half-run body has left behind.
@@ -47,7 +49,7 @@ class StepGraph {
 
  private:
   struct Recording;
-  bool record_;
+  bool record_, in_recording_ = false;
   int runs_ = 0;
   std::string failed_;
   std::unique_ptr<Recording> recording_;

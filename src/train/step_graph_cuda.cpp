@@ -97,12 +97,14 @@ bool StepGraph::recorded() const { return recording_->graph != nullptr; }
 void StepGraph::run(const std::function<void()>& body) {
   recording_->wait_for_run(runs_);
   if (record_ && !recorded() && failed_.empty() && runs_ >= k_runs_before) {
+    in_recording_ = true;
     try {
       recording_->record(body);
     } catch (const std::exception& e) {
       failed_ = reason(e);
       if (on_failure) on_failure();
     }
+    in_recording_ = false;
   }
   if (recorded()) {
     recording_->graph->replay();
