@@ -4,14 +4,17 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 
 #include "ir/text.h"
 #include "octet/model.h"
 #include "octet/ranges.h"
 #include "octet/train/parameters.h"
 #include "octet/train/trainer.h"
+#include "train/fused.h"
 #include "train/learner.h"
 #include "train/torch_tests.h"
 
@@ -175,6 +178,156 @@ TEST(GpuTraining, a_step_that_cannot_be_recorded_runs_by_itself_and_is_noted) {
   EXPECT_TRUE(tried.state == plain.state);
   EXPECT_THAT(plain.notes, testing::IsEmpty());
 }
+
+// Such weights move by libtorch's plain functions, whose rate is a number of the host: recorded, it would never fall.
+TEST(GpuTraining, a_step_whose_rate_would_be_frozen_is_not_recorded) {
+  if (!torch::cuda::is_available() || !can_record_steps()) GTEST_SKIP() << "not applicable: no GPU that records steps";
+  const Result<Graph> graph = parse_graph(
+      "graph g (x: f32[N,2]) -> (y) {\n    const fc.weight: f32[2,2] = {0.5, -0.25, 0.125, 1}\n"
+      "    const fc.bias: f32[2] = {0, 0}\n    y = Gemm(x, fc.weight, fc.bias, transB=1) @fc\n  }");
+  ASSERT_TRUE(graph) << graph.error().message;
+  std::vector<std::string> notes;
+  const auto learned = [&](bool step_graph) {
+    GraphModule net(*GraphModuleImpl::make(*graph));
+    net->to(torch::kFloat64);
+    net->to(torch::kCUDA);
+    TrainOptions options = options_of({"", Kind::fp32}, "cuda");
+    options.step_graph = step_graph;
+    options.on_note = [&](const std::string& note) { notes.push_back(note); };
+    const OwnStream stream{torch::Device("cuda")};
+    Learner learner(*net, nullptr, options);
+    const Batch batch{torch::tensor({{1.0, 2.0}, {-1.0, 0.5}}, torch::kFloat64), torch::tensor({0, 1}, torch::kInt64)};
+    for (int i = 0; i < 8; ++i) learner.step(batch, 0.5 / (i + 1));
+    EXPECT_FALSE(learner.step_recorded());
+    return to_octet(net->named_parameters()["fc.weight"].detach());
+  };
+  const octet::Tensor tried = learned(true);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_THAT(notes[0], testing::HasSubstr("that reads its rate"));
+  EXPECT_TRUE(tried == learned(false));
+}
+
+/// All that decides a code: ties, each with its neighbours, far beyond the bounds, infinities, NaN, the smallest
+/// numbers.
+torch::Tensor decisive(float step) {
+  constexpr float k_infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> all = {0.0f,
+                            -0.0f,
+                            1e-42f,
+                            -1e-42f,
+                            1e-20f,
+                            -1e-20f,
+                            1e30f,
+                            -1e30f,
+                            k_infinity,
+                            -k_infinity,
+                            std::numeric_limits<float>::quiet_NaN()};
+  for (int half = -520; half <= 520; ++half) {
+    const float tie = 0.5f * static_cast<float>(half) * step;
+    all.insert(all.end(), {tie, std::nextafter(tie, k_infinity), std::nextafter(tie, -k_infinity)});
+  }
+  while (all.size() % 8 != 0) all.push_back(0.3f * step);
+  return floats(all);
+}
+
+struct Quantizing {
+  torch::Tensor y, dx, dscale;
+};
+
+/// dy is the same on each device.
+Quantizing quantizing(const char* device, const torch::Tensor& x, const torch::Tensor& scale, CodeLimits limits,
+                      int64_t axis, bool learned) {
+  torch::manual_seed(5);
+  const torch::Tensor dy = torch::randn(x.sizes()).to(device);
+  torch::Tensor in = x.to(device).detach().clone().requires_grad_();
+  torch::Tensor s = scale.to(device).detach().clone().requires_grad_(learned);
+  Quantizing made;
+  made.y = learned ? learned_quantize(in, s, limits, axis) : fake_quantize(in, s, limits, axis);
+  made.y.backward(dy);
+  made.dx = in.grad().cpu();
+  if (learned) made.dscale = s.grad().cpu();
+  made.y = made.y.detach().cpu();
+  return made;
+}
+
+struct CodesCase {
+  const char* name;
+  CodeLimits limits;
+};
+
+class FusedOnGpu : public testing::TestWithParam<CodesCase> {
+ protected:
+  void SetUp() override {
+    if (!torch::cuda::is_available()) GTEST_SKIP() << "not applicable: this libtorch finds no GPU";
+    const torch::Tensor one = torch::ones({2}, torch::kCUDA);
+    ASSERT_TRUE(fused_fake_quantize(one, one, {}).defined()) << "libtorch compiles no kernel here";
+  }
+  static void expect_the_same(const torch::Tensor& x, const torch::Tensor& scale, CodeLimits limits, int64_t axis) {
+    for (const bool learned : {false, true}) {
+      if (learned && limits.rectified) continue;  // of activations alone
+      const Quantizing here = quantizing("cpu", x, scale, limits, axis, learned);
+      const Quantizing there = quantizing("cuda", x, scale, limits, axis, learned);
+      EXPECT_TRUE(same(there.y, to_vector(here.y))) << "learned " << learned;
+      EXPECT_TRUE(same(there.dx, to_vector(here.dx))) << "learned " << learned;
+      if (!learned) continue;
+      if (scale.numel() == x.numel()) {  // nothing is summed
+        EXPECT_TRUE(same(there.dscale, to_vector(here.dscale)));
+      } else {
+        EXPECT_TRUE(torch::allclose(there.dscale, here.dscale, 1e-4, 1e-3)) << there.dscale << here.dscale;
+      }
+    }
+  }
+  static std::vector<float> to_vector(const torch::Tensor& t) {
+    const torch::Tensor dense = t.contiguous();
+    return {dense.data_ptr<float>(), dense.data_ptr<float>() + dense.numel()};
+  }
+};
+
+TEST_P(FusedOnGpu, one_scale_gives_the_cpus_numbers) {
+  for (const float step : {0.0625f, 0.1f, 7.3e-5f, 3e20f}) {
+    const torch::Tensor x = decisive(step);
+    SCOPED_TRACE(step);
+    CodeLimits limits = GetParam().limits;
+    expect_the_same(x, torch::tensor(step), limits, 0);
+    expect_the_same(x, torch::tensor({step}), limits, 0);
+    limits.step = step;  // of a scale that is no parameter
+    const Quantizing here = quantizing("cpu", x, torch::tensor(step), limits, 0, false),
+                     there = quantizing("cuda", x, torch::tensor(step), limits, 0, false);
+    EXPECT_TRUE(same(there.y, to_vector(here.y)));
+    EXPECT_TRUE(same(there.dx, to_vector(here.dx)));
+  }
+}
+
+TEST_P(FusedOnGpu, scales_along_an_axis_give_the_cpus_numbers) {
+  const torch::Tensor row = decisive(0.1f), steps = torch::tensor({0.1f, 0.0625f, 0.03f, 1.7f});
+  const torch::Tensor rows = torch::stack({row, row, row, row});
+  expect_the_same(rows, steps, GetParam().limits, 0);
+  expect_the_same(rows.t().contiguous(), steps, GetParam().limits, 1);
+  const torch::Tensor pictures = row.reshape({2, -1, 2, 2}).narrow(1, 0, 4);
+  expect_the_same(pictures.contiguous(), steps, GetParam().limits, 1);
+  expect_the_same(pictures.contiguous(torch::MemoryFormat::ChannelsLast), steps, GetParam().limits, 1);
+}
+
+TEST_P(FusedOnGpu, each_elements_part_of_a_steps_gradient_is_the_cpus) {
+  const torch::Tensor x = decisive(0.0625f);
+  torch::manual_seed(6);
+  expect_the_same(x, torch::full_like(x, 0.0625f), GetParam().limits, 0);
+  expect_the_same(x, torch::rand_like(x) + 0.01f, GetParam().limits, 0);
+}
+
+TEST_P(FusedOnGpu, biases_fall_on_the_cpus_grid) {
+  for (const float step : {0.0625f, 0.1f}) {
+    const torch::Tensor x = decisive(step), scale = torch::tensor({step});
+    EXPECT_TRUE(
+        same(round_to_grid(x.to(torch::kCUDA), scale.to(torch::kCUDA)).cpu(), to_vector(round_to_grid(x, scale))));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codes, FusedOnGpu,
+                         testing::Values(CodesCase{"s8", {-128, 127}}, CodesCase{"narrow", {-127, 127}},
+                                         CodesCase{"three_bits", {-3, 3}}, CodesCase{"u8", {0, 255}},
+                                         CodesCase{"rectified", {0, 255, true}}, CodesCase{"zero_point", {-100, 155}}),
+                         [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace octet::nn
