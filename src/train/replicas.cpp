@@ -24,6 +24,22 @@ namespace {
 constexpr std::chrono::seconds k_longest_wait{300};
 constexpr std::chrono::seconds k_longest_answer{15};  // of a store that is there
 
+/// What make() gives; nothing when that takes longer. Its thread then stays where it is, and the program ends.
+template <class F>
+auto in_time(std::chrono::milliseconds most, F make) -> std::optional<decltype(make())> {
+  const auto made = std::make_shared<std::promise<decltype(make())>>();
+  std::future<decltype(make())> future = made->get_future();
+  std::thread([made, make = std::move(make)] {
+    try {
+      made->set_value(make());
+    } catch (...) {
+      made->set_exception(std::current_exception());
+    }
+  }).detach();
+  if (future.wait_for(most) != std::future_status::ready) return std::nullopt;
+  return future.get();
+}
+
 /// The first of these variables that is set.
 Result<std::optional<int>> number(const Variables& variable, std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -109,20 +125,7 @@ int64_t wait_for_all(c10d::Store& store, int64_t size, std::chrono::milliseconds
 }
 
 bool answers(const c10::intrusive_ptr<c10d::Store>& store, std::chrono::milliseconds most) {
-  const auto answer = std::make_shared<std::promise<void>>();
-  std::future<void> answered = answer->get_future();
-  // libtorch's store waits for an answer without a limit. The thread stays where it is if none comes; the program ends.
-  std::thread([store, answer] {
-    try {
-      store->add("hello", 1);
-      answer->set_value();
-    } catch (...) {
-      answer->set_exception(std::current_exception());
-    }
-  }).detach();
-  if (answered.wait_for(most) != std::future_status::ready) return false;
-  answered.get();
-  return true;
+  return in_time(most, [store] { return store->add("hello", 1); }).has_value();
 }
 
 std::string own_address_towards(const std::string& host, int port) {
@@ -156,7 +159,13 @@ Result<std::shared_ptr<Replicas>> join_replicas(const Place& place, const std::s
     options.numWorkers = static_cast<size_t>(place.size);
     options.waitWorkers = false;  // that ends without a word when some do not come
     options.timeout = k_longest_wait;
-    const StorePtr store = own_part_of(c10::make_intrusive<c10d::TCPStore>(place.address, options));
+    // It waits for process 0 as long as its timeout says. What listens there and is silent holds the store of today's
+    // libtorch longer than that, and the first call to that of former ones without an end.
+    const auto made = in_time(k_longest_wait + k_longest_answer, [address = place.address, options] {
+      return c10::make_intrusive<c10d::TCPStore>(address, options);
+    });
+    if (!made) return no_answer(place);
+    const StorePtr store = own_part_of(*made);
     if (!answers(store, k_longest_answer)) return no_answer(place);
     if (const int64_t here = wait_for_all(*store, place.size, k_longest_wait); here < place.size)
       return Error{ErrorCode::device, "process " + std::to_string(place.rank) + ": " + std::to_string(here) + " of " +
