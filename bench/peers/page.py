@@ -193,7 +193,7 @@ def write(results, order, peaks, path, scaling):
             f"Written by `bench/peers/peers.py` from runs of {' and '.join(dates)}{'; not edited by hand' if is_main else ''}.", "",
             f"CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}. {' and '.join(sorted(versions)) or machine.versions()}.",
             *of_other_programs(results, newest), about_amx(results),
-            "[benchmarks_threads.md](benchmarks_threads.md) has two threads, batch 32 and a busy neighbour, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
+            "[benchmarks_threads.md](benchmarks_threads.md) has how two threads scale, a busy neighbour and what fewer products bring, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " +
             ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
             "Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
