@@ -65,13 +65,6 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
           .gathered_segments = taps.is_linear() || copy.is_used() ? 0 : taps.segments()};
 }
 
-/// Relu and Clip of a code are bounds already; every other activation needs the value as f32.
-bool needs_f32(const ConvU8S8Desc& desc) {
-  const ActivationKind kind = desc.activation.kind;
-  const bool is_bound = kind == ActivationKind::none || kind == ActivationKind::relu || kind == ActivationKind::clip;
-  return desc.f32_output || !is_bound;
-}
-
 /// No two products x * w of an output channel, whichever they are, leave 16 bits when they are added: then AVX2's
 /// saturating instruction is exact. So it is with codes of 7 bits, and with u8 codes where weights are small.
 [[maybe_unused]] bool fits_pairs(const ConvU8S8Desc& desc) {
@@ -379,21 +372,12 @@ class ConvU8S8Packed final : public ConvU8S8 {
   /// What all tiles of a panel have in common; pixels count from `first`.
   ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t first) const {
     const WindowGeometry& g = geometry_;
-    ConvU8S8Run run;
+    ConvU8S8Run run = common_run(desc_, f32_, is_plain_);
     run.weights = packed_.weights + panel.weights_offset;
     run.multiplier = packed_.multiplier.data() + panel.lane_offset;
     if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + panel.first_channel;
-    run.residual_step = g.residual_pitch;
     run.y = static_cast<std::byte*>(args.y) + (first * g.y_pitch + panel.first_channel) * y_element_bytes();
-    run.y_step = g.y_pitch;
     run.channels = static_cast<int32_t>(panel.channels);
-    run.residual_zero_point = desc_.residual_zero_point;
-    run.residual_multiplier = desc_.residual_multiplier;
-    run.y_zero_point = desc_.y_zero_point;
-    run.lo = desc_.lo;
-    run.hi = desc_.hi;
-    run.f32_output = f32_;
-    run.is_plain = is_plain_;
     run.row_width = static_cast<int32_t>(classes_.row_width());
     return run;
   }

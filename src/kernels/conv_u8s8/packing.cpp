@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "base/aligned.h"
 #include "kernels/implicit_gemm/variant.h"
@@ -146,19 +147,18 @@ void interleave_wide(const int8_t* rows, int64_t row_step, int64_t row_bytes, co
     }
 }
 
-std::vector<ConvU8S8Panel> lay_out_panels(const WindowGeometry& g, int64_t groups, const ConvU8S8Kernel& kernel,
-                                          size_t vector_bytes) {
+std::vector<ConvU8S8Panel> lay_out_panels(int64_t oc, const ConvPanelOrder& order) {
   std::vector<ConvU8S8Panel> panels;
-  const int64_t group_channels = g.oc / groups;
-  const std::vector<int> widths = panel_vectors(group_channels, kernel.lanes, kernel.vectors);
+  const int64_t group_channels = oc / order.groups;
+  const std::vector<int> widths = panel_vectors(group_channels, order.lanes, order.vectors);
   size_t weights_offset = 0, lane_offset = 0;
-  for (int64_t group = 0; group < groups; ++group) {
+  for (int64_t group = 0; group < order.groups; ++group) {
     int64_t c = 0;
     for (const int vectors : widths) {
-      const int64_t channels = std::min<int64_t>(vectors * kernel.lanes, group_channels - c);
+      const int64_t channels = std::min<int64_t>(vectors * order.lanes, group_channels - c);
       panels.push_back({group, group * group_channels + c, channels, weights_offset, lane_offset});
-      weights_offset += static_cast<size_t>(vectors) * vector_bytes;
-      lane_offset += static_cast<size_t>(vectors * kernel.lanes);
+      weights_offset += static_cast<size_t>(vectors) * order.vector_bytes;
+      lane_offset += static_cast<size_t>(vectors * order.lanes);
       c += channels;
     }
   }
@@ -173,6 +173,12 @@ int64_t merged_groups(const WindowGeometry& g, int lanes) {
   for (int64_t m = 2; m <= g.groups && m * channels <= lanes; ++m)
     if (g.groups % m == 0) merge = m;
   return merge;
+}
+
+bool needs_f32(const ConvU8S8Desc& desc) {
+  const ActivationKind kind = desc.activation.kind;
+  const bool is_bound = kind == ActivationKind::none || kind == ActivationKind::relu || kind == ActivationKind::clip;
+  return desc.f32_output || !is_bound;
 }
 
 bool is_plain_output(const ConvU8S8Desc& desc) {
@@ -214,16 +220,14 @@ void pack_panel(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, bool nat
 
 }  // namespace
 
-PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
-                              const ConvU8S8Kernel& kernel, bool natural_order) {
-  const WindowGeometry& g = desc.geometry;
-  const int64_t lanes = kernel.lanes, row_bytes = packed_row_bytes(taps, kernel);
-  const size_t vector_bytes = static_cast<size_t>(row_bytes * lanes * (kernel.widened_weights ? 2 : 1));
+PackedConvU8S8 pack_panels(const ConvU8S8Desc& desc, const ConvPanelOrder& order,
+                           const std::function<void(const ConvU8S8Panel&, std::byte*, int32_t*)>& write) {
+  const int64_t lanes = order.lanes;
   PackedConvU8S8 packed;
-  packed.panels = lay_out_panels(g, g.groups / merge, kernel, vector_bytes);
+  packed.panels = lay_out_panels(desc.geometry.oc, order);
   const ConvU8S8Panel& last = packed.panels.back();
   const size_t last_vectors = static_cast<size_t>((last.channels + lanes - 1) / lanes);
-  packed.weights_bytes = last.weights_offset + last_vectors * vector_bytes;
+  packed.weights_bytes = last.weights_offset + last_vectors * order.vector_bytes;
   const size_t lane_count = last.lane_offset + last_vectors * static_cast<size_t>(lanes);
   const size_t bias_at = (packed.weights_bytes + k_alignment - 1) / k_alignment * k_alignment;
   const size_t bytes = bias_at + lane_count * sizeof(int32_t);
@@ -233,28 +237,57 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
     const int vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
     for (int v = 0; v < vectors; ++v)
       for (int lane = 0; lane < lanes; ++lane) {
-        const int64_t c = conv_u8s8_channel(kernel.lanes, vectors, natural_order, v, lane);
+        const int64_t c = conv_u8s8_channel(order.lanes, vectors, order.natural_order, v, lane);
         if (c < panel.channels)
           packed.multiplier[panel.lane_offset + static_cast<size_t>(v * lanes + lane)] =
               desc.multiplier[static_cast<size_t>(panel.first_channel + c)];
       }
   }
-  packed.kept = {form_of(kernel, taps, natural_order), desc.packed.bytes};
+  packed.kept = {order.form, desc.packed.bytes};
   const bool is_given = desc.packed.form == packed.kept.form && desc.packed.bytes.size() == bytes &&
                         reinterpret_cast<uintptr_t>(desc.packed.bytes.data()) % k_alignment == 0;
   if (!is_given) {
     packed.own = allocate_weights(bytes);
     packed.kept.bytes = {packed.own.get(), bytes};
     std::memset(packed.own.get() + packed.weights_bytes, 0, bytes - packed.weights_bytes);
-    Rows rows(desc, merge, taps, kernel);
     auto* const bias = reinterpret_cast<int32_t*>(packed.own.get() + bias_at);
     for (const ConvU8S8Panel& panel : packed.panels)
-      pack_panel(desc, kernel, natural_order, row_bytes, panel, rows, packed.own.get() + panel.weights_offset,
-                 bias + panel.lane_offset);
+      write(panel, packed.own.get() + panel.weights_offset, bias + panel.lane_offset);
   }
   packed.weights = packed.kept.bytes.data();
   packed.bias = {reinterpret_cast<const int32_t*>(packed.weights + bias_at), lane_count};
   return packed;
+}
+
+PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
+                              const ConvU8S8Kernel& kernel, bool natural_order) {
+  const int64_t row_bytes = packed_row_bytes(taps, kernel);
+  const ConvPanelOrder order{
+      .groups = desc.geometry.groups / merge,
+      .lanes = kernel.lanes,
+      .vectors = kernel.vectors,
+      .vector_bytes = static_cast<size_t>(row_bytes * kernel.lanes * (kernel.widened_weights ? 2 : 1)),
+      .natural_order = natural_order,
+      .form = form_of(kernel, taps, natural_order)};
+  std::optional<Rows> rows;  // not where packed weights are given
+  return pack_panels(desc, order, [&](const ConvU8S8Panel& panel, std::byte* weights, int32_t* bias) {
+    if (!rows) rows.emplace(desc, merge, taps, kernel);
+    pack_panel(desc, kernel, natural_order, row_bytes, panel, *rows, weights, bias);
+  });
+}
+
+ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, bool is_plain) {
+  ConvU8S8Run run;
+  run.residual_step = desc.geometry.residual_pitch;
+  run.y_step = desc.geometry.y_pitch;
+  run.residual_zero_point = desc.residual_zero_point;
+  run.residual_multiplier = desc.residual_multiplier;
+  run.y_zero_point = desc.y_zero_point;
+  run.lo = desc.lo;
+  run.hi = desc.hi;
+  run.f32_output = f32;
+  run.is_plain = is_plain;
+  return run;
 }
 
 }  // namespace octet

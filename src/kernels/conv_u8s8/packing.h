@@ -2,7 +2,9 @@
 // Packs a layer's weights, bias and multipliers into the order that an inner function reads (conv_u8s8_isa.h).
 
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/aligned_vector.h"
@@ -43,9 +45,30 @@ struct PackedConvU8S8 {
   WeightBytes own;
 };
 
+/// How a family cuts output channels into panels, and what its packed weights are called.
+struct ConvPanelOrder {
+  int64_t groups = 1;          // as they are run
+  int lanes = 0, vectors = 0;  // channels of a vector, vectors of a full panel
+  size_t vector_bytes = 0;     // weights of one vector of a panel
+  bool natural_order = false;
+  std::string form;  // of the packed weights
+};
+
+/// Lays panels, weights, bias and multipliers out and has `write(panel, weights, bias)` fill each panel's; or takes
+/// desc.packed in place where its form and size are right. bias comes zeroed, weights as they were allocated.
+PackedConvU8S8 pack_panels(const ConvU8S8Desc& desc, const ConvPanelOrder& order,
+                           const std::function<void(const ConvU8S8Panel&, std::byte*, int32_t*)>& write);
+
+/// What all inner runs of a layer have in common. f32: sums are stored as floats.
+ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, bool is_plain);
+
 /// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
 /// the vector work never grows, since a vector's lanes were idle anyway.
 int64_t merged_groups(const WindowGeometry& geometry, int lanes);
+
+/// Whether sums become floats before they are stored. Relu and Clip of a code are bounds already; every other
+/// activation needs the value as f32.
+bool needs_f32(const ConvU8S8Desc& desc);
 
 /// What ConvU8S8Run::is_plain asks for. Sums stay below 2^31, and so do a quarter of them and 255 residual steps.
 bool is_plain_output(const ConvU8S8Desc& desc);

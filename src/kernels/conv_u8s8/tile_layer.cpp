@@ -35,12 +35,6 @@ constexpr int32_t k_in_order[k_amx_block_rows] = {0,  1,  2,  3,  4,  5,  6,  7,
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 int64_t round_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-bool passes_through_f32(const ConvU8S8Desc& desc) {
-  const ActivationKind kind = desc.activation.kind;
-  const bool is_bound = kind == ActivationKind::none || kind == ActivationKind::relu || kind == ActivationKind::clip;
-  return desc.f32_output || !is_bound;
-}
-
 /// Weights [step of 64 positions][vector][dword 0..15][lane][4]; positions segment by segment, without gaps, or each
 /// segment in steps of its own.
 ConvU8S8Kernel packing_form(bool whole_steps) {
@@ -73,7 +67,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
         taps_(geometry_, 1, k_amx_tile_rows),
         copy_(geometry_, taps_),
         form_(packing_form(needs_whole_steps(copy_, taps_))),
-        f32_(passes_through_f32(desc)),
+        f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, form_, f32_)),
@@ -281,7 +275,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   template <class F>
   void walk_panels(const BlockWalk& walk, IndexRange panels, F&& gather_group) const {
     Pending blocks[2], *pending = &blocks[0], *made = &blocks[1];
-    for (Pending& block : blocks) block.run = common_run();
+    for (Pending& block : blocks) block.run = common_run(desc_, f32_, is_plain_);
     const int64_t near = geometry_.groups == 1 ? std::min(near_positions(panels), walk.positions) : walk.positions;
     int64_t group = -1;
     for (int64_t first = 0; first < walk.positions; first += near)
@@ -413,21 +407,6 @@ class ConvU8S8Amx final : public ConvU8S8 {
     if (!desc_.has_residual) return;
     const uint8_t* residual = walk.args.residual + own.first_pixel * g.residual_pitch + panel.first_channel;
     for (int32_t i = 0; i < own.count; ++i) __builtin_prefetch(residual + own.pixels[i] * g.residual_pitch, 0, 3);
-  }
-
-  /// What all blocks have in common.
-  ConvU8S8Run common_run() const {
-    ConvU8S8Run run;
-    run.residual_step = geometry_.residual_pitch;
-    run.y_step = geometry_.y_pitch;
-    run.residual_zero_point = desc_.residual_zero_point;
-    run.residual_multiplier = desc_.residual_multiplier;
-    run.y_zero_point = desc_.y_zero_point;
-    run.lo = desc_.lo;
-    run.hi = desc_.hi;
-    run.f32_output = f32_;
-    run.is_plain = is_plain_;
-    return run;
   }
 
   void note_pending(const BlockWalk& walk, const ConvU8S8Panel& panel, int64_t at, Pending& block) const {

@@ -4,9 +4,6 @@
 #include <array>
 #include <cstring>
 
-#include "base/aligned.h"
-#include "kernels/implicit_gemm/variant.h"
-
 namespace octet {
 namespace {
 
@@ -40,19 +37,6 @@ void transform(const Pairs (&g)[9], Pairs (&u)[k_winograd_positions]) {
     Pairs* const to = u + 6 * y;
     transform(columns[y][0], columns[y][1], columns[y][2], {to, to + 1, to + 2, to + 3, to + 4, to + 5});
   }
-}
-
-std::vector<ConvU8S8Panel> lay_out_panels(int64_t channels, const WinogradKernel& kernel, size_t vector_bytes) {
-  std::vector<ConvU8S8Panel> panels;
-  ConvU8S8Panel next;
-  for (const int vectors : panel_vectors(channels, kernel.lanes, kernel.vectors)) {
-    next.channels = std::min<int64_t>(vectors * kernel.lanes, channels - next.first_channel);
-    panels.push_back(next);
-    next.first_channel += next.channels;
-    next.weights_offset += static_cast<size_t>(vectors) * vector_bytes;
-    next.lane_offset += static_cast<size_t>(vectors * kernel.lanes);
-  }
-  return panels;
 }
 
 /// The output channel of a lane; -1 = none.
@@ -98,42 +82,17 @@ std::string form_of(const WinogradKernel& kernel, int64_t ic, bool natural_order
 
 }  // namespace
 
-PackedWinogradU8S8 pack_winograd_u8s8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, bool natural_order) {
-  const int64_t lanes = kernel.lanes, pairs = (desc.geometry.ic + 1) / 2;
-  const auto vector_bytes = static_cast<size_t>(k_winograd_positions * pairs * 2 * lanes) * sizeof(int16_t);
-  PackedWinogradU8S8 packed;
-  packed.panels = lay_out_panels(desc.geometry.oc, kernel, vector_bytes);
-  const ConvU8S8Panel& last = packed.panels.back();
-  const size_t last_vectors = static_cast<size_t>((last.channels + lanes - 1) / lanes);
-  packed.weights_bytes = last.weights_offset + last_vectors * vector_bytes;
-  const size_t lane_count = last.lane_offset + last_vectors * static_cast<size_t>(lanes);
-  const size_t bias_at = (packed.weights_bytes + k_alignment - 1) / k_alignment * k_alignment;
-  const size_t bytes = bias_at + lane_count * sizeof(int32_t);
-
-  packed.multiplier.assign(lane_count, 0.0f);
-  for (const ConvU8S8Panel& panel : packed.panels) {
-    const int vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
-    for (int v = 0; v < vectors; ++v)
-      for (int lane = 0; lane < lanes; ++lane)
-        if (const int64_t oc = channel_of(panel, kernel.lanes, vectors, natural_order, v, lane); oc >= 0)
-          packed.multiplier[panel.lane_offset + static_cast<size_t>(v * lanes + lane)] =
-              desc.multiplier[static_cast<size_t>(oc)];
-  }
-  packed.kept = {form_of(kernel, desc.geometry.ic, natural_order), desc.packed.bytes};
-  const bool is_given = desc.packed.form == packed.kept.form && desc.packed.bytes.size() == bytes &&
-                        reinterpret_cast<uintptr_t>(desc.packed.bytes.data()) % k_alignment == 0;
-  if (!is_given) {
-    packed.own = allocate_weights(bytes);
-    packed.kept.bytes = {packed.own.get(), bytes};
-    std::memset(packed.own.get() + packed.weights_bytes, 0, bytes - packed.weights_bytes);
-    auto* const bias = reinterpret_cast<int32_t*>(packed.own.get() + bias_at);
-    for (const ConvU8S8Panel& panel : packed.panels)
-      pack_panel(desc, kernel, natural_order, panel,
-                 reinterpret_cast<int16_t*>(packed.own.get() + panel.weights_offset), bias + panel.lane_offset);
-  }
-  packed.weights = packed.kept.bytes.data();
-  packed.bias = {reinterpret_cast<const int32_t*>(packed.weights + bias_at), lane_count};
-  return packed;
+PackedConvU8S8 pack_winograd_u8s8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, bool natural_order) {
+  const int64_t pairs = (desc.geometry.ic + 1) / 2;
+  const ConvPanelOrder order{
+      .lanes = kernel.lanes,
+      .vectors = kernel.vectors,
+      .vector_bytes = static_cast<size_t>(k_winograd_positions * pairs * 2 * kernel.lanes) * sizeof(int16_t),
+      .natural_order = natural_order,
+      .form = form_of(kernel, desc.geometry.ic, natural_order)};
+  return pack_panels(desc, order, [&](const ConvU8S8Panel& panel, std::byte* weights, int32_t* bias) {
+    pack_panel(desc, kernel, natural_order, panel, reinterpret_cast<int16_t*>(weights), bias);
+  });
 }
 
 }  // namespace octet

@@ -38,12 +38,6 @@ const WinogradKernel* kernel_of(Isa isa) {
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-bool needs_f32(const ConvU8S8Desc& desc) {
-  const ActivationKind kind = desc.activation.kind;
-  const bool is_bound = kind == ActivationKind::none || kind == ActivationKind::relu || kind == ActivationKind::clip;
-  return desc.f32_output || !is_bound;
-}
-
 constexpr int32_t k_in_order[k_winograd_pixels] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /// Transformed inputs and sums of a block of tiles stay in L2: beside the weights that pass where those are few; where
@@ -275,23 +269,13 @@ class WinogradU8S8 final : public ConvU8S8 {
 
   /// What all tiles of a panel have in common, and a whole tile's pixels, from its first.
   ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& own) const {
-    const WindowGeometry& g = geometry_;
-    ConvU8S8Run run;
+    ConvU8S8Run run = common_run(desc_, f32_, is_plain_);
     run.multiplier = packed_.multiplier.data() + own.lane_offset;
     if (desc_.has_residual) run.residual = args.residual + own.first_channel;
     run.y = static_cast<std::byte*>(args.y) + own.first_channel * (desc_.f32_output ? 4 : 1);
     run.y_pixels = run.residual_pixels = places_;
     run.row_count = k_winograd_pixels;
-    run.residual_step = g.residual_pitch;
-    run.y_step = g.y_pitch;
     run.channels = static_cast<int32_t>(own.channels);
-    run.residual_zero_point = desc_.residual_zero_point;
-    run.residual_multiplier = desc_.residual_multiplier;
-    run.y_zero_point = desc_.y_zero_point;
-    run.lo = desc_.lo;
-    run.hi = desc_.hi;
-    run.f32_output = f32_;
-    run.is_plain = is_plain_;
     return run;
   }
 
@@ -300,7 +284,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   const WinogradKernel& kernel_;
   bool f32_;
   ActivationKernels activation_;
-  PackedWinogradU8S8 packed_;
+  PackedConvU8S8 packed_;
   bool is_plain_;
   int64_t tiles_y_, tiles_x_;
   int64_t row_;  // elements of a tile's channels at one position
