@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "base/aligned.h"
+#include "kernels/depthwise/depthwise_f32.h"
 #include "kernels/ran_isa.h"
 #include "kernels/random_rows.h"
 
@@ -265,6 +267,112 @@ TEST(DepthwiseF32, every_isa_gives_the_scalar_bits) {
           for (const int threads : {1, 3})
             ASSERT_EQ(layer.run(isa, threads), layer.run(Isa::scalar, 1)) << name(isa) << " c" << c << " k" << k;
       }
+}
+
+/// One output by the definition: bias, taps inside the image, residual, clamp.
+float output_f32(const LayerF32& layer, int64_t n, int64_t oy, int64_t ox, int64_t c, float lo, float hi) {
+  const WindowGeometry& g = layer.desc.geometry;
+  float v = layer.bias[static_cast<size_t>(c)];
+  for (int64_t kh = 0; kh < g.kh; ++kh)
+    for (int64_t kw = 0; kw < g.kw; ++kw) {
+      const int64_t iy = oy * g.stride_h - g.pad_top + kh, ix = ox * g.stride_w - g.pad_left + kw;
+      if (iy < 0 || iy >= g.ih || ix < 0 || ix >= g.iw) continue;
+      v = std::fma(layer.x[static_cast<size_t>(((n * g.ih + iy) * g.iw + ix) * g.x_pitch + c)],
+                   layer.weights[static_cast<size_t>((c * g.kh + kh) * g.kw + kw)], v);
+    }
+  if (layer.desc.has_residual)
+    v += layer.residual[static_cast<size_t>(((n * g.oh + oy) * g.ow + ox) * g.residual_pitch + c)];
+  return std::min(std::max(v, lo), hi);
+}
+
+/// All of it, where a padding channel keeps 77.
+std::vector<uint32_t> expected_bits(const LayerF32& layer, float lo, float hi) {
+  const WindowGeometry& g = layer.desc.geometry;
+  std::vector<float> y(static_cast<size_t>(layer.batch * g.oh * g.ow * g.y_pitch), 77.0f);
+  for (int64_t n = 0; n < layer.batch; ++n)
+    for (int64_t oy = 0; oy < g.oh; ++oy)
+      for (int64_t ox = 0; ox < g.ow; ++ox)
+        for (int64_t c = 0; c < g.ic; ++c)
+          y[static_cast<size_t>(((n * g.oh + oy) * g.ow + ox) * g.y_pitch + c)] =
+              output_f32(layer, n, oy, ox, c, lo, hi);
+  return test::bits(y);
+}
+
+// Every way in which rows fall into tiles, with and without padding at either side.
+TEST(DepthwiseF32, windows_of_3x3_give_the_bits_of_their_definition) {
+  constexpr float k_none = std::numeric_limits<float>::infinity();
+  Random random(10);
+  for (const int64_t stride : {1, 2})
+    for (int64_t width = 1; width <= 17; ++width)
+      for (const int64_t height : {1, 2, 3, 8, 19})
+        for (const int64_t pad : {0, 1}) {
+          if (pad == 0 && (width < 3 || height < 3)) continue;
+          WindowGeometry g = geometry(width % 2 == 0 ? 32 : 19, 3, stride, height, width);
+          g.pad_top = g.pad_left = pad;
+          g.oh = (height + 2 * pad - 3) / stride + 1, g.ow = (width + 2 * pad - 3) / stride + 1;
+          LayerF32 layer(g, 2, width % 3 == 0, random);
+          layer.desc.activation = {ActivationKind::clip, -0.5f, 6.0f};
+          if (width % 4 == 1) layer.desc.activation = {ActivationKind::relu};
+          if (width % 4 == 2) layer.desc.activation = {};
+          const float lo = width % 4 == 2 ? -k_none : width % 4 == 1 ? 0.0f : -0.5f;
+          const float hi = width % 4 == 1 || width % 4 == 2 ? k_none : 6.0f;
+          const std::vector<uint32_t> expected = expected_bits(layer, lo, hi);
+          for (const Isa isa : available_isas())
+            for (const int threads : {1, 3})
+              ASSERT_EQ(layer.run(isa, threads), expected)
+                  << name(isa) << ", " << height << " x " << width << ", stride " << stride << ", padding " << pad;
+        }
+}
+
+TEST(DepthwiseF32, clamps_keep_nan_and_the_sign_of_zero) {
+  for (const bool is_wide : {false, true}) {  // the columns of tiles, and single ones
+    const int64_t width = is_wide ? 8 : 1;
+    WindowGeometry g = geometry(16, 3, 1, 2, width);
+    std::vector<float> w(16 * 9, 0.0f), bias(16, -0.0f);
+    for (size_t c = 0; c < 16; ++c) w[c * 9 + 4] = 1.0f;
+    Buffer<float> x(static_cast<size_t>(2 * width * 16), -0.0f);
+    const float values[] = {std::numeric_limits<float>::quiet_NaN(), 1e30f, -1e30f, -0.0f};
+    for (size_t i = 0; i < x.size(); ++i) x[i] = values[i % 16 % 4];  // a channel's taps are all alike
+    ConvF32Desc desc = {.geometry = g, .weights = w, .bias = bias, .has_residual = false, .activation = {}};
+    desc.activation = {ActivationKind::clip, 0.0f, 6.0f};
+    const auto run = [&](Isa isa) {
+      Buffer<float> y(x.size());
+      make_depthwise_f32(desc, isa)->run_chunk({1, x.data(), nullptr, y.data()}, 0, 1, nullptr);
+      return y.values();
+    };
+    const std::vector<float> scalar = run(Isa::scalar);
+    for (size_t i = 0; i < scalar.size(); ++i) {
+      const float expected[] = {values[0], 6.0f, 0.0f, -0.0f};
+      EXPECT_TRUE(i % 4 == 0 ? std::isnan(scalar[i]) : scalar[i] == expected[i % 4]) << i;
+    }
+    for (const Isa isa : available_isas()) EXPECT_EQ(test::bits(run(isa)), test::bits(scalar)) << name(isa);
+  }
+}
+
+// As fused layers keep them: input rows in a ring that holds no more than the rows asked for read.
+TEST(DepthwiseF32, reads_its_rows_from_a_ring) {
+  Random random(11);
+  for (const int64_t k : {3, 5})
+    for (const int64_t stride : {1, 2}) {
+      LayerF32 layer(geometry(24, k, stride, 23, 9), 1, true, random);
+      const WindowGeometry& g = layer.desc.geometry;
+      layer.desc.activation = {ActivationKind::clip, -2.0f, 3.0f};
+      const std::vector<uint32_t> expected = layer.run(Isa::scalar, 1);
+      constexpr int64_t k_rows = 3;
+      const int64_t ring = (k_rows - 1) * stride + k, row = g.iw * g.x_pitch;
+      for (const Isa isa : available_isas()) {
+        const DepthwiseRowsF32 rows(layer.desc, isa);
+        Buffer<float> kept(static_cast<size_t>(ring * row)), y(expected.size(), 77.0f);
+        for (int64_t oy = 0, made = 0; oy < g.oh; oy += k_rows) {
+          const int64_t oy_end = std::min(g.oh, oy + k_rows);
+          for (; made < std::min(g.ih, (oy_end - 1) * stride - g.pad_top + k); ++made)
+            std::copy_n(layer.x.data() + made * row, row, kept.data() + made % ring * row);
+          rows.run({kept.data(), ring, layer.residual.data(), y.data() + oy * g.ow * g.y_pitch}, {oy, oy_end},
+                   {0, g.ic});
+        }
+        EXPECT_EQ(test::bits(y.values()), expected) << name(isa) << ", window " << k << ", stride " << stride;
+      }
+    }
 }
 
 // Taps outside the image are left out, so an infinite weight there does no harm.

@@ -61,7 +61,7 @@ inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64
     if (iy < 0 || iy >= g.ih) continue;
     const float* w = call.weights + kh * g.kw * weight_pitch + c;
     int64_t ix = ox * g.stride_w - g.pad_left;
-    const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
+    const float* x = call.x + (iy % call.x_rows * g.iw + ix) * g.x_pitch + c;
     for (int64_t kw = 0; kw < g.kw; ++kw) {
       if (pixels > 1 || (ix >= 0 && ix < g.iw)) {
         const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps(w + 8);
@@ -80,18 +80,20 @@ inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64
       w += weight_pitch;
     }
   }
+  const __m256 lo = _mm256_set1_ps(call.lo), hi = _mm256_set1_ps(call.hi);
+  const float* residual = call.residual ? call.residual + (oy * g.ow + ox) * g.residual_pitch + c : nullptr;
+  float* y = call.y + ((oy - call.oy_begin) * g.ow + ox) * g.y_pitch + c;
 #pragma GCC unroll 8
   for (int p = 0; p < pixels; ++p) {
-    const int64_t out = oy * g.ow + ox + p;
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
-      const int64_t k = c + 8 * v;
-      if (call.residual)
-        sum[p][v] = _mm256_add_ps(sum[p][v], _mm256_loadu_ps(call.residual + out * g.residual_pitch + k));
+      __m256 f = sum[p][v];
+      if (residual) f = _mm256_add_ps(f, _mm256_loadu_ps(residual + p * g.residual_pitch + 8 * v));
+      f = _mm256_min_ps(hi, _mm256_max_ps(lo, f));  // the second operand when one is NaN
       if (n >= 16)
-        _mm256_storeu_ps(call.y + out * g.y_pitch + k, sum[p][v]);
+        _mm256_storeu_ps(y + p * g.y_pitch + 8 * v, f);
       else
-        _mm256_maskstore_ps(call.y + out * g.y_pitch + k, first_8(n - 8 * v), sum[p][v]);
+        _mm256_maskstore_ps(y + p * g.y_pitch + 8 * v, first_8(n - 8 * v), f);
     }
   }
 }

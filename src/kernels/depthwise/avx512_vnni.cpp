@@ -123,7 +123,7 @@ inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64
     if (iy < 0 || iy >= g.ih) continue;
     const float* w = call.weights + kh * g.kw * weight_pitch + c;
     int64_t ix = ox * g.stride_w - g.pad_left;
-    const float* x = call.x + (iy * g.iw + ix) * g.x_pitch + c;
+    const float* x = call.x + (iy % call.x_rows * g.iw + ix) * g.x_pitch + c;
     for (int64_t kw = 0; kw < g.kw; ++kw) {
       if (pixels > 1 || (ix >= 0 && ix < g.iw)) {
         __m512 weight[vectors];
@@ -145,18 +145,20 @@ inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64
       w += weight_pitch;
     }
   }
+  const __m512 lo = _mm512_set1_ps(call.lo), hi = _mm512_set1_ps(call.hi);
+  const float* residual = call.residual ? call.residual + (oy * g.ow + ox) * g.residual_pitch + c : nullptr;
+  float* y = call.y + ((oy - call.oy_begin) * g.ow + ox) * g.y_pitch + c;
 #pragma GCC unroll 8
   for (int p = 0; p < pixels; ++p) {
-    const int64_t out = oy * g.ow + ox + p;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      const int64_t k = c + 16 * v;
-      if (call.residual)
-        sum[p][v] = _mm512_add_ps(sum[p][v], _mm512_loadu_ps(call.residual + out * g.residual_pitch + k));
+      __m512 f = sum[p][v];
+      if (residual) f = _mm512_add_ps(f, _mm512_loadu_ps(residual + p * g.residual_pitch + 16 * v));
+      f = _mm512_min_ps(hi, _mm512_max_ps(lo, f));  // the second operand when one is NaN
       if (v + 1 < vectors || mask == 0xffff)
-        _mm512_storeu_ps(call.y + out * g.y_pitch + k, sum[p][v]);
+        _mm512_storeu_ps(y + p * g.y_pitch + 16 * v, f);
       else
-        _mm512_mask_storeu_ps(call.y + out * g.y_pitch + k, mask, sum[p][v]);
+        _mm512_mask_storeu_ps(y + p * g.y_pitch + 16 * v, mask, f);
     }
   }
 }
@@ -184,19 +186,130 @@ void f32_row(const DepthwiseF32Call& call, int64_t oy, int64_t c, __mmask16 mask
   }
 }
 
+/// Pixels from a place on, `bytes` apart, with no more than one register for every other one of them.
+struct Pixels {
+  int64_t one, three, five, seven;  // bytes
+  explicit Pixels(int64_t pitch) : one(4 * pitch), three(12 * pitch), five(20 * pitch), seven(28 * pitch) {
+    __asm__("" : "+r"(three), "+r"(five), "+r"(seven));  // gcc would compute them from `one` again and again
+  }
+  template <int n>
+  __attribute__((always_inline)) int64_t bytes() const {
+    static_assert(n >= 0 && n <= 8);
+    return n == 3 ? three : n == 5 ? five : n == 7 ? seven : n == 6 ? 2 * three : n * one;
+  }
+};
+
+/// Two rows of tw outputs of a 3x3 window, 16 channels. Each input is loaded once for all outputs that it meets, column
+/// by column of each row, so that every output still adds its taps in the order kh, kw.
+/// rows: column 0 of each input row, null where the row lies outside the image; offset: bytes to the tile's first
+/// column. cut_left, cut_right: the first, or last, column lies outside.
+template <int stride, int tw, int r, int column>
+inline __attribute__((always_inline)) void f32_column_3x3(const char* row, const Pixels& pixels, const __m512 (&w)[9],
+                                                          __m512 (&sum)[2][4]) {
+  const __m512 x = _mm512_loadu_ps(row + pixels.bytes<column>());
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < tw; ++j) {
+      const int kh = r - i * stride, kw = column - j * stride;
+      if (kh >= 0 && kh < 3 && kw >= 0 && kw < 3) sum[i][j] = _mm512_fmadd_ps(x, w[kh * 3 + kw], sum[i][j]);
+    }
+}
+template <int stride, int tw, int r, int column = 0>
+inline __attribute__((always_inline)) void f32_columns_3x3(const char* row, const Pixels& pixels, bool cut_left,
+                                                           bool cut_right, const __m512 (&w)[9], __m512 (&sum)[2][4]) {
+  constexpr int last = (tw - 1) * stride + 2;
+  if (!(column == 0 && cut_left) && !(column == last && cut_right))
+    f32_column_3x3<stride, tw, r, column>(row, pixels, w, sum);
+  if constexpr (column < last) f32_columns_3x3<stride, tw, r, column + 1>(row, pixels, cut_left, cut_right, w, sum);
+}
+template <int stride, int tw, int r = 0>
+inline __attribute__((always_inline)) void f32_tile_3x3(const char* const* rows, int64_t offset, const Pixels& pixels,
+                                                        bool cut_left, bool cut_right, const __m512 (&w)[9],
+                                                        __m512 (&sum)[2][4]) {
+  if (rows[r]) f32_columns_3x3<stride, tw, r>(rows[r] + offset, pixels, cut_left, cut_right, w, sum);
+  if constexpr (r < stride + 2) f32_tile_3x3<stride, tw, r + 1>(rows, offset, pixels, cut_left, cut_right, w, sum);
+}
+
+/// Output row oy and, of two, the next one; 16 channels from c on, of which `mask` are kept.
+template <int stride>
+__attribute__((noinline)) void f32_rows_3x3(const DepthwiseF32Call& call, int64_t oy, bool two, int64_t c,
+                                            __mmask16 mask) {
+  const WindowGeometry& g = *call.geometry;
+  const int64_t weight_pitch = (g.ic + 15) / 16 * 16;
+  const char* rows[stride + 3];
+  for (int r = 0; r < stride + 3; ++r) {
+    const int64_t iy = oy * stride - g.pad_top + r;
+    const bool is_read = iy >= 0 && iy < g.ih && (two || r < 3);
+    rows[r] = is_read ? reinterpret_cast<const char*>(call.x + iy % call.x_rows * g.iw * g.x_pitch + c) : nullptr;
+  }
+  __m512 w[9];
+#pragma GCC unroll 9
+  for (int tap = 0; tap < 9; ++tap) w[tap] = _mm512_loadu_ps(call.weights + tap * weight_pitch + c);
+  const __m512 bias = _mm512_loadu_ps(call.bias + c), lo = _mm512_set1_ps(call.lo), hi = _mm512_set1_ps(call.hi);
+  const Pixels pixels(g.x_pitch);
+  float* y = call.y + (oy - call.oy_begin) * g.ow * g.y_pitch + c;
+  const float* residual = call.residual ? call.residual + oy * g.ow * g.residual_pitch + c : nullptr;
+  const int64_t width = g.ow, x_width = g.iw, y_pitch = g.y_pitch, residual_pitch = g.residual_pitch;
+  int64_t ix = -g.pad_left, offset = 4 * ix * g.x_pitch, left = width;
+  // Tiles of four outputs, and of three where that comes out even.
+  while (left >= 3) {
+    const int64_t tw = left % 4 == 0 ? 4 : 3;
+    const bool cut_left = ix < 0, cut_right = ix + (tw - 1) * stride + 2 >= x_width;
+    __m512 sum[2][4];
+#pragma GCC unroll 8
+    for (int t = 0; t < 8; ++t) sum[t / 4][t % 4] = bias;
+    if (tw == 4)
+      f32_tile_3x3<stride, 4>(rows, offset, pixels, cut_left, cut_right, w, sum);
+    else
+      f32_tile_3x3<stride, 3>(rows, offset, pixels, cut_left, cut_right, w, sum);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      if (i == 1 && !two) break;
+      float* out = y + i * width * y_pitch;
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        if (j == 3 && tw == 3) break;
+        __m512 f = sum[i][j];
+        if (residual) f = _mm512_add_ps(f, _mm512_loadu_ps(residual + (i * width + j) * residual_pitch));
+        f = _mm512_min_ps(hi, _mm512_max_ps(lo, f));  // the second operand when one is NaN
+        _mm512_mask_storeu_ps(out + j * y_pitch, mask, f);
+      }
+    }
+    y += tw * y_pitch;
+    if (residual) residual += tw * residual_pitch;
+    ix += tw * stride, offset += tw * stride * pixels.one, left -= tw;
+  }
+  for (; left > 0; --left)
+    for (int i = 0; i < (two ? 2 : 1); ++i) f32_tile<1, 1>(call, oy + i, width - left, c, mask);
+}
+
+/// A 3x3 window that lies outside the image by one column at most.
+bool is_3x3(const WindowGeometry& g, int64_t stride) {
+  return g.kh == 3 && g.kw == 3 && g.dilation_h == 1 && g.dilation_w == 1 && g.stride_h == stride &&
+         g.stride_w == stride && g.pad_left >= 0 && g.pad_left <= 1 && (g.ow - 1) * stride - g.pad_left + 2 <= g.iw;
+}
+
 /// Bands of eight rows, so that the rows that windows share are still in the L2 cache when the next channels come.
 void run_f32(const DepthwiseF32Call& call) {
   constexpr int64_t k_band = 8;
+  const bool by_one = is_3x3(*call.geometry, 1), by_two = is_3x3(*call.geometry, 2);
+  const int64_t vectors = by_one || by_two ? 1 : 2;
   for (int64_t band = call.oy_begin; band < call.oy_end; band += k_band) {
     const int64_t band_end = band + k_band < call.oy_end ? band + k_band : call.oy_end;
-    for (int64_t c = call.c_begin; c < call.c_end; c += 32) {
+    for (int64_t c = call.c_begin; c < call.c_end; c += 16 * vectors) {
       const int64_t left = call.c_end - c;
-      const __mmask16 mask = static_cast<__mmask16>(Vec::first_64(left >= 32 ? 16 : (left - 1) % 16 + 1));
-      for (int64_t oy = band; oy < band_end; ++oy) {
-        if (left > 16)
-          f32_row<2>(call, oy, c, mask);
-        else
-          f32_row<1>(call, oy, c, mask);
+      const __mmask16 mask = static_cast<__mmask16>(Vec::first_64(left >= 16 * vectors ? 16 : (left - 1) % 16 + 1));
+      if (by_one || by_two) {
+        for (int64_t oy = band; oy < band_end; oy += 2)
+          (by_one ? f32_rows_3x3<1> : f32_rows_3x3<2>)(call, oy, oy + 1 < band_end, c, mask);
+      } else {
+        for (int64_t oy = band; oy < band_end; ++oy) {
+          if (left > 16)
+            f32_row<2>(call, oy, c, mask);
+          else
+            f32_row<1>(call, oy, c, mask);
+        }
       }
     }
   }

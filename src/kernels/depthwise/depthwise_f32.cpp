@@ -1,91 +1,112 @@
-// FP32 depthwise layers: packing and chunks.
+// FP32 depthwise layers: packing, rows and chunks.
+
+#include "kernels/depthwise/depthwise_f32.h"
 
 #include <algorithm>
-#include <vector>
+#include <limits>
 
-#include "base/aligned_vector.h"
-#include "kernels/activation/activation.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/depthwise/door.h"
 
 namespace octet {
+
+DepthwiseRowsF32::DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa)
+    : geometry_(desc.geometry),
+      activation_(desc.activation),
+      has_residual_(desc.has_residual),
+      kernels_(depthwise_kernels(isa).f32),
+      activation_kernels_(activation_kernels(isa)) {
+  const int64_t taps = geometry_.kh * geometry_.kw;
+  const int64_t pitch = channel_pitch(geometry_.ic);
+  weights_.assign(static_cast<size_t>(taps * pitch), 0.0f);
+  for (int64_t c = 0; c < geometry_.ic; ++c)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      weights_[static_cast<size_t>(tap * pitch + c)] = desc.weights[static_cast<size_t>(c * taps + tap)];
+  bias_.assign(static_cast<size_t>(pitch), 0.0f);
+  std::copy(desc.bias.begin(), desc.bias.end(), bias_.begin());
+  if (activation_.kind == ActivationKind::relu) lo_ = 0.0f;
+  if (activation_.kind == ActivationKind::clip) lo_ = activation_.p0, hi_ = activation_.p1;
+  is_clamp_ = activation_.kind == ActivationKind::none || activation_.kind == ActivationKind::relu ||
+              activation_.kind == ActivationKind::clip;
+}
+
+void DepthwiseRowsF32::run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const {
+  // Where the activation is a pass of its own, what it goes over is still near.
+  constexpr int64_t k_band = 8;
+  const int64_t step = is_clamp_ ? rows.end - rows.begin : k_band;
+  DepthwiseF32Call call = {.geometry = &geometry_,
+                           .weights = weights_.data(),
+                           .bias = bias_.data(),
+                           .x = at.x,
+                           .x_rows = at.x_rows,
+                           .residual = has_residual_ ? at.residual : nullptr,
+                           .y = at.y,
+                           .lo = lo_,
+                           .hi = hi_,
+                           .oy_begin = rows.begin,
+                           .oy_end = rows.begin,
+                           .c_begin = channels.begin,
+                           .c_end = channels.end};
+  for (; call.oy_begin < rows.end; call.oy_begin = call.oy_end) {
+    call.oy_end = std::min(rows.end, call.oy_begin + step);
+    kernels_.run(call);
+    if (!is_clamp_) activate(call);
+    call.y += (call.oy_end - call.oy_begin) * geometry_.ow * geometry_.y_pitch;
+  }
+}
+
+void DepthwiseRowsF32::activate(const DepthwiseF32Call& call) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t n = call.c_end - call.c_begin;
+  float* v = call.y + call.c_begin;
+  const int64_t pixels = (call.oy_end - call.oy_begin) * g.ow;
+  if (n == g.y_pitch) {
+    activation_kernels_.activate(v, static_cast<size_t>(pixels * n), activation_);
+  } else {
+    for (int64_t p = 0; p < pixels; ++p)
+      activation_kernels_.activate(v + p * g.y_pitch, static_cast<size_t>(n), activation_);
+  }
+}
+
 namespace {
 
 constexpr int64_t k_channel_group = 64;  // one zmm cache line of codes and four of floats: no line has two writers
 
 class DepthwiseF32 final : public ConvF32 {
  public:
-  DepthwiseF32(const ConvF32Desc& desc, Isa isa)
-      : geometry_(desc.geometry),
-        activation_(desc.activation),
-        has_residual_(desc.has_residual),
-        kernels_(depthwise_kernels(isa).f32),
-        activation_kernels_(activation_kernels(isa)) {
-    const int64_t taps = geometry_.kh * geometry_.kw;
-    const int64_t pitch = channel_pitch(geometry_.ic);
-    weights_.assign(static_cast<size_t>(taps * pitch), 0.0f);
-    for (int64_t c = 0; c < geometry_.ic; ++c)
-      for (int64_t tap = 0; tap < taps; ++tap)
-        weights_[static_cast<size_t>(tap * pitch + c)] = desc.weights[static_cast<size_t>(c * taps + tap)];
-    bias_.assign(static_cast<size_t>(pitch), 0.0f);
-    std::copy(desc.bias.begin(), desc.bias.end(), bias_.begin());
-  }
+  DepthwiseF32(const ConvF32Desc& desc, Isa isa) : rows_(desc, isa) {}
 
-  const char* kernel_name() const override { return kernels_.name; }
-  size_t packed_bytes() const override { return (weights_.size() + bias_.size()) * sizeof(float); }
+  const char* kernel_name() const override { return rows_.kernel_name(); }
+  size_t packed_bytes() const override { return rows_.packed_bytes(); }
   int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks; }
   size_t scratch_bytes() const override { return 0; }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte*) const override {
-    const WindowGeometry& g = geometry_;
+    const WindowGeometry& g = rows_.geometry();
     for (const DepthwisePiece& piece : split(args.batch, threads).pieces(chunk))
       for (int64_t row = piece.units.begin; row < piece.units.end;) {
         const int64_t n = row / g.oh, oy = row % g.oh;
         const int64_t oy_end = std::min(g.oh, oy + piece.units.end - row);
-        DepthwiseF32Call call = {.geometry = &g,
-                                 .weights = weights_.data(),
-                                 .bias = bias_.data(),
-                                 .x = args.x + n * g.ih * g.iw * g.x_pitch,
-                                 .residual = nullptr,
-                                 .y = args.y + n * g.oh * g.ow * g.y_pitch,
-                                 .oy_begin = oy,
-                                 .oy_end = oy_end,
-                                 .c_begin = piece.groups.begin * k_channel_group,
-                                 .c_end = std::min(g.ic, piece.groups.end * k_channel_group)};
-        if (has_residual_) call.residual = args.residual + n * g.oh * g.ow * g.residual_pitch;
-        kernels_.run(call);
-        activate(call);
+        const DepthwiseRowsAt at = {
+            .x = args.x + n * g.ih * g.iw * g.x_pitch,
+            .x_rows = g.ih,
+            .residual = args.residual ? args.residual + n * g.oh * g.ow * g.residual_pitch : nullptr,
+            .y = args.y + row * g.ow * g.y_pitch};
+        rows_.run(at, {oy, oy_end},
+                  {piece.groups.begin * k_channel_group, std::min(g.ic, piece.groups.end * k_channel_group)});
         row += oy_end - oy;
       }
   }
 
  private:
-  int64_t groups() const { return (geometry_.ic + k_channel_group - 1) / k_channel_group; }
   DepthwiseSplit split(int64_t batch, int threads) const {
     constexpr double k_outputs_per_ns = 2;
-    return DepthwiseSplit::make(geometry_, batch, 1, groups(), threads, k_outputs_per_ns);
+    const WindowGeometry& g = rows_.geometry();
+    const int64_t groups = (g.ic + k_channel_group - 1) / k_channel_group;
+    return DepthwiseSplit::make(g, batch, 1, groups, threads, k_outputs_per_ns);
   }
 
-  void activate(const DepthwiseF32Call& call) const {
-    if (activation_.kind == ActivationKind::none) return;
-    const WindowGeometry& g = geometry_;
-    const int64_t n = call.c_end - call.c_begin;
-    float* v = call.y + call.oy_begin * g.ow * g.y_pitch + call.c_begin;
-    const int64_t pixels = (call.oy_end - call.oy_begin) * g.ow;
-    if (n == g.y_pitch) {
-      activation_kernels_.activate(v, static_cast<size_t>(pixels * n), activation_);
-    } else {
-      for (int64_t p = 0; p < pixels; ++p)
-        activation_kernels_.activate(v + p * g.y_pitch, static_cast<size_t>(n), activation_);
-    }
-  }
-
-  WindowGeometry geometry_;
-  ActivationParams activation_;
-  bool has_residual_;
-  DepthwiseF32Kernels kernels_;
-  ActivationKernels activation_kernels_;
-  AlignedVector<float> weights_, bias_;
+  DepthwiseRowsF32 rows_;
 };
 
 }  // namespace

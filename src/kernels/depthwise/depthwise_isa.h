@@ -63,14 +63,16 @@ struct DepthwiseF32Call {
   const WindowGeometry* geometry;
   const float* weights;   // [kh][kw][c rounded up to 16]
   const float* bias;      // [c rounded up to 16]
-  const float* x;         // the image
+  const float* x;         // row i of the image at x + (i % x_rows) * iw * x_pitch
+  int64_t x_rows;         // ih, or rows of a ring that holds what the outputs read
   const float* residual;  // the image, or null
-  float* y;               // the image
+  float* y;               // row oy_begin
+  float lo, hi;           // -inf, inf = no clamp
   int64_t oy_begin, oy_end, c_begin, c_end;
 };
 
 struct DepthwiseF32Kernels {
-  /// y = (bias + taps inside the image, one fma each, in the order kh, kw) + residual.
+  /// y = min(max((bias + taps inside the image, one fma each, in the order kh, kw) + residual, lo), hi); NaN stays NaN.
   void (*run)(const DepthwiseF32Call& call);
   const char* name;
 };

@@ -59,14 +59,15 @@ void run_f32(const DepthwiseF32Call& call) {
   const int64_t weight_pitch = channel_pitch(g.ic);
   for (int64_t oy = call.oy_begin; oy < call.oy_end; ++oy) {
     for (int64_t ox = 0; ox < g.ow; ++ox) {
-      const int64_t out = oy * g.ow + ox;
       for (int64_t c = call.c_begin; c < call.c_end; ++c) {
-        float sum = call.bias[c];
+        float v = call.bias[c];
         for_each_tap(g, oy, ox, [&](int64_t tap, int64_t pixel) {
-          sum = std::fma(call.x[pixel * g.x_pitch + c], call.weights[tap * weight_pitch + c], sum);
+          const int64_t at = pixel / g.iw % call.x_rows * g.iw + pixel % g.iw;
+          v = std::fma(call.x[at * g.x_pitch + c], call.weights[tap * weight_pitch + c], v);
         });
-        if (call.residual) sum += call.residual[out * g.residual_pitch + c];
-        call.y[out * g.y_pitch + c] = sum;
+        if (call.residual) v += call.residual[(oy * g.ow + ox) * g.residual_pitch + c];
+        v = call.lo > v ? call.lo : v;
+        call.y[((oy - call.oy_begin) * g.ow + ox) * g.y_pitch + c] = call.hi < v ? call.hi : v;
       }
     }
   }

@@ -1,0 +1,44 @@
+#pragma once
+// A packed FP32 depthwise layer that runs some rows of one image, wherever its input rows lie.
+
+#include <cstdint>
+#include <limits>
+
+#include "base/aligned_vector.h"
+#include "kernels/activation/activation.h"
+#include "kernels/conv_f32/conv_f32.h"
+#include "kernels/depthwise/depthwise_isa.h"
+#include "kernels/implicit_gemm/split.h"
+
+namespace octet {
+
+struct DepthwiseRowsAt {
+  const float* x = nullptr;  // the image, or a ring of rows: DepthwiseF32Call
+  int64_t x_rows = 0;
+  const float* residual = nullptr;  // the image
+  float* y = nullptr;               // the first of the rows
+};
+
+class DepthwiseRowsF32 {
+ public:
+  /// desc: of a depthwise layer.
+  DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa);
+  const WindowGeometry& geometry() const { return geometry_; }
+  const char* kernel_name() const { return kernels_.name; }
+  size_t packed_bytes() const { return (weights_.size() + bias_.size()) * sizeof(float); }
+  void run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const;
+
+ private:
+  void activate(const DepthwiseF32Call& call) const;
+
+  WindowGeometry geometry_;
+  ActivationParams activation_;
+  bool has_residual_;
+  DepthwiseF32Kernels kernels_;
+  ActivationKernels activation_kernels_;
+  AlignedVector<float> weights_, bias_;
+  float lo_ = -std::numeric_limits<float>::infinity(), hi_ = std::numeric_limits<float>::infinity();
+  bool is_clamp_ = true;
+};
+
+}  // namespace octet
