@@ -1,6 +1,6 @@
 // Times 3x3 layers by the direct kernels and by Winograd's, one thread:  octet_winograd_bench [repeats] [isa] [batch]
-// Per layer the median of `repeats` runs over the whole list, the two ways in turns, so that weights come from where
-// they do in a network.
+// Per layer the median of `repeats` runs over the whole list, the ways in turns, so that weights come from where they
+// do in a large network.
 
 #include <algorithm>
 #include <chrono>
@@ -26,11 +26,13 @@ struct Shape {
 constexpr Shape k_shapes[] = {{32, 64}, {16, 128}, {8, 256}, {4, 512}, {56, 64}, {28, 128}, {14, 256},
                               {7, 512}, {32, 16},  {16, 32}, {8, 64},  {32, 32}, {56, 32}};
 
+constexpr size_t k_most_ways = 4;
+
 struct Job {
   WindowGeometry geometry;
-  std::unique_ptr<const ConvU8S8> ways[2];
-  std::vector<double> us[2];
-  double model_us[2] = {0, 0};
+  std::vector<std::unique_ptr<const ConvU8S8>> ways;  // the direct one, then Winograd's
+  std::vector<double> us[k_most_ways];
+  std::vector<double> model_us;
 };
 
 WindowGeometry geometry_of(const Shape& s) {
@@ -69,13 +71,14 @@ int bench(int repeats, Isa isa, int64_t batch) {
     desc.geometry = job.geometry;
     desc.weights = weights;
     desc.multiplier = multiplier;
-    job.ways[0] = ConvU8S8::make(desc, isa);
-    job.ways[1] = make_winograd_u8s8(desc, isa);
+    job.ways.push_back(ConvU8S8::make(desc, isa));
     for (const ConvVariant& v : conv_u8s8_variants(desc.geometry, batch, isa, 1))
-      if (v.name == job.ways[0]->kernel_name()) job.model_us[0] = v.cost_us;
-    job.model_us[1] = winograd_u8s8_variant(desc.geometry, batch, isa).cost_us;
-    for (const auto& way : job.ways)
-      if (way) scratch_bytes = std::max(scratch_bytes, way->scratch_bytes());
+      if (v.name == job.ways[0]->kernel_name()) job.model_us.push_back(v.cost_us);
+    for (const ConvVariant& v : winograd_u8s8_variants(desc.geometry, batch, isa)) {
+      job.ways.push_back(make_winograd_u8s8(desc, isa, v.name));
+      job.model_us.push_back(v.cost_us);
+    }
+    for (const auto& way : job.ways) scratch_bytes = std::max(scratch_bytes, way->scratch_bytes());
     elements = std::max(elements, static_cast<size_t>(batch * s.size * s.size * s.channels));
     jobs.push_back(std::move(job));
   }
@@ -87,17 +90,21 @@ int bench(int repeats, Isa isa, int64_t batch) {
   args.x = reinterpret_cast<const uint8_t*>(x.get());
   args.y = y.get();
   for (int r = 0; r < repeats; ++r)
-    for (int way = 0; way < 2; ++way)
+    for (size_t way = 0; way < k_most_ways; ++way)
       for (Job& job : jobs)
-        if (job.ways[way]) job.us[way].push_back(time_us(*job.ways[way], args, scratch.get()));
-  std::printf("batch %lld\n%-12s %24s %10s %11s %6s  by the static costs\n", static_cast<long long>(batch), "layer",
-              "direct", "us", "winograd us", "ratio");
+        if (way < job.ways.size()) job.us[way].push_back(time_us(*job.ways[way], args, scratch.get()));
+  std::printf("batch %lld, us (times as fast as the direct way; that by the static costs)\n",
+              static_cast<long long>(batch));
   for (const Job& job : jobs) {
-    if (!job.ways[1]) continue;
-    const double direct = median(job.us[0]), winograd = median(job.us[1]);
-    std::printf("%4lld @ %-5lld %24s %10.1f %11.1f %6.2f  %.2f\n", static_cast<long long>(job.geometry.ic),
-                static_cast<long long>(job.geometry.ih), job.ways[0]->kernel_name(), direct, winograd,
-                direct / winograd, job.model_us[0] / job.model_us[1]);
+    const double direct = median(job.us[0]);
+    std::printf("%4lld @ %-3lld %s %.1f", static_cast<long long>(job.geometry.ic),
+                static_cast<long long>(job.geometry.ih), job.ways[0]->kernel_name(), direct);
+    for (size_t way = 1; way < job.ways.size(); ++way) {
+      const double us = median(job.us[way]);
+      std::printf("   %s %.1f (%.2f; %.2f)", job.ways[way]->kernel_name(), us, direct / us,
+                  job.model_us[0] / job.model_us[way]);
+    }
+    std::printf("\n");
   }
   return 0;
 }

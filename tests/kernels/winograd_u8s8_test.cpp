@@ -6,16 +6,25 @@
 #include <string>
 #include <tuple>
 
+#include "base/vector_width.h"
 #include "kernels/conv_u8s8_data.h"
+#include "kernels/winograd_u8s8/winograd_isa.h"
 
 namespace octet {
 namespace {
 
-/// The ISAs of this machine for which the family has a kernel.
-std::vector<Isa> isas() {
-  std::vector<Isa> have = available_isas(), with;
+/// The kernels that this machine runs.
+struct Way {
+  Isa isa;
+  std::string variant;
+};
+std::ostream& operator<<(std::ostream& out, const Way& way) { return out << way.variant; }
+
+std::vector<Way> ways() {
+  std::vector<Isa> have = available_isas();
+  std::vector<Way> with;
 #define OCTET_KERNEL(isa, kernel) \
-  if (std::find(have.begin(), have.end(), Isa::isa) != have.end()) with.push_back(Isa::isa);
+  if (std::find(have.begin(), have.end(), Isa::isa) != have.end()) with.push_back({Isa::isa, (kernel).name});
 #include "kernels/winograd_u8s8/kernels.def"
 #undef OCTET_KERNEL
   return with;
@@ -26,16 +35,17 @@ template <class T>
 void expect_judged(ConvU8S8Data& data, const std::vector<int>& threads = {1}) {
   data.describe();
   const std::vector<T> want = data.run_layer<T>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
-  for (const Isa isa : isas()) {
-    ASSERT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, data.desc.x_zero_point, isa), "") << data.shape;
-    const std::unique_ptr<const ConvU8S8> layer = make_winograd_u8s8(data.desc, isa);
+  for (const Way& way : ways()) {
+    ASSERT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, data.desc.x_zero_point, way.isa), "")
+        << data.shape;
+    const std::unique_ptr<const ConvU8S8> layer = make_winograd_u8s8(data.desc, way.isa, way.variant);
     ASSERT_TRUE(layer);
-    ASSERT_EQ(std::string(layer->kernel_name()), std::string(name(isa)) + " 4x4");
+    ASSERT_EQ(layer->kernel_name(), way.variant);
     for (const int workers : threads) {
       const std::vector<T> got = data.run_layer<T>(*layer, workers);
       const auto [a, b] = std::mismatch(want.begin(), want.end(), got.begin());
       const int64_t index = a - want.begin(), pitch = data.desc.geometry.y_pitch;
-      ASSERT_TRUE(a == want.end()) << name(isa) << ", " << workers << " threads, " << data.shape << ": pixel "
+      ASSERT_TRUE(a == want.end()) << way << ", " << workers << " threads, " << data.shape << ": pixel "
                                    << index / pitch << " channel " << index % pitch << " is " << +*b << ", want "
                                    << +*a;
     }
@@ -91,12 +101,12 @@ TEST(WinogradU8S8, the_residual_form_equals_the_judge_and_may_be_in_place) {
     const std::vector<uint8_t> want = data.run_layer<uint8_t>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
     data.in_place = true;
     const WindowGeometry& g = data.desc.geometry;
-    for (const Isa isa : isas()) {
-      const std::vector<uint8_t> got = data.run_layer<uint8_t>(*make_winograd_u8s8(data.desc, isa), 2);
+    for (const Way& way : ways()) {
+      const std::vector<uint8_t> got = data.run_layer<uint8_t>(*make_winograd_u8s8(data.desc, way.isa, way.variant), 2);
       for (int64_t pixel = 0; pixel < c.batch * g.oh * g.ow; ++pixel)
         for (int64_t oc = 0; oc < g.oc; ++oc) {
           const auto at = static_cast<size_t>(pixel * g.y_pitch + oc);
-          ASSERT_EQ(got[at], want[at]) << name(isa) << ", " << c << ", pixel " << pixel << " channel " << oc;
+          ASSERT_EQ(got[at], want[at]) << way << ", " << c << ", pixel " << pixel << " channel " << oc;
         }
     }
   }
@@ -166,19 +176,20 @@ TEST(WinogradU8S8, a_sum_just_below_two_to_the_25_is_exact_and_one_above_is_refu
   data.desc.f32_output = true;
   std::fill(data.multiplier.begin(), data.multiplier.end(), 1.0f);
   expect_judged<float>(data);
-  for (const Isa isa : isas()) {
+  for (const Way& way : ways()) {
     // The four inner pixels see all taps.
-    const std::vector<float> y = data.run_layer<float>(*make_winograd_u8s8(data.desc, isa), 1);
+    const std::vector<float> y = data.run_layer<float>(*make_winograd_u8s8(data.desc, way.isa, way.variant), 1);
     EXPECT_EQ(y[static_cast<size_t>(5 * data.desc.geometry.y_pitch)], 33554430.0f);
     EXPECT_EQ(y[static_cast<size_t>(5 * data.desc.geometry.y_pitch + 1)], -33554430.0f);
     ++data.weights[static_cast<size_t>(3 * ic * 9 - 1)];
-    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 0, isa),
+    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 0, way.isa),
               "a sum of output channel 2 may reach 33554685, and 2^25 is too much");
-    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 128, isa), "") << "codes without 128 are smaller";
-    EXPECT_NE(refuse_winograd_u8s8(data.desc.geometry, data.weights, 255, isa), "") << "-255 * weight";
+    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, data.weights, 128, way.isa), "")
+        << "codes without 128 are smaller";
+    EXPECT_NE(refuse_winograd_u8s8(data.desc.geometry, data.weights, 255, way.isa), "") << "-255 * weight";
     std::vector<int8_t> mixed = data.weights;  // no codes give all of both signs
     for (size_t i = 0; i < mixed.size(); i += 2) mixed[i] = static_cast<int8_t>(-mixed[i]);
-    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, mixed, 0, isa), "");
+    EXPECT_EQ(refuse_winograd_u8s8(data.desc.geometry, mixed, 0, way.isa), "");
     --data.weights[static_cast<size_t>(3 * ic * 9 - 1)];
   }
 }
@@ -188,7 +199,7 @@ TEST(WinogradU8S8, says_which_layers_it_does_not_run) {
     const std::vector<int8_t> weights(static_cast<size_t>(c.weight_count()), 1);
     return refuse_winograd_u8s8(c.geometry(), weights, 0, available_isas().back());
   };
-  if (isas().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
+  if (ways().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
   EXPECT_EQ(reason(square(8, 16, 16, 3, 1, 1)), "");
   EXPECT_EQ(reason(square(8, 16, 16, 1)), "the window is not 3x3");
   EXPECT_EQ(reason(square(8, 16, 16, 5, 1, 2)), "the window is not 3x3");
@@ -273,19 +284,19 @@ TEST(WinogradU8S8, packed_weights_are_used_in_place_where_form_and_size_are_thei
   ConvU8S8Data data(square(9, 33, 70, 3, 1, 1));
   data.describe();
   const std::vector<uint8_t> want = data.run_layer<uint8_t>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
-  for (const Isa isa : isas()) {
+  for (const Way& way : ways()) {
     data.describe();
     data.desc.packed = {};
-    const std::unique_ptr<const ConvU8S8> first = make_winograd_u8s8(data.desc, isa);
+    const std::unique_ptr<const ConvU8S8> first = make_winograd_u8s8(data.desc, way.isa, way.variant);
     data.desc.packed = first->packed();
     const std::vector<int8_t> none(data.weights.size(), 0);
     data.desc.weights = none;  // not to be read
-    const std::unique_ptr<const ConvU8S8> second = make_winograd_u8s8(data.desc, isa);
+    const std::unique_ptr<const ConvU8S8> second = make_winograd_u8s8(data.desc, way.isa, way.variant);
     EXPECT_EQ(second->packed().bytes.data(), first->packed().bytes.data());
-    EXPECT_EQ(data.run_layer<uint8_t>(*second, 1), want) << name(isa);
+    EXPECT_EQ(data.run_layer<uint8_t>(*second, 1), want) << way;
     data.desc.packed.form += " of another kind";
     data.describe();
-    const std::unique_ptr<const ConvU8S8> third = make_winograd_u8s8(data.desc, isa);
+    const std::unique_ptr<const ConvU8S8> third = make_winograd_u8s8(data.desc, way.isa, way.variant);
     EXPECT_NE(third->packed().bytes.data(), first->packed().bytes.data());
     EXPECT_TRUE(std::equal(third->packed().bytes.begin(), third->packed().bytes.end(), first->packed().bytes.begin(),
                            first->packed().bytes.end()));
@@ -295,11 +306,43 @@ TEST(WinogradU8S8, packed_weights_are_used_in_place_where_form_and_size_are_thei
 TEST(WinogradU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
   ConvU8S8Data many_tiles(square(56, 16, 16, 3, 1, 1)), many_channels(square(4, 32, 2048, 3, 1, 1));
   many_tiles.describe(), many_channels.describe();
-  for (const Isa isa : isas())
+  for (const Way& way : ways())
     for (const int threads : {1, 2, 4, 8}) {
-      EXPECT_GE(make_winograd_u8s8(many_tiles.desc, isa)->chunks(1, threads), threads);
-      EXPECT_GE(make_winograd_u8s8(many_channels.desc, isa)->chunks(1, threads), threads);
+      EXPECT_GE(make_winograd_u8s8(many_tiles.desc, way.isa, way.variant)->chunks(1, threads), threads);
+      EXPECT_GE(make_winograd_u8s8(many_channels.desc, way.isa, way.variant)->chunks(1, threads), threads);
     }
+}
+
+/// The variant of least cost among the family's and the direct ones.
+std::string cheapest(const ConvCase& c) {
+  ConvVariant best;
+  for (const std::vector<ConvVariant>& list : {conv_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, 1),
+                                               winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni)})
+    for (const ConvVariant& v : list)
+      if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
+  return best.name;
+}
+
+TEST(WinogradU8S8, is_the_cheapest_way_where_many_tiles_meet_few_weights) {
+  if (ways().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
+  EXPECT_EQ(cheapest(square(32, 64, 64, 3, 1, 1)), "avx512_vnni 4x4");
+  EXPECT_EQ(cheapest(square(16, 128, 128, 3, 1, 1)), "avx512_vnni 4x4");
+  EXPECT_EQ(cheapest(square(4, 512, 512, 3, 1, 1)), "avx512_vnni 8x48");
+  // Weights that are transformed on the way cost products where vector units are as wide as the instructions.
+  EXPECT_EQ(cheapest(square(8, 256, 256, 3, 1, 1)),
+            has_half_width_avx512() ? "avx512_vnni 4x4 codes" : "avx512_vnni 8x48");
+}
+
+TEST(WinogradU8S8, weights_that_stay_codes_take_their_own_bytes_beside_the_bias) {
+  ConvU8S8Data data(square(8, 64, 48, 3, 1, 1));
+  data.describe();
+  for (const Way& way : ways()) {
+    const size_t per_weight = way.variant.ends_with("codes") ? 1 : 8;
+    EXPECT_EQ(make_winograd_u8s8(data.desc, way.isa, way.variant)->packed().bytes.size(),
+              data.weights.size() * per_weight + 48 * sizeof(int32_t))
+        << way;
+  }
+  EXPECT_EQ(make_winograd_u8s8(data.desc, available_isas().back(), "another"), nullptr);
 }
 
 }  // namespace

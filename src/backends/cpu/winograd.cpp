@@ -15,13 +15,15 @@ std::string refuse(const StepQuery& query) {
 }
 
 std::vector<StepVariant> variants(const StepQuery& query) {
-  ConvVariant only = winograd_u8s8_variant(*conv_geometry(query), query.dims(0)[0], query.isa);
-  return {{std::move(only.name), std::move(only.refused), 1 + only.cost_us}};
+  std::vector<StepVariant> list;
+  for (ConvVariant& v : winograd_u8s8_variants(*conv_geometry(query), query.dims(0)[0], query.isa))
+    list.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
+  return list;
 }
 
 Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   return prepare_conv_u8s8(query, builder, [](const ConvU8S8Desc& desc, const StepQuery& asked) {
-    return make_winograd_u8s8(desc, asked.isa);
+    return make_winograd_u8s8(desc, asked.isa, asked.variant);
   });
 }
 

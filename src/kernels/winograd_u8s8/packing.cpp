@@ -75,6 +75,31 @@ void pack_panel(const ConvU8S8Desc& desc, const WinogradKernel& kernel, bool nat
   }
 }
 
+/// One panel's weights as codes, in the order of WinogradKernel::from_codes.
+void pack_codes(const ConvU8S8Desc& desc, const WinogradKernel& kernel, bool natural_order, const ConvU8S8Panel& panel,
+                int8_t* weights, int32_t* bias) {
+  const int64_t ic = desc.geometry.ic, pairs = (ic + 1) / 2, lanes = kernel.lanes;
+  const int vectors = static_cast<int>((panel.channels + lanes - 1) / lanes);
+  std::memset(weights, 0, static_cast<size_t>(vectors * pairs * lanes * k_winograd_codes));
+  for (int v = 0; v < vectors; ++v)
+    for (int lane = 0; lane < lanes; ++lane) {
+      const int64_t oc = channel_of(panel, kernel.lanes, vectors, natural_order, v, lane);
+      if (oc < 0) continue;
+      bias[v * lanes + lane] = desc.bias.empty() ? 0 : desc.bias[static_cast<size_t>(oc)];
+      const int8_t* window = desc.weights.data() + oc * ic * 9;
+      for (int64_t c = 0; c < ic; ++c, window += 9) {
+        int8_t* const pair = weights + (v * pairs + c / 2) * lanes * k_winograd_codes;
+        int8_t* const outer = pair + (2 * lane + c % 2) * 2;
+        int8_t* const middle = pair + 12 * lanes + 2 * lane + c % 2;
+        for (int64_t x = 0; x < 3; ++x) {
+          outer[4 * lanes * x] = window[x];
+          outer[4 * lanes * x + 1] = window[6 + x];
+          middle[2 * lanes * x] = window[3 + x];
+        }
+      }
+    }
+}
+
 std::string form_of(const WinogradKernel& kernel, int64_t ic, bool natural_order) {
   return "winograd_u8s8 " + std::string(kernel.name) + ", " + std::to_string(ic) + " channels, " +
          (natural_order ? "natural" : "lane") + " order, packing " + std::to_string(k_winograd_u8s8_packing);
@@ -84,14 +109,17 @@ std::string form_of(const WinogradKernel& kernel, int64_t ic, bool natural_order
 
 PackedConvU8S8 pack_winograd_u8s8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, bool natural_order) {
   const int64_t pairs = (desc.geometry.ic + 1) / 2;
-  const ConvPanelOrder order{
-      .lanes = kernel.lanes,
-      .vectors = kernel.vectors,
-      .vector_bytes = static_cast<size_t>(k_winograd_positions * pairs * 2 * kernel.lanes) * sizeof(int16_t),
-      .natural_order = natural_order,
-      .form = form_of(kernel, desc.geometry.ic, natural_order)};
+  const int64_t pair_bytes = kernel.from_codes ? k_winograd_codes : 4 * k_winograd_positions;  // and lane
+  const ConvPanelOrder order{.lanes = kernel.lanes,
+                             .vectors = kernel.vectors,
+                             .vector_bytes = static_cast<size_t>(pairs * kernel.lanes * pair_bytes),
+                             .natural_order = natural_order,
+                             .form = form_of(kernel, desc.geometry.ic, natural_order)};
   return pack_panels(desc, order, [&](const ConvU8S8Panel& panel, std::byte* weights, int32_t* bias) {
-    pack_panel(desc, kernel, natural_order, panel, reinterpret_cast<int16_t*>(weights), bias);
+    if (kernel.from_codes)
+      pack_codes(desc, kernel, natural_order, panel, reinterpret_cast<int8_t*>(weights), bias);
+    else
+      pack_panel(desc, kernel, natural_order, panel, reinterpret_cast<int16_t*>(weights), bias);
   });
 }
 

@@ -27,12 +27,13 @@ struct WinogradInput {
 /// p + i] * weights[position][p][lane][i], int32 modulo 2^32. `panel` = kernel.lanes * kernel.vectors.
 struct WinogradProducts {
   const int16_t* a = nullptr;
-  int64_t a_step = 0, row = 0;       // elements from position to position, from tile to tile
-  const int16_t* weights = nullptr;  // [position][pair][vector][lane][2]
+  int64_t a_step = 0, row = 0;    // elements from position to position, from tile to tile
+  const void* weights = nullptr;  // [position][pair][vector][lane][2] s16; see WinogradKernel::from_codes
   int64_t pairs = 0, tiles = 0;
   int32_t* sums = nullptr;
   int64_t sums_step = 0;
-  int vectors = 1;  // of this panel
+  int vectors = 1;              // of this panel
+  const char* ahead = nullptr;  // from_codes: weights wanted next, as many as these
 };
 
 /// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile.
@@ -42,21 +43,30 @@ struct WinogradOutput {
   const int32_t* bias = nullptr;
   int vectors = 1;
   int32_t* pixels = nullptr;  // [16][panel]
+  int64_t panel = 0;
 };
 
 struct WinogradKernel {
   void (*input)(const WinogradInput& tile);
   void (*products)(const WinogradProducts& panel);
   void (*output)(const WinogradOutput& tile);
-  /// Requantizes and stores the pixels [0, run.row_count) of run, whose sums lie in rows sum_rows of [row][panel].
+  /// Requantizes and stores the pixels [0, run.row_count) of run, whose sums begin at these elements of `sums`.
   void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows);
   int lanes, vectors;  // channels of a vector, vectors of a full panel
   int chunk;           // channels that input() transforms at a time
   int rows;            // tiles of one block of sums in registers
   double dot_cycles;   // of one vector of products, for the static cost
   const char* name;
+  // products() takes up to `rows` tiles and one vector, and transforms the weights on the way, each time: codes,
+  // [pair][k_winograd_codes * lanes], first the kernel's rows 0 and 2, [column][lane][channel of the pair][row], then
+  // row 1, [column][lane][channel of the pair]. It writes the sums of `rows` tiles. output() takes products of weights
+  // whose outer positions are not scaled.
+  bool from_codes = false;
 };
 
+inline constexpr int k_winograd_codes = 18;  // of a pair of channels, 3 x 3
+
 extern const WinogradKernel winograd_u8s8_avx512_vnni;
+extern const WinogradKernel winograd_u8s8_avx512_vnni_codes;
 
 }  // namespace octet

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "base/aligned.h"
+#include "base/vector_width.h"
 #include "kernels/activation/activation.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
@@ -26,13 +27,15 @@
 namespace octet {
 namespace {
 
-const WinogradKernel* kernel_of(Isa isa) {
+/// That run under `isa` on this machine.
+std::vector<const WinogradKernel*> kernels_of(Isa isa) {
   const std::vector<Isa> have = available_isas();
+  std::vector<const WinogradKernel*> list;
 #define OCTET_KERNEL(entry, kernel) \
-  if (Isa::entry <= isa && std::find(have.begin(), have.end(), Isa::entry) != have.end()) return &(kernel);
+  if (Isa::entry <= isa && std::find(have.begin(), have.end(), Isa::entry) != have.end()) list.push_back(&(kernel));
 #include "kernels/winograd_u8s8/kernels.def"
 #undef OCTET_KERNEL
-  return nullptr;
+  return list;
 }
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
@@ -43,15 +46,17 @@ constexpr int32_t k_in_order[k_winograd_pixels] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
 /// Transformed inputs and sums of a block of tiles stay in L2: beside the weights that pass where those are few; where
 /// they are many, each block more would bring all of them from memory again.
 int64_t block_tiles_of(const WinogradKernel& kernel, const WindowGeometry& g) {
+  if (kernel.from_codes) return kernel.rows;
   const int64_t weight_bytes = k_winograd_positions * 2 * g.ic * g.oc;
-  const int64_t share = weight_bytes <= static_cast<int64_t>(k_resident_weight_bytes) ? 224 << 10 : 896 << 10;
+  const bool is_small = weight_bytes <= static_cast<int64_t>(k_resident_weight_bytes);
+  const int64_t share = is_small ? 224 << 10 : 896 << 10;
   const int64_t tile_bytes =
       k_winograd_positions * (ceil_div(g.ic, kernel.chunk) * kernel.chunk * 2 + kernel.lanes * kernel.vectors * 4);
   return std::max<int64_t>(share / tile_bytes, kernel.rows);
 }
 
-// A core as in implicit_gemm/variant.cpp: two loads and two vectors of products per cycle, a round clock. Only the
-// ratio to the direct way's cost matters.
+// A core as in implicit_gemm/variant.cpp: two loads and two vectors of products per cycle, a round clock; a core whose
+// 512-bit instructions take two turns counts as one of half the clock. Only the ratio to the direct way's cost matters.
 constexpr double k_cycles_per_load = 0.5, k_latency_cycles = 4, k_cycles_per_block = 25, k_cycles_per_us = 3500;
 constexpr double k_cycles_per_chunk = 100;   // of channels, in the input transform of a tile
 constexpr double k_cycles_per_vector = 110;  // of output channels of a tile: transform back, requantize, store
@@ -59,6 +64,10 @@ constexpr double k_cycles_per_vector = 110;  // of output channels of a tile: tr
 constexpr double k_bytes_per_cycle = 6;
 // The direct way is taken where this one is not clearly better: it needs an eighth of the weights' memory.
 constexpr double k_margin = 1.08;
+// Beside the six products of a tile: weights that become others on the way. They cost what they are where they want the
+// pipes of the products, less where a core has others and products take two turns.
+constexpr double k_cycles_per_weights = 7.7, k_cycles_per_weights_of_halves = 2.7;
+constexpr double k_cycles_per_row = 40;  // of positions, around them
 
 /// Share of an axis' taps that do not lie in the padding.
 double live_share(int64_t in, int64_t out, int64_t pad) {
@@ -68,25 +77,41 @@ double live_share(int64_t in, int64_t out, int64_t pad) {
   return static_cast<double>(std::max<int64_t>(live, 1)) / static_cast<double>(3 * out);
 }
 
-double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t batch) {
-  const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4), blocks = ceil_div(tiles, kernel.rows);
-  const auto pairs = static_cast<double>((g.ic + 1) / 2);
+/// Cycles of the products of a panel of `vectors` with all tiles.
+double panel_cycles(const WinogradKernel& kernel, int64_t ic, int64_t tiles, int vectors) {
+  const auto pairs = static_cast<double>((ic + 1) / 2);
+  const int64_t blocks = ceil_div(tiles, kernel.rows);
   const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
-  double products = 0, vectors = 0;
-  for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors)) {
-    const double step = std::max({rows * v * kernel.dot_cycles, (rows + v) * k_cycles_per_load, k_latency_cycles});
-    products += k_winograd_positions * static_cast<double>(blocks) * (pairs * step + k_cycles_per_block);
-    vectors += v;
+  if (kernel.from_codes) {
+    const int64_t last = (tiles - 1) % kernel.rows + 1;
+    const auto tiles_run = static_cast<double>((blocks - 1) * kernel.rows + (last > 2 ? kernel.rows : 2));
+    const double extra = has_half_width_avx512() ? k_cycles_per_weights_of_halves : k_cycles_per_weights;
+    return 6 * vectors *
+           (pairs * 6 * tiles_run * kernel.dot_cycles +
+            static_cast<double>(blocks) * (pairs * extra + k_cycles_per_row));
   }
-  const double weight_bytes = k_winograd_positions * pairs * 4 * vectors * kernel.lanes;
+  const double step =
+      std::max({rows * vectors * kernel.dot_cycles, (rows + vectors) * k_cycles_per_load, k_latency_cycles});
+  return k_winograd_positions * static_cast<double>(blocks) * (pairs * step + k_cycles_per_block);
+}
+
+double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t batch) {
+  const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4);
+  const auto pairs = static_cast<double>((g.ic + 1) / 2);
+  double products = 0, vectors = 0;
+  for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors))
+    products += panel_cycles(kernel, g.ic, tiles, v), vectors += v;
+  const double pair_bytes = kernel.from_codes ? k_winograd_codes : 4 * k_winograd_positions;
+  const double weight_bytes = pair_bytes * pairs * vectors * kernel.lanes;
   const bool stay = weight_bytes <= static_cast<double>(k_resident_weight_bytes);
   const auto turns = static_cast<double>(stay ? 1 : ceil_div(tiles, block_tiles_of(kernel, g)));
   const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
   const double transforms = static_cast<double>(tiles) * (chunks * k_cycles_per_chunk + vectors * k_cycles_per_vector);
-  const double cycles = std::max(products, turns * weight_bytes / k_bytes_per_cycle) + transforms;
+  const double bytes_per_cycle = k_bytes_per_cycle * (has_half_width_avx512() ? 2 : 1);
+  const double cycles = std::max(products, turns * weight_bytes / bytes_per_cycle) + transforms;
   // The direct way's cost counts taps in the padding, but for short rows, though it leaves them out.
   const double live = live_share(g.ih, g.oh, g.pad_top) * live_share(g.iw, g.ow, g.pad_left) / short_rows_share(g);
-  return k_margin * cycles / live / k_cycles_per_us;
+  return (kernel.from_codes ? 1 : k_margin) * cycles / live / k_cycles_per_us;
 }
 
 /// Scratch of a worker: [transformed inputs of a block][sums of a block and panel][pixels of a tile][f32 tile].
@@ -105,7 +130,10 @@ class WinogradU8S8 final : public ConvU8S8 {
         row_(ceil_div(geometry_.ic, kernel.chunk) * kernel.chunk),
         pad_(static_cast<size_t>(row_) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point)),
         block_tiles_(block_tiles_of(kernel, geometry_)) {
-    for (int32_t i = 0; i < k_winograd_pixels; ++i) places_[i] = static_cast<int32_t>(i / 4 * geometry_.ow) + i % 4;
+    for (int32_t i = 0; i < k_winograd_pixels; ++i) {
+      places_[i] = static_cast<int32_t>(i / 4 * geometry_.ow) + i % 4;
+      rows_[i] = i * static_cast<int32_t>(panel());
+    }
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -127,15 +155,20 @@ class WinogradU8S8 final : public ConvU8S8 {
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvWork all = work(args.batch);
     const ConvGrid grid = conv_grid(all, threads);
-    const IndexRange tiles = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts);
+    const IndexRange tiles = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, cut_tiles());
     const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
     const int64_t count = tiles.end - tiles.begin, blocks = ceil_div(count, block_tiles_);
-    for (int64_t b = 0; b < blocks; ++b)
-      run_block(args, {tiles.begin + count * b / blocks, tiles.begin + count * (b + 1) / blocks}, panels, scratch);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const IndexRange part = part_of(count, blocks, b, cut_tiles());
+      if (part.begin < part.end)
+        run_block(args, {tiles.begin + part.begin, tiles.begin + part.end}, panels, b + 1 == blocks, scratch);
+    }
   }
 
  private:
   int64_t panel() const { return kernel_.lanes * kernel_.vectors; }
+  // Weights that are transformed on the way want as many tiles as there are sums for.
+  int64_t cut_tiles() const { return kernel_.from_codes ? kernel_.rows : 1; }
   // A line between positions, or 36 lines of a tile would meet in a few sets of L1.
   int64_t input_step() const { return block_tiles_ * row_ + 32; }
   int64_t sums_step() const { return block_tiles_ * panel() + 16; }
@@ -191,7 +224,8 @@ class WinogradU8S8 final : public ConvU8S8 {
     kernel_.input(input);
   }
 
-  void run_block(const ConvU8S8Args& args, IndexRange tiles, IndexRange panels, std::byte* scratch) const {
+  void run_block(const ConvU8S8Args& args, IndexRange tiles, IndexRange panels, bool is_last,
+                 std::byte* scratch) const {
     auto* const inputs = reinterpret_cast<int16_t*>(scratch);
     auto* const sums = reinterpret_cast<int32_t*>(scratch + input_bytes());
     const int64_t count = tiles.end - tiles.begin;
@@ -204,17 +238,27 @@ class WinogradU8S8 final : public ConvU8S8 {
       products.a = inputs;
       products.a_step = input_step();
       products.row = row_;
-      products.weights = reinterpret_cast<const int16_t*>(packed_.weights + own.weights_offset);
+      products.weights = packed_.weights + own.weights_offset;
       products.pairs = (geometry_.ic + 1) / 2;
       products.tiles = count;
       products.sums = sums;
       products.sums_step = sums_step();
       products.vectors = vectors_of(own);
+      products.ahead = reinterpret_cast<const char*>(ahead_of(p, panels, is_last, args));
       kernel_.products(products);
       const ConvU8S8Run run = panel_run(args, own);
       tile = first;
       for (int64_t t = 0; t < count; ++t, advance(tile)) finish_tile(run, tile, own, sums + t * panel(), scratch);
     }
+  }
+
+  /// What is wanted behind a panel: the next one's weights, or those of the next layer.
+  const std::byte* ahead_of(int64_t p, IndexRange panels, bool is_last_block, const ConvU8S8Args& args) const {
+    const bool is_last = is_last_block && p + 1 == panels.end;
+    const auto bytes = static_cast<size_t>((geometry_.ic + 1) / 2 * kernel_.lanes * k_winograd_codes);
+    if (is_last && args.next_weights.size() >= bytes) return args.next_weights.data();
+    const int64_t next = p + 1 < panels.end ? p + 1 : panels.begin;
+    return packed_.weights + packed_.panels[static_cast<size_t>(next)].weights_offset;
   }
 
   int vectors_of(const ConvU8S8Panel& panel) const { return static_cast<int>(ceil_div(panel.channels, kernel_.lanes)); }
@@ -224,19 +268,19 @@ class WinogradU8S8 final : public ConvU8S8 {
                    std::byte* scratch) const {
     const WindowGeometry& g = geometry_;
     auto* const pixels = reinterpret_cast<int32_t*>(scratch + input_bytes() + sums_bytes());
-    kernel_.output({sums, sums_step(), packed_.bias.data() + own.lane_offset, vectors_of(own), pixels});
+    kernel_.output({sums, sums_step(), packed_.bias.data() + own.lane_offset, vectors_of(own), pixels, panel()});
     ConvU8S8Run run = common;
     const int64_t origin = (tile.image * g.oh + tile.y) * g.ow + tile.x;
     run.y = static_cast<std::byte*>(run.y) + origin * g.y_pitch * (desc_.f32_output ? 4 : 1);
     if (run.residual) run.residual += origin * g.residual_pitch;
-    const int32_t* rows = k_in_order;
+    const int32_t* rows = rows_;
     int32_t places[2 * k_winograd_pixels], own_rows[k_winograd_pixels];
     if (tile.y + 4 > g.oh || tile.x + 4 > g.ow) {
       run.row_count = 0;
       for (int64_t i = 0; i < std::min<int64_t>(4, g.oh - tile.y); ++i)
         for (int64_t j = 0; j < std::min<int64_t>(4, g.ow - tile.x); ++j) {
           places[run.row_count] = static_cast<int32_t>(i * g.ow + j);
-          own_rows[run.row_count++] = static_cast<int32_t>(4 * i + j);
+          own_rows[run.row_count++] = rows_[4 * i + j];
         }
       run.y_pixels = run.residual_pixels = places;
       rows = own_rows;
@@ -290,7 +334,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   int64_t row_;  // elements of a tile's channels at one position
   AlignedVector<uint8_t> pad_;
   int64_t block_tiles_;
-  int32_t places_[k_winograd_pixels];  // of a whole tile
+  int32_t places_[k_winograd_pixels], rows_[k_winograd_pixels];  // of a whole tile: in y, in its sums
 };
 
 /// The sum of an output channel's weights above zero, and that of those below.
@@ -321,7 +365,7 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
   if (g.stride_h != 1 || g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1)
     return "only strides and dilations of 1";
   if (g.groups != 1) return "only one group";
-  if (!kernel_of(isa)) return "no kernel for " + std::string(name(isa));
+  if (kernels_of(isa).empty()) return "no kernel for " + std::string(name(isa));
   constexpr int64_t k_limit = 1 << 25;  // of a sum, see above
   const int64_t count = g.ic * 9;
   if (count * 128 * 255 < k_limit) return "";
@@ -334,18 +378,20 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
   return "";
 }
 
-ConvVariant winograd_u8s8_variant(const WindowGeometry& g, int64_t batch, Isa isa) {
-  const WinogradKernel& kernel = *kernel_of(isa);
-  return {kernel.name, "", cost_us(kernel, g, batch)};
+std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa) {
+  std::vector<ConvVariant> variants;
+  for (const WinogradKernel* kernel : kernels_of(isa))
+    variants.push_back({kernel->name, "", cost_us(*kernel, g, batch)});
+  return variants;
 }
 
-std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa) {
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
   if (desc.image_scale > 0 || desc.before) return nullptr;
   assert(desc.geometry.kh == 3 && desc.geometry.kw == 3 && desc.geometry.stride_h == 1 && desc.geometry.stride_w == 1 &&
          desc.geometry.groups == 1 && "refuse_winograd_u8s8 has let the layer pass");
-  const WinogradKernel* const kernel = kernel_of(isa);
-  if (!kernel) return nullptr;
-  return std::make_unique<WinogradU8S8>(desc, *kernel, isa);
+  for (const WinogradKernel* kernel : kernels_of(isa))
+    if (variant.empty() || variant == kernel->name) return std::make_unique<WinogradU8S8>(desc, *kernel, isa);
+  return nullptr;
 }
 
 }  // namespace octet

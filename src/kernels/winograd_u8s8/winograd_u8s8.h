@@ -5,6 +5,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "kernels/conv_u8s8/conv_u8s8.h"
 
@@ -14,11 +16,13 @@ namespace octet {
 std::string refuse_winograd_u8s8(const WindowGeometry& geometry, std::span<const int8_t> weights, int32_t zero_point,
                                  Isa isa);
 
-/// The ISA's way with its cost on one thread. For a geometry that is not refused.
-ConvVariant winograd_u8s8_variant(const WindowGeometry& geometry, int64_t batch, Isa isa);
+/// The ways to run a geometry that is not refused, with their costs on one thread: weights transformed beforehand, or
+/// kept as codes and transformed on the way, for layers of few tiles.
+std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa);
 
-/// Of a layer that refuse_winograd_u8s8 lets pass: the caller has asked. Null where there is no kernel, or the layer
-/// reads an image or a scaled input. Packed weights of the descriptor that fit are used in place.
-std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa);
+/// Of a layer that refuse_winograd_u8s8 lets pass: the caller has asked. Null where there is no such variant (empty =
+/// the first), or the layer reads an image or a scaled input. Packed weights of the descriptor that fit are used in
+/// place.
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa, std::string_view variant = {});
 
 }  // namespace octet
