@@ -143,10 +143,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size() + pad_.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override {
-    const ConvGrid grid = conv_grid(work(batch), threads);
-    return grid.pixel_parts * grid.panel_parts;
-  }
+  int64_t chunks(int64_t batch, int threads) const override { return deal(work(batch), threads).chunks; }
 
   size_t scratch_bytes() const override {
     return input_bytes() + sums_bytes() + pixels_bytes() + (through_tile() ? pixels_bytes() : 0);
@@ -154,21 +151,20 @@ class WinogradU8S8 final : public ConvU8S8 {
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvWork all = work(args.batch);
-    const ConvGrid grid = conv_grid(all, threads);
-    const IndexRange tiles = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, cut_tiles());
-    const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
-    const int64_t count = tiles.end - tiles.begin, blocks = ceil_div(count, block_tiles_);
-    for (int64_t b = 0; b < blocks; ++b) {
-      const IndexRange part = part_of(count, blocks, b, cut_tiles());
-      if (part.begin < part.end)
-        run_block(args, {tiles.begin + part.begin, tiles.begin + part.end}, panels, b + 1 == blocks, scratch);
+    const Pieces<ConvPiece> pieces = conv_pieces(all, deal(all, threads), chunk);
+    for (const ConvPiece& piece : pieces) {
+      const int64_t count = piece.pixels.end - piece.pixels.begin, blocks = ceil_div(count, block_tiles_);
+      for (int64_t b = 0; b < blocks; ++b) {
+        const IndexRange tiles = part_of(count, blocks, b, all.tile_rows);
+        const bool is_last = b + 1 == blocks && &piece + 1 == pieces.end();
+        run_block(args, {piece.pixels.begin + tiles.begin, piece.pixels.begin + tiles.end}, piece.panels, is_last,
+                  scratch);
+      }
     }
   }
 
  private:
   int64_t panel() const { return kernel_.lanes * kernel_.vectors; }
-  // Weights that are transformed on the way want as many tiles as there are sums for.
-  int64_t cut_tiles() const { return kernel_.from_codes ? kernel_.rows : 1; }
   // A line between positions, or 36 lines of a tile would meet in a few sets of L1.
   int64_t input_step() const { return block_tiles_ * row_ + 32; }
   int64_t sums_step() const { return block_tiles_ * panel() + 16; }
@@ -177,12 +173,20 @@ class WinogradU8S8 final : public ConvU8S8 {
   size_t pixels_bytes() const { return static_cast<size_t>(k_winograd_pixels * panel()) * 4; }
   bool through_tile() const { return f32_ && !desc_.f32_output; }
 
+  /// Pixels are tiles here. What a tile's input costs a worker that another has made: fetching it, and the transform.
   ConvWork work(int64_t batch) const {
     return {.pixels = batch * tiles_y_ * tiles_x_,
             .panels = static_cast<int64_t>(packed_.panels.size()),
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes / packed_.panels.size()),
-            .pixel_bytes = k_winograd_pixels * geometry_.ic,
-            .tile_rows = kernel_.rows};
+            .pixel_bytes = 2 * k_winograd_pixels * geometry_.ic,
+            .tile_rows = kernel_.from_codes ? kernel_.rows : 1};
+  }
+
+  /// Every chunk transforms the tiles that it meets: cut by panels, one for each worker and no more.
+  static ConvDeal deal(const ConvWork& work, int threads) {
+    ConvDeal deal = conv_deal(work, threads);
+    if (deal.by_panels) deal.chunks = std::min<int64_t>(deal.chunks, threads);
+    return deal;
   }
 
   struct Tile {
