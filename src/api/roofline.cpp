@@ -116,6 +116,9 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
   report.l2_gbs = std::max(peak.l2_gbs, after.l2_gbs);
   report.l3_gbs = std::max(peak.l3_gbs, after.l3_gbs);
   report.dram_gbs = std::max(peak.dram_gbs, after.dram_gbs);
+  report.l2_read_bytes = static_cast<double>(peak.read.l2);
+  report.l3_read_bytes = static_cast<double>(peak.read.l3);
+  report.dram_read_bytes = static_cast<double>(peak.read.dram);
   report.bf16_gmacs = std::max(peak.bf16_gmacs, after.bf16_gmacs);
   report.bf16_instruction = peak.bf16_instruction;
   report.u8s8_instruction = peak.u8s8_instruction;

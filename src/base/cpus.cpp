@@ -1,6 +1,7 @@
 #include "base/cpus.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -64,6 +65,30 @@ bool lists_cpu_controller(std::string_view controllers) {
   return false;
 }
 
+/// "1024K", "32M"; 0 for what is no size, or beyond any cache's.
+double byte_count(const std::string& text) {
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  const double unit = *end == 'K' ? 1024.0 : *end == 'M' ? 1024.0 * 1024 : *end == 'G' ? 1024.0 * 1024 * 1024 : 1;
+  constexpr double k_most = 1e12;
+  return number > 0 && number * unit < k_most ? number * unit : 0;
+}
+
+/// CPUs in a list such as "0-3,64-67".
+int listed_cpus(const std::string& list) {
+  int cpus = 0;
+  for (const char* at = list.c_str(); *at != '\0';) {
+    char* end = nullptr;
+    const long first = std::strtol(at, &end, 10);
+    if (end == at) break;
+    const long last = *end == '-' ? std::strtol(end + 1, &end, 10) : first;
+    if (last >= first && last - first < (1 << 16)) cpus += static_cast<int>(last - first + 1);
+    at = *end == ',' ? end + 1 : end;
+    if (at == end) break;
+  }
+  return cpus;
+}
+
 }  // namespace
 
 std::vector<int> affinity_mask() {
@@ -121,6 +146,34 @@ int allowed_cpus() {
     }
   }
   return std::max(1, cpus);
+}
+
+CacheSizes cache_sizes(const std::string& folder) {
+  CacheSizes sizes;
+  constexpr int k_most_entries = 16;
+  for (int i = 0; i < k_most_entries; ++i) {
+    const std::string entry = folder + "/index" + std::to_string(i);
+    const std::optional<std::string> level = read_kernel_file(entry + "/level");
+    if (!level) break;
+    const double bytes = byte_count(read_kernel_file(entry + "/size").value_or(""));
+    if (bytes < 1 || read_kernel_file(entry + "/type").value_or("").starts_with("Instruction")) continue;
+    const int cpus = std::max(1, listed_cpus(read_kernel_file(entry + "/shared_cpu_list").value_or("")));
+    if (leading_number(*level) == 2) sizes.l2_bytes = static_cast<size_t>(bytes), sizes.l2_cpus = cpus;
+    if (leading_number(*level) == 3) sizes.l3_bytes = static_cast<size_t>(bytes), sizes.l3_cpus = cpus;
+  }
+  return sizes;
+}
+
+CacheSizes cache_sizes() {
+  const std::vector<int> mask = affinity_mask();
+  const std::string cpu = std::to_string(mask.empty() ? 0 : mask.front());
+  const std::string folder = "/sys/devices/system/cpu/cpu" + cpu + "/cache";
+  CacheSizes sizes = cache_sizes(folder);
+  if (!read_kernel_file(folder + "/index0/level")) {
+    const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    if (bytes > 0) sizes.l2_bytes = static_cast<size_t>(bytes);
+  }
+  return sizes;
 }
 
 std::string cpu_model() {

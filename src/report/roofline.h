@@ -26,16 +26,28 @@ struct RooflineReport {
   std::vector<RooflineLayer> layers;
   double whole_us = 0;  // median of runs without the clock in between
   // The limits of so many threads at the same time, measured between the runs.
-  double u8s8_gmacs = 0, f32_gmacs = 0, l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;
+  double u8s8_gmacs = 0, f32_gmacs = 0;
+  double l2_gbs = 0, l3_gbs = 0, dram_gbs = 0;                       // 0 = could not be measured alone
+  double l2_read_bytes = 0, l3_read_bytes = 0, dram_read_bytes = 0;  // of each thread, over and over
   std::string u8s8_instruction, f32_instruction;
   double bf16_gmacs = 0;  // 0 = there is none
   std::string bf16_instruction = {};
   double fork_us = 0;  // an empty loop on all of the engine's threads; 0 with one thread
 };
 
-/// A row per layer: us, share of the time, GMAC/s, share of the peak, bytes, GB/s; then the sums by kind.
+/// What integer layers with products reach of the instruction's peak, by two counts: all products as the ops define
+/// them, which may exceed 1 where a layer's way needs fewer, and those that the ways need, which may not.
+struct PeakShare {
+  double nominal = 0, needed = 0;                // of these layers' own time
+  double nominal_of_run = 0, needed_of_run = 0;  // of the whole run's
+  double needed_part = 0;                        // needed products over all
+};
+PeakShare integer_share(const RooflineReport& report);
+
+/// A row per layer: us, share of the time, GMAC/s, needed products, share of the peak, bytes, GB/s; then the sums by
+/// kind, and what the columns mean.
 std::string to_text(const RooflineReport& report);
-/// One JSON object: "peak", "layers", "split".
+/// One JSON object: "peak", "integer_share", "split_us", "layers".
 std::string to_json(const RooflineReport& report);
 
 }  // namespace octet

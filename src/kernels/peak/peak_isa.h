@@ -13,7 +13,7 @@ struct PeakKernels {
   void (*fmas)(int64_t repeats);  // independent f32 multiply-adds, operands in registers
   double fma_macs;
   const char* fma_instruction;
-  uint64_t (*read)(const void* data, size_t bytes);  // reads all of it; bytes is a multiple of 512
+  uint64_t (*read)(const void* data, size_t bytes);  // all of it, a multiple of 512 bytes; 0 only if all are zero
 };
 
 extern const PeakKernels peak_avx2;
