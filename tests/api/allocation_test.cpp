@@ -66,16 +66,22 @@ constexpr bool k_sees_locks = false;
 namespace octet {
 namespace {
 
-class Allocations : public testing::TestWithParam<const char*> {};
+struct Network {
+  const char* file;
+  const char* precision;  // of a Q/DQ file that of its float layers
+};
+
+class Allocations : public testing::TestWithParam<Network> {};
 
 TEST_P(Allocations, there_are_none_in_run_after_the_first_call_and_no_locks) {
   const char* root = std::getenv("OCTET_DATA");
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
-  Result<Model> model = Model::load(std::string(root) + "/models/" + GetParam());
+  Result<Model> model = Model::load(std::string(root) + "/models/" + GetParam().file);
   ASSERT_TRUE(model) << model.error().message;
-  for (const auto& [threads, precision] : {std::pair(1, "fp32"), {2, "fp32"}, {1, "bf16"}, {2, "bf16"}}) {
+  for (const int threads : {1, 2}) {
     SessionSpec spec;
-    spec.precision = precision;
+    spec.precision = GetParam().precision;
+    if (spec.precision == "int8") spec.calibration.data.path = "synthetic:2";
     spec.threads = threads;
     spec.batch = 2;
     Result<Session> session = Session::build(*model, spec);
@@ -87,8 +93,8 @@ TEST_P(Allocations, there_are_none_in_run_after_the_first_call_and_no_locks) {
     for (int i = 0; i < 5; ++i) {
       if (!session->run(buffers->run_inputs(), buffers->run_outputs())) ADD_FAILURE();
     }
-    EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, " << precision;
-    EXPECT_EQ(locks.load() - locks_before, 0) << threads << " threads, " << precision;
+    EXPECT_EQ(allocations.load() - before, 0) << threads << " threads";
+    EXPECT_EQ(locks.load() - locks_before, 0) << threads << " threads";
     const std::string* proof = new std::string(100, 'x');  // that the counter counts
     EXPECT_GE(allocations.load() - before, 1);
     delete proof;
@@ -99,10 +105,24 @@ TEST_P(Allocations, there_are_none_in_run_after_the_first_call_and_no_locks) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Allocations,
-                         testing::Values("resnet20_cifar10.onnx", "resnet20_cifar10_ort_qdq_s8.onnx",
-                                         "mobilenet_v3_small_c10.onnx",
-                                         "mobilenet_v2_imagenet.onnx"));  // whose batch is cut
+std::string name_of(const testing::TestParamInfo<Network>& info) {
+  std::string name = info.param.file;
+  name = name.substr(0, name.find('.')) + "_" + info.param.precision;
+  for (char& c : name)
+    if (c == '-') c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, Allocations,
+    testing::Values(Network{"resnet20_cifar10.onnx", "fp32"}, Network{"resnet20_cifar10.onnx", "bf16"},
+                    Network{"resnet20_cifar10_ort_qdq_s8.onnx", "fp32"}, Network{"resnet18_c10.onnx", "int8"},
+                    Network{"mobilenet_v3_small_c10.onnx", "fp32"}, Network{"mobilenet_v3_small_c10.onnx", "int8"},
+                    Network{"efficientnet_b0_c10.onnx", "int8"}, Network{"vit_tiny_c10.onnx", "int8"},
+                    Network{"mobilenet_v2_imagenet.onnx", "fp32"},  // whose batch is cut
+                    Network{"mobilenet_v2_imagenet.onnx", "bf16"},
+                    Network{"mobilenet_v2_imagenet_ort_qdq.onnx", "int8"}),
+    name_of);
 
 }  // namespace
 }  // namespace octet

@@ -149,6 +149,52 @@ TEST(BestPrecision, repeats_its_choice_from_the_timing_cache) {
   std::filesystem::remove(path);
 }
 
+// One kind of layer is far slower in INT8 by the table, and the mix of both is the fastest network by it.
+TEST(BestPrecision, a_layer_that_is_slower_in_int8_becomes_float_in_the_graph_and_says_why) {
+  Result<Model> model = Model::load(OCTET_DEMO_MODEL);
+  ASSERT_TRUE(model) << model.error().message;
+  const std::string table = testing::TempDir() + "octet_mixed_" + std::to_string(::getpid()) + ".txt";
+  BuildSpec spec;
+  spec.session = in("best");
+  spec.session.calibration.data.path = "shapes-train:32";
+  spec.session.timing_cache = table;
+  const auto build = [&] {
+    Result<EngineFile> plan = build_engine(*model, spec);
+    EXPECT_TRUE(plan) << plan.error().message;
+    return *std::move(plan);
+  };
+  (void)build();
+  const auto decide_layers = [&] {
+    set_times(table, "precision best, ", "50.000");
+    set_times(table, "QuantConv[activation=Relu dilations=1x1 group=1 kernel_shape=1x1", "400.000");
+  };
+  decide_layers();
+  (void)build();  // measures the mix
+  decide_layers();
+  set_times(table, "INT8 as a whole\t", "2000.000");
+  set_times(table, "FP32 as a whole\t", "3000.000");
+  set_times(table, "mixed as a whole\t", "1500.000");
+  set_times(table, " as a whole, standard error", "1.000");
+  const EngineFile plan = build();
+  EXPECT_THAT(plan.tuning_log(), HasSubstr("precision: 0 timings taken"));
+  EXPECT_EQ(plan.precision(), "int8 and fp32");
+  EXPECT_THAT(plan.notes()[0], HasSubstr("whole network 1.500 ms, in FP32 3.000 ms"));
+  EXPECT_THAT(plan.notes(), testing::Contains(HasSubstr(" is float: 50.00 us in FP32, 400.00 us in INT8")));
+  EXPECT_THAT(plan.notes(), testing::Contains(HasSubstr("octet quantize ... --keep-float")));
+  Result<Session> session = Session::load(plan, {});
+  ASSERT_TRUE(session) << session.error().message;
+  int integers = 0, floats = 0;
+  for (const LayerInfo& layer : session->layers()) {
+    integers += layer.op == "QuantConv";
+    floats += layer.op == "FusedConv";
+  }
+  EXPECT_EQ(floats, 2);  // the demo network's 1x1 convolutions
+  EXPECT_GT(integers, 2);
+  set_times(table, "mixed as a whole\t", "1999.000");
+  EXPECT_EQ(build().precision(), "int8") << "the mix is faster by less than the noise";
+  std::filesystem::remove(table);
+}
+
 TEST(BestPrecision, a_float_model_without_ranges_is_refused_by_the_flags_name) {
   const char* root = std::getenv("OCTET_DATA");
   if (!root) GTEST_SKIP() << "OCTET_DATA is not set";
