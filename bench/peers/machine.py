@@ -38,9 +38,9 @@ def has_bf16():
         return " avx512_bf16" in file.read()
 
 
-def octet_version():
+def octet_version(program=OCTET):
     """"0.1.0 (commit)" of the program that is measured."""
-    words = subprocess.run([OCTET, "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]
     return words.strip()
 
 
@@ -53,6 +53,15 @@ def versions():
         except importlib.metadata.PackageNotFoundError:
             pass
     return ", ".join(found)
+
+
+def measured_by(rows):
+    """CPU and octet of rows that have "cpu", "octet" and "model": one sentence, or one for each that measured some of them."""
+    by = {}
+    for row in rows:
+        by.setdefault((row.get("cpu", "a CPU that the row does not name"), row.get("octet", "an octet that the row does not name")), []).append(row["model"])
+    sentences = [f"{octet} on {cpu}" + (f": {', '.join(dict.fromkeys(models))}" if len(by) > 1 else "") for (cpu, octet), models in by.items()]
+    return "; ".join(sentences)
 
 
 def today():

@@ -180,6 +180,11 @@ def about_amx(results):
             else "AMX is refused to all engines.")
 
 
+# How every lane is set up; peers.py prints it, too.
+SETTINGS = ("Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
+            "threads as given, f32 hint for FP32. INT8 files: octet's own, `quantize_static` of ONNX Runtime (u8 activations; s8 symmetric ones),")
+
+
 def write(results, order, peaks, path, scaling):
     """peaks: further lines, start-up and memory and the machine's peak. scaling: file of scaling.py."""
     cpu, versions = ({r[key] for r in results if key in r} for key in ("cpu", "versions"))
@@ -196,9 +201,8 @@ def write(results, order, peaks, path, scaling):
             "[benchmarks_threads.md](benchmarks_threads.md) has how two threads scale, a busy neighbour and what fewer products bring, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " +
             ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
-            "Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
-            "threads as given, f32 hint for FP32. INT8 files: octet's own, `quantize_static` of ONNX Runtime (u8 activations; s8 symmetric",
-            "ones), NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
+            *SETTINGS,
+            "NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
             "matter for speed. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
             *int8_sections(results), "## FP32", "", *fp32_table(results), "",
             *bf16_section(results),

@@ -14,6 +14,9 @@ import statistics
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+import machine  # noqa: E402
+
 # Those of tests/trtexec/attribution_test.cpp.
 MODELS = ["resnet18_cifar10", "resnet18_cifar10_eager_int8", "resnet20_cifar10", "resnet20_cifar10_ort_qdq_s8", "mobilenet_v2_imagenet",
           "mobilenet_v2_imagenet_ort_qdq", "efficientnet_b0_c10", "vit_tiny_c10"]
@@ -40,12 +43,12 @@ def measure(build, model, threads):
     if done.returncode != 0:
         sys.exit(f"{' '.join(words)}\n{done.stderr}")
     out, found = json.loads(done.stdout), shares(trace)
-    return {"model": model, "threads": threads, "precision": out["precision"], "device": out["device"], "layers": len(out["layers"]),
+    return {"model": model, "threads": threads, "cpu": machine.cpu_model(), "octet": machine.octet_version(f"{build}/octet"), "precision": out["precision"], "device": out["device"], "layers": len(out["layers"]),
             "ms": out["latency_ms"]["median"], "percent": 100 * statistics.median(found)}
 
 
 def section(rows):
-    lines = [BEGIN, f"Written by `bench/plans/attribution.py`, {datetime.date.today().isoformat()}; {rows[0]['device'].split(',')[0]}. Median of 50 profiled runs; "
+    lines = [BEGIN, f"Written by `bench/plans/attribution.py`, {datetime.date.today().isoformat()}: {machine.measured_by(rows)}; {rows[0]['device'].split(',')[0]}. Median of 50 profiled runs; "
              "a test asks for at most 3 % (`tests/trtexec/attribution_test.cpp`).", "",
              "| model | precision | threads | layers | ms, for orientation only | unattributed % |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [f"| {r['model']} | {r['precision']} | {r['threads']} | {r['layers']} | {r['ms']:.3f} | {r['percent']:.2f} |" for r in rows]

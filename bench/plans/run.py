@@ -16,6 +16,9 @@ import statistics
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+import machine  # noqa: E402
+
 MADE = ["resnet50", "mobilenet_v2", "resnet18_32", "resnet20_32", "densenet121", "shufflenet_v2", "regnet_x_400mf"]
 REAL = ["mobilenet_v2_imagenet", "resnet18_c10", "mobilenet_v3_small_c10", "efficientnet_b0_c10"]
 MODELS = [*MADE, *REAL]
@@ -68,7 +71,8 @@ def measure(build, model, threads):
     work, octet, int8 = f"{build}/bench/plans", f"{build}/octet", prepare(build, model)
     usual, tuned, lean, table = (f"{work}/{model}_{threads}{end}" for end in (".plan", "_tuned.plan", "_no_packed.plan", "_times.txt"))
     words = ["--precision", "int8", "--threads", str(threads)]
-    row = {"model": model, "threads": threads, "date": datetime.date.today().isoformat(),
+    row = {"model": model, "threads": threads, "date": datetime.date.today().isoformat(), "cpu": machine.cpu_model(),
+           "octet": machine.octet_version(octet),
            "build_s": octet_json(octet, "build", int8, *words, "-o", usual)["build_s"]}
     octet_json(octet, "build", int8, *words, "--no-packed", "-o", lean)
     row["bytes"], row["lean_bytes"] = os.path.getsize(usual), os.path.getsize(lean)
@@ -91,7 +95,7 @@ def interval(result):
 
 def section(rows):
     days = sorted({r["date"] for r in rows})
-    lines = [BEGIN, f"Written by `bench/plans/run.py`, {' and '.join(days)}; {rows[0]['memory_and_plan']['device'].split(',')[0]}. Builds are from Q/DQ files, "
+    lines = [BEGIN, f"Written by `bench/plans/run.py`, {' and '.join(days)}: {machine.measured_by(rows)}; {rows[0]['memory_and_plan']['device'].split(',')[0]}. Builds are from Q/DQ files, "
              "whole (`build_s` of `octet build --json`); tuned: `--tune --timing-cache FILE`. Ratios of two that take turns query by query",
              "(`octet bench A B`, 2.5 s each), with their 95 % interval; loads: the median of the first loads of seven processes, and the mean of further loads in one.", "",
              "| model | threads | build s | tuned, no times known s | tuned, times known s | load ms: first in a process, again | with `--no-packed` |",
