@@ -431,6 +431,34 @@ TEST(ConvU8S8, rows_of_4_and_8_pixels_leave_out_the_taps_at_their_sides) {
   }
 }
 
+TEST(ConvU8S8, images_of_4x4_keep_their_sums_in_registers_where_they_become_codes) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  const std::string name = "avx512_vnni 16x16 images";
+  for (const int64_t ic : {1, 5, 30, 64})
+    for (const int64_t oc : {1, 17, 40})
+      for (const int64_t batch : {1, 3})
+        for (const int zero_point : {0, 77, 255}) {
+          Layer layer(square(4, ic, oc, 3, 1, 1, 1, 1, batch));
+          layer.desc.x_zero_point = zero_point;
+          ASSERT_EQ(layer.make(Isa::avx512_vnni, name)->kernel_name(), name);
+          const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+          for (const int threads : {1, 2, 5}) EXPECT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, threads, name), want);
+        }
+  Layer floats(square(4, 16, 16, 3, 1, 1));
+  floats.desc.f32_output = true;
+  EXPECT_NE(floats.make(Isa::avx512_vnni, name)->kernel_name(), name) << "the geometry does not tell of floats";
+  EXPECT_EQ(floats.run<float>(Isa::avx512_vnni, 1, name), floats.run<float>(Isa::scalar, 1));
+  const auto offers = [&](const ConvCase& c) {
+    const std::vector<ConvVariant> variants = conv_u8s8_variants(c.geometry(), 1, Isa::avx512_vnni, 1);
+    return std::any_of(variants.begin(), variants.end(), [&](const ConvVariant& v) { return v.name == name; });
+  };
+  EXPECT_TRUE(offers(square(4, 16, 16, 3, 1, 1)));
+  EXPECT_FALSE(offers(square(5, 16, 16, 3, 1, 1)));
+  EXPECT_FALSE(offers(square(4, 16, 16, 3, 1, 1, 1, 2)));
+  EXPECT_FALSE(offers(square(4, 16, 16, 5, 1, 2)));
+  EXPECT_FALSE(offers({1, 4, 4, 16, 16, 3, 3, 1, 1, 1, 1, 1, 0, 1, 2, 1})) << "padding at one side";
+}
+
 TEST(ConvU8S8, pointwise_layers_of_many_pixels_run_in_blocks_that_begin_in_any_column) {
   for (const int64_t size : {7, 16, 33})
     for (const auto& [ic, oc] : {std::pair(16, 32), std::pair(96, 24), std::pair(24, 144)}) {

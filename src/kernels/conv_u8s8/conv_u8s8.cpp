@@ -8,6 +8,7 @@
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
+#include "kernels/conv_u8s8/image_layer.h"
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
 #include "kernels/conv_u8s8/tile_copy.h"
@@ -34,16 +35,24 @@ const std::vector<Entry>& entries() {
   return list;
 }
 
-/// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry.
-std::vector<ConvTile> tiles(const WindowGeometry& g) {
+/// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry; then small
+/// images, a layer of its own where the geometry fits.
+std::vector<ConvTile> tiles(const WindowGeometry& g, bool takes_images = true) {
   // A tile of sums takes 16 cycles per 64 positions of 16 x 16, 1 / 16 of a cycle for what is one dot product here;
   // loads and weights from L2 double it.
   std::vector<ConvTile> list = {{Isa::amx, k_amx_block_rows, 16, 2, 0.12, "amx 32x32", true}};
   for (const Entry& entry : entries()) {
     const ConvU8S8Kernel& k = *entry.kernel;
     const double share = k.whole_rows ? short_rows_share(g) : 1;
-    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * k.dot_cycles, k.name, false});
+    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * k.dot_cycles, k.name});
   }
+#if defined(__x86_64__)
+  if (is_small_image(g) && takes_images) {
+    // 100 of 144 taps do not lie in the padding; 34 loads serve nine steps.
+    const ConvU8S8ImageKernel& k = conv_u8s8_avx512_vnni_images;
+    list.push_back({Isa::avx512_vnni, k_image_pixels, k.lanes, 1, 0.5 * 100 / 144, k.name, false, 34.0 / 9});
+  }
+#endif
   return list;
 }
 
@@ -472,9 +481,16 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
   if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
   if (isa == Isa::scalar) return desc.image_scale > 0 ? nullptr : make_conv_u8s8_scalar(desc);
-  const ChosenVariant chosen = choose_variant(tiles(g), extent_of(g, 1), isa, variant);
+  const bool takes_images = !needs_f32(desc) && !desc.before && desc.image_scale == 0;
+  // What a variant's name was found by, the geometry, does not tell what the layer writes.
+  if (!takes_images && variant.find(" images") != std::string_view::npos) variant = {};
+  const ChosenVariant chosen = choose_variant(tiles(g, takes_images), extent_of(g, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
+#if defined(__x86_64__)
+  if (chosen.tile > static_cast<int>(entries().size()))
+    return make_conv_u8s8_images(desc, conv_u8s8_avx512_vnni_images, chosen.cut);
+#endif
   const ConvU8S8Kernel* kernel = entries()[static_cast<size_t>(chosen.tile - 1)].kernel;
 #if defined(__x86_64__)
   if (kernel == &conv_u8s8_avx2) kernel = &avx2_kernel(desc);

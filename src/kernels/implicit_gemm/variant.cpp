@@ -32,7 +32,8 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   }
   for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors)) {
     const double dots = rows * vectors;
-    const double step = std::max({dots * tile.dot_cycles, (rows + vectors) * k_cycles_per_load, k_latency_cycles});
+    const double loads = tile.loads > 0 ? tile.loads : rows + vectors;
+    const double step = std::max({dots * tile.dot_cycles, loads * k_cycles_per_load, k_latency_cycles});
     cycles += static_cast<double>(extent.steps) * step + dots * k_cycles_per_result + k_cycles_per_tile;
   }
   return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;

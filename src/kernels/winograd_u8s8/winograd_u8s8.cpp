@@ -19,6 +19,7 @@
 #include "base/aligned.h"
 #include "base/vector_width.h"
 #include "kernels/activation/activation.h"
+#include "kernels/conv_u8s8/image_layer.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/winograd_u8s8/packing.h"
@@ -109,8 +110,10 @@ double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t ba
   const double transforms = static_cast<double>(tiles) * (chunks * k_cycles_per_chunk + vectors * k_cycles_per_vector);
   const double bytes_per_cycle = k_bytes_per_cycle * (has_half_width_avx512() ? 2 : 1);
   const double cycles = std::max(products, turns * weight_bytes / bytes_per_cycle) + transforms;
-  // The direct way's cost counts taps in the padding, but for short rows, though it leaves them out.
-  const double live = live_share(g.ih, g.oh, g.pad_top) * live_share(g.iw, g.ow, g.pad_left) / short_rows_share(g);
+  // The direct way's cost counts taps in the padding, but for short rows and small images, though it leaves them out.
+  const double live =
+      is_small_image(g) ? 1
+                        : live_share(g.ih, g.oh, g.pad_top) * live_share(g.iw, g.ow, g.pad_left) / short_rows_share(g);
   return (kernel.from_codes ? 1 : k_margin) * cycles / live / k_cycles_per_us;
 }
 
