@@ -40,8 +40,8 @@ def has_bf16():
 
 def octet_version(program=OCTET):
     """"0.1.0 (commit)" of the program that is measured."""
-    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split(",")[0]
-    return words.strip()
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return words[:words.find(")") + 1].strip()
 
 
 def versions():

@@ -22,7 +22,7 @@ inline constexpr size_t k_read_unit = 512;
 
 /// L2: a quarter of it, where pages do not yet compete for its sets. L3: four times L2 where all threads' fit into
 /// three quarters of it, at least twice L2. DRAM: four times all L3s that the threads reach, at least 256 MiB together,
-/// at most 1 GiB and a quarter of free_bytes; not less than twice those L3s.
+/// at most 1 GiB and a quarter of free_bytes; not less than twice those L3s and four times all L2s.
 ReadSizes read_sizes(const CacheSizes& caches, int threads, int64_t free_bytes);
 
 /// Sums over the threads.
