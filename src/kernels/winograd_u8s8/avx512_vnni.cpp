@@ -63,8 +63,12 @@ inline __m512i broadcast_pair(const int16_t* p) {
   return _mm512_set1_epi32(pair);
 }
 
-/// Sums of R tiles. Ahead: lines of the next position's weights that a step brings near.
-template <int R, int C, int Ahead>
+/// Lines of the next position's weights that a step brings near.
+template <int C>
+constexpr int k_ahead = (C + 1) / 2;
+
+/// Sums of R tiles.
+template <int R, int C>
 __attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_t* a, const int16_t* weights,
                                          const char* ahead, int32_t* sums) {
   __m512i acc[R][C];
@@ -77,8 +81,8 @@ __attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_
   for (int r = 0; r < R; ++r) row[r] = a + r * p.row;
   for (int64_t k = 0; k < p.pairs; ++k) {
 #pragma GCC unroll 4
-    for (int line = 0; line < Ahead; ++line) _mm_prefetch(ahead + 64 * line, _MM_HINT_T1);
-    ahead += 64 * Ahead;
+    for (int line = 0; line < k_ahead<C>; ++line) _mm_prefetch(ahead + 64 * line, _MM_HINT_T1);
+    ahead += 64 * k_ahead<C>;
     __m512i w[C];
 #pragma GCC unroll 4
     for (int v = 0; v < C; ++v) w[v] = _mm512_load_si512(weights + 32 * v);
@@ -96,16 +100,17 @@ __attribute__((noinline)) void run_block(const WinogradProducts& p, const int16_
     for (int v = 0; v < C; ++v) _mm512_store_si512(sums + k_panel * r + 16 * v, acc[r][v]);
 }
 
-template <int R, int C, int Ahead>
+template <int R, int C>
 void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const int16_t* weights, const char* ahead,
               int32_t* sums) {
   if constexpr (R > 1) {
-    if (rows < R) return run_rows<R - 1, C, Ahead>(rows, p, a, weights, ahead, sums);
+    if (rows < R) return run_rows<R - 1, C>(rows, p, a, weights, ahead, sums);
   }
-  run_block<R, C, Ahead>(p, a, weights, ahead, sums);
+  run_block<R, C>(p, a, weights, ahead, sums);
 }
 
-template <int C, int Ahead>
+/// Each block brings half of the next position's weights near, the two halves in turns.
+template <int C>
 void run_blocks(const WinogradProducts& p) {
   const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
   const int64_t position_weights = 32 * C * p.pairs;
@@ -116,24 +121,18 @@ void run_blocks(const WinogradProducts& p) {
     int32_t* const sums = p.sums + position * p.sums_step;
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t first = p.tiles * b / blocks, last = p.tiles * (b + 1) / blocks;
-      const char* const ahead = next + Ahead * b % C * 64 * p.pairs;
-      run_rows<k_rows, C, Ahead>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
+      const char* const ahead = next + k_ahead<C> * b % C * 64 * p.pairs;
+      run_rows<k_rows, C>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
     }
   }
 }
 
-/// All of the next position's weights are brought near: in each of a few blocks, or half in each of many.
-template <int C>
-void run_panel(const WinogradProducts& p) {
-  return p.tiles > 4 * k_rows ? run_blocks<C, (C + 1) / 2>(p) : run_blocks<C, C>(p);
-}
-
 void products(const WinogradProducts& p) {
   switch (p.vectors) {
-    case 1: return run_panel<1>(p);
-    case 2: return run_panel<2>(p);
-    case 3: return run_panel<3>(p);
-    default: return run_panel<4>(p);
+    case 1: return run_blocks<1>(p);
+    case 2: return run_blocks<2>(p);
+    case 3: return run_blocks<3>(p);
+    default: return run_blocks<4>(p);
   }
 }
 
@@ -169,15 +168,17 @@ inline __attribute__((always_inline)) void add_products(__m512i& acc, __m512i x,
   asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "m"(*reinterpret_cast<const Pair*>(pair)));
 }
 
-/// Sums of row u's positions for R tiles; tile_bytes: where the others' inputs lie, from the first's.
-template <int R, int u>
-__attribute__((noinline)) void run_row(const WinogradProducts& p, const int64_t (&tile_bytes)[4], const int8_t* codes,
+constexpr int k_code_rows = 4;
+
+/// Sums of row u's positions for four tiles; tile_bytes: where their inputs lie, from the first's.
+template <int u>
+__attribute__((noinline)) void run_row(const WinogradProducts& p, const int64_t (&tile_bytes)[k_code_rows],
                                        const char* ahead) {
-  __m512i acc[6][R];
+  __m512i acc[6][k_code_rows];
 #pragma GCC unroll 6
   for (int v = 0; v < 6; ++v)
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) acc[v][r] = _mm512_setzero_si512();
+    for (int r = 0; r < k_code_rows; ++r) acc[v][r] = _mm512_setzero_si512();
   const char* from[6];
 #pragma GCC unroll 6
   for (int v = 0; v < 6; ++v) from[v] = reinterpret_cast<const char*>(p.a + (6 * u + v) * p.a_step);
@@ -185,13 +186,12 @@ __attribute__((noinline)) void run_row(const WinogradProducts& p, const int64_t 
   const auto multiply = [&](int v, __m512i weights) __attribute__((always_inline)) {
     add_products(acc[v][0], weights, from[v]);
     add_products(acc[v][1], weights, from[v] + second);
-    if constexpr (R > 2) {
-      add_products(acc[v][2], weights, from[v] + third);
-      add_products(acc[v][3], weights, from[v] + fourth);
-    }
+    add_products(acc[v][2], weights, from[v] + third);
+    add_products(acc[v][3], weights, from[v] + fourth);
     from[v] += 4;
   };
   constexpr int k_bytes = 16 * k_winograd_codes;
+  const auto* codes = static_cast<const int8_t*>(p.weights);
   for (const int8_t* const end = codes + k_bytes * p.pairs; codes != end; codes += k_bytes, ahead += k_bytes / 6) {
     _mm_prefetch(ahead, _MM_HINT_T1);
     const __m512i w0 = kernel_row<u>(codes, 0), w2 = kernel_row<u>(codes, 2), w1 = kernel_row<u>(codes, 1);
@@ -207,30 +207,21 @@ __attribute__((noinline)) void run_row(const WinogradProducts& p, const int64_t 
 #pragma GCC unroll 6
   for (int v = 0; v < 6; ++v)
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) _mm512_store_si512(p.sums + (6 * u + v) * p.sums_step + 16 * r, acc[v][r]);
+    for (int r = 0; r < k_code_rows; ++r) _mm512_store_si512(p.sums + (6 * u + v) * p.sums_step + 16 * r, acc[v][r]);
 }
 
-/// The sums of one vector of output channels for up to R tiles; where fewer are left the last is multiplied several
-/// times.
-template <int R>
-void run_tiles_of_codes(const WinogradProducts& p) {
+/// Where there are fewer than four tiles the last is multiplied several times.
+void products_from_codes(const WinogradProducts& p) {
   const int64_t step = 2 * p.row, last = (p.tiles - 1) * step;
   const auto at = [&](int64_t tile) { return tile * step < last ? tile * step : last; };
-  const int64_t tile_bytes[4] = {0, at(1), at(2), at(3)};
-  const auto* const codes = static_cast<const int8_t*>(p.weights);
+  const int64_t tile_bytes[k_code_rows] = {0, at(1), at(2), at(3)};
   const int64_t share = 16 * k_winograd_codes / 6 * p.pairs;
-  run_row<R, 1>(p, tile_bytes, codes, p.ahead);
-  run_row<R, 2>(p, tile_bytes, codes, p.ahead + share);
-  run_row<R, 3>(p, tile_bytes, codes, p.ahead + 2 * share);
-  run_row<R, 4>(p, tile_bytes, codes, p.ahead + 3 * share);
-  run_row<R, 0>(p, tile_bytes, codes, p.ahead + 4 * share);
-  run_row<R, 5>(p, tile_bytes, codes, p.ahead + 5 * share);
-}
-
-constexpr int k_code_rows = 4;
-
-void products_from_codes(const WinogradProducts& p) {
-  return p.tiles > 2 ? run_tiles_of_codes<k_code_rows>(p) : run_tiles_of_codes<2>(p);
+  run_row<1>(p, tile_bytes, p.ahead);
+  run_row<2>(p, tile_bytes, p.ahead + share);
+  run_row<3>(p, tile_bytes, p.ahead + 2 * share);
+  run_row<4>(p, tile_bytes, p.ahead + 3 * share);
+  run_row<0>(p, tile_bytes, p.ahead + 4 * share);
+  run_row<5>(p, tile_bytes, p.ahead + 5 * share);
 }
 
 inline __m512i six_times(__m512i x) {

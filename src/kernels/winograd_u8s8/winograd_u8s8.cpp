@@ -15,6 +15,7 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "base/aligned.h"
 #include "base/vector_width.h"
@@ -28,12 +29,15 @@
 namespace octet {
 namespace {
 
-/// That run under `isa` on this machine.
+/// Of the best ISA up to `isa` that this machine has and the family has kernels for; AVX-VNNI takes AVX2's.
 std::vector<const WinogradKernel*> kernels_of(Isa isa) {
   const std::vector<Isa> have = available_isas();
   std::vector<const WinogradKernel*> list;
-#define OCTET_KERNEL(entry, kernel) \
-  if (Isa::entry <= isa && std::find(have.begin(), have.end(), Isa::entry) != have.end()) list.push_back(&(kernel));
+  std::optional<Isa> best;
+#define OCTET_KERNEL(entry, kernel)                                                         \
+  if (Isa::entry <= isa && std::find(have.begin(), have.end(), Isa::entry) != have.end() && \
+      best.value_or(Isa::entry) == Isa::entry)                                              \
+    best = Isa::entry, list.push_back(&(kernel));
 #include "kernels/winograd_u8s8/kernels.def"
 #undef OCTET_KERNEL
   return list;
@@ -78,18 +82,17 @@ double live_share(int64_t in, int64_t out, int64_t pad) {
   return static_cast<double>(std::max<int64_t>(live, 1)) / static_cast<double>(3 * out);
 }
 
+bool runs_in_halves(const WinogradKernel& kernel) { return kernel.lanes == 16 && has_half_width_avx512(); }
+
 /// Cycles of the products of a panel of `vectors` with all tiles.
 double panel_cycles(const WinogradKernel& kernel, int64_t ic, int64_t tiles, int vectors) {
   const auto pairs = static_cast<double>((ic + 1) / 2);
   const int64_t blocks = ceil_div(tiles, kernel.rows);
   const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
   if (kernel.from_codes) {
-    const int64_t last = (tiles - 1) % kernel.rows + 1;
-    const auto tiles_run = static_cast<double>((blocks - 1) * kernel.rows + (last > 2 ? kernel.rows : 2));
-    const double extra = has_half_width_avx512() ? k_cycles_per_weights_of_halves : k_cycles_per_weights;
-    return 6 * vectors *
-           (pairs * 6 * tiles_run * kernel.dot_cycles +
-            static_cast<double>(blocks) * (pairs * extra + k_cycles_per_row));
+    const double extra = runs_in_halves(kernel) ? k_cycles_per_weights_of_halves : k_cycles_per_weights;
+    const double row = pairs * (6 * kernel.rows * kernel.dot_cycles + extra) + k_cycles_per_row;
+    return 6 * vectors * static_cast<double>(blocks) * row;
   }
   const double step =
       std::max({rows * vectors * kernel.dot_cycles, (rows + vectors) * k_cycles_per_load, k_latency_cycles});
@@ -108,7 +111,7 @@ double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t ba
   const auto turns = static_cast<double>(stay ? 1 : ceil_div(tiles, block_tiles_of(kernel, g)));
   const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
   const double transforms = static_cast<double>(tiles) * (chunks * k_cycles_per_chunk + vectors * k_cycles_per_vector);
-  const double bytes_per_cycle = k_bytes_per_cycle * (has_half_width_avx512() ? 2 : 1);
+  const double bytes_per_cycle = k_bytes_per_cycle * (runs_in_halves(kernel) ? 2 : 1);
   const double cycles = std::max(products, turns * weight_bytes / bytes_per_cycle) + transforms;
   // The direct way's cost counts taps in the padding, but for short rows and small images, though it leaves them out.
   const double live =
