@@ -1,5 +1,7 @@
 #include "backends/cpu/sub_batch.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,7 +13,6 @@
 #include "backends/cpu/layout.h"
 #include "backends/cpu/movement.h"
 #include "base/chunk_ranges.h"
-#include "base/cpus.h"
 #include "ir/op.h"
 #include "kernels/conventions.h"
 #include "plan/arena.h"
@@ -322,7 +323,10 @@ std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, Su
 
 }  // namespace
 
-size_t l2_bytes() { return cache_sizes().l2_bytes; }
+size_t l2_bytes() {
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? static_cast<size_t>(bytes) : size_t{1} << 20;
+}
 
 namespace {
 

@@ -1,7 +1,6 @@
 #include "kernels/peak/peak.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "base/memory.h"
 #include "base/thread_pool.h"
 #include "base/weight_memory.h"
+#include "kernels/peak/best_seconds.h"
 #include "kernels/peak/peak_isa.h"
 
 namespace octet {
@@ -22,18 +22,6 @@ const PeakKernels* pick_kernels(Isa isa) {
 #include "kernels/peak/kernels.def"
 #undef OCTET_KERNEL
   return nullptr;
-}
-
-/// Smallest seconds of `tries` calls.
-template <class F>
-double best_seconds(int tries, F&& run) {
-  double best = 1e9;
-  for (int i = 0; i < tries; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
 }
 
 /// One call so many times that it takes about 2 ms: long against the clock, short against the scheduler. Each thread
@@ -83,25 +71,7 @@ void measure_reading(const PeakKernels& kernels, ThreadPool& pool, MachinePeak& 
   peak.dram_gbs = read_rate(kernels, data.get(), peak.read.dram, pool) / 1e9;
 }
 
-bool measure_bf16_dots() {
-#if defined(__x86_64__)
-  if (!has_bf16_products(Isa::avx512_vnni)) return false;
-  constexpr int64_t k_repeats = 1000;
-  constexpr int k_tries = 12;
-  const double dots = best_seconds(k_tries, [] { peak_bf16_zmm(k_repeats); });  // 32 products each
-  const double fmas = best_seconds(k_tries, [] { peak_fmas_zmm(k_repeats); });  // 16
-  return 2 * fmas > 1.25 * dots;
-#else
-  return false;
-#endif
-}
-
 }  // namespace
-
-bool bf16_dots_pay() {
-  static const bool pay = measure_bf16_dots();
-  return pay;
-}
 
 ReadSizes read_sizes(const CacheSizes& caches, int threads, int64_t free_bytes) {
   constexpr size_t k_least_dram = size_t{256} << 20, k_most_dram = size_t{1} << 30;
