@@ -15,7 +15,6 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
 
 #include "base/aligned.h"
 #include "base/vector_width.h"
@@ -29,15 +28,16 @@
 namespace octet {
 namespace {
 
-/// Of the best ISA up to `isa` that this machine has and the family has kernels for; AVX-VNNI takes AVX2's.
+/// An engine for AVX-VNNI does not take AVX2's kernels: its own products of codes are as fast the direct way.
+bool serves(Isa kernel, Isa engine) { return kernel <= engine && (kernel != Isa::avx2 || engine == Isa::avx2); }
+
+/// That run under `isa` on this machine.
 std::vector<const WinogradKernel*> kernels_of(Isa isa) {
   const std::vector<Isa> have = available_isas();
   std::vector<const WinogradKernel*> list;
-  std::optional<Isa> best;
-#define OCTET_KERNEL(entry, kernel)                                                         \
-  if (Isa::entry <= isa && std::find(have.begin(), have.end(), Isa::entry) != have.end() && \
-      best.value_or(Isa::entry) == Isa::entry)                                              \
-    best = Isa::entry, list.push_back(&(kernel));
+#define OCTET_KERNEL(entry, kernel)                                                             \
+  if (serves(Isa::entry, isa) && std::find(have.begin(), have.end(), Isa::entry) != have.end()) \
+    list.push_back(&(kernel));
 #include "kernels/winograd_u8s8/kernels.def"
 #undef OCTET_KERNEL
   return list;
