@@ -60,19 +60,30 @@ int64_t block_tiles_of(const WinogradKernel& kernel, const WindowGeometry& g) {
   return std::max<int64_t>(share / tile_bytes, kernel.rows);
 }
 
-// A core as in implicit_gemm/variant.cpp: two loads and two vectors of products per cycle, a round clock; a core whose
-// 512-bit instructions take two turns counts as one of half the clock. Only the ratio to the direct way's cost matters.
-constexpr double k_cycles_per_load = 0.5, k_latency_cycles = 4, k_cycles_per_block = 25, k_cycles_per_us = 3500;
-constexpr double k_cycles_per_chunk = 100;   // of channels, in the input transform of a tile
-constexpr double k_cycles_per_vector = 110;  // of output channels of a tile: transform back, requantize, store
-// Weights come from L3 or memory: what a network reads in between leaves none in L2.
-constexpr double k_bytes_per_cycle = 6;
+/// What things cost, in cycles of a core as in implicit_gemm/variant.cpp: two vectors of products per cycle, a round
+/// clock. Only the ratio to the direct way's cost matters.
+struct Costs {
+  double load, latency;  // of a vector; from a product to the next of the same sum
+  double block;          // around the products of a block of tiles at a position
+  double chunk;          // of channels, in the input transform of a tile
+  double vector;         // of output channels of a tile: transform back, requantize, store
+  double weights;        // that are transformed on the way, for four tiles: six of them
+  double row;            // of positions, around those
+  double bytes;          // per cycle: weights come from L3 or memory, what a network reads in between leaves none in L2
+};
+constexpr Costs k_whole = {
+    .load = 0.5, .latency = 4, .block = 25, .chunk = 100, .vector = 110, .weights = 7.7, .row = 40, .bytes = 6};
+// Where a 512-bit instruction takes two turns a cycle is two of them, and weights are transformed on pipes that
+// products leave free.
+constexpr Costs k_halves = {
+    .load = 0.4, .latency = 2, .block = 12, .chunk = 90, .vector = 85, .weights = 1.6, .row = 60, .bytes = 12};
+constexpr double k_cycles_per_us = 3500;
 // The direct way is taken where this one is not clearly better: it needs an eighth of the weights' memory.
 constexpr double k_margin = 1.08;
-// Beside the six products of a tile: weights that become others on the way. They cost what they are where they want the
-// pipes of the products, less where a core has others and products take two turns.
-constexpr double k_cycles_per_weights = 7.7, k_cycles_per_weights_of_halves = 2.7;
-constexpr double k_cycles_per_row = 40;  // of positions, around them
+
+const Costs& costs_of(const WinogradKernel& kernel) {
+  return kernel.lanes == 16 && has_half_width_avx512() ? k_halves : k_whole;
+}
 
 /// Share of an axis' taps that do not lie in the padding.
 double live_share(int64_t in, int64_t out, int64_t pad) {
@@ -82,21 +93,18 @@ double live_share(int64_t in, int64_t out, int64_t pad) {
   return static_cast<double>(std::max<int64_t>(live, 1)) / static_cast<double>(3 * out);
 }
 
-bool runs_in_halves(const WinogradKernel& kernel) { return kernel.lanes == 16 && has_half_width_avx512(); }
-
 /// Cycles of the products of a panel of `vectors` with all tiles.
 double panel_cycles(const WinogradKernel& kernel, int64_t ic, int64_t tiles, int vectors) {
   const auto pairs = static_cast<double>((ic + 1) / 2);
   const int64_t blocks = ceil_div(tiles, kernel.rows);
   const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
+  const Costs& costs = costs_of(kernel);
   if (kernel.from_codes) {
-    const double extra = runs_in_halves(kernel) ? k_cycles_per_weights_of_halves : k_cycles_per_weights;
-    const double row = pairs * (6 * kernel.rows * kernel.dot_cycles + extra) + k_cycles_per_row;
+    const double row = pairs * (6 * kernel.rows * kernel.dot_cycles + costs.weights) + costs.row;
     return 6 * vectors * static_cast<double>(blocks) * row;
   }
-  const double step =
-      std::max({rows * vectors * kernel.dot_cycles, (rows + vectors) * k_cycles_per_load, k_latency_cycles});
-  return k_winograd_positions * static_cast<double>(blocks) * (pairs * step + k_cycles_per_block);
+  const double step = std::max({rows * vectors * kernel.dot_cycles, (rows + vectors) * costs.load, costs.latency});
+  return k_winograd_positions * static_cast<double>(blocks) * (pairs * step + costs.block);
 }
 
 double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t batch) {
@@ -110,9 +118,9 @@ double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t ba
   const bool stay = weight_bytes <= static_cast<double>(k_resident_weight_bytes);
   const auto turns = static_cast<double>(stay ? 1 : ceil_div(tiles, block_tiles_of(kernel, g)));
   const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
-  const double transforms = static_cast<double>(tiles) * (chunks * k_cycles_per_chunk + vectors * k_cycles_per_vector);
-  const double bytes_per_cycle = k_bytes_per_cycle * (runs_in_halves(kernel) ? 2 : 1);
-  const double cycles = std::max(products, turns * weight_bytes / bytes_per_cycle) + transforms;
+  const Costs& costs = costs_of(kernel);
+  const double transforms = static_cast<double>(tiles) * (chunks * costs.chunk + vectors * costs.vector);
+  const double cycles = std::max(products, turns * weight_bytes / costs.bytes) + transforms;
   // The direct way's cost counts taps in the padding, but for short rows and small images, though it leaves them out.
   const double live =
       is_small_image(g) ? 1
