@@ -523,25 +523,38 @@ TEST(ConvU8S8, amx_layers_of_small_images_copy_several_at_a_time) {
   EXPECT_GE(copied, 5);
 }
 
-TEST(ConvU8S8, codes_of_zero_point_zero_saturate_at_both_ends) {
-  for (const ConvCase& c : {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
-                            square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1)}) {
-    Layer layer(c);
-    layer.desc.y_zero_point = 0;
-    for (float& m : layer.multiplier) m *= 8;
-    for (const bool with_residual : {false, true}) {
-      if (with_residual) layer.with_residual(13, 0.4f);
-      expect_judged<uint8_t>(layer, {1, 2});
-      const std::vector<uint8_t> y = layer.run<uint8_t>(Isa::scalar, 1);
-      EXPECT_GT(std::count(y.begin(), y.end(), 0), 20) << c;
-      EXPECT_GT(std::count(y.begin(), y.end(), 255), 20) << c;
+/// Bounds that saturating packs keep, with little or nothing beside them: u8 codes, s8 codes stored 128 up, codes of 7
+/// bits; and others near these.
+struct PackedRange {
+  int zero_point, lo, hi;
+};
+constexpr PackedRange k_packed_ranges[] = {{0, 0, 255}, {128, 0, 255}, {128, 128, 255}, {0, 0, 127},
+                                           {0, 9, 127}, {37, 0, 255},  {37, 60, 255}};
+
+TEST(ConvU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
+  for (const ConvCase& c :
+       {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
+        square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1), square(8, 48, 48, 3, 1, 1), square(4, 32, 40, 3, 1, 1)})
+    for (const PackedRange& range : k_packed_ranges) {
+      Layer layer(c);
+      layer.desc.y_zero_point = range.zero_point;
+      layer.desc.lo = range.lo;
+      layer.desc.hi = range.hi;
+      expect_judged<uint8_t>(layer);  // no value leaves 15 bits
+      for (float& m : layer.multiplier) m *= 8;
+      for (const bool with_residual : {false, true}) {
+        if (with_residual) layer.with_residual(13, 0.4f);
+        expect_judged<uint8_t>(layer, {1, 2});
+        const std::vector<uint8_t> y = layer.run<uint8_t>(Isa::scalar, 1);
+        EXPECT_GT(std::count(y.begin(), y.end(), range.lo), 20) << c;
+        EXPECT_GT(std::count(y.begin(), y.end(), range.hi), 20) << c;
+      }
+      layer.desc.hi -= 9;  // no longer what packs clamp
+      expect_judged<uint8_t>(layer);
+      layer.desc.hi = range.hi;
+      layer.multiplier.front() = 1e6f;  // values beyond 2^31
+      expect_judged<uint8_t>(layer);
     }
-    layer.desc.hi = 200;  // no longer plain
-    expect_judged<uint8_t>(layer);
-    layer.desc.hi = 255;
-    layer.multiplier.front() = 1e6f;  // values beyond 2^31
-    expect_judged<uint8_t>(layer);
-  }
 }
 
 #if defined(__x86_64__)

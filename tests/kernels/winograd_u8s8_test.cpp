@@ -254,19 +254,26 @@ TEST(WinogradU8S8, activations_and_float_outputs_equal_the_judge) {
         }
 }
 
-TEST(WinogradU8S8, codes_of_zero_point_zero_saturate_at_both_ends) {
+TEST(WinogradU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
+  struct {
+    int zero_point, lo, hi;
+  } constexpr k_ranges[] = {{0, 0, 255}, {128, 0, 255}, {128, 128, 255}, {0, 0, 127}, {37, 60, 255}};
   for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1),
-                            square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2)}) {
-    ConvU8S8Data data(c);
-    data.desc.y_zero_point = 0;
-    for (float& m : data.multiplier) m *= 8;
-    for (const bool with_residual : {false, true}) {
-      if (with_residual) data.with_residual(13, 0.4f);
-      expect_judged<uint8_t>(data, {1, 2});
+                            square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2)})
+    for (const auto& range : k_ranges) {
+      ConvU8S8Data data(c);
+      data.desc.y_zero_point = range.zero_point;
+      data.desc.lo = range.lo;
+      data.desc.hi = range.hi;
+      expect_judged<uint8_t>(data);  // no value leaves 15 bits
+      for (float& m : data.multiplier) m *= 8;
+      for (const bool with_residual : {false, true}) {
+        if (with_residual) data.with_residual(13, 0.4f);
+        expect_judged<uint8_t>(data, {1, 2});
+      }
+      data.desc.hi -= 9;  // no longer what packs clamp
+      expect_judged<uint8_t>(data);
     }
-    data.desc.hi = 200;  // no longer plain
-    expect_judged<uint8_t>(data);
-  }
 }
 
 TEST(WinogradU8S8, a_residual_of_one_pixel_and_a_wider_buffer_are_as_in_the_direct_way) {

@@ -8,7 +8,7 @@ namespace {
 /// Codes of tiles of whole rows, W = row_width.
 template <int R, int C, int W>
 void run_whole_rows(const ConvU8S8Run& run) {
-  return run.residual ? run_tiles<R, C, Form::u8_residual, false, W>(run) : run_tiles<R, C, Form::u8, false, W>(run);
+  return run.residual ? run_tiles<R, C, Form::u8_residual, W>(run) : run_tiles<R, C, Form::u8, W>(run);
 }
 
 /// Panels of C vectors, tiles of 8 pixels or of one row of 4.

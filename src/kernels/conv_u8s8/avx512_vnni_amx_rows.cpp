@@ -6,49 +6,13 @@
 namespace octet {
 namespace {
 
-template <int C>
-inline __attribute__((always_inline)) void load_sums(const int32_t* sums, int r, __m512i (&acc)[C]) {
-#pragma GCC unroll 2
-  for (int v = 0; v < C; ++v) acc[v] = _mm512_load_si512(sums + r * k_amx_block_channels + 16 * v);
-}
-
-template <int C, Form form, bool is_plain>
+template <int C, Form form, CodeClamp clamp>
 void finish(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows, int from, int to) {
-  const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
-  if constexpr (is_f32(form)) {
-    for (int r = from; r < to; ++r) {
-      __m512i acc[C];
-      __m512 f[C];
-      load_sums<C>(sums, sum_rows[r], acc);
-      scale<C, form>(tile, acc, residual_of<form>(tile, r), upper, f);
-      store_floats<C>(tile, f, static_cast<float*>(tile.y) + tile.y_pixels[r] * tile.y_step);
-    }
-  } else {
-    constexpr int k_step = C == 2 ? 2 : 4;
-    uint8_t* const y = static_cast<uint8_t*>(tile.y);
-    for (int first = from; first < to; first += k_step) {
-      __m512 f[k_step][C];
-      uint8_t* out[k_step];
-#pragma GCC unroll 4
-      for (int i = 0; i < k_step; ++i) {
-        const int r = first + i < to ? first + i : to - 1;  // the last pixel may be stored several times
-        __m512i acc[C];
-        load_sums<C>(sums, sum_rows[r], acc);
-        scale<C, form, is_plain>(tile, acc, residual_of<form>(tile, r), upper, f[i]);
-        out[i] = y + tile.y_pixels[r] * tile.y_step;
-      }
-      if constexpr (C == 2) {
-        store_two<is_plain>(tile, f[0], f[1], out[0], out[1]);
-      } else {
-        const __m512 four[4] = {f[0][0], f[1][0], f[2][0], f[3][0]};
-        store_four<is_plain>(tile, four, out);
-      }
-    }
-  }
+  finish_rows<C, form, clamp>(tile, sums, k_amx_block_channels, sum_rows, from, to);
 }
 
-/// Plain codes of whole panels, as most are: no masks, and the multipliers stay in registers.
-template <Form form>
+/// Codes of whole panels that packs clamp, as most are: no masks, and the multipliers stay in registers.
+template <Form form, CodeClamp clamp>
 void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows, int from, int to) {
   const __m512 m[2] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16)};
   const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
@@ -60,7 +24,7 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
     __m512 f[2];
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) f[v] = _mm512_cvtepi32_ps(_mm512_load_si512(sum + 16 * v));
-    if constexpr (has_residual(form)) {
+    if constexpr (form == Form::u8_residual) {
       // In the mantissa of 2^23 + code, so that one subtraction both converts and centres.
       const auto* const codes = reinterpret_cast<const __m256i*>(residual_of<form>(tile, r));
       const __m512i wide = _mm512_cvtepu8_epi16(_mm256_loadu_si256(codes));
@@ -72,7 +36,7 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
 #pragma GCC unroll 2
       for (int v = 0; v < 2; ++v) f[v] = _mm512_mul_ps(f[v], m[v]);
     }
-    return _mm512_packs_epi32(_mm512_cvtps_epi32(f[0]), _mm512_cvtps_epi32(f[1]));
+    return words_of<clamp>(f[0], f[1], tile.y_zero_point);
   };
   const auto store = [&](int r, __m256i codes) __attribute__((always_inline)) {
     uint8_t* const y = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
@@ -80,28 +44,31 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
   };
   int r = from;
   for (; r + 1 < to; r += 2) {
-    const __m512i codes = _mm512_permutexvar_epi64(by_pixel, _mm512_packus_epi16(words(r), words(r + 1)));
+    const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of<clamp>(tile, words(r), words(r + 1)));
     store(r, _mm512_castsi512_si256(codes));
     store(r + 1, _mm512_extracti64x4_epi64(codes, 1));
   }
   if (r == to) return;
   const __m512i last = words(r);
-  store(r, _mm512_castsi512_si256(_mm512_permutexvar_epi64(by_pixel, _mm512_packus_epi16(last, last))));
+  store(r, _mm512_castsi512_si256(_mm512_permutexvar_epi64(by_pixel, codes_of<clamp>(tile, last, last))));
+}
+
+template <int C, CodeClamp clamp>
+void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows, int from, int to) {
+  if (C == 2 && clamp != CodeClamp::any && run.channels == k_amx_block_channels)
+    return run.residual ? finish_whole<Form::u8_residual, clamp>(run, sums, rows, from, to)
+                        : finish_whole<Form::u8, clamp>(run, sums, rows, from, to);
+  constexpr bool k_of_relu = clamp == CodeClamp::u8 || clamp == CodeClamp::u7;  // fewer copies: others as any
+  constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
+  return run.residual ? finish<C, Form::u8_residual, k_clamp>(run, sums, rows, from, to)
+                      : finish<C, Form::u8, k_clamp>(run, sums, rows, from, to);
 }
 
 template <int C>
 void finish_form(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows, int from, int to) {
-  if (run.f32_output)
-    return run.residual ? finish<C, Form::f32_residual, false>(run, sums, rows, from, to)
-                        : finish<C, Form::f32, false>(run, sums, rows, from, to);
-  if (C == 2 && run.is_plain && run.channels == k_amx_block_channels)
-    return run.residual ? finish_whole<Form::u8_residual>(run, sums, rows, from, to)
-                        : finish_whole<Form::u8>(run, sums, rows, from, to);
-  if (run.is_plain)
-    return run.residual ? finish<C, Form::u8_residual, true>(run, sums, rows, from, to)
-                        : finish<C, Form::u8, true>(run, sums, rows, from, to);
-  return run.residual ? finish<C, Form::u8_residual, false>(run, sums, rows, from, to)
-                      : finish<C, Form::u8, false>(run, sums, rows, from, to);
+  if (run.f32_output) return finish<C, Form::f32, CodeClamp::any>(run, sums, rows, from, to);
+  const auto finish_as = [&]<CodeClamp clamp>() { finish_codes<C, clamp>(run, sums, rows, from, to); };
+  with_clamp(run.clamp, finish_as);
 }
 
 }  // namespace

@@ -142,7 +142,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
-        is_plain_(is_plain_output(desc)),
+        clamp_(code_clamp(desc)),
         streams_weights_(packed_.weights_bytes > k_near_weight_bytes) {
     assert(2 * static_cast<size_t>(kernel.rows) <= std::size(k_in_order));
     assert(!desc.before || classes_.is_linear());
@@ -381,7 +381,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   /// What all tiles of a panel have in common; pixels count from `first`.
   ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& panel, int64_t first) const {
     const WindowGeometry& g = geometry_;
-    ConvU8S8Run run = common_run(desc_, f32_, is_plain_);
+    ConvU8S8Run run = common_run(desc_, f32_, clamp_);
     run.weights = packed_.weights + panel.weights_offset;
     run.multiplier = packed_.multiplier.data() + panel.lane_offset;
     if (desc_.has_residual) run.residual = args.residual + first * g.residual_pitch + panel.first_channel;
@@ -468,7 +468,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   std::vector<AlignedVector<int32_t>> class_bias_;
   std::vector<int64_t> panel_begin_ = {0};  // in lanes
   int64_t block_pixels_ = 1;
-  bool is_plain_;
+  CodeClamp clamp_;
   bool streams_weights_;  // panels are fetched ahead of their use
 };
 

@@ -15,6 +15,16 @@
 
 namespace octet {
 
+/// How a value becomes a code. Saturating packs are all it takes where their bounds are the codes' and no value reaches
+/// 2^31.
+enum class CodeClamp {
+  any,
+  u8,             // codes of [0, 255] with zero point 0
+  u7,             // codes of [0, 127] with zero point 0, out of values below 2^15: what Relu leaves of s8 codes
+  s8,             // codes of [0, 255] with zero point 128: s8 codes
+  at_zero_point,  // codes of [lo, 255] with any zero point
+};
+
 /// Packed weights: [dword][vector][lane][4 positions] s8 (or the same as s16, see ConvU8S8Kernel), zero where a
 /// position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
 struct ConvU8S8Run {
@@ -46,7 +56,7 @@ struct ConvU8S8Run {
   float residual_multiplier = 0.0f;
   int32_t y_zero_point = 0, lo = 0, hi = 255;
   bool f32_output = false;
-  bool is_plain = false;  // codes of [0, 255] and zero point 0 out of values below 2^31: saturating packs clamp them
+  CodeClamp clamp = CodeClamp::any;
 };
 
 struct ConvU8S8Kernel {

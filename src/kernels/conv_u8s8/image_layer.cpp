@@ -85,7 +85,7 @@ class ConvU8S8Images final : public ConvU8S8 {
   void run_panel(const ConvU8S8Args& args, int64_t p, IndexRange images) const {
     const WindowGeometry& g = desc_.geometry;
     const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
-    ConvU8S8Run run = common_run(desc_, false, false);
+    ConvU8S8Run run = common_run(desc_, false, CodeClamp::any);
     run.weights = packed_.weights + panel.weights_offset;
     run.dwords = dwords_of(g);
     run.multiplier = packed_.multiplier.data() + panel.lane_offset;

@@ -181,11 +181,32 @@ bool needs_f32(const ConvU8S8Desc& desc) {
   return desc.f32_output || !is_bound;
 }
 
-bool is_plain_output(const ConvU8S8Desc& desc) {
+namespace {
+
+/// A bound of what multiplier and residual make of the sums, whatever the weights are: those need not be near.
+double largest_value(const ConvU8S8Desc& desc) {
+  const WindowGeometry& g = desc.geometry;
+  const double sum =
+      127.0 * std::max(desc.x_zero_point, 255 - desc.x_zero_point) * static_cast<double>(g.ic / g.groups * g.kh * g.kw);
+  double largest = 0;
+  for (size_t c = 0; c < desc.multiplier.size(); ++c) {
+    const double bias = desc.bias.empty() ? 0.0 : std::abs(static_cast<double>(desc.bias[c]));
+    largest = std::max(largest, (sum + bias) * static_cast<double>(desc.multiplier[c]));
+  }
+  return largest + (desc.has_residual ? 255.0 * static_cast<double>(desc.residual_multiplier) : 0.0);
+}
+
+}  // namespace
+
+CodeClamp code_clamp(const ConvU8S8Desc& desc) {
   const auto is_small = [](float m) { return m >= 0 && m <= 0.25f; };
-  return !desc.f32_output && desc.y_zero_point == 0 && desc.lo == 0 && desc.hi == 255 &&
-         std::all_of(desc.multiplier.begin(), desc.multiplier.end(), is_small) &&
-         (!desc.has_residual || (desc.residual_multiplier >= 0 && desc.residual_multiplier < 0x1p20f));
+  const bool is_bounded = std::all_of(desc.multiplier.begin(), desc.multiplier.end(), is_small) &&
+                          (!desc.has_residual || (desc.residual_multiplier >= 0 && desc.residual_multiplier < 0x1p20f));
+  if (desc.f32_output || !is_bounded) return CodeClamp::any;
+  if (desc.y_zero_point == 0 && desc.lo == 0 && desc.hi == 127 && largest_value(desc) < 0x1p15) return CodeClamp::u7;
+  if (desc.hi != 255) return CodeClamp::any;
+  if (desc.lo == 0 && desc.y_zero_point == 0) return CodeClamp::u8;
+  return desc.lo == 0 && desc.y_zero_point == 128 ? CodeClamp::s8 : CodeClamp::at_zero_point;
 }
 
 namespace {
@@ -276,7 +297,7 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
   });
 }
 
-ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, bool is_plain) {
+ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, CodeClamp clamp) {
   ConvU8S8Run run;
   run.residual_step = desc.geometry.residual_pitch;
   run.y_step = desc.geometry.y_pitch;
@@ -286,7 +307,7 @@ ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, bool is_plain) {
   run.lo = desc.lo;
   run.hi = desc.hi;
   run.f32_output = f32;
-  run.is_plain = is_plain;
+  run.clamp = clamp;
   return run;
 }
 

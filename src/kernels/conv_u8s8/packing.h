@@ -60,7 +60,7 @@ PackedConvU8S8 pack_panels(const ConvU8S8Desc& desc, const ConvPanelOrder& order
                            const std::function<void(const ConvU8S8Panel&, std::byte*, int32_t*)>& write);
 
 /// What all inner runs of a layer have in common. f32: sums are stored as floats.
-ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, bool is_plain);
+ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, CodeClamp clamp);
 
 /// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
 /// the vector work never grows, since a vector's lanes were idle anyway.
@@ -70,8 +70,8 @@ int64_t merged_groups(const WindowGeometry& geometry, int lanes);
 /// activation needs the value as f32.
 bool needs_f32(const ConvU8S8Desc& desc);
 
-/// What ConvU8S8Run::is_plain asks for. Sums stay below 2^31, and so do a quarter of them and 255 residual steps.
-bool is_plain_output(const ConvU8S8Desc& desc);
+/// Sums stay below 2^31, and so do a quarter of them and 255 residual steps.
+CodeClamp code_clamp(const ConvU8S8Desc& desc);
 
 /// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output. Takes
 /// desc.packed in place where its form and size are right.

@@ -74,7 +74,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
         positions_(taps_.segments() * taps_.segment_elements()),
         steps_((positions_ + k_amx_step_bytes - 1) / k_amx_step_bytes),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
-        is_plain_(is_plain_output(desc)) {
+        clamp_(code_clamp(desc)) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     choose_block();
     if (!copy_.is_used()) return;
@@ -275,7 +275,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   template <class F>
   void walk_panels(const BlockWalk& walk, IndexRange panels, F&& gather_group) const {
     Pending blocks[2], *pending = &blocks[0], *made = &blocks[1];
-    for (Pending& block : blocks) block.run = common_run(desc_, f32_, is_plain_);
+    for (Pending& block : blocks) block.run = common_run(desc_, f32_, clamp_);
     const int64_t near = geometry_.groups == 1 ? std::min(near_positions(panels), walk.positions) : walk.positions;
     int64_t group = -1;
     for (int64_t first = 0; first < walk.positions; first += near)
@@ -465,7 +465,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   AlignedBytes pad_;
   int64_t block_pixels_ = k_amx_block_rows;
   std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied
-  bool is_plain_;
+  CodeClamp clamp_;
   bool streams_weights_ = packed_.weights_bytes > k_near_weight_bytes;
 };
 

@@ -18,7 +18,8 @@ namespace {
 template <int R, Form form>
 inline __attribute__((always_inline)) void prefetch_next(const ConvU8S8Run& tile) {
   for (int r = R; r < 2 * R; ++r) {
-    if (has_residual(form)) _mm_prefetch(tile.residual + tile.residual_pixels[r] * tile.residual_step, _MM_HINT_T0);
+    if (has_residual<form>(tile))
+      _mm_prefetch(tile.residual + tile.residual_pixels[r] * tile.residual_step, _MM_HINT_T0);
     const int64_t pixel = tile.y_pixels[r];
     const char* y = static_cast<const char*>(tile.y) + pixel * tile.y_step * (is_f32(form) ? 4 : 1);
     __builtin_prefetch(y, 1, 3);
@@ -28,34 +29,131 @@ inline __attribute__((always_inline)) void prefetch_next(const ConvU8S8Run& tile
 /// The residual of the tile's pixel r; null without one.
 template <Form form>
 inline __attribute__((always_inline)) const uint8_t* residual_of(const ConvU8S8Run& tile, int r) {
-  return has_residual(form) ? tile.residual + tile.residual_pixels[r] * tile.residual_step : nullptr;
+  return has_residual<form>(tile) ? tile.residual + tile.residual_pixels[r] * tile.residual_step : nullptr;
 }
 
 /// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr). Codes are clamped from above: clamping before
-/// rounding equals clamping after it, since rounding is monotone and the bound is an integer. Plain codes
-/// (ConvU8S8Run::is_plain) are clamped by the packs behind.
-template <int C, Form form, bool is_plain = false>
+/// rounding equals clamping after it, since rounding is monotone and the bound is an integer. Only where CodeClamp::any
+/// asks for it: other codes are clamped by the packs behind.
+template <int C, Form form, CodeClamp clamp>
 inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const __m512i (&acc)[C],
                                                  const uint8_t* residual, __m512 upper, __m512 (&f)[C]) {
   __m512i codes[C];
-  if (has_residual(form)) residual_codes<C>(residual, tile.channels, is_f32(form), codes);
+  const bool adds = has_residual<form>(tile);
+  if (adds) residual_codes<C>(residual, tile.channels, is_f32(form), codes);
 #pragma GCC unroll 4
   for (int v = 0; v < C; ++v) {
     const __m512 m = _mm512_loadu_ps(tile.multiplier + 16 * v);
     f[v] = _mm512_cvtepi32_ps(acc[v]);
-    if (has_residual(form)) {
+    if (adds) {
       const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
       f[v] = _mm512_fmadd_ps(f[v], m, _mm512_mul_ps(centred_residual(codes[v], tile.residual_zero_point), mr));
     } else {
       f[v] = _mm512_mul_ps(f[v], m);
     }
-    if (!is_f32(form) && !is_plain) f[v] = _mm512_min_ps(f[v], upper);
+    if (!is_f32(form) && clamp == CodeClamp::any) f[v] = _mm512_min_ps(f[v], upper);
+  }
+}
+
+/// Pixels [from, to) whose sums lie in memory: C vectors, one behind the other, at sums + step * (sum_rows[r], or r).
+template <int C, Form form, CodeClamp clamp>
+inline __attribute__((always_inline)) void finish_rows(const ConvU8S8Run& tile, const int32_t* sums, int64_t step,
+                                                       const int32_t* sum_rows, int from, int to) {
+  constexpr int k_step = is_f32(form) || C > 2 ? 1 : C == 2 ? 2 : 4;
+  const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
+  for (int first = from; first < to; first += k_step) {
+    __m512 f[k_step][C];
+    int64_t at[k_step];
+#pragma GCC unroll 4
+    for (int i = 0; i < k_step; ++i) {
+      const int r = first + i < to ? first + i : to - 1;  // the last pixel may be stored several times
+      __m512i acc[C];
+#pragma GCC unroll 4
+      for (int v = 0; v < C; ++v) acc[v] = _mm512_load_si512(sums + step * (sum_rows ? sum_rows[r] : r) + 16 * v);
+      scale<C, form, clamp>(tile, acc, residual_of<form>(tile, r), upper, f[i]);
+      at[i] = tile.y_pixels[r] * tile.y_step;
+    }
+    uint8_t* const y = static_cast<uint8_t*>(tile.y);
+    if constexpr (is_f32(form)) {
+      store_floats<C>(tile, f[0], static_cast<float*>(tile.y) + at[0]);
+    } else if constexpr (C > 2) {
+      store_codes<C, clamp>(tile, f[0], y + at[0]);
+    } else if constexpr (C == 2) {
+      store_two<clamp>(tile, f[0], f[1], y + at[0], y + at[1]);
+    } else {
+      const __m512 four[4] = {f[0][0], f[1][0], f[2][0], f[3][0]};
+      uint8_t* const out[4] = {y + at[0], y + at[1], y + at[2], y + at[3]};
+      store_four<clamp>(tile, four, out);
+    }
+  }
+}
+
+/// One copy for tiles of any number of rows.
+template <int C, Form form>
+__attribute__((noinline)) void finish_any(const ConvU8S8Run& tile, const int32_t* sums, int rows) {
+  finish_rows<C, form, CodeClamp::any>(tile, sums, 16 * C, nullptr, 0, rows);
+}
+
+/// The sums of a tile to codes. Those that packs alone do not clamp go through memory, so that there is less code.
+template <int R, int C, Form form, CodeClamp clamp>
+inline __attribute__((always_inline)) void finish_codes(const ConvU8S8Run& tile, const __m512i (&acc)[R][C]) {
+  uint8_t* const y = static_cast<uint8_t*>(tile.y);
+  const auto scaled = [&](int r, __m512(&f)[C]) __attribute__((always_inline)) {
+    scale<C, form, clamp>(tile, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
+    return y + tile.y_pixels[r] * tile.y_step;
+  };
+  if constexpr (clamp == CodeClamp::any) {
+    alignas(64) int32_t sums[R][16 * C];
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < C; ++v) _mm512_store_si512(sums[r] + 16 * v, acc[r][v]);
+    finish_any<C, form>(tile, sums[0], R);
+  } else if constexpr (C == 1) {
+#pragma GCC unroll 3
+    for (int first = 0; first < R; first += 4) {
+      __m512 f[4];
+      uint8_t* to[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        __m512 one[1];
+        to[i] = scaled(first + i < R ? first + i : R - 1, one);  // the last pixel may be stored several times
+        f[i] = one[0];
+      }
+      store_four<clamp>(tile, f, to);
+    }
+  } else if constexpr (C == 2) {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; r += 2) {
+      __m512 f0[C], f1[C];
+      uint8_t* const y0 = scaled(r, f0);
+      uint8_t* const y1 = scaled(r + 1 < R ? r + 1 : r, f1);  // a last odd pixel is stored twice
+      store_two<clamp>(tile, f0, f1, y0, y1);
+    }
+  } else {
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+      __m512 f[C];
+      uint8_t* const to = scaled(r, f);
+      store_codes<C, clamp>(tile, f, to);
+    }
+  }
+}
+
+template <int R, int C, Form form>
+inline __attribute__((always_inline)) void finish_floats(const ConvU8S8Run& tile, const __m512i (&acc)[R][C]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    __m512 f[C];
+    scale<C, form, CodeClamp::any>(tile, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
+    store_floats<C>(tile, f, static_cast<float*>(tile.y) + tile.y_pixels[r] * tile.y_step);
   }
 }
 
 // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
-// inner loop has none to spare.
-template <int R, int C, Form form, bool is_plain, int W>
+// inner loop has none to spare. How codes are clamped is asked behind the sums, so that they are there once for all
+// ways.
+template <int R, int C, Form form, int W>
 __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   prefetch_next<R, form>(tile);
   __m512i acc[R][C];
@@ -63,63 +161,36 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
     accumulate_rows<R, C, W>(tile, acc);
   else
     accumulate<R, C>(tile, acc);
-  const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
-  if constexpr (C == 1 && !is_f32(form)) {
-#pragma GCC unroll 3
-    for (int first = 0; first < R; first += 4) {
-      __m512 f[4];
-      uint8_t* y[4];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const int r = first + i < R ? first + i : R - 1;  // the last pixel may be stored several times
-        __m512 one[1];
-        scale<C, form, is_plain>(tile, acc[r], residual_of<form>(tile, r), upper, one);
-        f[i] = one[0];
-        y[i] = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
-      }
-      store_four<is_plain>(tile, f, y);
-    }
-  } else if constexpr (C == 2 && !is_f32(form)) {
-#pragma GCC unroll 6
-    for (int r = 0; r < R; r += 2) {
-      const int other = r + 1 < R ? r + 1 : r;  // a last odd pixel is stored twice
-      __m512 f0[C], f1[C];
-      scale<C, form, is_plain>(tile, acc[r], residual_of<form>(tile, r), upper, f0);
-      scale<C, form, is_plain>(tile, acc[other], residual_of<form>(tile, other), upper, f1);
-      uint8_t* const y = static_cast<uint8_t*>(tile.y);
-      store_two<is_plain>(tile, f0, f1, y + tile.y_pixels[r] * tile.y_step, y + tile.y_pixels[other] * tile.y_step);
-    }
+  if constexpr (is_f32(form)) {
+    finish_floats<R, C, form>(tile, acc);
   } else {
-#pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) {
-      const int64_t pixel = tile.y_pixels[r];
-      __m512 f[C];
-      scale<C, form, is_plain>(tile, acc[r], residual_of<form>(tile, r), upper, f);
-      if (is_f32(form))
-        store_floats<C>(tile, f, static_cast<float*>(tile.y) + pixel * tile.y_step);
-      else
-        store_codes<C, is_plain>(tile, f, static_cast<uint8_t*>(tile.y) + pixel * tile.y_step);
+    switch (tile.clamp) {
+      case CodeClamp::u8: return finish_codes<R, C, form, CodeClamp::u8>(tile, acc);
+      case CodeClamp::u7: return finish_codes<R, C, form, CodeClamp::u7>(tile, acc);
+      case CodeClamp::s8: return finish_codes<R, C, form, CodeClamp::s8>(tile, acc);
+      case CodeClamp::at_zero_point:
+        if constexpr (form == Form::u8) return finish_codes<R, C, form, CodeClamp::at_zero_point>(tile, acc);
+        [[fallthrough]];
+      case CodeClamp::any: return finish_codes<R, C, form, CodeClamp::any>(tile, acc);
     }
   }
 }
 
-template <int R, int C, Form form, bool is_plain = false, int W = 0>
+template <int R, int C, Form form, int W = 0>
 void run_tiles(const ConvU8S8Run& run) {
   ConvU8S8Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C, form, is_plain, W>(tile);
+    run_tile<R, C, form, W>(tile);
     tile.x_offsets += R;
     tile.y_pixels += R;
-    if (has_residual(form)) tile.residual_pixels += R;
+    if (has_residual<form>(tile)) tile.residual_pixels += R;
     tile.prefetch += tile.segments * tile.dwords * tile.prefetch_step;
   }
 }
 
 template <int R, int C>
 void run_form(const ConvU8S8Run& run) {
-  if (run.f32_output) return run.residual ? run_tiles<R, C, Form::f32_residual>(run) : run_tiles<R, C, Form::f32>(run);
-  if (run.is_plain)
-    return run.residual ? run_tiles<R, C, Form::u8_residual, true>(run) : run_tiles<R, C, Form::u8, true>(run);
+  if (run.f32_output) return run_tiles<R, C, Form::f32>(run);
   return run.residual ? run_tiles<R, C, Form::u8_residual>(run) : run_tiles<R, C, Form::u8>(run);
 }
 

@@ -9,10 +9,26 @@
 namespace octet {
 namespace {
 
-enum class Form { u8, u8_residual, f32, f32_residual };
+/// Floats are asked about a residual while they are stored; they take no less time for it than codes would.
+enum class Form { u8, u8_residual, f32 };
 
-constexpr bool has_residual(Form form) { return form == Form::u8_residual || form == Form::f32_residual; }
-constexpr bool is_f32(Form form) { return form == Form::f32 || form == Form::f32_residual; }
+template <Form form>
+inline __attribute__((always_inline)) bool has_residual(const ConvU8S8Run& tile) {
+  return form == Form::u8_residual || (form == Form::f32 && tile.residual);
+}
+constexpr bool is_f32(Form form) { return form == Form::f32; }
+
+/// act.operator()<clamp>().
+template <class Act>
+inline __attribute__((always_inline)) void with_clamp(CodeClamp clamp, Act&& act) {
+  switch (clamp) {
+    case CodeClamp::u8: return act.template operator()<CodeClamp::u8>();
+    case CodeClamp::u7: return act.template operator()<CodeClamp::u7>();
+    case CodeClamp::s8: return act.template operator()<CodeClamp::s8>();
+    case CodeClamp::at_zero_point: return act.template operator()<CodeClamp::at_zero_point>();
+    case CodeClamp::any: return act.template operator()<CodeClamp::any>();
+  }
+}
 
 constexpr __mmask64 first_bytes(int64_t n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
 
@@ -55,26 +71,31 @@ inline __attribute__((always_inline)) __m512 centred_residual(__m512i code, int3
   return _mm512_sub_ps(_mm512_castsi512_ps(code), _mm512_set1_ps(0x1p23f + static_cast<float>(zero_point)));
 }
 
-/// Requantized values, already clamped from above, to words with the zero point. From below nothing needs a clamp in
-/// float: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
-template <bool is_plain = false>
+/// Requantized values, of CodeClamp::any already clamped from above, to words, its with the zero point. From below
+/// nothing needs a clamp in float: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
+template <CodeClamp clamp>
 inline __attribute__((always_inline)) __m512i words_of(__m512 f0, __m512 f1, int32_t zero_point) {
-  const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(f0), _mm512_cvtps_epi32(f1));
-  return is_plain ? words : _mm512_adds_epi16(words, _mm512_set1_epi16(static_cast<int16_t>(zero_point)));
+  const __m512i q0 = _mm512_cvtps_epi32(f0), q1 = _mm512_cvtps_epi32(f1);
+  if (clamp == CodeClamp::u7) return _mm512_packus_epi32(q0, q1);
+  const __m512i words = _mm512_packs_epi32(q0, q1);
+  if (clamp == CodeClamp::u8 || clamp == CodeClamp::s8) return words;
+  return _mm512_adds_epi16(words, _mm512_set1_epi16(static_cast<int16_t>(zero_point)));
 }
 
-template <bool is_plain = false>
+template <CodeClamp clamp>
 inline __attribute__((always_inline)) __m512i codes_of(const ConvU8S8Run& tile, __m512i low, __m512i high) {
+  if (clamp == CodeClamp::u7) return _mm512_packs_epi16(low, high);
+  if (clamp == CodeClamp::s8) return _mm512_xor_si512(_mm512_packs_epi16(low, high), _mm512_set1_epi8(-128));
   const __m512i codes = _mm512_packus_epi16(low, high);
-  return is_plain ? codes : _mm512_max_epu8(codes, _mm512_set1_epi8(static_cast<char>(tile.lo)));
+  return clamp == CodeClamp::u8 ? codes : _mm512_max_epu8(codes, _mm512_set1_epi8(static_cast<char>(tile.lo)));
 }
 
 /// Stores one pixel of u8 codes of 3 or 4 vectors.
-template <int C, bool is_plain = false>
+template <int C, CodeClamp clamp>
 inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, const __m512 (&f)[C], uint8_t* y) {
-  const __m512i low = words_of<is_plain>(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
-  const __m512i high = words_of<is_plain>(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
-  __m512i codes = codes_of<is_plain>(tile, low, high);
+  const __m512i low = words_of<clamp>(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
+  const __m512i high = words_of<clamp>(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
+  __m512i codes = codes_of<clamp>(tile, low, high);
   if (C == 3) {  // 12 of the 16 bytes of each lane count
     const __m512i gather = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
     codes = _mm512_permutexvar_epi32(gather, codes);
@@ -86,26 +107,26 @@ inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, 
 }
 
 /// Stores two pixels of two vectors each, which fill one vector of codes.
-template <bool is_plain = false>
+template <CodeClamp clamp>
 inline __attribute__((always_inline)) void store_two(const ConvU8S8Run& tile, const __m512 (&f0)[2],
                                                      const __m512 (&f1)[2], uint8_t* y0, uint8_t* y1) {
-  const __m512i low = words_of<is_plain>(f0[0], f0[1], tile.y_zero_point);
-  const __m512i high = words_of<is_plain>(f1[0], f1[1], tile.y_zero_point);
+  const __m512i low = words_of<clamp>(f0[0], f0[1], tile.y_zero_point);
+  const __m512i high = words_of<clamp>(f1[0], f1[1], tile.y_zero_point);
   const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-  const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of<is_plain>(tile, low, high));
+  const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of<clamp>(tile, low, high));
   const __mmask32 mask = static_cast<__mmask32>(first_bytes(tile.channels));
   _mm256_mask_storeu_epi8(y0, mask, _mm512_castsi512_si256(codes));
   _mm256_mask_storeu_epi8(y1, mask, _mm512_extracti64x4_epi64(codes, 1));
 }
 
 /// Stores four pixels of one vector each.
-template <bool is_plain = false>
+template <CodeClamp clamp>
 inline __attribute__((always_inline)) void store_four(const ConvU8S8Run& tile, const __m512 (&f)[4],
                                                       uint8_t* const (&y)[4]) {
-  const __m512i low = words_of<is_plain>(f[0], f[1], tile.y_zero_point),
-                high = words_of<is_plain>(f[2], f[3], tile.y_zero_point);
+  const __m512i low = words_of<clamp>(f[0], f[1], tile.y_zero_point),
+                high = words_of<clamp>(f[2], f[3], tile.y_zero_point);
   const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of<is_plain>(tile, low, high));
+  const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of<clamp>(tile, low, high));
   const __mmask16 mask = static_cast<__mmask16>(first_bytes(tile.channels));
   _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(codes));
   _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(codes, 1));

@@ -280,45 +280,13 @@ void output(const WinogradOutput& tile) {
   }
 }
 
-template <int C>
-inline __attribute__((always_inline)) void load_sums(const int32_t* sums, __m512i (&acc)[C]) {
-#pragma GCC unroll 4
-  for (int v = 0; v < C; ++v) acc[v] = _mm512_load_si512(sums + 16 * v);
-}
-
-template <int C, Form form, bool is_plain = false>
+template <int C, Form form, CodeClamp clamp>
 void finish_form(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
-  const __m512 upper = _mm512_set1_ps(static_cast<float>(tile.hi - tile.y_zero_point));
-  constexpr int k_step = is_f32(form) || C > 2 ? 1 : C == 2 ? 2 : 4;
-  for (int first = 0; first < tile.row_count; first += k_step) {
-    __m512 f[k_step][C];
-    int64_t at[k_step];
-#pragma GCC unroll 4
-    for (int i = 0; i < k_step; ++i) {
-      const int r =
-          first + i < tile.row_count ? first + i : tile.row_count - 1;  // the last may be stored several times
-      __m512i acc[C];
-      load_sums<C>(sums + sum_rows[r], acc);
-      scale<C, form, is_plain>(tile, acc, residual_of<form>(tile, r), upper, f[i]);
-      at[i] = tile.y_pixels[r] * tile.y_step;
-    }
-    uint8_t* const y = static_cast<uint8_t*>(tile.y);
-    if constexpr (is_f32(form)) {
-      store_floats<C>(tile, f[0], static_cast<float*>(tile.y) + at[0]);
-    } else if constexpr (C > 2) {
-      store_codes<C, is_plain>(tile, f[0], y + at[0]);
-    } else if constexpr (C == 2) {
-      store_two<is_plain>(tile, f[0], f[1], y + at[0], y + at[1]);
-    } else {
-      const __m512 four[4] = {f[0][0], f[1][0], f[2][0], f[3][0]};
-      uint8_t* const to[4] = {y + at[0], y + at[1], y + at[2], y + at[3]};
-      store_four<is_plain>(tile, four, to);
-    }
-  }
+  finish_rows<C, form, clamp>(tile, sums, 1, sum_rows, 0, tile.row_count);
 }
 
-/// Plain codes of whole panels, as most are: no masks, and the multipliers stay in registers.
-template <bool has_residual>
+/// Codes of whole panels that packs clamp, as most are: no masks, and the multipliers stay in registers.
+template <bool has_residual, CodeClamp clamp>
 void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
   const __m512 m[4] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16),
                        _mm512_loadu_ps(tile.multiplier + 32), _mm512_loadu_ps(tile.multiplier + 48)};
@@ -327,18 +295,29 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
   uint8_t* const y = static_cast<uint8_t*>(tile.y);
   for (int r = 0; r < tile.row_count; ++r) {
     const int32_t* const from = sums + sum_rows[r];
-    __m512i codes[4] = {}, q[4];
+    __m512i codes[4] = {};
+    __m512 f[4];
     if constexpr (has_residual) residual_codes<4>(residual_of<Form::u8_residual>(tile, r), k_panel, false, codes);
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
-      const __m512 f = _mm512_cvtepi32_ps(_mm512_load_si512(from + 16 * v));
+      f[v] = _mm512_cvtepi32_ps(_mm512_load_si512(from + 16 * v));
       const __m512 centred = _mm512_sub_ps(_mm512_castsi512_ps(codes[v]), zr);
-      q[v] = _mm512_cvtps_epi32(has_residual ? _mm512_fmadd_ps(f, m[v], _mm512_mul_ps(centred, mr))
-                                             : _mm512_mul_ps(f, m[v]));
+      f[v] = has_residual ? _mm512_fmadd_ps(f[v], m[v], _mm512_mul_ps(centred, mr)) : _mm512_mul_ps(f[v], m[v]);
     }
-    _mm512_storeu_si512(y + tile.y_pixels[r] * tile.y_step,
-                        _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3])));
+    const __m512i low = words_of<clamp>(f[0], f[1], tile.y_zero_point);
+    const __m512i high = words_of<clamp>(f[2], f[3], tile.y_zero_point);
+    _mm512_storeu_si512(y + tile.y_pixels[r] * tile.y_step, codes_of<clamp>(tile, low, high));
   }
+}
+
+template <int C, CodeClamp clamp>
+void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows) {
+  if (C == 4 && clamp != CodeClamp::any && run.channels == k_panel)
+    return run.residual ? finish_whole<true, clamp>(run, sums, rows) : finish_whole<false, clamp>(run, sums, rows);
+  constexpr bool k_of_relu = clamp == CodeClamp::u8 || clamp == CodeClamp::u7;  // fewer copies: others as any
+  constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
+  return run.residual ? finish_form<C, Form::u8_residual, k_clamp>(run, sums, rows)
+                      : finish_form<C, Form::u8, k_clamp>(run, sums, rows);
 }
 
 template <int C>
@@ -346,15 +325,8 @@ void finish_panel(const ConvU8S8Run& run, const int32_t* sums, const int32_t* ro
   if constexpr (C > 1) {
     if (run.channels <= 16 * (C - 1)) return finish_panel<C - 1>(run, sums, rows);
   }
-  if (C == 4 && run.is_plain && run.channels == k_panel)
-    return run.residual ? finish_whole<true>(run, sums, rows) : finish_whole<false>(run, sums, rows);
-  if (run.f32_output)
-    return run.residual ? finish_form<C, Form::f32_residual>(run, sums, rows)
-                        : finish_form<C, Form::f32>(run, sums, rows);
-  if (run.is_plain)
-    return run.residual ? finish_form<C, Form::u8_residual, true>(run, sums, rows)
-                        : finish_form<C, Form::u8, true>(run, sums, rows);
-  return run.residual ? finish_form<C, Form::u8_residual>(run, sums, rows) : finish_form<C, Form::u8>(run, sums, rows);
+  if (run.f32_output) return finish_form<C, Form::f32, CodeClamp::any>(run, sums, rows);
+  with_clamp(run.clamp, [&]<CodeClamp clamp>() { finish_codes<C, clamp>(run, sums, rows); });
 }
 
 }  // namespace

@@ -138,7 +138,7 @@ class WinogradU8S8 final : public ConvU8S8 {
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         packed_(pack_winograd_u8s8(desc, kernel, f32_)),
-        is_plain_(is_plain_output(desc)),
+        clamp_(code_clamp(desc)),
         tiles_y_(ceil_div(geometry_.oh, 4)),
         tiles_x_(ceil_div(geometry_.ow, 4)),
         row_(ceil_div(geometry_.ic, kernel.chunk) * kernel.chunk),
@@ -331,7 +331,7 @@ class WinogradU8S8 final : public ConvU8S8 {
 
   /// What all tiles of a panel have in common, and a whole tile's pixels, from its first.
   ConvU8S8Run panel_run(const ConvU8S8Args& args, const ConvU8S8Panel& own) const {
-    ConvU8S8Run run = common_run(desc_, f32_, is_plain_);
+    ConvU8S8Run run = common_run(desc_, f32_, clamp_);
     run.multiplier = packed_.multiplier.data() + own.lane_offset;
     if (desc_.has_residual) run.residual = args.residual + own.first_channel;
     run.y = static_cast<std::byte*>(args.y) + own.first_channel * (desc_.f32_output ? 4 : 1);
@@ -347,7 +347,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   bool f32_;
   ActivationKernels activation_;
   PackedConvU8S8 packed_;
-  bool is_plain_;
+  CodeClamp clamp_;
   int64_t tiles_y_, tiles_x_;
   int64_t row_;  // elements of a tile's channels at one position
   AlignedVector<uint8_t> pad_;

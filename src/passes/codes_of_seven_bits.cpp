@@ -1,0 +1,159 @@
+// src/passes/codes_of_seven_bits.cpp: s8 codes with zero point 0 that are never negative (behind Relu, or Clip from 0)
+// become u8 codes of the same numbers, up to 127: no back end shifts them, and AVX2 multiplies them exactly in pairs. A
+// value changes where its maker clamps it so, or only moves or selects such codes, and all its readers take u8 codes in
+// place of s8 ones.
+
+#include <algorithm>
+#include <cmath>
+
+#include "passes/match.h"
+#include "passes/passes.h"
+
+namespace octet {
+namespace {
+
+constexpr float k_most = 127;
+
+template <size_t N>
+bool is_one_of(const Node& node, const std::string_view (&ops)[N]) {
+  return std::find(std::begin(ops), std::end(ops), node.op->name) != std::end(ops);
+}
+
+/// Makes its codes by clamping.
+bool makes_codes(const Node& node) {
+  constexpr std::string_view k_ops[] = {"QuantConv", "QuantGemm", "QuantMatMul", "QuantAdd", "QuantMul"};
+  return is_one_of(node, k_ops);
+}
+
+/// Its output's codes are some of its first input's, or of all inputs'.
+bool passes_codes_on(const Node& node) {
+  constexpr std::string_view k_ops[] = {"MaxPool", "Reshape", "Flatten",   "Squeeze", "Unsqueeze",
+                                        "Slice",   "Gather",  "Transpose", "Concat",  "Split"};
+  return is_one_of(node, k_ops);
+}
+
+/// Reads v, codes, as the numbers that they are, whatever their dtype.
+bool reads_numbers(const Node& node, ValueId v) {
+  constexpr std::string_view k_ops[] = {"QuantAveragePool", "QuantGlobalAveragePool", "QuantLookup",
+                                        "DequantizeLinear"};
+  const bool has_weights = is_op(node, "QuantConv") || is_op(node, "QuantGemm");
+  return (makes_codes(node) && !(has_weights && node.inputs[1] == v)) || is_one_of(node, k_ops);
+}
+
+size_t code_inputs(const Node& node) { return is_op(node, "Concat") ? node.inputs.size() : 1; }
+
+bool is_codes(const Graph& graph, ValueId v) { return v != k_absent && graph.value(v).dtype == DType::s8; }
+
+/// Bounds of a Clip that keeps the codes in [0, 127] as u8 codes, too; nothing where the node does not clamp at 0.
+std::optional<ActivationCall> clip_of_seven_bits(const Node& node) {
+  if (string_attribute(node, "to", "f32") != "s8" || int_attribute(node, "y_zero_point", 0) != 0) return std::nullopt;
+  const std::string activation = string_attribute(node, "activation", "");
+  const float scale = float_attribute(node, "y_scale", 1.0f), most = k_most * scale;
+  std::vector<float> bounds = {0, most};
+  if (activation == "Clip") {
+    bounds = floats_attribute(node, "activation_params", {});
+    if (bounds.size() != 2 || !(std::nearbyint(bounds[0] / scale) >= 0)) return std::nullopt;
+    if (!(std::nearbyint(bounds[1] / scale) < k_most)) bounds[1] = most;
+    if (!(bounds[0] <= bounds[1])) return std::nullopt;
+  } else if (activation != "Relu") {
+    return std::nullopt;
+  }
+  if (bounds[1] == most && std::nearbyint(most / scale) != k_most) return std::nullopt;
+  return ActivationCall{"Clip", std::move(bounds)};
+}
+
+class SevenBits {
+ public:
+  explicit SevenBits(Editor& editor) : editor_(editor), graph_(editor.graph()), may_(graph_.values.size(), false) {}
+
+  Changed run() {
+    find_made();
+    while (drop_refused()) {
+    }
+    Changed changed;
+    for (NodeId id = 0; id < editor_.node_count(); ++id)
+      if (!editor_.gone(id)) change(id, changed);
+    return changed;
+  }
+
+ private:
+  bool may(ValueId v) const { return v != k_absent && may_[static_cast<size_t>(v)]; }
+
+  bool takes_only_such(const Node& node) const {
+    return std::all_of(node.inputs.begin(), node.inputs.begin() + static_cast<ptrdiff_t>(code_inputs(node)),
+                       [&](ValueId v) { return may(v); });
+  }
+
+  /// In running order, so that what passes codes on sees what its inputs are.
+  void find_made() {
+    for (NodeId id = 0; id < editor_.node_count(); ++id) {
+      if (editor_.gone(id)) continue;
+      const Node& node = editor_.node(id);
+      const bool is_such =
+          makes_codes(node) ? clip_of_seven_bits(node).has_value() : passes_codes_on(node) && takes_only_such(node);
+      for (const ValueId v : node.outputs)
+        if (is_such && is_codes(graph_, v) && !editor_.is_output(v)) may_[static_cast<size_t>(v)] = true;
+    }
+  }
+
+  /// All outputs of a node change, or none; what passes codes on changes with its inputs.
+  bool is_refused(NodeId maker, ValueId v) const {
+    const Node& node = editor_.node(maker);
+    if (std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId y) { return !may(y); })) return true;
+    if (passes_codes_on(node) && !takes_only_such(node)) return true;
+    const std::vector<NodeId>& readers = editor_.readers(v);
+    return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) {
+      const Node& to = editor_.node(reader);
+      return passes_codes_on(to) ? !may(to.outputs[0]) : !reads_numbers(to, v);
+    });
+  }
+
+  bool drop_refused() {
+    bool dropped = false;
+    for (ValueId v = 0; v < static_cast<ValueId>(may_.size()); ++v)
+      if (may(v) && is_refused(editor_.producer(v), v)) may_[static_cast<size_t>(v)] = false, dropped = true;
+    return dropped;
+  }
+
+  void change(NodeId id, Changed& changed) {
+    if (is_op(editor_.node(id), "DequantizeLinear") && may(editor_.node(id).inputs[0])) {
+      const std::string name = graph_.value(editor_.node(id).outputs[0]).name + "_zero_point";
+      Node node = editor_.node(id);
+      node.inputs.resize(3, k_absent);
+      const Tensor* const scale = graph_.constant(node.inputs[1]);
+      const Dims dims = scale ? scale->dims() : Dims{};
+      const std::vector<uint8_t> zeros(static_cast<size_t>(element_count(dims).value_or(1)), 0);
+      node.inputs[2] = editor_.add_constant(name, Tensor::from<uint8_t>(DType::u8, dims, zeros));
+      editor_.replace(id, std::move(node));
+      return;
+    }
+    if (!may(editor_.node(id).outputs[0])) return;
+    if (makes_codes(editor_.node(id))) {
+      Node node = editor_.node(id);
+      set_activation(node, clip_of_seven_bits(node));
+      node.attributes["to"] = std::string("u8");
+      editor_.replace(id, std::move(node));
+      ++changed.count;
+    }
+    for (const ValueId v : editor_.node(id).outputs) graph_.value(v).dtype = DType::u8;
+  }
+
+  Editor& editor_;
+  Graph& graph_;
+  std::vector<bool> may_;  // by value
+};
+
+}  // namespace
+
+Result<Changed> codes_of_seven_bits(Graph& graph) {
+  Changed changed;
+  {
+    Editor editor(graph);
+    changed = SevenBits(editor).run();
+  }
+  if (changed.count == 0) return changed;
+  if (Result<Done> ok = infer_shapes(graph); !ok) return ok.error();
+  return changed;
+}
+
+}  // namespace octet
