@@ -15,22 +15,21 @@ __mmask16 lane_mask(int32_t channels, int vector) {
   return static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
 }
 
-/// The lines that the next tile of this panel, R pixels on, will read and write: they may be as far as DRAM, and what
-/// follows the accumulation is too short to hide that.
-template <int R, int C>
-inline __attribute__((always_inline)) void prefetch_next(const ConvF32Run& tile) {
-  for (int r = R; r < 2 * R; ++r)
-    for (int v = 0; v < C; ++v) {
-      if (tile.residual) _mm_prefetch(tile.residual + r * tile.residual_step + 16 * v, _MM_HINT_T0);
-      __builtin_prefetch(tile.y + r * tile.y_step + 16 * v, 1, 3);
-    }
+/// The lines that pixel r behind this tile's first will read and write: they may be as far as DRAM, and what follows
+/// the accumulation is too short to hide that. All of the next tile's at once would be more than a core can wait for
+/// beside its loads, so they are asked for one pixel at a time.
+template <int C>
+inline __attribute__((always_inline)) void prefetch_pixel(const ConvF32Run& tile, int r) {
+  for (int v = 0; v < C; ++v) {
+    if (tile.residual) _mm_prefetch(tile.residual + r * tile.residual_step + 16 * v, _MM_HINT_T0);
+    __builtin_prefetch(tile.y + r * tile.y_step + 16 * v, 1, 3);
+  }
 }
 
 // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
 // inner loop has none to spare.
 template <int rows, int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
-  prefetch_next<R, C>(tile);
   __m512 acc[R][C];
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
@@ -44,18 +43,22 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
     const float* row[R];
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) row[r] = tile.rows[s * rows + r] + tile.first_position;
-    for (int64_t k = 0; k < positions; ++k) {
-      _mm_prefetch(prefetch, _MM_HINT_T1);
-      prefetch += prefetch_step;
-      __m512 w[C];
+    int64_t k = 0;
+    for (int part = 0; part < R; ++part) {  // of the positions, beside which the next tile's lines come
+      if (s == 0) prefetch_pixel<C>(tile, R + part);
+      for (const int64_t end = part + 1 < R ? positions * (part + 1) / R : positions; k < end; ++k) {
+        _mm_prefetch(prefetch, _MM_HINT_T1);
+        prefetch += prefetch_step;
+        __m512 w[C];
 #pragma GCC unroll 4
-      for (int v = 0; v < C; ++v) w[v] = _mm512_load_ps(weights + 16 * v);
-      weights += 16 * C;
+        for (int v = 0; v < C; ++v) w[v] = _mm512_load_ps(weights + 16 * v);
+        weights += 16 * C;
 #pragma GCC unroll 12
-      for (int r = 0; r < R; ++r) {
-        const __m512 x = _mm512_set1_ps(row[r][k]);
+        for (int r = 0; r < R; ++r) {
+          const __m512 x = _mm512_set1_ps(row[r][k]);
 #pragma GCC unroll 4
-        for (int v = 0; v < C; ++v) acc[r][v] = _mm512_fmadd_ps(x, w[v], acc[r][v]);
+          for (int v = 0; v < C; ++v) acc[r][v] = _mm512_fmadd_ps(x, w[v], acc[r][v]);
+        }
       }
     }
   }
@@ -65,10 +68,15 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < C; ++v) {
       const __mmask16 mask = lane_mask(tile.channels, v);
+      float* y = tile.y + r * tile.y_step + 16 * v;
       __m512 f = acc[r][v];
       if (tile.residual)
         f = _mm512_add_ps(f, _mm512_maskz_loadu_ps(mask, tile.residual + r * tile.residual_step + 16 * v));
-      _mm512_mask_storeu_ps(tile.y + r * tile.y_step + 16 * v, mask, _mm512_min_ps(hi, _mm512_max_ps(lo, f)));
+      f = _mm512_min_ps(hi, _mm512_max_ps(lo, f));
+      if (v + 1 < C || mask == 0xffff)
+        _mm512_storeu_ps(y, f);
+      else
+        _mm512_mask_storeu_ps(y, mask, f);
     }
 }
 
