@@ -83,6 +83,20 @@ double fork_us(int threads) {
   return median(std::move(us));
 }
 
+/// The products of a layer that a later one runs count to that one, whose time they take.
+void carry_products(std::vector<RooflineLayer>& layers) {
+  double mmac = 0;
+  for (RooflineLayer& layer : layers) {
+    if (layer.tactic == k_in_next_step) {
+      mmac += layer.mmac;
+      layer.mmac = layer.needed_mmac = 0;
+    } else {
+      layer.mmac += mmac, layer.needed_mmac += mmac;
+      mmac = 0;
+    }
+  }
+}
+
 }  // namespace
 
 Result<RooflineReport> roofline(Session& session, double seconds) {
@@ -133,6 +147,7 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
          bytes_of(plan.graph, node), node.op->name.starts_with("Quant") && !is_convert, is_convert,
          node.op->name.starts_with("Bf16"), needed_mmac(plan.graph, node, layers[i].tactic, layers[i].mmac)});
   }
+  carry_products(report.layers);
   return report;
 }
 

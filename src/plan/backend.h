@@ -85,6 +85,7 @@ struct RunHooks {
 struct Storage {
   std::vector<size_t> bytes;                              // by value
   std::vector<ValueId> shares, overwrites, reads_beside;  // by node; reads_beside: what a step reads beside its inputs
+  std::vector<bool> in_next_step = {};                    // by node: k_in_next_step will be its note; empty = of none
 };
 
 class Backend {

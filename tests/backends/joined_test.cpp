@@ -64,7 +64,7 @@ TEST(Joined, gives_the_reference_bytes_on_every_isa_however_the_batch_is_cut) {
 
 TEST(Joined, a_chain_of_concatenations_is_one_buffer) {
   const Graph graph = network();
-  const cpu::Neighbours neighbours(graph, available_isas().back());
+  const cpu::Neighbours neighbours(graph, available_isas().back(), size_t{1} << 20);
   const auto place = [&](std::string_view value) { return neighbours.joined(*graph.find_value(value)); };
   const auto id = [&](std::string_view value) { return *graph.find_value(value); };
   struct Expected {
@@ -108,7 +108,7 @@ TEST(Joined, a_step_without_a_fast_kernel_keeps_to_its_channels) {
 }
 )";
   const Graph graph = graph_with_constants(k_text, {"x_scale", "table", "zero"}, 5);
-  EXPECT_TRUE(cpu::Neighbours(graph, Isa::scalar).joined(*graph.find_value("b")));
+  EXPECT_TRUE(cpu::Neighbours(graph, Isa::scalar, size_t{1} << 20).joined(*graph.find_value("b")));
   expect_cpu_equals_ref(graph, k_exact);
 }
 
@@ -123,7 +123,7 @@ TEST(Joined, a_long_chain_is_planned_like_a_short_one) {
   }
   text += "  y = DequantizeLinear(c" + std::to_string(k_links) + ", s)\n}\n";
   const Graph graph = graph_with_constants(text, {"s"}, 3);
-  const cpu::Neighbours neighbours(graph, available_isas().back());
+  const cpu::Neighbours neighbours(graph, available_isas().back(), size_t{1} << 20);
   const ValueId host = *graph.find_value("c" + std::to_string(k_links));
   const std::optional<cpu::JoinedPlace> second = neighbours.joined(*graph.find_value("m2"));
   ASSERT_TRUE(second);

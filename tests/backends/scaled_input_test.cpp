@@ -56,7 +56,7 @@ NodeId maker(const Graph& graph, std::string_view value) {
 TEST(ScaledInput, a_1x1_convolution_takes_in_what_only_it_reads) {
   const Graph graph = network();
   for (const Isa isa : {Isa::avx2, Isa::avx_vnni, Isa::avx512_vnni}) {
-    const cpu::Neighbours neighbours(graph, isa);
+    const cpu::Neighbours neighbours(graph, isa, size_t{1} << 20);
     for (const std::string_view taken : {"a", "b", "c", "d"}) {
       EXPECT_TRUE(neighbours.is_done_by_next(maker(graph, taken))) << taken;
       EXPECT_EQ(neighbours.scaling_before(maker(graph, std::string(taken) + "1")), maker(graph, taken));
@@ -66,7 +66,7 @@ TEST(ScaledInput, a_1x1_convolution_takes_in_what_only_it_reads) {
       EXPECT_FALSE(neighbours.is_done_by_next(maker(graph, kept))) << kept;
   }
   for (const Isa isa : {Isa::scalar, Isa::amx})
-    EXPECT_FALSE(cpu::Neighbours(graph, isa).is_done_by_next(maker(graph, "a")));
+    EXPECT_FALSE(cpu::Neighbours(graph, isa, size_t{1} << 20).is_done_by_next(maker(graph, "a")));
 }
 
 TEST(ScaledInput, gives_the_reference_bytes_on_every_isa_however_the_batch_is_cut) {

@@ -11,6 +11,7 @@
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 #include "kernels/depthwise/depthwise.h"
+#include "kernels/strips_f32/strips_f32.h"
 
 namespace octet::cpu {
 
@@ -94,19 +95,71 @@ std::vector<StepVariant> dense_variants(const StepQuery& query) {
 double cost_depthwise_f32(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, false) / 16; }
 double cost_depthwise_u8s8(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, true) / 16; }
 
-Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, bool depthwise) {
-  Result<WindowGeometry> geometry = conv_geometry(query);
-  if (!geometry) return geometry.error();
-  const std::optional<Tensor> weights = constant_of(query.graph, query.id(1));
-  if (!weights || weights->dtype() != DType::f32) return query.error("the weight's constant cannot be dequantized");
-  const std::vector<float> bias = constant_floats(query.graph, query.id(2));
+/// A float convolution as its kernels see it. Not to be moved.
+struct FloatLayer {
   ConvF32Desc desc;
-  desc.geometry = *geometry;
-  desc.weights = weights->as<float>();
-  desc.bias = bias;
-  desc.has_residual = query.has_input(3);
-  desc.activation = fused_activation(query.node);
-  desc.planar_x = borrows_input(query.graph, query.id(0));
+  std::optional<Tensor> weights;
+  std::vector<float> bias;
+  FloatLayer() = default;
+  FloatLayer(const FloatLayer&) = delete;
+
+  Result<Done> describe(const StepQuery& query) {
+    Result<WindowGeometry> geometry = conv_geometry(query);
+    if (!geometry) return geometry.error();
+    weights = constant_of(query.graph, query.id(1));
+    if (!weights || weights->dtype() != DType::f32) return query.error("the weight's constant cannot be dequantized");
+    bias = constant_floats(query.graph, query.id(2));
+    desc.geometry = *geometry;
+    desc.weights = weights->as<float>();
+    desc.bias = bias;
+    desc.has_residual = query.has_input(3);
+    desc.activation = fused_activation(query.node);
+    desc.planar_x = borrows_input(query.graph, query.id(0));
+    return Done{};
+  }
+};
+
+/// Where a layer's values lie.
+struct FloatPlaces {
+  Place x, residual, y;
+  int64_t batch = 1;
+};
+
+std::function<void(const RunContext&)> run_of(std::shared_ptr<const ConvF32> layer, const FloatPlaces& at) {
+  return [layer = std::move(layer), at](const RunContext& run) {
+    run_layer(run, *layer,
+              ConvF32Args{.batch = at.batch,
+                          .x = run.at<float>(at.x),
+                          .residual = run.at<float>(at.residual),
+                          .y = run.at<float>(at.y)});
+  };
+}
+
+/// The layers that `query`'s node runs as their last one; `last` is described already.
+Result<std::shared_ptr<const ConvF32>> make_strips(const StepQuery& query, const StepBuilder& builder,
+                                                   const Strips& strips, const FloatLayer& last) {
+  const auto describe = [&](NodeId id, FloatLayer& layer) {
+    return layer.describe(StepQuery{{query.graph, query.graph.node(id)}, query.isa, query.threads});
+  };
+  FloatLayer expand, depthwise;
+  StripsF32Desc desc = {.expand = nullptr, .depthwise = &last.desc, .project = nullptr};
+  if (strips.project >= 0) {
+    if (Result<Done> done = describe(strips.depthwise, depthwise); !done) return done.error();
+    desc.depthwise = &depthwise.desc, desc.project = &last.desc, desc.project_variant = query.variant;
+  }
+  if (strips.expand >= 0) {
+    if (Result<Done> done = describe(strips.expand, expand); !done) return done.error();
+    desc.expand = &expand.desc, desc.expand_variant = builder.variant_of(strips.expand);
+  }
+  std::shared_ptr<const ConvF32> layer = make_strips_f32(desc, query.isa);
+  if (!layer) return query.error("the layers do not go together in strips", ErrorCode::internal);
+  return layer;
+}
+
+Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, bool depthwise) {
+  FloatLayer described;
+  if (Result<Done> done = described.describe(query); !done) return done.error();
+  ConvF32Desc& desc = described.desc;
   desc.packed = given_weights(query);
   std::shared_ptr<const ConvF32> layer =
       depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa, query.variant);
@@ -116,12 +169,21 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   Result<Operand> residual = desc.has_residual ? builder.input(query, 3) : Operand();
   if (!residual) return residual.error();
   const Operand y = builder.output(query);
+  const FloatPlaces at = {x->place, residual->place, y.place, y.layout.batch()};
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
+  const auto id = static_cast<NodeId>(&query.node - query.graph.nodes.data());
+  step.for_taps = builder.neighbours().is_done_by_next(id);
   keep_packed(query, layer->packed(), step);
-  step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
-    run_layer(run, *layer,
-              ConvF32Args{.batch = batch, .x = run.at<float>(x), .residual = run.at<float>(r), .y = run.at<float>(y)});
-  };
+  step.run = run_of(layer, at);
+  const Strips* const strips = builder.neighbours().strips_of(id);
+  if (!strips) return step;
+  desc.packed = layer->packed();  // in place: step.run_alone keeps them
+  Result<std::shared_ptr<const ConvF32>> all = make_strips(query, builder, *strips, described);
+  if (!all) return all.error();
+  step.scratch_bytes = std::max(step.scratch_bytes, (*all)->scratch_bytes());
+  step.run_alone = std::move(step.run);
+  const Operand source = builder.value(query.graph.node(strips->first()).inputs[0]);
+  step.run = run_of(*std::move(all), {source.place, at.residual, at.y, at.batch});
   return step;
 }
 

@@ -44,19 +44,19 @@ class CpuBackend : public Backend {
   }
 
   size_t storage_bytes(const Graph& graph, ValueId value) const override {
-    return bytes_of(graph, Neighbours(graph, isa_), value);
+    return bytes_of(graph, neighbours_of(graph), value);
   }
 
   ValueId shares_storage(const Graph& graph, NodeId node) const override {
-    return Neighbours(graph, isa_).shared(graph, node);
+    return neighbours_of(graph).shared(graph, node);
   }
 
   ValueId overwrites(const Graph& graph, NodeId node) const override {
-    return Neighbours(graph, isa_).overwritten(graph, node);
+    return neighbours_of(graph).overwritten(graph, node);
   }
 
   Storage storage(const Graph& graph) const override {
-    const Neighbours neighbours(graph, isa_);
+    const Neighbours neighbours = neighbours_of(graph);
     Storage all;
     all.bytes.assign(graph.values.size(), 0);
     const auto ask = [&](ValueId v) {
@@ -68,6 +68,7 @@ class CpuBackend : public Backend {
       all.shares.push_back(neighbours.shared(graph, id));
       all.overwrites.push_back(neighbours.overwritten(graph, id));
       all.reads_beside.push_back(neighbours.read_beside(graph, id));
+      all.in_next_step.push_back(neighbours.is_done_by_next(id));
     }
     return all;
   }
@@ -87,6 +88,8 @@ class CpuBackend : public Backend {
   }
 
  private:
+  Neighbours neighbours_of(const Graph& graph) const { return Neighbours(graph, isa_, l2_bytes_); }
+
   static size_t bytes_of(const Graph& graph, const Neighbours& neighbours, ValueId value) {
     if (is_constant(graph, value) || borrows_input(graph, value) || writes_output(graph, value)) return 0;
     return neighbours.layout(graph, value).bytes() + k_tail_bytes;

@@ -92,14 +92,21 @@ bool is_scaling(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-Neighbours::Neighbours(const Graph& graph, Isa isa)
+Neighbours::Neighbours(const Graph& graph, Isa isa, size_t l2_bytes)
     : joined_(graph.values.size()),
       host_pitch_(graph.values.size(), 0),
       first_made_(graph.values.size(), k_absent),
       scaling_(graph.nodes.size(), -1),
+      strips_of_(graph.nodes.size(), -1),
       done_by_next_(graph.nodes.size(), false) {
   const Uses uses(graph);
   find_joined(graph, uses);
+  strips_ = find_strips(graph, uses, isa, l2_bytes);
+  for (size_t i = 0; i < strips_.size(); ++i) {
+    strips_of_[static_cast<size_t>(strips_[i].last())] = static_cast<int32_t>(i);
+    for (const NodeId id : {strips_[i].expand, strips_[i].depthwise})
+      if (id >= 0 && id != strips_[i].last()) done_by_next_[static_cast<size_t>(id)] = true;
+  }
   if (isa != Isa::scalar && isa != Isa::amx) find_scalings(graph, uses);
 }
 
@@ -178,7 +185,13 @@ ValueId Neighbours::overwritten(const Graph& graph, NodeId node) const {
   return residual;
 }
 
+const Strips* Neighbours::strips_of(NodeId last) const {
+  const int32_t at = strips_of_[static_cast<size_t>(last)];
+  return at < 0 ? nullptr : &strips_[static_cast<size_t>(at)];
+}
+
 ValueId Neighbours::read_beside(const Graph& graph, NodeId node) const {
+  if (const Strips* const strips = strips_of(node)) return graph.node(strips->first()).inputs[0];
   const NodeId scaling = scaling_before(node);
   return scaling < 0 ? k_absent : graph.node(scaling).inputs[0];
 }

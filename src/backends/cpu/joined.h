@@ -7,11 +7,14 @@
 //
 // Scales in front of 1x1 convolutions: a scale and a shift per channel between codes (a BatchNormalization) is done
 // while the convolution brings its input near, and the codes between are never written to memory.
+//
+// Strips: FP32 layers around a depthwise one that run together (strips.h).
 
 #include <optional>
 #include <vector>
 
 #include "backends/cpu/layout.h"
+#include "backends/cpu/strips.h"
 #include "base/isa.h"
 
 namespace octet::cpu {
@@ -25,7 +28,8 @@ struct JoinedPlace {
 /// Answers hold for the graph they were found in, and for the same graph with another batch.
 class Neighbours {
  public:
-  Neighbours(const Graph& graph, Isa isa);
+  /// l2_bytes: of one core.
+  Neighbours(const Graph& graph, Isa isa, size_t l2_bytes);
 
   /// Nothing of a value with storage of its own. Codes of whole groups of 16 channels, made and read by steps that keep
   /// to their channels at any pitch, one Concat among the readers.
@@ -41,9 +45,12 @@ class Neighbours {
   /// The depthwise QuantConv that makes the convolution's input and is done by it; -1 = none. Both visit every pixel,
   /// and nobody else reads what is between them. Not on the scalar judge and on AMX.
   NodeId scaling_before(NodeId conv) const { return scaling_[static_cast<size_t>(conv)]; }
-  /// Whether the node is done by the convolution behind it: what it makes is wanted by taps only.
+  /// The layers that the node runs as their last one; null = it runs alone, or is run by another.
+  const Strips* strips_of(NodeId last) const;
+  /// Whether the node is done by a convolution behind it: what it makes is wanted by taps only.
   bool is_done_by_next(NodeId node) const { return done_by_next_[static_cast<size_t>(node)]; }
-  /// What the node reads beside its inputs: the input of scaling_before(); k_absent = nothing.
+  /// What the node reads beside its inputs: the input of scaling_before(), or of the first layer of strips_of();
+  /// k_absent = nothing.
   ValueId read_beside(const Graph& graph, NodeId node) const;
 
  private:
@@ -54,7 +61,9 @@ class Neighbours {
   std::vector<int64_t> host_pitch_;  // by value, of the host's place
   std::vector<ValueId> first_made_;  // by value that is a host: what is made first of all in it
   std::vector<NodeId> scaling_;      // by node
-  std::vector<bool> done_by_next_;   // by node
+  std::vector<Strips> strips_;
+  std::vector<int32_t> strips_of_;  // by node that is the last of its strips: index; else -1
+  std::vector<bool> done_by_next_;  // by node
 };
 
 }  // namespace octet::cpu

@@ -108,6 +108,11 @@ Result<Operand> StepBuilder::constant(const Tensor& tensor) {
   return operand;
 }
 
+std::string_view StepBuilder::variant_of(NodeId node) const {
+  const std::string_view tactic = plan_.steps[static_cast<size_t>(node)].tactic;  // step n is node n
+  return tactic.substr(std::min(tactic.find(' '), tactic.size() - 1) + 1);
+}
+
 Result<Operand> StepBuilder::input(const StepQuery& query, size_t i) {
   if (const std::optional<Tensor> tensor = constant_of(query.graph, query.id(i))) return constant(*tensor);
   return value(query.id(i));
@@ -298,8 +303,9 @@ struct CpuProgram::Running {
 
 bool CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
                           std::span<const std::byte> next_weights) const {
-  if (!step.run || (step.for_taps && !now.hooks.tap && !now.hooks.value_tap)) return false;
-  step.run(now.context(first_image, next_weights));
+  const bool has_taps = now.hooks.tap || now.hooks.value_tap;
+  if (!step.run || (step.for_taps && !has_taps)) return false;
+  (has_taps && step.run_alone ? step.run_alone : step.run)(now.context(first_image, next_weights));
   return true;
 }
 

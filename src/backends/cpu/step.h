@@ -27,7 +27,9 @@ struct PreparedStep {
   /// `run` writes only in its loops (for_chunks, parallel, once), so that several workers may walk through it in step.
   bool in_team = false;
   size_t packed_bytes = 0;
-  bool for_taps = false;      // what it makes is wanted by taps only
+  bool for_taps = false;  // what it makes is wanted by taps only
+  /// In place of `run` where steps for taps have run, too; empty = `run`.
+  std::function<void(const RunContext&)> run_alone = {};
   PackedWeights packed = {};  // to be kept; the bytes live as long as `run`
   bool borrows = false;       // packed is StepQuery::packed in place
 };
@@ -58,6 +60,8 @@ class StepBuilder {
   Operand output(const StepQuery& query, size_t i = 0) const;
   /// A value that is not a constant.
   Operand value(ValueId v) const;
+  /// Of another node, which way of its family the plan has chosen; empty = the cheapest.
+  std::string_view variant_of(NodeId node) const;
   /// The constant in the back end's layout.
   Result<Operand> constant(const Tensor& tensor);
 

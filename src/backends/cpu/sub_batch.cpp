@@ -109,6 +109,25 @@ Traffic traffic_of(const Graph& graph, const Node& node, int64_t batch) {
   return t;
 }
 
+/// By node. What strips keep between them goes nowhere.
+std::vector<Traffic> traffic_of(const Graph& graph, const Neighbours& neighbours, int64_t batch) {
+  std::vector<Traffic> all;
+  for (const Node& node : graph.nodes) all.push_back(traffic_of(graph, node, batch));
+  for (NodeId last = 0; last < static_cast<NodeId>(all.size()); ++last) {
+    const Strips* const strips = neighbours.strips_of(last);
+    if (!strips) continue;
+    Traffic& whole = all[static_cast<size_t>(last)];
+    for (const NodeId id : {strips->expand, strips->depthwise}) {
+      if (id < 0 || id == last) continue;
+      Traffic& own = all[static_cast<size_t>(id)];
+      const double between = own.activations - own.inputs;
+      whole.inputs += own.inputs - between, whole.activations += own.inputs - between, whole.weights += own.weights;
+      own = {};
+    }
+  }
+  return all;
+}
+
 /// How a step sees the batch.
 struct Cut {
   int64_t images = 1;      // per turn
@@ -142,7 +161,7 @@ double cost(const Traffic& t, const Cut& cut, int64_t batch, const Caches& cache
 }
 
 /// The cut of every step: the cheapest chain, where a change of it costs what the step reads.
-std::vector<Cut> choose_cuts(const Plan& plan, int64_t batch, const Caches& caches) {
+std::vector<Cut> choose_cuts(const Plan& plan, const Neighbours& neighbours, int64_t batch, const Caches& caches) {
   std::vector<Cut> choices;
   for (int64_t n = 1; n <= batch; ++n) {
     if (batch % n != 0) continue;
@@ -150,11 +169,12 @@ std::vector<Cut> choose_cuts(const Plan& plan, int64_t batch, const Caches& cach
     choices.push_back({n, false});
   }
   const size_t steps = plan.steps.size(), last = choices.size() - 1;
+  const std::vector<Traffic> traffic = traffic_of(plan.graph, neighbours, batch);
   constexpr double k_never = std::numeric_limits<double>::infinity();
   std::vector<std::vector<double>> best(steps + 1, std::vector<double>(choices.size(), 0.0));
   std::vector<std::vector<size_t>> from(steps + 1, std::vector<size_t>(choices.size(), 0));
   for (size_t s = 0; s < steps; ++s) {
-    const Traffic t = traffic_of(plan.graph, plan.graph.node(plan.steps[s].node), batch);
+    const Traffic& t = traffic[static_cast<size_t>(plan.steps[s].node)];
     const bool may_cut = can_cut(plan.graph, plan.steps[s], batch);
     for (size_t c = 0; c < choices.size(); ++c) {
       double least = k_never;
@@ -345,7 +365,7 @@ void lay_out_for_halves(const Plan& plan, int threads, Arrangement& made) {
 Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa, int threads) {
   const int64_t batch = batch_of(plan->graph);
   Arrangement made;
-  made.neighbours = std::make_shared<const Neighbours>(plan->graph, isa);
+  made.neighbours = std::make_shared<const Neighbours>(plan->graph, isa, cache_bytes / static_cast<size_t>(threads));
   const size_t steps = plan->steps.size();
   if (batch == 1) {
     made.parts.push_back({.first = 0, .last = steps, .neighbours = made.neighbours});
@@ -355,7 +375,8 @@ Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes,
     made.parts[0].plan = made.whole;
     return made;
   }
-  const std::vector<Cut> cuts = choose_cuts(*plan, batch, {0.8 * static_cast<double>(cache_bytes), threads});
+  const std::vector<Cut> cuts =
+      choose_cuts(*plan, *made.neighbours, batch, {0.8 * static_cast<double>(cache_bytes), threads});
   for (size_t s = 0; s < steps; ++s) {
     if (s == 0 || cuts[s] != cuts[s - 1]) {
       const int64_t images = cuts[s].images == batch ? 0 : cuts[s].images;

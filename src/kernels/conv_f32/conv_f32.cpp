@@ -52,7 +52,7 @@ constexpr float k_infinity = std::numeric_limits<float>::infinity();
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 
 /// One packed layer for one inner function. Scratch of a worker: [tap table][compact input].
-class ConvF32Packed final : public ConvF32 {
+class ConvF32Packed final : public DenseConvF32 {
  public:
   ConvF32Packed(const ConvF32Desc& desc, const ConvF32Kernel& kernel, CutBy cut, Isa isa)
       : desc_(desc),
@@ -83,16 +83,13 @@ class ConvF32Packed final : public ConvF32 {
   size_t scratch_bytes() const override { return table_bytes() + taps_.copy_bytes(block_pixels_); }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
-    const WindowGeometry& g = desc_.geometry;
     const ConvWork all = work(args.batch);
     for (const ConvPiece& piece : conv_pieces(all, conv_deal(all, threads, cut_), chunk))
-      for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
-        int64_t count = std::min(block_pixels_, piece.pixels.end - first);
-        if (taps_.is_compact())
-          count = std::min(count, g.oh * g.ow - first % (g.oh * g.ow));  // the copy serves one image
-        run_block(args, {first, first + count}, piece.panels, scratch);
-        first += count;
-      }
+      run_piece(args, piece, args.y + piece.pixels.begin * desc_.geometry.y_pitch, scratch);
+  }
+
+  void run_pixels(const ConvF32Args& args, IndexRange pixels, float* y, std::byte* scratch) const override {
+    run_piece(args, {pixels, {0, static_cast<int64_t>(packed_.panels.size())}}, y, scratch);
   }
 
  private:
@@ -123,7 +120,19 @@ class ConvF32Packed final : public ConvF32 {
     return round_up(static_cast<size_t>(block_tiles(block_pixels_) * table_stride()) * sizeof(std::byte*));
   }
 
-  void run_block(const ConvF32Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch) const {
+  /// y: where the piece's first pixel goes.
+  void run_piece(const ConvF32Args& args, const ConvPiece& piece, float* y, std::byte* scratch) const {
+    const WindowGeometry& g = desc_.geometry;
+    for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
+      int64_t count = std::min(block_pixels_, piece.pixels.end - first);
+      if (taps_.is_compact())
+        count = std::min(count, g.oh * g.ow - first % (g.oh * g.ow));  // the copy serves one image
+      run_block(args, {first, first + count}, piece.panels, y, scratch);
+      first += count, y += count * g.y_pitch;
+    }
+  }
+
+  void run_block(const ConvF32Args& args, IndexRange pixels, IndexRange panels, float* y, std::byte* scratch) const {
     const std::byte** table = reinterpret_cast<const std::byte**>(scratch);
     std::byte* const copy = scratch + table_bytes();
     const std::byte* x = reinterpret_cast<const std::byte*>(args.x);
@@ -137,13 +146,13 @@ class ConvF32Packed final : public ConvF32 {
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
       for (size_t b = 0; b < packed_.blocks.size(); ++b) {
-        ConvF32Run run = block_run(args, panel, b, pixels.begin);
+        ConvF32Run run = block_run(args, panel, b, pixels.begin, y);
         run.rows = reinterpret_cast<const float* const*>(table) + packed_.blocks[b].first_segment * kernel_.rows;
         if (streams_weights_) prefetch(panel, b, p + 1 < panels.end, run);
         run_tiles(run, runs.rows + 1, runs.tall);
         run_tiles(run, runs.rows, runs.low);
       }
-      if (!is_clamp_) activate(args.y, panel, pixels);
+      if (!is_clamp_) activate(y, panel, pixels.end - pixels.begin);
     }
   }
 
@@ -151,8 +160,9 @@ class ConvF32Packed final : public ConvF32 {
     return (panel.channels + kernel_.lanes - 1) / kernel_.lanes * kernel_.lanes;
   }
 
-  /// What all tiles of one panel and block of the reduction have in common; they begin at pixel `first`.
-  ConvF32Run block_run(const ConvF32Args& args, const WeightPanel& panel, size_t b, int64_t first) const {
+  /// What all tiles of one panel and block of the reduction have in common; they begin at pixel `first`, which goes to
+  /// y.
+  ConvF32Run block_run(const ConvF32Args& args, const WeightPanel& panel, size_t b, int64_t first, float* y) const {
     const WindowGeometry& g = desc_.geometry;
     const ConvF32Block& block = packed_.blocks[b];
     const bool is_first = b == 0, is_last = b + 1 == packed_.blocks.size();
@@ -163,7 +173,7 @@ class ConvF32Packed final : public ConvF32 {
     run.first_position = panel.group * (g.ic / g.groups) + block.first_position;
     run.positions = block.positions;
     run.weights = packed_.weights + panel.weights_offset + static_cast<size_t>(depth_before * lanes_used(panel));
-    run.y = args.y + first * g.y_pitch + panel.first_channel;
+    run.y = y + panel.first_channel;
     run.y_step = g.y_pitch;
     run.start = is_first ? packed_.bias.data() + panel.bias_offset : run.y;
     run.start_step = is_first ? 0 : g.y_pitch;
@@ -198,8 +208,8 @@ class ConvF32Packed final : public ConvF32 {
     run.prefetch += tiles * run.segments * run.positions * 64;
   }
 
-  void activate(float* y, const WeightPanel& panel, IndexRange pixels) const {
-    for (int64_t pixel = pixels.begin; pixel < pixels.end; ++pixel)
+  void activate(float* y, const WeightPanel& panel, int64_t pixels) const {
+    for (int64_t pixel = 0; pixel < pixels; ++pixel)
       activation_.activate(y + pixel * desc_.geometry.y_pitch + panel.first_channel,
                            static_cast<size_t>(panel.channels), desc_.activation);
   }
@@ -220,7 +230,7 @@ class ConvF32Packed final : public ConvF32 {
 
 }  // namespace
 
-std::unique_ptr<const ConvF32> ConvF32::make(const ConvF32Desc& desc, Isa isa, std::string_view variant) {
+std::unique_ptr<const DenseConvF32> ConvF32::make(const ConvF32Desc& desc, Isa isa, std::string_view variant) {
   [[maybe_unused]] const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);

@@ -9,6 +9,7 @@
 #include "base/isa.h"
 #include "kernels/conventions.h"
 #include "kernels/implicit_gemm/packed_weights.h"
+#include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
@@ -31,10 +32,12 @@ struct ConvF32Args {
   float* y = nullptr;               // NHWC, y_pitch
 };
 
+class DenseConvF32;
+
 class ConvF32 {
  public:
   /// variant: a name from conv_f32_variants, empty = the cheapest; null when isa or this machine lacks it.
-  static std::unique_ptr<const ConvF32> make(const ConvF32Desc& desc, Isa isa, std::string_view variant = {});
+  static std::unique_ptr<const DenseConvF32> make(const ConvF32Desc& desc, Isa isa, std::string_view variant = {});
   virtual ~ConvF32() = default;
   virtual const char* kernel_name() const = 0;
   virtual size_t packed_bytes() const = 0;
@@ -43,6 +46,13 @@ class ConvF32 {
   virtual int64_t chunks(int64_t batch, int threads) const = 0;
   virtual size_t scratch_bytes() const = 0;
   virtual void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
+};
+
+/// A layer of any groups that a fused one may run by parts.
+class DenseConvF32 : public ConvF32 {
+ public:
+  /// Output pixels [begin, end), counted over the batch; args.y is not used: y is where the first of them goes.
+  virtual void run_pixels(const ConvF32Args& args, IndexRange pixels, float* y, std::byte* scratch) const = 0;
 };
 
 /// Every way to run a layer of this geometry, the refused ones with their reason.

@@ -11,7 +11,7 @@
 namespace octet {
 namespace {
 
-class ConvF32Scalar final : public ConvF32 {
+class ConvF32Scalar final : public DenseConvF32 {
  public:
   explicit ConvF32Scalar(const ConvF32Desc& desc)
       : desc_(desc),
@@ -27,17 +27,21 @@ class ConvF32Scalar final : public ConvF32 {
   /// A chunk is one image.
   int64_t chunks(int64_t batch, int) const override { return batch; }
 
-  void run_chunk(const ConvF32Args& args, int64_t image, int, std::byte*) const override {
+  void run_chunk(const ConvF32Args& args, int64_t image, int, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
-    for (int64_t oy = 0; oy < g.oh; ++oy)
-      for (int64_t ox = 0; ox < g.ow; ++ox)
-        for (int64_t oc = 0; oc < g.oc; ++oc) {
-          const int64_t pixel = (image * g.oh + oy) * g.ow + ox;
-          float v = accumulate(args.x, image, oy, ox, oc);
-          if (desc_.has_residual) v += args.residual[pixel * g.residual_pitch + oc];
-          if (desc_.activation.kind != ActivationKind::none) activation_.activate(&v, 1, desc_.activation);
-          args.y[pixel * g.y_pitch + oc] = v;
-        }
+    const int64_t pixels = g.oh * g.ow;
+    run_pixels(args, {image * pixels, (image + 1) * pixels}, args.y + image * pixels * g.y_pitch, scratch);
+  }
+
+  void run_pixels(const ConvF32Args& args, IndexRange pixels, float* y, std::byte*) const override {
+    const WindowGeometry& g = desc_.geometry;
+    for (int64_t pixel = pixels.begin; pixel < pixels.end; ++pixel, y += g.y_pitch)
+      for (int64_t oc = 0; oc < g.oc; ++oc) {
+        float v = accumulate(args.x, pixel / g.ow / g.oh, pixel / g.ow % g.oh, pixel % g.ow, oc);
+        if (desc_.has_residual) v += args.residual[pixel * g.residual_pitch + oc];
+        if (desc_.activation.kind != ActivationKind::none) activation_.activate(&v, 1, desc_.activation);
+        y[oc] = v;
+      }
   }
 
  private:
@@ -69,7 +73,7 @@ class ConvF32Scalar final : public ConvF32 {
 
 }  // namespace
 
-std::unique_ptr<const ConvF32> make_conv_f32_scalar(const ConvF32Desc& desc) {
+std::unique_ptr<const DenseConvF32> make_conv_f32_scalar(const ConvF32Desc& desc) {
   return std::make_unique<ConvF32Scalar>(desc);
 }
 

@@ -7,6 +7,6 @@
 
 namespace octet {
 
-std::unique_ptr<const ConvF32> make_conv_f32_scalar(const ConvF32Desc& desc);
+std::unique_ptr<const DenseConvF32> make_conv_f32_scalar(const ConvF32Desc& desc);
 
 }  // namespace octet
