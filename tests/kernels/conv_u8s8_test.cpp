@@ -248,6 +248,22 @@ TEST(ConvU8S8, lo_and_hi_bound_every_code_for_every_zero_point) {
     }
 }
 
+TEST(ConvU8S8, values_about_2_to_the_15_become_the_largest_code_of_7_bits) {
+  for (const int64_t kernel : {1, 3})
+    for (const double largest : {31999.0, 32767.4, 32767.7, 32768.0, 40000.0, 65540.0}) {
+      Layer layer(square(8, 16, 64, kernel, 1, kernel / 2));
+      std::fill(layer.weights.begin(), layer.weights.end(), static_cast<int8_t>(-128));
+      std::fill(layer.x.begin(), layer.x.end(), static_cast<uint8_t>(0));
+      std::fill(layer.bias.begin(), layer.bias.end(), 0);
+      const double sum = 128.0 * 128.0 * static_cast<double>(16 * kernel * kernel);
+      std::fill(layer.multiplier.begin(), layer.multiplier.end(), static_cast<float>(largest / sum));
+      layer.desc.x_zero_point = 128;
+      layer.desc.y_zero_point = layer.desc.lo = 0;
+      layer.desc.hi = 127;
+      expect_judged<uint8_t>(layer);
+    }
+}
+
 TEST(ConvU8S8, ties_round_to_the_even_code) {
   // One channel, weight 1: acc = x, m = 0.5, so odd x are ties: 1 -> 0, 3 -> 2, 5 -> 2, 7 -> 4.
   for (const Isa isa : available_isas()) {

@@ -223,6 +223,20 @@ TEST(WinogradU8S8, lo_and_hi_bound_every_code_for_every_zero_point) {
       }
 }
 
+TEST(WinogradU8S8, values_about_2_to_the_15_become_the_largest_code_of_7_bits) {
+  for (const double largest : {31999.0, 32767.4, 32767.7, 32768.0, 40000.0, 65540.0}) {
+    ConvU8S8Data data(square(8, 16, 64, 3, 1, 1));
+    std::fill(data.weights.begin(), data.weights.end(), static_cast<int8_t>(-128));
+    std::fill(data.x.begin(), data.x.end(), static_cast<uint8_t>(0));
+    std::fill(data.bias.begin(), data.bias.end(), 0);
+    std::fill(data.multiplier.begin(), data.multiplier.end(), static_cast<float>(largest / (128.0 * 128.0 * 16 * 9)));
+    data.desc.x_zero_point = 128;
+    data.desc.y_zero_point = data.desc.lo = 0;
+    data.desc.hi = 127;
+    expect_judged<uint8_t>(data);
+  }
+}
+
 TEST(WinogradU8S8, values_beyond_int32_saturate_to_the_bound_of_their_sign) {
   for (const float m : {1e4f, 1e12f, 1e30f})
     for (const bool with_residual : {false, true}) {
