@@ -35,6 +35,10 @@ TEST(MovementOnCpu, transposes) {
     expect_moves("[2,5,3,4]", std::string("  y = Transpose(x, perm=[") + perm + "])");
   expect_moves("[5,7]", "  y = Transpose(x)");
   expect_moves("[2,3,4,5,6]", "  y = Transpose(x, perm=[1,4,0,3,2])");
+  for (const char* dims : {"[8,8]", "[17,9]", "[64,40]", "[33,8]"})  // in blocks of 8 x 8 codes
+    expect_moves(dims, "  y = Transpose(x)");
+  for (const char* dims : {"[3,17,9]", "[2,64,40]", "[5,7,33]"}) expect_moves(dims, "  y = Transpose(x, perm=[0,2,1])");
+  expect_moves("[2,3,19,26]", "  y = Transpose(x, perm=[0,1,3,2])");
 }
 
 TEST(MovementOnCpu, concatenates_and_splits_along_any_axis) {

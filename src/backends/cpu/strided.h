@@ -29,15 +29,17 @@ class StridedLoop {
   int64_t row_length() const { return length_; }
   /// Elements from one element of a row to the next.
   int64_t row_stride(size_t operand) const { return row_strides_[operand]; }
+  /// Rows that follow each other at one stride per operand, inner_stride(): [n inner_rows(), (n + 1) inner_rows()).
+  int64_t inner_rows() const { return outer_rank_ == 0 ? 1 : extents_[outer_rank_ - 1]; }
+  int64_t inner_stride(size_t operand) const { return outer_rank_ == 0 ? 0 : outer_strides_[outer_rank_ - 1][operand]; }
   /// Offset in elements of the first element of row r, for every operand.
   Offsets row_offsets(int64_t r) const;
   /// body(row_offsets(r)) for each row of [first, last), without a division per row.
   template <class F>
   void for_rows(int64_t first, int64_t last, F&& body) const {
-    const int64_t inner = outer_rank_ == 0 ? 1 : extents_[outer_rank_ - 1];
     for (int64_t r = first; r < last;) {
       Offsets at = row_offsets(r);
-      const int64_t run = std::min(last - r, inner - r % inner);
+      const int64_t run = std::min(last - r, inner_rows() - r % inner_rows());
       for (int64_t i = 0; i < run; ++i) {
         body(at);
         for (size_t k = 0; k < k_max_operands && outer_rank_ > 0; ++k) at[k] += outer_strides_[outer_rank_ - 1][k];
