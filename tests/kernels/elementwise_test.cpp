@@ -81,6 +81,35 @@ TEST(Elementwise, add_u8_gives_the_scalar_codes_on_every_isa) {
     }
 }
 
+TEST(Elementwise, add_constant_u8_gives_what_add_u8_gives_on_every_isa) {
+  Random random(5);
+  for (int repeat = 0; repeat < 8; ++repeat)
+    for (const size_t n : lengths()) {
+      const Codes codes(random);
+      const AddU8Params p = {.a_zero_point = static_cast<int32_t>(random.integer(0, 255)),
+                             .b_zero_point = static_cast<int32_t>(random.integer(0, 255)),
+                             .y_zero_point = codes.zero_point,
+                             .lo = codes.lo,
+                             .hi = codes.hi,
+                             .a_multiplier = multiplier(random),
+                             .b_multiplier = multiplier(random)};
+      if (p.a_multiplier > 1e9f && p.b_multiplier > 1e9f) continue;  // inf - inf: no such layer exists
+      Buffer<uint8_t> a(n), b(n), want(n);
+      Buffer<float> second(n);
+      random.fill(a.data(), n);
+      random.fill(b.data(), n);
+      for (size_t i = 0; i < n; ++i)
+        second.data()[i] = static_cast<float>(b.data()[i] - p.b_zero_point) * p.b_multiplier;
+      elementwise_scalar.add_u8(a.data(), b.data(), n, p, want.data());
+      for (const Isa isa : available_isas()) {
+        Buffer<uint8_t> y(n);
+        elementwise_kernels(isa).add_constant_u8(a.data(), second.data(), n, p, y.data());
+        ASSERT_TRUE(y.is_guard_intact()) << name(isa);
+        ASSERT_EQ(y.values(), want.values()) << name(isa) << " n " << n;
+      }
+    }
+}
+
 TEST(Elementwise, mul_u8_gives_the_scalar_codes_on_every_isa) {
   Random random(2);
   for (int repeat = 0; repeat < 8; ++repeat)

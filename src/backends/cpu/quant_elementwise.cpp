@@ -52,6 +52,20 @@ void row_to_f32(const PairParams& p, const uint8_t* a, const uint8_t* b, size_t 
   }
 }
 
+/// (b - zb) * mb of constant codes that rows of a are added to: empty where there is no such row.
+std::vector<float> constant_addends(const StepQuery& query, const PairParams& p, const OutputForm& form,
+                                    const Operand& b, const StridedLoop& loop) {
+  constexpr int64_t k_most = 1 << 16;  // they take four times the codes' room
+  std::vector<float> addends;
+  if (p.product || form.to_f32 || loop.row_stride(2) != 1 || b.place.kind != Place::Kind::constant ||
+      b.layout.elements > k_most || loop.rows() * loop.row_length() < 4 * b.layout.elements || !query.constant(1))
+    return addends;
+  const auto* codes = reinterpret_cast<const uint8_t*>(b.place.data);
+  for (int64_t i = 0; i < b.layout.elements; ++i)
+    addends.push_back(static_cast<float>(codes[i] - p.add.b_zero_point) * p.add.b_multiplier);
+  return addends;
+}
+
 Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> a = builder.input(query, 0), b = builder.input(query, 1);
   if (!a) return a.error();
@@ -62,12 +76,17 @@ Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) 
   const ElementwiseKernels kernels = elementwise_kernels(query.isa);
   const auto activate = activation_kernels(query.isa).activate;
   PreparedStep step{.scratch_bytes = 2 * k_row_block, .in_team = true};
-  step.run = [=, loop = element_loop(y.layout, {&a->layout, &b->layout}), a = a->place, b = b->place,
-              y = y.place](const RunContext& run) {
+  const StridedLoop loop = element_loop(y.layout, {&a->layout, &b->layout});
+  const std::vector<float> addends = constant_addends(query, params, form, *b, loop);
+  step.packed_bytes = addends.size() * sizeof(float);
+  step.run = [=, a = a->place, b = b->place, y = y.place](const RunContext& run) {
     const uint8_t *pa = run.at<uint8_t>(a), *pb = run.at<uint8_t>(b);
     for_row_blocks(run, loop, [&](const StridedLoop::Offsets& at, int64_t n, int worker) {
       uint8_t* const scratch = run.scratch<uint8_t>(worker);
       const uint8_t* ra = contiguous_row(pa + at[1], loop.row_stride(1), n, scratch);
+      if (!addends.empty())
+        return kernels.add_constant_u8(ra, addends.data() + at[2], static_cast<size_t>(n), params.add,
+                                       run.at<uint8_t>(y) + at[0]);
       const uint8_t* rb = contiguous_row(pb + at[2], loop.row_stride(2), n, scratch + k_row_block);
       const auto count = static_cast<size_t>(n);
       if (!form.to_f32) {

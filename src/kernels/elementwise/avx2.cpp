@@ -32,6 +32,30 @@ void add_u8(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, 
   });
 }
 
+void add_constant_u8(const uint8_t* a, const float* b, size_t n, const AddU8Params& p, uint8_t* y) {
+  const CodeRange256 range(p.y_zero_point, p.lo, p.hi);
+  const __m256i zero_point = _mm256_set1_epi32(p.a_zero_point);
+  const __m256 multiplier = _mm256_set1_ps(p.a_multiplier);
+  const auto step = [&](const uint8_t* codes, const float* constant) {
+    __m256i q[4];
+    for (int j = 0; j < 4; ++j) {
+      const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes + 8 * j)));
+      const __m256 centred = _mm256_cvtepi32_ps(_mm256_sub_epi32(wide, zero_point));
+      q[j] = range.round(_mm256_fmadd_ps(centred, multiplier, _mm256_loadu_ps(constant + 8 * j)));
+    }
+    return natural_order(range.pack(q[0], q[1], q[2], q[3]));
+  };
+  size_t i = 0;
+  for (; i + 32 <= n; i += 32) store_codes(y + i, step(a + i, b + i));
+  if (i == n) return;
+  uint8_t last_a[32] = {}, last_y[32];
+  float last_b[32] = {};
+  __builtin_memcpy(last_a, a + i, n - i);
+  __builtin_memcpy(last_b, b + i, 4 * (n - i));
+  store_codes(last_y, step(last_a, last_b));
+  __builtin_memcpy(y + i, last_y, n - i);
+}
+
 /// The product of two centred codes is below 2^16 and so exact in f32.
 void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y) {
   const CodeRange256 range(p.y_zero_point, p.lo, p.hi);
@@ -101,7 +125,7 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_avx2 = {add_u8,  mul_u8,       lookup_u8,     add_f32,
-                                             mul_f32, quantize_f32, dequantize_u8, "avx2"};
+const ElementwiseKernels elementwise_avx2 = {add_u8,  add_constant_u8, mul_u8,        lookup_u8, add_f32,
+                                             mul_f32, quantize_f32,    dequantize_u8, "avx2"};
 
 }  // namespace octet

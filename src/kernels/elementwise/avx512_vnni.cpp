@@ -6,7 +6,19 @@
 namespace octet {
 namespace {
 
-void add_u8(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, uint8_t* y) {
+/// No sum reaches 2^31, and packs clamp it from above.
+bool is_clamped_by_packs(const AddU8Params& p) {
+  const auto most = [](float m) { return 255.0f * __builtin_fabsf(m); };
+  return p.hi == 255 && most(p.a_multiplier) + most(p.b_multiplier) < 0x1p30f;
+}
+
+template <bool is_clamped>
+inline __m512i round_sum(const CodeRange512& range, __m512 v) {
+  return is_clamped ? _mm512_cvtps_epi32(v) : range.round(v);
+}
+
+template <bool is_clamped>
+void add_codes(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, uint8_t* y) {
   const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
   const __m512 a_bias = Centred512::bias(p.a_zero_point), b_bias = Centred512::bias(p.b_zero_point);
   const __m512 a_multiplier = _mm512_set1_ps(p.a_multiplier), b_multiplier = _mm512_set1_ps(p.b_multiplier);
@@ -16,9 +28,36 @@ void add_u8(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, 
     const Centred512 cb(_mm512_maskz_loadu_epi8(mask, b + i), b_bias);
     __m512i q[4];
     for (int j = 0; j < 4; ++j)
-      q[j] = range.round(_mm512_fmadd_ps(ca.v[j], a_multiplier, _mm512_mul_ps(cb.v[j], b_multiplier)));
+      q[j] = round_sum<is_clamped>(range, _mm512_fmadd_ps(ca.v[j], a_multiplier, _mm512_mul_ps(cb.v[j], b_multiplier)));
     _mm512_mask_storeu_epi8(y + i, mask, range.pack(q[0], q[1], q[2], q[3]));
   }
+}
+
+void add_u8(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, uint8_t* y) {
+  return is_clamped_by_packs(p) ? add_codes<true>(a, b, n, p, y) : add_codes<false>(a, b, n, p, y);
+}
+
+template <bool is_clamped>
+void add_constant(const uint8_t* a, const float* b, size_t n, const AddU8Params& p, uint8_t* y) {
+  const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
+  const __m512i zero_point = _mm512_set1_epi32(p.a_zero_point);
+  const __m512 multiplier = _mm512_set1_ps(p.a_multiplier);
+  for (size_t i = 0; i < n; i += 64) {
+    const int64_t left = static_cast<int64_t>(n - i);
+    __m512i q[4];
+    for (int j = 0; j < 4; ++j) {
+      const __mmask16 mask = first_16(left - 16 * j);
+      const __m512i wide = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, a + i + 16 * j));
+      const __m512 centred = _mm512_cvtepi32_ps(_mm512_sub_epi32(wide, zero_point));
+      const __m512 second = _mm512_maskz_loadu_ps(mask, b + i + 16 * j);
+      q[j] = round_sum<is_clamped>(range, _mm512_fmadd_ps(centred, multiplier, second));
+    }
+    _mm512_mask_storeu_epi8(y + i, first_64(left), natural_order(range.pack(q[0], q[1], q[2], q[3])));
+  }
+}
+
+void add_constant_u8(const uint8_t* a, const float* b, size_t n, const AddU8Params& p, uint8_t* y) {
+  return is_clamped_by_packs(p) ? add_constant<true>(a, b, n, p, y) : add_constant<false>(a, b, n, p, y);
 }
 
 /// The product of two centred codes is below 2^16 and so exact in f32.
@@ -100,7 +139,7 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_avx512_vnni = {add_u8,  mul_u8,       lookup_u8,     add_f32,
-                                                    mul_f32, quantize_f32, dequantize_u8, "avx512_vnni"};
+const ElementwiseKernels elementwise_avx512_vnni = {add_u8,  add_constant_u8, mul_u8,        lookup_u8,    add_f32,
+                                                    mul_f32, quantize_f32,    dequantize_u8, "avx512_vnni"};
 
 }  // namespace octet

@@ -22,6 +22,8 @@ struct MulU8Params {
 struct ElementwiseKernels {
   /// y = clamp(rne(fma(a - za, ma, (b - zb) * mb)) + zy, lo, hi).
   void (*add_u8)(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, uint8_t* y);
+  /// The same with (b - zb) * mb given.
+  void (*add_constant_u8)(const uint8_t* a, const float* b, size_t n, const AddU8Params& p, uint8_t* y);
   /// y = clamp(rne((a - za) * (b - zb) * m) + zy, lo, hi); the integer product is exact.
   void (*mul_u8)(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y);
   /// y = table[x], 256 entries.

@@ -16,6 +16,13 @@ void add_u8(const uint8_t* a, const uint8_t* b, size_t n, const AddU8Params& p, 
   }
 }
 
+void add_constant_u8(const uint8_t* a, const float* b, size_t n, const AddU8Params& p, uint8_t* y) {
+  for (size_t i = 0; i < n; ++i) {
+    const float sum = std::fma(static_cast<float>(a[i] - p.a_zero_point), p.a_multiplier, b[i]);
+    y[i] = code_from_f32(sum, p.y_zero_point, p.lo, p.hi);
+  }
+}
+
 void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y) {
   for (size_t i = 0; i < n; ++i) {
     const int32_t product = (a[i] - p.a_zero_point) * (b[i] - p.b_zero_point);
@@ -45,7 +52,7 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_scalar = {add_u8,  mul_u8,       lookup_u8,     add_f32,
-                                               mul_f32, quantize_f32, dequantize_u8, "scalar"};
+const ElementwiseKernels elementwise_scalar = {add_u8,  add_constant_u8, mul_u8,        lookup_u8, add_f32,
+                                               mul_f32, quantize_f32,    dequantize_u8, "scalar"};
 
 }  // namespace octet
