@@ -25,7 +25,7 @@ def cpu_model():
     fields = dict(line.split(":", 1) for line in family.splitlines() if ":" in line)
     number = f'family {fields["CPU family"].strip()} model {fields["Model"].strip()}'
     isas = [word for word in ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16") if f" {word}" in flags]
-    return f"{name} ({number}), {mhz} MHz nominal, {' '.join(isas)}"
+    return f"{name} ({number}), {float(mhz or 0):.0f} MHz nominal, {' '.join(isas)}"  # whole MHz: the rest differs from boot to boot
 
 
 def has_amx():

@@ -99,6 +99,34 @@ def prepare(model, with_octet=True):
     return files
 
 
+def seven_bits(u8, path):
+    """ONNX Runtime's u8 file with activations of 7 bits, as PyTorch's reduced range writes them: codes clipped to [0, 127], scales larger to match."""
+    if os.path.exists(path):
+        return path
+    model = onnx.load(u8)
+    graph = model.graph
+    initializers = {i.name: i for i in graph.initializer}
+    for name, value in (("code_0", 0), ("code_127", 127)):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.uint8(value), name))
+    nodes, done = [], set()
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "QuantizeLinear":
+            continue
+        for name in set(node.input[1:3]) - done:
+            old = onnx.numpy_helper.to_array(initializers[name])
+            new = old * np.float32(255 / 127) if old.dtype == np.float32 else np.round(old * (127 / 255)).astype(np.uint8)
+            initializers[name].CopyFrom(onnx.numpy_helper.from_array(new, name))
+            done.add(name)
+        codes = node.output[0]
+        node.output[0] = f"{codes}_of_8_bits"
+        nodes.append(onnx.helper.make_node("Clip", [node.output[0], "code_0", "code_127"], [codes], name=f"{codes}_clip"))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, path)
+    return path
+
+
 @functools.cache
 def codes_in_use(model_name):
     """The smallest number of distinct codes in any activation of octet's Q/DQ file on one input."""
