@@ -264,6 +264,25 @@ TEST(ConvU8S8, values_about_2_to_the_15_become_the_largest_code_of_7_bits) {
     }
 }
 
+// What a ResNet's sums are: whole panels and broken ones, residuals behind a Relu, of s8 and of anything. Multipliers:
+// usual ones, one that is subnormal, one that saturates.
+TEST(ConvU8S8, codes_of_every_panel_width_and_residual_equal_the_judge) {
+  uint32_t seed = 5000;
+  for (const auto& [y_zero_point, hi] : {std::pair{0, 255}, {0, 127}, {128, 255}})
+    for (const int64_t oc : {16, 24, 32, 40, 48, 64, 72, 96, 128})
+      for (const int64_t ic : {20, 64}) {
+        Layer layer(square(7, ic, oc, ic == 20 ? 3 : 1, 1, ic == 20 ? 1 : 0), seed++);
+        layer.desc.y_zero_point = y_zero_point;
+        layer.desc.hi = hi;
+        expect_judged<uint8_t>(layer);
+        for (const int zero_point : {0, 128, 5})
+          for (const float m : {0.37f, 1e-40f, 0x1.8p19f}) {
+            layer.with_residual(zero_point, m);
+            expect_judged<uint8_t>(layer);
+          }
+      }
+}
+
 TEST(ConvU8S8, ties_round_to_the_even_code) {
   // One channel, weight 1: acc = x, m = 0.5, so odd x are ties: 1 -> 0, 3 -> 2, 5 -> 2, 7 -> 4.
   for (const Isa isa : available_isas()) {

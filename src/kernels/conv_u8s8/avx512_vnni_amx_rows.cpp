@@ -12,11 +12,11 @@ void finish(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_row
 }
 
 /// Codes of whole panels that packs clamp, as most are: no masks, and the multipliers stay in registers.
-template <Form form, CodeClamp clamp>
+template <Form form, CodeClamp clamp, bool from_zero = false>
 void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows, int from, int to) {
   const __m512 m[2] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16)};
   const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
-  const __m512 zr = _mm512_set1_ps(0x1p23f + static_cast<float>(tile.residual_zero_point));
+  const __m512 zr = _mm512_set1_ps(from_zero ? tile.residual_origin : tile.residual_centre);
   const __m512i exponent = _mm512_set1_epi16(0x4b00);
   const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
   const auto words = [&](int r) __attribute__((always_inline)) {
@@ -25,18 +25,21 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) f[v] = _mm512_cvtepi32_ps(_mm512_load_si512(sum + 16 * v));
     if constexpr (form == Form::u8_residual) {
-      // In the mantissa of 2^23 + code, so that one subtraction both converts and centres.
+      // In the mantissa of 2^23 + code, as residual_codes() and scaled_residual() have it.
       const auto* const codes = reinterpret_cast<const __m256i*>(residual_of<form>(tile, r));
       const __m512i wide = _mm512_cvtepu8_epi16(_mm256_loadu_si256(codes));
       const __m512i both[2] = {_mm512_unpacklo_epi16(wide, exponent), _mm512_unpackhi_epi16(wide, exponent)};
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v)
-        f[v] = _mm512_fmadd_ps(f[v], m[v], _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(both[v]), zr), mr));
+      for (int v = 0; v < 2; ++v) {
+        const __m512 code = _mm512_castsi512_ps(both[v]);
+        f[v] = _mm512_fmadd_ps(f[v], m[v],
+                               from_zero ? _mm512_fmadd_ps(code, mr, zr) : _mm512_mul_ps(_mm512_sub_ps(code, zr), mr));
+      }
     } else {
 #pragma GCC unroll 2
       for (int v = 0; v < 2; ++v) f[v] = _mm512_mul_ps(f[v], m[v]);
     }
-    return words_of<clamp>(f[0], f[1], tile.y_zero_point);
+    return words_of<clamp>(tile, f[0], f[1]);
   };
   const auto store = [&](int r, __m256i codes) __attribute__((always_inline)) {
     uint8_t* const y = static_cast<uint8_t*>(tile.y) + tile.y_pixels[r] * tile.y_step;
@@ -55,10 +58,12 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
 
 template <int C, CodeClamp clamp>
 void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows, int from, int to) {
+  constexpr bool k_of_relu = clamp == CodeClamp::u8 || clamp == CodeClamp::u7;  // fewer copies: others as any
+  if (C == 2 && k_of_relu && run.channels == k_amx_block_channels && run.residual && run.residual_zero_point == 0)
+    return finish_whole<Form::u8_residual, clamp, k_of_relu>(run, sums, rows, from, to);
   if (C == 2 && clamp != CodeClamp::any && run.channels == k_amx_block_channels)
     return run.residual ? finish_whole<Form::u8_residual, clamp>(run, sums, rows, from, to)
                         : finish_whole<Form::u8, clamp>(run, sums, rows, from, to);
-  constexpr bool k_of_relu = clamp == CodeClamp::u8 || clamp == CodeClamp::u7;  // fewer copies: others as any
   constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
   return run.residual ? finish<C, Form::u8_residual, k_clamp>(run, sums, rows, from, to)
                       : finish<C, Form::u8, k_clamp>(run, sums, rows, from, to);

@@ -57,7 +57,7 @@ void run_image(const ConvU8S8Run& run, int64_t pixel_bytes) {
       f[i] = one[0];
       y[i] = static_cast<uint8_t*>(run.y) + run.y_pixels[first + i] * run.y_step;
     }
-    store_four<CodeClamp::any>(run, f, y);
+    store_four<CodeClamp::any, false>(run, f, y);
   }
 }
 

@@ -55,6 +55,11 @@ struct ConvU8S8Run {
   int32_t residual_zero_point = 0;
   float residual_multiplier = 0.0f;
   int32_t y_zero_point = 0, lo = 0, hi = 255;
+  // The same as vectors take them from memory; out of general registers they want the units that multiply.
+  float residual_centre = 0x1p23f;  // 2^23 + residual_zero_point
+  float residual_origin = 0.0f;     // -2^23 * residual_multiplier
+  int32_t y_zero_points = 0;        // y_zero_point, in both words
+  int32_t los = 0;                  // lo, in all bytes
   bool f32_output = false;
   CodeClamp clamp = CodeClamp::any;
 };

@@ -34,23 +34,19 @@ inline __attribute__((always_inline)) const uint8_t* residual_of(const ConvU8S8R
 
 /// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr). Codes are clamped from above: clamping before
 /// rounding equals clamping after it, since rounding is monotone and the bound is an integer. Only where CodeClamp::any
-/// asks for it: other codes are clamped by the packs behind.
-template <int C, Form form, CodeClamp clamp>
+/// asks for it: other codes are clamped by the packs behind. is_whole: channels = 16 C. from_zero: of
+/// scaled_residual().
+template <int C, Form form, CodeClamp clamp, bool is_whole = false, bool from_zero = false>
 inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const __m512i (&acc)[C],
                                                  const uint8_t* residual, __m512 upper, __m512 (&f)[C]) {
   __m512i codes[C];
   const bool adds = has_residual<form>(tile);
-  if (adds) residual_codes<C>(residual, tile.channels, is_f32(form), codes);
+  if (adds) residual_codes<C, is_whole>(residual, tile.channels, is_f32(form), codes);
 #pragma GCC unroll 4
   for (int v = 0; v < C; ++v) {
     const __m512 m = _mm512_loadu_ps(tile.multiplier + 16 * v);
     f[v] = _mm512_cvtepi32_ps(acc[v]);
-    if (adds) {
-      const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
-      f[v] = _mm512_fmadd_ps(f[v], m, _mm512_mul_ps(centred_residual(codes[v], tile.residual_zero_point), mr));
-    } else {
-      f[v] = _mm512_mul_ps(f[v], m);
-    }
+    f[v] = adds ? _mm512_fmadd_ps(f[v], m, scaled_residual<from_zero>(tile, codes[v])) : _mm512_mul_ps(f[v], m);
     if (!is_f32(form) && clamp == CodeClamp::any) f[v] = _mm512_min_ps(f[v], upper);
   }
 }
@@ -77,13 +73,13 @@ inline __attribute__((always_inline)) void finish_rows(const ConvU8S8Run& tile, 
     if constexpr (is_f32(form)) {
       store_floats<C>(tile, f[0], static_cast<float*>(tile.y) + at[0]);
     } else if constexpr (C > 2) {
-      store_codes<C, clamp>(tile, f[0], y + at[0]);
+      store_codes<C, clamp, false>(tile, f[0], y + at[0]);
     } else if constexpr (C == 2) {
-      store_two<clamp>(tile, f[0], f[1], y + at[0], y + at[1]);
+      store_two<clamp, false>(tile, f[0], f[1], y + at[0], y + at[1]);
     } else {
       const __m512 four[4] = {f[0][0], f[1][0], f[2][0], f[3][0]};
       uint8_t* const out[4] = {y + at[0], y + at[1], y + at[2], y + at[3]};
-      store_four<clamp>(tile, four, out);
+      store_four<clamp, false>(tile, four, out);
     }
   }
 }
@@ -94,12 +90,13 @@ __attribute__((noinline)) void finish_any(const ConvU8S8Run& tile, const int32_t
   finish_rows<C, form, CodeClamp::any>(tile, sums, 16 * C, nullptr, 0, rows);
 }
 
-/// The sums of a tile to codes. Those that packs alone do not clamp go through memory, so that there is less code.
-template <int R, int C, Form form, CodeClamp clamp>
+/// The sums of a tile to codes. Those that packs alone do not clamp go through memory, so that there is less code, and
+/// so do panels that are not whole.
+template <int R, int C, Form form, CodeClamp clamp, bool from_zero = false>
 inline __attribute__((always_inline)) void finish_codes(const ConvU8S8Run& tile, const __m512i (&acc)[R][C]) {
   uint8_t* const y = static_cast<uint8_t*>(tile.y);
   const auto scaled = [&](int r, __m512(&f)[C]) __attribute__((always_inline)) {
-    scale<C, form, clamp>(tile, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
+    scale<C, form, clamp, true, from_zero>(tile, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
     return y + tile.y_pixels[r] * tile.y_step;
   };
   if constexpr (clamp == CodeClamp::any) {
@@ -120,7 +117,7 @@ inline __attribute__((always_inline)) void finish_codes(const ConvU8S8Run& tile,
         to[i] = scaled(first + i < R ? first + i : R - 1, one);  // the last pixel may be stored several times
         f[i] = one[0];
       }
-      store_four<clamp>(tile, f, to);
+      store_four<clamp, true>(tile, f, to);
     }
   } else if constexpr (C == 2) {
 #pragma GCC unroll 6
@@ -128,14 +125,14 @@ inline __attribute__((always_inline)) void finish_codes(const ConvU8S8Run& tile,
       __m512 f0[C], f1[C];
       uint8_t* const y0 = scaled(r, f0);
       uint8_t* const y1 = scaled(r + 1 < R ? r + 1 : r, f1);  // a last odd pixel is stored twice
-      store_two<clamp>(tile, f0, f1, y0, y1);
+      store_two<clamp, true>(tile, f0, f1, y0, y1);
     }
   } else {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       __m512 f[C];
       uint8_t* const to = scaled(r, f);
-      store_codes<C, clamp>(tile, f, to);
+      store_codes<C, clamp, true>(tile, f, to);
     }
   }
 }
@@ -164,9 +161,15 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
   if constexpr (is_f32(form)) {
     finish_floats<R, C, form>(tile, acc);
   } else {
-    switch (tile.clamp) {
-      case CodeClamp::u8: return finish_codes<R, C, form, CodeClamp::u8>(tile, acc);
-      case CodeClamp::u7: return finish_codes<R, C, form, CodeClamp::u7>(tile, acc);
+    constexpr bool k_adds = form == Form::u8_residual;
+    const bool from_zero = k_adds && tile.residual_zero_point == 0;
+    switch (tile.channels == 16 * C ? tile.clamp : CodeClamp::any) {
+      case CodeClamp::u8:
+        if (from_zero) return finish_codes<R, C, form, CodeClamp::u8, k_adds>(tile, acc);
+        return finish_codes<R, C, form, CodeClamp::u8>(tile, acc);
+      case CodeClamp::u7:
+        if (from_zero) return finish_codes<R, C, form, CodeClamp::u7, k_adds>(tile, acc);
+        return finish_codes<R, C, form, CodeClamp::u7>(tile, acc);
       case CodeClamp::s8: return finish_codes<R, C, form, CodeClamp::s8>(tile, acc);
       case CodeClamp::at_zero_point:
         if constexpr (form == Form::u8) return finish_codes<R, C, form, CodeClamp::at_zero_point>(tile, acc);

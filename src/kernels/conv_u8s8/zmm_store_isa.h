@@ -32,29 +32,40 @@ inline __attribute__((always_inline)) void with_clamp(CodeClamp clamp, Act&& act
 
 constexpr __mmask64 first_bytes(int64_t n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
 
+/// The high halves of floats 2^23 + code. From memory, where the compiler does not see it: it would bring the number
+/// through a general register, and that takes a turn of the units that multiply.
+inline __attribute__((always_inline)) __m512i exponents() {
+  static const int32_t high_halves = 0x4b004b00;
+  const int32_t* from = &high_halves;
+  __asm__("" : "+r"(from));
+  return _mm512_set1_epi32(*from);
+}
+
 /// The residual codes that belong to each vector in the mantissas of floats 2^23 + code, so that one subtraction both
 /// converts and centres. Packed order (u8 output): lane l of 128 bits holds the channels 4 C l .. 4 C (l + 1) - 1, four
-/// in each vector (conv_u8s8_channel).
-template <int C>
+/// in each vector (conv_u8s8_channel). is_whole: channels = 16 C.
+template <int C, bool is_whole>
 inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int32_t channels, bool f32,
                                                           __m512i (&r)[C]) {
-  const __m512i zero = _mm512_setzero_si512(), exponent = _mm512_set1_epi16(0x4b00);
+  const __m512i zero = _mm512_setzero_si512(), exponent = exponents();
   if (C == 1 || f32) {
     for (int v = 0; v < C; ++v) {
-      const __mmask16 mask = static_cast<__mmask16>(first_bytes(channels - 16 * v));
+      const auto mask = static_cast<__mmask16>(is_whole ? 0xffff : first_bytes(channels - 16 * v));
       r[v] =
           _mm512_or_si512(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, p + 16 * v)), _mm512_set1_epi32(0x4b000000));
     }
     return;
   }
   if (C == 2) {
-    const __m512i words =
-        _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(static_cast<__mmask32>(first_bytes(channels)), p));
+    const __m256i codes = is_whole ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))
+                                   : _mm256_maskz_loadu_epi8(static_cast<__mmask32>(first_bytes(channels)), p);
+    const __m512i words = _mm512_cvtepu8_epi16(codes);
     r[0] = _mm512_unpacklo_epi16(words, exponent);
     r[C > 1 ? 1 : 0] = _mm512_unpackhi_epi16(words, exponent);
     return;
   }
-  __m512i codes = _mm512_maskz_loadu_epi8(first_bytes(channels), p);
+  __m512i codes = C == 4 && is_whole ? _mm512_loadu_si512(p)
+                                     : _mm512_maskz_loadu_epi8(first_bytes(is_whole ? 16 * C : channels), p);
   if (C == 3) {  // 12 bytes to each lane
     const __m512i spread = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
     codes = _mm512_permutexvar_epi32(spread, codes);
@@ -66,20 +77,25 @@ inline __attribute__((always_inline)) void residual_codes(const uint8_t* p, int3
   if (C == 4) r[C > 3 ? 3 : 0] = _mm512_unpackhi_epi16(high, exponent);
 }
 
-/// cvt(code - zero_point), exactly.
-inline __attribute__((always_inline)) __m512 centred_residual(__m512i code, int32_t zero_point) {
-  return _mm512_sub_ps(_mm512_castsi512_ps(code), _mm512_set1_ps(0x1p23f + static_cast<float>(zero_point)));
+/// cvt(code - zero point) * multiplier, rounded once, from the mantissas that residual_codes gives. from_zero: the zero
+/// point is 0 and the multiplier as small as code_clamp() asks for. Then 2^23 * multiplier is a float, and one fma does
+/// it.
+template <bool from_zero>
+inline __attribute__((always_inline)) __m512 scaled_residual(const ConvU8S8Run& tile, __m512i code) {
+  const __m512 f = _mm512_castsi512_ps(code), mr = _mm512_set1_ps(tile.residual_multiplier);
+  if (from_zero) return _mm512_fmadd_ps(f, mr, _mm512_set1_ps(tile.residual_origin));
+  return _mm512_mul_ps(_mm512_sub_ps(f, _mm512_set1_ps(tile.residual_centre)), mr);
 }
 
 /// Requantized values, of CodeClamp::any already clamped from above, to words, its with the zero point. From below
 /// nothing needs a clamp in float: vcvtps2dq gives INT_MIN for anything too small, and packs saturates it.
 template <CodeClamp clamp>
-inline __attribute__((always_inline)) __m512i words_of(__m512 f0, __m512 f1, int32_t zero_point) {
+inline __attribute__((always_inline)) __m512i words_of(const ConvU8S8Run& tile, __m512 f0, __m512 f1) {
   const __m512i q0 = _mm512_cvtps_epi32(f0), q1 = _mm512_cvtps_epi32(f1);
   if (clamp == CodeClamp::u7) return _mm512_packus_epi32(q0, q1);
   const __m512i words = _mm512_packs_epi32(q0, q1);
   if (clamp == CodeClamp::u8 || clamp == CodeClamp::s8) return words;
-  return _mm512_adds_epi16(words, _mm512_set1_epi16(static_cast<int16_t>(zero_point)));
+  return _mm512_adds_epi16(words, _mm512_set1_epi32(tile.y_zero_points));
 }
 
 template <CodeClamp clamp>
@@ -87,47 +103,50 @@ inline __attribute__((always_inline)) __m512i codes_of(const ConvU8S8Run& tile, 
   if (clamp == CodeClamp::u7) return _mm512_packs_epi16(low, high);
   if (clamp == CodeClamp::s8) return _mm512_xor_si512(_mm512_packs_epi16(low, high), _mm512_set1_epi8(-128));
   const __m512i codes = _mm512_packus_epi16(low, high);
-  return clamp == CodeClamp::u8 ? codes : _mm512_max_epu8(codes, _mm512_set1_epi8(static_cast<char>(tile.lo)));
+  return clamp == CodeClamp::u8 ? codes : _mm512_max_epu8(codes, _mm512_set1_epi32(tile.los));
 }
 
-/// Stores one pixel of u8 codes of 3 or 4 vectors.
-template <int C, CodeClamp clamp>
+/// Stores one pixel of u8 codes of 3 or 4 vectors. is_whole, here and below: channels = 16 C.
+template <int C, CodeClamp clamp, bool is_whole>
 inline __attribute__((always_inline)) void store_codes(const ConvU8S8Run& tile, const __m512 (&f)[C], uint8_t* y) {
-  const __m512i low = words_of<clamp>(f[0], f[C > 1 ? 1 : 0], tile.y_zero_point);
-  const __m512i high = words_of<clamp>(f[C > 2 ? 2 : 0], f[C - 1], tile.y_zero_point);
+  const __m512i low = words_of<clamp>(tile, f[0], f[C > 1 ? 1 : 0]);
+  const __m512i high = words_of<clamp>(tile, f[C > 2 ? 2 : 0], f[C - 1]);
   __m512i codes = codes_of<clamp>(tile, low, high);
   if (C == 3) {  // 12 of the 16 bytes of each lane count
     const __m512i gather = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 7, 11, 15);
     codes = _mm512_permutexvar_epi32(gather, codes);
   }
-  if (C == 4 && tile.channels == 64)
+  if (C == 4 && (is_whole || tile.channels == 64))
     _mm512_storeu_si512(y, codes);
   else
-    _mm512_mask_storeu_epi8(y, first_bytes(tile.channels), codes);
+    _mm512_mask_storeu_epi8(y, first_bytes(is_whole ? 16 * C : tile.channels), codes);
 }
 
 /// Stores two pixels of two vectors each, which fill one vector of codes.
-template <CodeClamp clamp>
+template <CodeClamp clamp, bool is_whole>
 inline __attribute__((always_inline)) void store_two(const ConvU8S8Run& tile, const __m512 (&f0)[2],
                                                      const __m512 (&f1)[2], uint8_t* y0, uint8_t* y1) {
-  const __m512i low = words_of<clamp>(f0[0], f0[1], tile.y_zero_point);
-  const __m512i high = words_of<clamp>(f1[0], f1[1], tile.y_zero_point);
+  const __m512i low = words_of<clamp>(tile, f0[0], f0[1]), high = words_of<clamp>(tile, f1[0], f1[1]);
   const __m512i by_pixel = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
   const __m512i codes = _mm512_permutexvar_epi64(by_pixel, codes_of<clamp>(tile, low, high));
+  if (is_whole) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y0), _mm512_castsi512_si256(codes));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y1), _mm512_extracti64x4_epi64(codes, 1));
+    return;
+  }
   const __mmask32 mask = static_cast<__mmask32>(first_bytes(tile.channels));
   _mm256_mask_storeu_epi8(y0, mask, _mm512_castsi512_si256(codes));
   _mm256_mask_storeu_epi8(y1, mask, _mm512_extracti64x4_epi64(codes, 1));
 }
 
 /// Stores four pixels of one vector each.
-template <CodeClamp clamp>
+template <CodeClamp clamp, bool is_whole>
 inline __attribute__((always_inline)) void store_four(const ConvU8S8Run& tile, const __m512 (&f)[4],
                                                       uint8_t* const (&y)[4]) {
-  const __m512i low = words_of<clamp>(f[0], f[1], tile.y_zero_point),
-                high = words_of<clamp>(f[2], f[3], tile.y_zero_point);
+  const __m512i low = words_of<clamp>(tile, f[0], f[1]), high = words_of<clamp>(tile, f[2], f[3]);
   const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i codes = _mm512_permutexvar_epi32(by_pixel, codes_of<clamp>(tile, low, high));
-  const __mmask16 mask = static_cast<__mmask16>(first_bytes(tile.channels));
+  const auto mask = static_cast<__mmask16>(is_whole ? 0xffff : first_bytes(tile.channels));
   _mm_mask_storeu_epi8(y[0], mask, _mm512_castsi512_si128(codes));
   _mm_mask_storeu_epi8(y[1], mask, _mm512_extracti32x4_epi32(codes, 1));
   _mm_mask_storeu_epi8(y[2], mask, _mm512_extracti32x4_epi32(codes, 2));

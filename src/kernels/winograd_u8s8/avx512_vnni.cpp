@@ -290,22 +290,20 @@ template <bool has_residual, CodeClamp clamp>
 void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
   const __m512 m[4] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16),
                        _mm512_loadu_ps(tile.multiplier + 32), _mm512_loadu_ps(tile.multiplier + 48)};
-  const __m512 mr = _mm512_set1_ps(tile.residual_multiplier);
-  const __m512 zr = _mm512_set1_ps(0x1p23f + static_cast<float>(tile.residual_zero_point));
   uint8_t* const y = static_cast<uint8_t*>(tile.y);
   for (int r = 0; r < tile.row_count; ++r) {
     const int32_t* const from = sums + sum_rows[r];
     __m512i codes[4] = {};
     __m512 f[4];
-    if constexpr (has_residual) residual_codes<4>(residual_of<Form::u8_residual>(tile, r), k_panel, false, codes);
+    if constexpr (has_residual) residual_codes<4, true>(residual_of<Form::u8_residual>(tile, r), k_panel, false, codes);
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       f[v] = _mm512_cvtepi32_ps(_mm512_load_si512(from + 16 * v));
-      const __m512 centred = _mm512_sub_ps(_mm512_castsi512_ps(codes[v]), zr);
-      f[v] = has_residual ? _mm512_fmadd_ps(f[v], m[v], _mm512_mul_ps(centred, mr)) : _mm512_mul_ps(f[v], m[v]);
+      f[v] = has_residual ? _mm512_fmadd_ps(f[v], m[v], scaled_residual<false>(tile, codes[v]))
+                          : _mm512_mul_ps(f[v], m[v]);
     }
-    const __m512i low = words_of<clamp>(f[0], f[1], tile.y_zero_point);
-    const __m512i high = words_of<clamp>(f[2], f[3], tile.y_zero_point);
+    const __m512i low = words_of<clamp>(tile, f[0], f[1]);
+    const __m512i high = words_of<clamp>(tile, f[2], f[3]);
     _mm512_storeu_si512(y + tile.y_pixels[r] * tile.y_step, codes_of<clamp>(tile, low, high));
   }
 }
