@@ -32,14 +32,17 @@ class LaneDied(Exception):
 class Octet:
     def __init__(self, label, path, x, threads, precision, refused=False, cpus=""):
         self.label, self.path, self.x, self.threads, self.precision, self.refused = label, path, x, threads, precision, refused
-        self.before = [*(["taskset", "-c", cpus] if cpus else []), *([sys.executable, f"{HERE}/no_amx.py"] if refused else [])]
-        self.isa = self.runs_in = ""
+        self.cpus, self.isa, self.runs_in = cpus, "", ""
 
     def ready(self):
         pass
 
+    def bind(self, cpus):
+        self.cpus = cpus
+
     def call(self, *args):
-        done = subprocess.run([*self.before, OCTET, *args], capture_output=True, text=True, check=False)
+        before = [*(["taskset", "-c", self.cpus] if self.cpus else []), *([sys.executable, f"{HERE}/no_amx.py"] if self.refused else [])]
+        done = subprocess.run([*before, OCTET, *args], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LaneDied(f"octet {' '.join(args)}: {done.stderr.strip()}")
         return done.stdout
@@ -116,6 +119,9 @@ class Served:
     def ready(self):
         self.answer()
 
+    def bind(self, cpus):
+        bind_threads(self.child.pid, cpus)
+
     def slice_ms(self, seconds, least=LEAST_RUNS):
         return float(self.ask(f"slice {seconds} {least}"))
 
@@ -160,6 +166,14 @@ def cpu_list(text):
     return {cpu for span in spans for cpu in range(int(span[0]), int(span[-1]) + 1)}
 
 
+def bind_threads(process, cpus):
+    for thread in os.listdir(f"/proc/{process}/task"):
+        try:
+            os.sched_setaffinity(int(thread), cpu_list(cpus))
+        except ProcessLookupError:  # it has ended
+            pass
+
+
 def serve(order):
     """The process behind Served: one line in, one line out."""
     engine, path, store, threads, hint, refused, cpus = order
@@ -173,8 +187,7 @@ def serve(order):
     lane = ort_lane(engine, path, x, threads) if engine == "ort" else openvino_lane(engine, path, x, threads, hint, bool(cpus))
     lane.run()
     if cpus:
-        for thread in os.listdir("/proc/self/task"):
-            os.sched_setaffinity(int(thread), cpu_list(cpus))
+        bind_threads(os.getpid(), cpus)
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         what, *rest = line.split()

@@ -14,7 +14,8 @@ Where the CPU has AMX, each INT8 lane runs twice in a round: allowed to use it a
 --no-amx only refused, with --amx-only only allowed.
 
 --minutes bounds the whole: slices become as short as the rows still to come ask for (not where --seconds gives their length), and
-rows for which no time is left are named and not measured. One thread and small batches come first. --cpus binds every lane there.
+rows for which no time is left are named and not measured. One thread and small batches come first. --cpus binds every lane there;
+--cpus quiet: each slice to CPUs that nobody else uses when it begins (cores.py).
 
 BF16 of octet and OpenVINO where the CPU has products of it, by option, from the FP32 file.
 
@@ -31,6 +32,7 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cores  # noqa: E402
 import machine  # noqa: E402
 import models  # noqa: E402
 import page  # noqa: E402
@@ -125,8 +127,16 @@ def measure(args, model, batch, threads, row_s=None):
     files = models.prepare(model, not args.peers_only)
     x = models.noise(model, batch, 0)
     modes = [True] if args.no_amx else [False, True] if machine.has_amx() and not args.amx_only else [False]
-    reference = start(REFERENCE, files, x, threads, False, args.cpus)
-    lanes = [start(line, files, x, threads, refused, args.cpus) for refused in modes for line in wanted_lanes(args, files, refused)]
+    quiet = cores.Quiet() if args.cpus == "quiet" else None
+    cpus = quiet.pick(threads) if quiet else args.cpus
+
+    def take_slice(lane):
+        if quiet:
+            lane.bind(quiet.pick(threads))
+        samples[lane.label, lane.refused].append(lane.slice_ms(seconds, args.least_runs))
+
+    reference = start(REFERENCE, files, x, threads, False, cpus)
+    lanes = [start(line, files, x, threads, refused, cpus) for refused in modes for line in wanted_lanes(args, files, refused)]
     try:
         reference.ready()
         lanes = those_alive(lanes, lambda lane: lane.ready())
@@ -139,7 +149,7 @@ def measure(args, model, batch, threads, row_s=None):
         for turn in range(args.rounds):
             if turn == 2:
                 lanes = without_slow_forms(lanes, samples)
-            lanes = those_alive(lanes, lambda lane: samples[lane.label, lane.refused].append(lane.slice_ms(seconds, args.least_runs)))
+            lanes = those_alive(lanes, take_slice)
     finally:
         for lane in [reference, *lanes]:
             lane.close()
@@ -257,7 +267,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=0, help="length of a slice")
     parser.add_argument("--least-runs", type=int, default=LEAST_RUNS, help="runs of a slice however long they take")
-    parser.add_argument("--cpus", default="", help="CPUs of every lane, as taskset -c takes them")
+    parser.add_argument("--cpus", default="", help="CPUs of every lane, as taskset -c takes them; quiet: those that nobody else uses")
     parser.add_argument("--no-amx", action="store_true", help="refuse AMX to all engines")
     parser.add_argument("--amx-only", action="store_true", help="allow AMX to all engines, and measure nothing without it")
     parser.add_argument("--peers-only", action="store_true")

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # The comparison on a machine that a bundle was carried to (bundle.py), within a time. Results: $OUT (default: here).
-# usage: remote.sh SECONDS [part...]   parts, in this order if none is named: setup tests floats s8 int8 peak scaling floats8 s8_more bf16
-# Every lane runs on one CPU. The page is written where the results are brought back:
+# usage: remote.sh SECONDS [part...]   In two calls of ten minutes:
+#   remote.sh 570 setup tests floats int8 peak
+#   remote.sh 570 setup s8 floats8 batch32 bf16 scaling s8_more again
+# Every slice runs on a CPU that nobody else uses when it begins (cores.py). The page is written where the results are brought back:
 #   bench/peers/run.sh --page-only --results build/bench/amx/results.json --page docs/benchmarks_amx.md
 set -uo pipefail
 cd "$(dirname "$0")"
 end=$((SECONDS + $1)); shift
-parts=${*:-setup tests floats s8 int8 peak scaling floats8 s8_more bf16}
+parts=${*:-setup tests floats int8 peak s8 floats8 batch32 bf16 scaling s8_more}
 OUT=${OUT:-.}
 export LD_LIBRARY_PATH=$PWD/lib PYTHONPATH=$PWD/python OCTET_DATA=$PWD/data PYTHONUNBUFFERED=1
-mapfile -t cores < <(lscpu -p=CPU,CORE | grep -v '^#' | sort -t, -k2,2n -u | cut -d, -f1)  # one CPU of each core
-[ ${#cores[@]} -gt 2 ] && cores=("${cores[@]:1}")  # the first one has the system's own work
-one=${cores[0]}; two=${cores[0]},${cores[1]:-${cores[0]}}
+quiet() { python3 bench/peers/cores.py "$1"; }
 left() { echo $((end - SECONDS)); }
 
 setup() {
@@ -33,28 +33,31 @@ tests() {  # on all CPUs, before anything is timed
 
 peers() {  # peers MODELS BATCHES LANES [option...]
   [ "$(left)" -gt 12 ] || { echo "no time left for $*"; return; }
-  timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" "${@:4}" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
-    --cpus "$one" --minutes "$(python3 -c "print($(left) / 60)")" --no-page 2>&1
+  timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
+    --cpus quiet --minutes "$(python3 -c "print($(left) / 60)")" --no-page "${@:4}" 2>&1
   [ -e build/bench/results.json ] && cp build/bench/results.json "$OUT/"
 }
 
+# Rows that are judged come first, with more rounds where the verdict is near; others get three.
 first=resnet50,resnet18_32,mobilenet_v2,resnet20_32
 more=densenet121,mobilenet_v2_imagenet,resnet18_c10,mobilenet_v3_small_c10,efficientnet_b0_c10,shufflenet_v2,regnet_x_400mf
 int8() { peers $first 1,8 int8; peers $more 1,8 int8; }
-floats() { peers resnet50,mobilenet_v2,resnet18_32 1 fp32 --amx-only; }
-floats8() { peers resnet50,mobilenet_v2,resnet18_32 8 fp32 --amx-only; peers resnet20_32,$more 1 fp32 --amx-only; }
-s8() { peers $first 1 s8 --amx-only; }
-s8_more() { peers $first 8 s8 --amx-only; peers $more 1 s8 --amx-only; }
-bf16() { peers resnet50,mobilenet_v2,resnet18_32,resnet20_32 1,8 bf16 --amx-only; }
+floats() { peers resnet50,mobilenet_v2,resnet18_32 1 fp32 --amx-only --rounds 9; peers resnet50 8 fp32 --amx-only; }
+floats8() { peers mobilenet_v2,resnet18_32 8 fp32 --amx-only --rounds 3; peers resnet20_32,$more 1 fp32 --amx-only --rounds 3; }
+s8() { peers $first 1,8 s8 --amx-only --rounds 7; }
+s8_more() { peers $more 1 s8 --amx-only --rounds 3; }
+bf16() { peers resnet50,mobilenet_v2,resnet18_32,resnet20_32 1,8 bf16 --amx-only --rounds 3; }
+batch32() { peers resnet18_32,mobilenet_v2,resnet50 32 int8 --rounds 3 --seconds 0.1; }
+again() { peers resnet50 8,1 int8; peers resnet18_32,mobilenet_v2 1 int8; }  # what the first call may have met in a slow spell
 
 scaling() {
   for row in resnet18_32:1 mobilenet_v2:1 resnet50:1 resnet50:8 resnet18_32:8 mobilenet_v2:8 resnet20_32:1; do
     for refuse in "" "bench/peers/no_amx.py python3"; do
-      [ "$(left)" -gt 20 ] || { echo "no time left for scaling of $row"; return; }
-      taskset -c "$two" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 5 --seconds 0.15 --no-busy --keep
+      [ "$(left)" -gt 20 ] || { echo "no time left for scaling of $row"; break 2; }
+      taskset -c "$(quiet 2)" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 6 --seconds 0.1 --no-busy --keep
     done
   done
-  cp build/bench/scaling.json "$OUT/"
+  [ -e build/bench/scaling.json ] && cp build/bench/scaling.json "$OUT/"
 }
 
 peak() {  # ResNet-50, batch 8: share of what the products' instruction reaches, and INT8 over FP32
@@ -63,7 +66,7 @@ peak() {  # ResNet-50, batch 8: share of what the products' instruction reaches,
     for run in int8:octet_int8 fp32:; do
       [[ $turn -gt 1 && $run == fp32: ]] && continue
       model=build/bench/resnet50${run#*:}.onnx; [ "${run#*:}" ] && model=build/bench/resnet50_${run#*:}.onnx
-      taskset -c "$one" build/octet bench "$model" --precision "${run%:*}" --threads 1 --batch 8 --iterations 3 --duration 0.4 --profile --json --quiet > "build/peak_${run%:*}_$turn.json"
+      taskset -c "$(quiet 1)" build/octet bench "$model" --precision "${run%:*}" --threads 1 --batch 8 --iterations 3 --duration 0.4 --profile --json --quiet > "build/peak_${run%:*}_$turn.json"
     done
   done
   python3 - <<'P'
