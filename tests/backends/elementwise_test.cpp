@@ -114,6 +114,27 @@ TEST(QuantLookupOnCpu, indexes_the_table_by_the_codes_byte) {
   }
 }
 
+TEST(QuantPixelsOnCpu, reads_the_callers_planes_and_images_inside_the_graph) {
+  for (const char* table : {"u8", "s8"})
+    for (const int c : {1, 3, 4, 21}) {
+      const std::string image = "u8[2," + std::to_string(c) + ",17,19]", entries = std::to_string(c) + ",256]";
+      expect_cpu_equals_ref(
+          "graph g (x: " + image + ", t: " + table + "[" + entries + ") -> (y) { y = QuantPixels(x, t)\n}\n", {"t"},
+          k_exact);
+      expect_cpu_equals_ref("graph g (x: " + image + ", t: " + table + "[" + entries +
+                                ") -> (y, p) {\n  p = MaxPool(x, kernel_shape=[2,2])\n  y = QuantPixels(p, t)\n}\n",
+                            {"t"}, k_exact);
+    }
+}
+
+TEST(QuantPixelsOnCpu, feeds_a_stem_of_a_batch_that_is_cut) {
+  const std::string text =
+      "graph g (x: u8[5,3,32,32], t: u8[3,256], w: s8[20,3,3,3], s: f32[20]) -> (y) {\n  q = QuantPixels(x, t)\n"
+      "  y = QuantConv(q, w, s, pads=[1,1,1,1], strides=[2,2], x_scale=0.02, x_zero_point=37, y_scale=0.9, "
+      "y_zero_point=99, to=\"u8\")\n}\n";
+  expect_cpu_equals_ref(text, {"t", "w", "s"}, k_exact);
+}
+
 TEST(QuantizeOnCpu, quantizes_the_callers_image_on_the_way_to_nhwc) {
   for (const char* params : {"const zp: u8[] = {13}", "const zp: s8[] = {-13}"}) {
     expect_cpu_equals_ref(std::string("graph g (x: f32[2,3,17,19]) -> (y, z) {\n  const s: f32[] = {0.017}\n  ") +

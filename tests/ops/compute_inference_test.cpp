@@ -154,6 +154,17 @@ TEST(QuantInference, wants_a_bias_as_long_as_the_rows_of_a_quant_gemm) {
               HasSubstr("the bias is f32, expected s32"));
 }
 
+TEST(QuantInference, wants_a_table_for_each_channel_of_pixels) {
+  const auto with = [](const std::string& inputs) {
+    return inferred("graph (" + inputs + ") -> (y) {\n y = QuantPixels(x, t) @q\n}");
+  };
+  EXPECT_THAT(with("x: u8[N,3,4,4], t: s8[3,256]"), HasSubstr("s8[N,3,4,4]"));
+  EXPECT_THAT(with("x: s8[1,3,4,4], t: u8[3,256]"), HasSubstr("node 'q' (QuantPixels): the image is s8, expected u8"));
+  EXPECT_THAT(with("x: u8[1,3], t: u8[3,256]"), HasSubstr("the image is [1,3], expected [N,C,H,W]"));
+  EXPECT_THAT(with("x: u8[1,3,4,4], t: u8[256]"), HasSubstr("the table is [256], expected [C,256]"));
+  EXPECT_THAT(with("x: u8[1,3,4,4], t: u8[4,256]"), HasSubstr("the table is [4,256] for an image of [1,3,4,4]"));
+}
+
 TEST(QuantInference, wants_256_entries_in_a_table) {
   EXPECT_THAT(inferred("graph (x: u8[1,4], t: s8[255]) -> (y) {\n y = QuantLookup(x, t) @q\n}"),
               HasSubstr("node 'q' (QuantLookup): the table is [255], expected [256]"));

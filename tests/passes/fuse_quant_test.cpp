@@ -322,6 +322,42 @@ TEST(FuseQuantMoves, inputs_of_a_concat_are_requantized_to_its_scale) {
   EXPECT_THAT(text, HasSubstr("y = Concat(a, db_quantized, axis=1) @cat : u8[N,5,4,4]"));
 }
 
+const std::string k_pixels = R"(graph (x: u8[N,2,4,4]) -> (y) { const m: f32[1,2,1,1] = {100, 50}
+    const d: f32[2,1,1] = {50, 25}; const s: f32[] = {0.02}; const z: u8[] = {100}; f = Cast(x, to="f32") @cast; )";
+
+TEST(FuseQuantPixels, a_mean_and_a_deviation_of_each_channel_are_a_table_of_each) {
+  const Graph graph =
+      after_stage(Stage::fuse, parsed(k_pixels + "a = Sub(f, m); b = Div(a, d) @norm; y = QuantizeLinear(b, s, z) }"));
+  EXPECT_THAT(print(graph, {.elide_constants = true}), HasSubstr("y = QuantPixels(x, y_table) @norm : u8[N,2,4,4]"));
+  const Tensor& table = *graph.constant(*graph.find_value("y_table"));
+  ASSERT_EQ(table.dims(), (Dims{2, 256}));
+  EXPECT_EQ(table.at<uint8_t>(100), 100);       // the mean of channel 0
+  EXPECT_EQ(table.at<uint8_t>(103), 103);       // 3 / 50 / 0.02
+  EXPECT_EQ(table.at<uint8_t>(256 + 50), 100);  // the mean of channel 1
+  EXPECT_EQ(table.at<uint8_t>(256 + 53), 106);  // 3 / 25 / 0.02
+  EXPECT_EQ(table.at<uint8_t>(255), 255);       // 155 / 50 / 0.02 = 155 saturates
+  EXPECT_EQ(table.at<uint8_t>(256 + 0), 0);     // -50 / 25 / 0.02 = -100
+}
+TEST(FuseQuantPixels, a_convolution_of_each_channel_by_itself_is_one_too) {
+  const Graph graph = after_stage(
+      Stage::fuse,
+      parsed(k_pixels + "const w: f32[2,1,1,1] = {0.02, 0.04}; const b: f32[2] = {-2, -2}; c = Conv(f, w, b, group=2) "
+                        "@norm; y = QuantizeLinear(c, s, z) }"));
+  EXPECT_THAT(print(graph, {.elide_constants = true}), HasSubstr("y = QuantPixels(x, y_table)"));
+  EXPECT_EQ(graph.constant(*graph.find_value("y_table"))->at<uint8_t>(256 + 53), 106);
+}
+TEST(FuseQuantPixels, what_is_not_alike_everywhere_or_read_by_others_stays) {
+  for (const char* rest :
+       {"const p: f32[4] = {1,2,3,4}; a = Sub(f, p); y = QuantizeLinear(a, s, z) }",  // along the rows
+        "a = Sub(f, f); y = QuantizeLinear(a, s, z) }",                               // no constant
+        "const w: f32[2,1,1,1] = {1, 2}; a = Conv(f, w, group=2, pads=[1,1,1,1]); y = QuantizeLinear(a, s, z) }",
+        "const w: f32[2,2,1,1] = {1, 2, 3, 4}; a = Conv(f, w); y = QuantizeLinear(a, s, z) }"})  // mixes channels
+    EXPECT_THAT(print(after_stage(Stage::fuse, parsed(k_pixels + rest))), Not(HasSubstr("QuantPixels"))) << rest;
+  const std::string two_readers =
+      "graph (x: u8[N,2,4,4]) -> (y, f) { const s: f32[] = {0.02}; f = Cast(x, to=\"f32\"); y = QuantizeLinear(f, s) }";
+  EXPECT_THAT(print(after_stage(Stage::fuse, parsed(two_readers))), Not(HasSubstr("QuantPixels")));
+}
+
 TEST(FuseQuantLookup, an_activation_between_codes_is_a_table) {
   const Graph graph = after_stage(
       Stage::fuse,

@@ -133,7 +133,7 @@ bool is_few_channel_conv(const Graph& graph, const Node& node) {
 }
 
 bool reads_image(const Graph& graph, const Node& node, ValueId value) {
-  if (is_op(node, "QuantizeLinear")) return node.inputs[0] == value;
+  if (is_op(node, "QuantizeLinear") || is_op(node, "QuantPixels")) return node.inputs[0] == value;
   const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv") || is_op(node, "Bf16Conv");
   return is_conv && node.inputs[0] == value && std::count(node.inputs.begin(), node.inputs.end(), value) == 1 &&
          is_few_channel_conv(graph, node);
@@ -153,7 +153,8 @@ bool only_image_readers(const Graph& graph, ValueId value) {
 bool borrows_input(const Graph& graph, ValueId value) {
   if (!contains(graph.inputs, value)) return false;
   const Value& v = graph.value(value);
-  return is_dense_and_unshifted(v) || (v.dtype == DType::f32 && only_image_readers(graph, value));
+  return is_dense_and_unshifted(v) ||
+         ((v.dtype == DType::f32 || v.dtype == DType::u8) && only_image_readers(graph, value));
 }
 
 namespace {

@@ -43,7 +43,7 @@ Layout dense_layout(DType dtype, const Dims& dims);
 inline int32_t domain_shift(DType dtype) { return dtype == DType::s8 ? 128 : 0; }
 
 /// A graph input that steps read straight from the caller's buffer: dense rank, no s8; or an image that only
-/// QuantizeLinear nodes and convolutions of few channels read, which convert it on the way.
+/// QuantizeLinear, QuantPixels and convolutions of few channels read, which convert it on the way.
 bool borrows_input(const Graph& graph, ValueId value);
 /// The image that the QuantConv reads instead of its quantized form, and quantizes on the way: its input 0 is made from
 /// a borrowed image by a QuantizeLinear that nothing else reads. k_absent = it reads codes.
