@@ -116,9 +116,11 @@ std::string name_of(const testing::TestParamInfo<Network>& info) {
 INSTANTIATE_TEST_SUITE_P(
     Networks, Allocations,
     testing::Values(Network{"resnet20_cifar10.onnx", "fp32"}, Network{"resnet20_cifar10.onnx", "bf16"},
-                    Network{"resnet20_cifar10_ort_qdq_s8.onnx", "fp32"}, Network{"resnet18_c10.onnx", "int8"},
-                    Network{"mobilenet_v3_small_c10.onnx", "fp32"}, Network{"mobilenet_v3_small_c10.onnx", "int8"},
-                    Network{"efficientnet_b0_c10.onnx", "int8"}, Network{"vit_tiny_c10.onnx", "int8"},
+                    Network{"resnet20_cifar10_ort_qdq_s8.onnx", "fp32"},
+                    Network{"resnet20_cifar10_ort_qdq_s8.onnx", "bf16"}, Network{"resnet18_c10.onnx", "int8"},
+                    Network{"mobilenet_v3_small_c10.onnx", "fp32"}, Network{"mobilenet_v3_small_c10.onnx", "bf16"},
+                    Network{"mobilenet_v3_small_c10.onnx", "int8"}, Network{"efficientnet_b0_c10.onnx", "int8"},
+                    Network{"vit_tiny_c10.onnx", "int8"},
                     Network{"mobilenet_v2_imagenet.onnx", "fp32"},  // whose batch is cut
                     Network{"mobilenet_v2_imagenet.onnx", "bf16"},
                     Network{"mobilenet_v2_imagenet_ort_qdq.onnx", "int8"}),
