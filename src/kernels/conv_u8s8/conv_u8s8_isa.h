@@ -20,7 +20,7 @@ namespace octet {
 enum class CodeClamp {
   any,
   u8,             // codes of [0, 255] with zero point 0
-  u7,             // codes of [0, 127] with zero point 0, out of values below 2^15: what Relu leaves of s8 codes
+  u7,             // codes of [0, 127] with zero point 0: what Relu leaves of s8 codes
   s8,             // codes of [0, 255] with zero point 128: s8 codes
   at_zero_point,  // codes of [lo, 255] with any zero point
 };

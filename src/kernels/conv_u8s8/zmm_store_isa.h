@@ -92,15 +92,14 @@ inline __attribute__((always_inline)) __m512 scaled_residual(const ConvU8S8Run& 
 template <CodeClamp clamp>
 inline __attribute__((always_inline)) __m512i words_of(const ConvU8S8Run& tile, __m512 f0, __m512 f1) {
   const __m512i q0 = _mm512_cvtps_epi32(f0), q1 = _mm512_cvtps_epi32(f1);
-  if (clamp == CodeClamp::u7) return _mm512_packus_epi32(q0, q1);
   const __m512i words = _mm512_packs_epi32(q0, q1);
-  if (clamp == CodeClamp::u8 || clamp == CodeClamp::s8) return words;
+  if (clamp == CodeClamp::u8 || clamp == CodeClamp::u7 || clamp == CodeClamp::s8) return words;
   return _mm512_adds_epi16(words, _mm512_set1_epi32(tile.y_zero_points));
 }
 
 template <CodeClamp clamp>
 inline __attribute__((always_inline)) __m512i codes_of(const ConvU8S8Run& tile, __m512i low, __m512i high) {
-  if (clamp == CodeClamp::u7) return _mm512_packs_epi16(low, high);
+  if (clamp == CodeClamp::u7) return _mm512_max_epi8(_mm512_packs_epi16(low, high), _mm512_setzero_si512());
   if (clamp == CodeClamp::s8) return _mm512_xor_si512(_mm512_packs_epi16(low, high), _mm512_set1_epi8(-128));
   const __m512i codes = _mm512_packus_epi16(low, high);
   return clamp == CodeClamp::u8 ? codes : _mm512_max_epu8(codes, _mm512_set1_epi32(tile.los));
