@@ -37,7 +37,7 @@ def speed(rounds, seconds):
     for batch in (1, 8):
         x = models.noise(MODEL, batch, 0)
         lanes = [Octet("octet INT8", files["octet"], x, 1, "int8"), Octet("octet, ONNX Runtime's u8 file", files["u8"], x, 1, "int8"), ort_lane("ONNX Runtime u8", files["u8"], x, 1),
-                 ort_lane("ONNX Runtime s8", files["s8"], x, 1), Octet("octet FP32", files["fp32"], x, 1, "fp32"),
+                 Octet("octet, ONNX Runtime's s8 file", files["s8"], x, 1, "int8"), ort_lane("ONNX Runtime s8", files["s8"], x, 1), Octet("octet FP32", files["fp32"], x, 1, "fp32"),
                  ort_lane("ONNX Runtime FP32", files["fp32"], x, 1)]
         samples = {lane.label: [] for lane in lanes}
         for _ in range(rounds):
@@ -99,11 +99,12 @@ def write(data):
     if s := data.get("speed"):
         lines += ["## Speed", "", f"{machine.cpu_model()}. {s['date']}, {s['version'].split(' (')[0]} ({s['isa']}), one thread, {s['rounds']} slices of {s['seconds']} s "
                   "in turns; milliseconds, smallest and largest slice in brackets.", "",
-                  "| batch | " + " | ".join(s["rows"][0]["ms"]) + " | ONNX Runtime u8 over octet INT8 | over octet on the same u8 file | FP32, ONNX Runtime over octet |",
-                  "|" + " --- |" * 10]
+                  "| batch | " + " | ".join(s["rows"][0]["ms"]) + " | ONNX Runtime u8 over octet INT8 | over octet on the same u8 file | s8 likewise | FP32, ONNX Runtime over octet |",
+                  "|" + " --- |" * 12]
         for row in s["rows"]:
             ms = {label: value[0] for label, value in row["ms"].items()}
-            ratios = (ms["ONNX Runtime u8"] / ms["octet INT8"], ms["ONNX Runtime u8"] / ms["octet, ONNX Runtime's u8 file"], ms["ONNX Runtime FP32"] / ms["octet FP32"])
+            ratios = (ms["ONNX Runtime u8"] / ms["octet INT8"], ms["ONNX Runtime u8"] / ms["octet, ONNX Runtime's u8 file"],
+                      ms["ONNX Runtime s8"] / ms["octet, ONNX Runtime's s8 file"], ms["ONNX Runtime FP32"] / ms["octet FP32"])
             lines.append(f"| {row['batch']} | " + " | ".join(cell(ms) for ms in row["ms"].values()) + "".join(f" | {r:.2f}" for r in ratios) + " |")
         lines.append("")
     if a := data.get("accuracy"):
