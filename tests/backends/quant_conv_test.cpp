@@ -184,6 +184,24 @@ TEST(QuantConvOnCpu, runs_a_3x3_layer_with_fewer_products_where_that_costs_less)
   expect_cpu_equals_ref(small, k_exact);
 }
 
+TEST(QuantConvOnCpu, says_why_small_images_are_not_kept_in_registers) {
+  const std::vector<Isa> have = available_isas();
+  if (std::find(have.begin(), have.end(), Isa::avx512_vnni) == have.end())
+    GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  const auto refused = [](const std::string& output) {
+    const std::string attributes = "pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, " + output;
+    const Graph graph = graph_with_constants(conv("u8[1,64,4,4]", "[64,64,3,3]", 64, attributes), k_weights, 1);
+    for (const Tactic& t : tactics_of(graph, Isa::avx512_vnni))
+      if (t.name == "conv_u8s8 avx512_vnni 16x16 images") return t.refused;
+    return std::string("not offered");
+  };
+  EXPECT_EQ(refused(R"(y_scale=0.9, y_zero_point=0, to="u8")"), "");
+  EXPECT_EQ(refused(R"(y_scale=0.9, y_zero_point=0, activation="Relu", to="s8")"), "");
+  EXPECT_EQ(refused(R"(y_scale=0.9, y_zero_point=9, activation="Silu", to="u8")"),
+            "knows no activation but Relu and Clip");
+  EXPECT_EQ(refused(R"(activation="Relu", to="f32")"), "writes codes, not floats");
+}
+
 TEST(QuantGemmOnCpu, gives_the_reference_bytes_for_awkward_widths) {
   for (const int k : {1, 15, 16, 33, 64}) {
     for (const int n : {1, 10, 16, 31}) {

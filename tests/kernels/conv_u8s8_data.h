@@ -1,6 +1,7 @@
 #pragma once
 // An integer convolution with random data, for the tests of the families that run one.
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -10,6 +11,11 @@
 #include "kernels/conv_u8s8/conv_u8s8.h"
 
 namespace octet {
+
+inline bool has_isa(Isa isa) {
+  const std::vector<Isa> isas = available_isas();
+  return std::find(isas.begin(), isas.end(), isa) != isas.end();
+}
 
 struct ConvU8S8Data {
   explicit ConvU8S8Data(const ConvCase& conv_case, uint32_t seed = 1) : shape(conv_case), random(seed) {

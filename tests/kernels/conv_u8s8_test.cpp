@@ -63,11 +63,6 @@ ConvAmxKernel emulated_amx() {
   return kernel;
 }
 
-bool has_isa(Isa isa) {
-  const std::vector<Isa> isas = available_isas();
-  return std::find(isas.begin(), isas.end(), isa) != isas.end();
-}
-
 /// A layer and its data. Fill the fields, then run on any ISA.
 struct Layer : ConvU8S8Data {
   using ConvU8S8Data::ConvU8S8Data;
@@ -90,7 +85,7 @@ void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
   const std::vector<T> want = layer.run<T>(Isa::scalar, 1);
   const Isa isa = available_isas().back();
   for (const int workers : threads) {
-    std::vector<ConvVariant> variants = conv_u8s8_variants(layer.desc.geometry, layer.shape.batch, isa, workers);
+    std::vector<ConvVariant> variants = conv_u8s8_variants(layer.desc, layer.shape.batch, isa, workers);
     if (has_isa(Isa::avx512_vnni)) variants.push_back({std::string(k_emulated_amx), "", 0});
     for (const ConvVariant& variant : variants) {
       if (!variant.refused.empty()) continue;
@@ -143,7 +138,7 @@ TEST(ConvU8S8, codes_may_take_the_place_of_the_residual) {
     const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
     layer.in_place = true;
     const Isa isa = available_isas().back();
-    std::vector<ConvVariant> variants = conv_u8s8_variants(layer.desc.geometry, c.batch, isa, 2);
+    std::vector<ConvVariant> variants = conv_u8s8_variants(layer.desc, c.batch, isa, 2);
     variants.push_back({"", "", 0});
     if (has_isa(Isa::avx512_vnni)) variants.push_back({std::string(k_emulated_amx), "", 0});
     const WindowGeometry& g = layer.desc.geometry;
@@ -479,12 +474,8 @@ TEST(ConvU8S8, images_of_4x4_keep_their_sums_in_registers_where_they_become_code
           const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
           for (const int threads : {1, 2, 5}) EXPECT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, threads, name), want);
         }
-  Layer floats(square(4, 16, 16, 3, 1, 1));
-  floats.desc.f32_output = true;
-  EXPECT_NE(floats.make(Isa::avx512_vnni, name)->kernel_name(), name) << "the geometry does not tell of floats";
-  EXPECT_EQ(floats.run<float>(Isa::avx512_vnni, 1, name), floats.run<float>(Isa::scalar, 1));
   const auto offers = [&](const ConvCase& c) {
-    const std::vector<ConvVariant> variants = conv_u8s8_variants(c.geometry(), 1, Isa::avx512_vnni, 1);
+    const std::vector<ConvVariant> variants = conv_u8s8_variants(Layer(c).desc, 1, Isa::avx512_vnni, 1);
     return std::any_of(variants.begin(), variants.end(), [&](const ConvVariant& v) { return v.name == name; });
   };
   EXPECT_TRUE(offers(square(4, 16, 16, 3, 1, 1)));
@@ -492,6 +483,33 @@ TEST(ConvU8S8, images_of_4x4_keep_their_sums_in_registers_where_they_become_code
   EXPECT_FALSE(offers(square(4, 16, 16, 3, 1, 1, 1, 2)));
   EXPECT_FALSE(offers(square(4, 16, 16, 5, 1, 2)));
   EXPECT_FALSE(offers({1, 4, 4, 16, 16, 3, 3, 1, 1, 1, 1, 1, 0, 1, 2, 1})) << "padding at one side";
+}
+
+TEST(ConvU8S8, images_of_4x4_are_refused_with_the_reason_where_another_kernel_has_to_run) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  const std::string name = "avx512_vnni 16x16 images";
+  // 512 channels: by the cost alone the images would be chosen.
+  const auto reason = [&](const ConvU8S8Desc& desc) {
+    for (const ConvVariant& v : conv_u8s8_variants(desc, 1, Isa::avx512_vnni, 1))
+      if (v.name == name) return v.refused;
+    return std::string("not offered");
+  };
+  Layer layer(square(4, 512, 512, 3, 1, 1));
+  layer.desc.inverse_y_scale = 20.0f;
+  EXPECT_EQ(reason(layer.desc), "");
+  for (const ActivationKind bound : {ActivationKind::relu, ActivationKind::clip}) {
+    layer.desc.activation.kind = bound;  // in lo and hi
+    EXPECT_EQ(reason(layer.desc), "");
+  }
+  layer.desc.activation.kind = ActivationKind::silu;
+  EXPECT_EQ(reason(layer.desc), "knows no activation but Relu and Clip");
+  EXPECT_EQ(layer.make(Isa::avx512_vnni, name), nullptr);
+  EXPECT_NE(layer.make(Isa::avx512_vnni)->kernel_name(), name);
+  layer.desc.f32_output = true;
+  EXPECT_EQ(reason(layer.desc), "writes codes, not floats");
+  EXPECT_EQ(layer.make(Isa::avx512_vnni, name), nullptr);
+  layer.desc.f32_output = false, layer.desc.activation.kind = ActivationKind::none, layer.desc.image_scale = 0.1f;
+  EXPECT_EQ(reason(layer.desc), "the layer reads the caller's image");
 }
 
 TEST(ConvU8S8, pointwise_layers_of_many_pixels_run_in_blocks_that_begin_in_any_column) {

@@ -57,7 +57,7 @@ TEST(PackedWeights, serve_another_integer_layer_in_place) {
     const std::vector<uint8_t> x(buffer_elements<uint8_t>(1, g.ih, g.iw, g.x_pitch), 200);
     const std::vector<uint8_t> expected =
         answers<uint8_t>(*ConvU8S8::make(codes.desc, Isa::scalar), g, ConvU8S8Args{.x = x.data()});
-    for (const ConvVariant& variant : conv_u8s8_variants(g, 1, available_isas().back(), 1)) {
+    for (const ConvVariant& variant : conv_u8s8_variants(codes.desc, 1, available_isas().back(), 1)) {
       if (!variant.refused.empty() || variant.name == "scalar") continue;
       const auto first = ConvU8S8::make(codes.desc, available_isas().back(), variant.name);
       const AlignedBytes kept = copy_of(first->packed().bytes);

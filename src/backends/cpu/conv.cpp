@@ -84,13 +84,25 @@ double dense_rate(Isa isa, bool integer) {
   return 1e3;
 }
 
-template <auto list>
-std::vector<StepVariant> dense_variants(const StepQuery& query) {
+std::vector<StepVariant> step_variants(std::vector<ConvVariant> list) {
   std::vector<StepVariant> variants;
-  for (ConvVariant& v : list(*conv_geometry(query), query.dims(0)[0], query.isa, query.threads))
-    variants.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
+  for (ConvVariant& v : list) variants.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
   return variants;
 }
+std::vector<StepVariant> variants_f32(const StepQuery& query) {
+  return step_variants(conv_f32_variants(*conv_geometry(query), query.dims(0)[0], query.isa, query.threads));
+}
+/// By what decides which ways there are: the geometry, where the input comes from and what is written.
+std::vector<StepVariant> variants_u8s8(const StepQuery& query) {
+  const OutputForm form = output_form(query.node);
+  ConvU8S8Desc desc;
+  desc.geometry = *conv_geometry(query);
+  desc.image_scale = image_of(query.graph, query.node) == k_absent ? 0.0f : 1.0f;
+  desc.f32_output = form.to_f32;
+  desc.activation = form.activation;
+  return step_variants(conv_u8s8_variants(desc, query.dims(0)[0], query.isa, query.threads));
+}
+
 // A dense kernel wastes all but one channel of its vectors on a depthwise layer; a depthwise one wastes none.
 double cost_depthwise_f32(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, false) / 16; }
 double cost_depthwise_u8s8(const StepQuery& query) { return 0.5 + macs(query) / dense_rate(query.isa, true) / 16; }
@@ -313,11 +325,9 @@ Result<PreparedStep> prepare_depthwise_u8s8(const StepQuery& query, StepBuilder&
 
 }  // namespace
 
-const StepDef conv_f32_step = {"conv_f32", refuse_f32, nullptr, prepare_f32_as<false>,
-                               dense_variants<conv_f32_variants>};
+const StepDef conv_f32_step = {"conv_f32", refuse_f32, nullptr, prepare_f32_as<false>, variants_f32};
 const StepDef depthwise_f32_step = {"depthwise_f32", refuse_depthwise_f32, cost_depthwise_f32, prepare_f32_as<true>};
-const StepDef conv_u8s8_step = {"conv_u8s8", refuse_conv_u8s8, nullptr, prepare_dense_u8s8,
-                                dense_variants<conv_u8s8_variants>};
+const StepDef conv_u8s8_step = {"conv_u8s8", refuse_conv_u8s8, nullptr, prepare_dense_u8s8, variants_u8s8};
 const StepDef depthwise_u8s8_step = {"depthwise_u8s8", refuse_depthwise_u8s8, cost_depthwise_u8s8,
                                      prepare_depthwise_u8s8};
 

@@ -62,6 +62,12 @@ WindowGeometry one_pixel(const Sizes& s) {
   return g;
 }
 
+std::vector<ConvVariant> u8s8_variants(const WindowGeometry& geometry, int64_t rows, Isa isa, int threads) {
+  ConvU8S8Desc desc;
+  desc.geometry = geometry;
+  return conv_u8s8_variants(desc, rows, isa, threads);
+}
+
 template <auto list>
 std::vector<StepVariant> variants_of(const StepQuery& query) {
   const Sizes s = sizes_of(query);
@@ -190,6 +196,6 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
 }  // namespace
 
 const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, nullptr, prepare_f32, variants_of<conv_f32_variants>};
-const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, nullptr, prepare_u8s8, variants_of<conv_u8s8_variants>};
+const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, nullptr, prepare_u8s8, variants_of<u8s8_variants>};
 
 }  // namespace octet::cpu

@@ -35,9 +35,17 @@ const std::vector<Entry>& entries() {
   return list;
 }
 
+/// Why a layer of small images does not keep its sums in registers; empty = it can.
+std::string refuse_images(const ConvU8S8Desc& desc) {
+  if (desc.image_scale > 0) return "the layer reads the caller's image";
+  if (desc.f32_output) return "writes codes, not floats";
+  return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
+}
+
 /// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry; then small
 /// images, a layer of its own where the geometry fits.
-std::vector<ConvTile> tiles(const WindowGeometry& g, bool takes_images = true) {
+std::vector<ConvTile> tiles(const ConvU8S8Desc& desc) {
+  const WindowGeometry& g = desc.geometry;
   // A tile of sums takes 16 cycles per 64 positions of 16 x 16, 1 / 16 of a cycle for what is one dot product here;
   // loads and weights from L2 double it.
   std::vector<ConvTile> list = {{Isa::amx, k_amx_block_rows, 16, 2, 0.12, "amx 32x32", true}};
@@ -47,10 +55,11 @@ std::vector<ConvTile> tiles(const WindowGeometry& g, bool takes_images = true) {
     list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * k.dot_cycles, k.name});
   }
 #if defined(__x86_64__)
-  if (is_small_image(g) && takes_images) {
+  if (is_small_image(g)) {
     // 100 of 144 taps do not lie in the padding; 34 loads serve nine steps.
     const ConvU8S8ImageKernel& k = conv_u8s8_avx512_vnni_images;
-    list.push_back({Isa::avx512_vnni, k_image_pixels, k.lanes, 1, 0.5 * 100 / 144, k.name, false, 34.0 / 9});
+    list.push_back(
+        {Isa::avx512_vnni, k_image_pixels, k.lanes, 1, 0.5 * 100 / 144, k.name, false, 34.0 / 9, refuse_images(desc)});
   }
 #endif
   return list;
@@ -481,10 +490,7 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
   if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
   if (isa == Isa::scalar) return desc.image_scale > 0 ? nullptr : make_conv_u8s8_scalar(desc);
-  const bool takes_images = !needs_f32(desc) && !desc.before && desc.image_scale == 0;
-  // What a variant's name was found by, the geometry, does not tell what the layer writes.
-  if (!takes_images && variant.find(" images") != std::string_view::npos) variant = {};
-  const ChosenVariant chosen = choose_variant(tiles(g, takes_images), extent_of(g, 1), isa, variant);
+  const ChosenVariant chosen = choose_variant(tiles(desc), extent_of(g, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
 #if defined(__x86_64__)
@@ -498,9 +504,9 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   return std::make_unique<ConvU8S8Packed>(desc, *kernel, chosen.cut, isa);
 }
 
-std::vector<ConvVariant> conv_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads) {
-  if (isa == Isa::scalar) return {scalar_variant(extent_of(geometry, batch))};
-  return conv_variants(tiles(geometry), extent_of(geometry, batch), isa, threads);
+std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads) {
+  if (isa == Isa::scalar) return {scalar_variant(extent_of(desc.geometry, batch))};
+  return conv_variants(tiles(desc), extent_of(desc.geometry, batch), isa, threads);
 }
 
 }  // namespace octet

@@ -59,7 +59,7 @@ struct ConvU8S8Args {
 class ConvU8S8 {
  public:
   /// Packs the weights for isa. The descriptor's spans need not outlive the call. variant: a name from
-  /// conv_u8s8_variants, empty = the cheapest; null when isa or this machine lacks it.
+  /// conv_u8s8_variants, empty = the cheapest; null where it is refused there.
   static std::unique_ptr<const ConvU8S8> make(const ConvU8S8Desc& desc, Isa isa, std::string_view variant = {});
   virtual ~ConvU8S8() = default;
   /// The ISA whose inner function runs, e.g. "avx512_vnni 6x64".
@@ -74,7 +74,8 @@ class ConvU8S8 {
   virtual void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;
 };
 
-/// Every way to run a layer of this geometry, the refused ones with their reason.
-std::vector<ConvVariant> conv_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads);
+/// Every way to run a layer that reads and writes as this one does, the refused ones with their reason. Its weights,
+/// bias and multipliers are not asked.
+std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads);
 
 }  // namespace octet

@@ -46,7 +46,7 @@ std::string refuse(const ConvTile& tile, Isa isa) {
   const std::vector<Isa> have = available_isas();
   if (std::find(have.begin(), have.end(), tile.isa) == have.end())
     return "this machine has no " + std::string(name(tile.isa));
-  return "";
+  return tile.refused;
 }
 
 int cheapest(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa) {

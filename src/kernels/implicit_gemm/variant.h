@@ -30,6 +30,7 @@ struct ConvTile {
   std::string_view name;
   bool is_tile_unit = false;  // AMX: whole tiles of 16 rows and 16 steps, whose latency and loads dot_cycles includes
   double loads = 0;           // in a step; 0 = one for each pixel and vector
+  std::string refused = {};   // why it cannot run the layer, whatever the machine has; empty = it can
 };
 
 /// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction. For a tile unit also:
