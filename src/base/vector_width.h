@@ -7,4 +7,7 @@ namespace octet {
 /// per cycle, not two. Costs depend on it, never an answer.
 bool has_half_width_avx512();
 
+/// The same by what CPUID says: EAX of leaf 80000000, the last extended leaf, and EAX of leaf 8000001A.
+bool is_half_width_avx512(unsigned last_leaf, unsigned data_path);
+
 }  // namespace octet

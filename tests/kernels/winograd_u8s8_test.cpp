@@ -6,7 +6,6 @@
 #include <string>
 #include <tuple>
 
-#include "base/vector_width.h"
 #include "kernels/conv_u8s8_data.h"
 #include "kernels/winograd_u8s8/winograd_isa.h"
 
@@ -195,11 +194,12 @@ TEST(WinogradU8S8, a_sum_just_below_two_to_the_25_is_exact_and_one_above_is_refu
 }
 
 TEST(WinogradU8S8, says_which_layers_it_does_not_run) {
-  const auto reason = [](const ConvCase& c) {
-    const std::vector<int8_t> weights(static_cast<size_t>(c.weight_count()), 1);
-    return refuse_winograd_u8s8(c.geometry(), weights, 0, available_isas().back());
-  };
   if (ways().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
+  const Isa isa = ways().back().isa;  // the machine's best may have none, as AVX-VNNI
+  const auto reason = [&](const ConvCase& c) {
+    const std::vector<int8_t> weights(static_cast<size_t>(c.weight_count()), 1);
+    return refuse_winograd_u8s8(c.geometry(), weights, 0, isa);
+  };
   EXPECT_EQ(reason(square(8, 16, 16, 3, 1, 1)), "");
   EXPECT_EQ(reason(square(8, 16, 16, 1)), "the window is not 3x3");
   EXPECT_EQ(reason(square(8, 16, 16, 5, 1, 2)), "the window is not 3x3");
@@ -334,24 +334,48 @@ TEST(WinogradU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
     }
 }
 
-/// The variant of least cost among the family's and the direct ones.
-std::string cheapest(const ConvCase& c) {
+constexpr WinogradCpu k_whole_width = {false, size_t{1} << 20}, k_half_width = {true, size_t{1} << 20},
+                      k_far_l3 = {false, size_t{2} << 20};
+
+/// The variant of least cost on that CPU among the family's and the direct ones.
+std::string cheapest(const ConvCase& c, const WinogradCpu& cpu) {
   ConvVariant best;
-  for (const std::vector<ConvVariant>& list : {conv_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, 1),
-                                               winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni)})
+  ConvU8S8Desc desc;
+  desc.geometry = c.geometry();
+  for (const std::vector<ConvVariant>& list : {conv_u8s8_variants(desc, c.batch, Isa::avx512_vnni, 1),
+                                               winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, cpu)})
     for (const ConvVariant& v : list)
       if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
   return best.name;
 }
 
 TEST(WinogradU8S8, is_the_cheapest_way_where_many_tiles_meet_few_weights) {
-  if (ways().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
-  EXPECT_EQ(cheapest(square(32, 64, 64, 3, 1, 1)), "avx512_vnni 4x4");
-  EXPECT_EQ(cheapest(square(16, 128, 128, 3, 1, 1)), "avx512_vnni 4x4");
-  EXPECT_EQ(cheapest(square(4, 512, 512, 3, 1, 1)), "avx512_vnni 16x16 images");
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  for (const WinogradCpu& cpu : {k_whole_width, k_half_width, k_far_l3}) {
+    EXPECT_EQ(cheapest(square(32, 64, 64, 3, 1, 1), cpu), "avx512_vnni 4x4");
+    EXPECT_EQ(cheapest(square(4, 512, 512, 3, 1, 1), cpu), "avx512_vnni 16x16 images");
+  }
+}
+
+TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
   // Weights that are transformed on the way cost products where vector units are as wide as the instructions.
-  EXPECT_EQ(cheapest(square(8, 256, 256, 3, 1, 1)),
-            has_half_width_avx512() ? "avx512_vnni 4x4 codes" : "avx512_vnni 8x48");
+  const ConvCase few_tiles = square(8, 256, 256, 3, 1, 1);
+  const auto cost_of_codes = [&](const WinogradCpu& cpu) {
+    for (const ConvVariant& v : winograd_u8s8_variants(few_tiles.geometry(), 1, Isa::avx512_vnni, cpu))
+      if (v.name == "avx512_vnni 4x4 codes") return v.cost_us;
+    return 0.0;
+  };
+  EXPECT_GT(cost_of_codes(k_whole_width), 1.25 * cost_of_codes(k_half_width));
+  EXPECT_EQ(cheapest(few_tiles, k_half_width), "avx512_vnni 4x4 codes");
+  EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_half_width), "avx512_vnni 4x4 codes");
+  EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_whole_width), "avx512_vnni 6x64");
+  // Weights that come from a far L3 count double.
+  EXPECT_EQ(cheapest(square(16, 128, 128, 3, 1, 1), k_whole_width), "avx512_vnni 4x4");
+  EXPECT_NE(cheapest(square(16, 128, 128, 3, 1, 1), k_far_l3), "avx512_vnni 4x4");
+  const ConvCase many_weights = square(14, 256, 256, 3, 1, 1, 1, 1, 8);
+  EXPECT_EQ(cheapest(many_weights, k_whole_width), "avx512_vnni 4x4");
+  EXPECT_EQ(cheapest(many_weights, k_far_l3), "avx512_vnni 6x64");
 }
 
 TEST(WinogradU8S8, weights_that_stay_codes_take_their_own_bytes_beside_the_bias) {

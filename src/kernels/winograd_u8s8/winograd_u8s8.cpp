@@ -79,18 +79,20 @@ constexpr Costs k_whole = {
 constexpr Costs k_halves = {
     .load = 0.4, .latency = 2, .block = 12, .chunk = 90, .vector = 85, .weights = 1.6, .row = 60, .bytes = 12};
 // Cores with 2 MB of L2 share an L3 that lies all over the chip (servers of Intel since 2023): it gives one core 9
-// bytes a cycle, where one of eight cores gets 17 or more, and all that passes counts double.
+// bytes a cycle, about half of the 17 or more that one of eight cores gets, so each byte that passes counts double.
 constexpr size_t k_l2_before_far_l3 = size_t{2} << 20;
-constexpr Costs k_far = {
-    .load = 0.5, .latency = 4, .block = 25, .chunk = 100, .vector = 110, .weights = 7.7, .row = 40, .bytes = 3};
+constexpr Costs k_far = [] {
+  Costs far = k_whole;
+  far.bytes = k_whole.bytes / 2;
+  return far;
+}();
 constexpr double k_cycles_per_us = 3500;
 // The direct way is taken where this one is not clearly better: it needs an eighth of the weights' memory.
 constexpr double k_margin = 1.08;
 
-const Costs& costs_of(const WinogradKernel& kernel) {
-  static const bool is_far = cache_sizes().l2_bytes >= k_l2_before_far_l3;
-  if (kernel.lanes == 16 && has_half_width_avx512()) return k_halves;
-  return kernel.lanes == 16 && is_far ? k_far : k_whole;
+const Costs& costs_of(const WinogradKernel& kernel, const WinogradCpu& cpu) {
+  if (kernel.lanes == 16 && cpu.has_half_width) return k_halves;
+  return kernel.lanes == 16 && cpu.l2_bytes >= k_l2_before_far_l3 ? k_far : k_whole;
 }
 
 /// Share of an axis' taps that do not lie in the padding.
@@ -102,11 +104,10 @@ double live_share(int64_t in, int64_t out, int64_t pad) {
 }
 
 /// Cycles of the products of a panel of `vectors` with all tiles.
-double panel_cycles(const WinogradKernel& kernel, int64_t ic, int64_t tiles, int vectors) {
+double panel_cycles(const WinogradKernel& kernel, const Costs& costs, int64_t ic, int64_t tiles, int vectors) {
   const auto pairs = static_cast<double>((ic + 1) / 2);
   const int64_t blocks = ceil_div(tiles, kernel.rows);
   const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
-  const Costs& costs = costs_of(kernel);
   if (kernel.from_codes) {
     const double row = pairs * (6 * kernel.rows * kernel.dot_cycles + costs.weights) + costs.row;
     return 6 * vectors * static_cast<double>(blocks) * row;
@@ -115,18 +116,17 @@ double panel_cycles(const WinogradKernel& kernel, int64_t ic, int64_t tiles, int
   return k_winograd_positions * static_cast<double>(blocks) * (pairs * step + costs.block);
 }
 
-double cost_us(const WinogradKernel& kernel, const WindowGeometry& g, int64_t batch) {
+double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeometry& g, int64_t batch) {
   const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4);
   const auto pairs = static_cast<double>((g.ic + 1) / 2);
   double products = 0, vectors = 0;
   for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors))
-    products += panel_cycles(kernel, g.ic, tiles, v), vectors += v;
+    products += panel_cycles(kernel, costs, g.ic, tiles, v), vectors += v;
   const double pair_bytes = kernel.from_codes ? k_winograd_codes : 4 * k_winograd_positions;
   const double weight_bytes = pair_bytes * pairs * vectors * kernel.lanes;
   const bool stay = weight_bytes <= static_cast<double>(k_resident_weight_bytes);
   const auto turns = static_cast<double>(stay ? 1 : ceil_div(tiles, block_tiles_of(kernel, g)));
   const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
-  const Costs& costs = costs_of(kernel);
   const double transforms = static_cast<double>(tiles) * (chunks * costs.chunk + vectors * costs.vector);
   const double cycles = std::max(products, turns * weight_bytes / costs.bytes) + transforms;
   // The direct way's cost counts taps in the padding, but for short rows and small images, though it leaves them out.
@@ -404,10 +404,16 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
   return "";
 }
 
-std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa) {
+WinogradCpu winograd_cpu() {
+  static const WinogradCpu cpu = {has_half_width_avx512(), cache_sizes().l2_bytes};
+  return cpu;
+}
+
+std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa,
+                                                const WinogradCpu& cpu) {
   std::vector<ConvVariant> variants;
   for (const WinogradKernel* kernel : kernels_of(isa))
-    variants.push_back({kernel->name, "", cost_us(*kernel, g, batch)});
+    variants.push_back({kernel->name, "", cost_us(*kernel, costs_of(*kernel, cpu), g, batch)});
   return variants;
 }
 
