@@ -177,11 +177,15 @@ struct Agreement {
 int code_at(const Tensor& codes, int64_t i) {
   return codes.dtype() == DType::s8 ? codes.at<int8_t>(i) : codes.at<uint8_t>(i);
 }
-/// By their numbers: what is never negative may have become u8.
-void compare_codes(const Tensor& a, const Tensor& b, Agreement& sum) {
-  ASSERT_EQ(a.dims(), b.dims());
-  for (int64_t i = 0; i < a.size(); ++i) {
-    const int difference = std::abs(code_at(a, i) - code_at(b, i));
+/// By their numbers: s8 codes that are never negative may have become u8 ones, and nothing else.
+void compare_codes(const Tensor& got, const Tensor& expected, Agreement& sum) {
+  ASSERT_EQ(got.dims(), expected.dims());
+  ASSERT_TRUE(got.dtype() == expected.dtype() || (got.dtype() == DType::u8 && expected.dtype() == DType::s8))
+      << name(got.dtype()) << " in place of " << name(expected.dtype());
+  for (int64_t i = 0; i < got.size(); ++i) {
+    const int expected_code = code_at(expected, i);
+    ASSERT_TRUE(got.dtype() == expected.dtype() || expected_code >= 0) << "u8 in place of s8, but negative";
+    const int difference = std::abs(code_at(got, i) - expected_code);
     ++sum.codes;
     sum.by_one += difference == 1;
     sum.by_more += difference > 1;
