@@ -58,7 +58,7 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
 
 template <int C, CodeClamp clamp>
 void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows, int from, int to) {
-  constexpr bool k_of_relu = clamp == CodeClamp::u8 || clamp == CodeClamp::u7;  // fewer copies: others as any
+  constexpr bool k_of_relu = is_of_relu(clamp);
   if (C == 2 && k_of_relu && run.channels == k_amx_block_channels && run.residual && run.residual_zero_point == 0)
     return finish_whole<Form::u8_residual, clamp, k_of_relu>(run, sums, rows, from, to);
   if (C == 2 && clamp != CodeClamp::any && run.channels == k_amx_block_channels)

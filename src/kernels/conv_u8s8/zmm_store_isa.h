@@ -30,6 +30,9 @@ inline __attribute__((always_inline)) void with_clamp(CodeClamp clamp, Act&& act
   }
 }
 
+/// Ways out that are seldom taken know these apart from any other codes, and so have fewer copies.
+constexpr bool is_of_relu(CodeClamp clamp) { return clamp == CodeClamp::u8 || clamp == CodeClamp::u7; }
+
 constexpr __mmask64 first_bytes(int64_t n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
 
 /// The high halves of floats 2^23 + code. From memory, where the compiler does not see it: it would bring the number

@@ -312,7 +312,7 @@ template <int C, CodeClamp clamp>
 void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows) {
   if (C == 4 && clamp != CodeClamp::any && run.channels == k_panel)
     return run.residual ? finish_whole<true, clamp>(run, sums, rows) : finish_whole<false, clamp>(run, sums, rows);
-  constexpr bool k_of_relu = clamp == CodeClamp::u8 || clamp == CodeClamp::u7;  // fewer copies: others as any
+  constexpr bool k_of_relu = is_of_relu(clamp);
   constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
   return run.residual ? finish_form<C, Form::u8_residual, k_clamp>(run, sums, rows)
                       : finish_form<C, Form::u8, k_clamp>(run, sums, rows);
