@@ -40,6 +40,7 @@ struct Form {
   Graph graph;
   std::vector<std::string> signatures, tactics;  // by node; what a time is kept under
   std::vector<double> us;                        // by node
+  std::vector<bool> untimed;                     // by node: another one's time holds its own
   std::optional<Trial> trial = {};
 
   static Result<Form> make(std::string name, const Graph& clean, const Binding& binding,
@@ -48,12 +49,13 @@ struct Form {
     if (!graph) return graph.error();
     Result<std::shared_ptr<const Plan>> plan = make_plan(*graph, backend);
     if (!plan) return plan.error();
-    Form form{std::move(name), &backend, *std::move(graph), {}, {}, {}};
+    Form form{std::move(name), &backend, *std::move(graph), {}, {}, {}, backend.storage((*plan)->graph).untimed};
     for (const Step& step : (*plan)->steps) {
       form.signatures.push_back(layer_signature(form.graph, step.node));
       form.tactics.push_back("precision best, " + step.tactic);
     }
     form.us.resize(form.signatures.size());
+    form.untimed.resize(form.signatures.size());
     return form;
   }
   std::string device() const { return backend->timing_key(); }
@@ -82,7 +84,7 @@ Result<Done> measure_layers(const std::vector<Form*>& forms, Times& times) {
   for (Form* form : forms) {
     bool is_known = true;
     for (size_t i = 0; i < form->us.size(); ++i) {
-      if (times.cache.find(form->device(), form->signatures[i], form->tactics[i])) continue;
+      if (form->untimed[i] || times.cache.find(form->device(), form->signatures[i], form->tactics[i])) continue;
       samples[{form->device(), form->signatures[i], form->tactics[i]}];
       is_known = false;
     }
@@ -97,9 +99,11 @@ Result<Done> measure_layers(const std::vector<Form*>& forms, Times& times) {
     for (Form* form : open) {
       Result<std::vector<double>> step_seconds = form->trial->step_seconds();
       if (!step_seconds) return step_seconds.error();
-      for (size_t i = 0; round >= 0 && i < form->us.size(); ++i)
+      for (size_t i = 0; round >= 0 && i < form->us.size(); ++i) {
+        if (form->untimed[i]) continue;
         if (const auto at = samples.find({form->device(), form->signatures[i], form->tactics[i]}); at != samples.end())
           at->second.push_back((*step_seconds)[i] * 1e6);
+      }
     }
   }
   for (auto& [key, us] : samples) times.cache.insert(std::get<0>(key), std::get<1>(key), std::get<2>(key), median(us));
@@ -112,7 +116,8 @@ Result<Done> time_layers(const std::vector<Form*>& forms, Times& times) {
   if (Result<Done> done = measure_layers(forms, times); !done) return done;
   for (Form* form : forms)
     for (size_t i = 0; i < form->us.size(); ++i)
-      form->us[i] = times.cache.find(form->device(), form->signatures[i], form->tactics[i]).value_or(0);
+      if (!form->untimed[i])
+        form->us[i] = times.cache.find(form->device(), form->signatures[i], form->tactics[i]).value_or(0);
   return Done{};
 }
 

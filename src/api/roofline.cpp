@@ -25,16 +25,17 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+double bytes_of(const Graph& graph, ValueId v) {
+  if (v == k_absent) return 0;
+  const Value& value = graph.value(v);
+  const std::optional<Dims> dims = value.shape ? known_dims(*value.shape) : std::nullopt;
+  return dims ? static_cast<double>(element_count(*dims).value_or(0)) * static_cast<double>(size_of(value.dtype)) : 0;
+}
+
 double bytes_of(const Graph& graph, const Node& node) {
   double bytes = 0;
   for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
-    for (const ValueId v : *values) {
-      if (v == k_absent) continue;
-      const Value& value = graph.value(v);
-      const std::optional<Dims> dims = value.shape ? known_dims(*value.shape) : std::nullopt;
-      if (dims)
-        bytes += static_cast<double>(element_count(*dims).value_or(0)) * static_cast<double>(size_of(value.dtype));
-    }
+    for (const ValueId v : *values) bytes += bytes_of(graph, v);
   return bytes;
 }
 
@@ -83,18 +84,22 @@ double fork_us(int threads) {
   return median(std::move(us));
 }
 
-/// The products of a layer that a later one runs count to that one, whose time they take.
-void carry_products(std::vector<RooflineLayer>& layers) {
-  double mmac = 0;
-  for (RooflineLayer& layer : layers) {
-    if (layer.tactic == k_in_next_step) {
-      mmac += layer.mmac;
-      layer.mmac = layer.needed_mmac = 0;
-    } else {
-      layer.mmac += mmac, layer.needed_mmac += mmac;
-      mmac = 0;
-    }
+/// Products and bytes of a layer that a later one runs count to that one, whose time they take. What lies between the
+/// two is not moved.
+void carry(const Plan& plan, const Program& program, std::vector<RooflineLayer>& layers) {
+  for (size_t i = 0; i < layers.size(); ++i) {
+    RooflineLayer& layer = layers[i];
+    if (layer.tactic != k_in_next_step) continue;
+    size_t by = program.step_done_by(i).value_or(i + 1);
+    while (by < layers.size() && layers[by].tactic == k_in_next_step) ++by;
+    if (by >= layers.size()) continue;
+    const ValueId between = plan.graph.node(plan.steps[i].node).outputs[0];
+    layers[by].mmac += layer.mmac;
+    layers[by].needed_mmac += layer.needed_mmac;
+    layers[by].bytes += layer.bytes - 2 * bytes_of(plan.graph, between);  // written, then read
+    layer.mmac = layer.needed_mmac = layer.bytes = 0;
   }
+  for (RooflineLayer& layer : layers) layer.bytes = std::max(layer.bytes, 0.0);
 }
 
 }  // namespace
@@ -147,7 +152,7 @@ Result<RooflineReport> roofline(Session& session, double seconds) {
          bytes_of(plan.graph, node), node.op->name.starts_with("Quant") && !is_convert, is_convert,
          node.op->name.starts_with("Bf16"), needed_mmac(plan.graph, node, layers[i].tactic, layers[i].mmac)});
   }
-  carry_products(report.layers);
+  carry(plan, session.state().engine->program(), report.layers);
   return report;
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,9 @@ class Program {
   /// How a step is run, beyond its tactic's name, for profiles; may be empty. k_in_next_step of a step that the one
   /// after it does on the way.
   virtual std::string step_note(size_t) const { return {}; }
+  /// Of a step with the note k_in_next_step: the step that does it; others may lie between. nullopt = the next that has
+  /// no such note.
+  virtual std::optional<size_t> step_done_by(size_t) const { return {}; }
   /// Ways that were tried while preparing and do not run: "name: why", for logs.
   virtual std::vector<std::string> refusals() const { return {}; }
   /// Memory of one context, activations and scratch; 0 = the back end does not say.
@@ -73,6 +77,9 @@ struct RunHooks {
   /// Seconds per step are added here when not null; resized to the number of steps. Bringing the inputs into the back
   /// end's layout counts to the first step, bringing the outputs out of it to the last.
   std::vector<double>* step_seconds = nullptr;
+  /// Steps that run together as one (k_in_next_step) run one by one where they can, so that each has a time of its own.
+  /// The answers are the same, the whole is slower.
+  bool steps_apart = false;
   /// Overwritten when not null by a back end with memory of its own; others leave it alone.
   DeviceTimes* device_times = nullptr;
   /// Of a back end with memory of its own. false: inputs are those of the last run with transfers, outputs stay there.
@@ -85,7 +92,7 @@ struct RunHooks {
 struct Storage {
   std::vector<size_t> bytes;                              // by value
   std::vector<ValueId> shares, overwrites, reads_beside;  // by node; reads_beside: what a step reads beside its inputs
-  std::vector<bool> in_next_step = {};                    // by node: k_in_next_step will be its note; empty = of none
+  std::vector<bool> untimed = {};  // by node: without a time of its own, with steps_apart too; empty = none
 };
 
 class Backend {

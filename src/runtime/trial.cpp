@@ -61,6 +61,7 @@ Result<std::vector<double>> Trial::step_seconds() {
   std::vector<double> seconds;
   RunHooks hooks;
   hooks.step_seconds = &seconds;
+  hooks.steps_apart = true;
   if (Result<Done> ran = backend_->run(*program_, next_workspace(), io_, hooks); !ran) return ran.error();
   return seconds;
 }

@@ -13,7 +13,7 @@ class Trial {
  public:
   /// choice: tactic by node, empty = the static choice everywhere. The back end must outlive the trial.
   static Result<Trial> make(Graph graph, Backend& backend, const TacticChoice& choice);
-  /// One run; seconds of each step.
+  /// One run with the steps apart (RunHooks::steps_apart); seconds of each.
   Result<std::vector<double>> step_seconds();
   /// One run; seconds of the whole, or of a device its seconds without transfers.
   Result<double> run_seconds();

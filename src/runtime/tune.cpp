@@ -63,11 +63,11 @@ size_t open_candidates(const TunedLayer& kind) {
 Choices find_choices(const Graph& graph, const Backend& backend, const Plan& plan) {
   Choices choices;
   std::map<std::string, int> known;
-  const std::vector<bool> in_next_step = backend.storage(graph).in_next_step;
+  const std::vector<bool> untimed = backend.storage(graph).untimed;
   for (const Step& step : plan.steps) {
     choices.by_default.push_back(step.tactic);
     choices.kind_of.push_back(-1);
-    if (!in_next_step.empty() && in_next_step[static_cast<size_t>(step.node)]) continue;  // has no time of its own
+    if (!untimed.empty() && untimed[static_cast<size_t>(step.node)]) continue;
     TunedLayer kind = kind_of_layer(backend.tactics(graph, step.node), step.tactic);
     if (open_candidates(kind) < 2) continue;
     kind.signature = layer_signature(graph, step.node);

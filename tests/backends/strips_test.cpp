@@ -9,6 +9,7 @@
 #include "backends/cpu/joined.h"
 #include "backends/ref/ref.h"
 #include "backends/running.h"
+#include "runtime/tune.h"
 
 namespace octet {
 namespace {
@@ -133,6 +134,55 @@ TEST(Strips, show_taps_every_value) {
   const std::map<std::string, double> expected = shown(size_t{1} << 30);
   EXPECT_EQ(expected.size(), graph.nodes.size());
   EXPECT_EQ(shown(1), expected);
+}
+
+TEST(Strips, run_apart_each_layer_has_a_time_and_the_bytes_stay) {
+  const Graph graph = network();
+  const std::vector<Tensor> inputs = random_inputs(graph, 7);
+  for (const Isa isa : available_isas())
+    for (const int threads : {1, 2, 3})
+      for (const size_t l2_bytes : {1, 20000, 50000}) {
+        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2_bytes});
+        const std::string where =
+            std::string(name(isa)) + ", " + std::to_string(threads) + " threads, L2 of " + std::to_string(l2_bytes);
+        std::vector<double> seconds;
+        RunHooks hooks;
+        hooks.step_seconds = &seconds;
+        hooks.steps_apart = true;
+        const std::vector<Tensor> apart = run_graph(graph, backend, inputs, hooks);
+        const std::vector<Tensor> together = run_graph(graph, backend, inputs);
+        ASSERT_EQ(apart.size(), 2u) << where;
+        for (size_t i = 0; i < 2; ++i) expect_close(apart[i], together[i], k_exact, where);
+        ASSERT_EQ(seconds.size(), graph.nodes.size()) << where;
+        for (size_t i = 0; i < seconds.size(); ++i) EXPECT_GT(seconds[i], 0) << where << ", step " << i;
+      }
+}
+
+/// The last layer has a sixty-fourth of the first one's products: no group's time stands under its name.
+TEST(Strips, are_tuned_by_times_of_single_layers) {
+  const Graph graph = graph_with_constants(
+      R"(graph n (x: f32[1,64,24,24], wa: f32[256,64,1,1], wb: f32[256,1,3,3], wc: f32[4,256,1,1]) -> (c) {
+  a = FusedConv(x, wa, activation="Relu") @a
+  b = FusedConv(a, wb, group=256, pads=[1,1,1,1], activation="Relu") @b
+  c = Conv(b, wc) @c
+}
+)",
+      {"wa", "wb", "wc"}, 3);
+  const Isa isa = available_isas().back();
+  if (isa == Isa::scalar) GTEST_SKIP() << "not applicable: no strips on the scalar judge";
+  const auto backend = cpu::make_backend({.isa = isa, .l2_bytes = 1});
+  ASSERT_NE(cpu::Neighbours(graph, isa, 1).strips_of(maker(graph, "c")), nullptr);
+  TimingCache cache;
+  const Result<TuningReport> report = tune(graph, *backend, {.cache = &cache});
+  ASSERT_TRUE(report) << report.error().message;
+  std::map<std::string, double> us;
+  for (const TunedLayer& layer : report->layers)
+    for (const TunedCandidate& c : layer.candidates)
+      if (c.refused.empty() && (!us.contains(layer.first_node) || c.us < us[layer.first_node]))
+        us[layer.first_node] = c.us;
+  ASSERT_TRUE(us.contains("a") && us.contains("c")) << report->log();
+  EXPECT_GT(us["c"], 0);
+  EXPECT_LT(us["c"], 0.7 * us["a"]) << report->log();
 }
 
 }  // namespace

@@ -185,6 +185,8 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
   const auto id = static_cast<NodeId>(&query.node - query.graph.nodes.data());
   step.for_taps = builder.neighbours().is_done_by_next(id);
+  step.done_by = builder.neighbours().done_by(id);
+  step.can_run_apart = builder.neighbours().is_in_strips(id);
   keep_packed(query, layer->packed(), step);
   step.run = run_of(layer, at);
   const Strips* const strips = builder.neighbours().strips_of(id);
@@ -291,6 +293,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   if (!residual) return residual.error();
   PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
   step.for_taps = builder.neighbours().is_done_by_next(id);
+  step.done_by = builder.neighbours().done_by(id);
   keep_packed(query, layer->packed(), step);
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,

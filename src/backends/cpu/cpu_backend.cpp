@@ -12,7 +12,7 @@ namespace octet::cpu {
 namespace {
 
 /// Raised when a kernel's speed changes, so that old times are measured anew.
-constexpr int k_kernels_version = 6;
+constexpr int k_kernels_version = 7;
 
 class CpuBackend : public Backend {
  public:
@@ -68,7 +68,7 @@ class CpuBackend : public Backend {
       all.shares.push_back(neighbours.shared(graph, id));
       all.overwrites.push_back(neighbours.overwritten(graph, id));
       all.reads_beside.push_back(neighbours.read_beside(graph, id));
-      all.in_next_step.push_back(neighbours.is_done_by_next(id));
+      all.untimed.push_back(neighbours.is_done_by_next(id) && !neighbours.is_in_strips(id));
     }
     return all;
   }

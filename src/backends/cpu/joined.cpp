@@ -98,14 +98,14 @@ Neighbours::Neighbours(const Graph& graph, Isa isa, size_t l2_bytes)
       first_made_(graph.values.size(), k_absent),
       scaling_(graph.nodes.size(), -1),
       strips_of_(graph.nodes.size(), -1),
-      done_by_next_(graph.nodes.size(), false) {
+      done_by_(graph.nodes.size(), -1) {
   const Uses uses(graph);
   find_joined(graph, uses);
   strips_ = find_strips(graph, uses, isa, l2_bytes);
   for (size_t i = 0; i < strips_.size(); ++i) {
     strips_of_[static_cast<size_t>(strips_[i].last())] = static_cast<int32_t>(i);
     for (const NodeId id : {strips_[i].expand, strips_[i].depthwise})
-      if (id >= 0 && id != strips_[i].last()) done_by_next_[static_cast<size_t>(id)] = true;
+      if (id >= 0 && id != strips_[i].last()) done_by_[static_cast<size_t>(id)] = strips_[i].last();
   }
   if (isa != Isa::scalar && isa != Isa::amx) find_scalings(graph, uses);
 }
@@ -152,7 +152,7 @@ void Neighbours::find_scalings(const Graph& graph, const Uses& uses) {
         borrows_input(graph, source))
       continue;
     scaling_[static_cast<size_t>(id)] = before;
-    done_by_next_[static_cast<size_t>(before)] = true;
+    done_by_[static_cast<size_t>(before)] = id;
   }
 }
 

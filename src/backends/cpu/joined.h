@@ -48,7 +48,11 @@ class Neighbours {
   /// The layers that the node runs as their last one; null = it runs alone, or is run by another.
   const Strips* strips_of(NodeId last) const;
   /// Whether the node is done by a convolution behind it: what it makes is wanted by taps only.
-  bool is_done_by_next(NodeId node) const { return done_by_next_[static_cast<size_t>(node)]; }
+  bool is_done_by_next(NodeId node) const { return done_by(node) >= 0; }
+  /// That convolution; -1 = none.
+  NodeId done_by(NodeId node) const { return done_by_[static_cast<size_t>(node)]; }
+  /// Whether it is done by the last layer of its strips, which can leave it to itself.
+  bool is_in_strips(NodeId node) const { return is_done_by_next(node) && strips_of(done_by(node)); }
   /// What the node reads beside its inputs: the input of scaling_before(), or of the first layer of strips_of();
   /// k_absent = nothing.
   ValueId read_beside(const Graph& graph, NodeId node) const;
@@ -63,7 +67,7 @@ class Neighbours {
   std::vector<NodeId> scaling_;      // by node
   std::vector<Strips> strips_;
   std::vector<int32_t> strips_of_;  // by node that is the last of its strips: index; else -1
-  std::vector<bool> done_by_next_;  // by node
+  std::vector<NodeId> done_by_;     // by node; -1 = itself
 };
 
 }  // namespace octet::cpu

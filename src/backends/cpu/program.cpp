@@ -173,7 +173,7 @@ void CpuProgram::list_items() {
     for (size_t turn = 0; turn < part.turns; ++turn)
       for (size_t i = part.first; i < part.last; ++i) {
         const PreparedStep& step = steps_[i].prepared;
-        if (step.run && !step.for_taps) add({i, turn * part.images, false}, step.in_team);
+        if (step.run && (!step.for_taps || step.can_run_apart)) add({i, turn * part.images, false}, step.in_team);
       }
   }
 }
@@ -304,8 +304,9 @@ struct CpuProgram::Running {
 bool CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
                           std::span<const std::byte> next_weights) const {
   const bool has_taps = now.hooks.tap || now.hooks.value_tap;
-  if (!step.run || (step.for_taps && !has_taps)) return false;
-  (has_taps && step.run_alone ? step.run_alone : step.run)(now.context(first_image, next_weights));
+  const bool apart = has_taps || now.hooks.steps_apart;
+  if (!step.run || (step.for_taps && !has_taps && !(apart && step.can_run_apart))) return false;
+  (apart && step.run_alone ? step.run_alone : step.run)(now.context(first_image, next_weights));
   return true;
 }
 

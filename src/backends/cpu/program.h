@@ -54,6 +54,10 @@ class CpuProgram : public Program {
   size_t borrowed_steps() const override { return borrowed_steps_; }
   std::vector<PackedWeights> packed() const override;
   std::string step_note(size_t step) const override { return steps_[step].prepared.for_taps ? k_in_next_step : ""; }
+  std::optional<size_t> step_done_by(size_t step) const override {
+    const NodeId by = steps_[step].prepared.done_by;  // step n is node n
+    return by < 0 ? std::nullopt : std::optional(static_cast<size_t>(by));
+  }
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
   size_t context_bytes() const override;
   /// arena: 64-byte aligned, context_bytes().

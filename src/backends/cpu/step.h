@@ -27,7 +27,9 @@ struct PreparedStep {
   /// `run` writes only in its loops (for_chunks, parallel, once), so that several workers may walk through it in step.
   bool in_team = false;
   size_t packed_bytes = 0;
-  bool for_taps = false;  // what it makes is wanted by taps only
+  bool for_taps = false;       // what it makes is wanted by taps only
+  NodeId done_by = -1;         // for taps: the node that does it; -1 = one behind it
+  bool can_run_apart = false;  // for taps: what does it has a run_alone
   /// In place of `run` where steps for taps have run, too; empty = `run`.
   std::function<void(const RunContext&)> run_alone = {};
   PackedWeights packed = {};  // to be kept; the bytes live as long as `run`
