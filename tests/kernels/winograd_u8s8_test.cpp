@@ -368,6 +368,7 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   };
   EXPECT_GT(cost_of_codes(k_whole_width), 1.25 * cost_of_codes(k_half_width));
   EXPECT_EQ(cheapest(few_tiles, k_half_width), "avx512_vnni 4x4 codes");
+  EXPECT_EQ(cheapest(few_tiles, k_whole_width), "avx512_vnni 8x48");
   EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_half_width), "avx512_vnni 4x4 codes");
   EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_whole_width), "avx512_vnni 6x64");
   // Weights that come from a far L3 count double.
