@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# usage: setup.sh [train] [browser]
+# usage: setup.sh [train] [browser] [mpi]
 # Installs the Debian packages that octet is built with; does nothing when all are there. sudo only when not root.
 # train: also libtorch, which octet-train (octet finetune) is built on where it is there; about 1 GB.
+# mpi: also Open MPI, for calibration over several processes and its tests.
 # browser: also Chromium, which tools/check_report.py opens the demo's page in; about 300 MB.
 set -euo pipefail
 
@@ -13,7 +14,8 @@ for extra in "$@"; do
   case $extra in
     train) packages+=(libtorch-dev) ;;
     browser) packages+=(chromium) ;;
-    *) echo "setup: unknown '$extra'; train and browser can be added" >&2; exit 2 ;;
+    mpi) packages+=(libopenmpi-dev openmpi-bin) ;;
+    *) echo "setup: unknown '$extra'; train, browser and mpi can be added" >&2; exit 2 ;;
   esac
 done
 

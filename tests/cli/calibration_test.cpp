@@ -408,7 +408,7 @@ TEST(ImageCalibrator, reuses_its_cache_file_on_the_second_run) {
 }
 
 TEST(Processes, share_the_samples_and_equal_one_process_bit_for_bit) {
-  if (std::string(OCTET_MPIEXEC).empty()) GTEST_SKIP() << "built without MPI";
+  if (std::string(OCTET_MPIEXEC).empty()) GTEST_SKIP() << "not applicable: built without MPI";
   ASSERT_EQ(calibrate("shapes-train:53", "--quiet --per-channel", "alone.json").status, 0);
   for (const char* count : {"2", "3"}) {
     const Ran ran = run(OCTET_MPIEXEC, "-n " + std::string(count) + " --allow-run-as-root --oversubscribe " +
@@ -423,7 +423,7 @@ TEST(Processes, share_the_samples_and_equal_one_process_bit_for_bit) {
 }
 
 TEST(Processes, end_together_with_the_first_error) {
-  if (std::string(OCTET_MPIEXEC).empty()) GTEST_SKIP() << "built without MPI";
+  if (std::string(OCTET_MPIEXEC).empty()) GTEST_SKIP() << "not applicable: built without MPI";
   std::vector<float> values = ramp(20 * 3072);
   values[11 * 3072] = values[19 * 3072] = std::nanf("");
   write(scratch() + "/nans.npy", npy("20, 3, 32, 32", values));
