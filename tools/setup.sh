@@ -12,7 +12,7 @@ packages=(g++ cmake ninja-build git python3 python3-venv pkg-config dpkg-dev
 
 for extra in "$@"; do
   case $extra in
-    train) packages+=(libtorch-dev) ;;
+    train) packages+=(libtorch-dev libgloo-dev) ;;
     browser) packages+=(chromium) ;;
     mpi) packages+=(libopenmpi-dev openmpi-bin) ;;
     *) echo "setup: unknown '$extra'; train, browser and mpi can be added" >&2; exit 2 ;;
