@@ -1,7 +1,7 @@
 // What AMX leaves to AVX512: gathering the rows of a panel, and everything behind the sums.
 
 #include "kernels/conv_u8s8/amx_isa.h"
-#include "kernels/conv_u8s8/zmm_isa.h"
+#include "kernels/conv_u8s8/zmm_finish_isa.h"
 
 namespace octet {
 namespace {

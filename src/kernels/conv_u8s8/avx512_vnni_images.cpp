@@ -1,7 +1,8 @@
 // u8 x s8 convolution for AVX512-VNNI of 3x3 windows on images of 4 x 4 pixels.
 
 #include "kernels/conv_u8s8/image_isa.h"
-#include "kernels/conv_u8s8/zmm_isa.h"
+#include "kernels/conv_u8s8/zmm_accumulate_isa.h"
+#include "kernels/conv_u8s8/zmm_store_isa.h"
 
 namespace octet {
 namespace {

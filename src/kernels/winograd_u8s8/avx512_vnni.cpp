@@ -1,6 +1,6 @@
 // Integer Winograd F(4x4, 3x3) for AVX512-VNNI: products of s16 by vpdpwssd, which wraps.
 
-#include "kernels/conv_u8s8/zmm_isa.h"
+#include "kernels/conv_u8s8/zmm_finish_isa.h"
 #include "kernels/winograd_u8s8/winograd_isa.h"
 
 namespace octet {
