@@ -12,7 +12,10 @@ constexpr const char* k_smooth[] = {
 #include "smooth_cases.inc"
 };
 constexpr const char* k_integer[] = {
-#include "integer_cases.inc"
+#include "integer_conv_cases.inc"
+#include "integer_gemm_cases.inc"
+#include "integer_pair_cases.inc"
+#include "integer_pool_cases.inc"
 };
 
 TEST(ComputeCases, float_ops_on_small_integers_give_exactly_the_numbers_of_onnx_runtime) {

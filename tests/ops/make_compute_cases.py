@@ -1,5 +1,5 @@
 """Writes compute_cases.inc (convolutions, products, pools, activations, Q/DQ against ONNX Runtime), smooth_cases.inc (functions
-that round) and integer_cases.inc (octet's integer ops against numpy, written from src/ir/ops/README.md and nothing else).
+that round) and integer_{conv,gemm,pair,pool}_cases.inc (octet's integer ops against numpy, written from src/ir/ops/README.md and nothing else).
 Run: python tests/ops/make_compute_cases.py, with numpy, onnx and onnxruntime.
 
 The float cases hold small integers, so that every sum is exact in float and ONNX Runtime's answer is the only right one."""
@@ -346,6 +346,8 @@ if __name__ == "__main__":
     np.seterr(all="ignore")
     write("compute", f"ONNX Runtime {ort.__version__}, onnx {onnx.__version__}",
           itertools.chain(conv_cases(), product_cases(), pool_cases(), activation_cases(), linear_cases()))
-    write("integer", f"numpy {np.__version__}",
-          itertools.chain(quant_conv_cases(), quant_gemm_cases(), quant_pair_cases(), quant_pool_cases()))
+    write("integer_conv", f"numpy {np.__version__}", quant_conv_cases())
+    write("integer_gemm", f"numpy {np.__version__}", quant_gemm_cases())
+    write("integer_pair", f"numpy {np.__version__}", quant_pair_cases())
+    write("integer_pool", f"numpy {np.__version__}", quant_pool_cases())
     write("smooth", f"ONNX Runtime {ort.__version__}, onnx {onnx.__version__}", smooth_cases())

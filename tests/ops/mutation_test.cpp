@@ -11,7 +11,10 @@ constexpr const char* k_graphs[] = {
 #include "close_cases.inc"
 #include "compute_cases.inc"
 #include "exact_cases.inc"
-#include "integer_cases.inc"
+#include "integer_conv_cases.inc"
+#include "integer_gemm_cases.inc"
+#include "integer_pair_cases.inc"
+#include "integer_pool_cases.inc"
 #include "movement_cases.inc"
 };
 constexpr std::string_view k_pieces[] = {"-",
