@@ -17,6 +17,14 @@ inline bool has_isa(Isa isa) {
   return std::find(isas.begin(), isas.end(), isa) != isas.end();
 }
 
+/// Bounds that saturating packs keep, with little or nothing beside them: u8 codes, s8 codes stored 128 up, codes of 7
+/// bits; and others near these.
+struct PackedRange {
+  int zero_point, lo, hi;
+};
+inline constexpr PackedRange k_packed_ranges[] = {{0, 0, 255}, {128, 0, 255}, {128, 128, 255}, {0, 0, 127},
+                                                  {0, 9, 127}, {37, 0, 255},  {37, 60, 255}};
+
 struct ConvU8S8Data {
   explicit ConvU8S8Data(const ConvCase& conv_case, uint32_t seed = 1) : shape(conv_case), random(seed) {
     const WindowGeometry g = shape.geometry();
@@ -43,6 +51,23 @@ struct ConvU8S8Data {
     desc.has_residual = true;
     desc.residual_zero_point = zero_point;
     desc.residual_multiplier = m;
+  }
+
+  void clamp_to(const PackedRange& range) {
+    desc.y_zero_point = range.zero_point;
+    desc.lo = range.lo;
+    desc.hi = range.hi;
+  }
+
+  /// Every product the largest there is, and sums of a whole window times the multiplier `largest`, to codes of 7 bits.
+  void fill_with_largest_products(double largest) {
+    std::fill(weights.begin(), weights.end(), static_cast<int8_t>(-128));
+    std::fill(x.begin(), x.end(), static_cast<uint8_t>(0));
+    std::fill(bias.begin(), bias.end(), 0);
+    const double sum = 128.0 * 128.0 * static_cast<double>(weights.size() / multiplier.size());
+    std::fill(multiplier.begin(), multiplier.end(), static_cast<float>(largest / sum));
+    desc.x_zero_point = 128;
+    clamp_to({0, 0, 127});
   }
 
   /// The descriptor's spans are these vectors.

@@ -247,14 +247,7 @@ TEST(ConvU8S8, values_about_2_to_the_15_become_the_largest_code_of_7_bits) {
   for (const int64_t kernel : {1, 3})
     for (const double largest : {31999.0, 32767.4, 32767.7, 32768.0, 40000.0, 65540.0}) {
       Layer layer(square(8, 16, 64, kernel, 1, kernel / 2));
-      std::fill(layer.weights.begin(), layer.weights.end(), static_cast<int8_t>(-128));
-      std::fill(layer.x.begin(), layer.x.end(), static_cast<uint8_t>(0));
-      std::fill(layer.bias.begin(), layer.bias.end(), 0);
-      const double sum = 128.0 * 128.0 * static_cast<double>(16 * kernel * kernel);
-      std::fill(layer.multiplier.begin(), layer.multiplier.end(), static_cast<float>(largest / sum));
-      layer.desc.x_zero_point = 128;
-      layer.desc.y_zero_point = layer.desc.lo = 0;
-      layer.desc.hi = 127;
+      layer.fill_with_largest_products(largest);
       expect_judged<uint8_t>(layer);
     }
 }
@@ -576,23 +569,13 @@ TEST(ConvU8S8, amx_layers_of_small_images_copy_several_at_a_time) {
   EXPECT_GE(copied, 5);
 }
 
-/// Bounds that saturating packs keep, with little or nothing beside them: u8 codes, s8 codes stored 128 up, codes of 7
-/// bits; and others near these.
-struct PackedRange {
-  int zero_point, lo, hi;
-};
-constexpr PackedRange k_packed_ranges[] = {{0, 0, 255}, {128, 0, 255}, {128, 128, 255}, {0, 0, 127},
-                                           {0, 9, 127}, {37, 0, 255},  {37, 60, 255}};
-
 TEST(ConvU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
   for (const ConvCase& c :
        {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
         square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1), square(8, 48, 48, 3, 1, 1), square(4, 32, 40, 3, 1, 1)})
     for (const PackedRange& range : k_packed_ranges) {
       Layer layer(c);
-      layer.desc.y_zero_point = range.zero_point;
-      layer.desc.lo = range.lo;
-      layer.desc.hi = range.hi;
+      layer.clamp_to(range);
       expect_judged<uint8_t>(layer);  // no value leaves 15 bits
       for (float& m : layer.multiplier) m *= 8;
       for (const bool with_residual : {false, true}) {

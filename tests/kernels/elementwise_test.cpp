@@ -44,6 +44,17 @@ float multiplier(Random& random) {
   return choice[random.integer(0, 5)];
 }
 
+AddU8Params add_params(Random& random) {
+  const Codes codes(random);
+  return {.a_zero_point = static_cast<int32_t>(random.integer(0, 255)),
+          .b_zero_point = static_cast<int32_t>(random.integer(0, 255)),
+          .y_zero_point = codes.zero_point,
+          .lo = codes.lo,
+          .hi = codes.hi,
+          .a_multiplier = multiplier(random),
+          .b_multiplier = multiplier(random)};
+}
+
 /// Runs `run(kernels, y)` on every ISA and wants the scalar one's result, and nothing written behind it.
 template <class T, class Run>
 void expect_every_isa_agrees(size_t n, Run run) {
@@ -64,14 +75,7 @@ TEST(Elementwise, add_u8_gives_the_scalar_codes_on_every_isa) {
   Random random(1);
   for (int repeat = 0; repeat < 8; ++repeat)
     for (const size_t n : lengths()) {
-      const Codes codes(random);
-      const AddU8Params p = {.a_zero_point = static_cast<int32_t>(random.integer(0, 255)),
-                             .b_zero_point = static_cast<int32_t>(random.integer(0, 255)),
-                             .y_zero_point = codes.zero_point,
-                             .lo = codes.lo,
-                             .hi = codes.hi,
-                             .a_multiplier = multiplier(random),
-                             .b_multiplier = multiplier(random)};
+      const AddU8Params p = add_params(random);
       if (p.a_multiplier > 1e9f && p.b_multiplier > 1e9f) continue;  // inf - inf: no such layer exists
       Buffer<uint8_t> a(n), b(n);
       random.fill(a.data(), n);
@@ -85,14 +89,7 @@ TEST(Elementwise, add_constant_u8_gives_what_add_u8_gives_on_every_isa) {
   Random random(5);
   for (int repeat = 0; repeat < 8; ++repeat)
     for (const size_t n : lengths()) {
-      const Codes codes(random);
-      const AddU8Params p = {.a_zero_point = static_cast<int32_t>(random.integer(0, 255)),
-                             .b_zero_point = static_cast<int32_t>(random.integer(0, 255)),
-                             .y_zero_point = codes.zero_point,
-                             .lo = codes.lo,
-                             .hi = codes.hi,
-                             .a_multiplier = multiplier(random),
-                             .b_multiplier = multiplier(random)};
+      const AddU8Params p = add_params(random);
       if (p.a_multiplier > 1e9f && p.b_multiplier > 1e9f) continue;  // inf - inf: no such layer exists
       Buffer<uint8_t> a(n), b(n), want(n);
       Buffer<float> second(n);

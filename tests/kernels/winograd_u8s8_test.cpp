@@ -226,13 +226,7 @@ TEST(WinogradU8S8, lo_and_hi_bound_every_code_for_every_zero_point) {
 TEST(WinogradU8S8, values_about_2_to_the_15_become_the_largest_code_of_7_bits) {
   for (const double largest : {31999.0, 32767.4, 32767.7, 32768.0, 40000.0, 65540.0}) {
     ConvU8S8Data data(square(8, 16, 64, 3, 1, 1));
-    std::fill(data.weights.begin(), data.weights.end(), static_cast<int8_t>(-128));
-    std::fill(data.x.begin(), data.x.end(), static_cast<uint8_t>(0));
-    std::fill(data.bias.begin(), data.bias.end(), 0);
-    std::fill(data.multiplier.begin(), data.multiplier.end(), static_cast<float>(largest / (128.0 * 128.0 * 16 * 9)));
-    data.desc.x_zero_point = 128;
-    data.desc.y_zero_point = data.desc.lo = 0;
-    data.desc.hi = 127;
+    data.fill_with_largest_products(largest);
     expect_judged<uint8_t>(data);
   }
 }
@@ -269,16 +263,11 @@ TEST(WinogradU8S8, activations_and_float_outputs_equal_the_judge) {
 }
 
 TEST(WinogradU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
-  struct {
-    int zero_point, lo, hi;
-  } constexpr k_ranges[] = {{0, 0, 255}, {128, 0, 255}, {128, 128, 255}, {0, 0, 127}, {37, 60, 255}};
   for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1),
                             square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2)})
-    for (const auto& range : k_ranges) {
+    for (const PackedRange& range : k_packed_ranges) {
       ConvU8S8Data data(c);
-      data.desc.y_zero_point = range.zero_point;
-      data.desc.lo = range.lo;
-      data.desc.hi = range.hi;
+      data.clamp_to(range);
       expect_judged<uint8_t>(data);  // no value leaves 15 bits
       for (float& m : data.multiplier) m *= 8;
       for (const bool with_residual : {false, true}) {
