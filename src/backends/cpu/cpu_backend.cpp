@@ -17,7 +17,9 @@ constexpr int k_kernels_version = 7;
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
-      : isa_(options.isa), l2_bytes_(options.l2_bytes ? options.l2_bytes : l2_bytes()), pool_(options.threads) {}
+      : isa_(options.isa),
+        l2_bytes_(options.l2_bytes ? options.l2_bytes : cache_sizes().l2_bytes),
+        pool_(options.threads) {}
 
   std::string_view name() const override { return "cpu"; }
 

@@ -1,7 +1,5 @@
 #include "backends/cpu/sub_batch.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -341,15 +339,6 @@ std::shared_ptr<const Plan> cut_plan(const Plan& whole, const Places& places, Su
   }
   return plan;
 }
-
-}  // namespace
-
-size_t l2_bytes() {
-  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return bytes > 0 ? static_cast<size_t>(bytes) : size_t{1} << 20;
-}
-
-namespace {
 
 /// Lanes, unless they take much more memory.
 void lay_out_for_halves(const Plan& plan, int threads, Arrangement& made) {

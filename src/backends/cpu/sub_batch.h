@@ -41,7 +41,4 @@ struct Arrangement {
 /// cache_bytes: L2 of all threads together. What a step computes does not depend on the cut.
 Arrangement arrange(const std::shared_ptr<const Plan>& plan, size_t cache_bytes, Isa isa, int threads);
 
-/// L2 of one core, as the system says it; 1 MiB where it does not.
-size_t l2_bytes();
-
 }  // namespace octet::cpu
