@@ -291,8 +291,8 @@ ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, CodeClamp clamp) {
   run.hi = desc.hi;
   run.residual_centre = 0x1p23f + static_cast<float>(desc.residual_zero_point);
   run.residual_origin = -0x1p23f * desc.residual_multiplier;  // exact: a power of two
-  run.y_zero_points = (desc.y_zero_point & 0xffff) * 0x10001;
-  run.los = (desc.lo & 0xff) * 0x1010101;
+  run.y_zero_points = static_cast<int32_t>((static_cast<uint32_t>(desc.y_zero_point) & 0xffff) * 0x10001);
+  run.los = static_cast<int32_t>((static_cast<uint32_t>(desc.lo) & 0xff) * 0x1010101);
   run.f32_output = f32;
   run.clamp = clamp;
   return run;
