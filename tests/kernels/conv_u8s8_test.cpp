@@ -307,6 +307,30 @@ TEST(ConvU8S8, activations_between_accumulator_and_code_equal_the_judge) {
       }
 }
 
+// Layers of some thousand outputs look their codes up where the ISA can.
+TEST(ConvU8S8, activations_of_many_outputs_equal_the_judge) {
+  for (const ActivationKind kind : {ActivationKind::silu, ActivationKind::sigmoid, ActivationKind::tanh_})
+    for (const ConvCase& c : {square(28, 16, 24, 1, 1, 0), square(28, 8, 40, 3, 1, 1), square(17, 3, 100, 3, 1, 1)})
+      for (const bool with_residual : {false, true}) {
+        Layer layer(c);
+        if (with_residual) layer.with_residual(60, 0.01f);
+        for (float& m : layer.multiplier) m *= 0.05f;
+        layer.desc.activation = {kind};
+        layer.desc.inverse_y_scale = kind == ActivationKind::silu ? 30.0f : 127.0f;
+        layer.desc.y_zero_point = 40;
+        expect_judged<uint8_t>(layer, {1, 3});
+      }
+}
+
+TEST(ConvU8S8, activations_of_values_beyond_the_tables_equal_the_judge) {
+  Layer layer(square(28, 16, 24, 1, 1, 0));
+  layer.multiplier[3] = 1e25f;
+  layer.desc.activation = {ActivationKind::silu};
+  layer.desc.inverse_y_scale = 30.0f;
+  layer.desc.y_zero_point = 9;
+  expect_judged<uint8_t>(layer);
+}
+
 TEST(ConvU8S8, f32_output_may_carry_an_activation) {
   for (const ActivationParams& activation :
        {ActivationParams{ActivationKind::relu, 0, 0}, ActivationParams{ActivationKind::clip, -0.5f, 1.5f},

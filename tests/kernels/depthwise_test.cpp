@@ -126,6 +126,14 @@ TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_every_tile_and_channel_
         expect_every_isa_agrees(geometry(c, k, stride, 9, 13), 1, k_forms[random.integer(0, 4)], random);
 }
 
+// Silu of some thousand outputs is looked up where the ISA can.
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_forms_of_many_outputs) {
+  Random random(12);
+  for (const Form form : k_forms)
+    for (const int64_t k : {3, 5})
+      for (const int64_t c : {24, 64, 144}) expect_every_isa_agrees(geometry(c, k, 1, 15, 17), 2, form, random);
+}
+
 TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_every_form_and_image_size) {
   Random random(2);
   for (const Form form : k_forms)

@@ -262,6 +262,15 @@ TEST(WinogradU8S8, activations_and_float_outputs_equal_the_judge) {
         }
 }
 
+TEST(WinogradU8S8, silu_of_many_outputs_equals_the_judge) {
+  ConvU8S8Data data(square(20, 19, 24, 3, 1, 1));
+  for (float& m : data.multiplier) m *= 0.05f;
+  data.desc.activation = {ActivationKind::silu};
+  data.desc.inverse_y_scale = 30.0f;
+  data.desc.y_zero_point = 40;
+  expect_judged<uint8_t>(data, {1, 3});
+}
+
 TEST(WinogradU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
   for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1),
                             square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2)})

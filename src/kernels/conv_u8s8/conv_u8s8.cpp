@@ -1,6 +1,7 @@
 #include "kernels/conv_u8s8/conv_u8s8.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
 #include <utility>
@@ -114,9 +115,13 @@ WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 
-/// Pixels of a tile that lie side by side.
-constexpr int32_t k_in_order[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
-                                  16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+/// Pixels of tiles that lie side by side.
+constexpr size_t k_most_in_order = 160;
+constexpr std::array<int32_t, k_most_in_order> k_in_order = [] {
+  std::array<int32_t, k_most_in_order> list = {};
+  for (size_t i = 0; i < list.size(); ++i) list[i] = static_cast<int32_t>(i);
+  return list;
+}();
 
 /// Weights to be brought near while other work is done.
 struct Ahead {
@@ -148,12 +153,12 @@ class ConvU8S8Packed final : public ConvU8S8 {
         classes_(PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel), can_trim_rows(desc, kernel))),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
+        to_codes_(activation_codes(desc, isa)),
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
         clamp_(code_clamp(desc)),
         streams_weights_(packed_.weights_bytes > k_near_weight_bytes) {
-    assert(2 * static_cast<size_t>(kernel.rows) <= std::size(k_in_order));
     assert(!desc.before || classes_.is_linear());
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     for (const ConvU8S8Panel& panel : packed_.panels) panel_begin_.push_back(panel_begin_.back() + panel_lanes(panel));
@@ -254,9 +259,16 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return desc_.before ? static_cast<size_t>(block_pixels_ * geometry_.x_pitch) + k_tail_bytes
                         : classes_.copy_bytes(block_pixels_);
   }
-  /// Only form 3 to a code passes through an f32 tile.
+  /// Only form 3 to a code passes through f32 tiles, as many as stay in L1 beside what else is there: tables and the
+  /// few values that need more than a table are the cheaper per value the more there are.
+  int64_t tiles_at_once() const {
+    constexpr int64_t k_values = 2048;
+    const int64_t rows = static_cast<int64_t>(k_most_in_order) - slack();
+    return std::max<int64_t>(std::min<int64_t>(k_values / tile_values(), rows / kernel_.rows), 1);
+  }
+  int64_t tile_values() const { return int64_t{kernel_.rows} * kernel_.lanes * kernel_.vectors; }
   size_t tile_bytes() const {
-    return through_tile() ? sizeof(float) * static_cast<size_t>(kernel_.rows * kernel_.lanes * kernel_.vectors) : 0;
+    return through_tile() ? sizeof(float) * static_cast<size_t>(tiles_at_once() * tile_values()) : 0;
   }
 
   /// The bias of each class: the padding that it leaves out would have met the zero point's term that is folded into
@@ -421,15 +433,18 @@ class ConvU8S8Packed final : public ConvU8S8 {
     if (tiles == 0) return;
     run.row_count = static_cast<int32_t>(rows);
     if (through_tile()) {
-      for (int64_t t = 0; t < tiles; ++t) {
-        ConvU8S8Run one = run;
-        one.tiles = 1;
-        one.y = f32_tile;
-        one.y_step = run.channels;
-        one.y_pixels = k_in_order;
-        kernel_.run(one);
-        quantize_tile(f32_tile, run);
-        advance(run, 1);
+      for (int64_t t = 0; t < tiles;) {
+        const int64_t count = std::min(tiles_at_once(), tiles - t);
+        ConvU8S8Run some = run;
+        some.tiles = static_cast<int32_t>(count);
+        some.y = f32_tile;
+        some.y_step = run.channels;
+        some.y_pixels = k_in_order.data();
+        kernel_.run(some);
+        to_codes_.rows(f32_tile, static_cast<size_t>(run.channels), static_cast<size_t>(count * rows),
+                       static_cast<uint8_t*>(run.y), run.y_pixels, run.y_step);
+        advance(run, count);
+        t += count;
       }
       return;
     }
@@ -450,15 +465,6 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.prefetch += tiles * run.segments * run.dwords * run.prefetch_step;
   }
 
-  /// Form 3 to a code, behind the inner function: v is a tile with only the panel's channels.
-  void quantize_tile(float* v, const ConvU8S8Run& run) const {
-    const size_t channels = static_cast<size_t>(run.channels);
-    activation_.activate(v, channels * static_cast<size_t>(run.row_count), desc_.activation);
-    for (int64_t r = 0; r < run.row_count; ++r)
-      activation_.quantize(v + static_cast<size_t>(r) * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point,
-                           desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + run.y_pixels[r] * run.y_step);
-  }
-
   bool through_tile() const { return f32_ && !desc_.f32_output; }
   int64_t y_element_bytes() const { return desc_.f32_output ? 4 : 1; }
 
@@ -471,6 +477,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   PixelClasses classes_;
   bool f32_;
   ActivationKernels activation_;
+  ActivationCodes to_codes_;
   PlanarSource planar_;
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point

@@ -181,6 +181,22 @@ bool needs_f32(const ConvU8S8Desc& desc) {
   return desc.f32_output || !is_bound;
 }
 
+ActivationCodes activation_codes(const ConvU8S8Desc& desc, Isa isa) {
+  // A table takes some 0.2 ms to make; with this many outputs some hundred images pay for it.
+  constexpr int64_t k_many_outputs = 4096;
+  const ActivationKind kind = desc.activation.kind;
+  const bool is_costly =
+      kind == ActivationKind::sigmoid || kind == ActivationKind::silu || kind == ActivationKind::tanh_;
+  // |value| < 2^31 * 2^50 + 255 * 2^50: finite, and no NaN.
+  const auto is_small = [](float m) { return std::abs(m) <= 0x1p50f; };
+  const bool is_bounded = std::all_of(desc.multiplier.begin(), desc.multiplier.end(), is_small) &&
+                          (!desc.has_residual || is_small(desc.residual_multiplier));
+  const WindowGeometry& g = desc.geometry;
+  const bool many_values = !desc.f32_output && is_costly && is_bounded && g.oh * g.ow * g.oc >= k_many_outputs;
+  return ActivationCodes({desc.activation, desc.inverse_y_scale, desc.y_zero_point, desc.lo, desc.hi}, isa,
+                         many_values);
+}
+
 CodeClamp code_clamp(const ConvU8S8Desc& desc) {
   const auto is_small = [](float m) { return m >= 0 && m <= 0.25f; };
   const bool is_bounded = std::all_of(desc.multiplier.begin(), desc.multiplier.end(), is_small) &&

@@ -9,6 +9,7 @@
 
 #include "base/aligned_vector.h"
 #include "base/weight_memory.h"
+#include "kernels/activation/activation_codes.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
 #include "kernels/implicit_gemm/tap_table.h"
@@ -69,6 +70,9 @@ int64_t merged_groups(const WindowGeometry& geometry, int lanes);
 /// Whether sums become floats before they are stored. Relu and Clip of a code are bounds already; every other
 /// activation needs the value as f32.
 bool needs_f32(const ConvU8S8Desc& desc);
+
+/// Form 3 to a code, behind the sums.
+ActivationCodes activation_codes(const ConvU8S8Desc& desc, Isa isa);
 
 /// Sums stay below 2^31, and so do a quarter of them and 255 residual steps.
 CodeClamp code_clamp(const ConvU8S8Desc& desc);

@@ -69,6 +69,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
         form_(packing_form(needs_whole_steps(copy_, taps_))),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
+        to_codes_(activation_codes(desc, isa)),
         planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
         packed_(pack_conv_u8s8(desc, merge_, taps_, form_, f32_)),
         positions_(taps_.segments() * taps_.segment_elements()),
@@ -438,11 +439,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
     const ConvU8S8Run& run = block.run;
     const auto channels = static_cast<size_t>(run.channels), rows = static_cast<size_t>(run.row_count);
     if (!desc_.f32_output) {
-      auto* const values = static_cast<float*>(run.y);
-      activation_.activate(values, channels * rows, desc_.activation);
-      for (size_t r = 0; r < rows; ++r)
-        activation_.quantize(values + r * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point, desc_.lo,
-                             desc_.hi, static_cast<uint8_t*>(block.y) + block.pixels[r] * geometry_.y_pitch);
+      to_codes_.rows(static_cast<float*>(run.y), channels, rows, static_cast<uint8_t*>(block.y), block.pixels,
+                     geometry_.y_pitch);
     } else if (desc_.activation.kind != ActivationKind::none) {
       for (size_t r = 0; r < rows; ++r)
         activation_.activate(static_cast<float*>(run.y) + block.pixels[r] * run.y_step, channels, desc_.activation);
@@ -459,6 +457,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   ConvU8S8Kernel form_;
   bool f32_;
   ActivationKernels activation_;
+  ActivationCodes to_codes_;
   PlanarSource planar_;
   PackedConvU8S8 packed_;
   int64_t positions_, steps_;

@@ -80,14 +80,19 @@ struct Vec {
     const __m256i codes = half ? _mm512_extracti64x4_epi64(v, 1) : _mm512_castsi512_si256(v);
     _mm256_mask_storeu_epi8(y, static_cast<__mmask32>(first_64(n)), codes);
   }
-  /// Lane `lane` of the four vectors: 16 channels in natural order.
-  static void store_floats(float* out, const Float (&v)[4], int lane, int64_t n) {
-    alignas(64) float values[4][16];
-    for (int j = 0; j < 4; ++j) _mm512_store_ps(values[j], v[j]);
-    const __m512 lanes = _mm512_insertf32x8(
-        _mm512_castps256_ps512(_mm256_set_m128(_mm_load_ps(values[1] + 4 * lane), _mm_load_ps(values[0] + 4 * lane))),
-        _mm256_set_m128(_mm_load_ps(values[3] + 4 * lane), _mm_load_ps(values[2] + 4 * lane)), 1);
-    _mm512_mask_storeu_ps(out, static_cast<__mmask16>(first_64(n)), lanes);
+  /// The channels in natural order: lane l of v[j] holds those from 16 l + 4 j on.
+  static void to_natural(const Float (&v)[4], Float (&natural)[4]) {
+    const __m512 low_01 = _mm512_shuffle_f32x4(v[0], v[1], 0x44), low_23 = _mm512_shuffle_f32x4(v[2], v[3], 0x44);
+    const __m512 high_01 = _mm512_shuffle_f32x4(v[0], v[1], 0xee), high_23 = _mm512_shuffle_f32x4(v[2], v[3], 0xee);
+    natural[0] = _mm512_shuffle_f32x4(low_01, low_23, 0x88);
+    natural[1] = _mm512_shuffle_f32x4(low_01, low_23, 0xdd);
+    natural[2] = _mm512_shuffle_f32x4(high_01, high_23, 0x88);
+    natural[3] = _mm512_shuffle_f32x4(high_01, high_23, 0xdd);
+  }
+  /// n of the 16 channels from 16 * lane on.
+  template <int lane>
+  static void store_floats(float* out, const Float (&natural)[4], int64_t n) {
+    _mm512_mask_storeu_ps(out, static_cast<__mmask16>(first_64(n)), natural[lane]);
   }
 };
 

@@ -37,7 +37,7 @@ struct DepthwiseU8S8Call {
   const uint8_t* residual;  // the image, or null
   uint8_t* y;               // the image's codes, or null
   float* v;                 // when y is null: form 3 before its activation; row oy_begin, first channel of block_begin
-  int64_t v_row, v_pitch;   // floats from row to row and from pixel to pixel of v
+  int64_t v_pitch;          // floats from pixel to pixel of v, and from a row's last to the next one's first
   const uint8_t* zero;      // columns() pixels of x_pitch bytes + 64, all x_zero_point
   unsigned char* scratch;   // depthwise_u8s8_scratch bytes
   int64_t oy_begin, oy_end, block_begin, block_end;

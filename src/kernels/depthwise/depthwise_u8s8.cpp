@@ -11,6 +11,7 @@
 #include "base/aligned.h"
 #include "base/aligned_vector.h"
 #include "kernels/activation/activation.h"
+#include "kernels/conv_u8s8/packing.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/depthwise/door.h"
 
@@ -170,7 +171,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
         kernel_(choose(kernels, desc.geometry)),
         block_(kernels.block),
         name_(kernels.name),
-        activation_kernels_(activation_kernels(isa)) {
+        activation_kernels_(activation_kernels(isa)),
+        to_codes_(activation_codes(desc, isa)) {
     desc_.geometry = with_long_rows(desc.geometry);
     const WindowGeometry& g = desc_.geometry;
     if (kernel_.tile.stride == 0) kernel_.tile.quads = static_cast<int>((g.kw + 3) / 4);
@@ -333,7 +335,6 @@ class DepthwiseU8S8 final : public ConvU8S8 {
       call.oy_end = std::min(oy_end, oy + kernel_.tile.th);
       const int64_t first = image + oy * g.ow * g.y_pitch + c_begin;
       call.v_pitch = desc_.f32_output ? g.y_pitch : channels;
-      call.v_row = g.ow * call.v_pitch;
       call.v = desc_.f32_output ? static_cast<float*>(args.y) + first
                                 : reinterpret_cast<float*>(scratch + kernel_scratch_bytes());
       kernel_.run(call);
@@ -341,20 +342,19 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     }
   }
 
-  /// Activation in place, then codes where y is given.
+  /// Activation in place, or codes where y is given.
   void finish(const DepthwiseU8S8Call& call, int64_t channels, uint8_t* y) const {
     const int64_t pixels = (call.oy_end - call.oy_begin) * desc_.geometry.ow;
     const int64_t y_pitch = desc_.geometry.y_pitch;
+    if (y) {
+      if (y_pitch == channels) return to_codes_.run(call.v, static_cast<size_t>(pixels * channels), y);
+      return to_codes_.rows(call.v, static_cast<size_t>(channels), static_cast<size_t>(pixels), y, nullptr, y_pitch);
+    }
+    if (desc_.activation.kind == ActivationKind::none) return;
     const bool dense = call.v_pitch == channels;
-    const size_t run = static_cast<size_t>(dense ? pixels * channels : channels);
-    if (desc_.activation.kind != ActivationKind::none)
-      for (int64_t p = 0; p < (dense ? 1 : pixels); ++p)
-        activation_kernels_.activate(call.v + p * call.v_pitch, run, desc_.activation);
-    if (!y) return;
-    const bool dense_codes = y_pitch == channels;
-    for (int64_t p = 0; p < (dense_codes ? 1 : pixels); ++p)
-      activation_kernels_.quantize(call.v + p * channels, dense_codes ? run : static_cast<size_t>(channels),
-                                   desc_.inverse_y_scale, desc_.y_zero_point, desc_.lo, desc_.hi, y + p * y_pitch);
+    for (int64_t p = 0; p < (dense ? 1 : pixels); ++p)
+      activation_kernels_.activate(call.v + p * call.v_pitch, static_cast<size_t>(dense ? pixels * channels : channels),
+                                   desc_.activation);
   }
 
   ConvU8S8Desc desc_;
@@ -362,6 +362,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   int block_;
   const char* name_;
   ActivationKernels activation_kernels_;
+  ActivationCodes to_codes_;
   AlignedBytes weights_;
   size_t packed_bytes_ = 0;
   bool fits_f32_ = false;

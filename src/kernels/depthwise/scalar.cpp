@@ -48,7 +48,7 @@ void run_u8s8(const DepthwiseU8S8Call& call) {
         if (call.y)
           call.y[pixel * g.y_pitch + c] = code_from_f32(v, call.y_zero_point, call.lo, call.hi);
         else
-          call.v[(oy - call.oy_begin) * call.v_row + ox * call.v_pitch + c - call.block_begin] = v;
+          call.v[((oy - call.oy_begin) * g.ow + ox) * call.v_pitch + c - call.block_begin] = v;
       }
     }
   }

@@ -88,12 +88,18 @@ struct Ymm {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(row), codes);
     __builtin_memcpy(y, row, static_cast<size_t>(n));
   }
-  /// Lane `lane` of the four vectors: 16 channels in natural order, n of them stored.
-  static void store_floats(float* out, const Float (&v)[4], int lane, int64_t n) {
-    const __m256 low = lane ? _mm256_permute2f128_ps(v[0], v[1], 0x31) : _mm256_permute2f128_ps(v[0], v[1], 0x20);
-    const __m256 high = lane ? _mm256_permute2f128_ps(v[2], v[3], 0x31) : _mm256_permute2f128_ps(v[2], v[3], 0x20);
-    _mm256_maskstore_ps(out, first_8(n), low);
-    if (n > 8) _mm256_maskstore_ps(out + 8, first_8(n - 8), high);
+  /// The channels in natural order: lane l of v[j] holds those from 16 l + 4 j on.
+  static void to_natural(const Float (&v)[4], Float (&natural)[4]) {
+    natural[0] = _mm256_permute2f128_ps(v[0], v[1], 0x20);
+    natural[1] = _mm256_permute2f128_ps(v[2], v[3], 0x20);
+    natural[2] = _mm256_permute2f128_ps(v[0], v[1], 0x31);
+    natural[3] = _mm256_permute2f128_ps(v[2], v[3], 0x31);
+  }
+  /// n of the 16 channels from 16 * lane on.
+  template <int lane>
+  static void store_floats(float* out, const Float (&natural)[4], int64_t n) {
+    _mm256_maskstore_ps(out, first_8(n), natural[2 * lane]);
+    if (n > 8) _mm256_maskstore_ps(out + 8, first_8(n - 8), natural[2 * lane + 1]);
   }
 };
 

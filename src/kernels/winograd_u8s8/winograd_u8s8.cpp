@@ -21,6 +21,7 @@
 #include "base/vector_width.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/image_layer.h"
+#include "kernels/conv_u8s8/packing.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/winograd_u8s8/packing.h"
@@ -162,6 +163,7 @@ class WinogradU8S8 final : public ConvU8S8 {
         kernel_(kernel),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
+        to_codes_(activation_codes(desc, isa)),
         packed_(pack_winograd_u8s8(desc, kernel, f32_)),
         clamp_(code_clamp(desc)),
         tiles_y_(ceil_div(geometry_.oh, 4)),
@@ -335,7 +337,8 @@ class WinogradU8S8 final : public ConvU8S8 {
       one.y_step = run.channels;
       one.y_pixels = k_in_order;
       kernel_.finish(one, pixels, rows);
-      quantize(values, run);
+      to_codes_.rows(values, static_cast<size_t>(run.channels), static_cast<size_t>(run.row_count),
+                     static_cast<uint8_t*>(run.y), run.y_pixels, run.y_step);
       return;
     }
     kernel_.finish(run, pixels, rows);
@@ -343,15 +346,6 @@ class WinogradU8S8 final : public ConvU8S8 {
       for (int32_t r = 0; r < run.row_count; ++r)
         activation_.activate(static_cast<float*>(run.y) + run.y_pixels[r] * run.y_step,
                              static_cast<size_t>(run.channels), desc_.activation);
-  }
-
-  /// Form 3 to a code: v holds the pixels of a tile with only the panel's channels.
-  void quantize(float* v, const ConvU8S8Run& run) const {
-    const size_t channels = static_cast<size_t>(run.channels);
-    activation_.activate(v, channels * static_cast<size_t>(run.row_count), desc_.activation);
-    for (int32_t r = 0; r < run.row_count; ++r)
-      activation_.quantize(v + static_cast<size_t>(r) * channels, channels, desc_.inverse_y_scale, desc_.y_zero_point,
-                           desc_.lo, desc_.hi, static_cast<uint8_t*>(run.y) + run.y_pixels[r] * run.y_step);
   }
 
   /// What all tiles of a panel have in common, and a whole tile's pixels, from its first.
@@ -371,6 +365,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   const WinogradKernel& kernel_;
   bool f32_;
   ActivationKernels activation_;
+  ActivationCodes to_codes_;
   PackedConvU8S8 packed_;
   CodeClamp clamp_;
   int64_t tiles_y_, tiles_x_;
