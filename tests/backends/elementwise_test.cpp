@@ -104,6 +104,23 @@ TEST(QuantMulOnCpu, gives_the_reference_bytes_with_broadcasting) {
   }
 }
 
+// Squeeze and excite: rows of several pixels, a last row of fewer, images that share the factors; on either side.
+TEST(QuantMulOnCpu, scales_the_pixels_of_images_of_any_size) {
+  for (const char* image : {"[3,32,32,32]", "[3,21,9,7]", "[2,480,4,4]", "[2,2100,2,3]", "[2,16,1,2]"}) {
+    const std::string dims = image, channels = dims.substr(3, dims.find(',', 3) - 3);
+    for (const std::string& batch : {dims.substr(1, 1), std::string("1")})
+      for (const bool is_swapped : {false, true}) {
+        const std::string pixel = "[" + batch + "," + channels + ",1,1]";
+        const std::string operands =
+            is_swapped ? "b: u8" + pixel + ", a: s8" + dims : "a: s8" + dims + ", b: u8" + pixel;
+        expect_cpu_equals_ref("graph g (" + operands + ") -> (y) { y = QuantMul(" + (is_swapped ? "b, a" : "a, b") +
+                                  ", a_scale=0.02, a_zero_point=9, b_scale=0.004, b_zero_point=3, y_scale=0.01, "
+                                  "y_zero_point=11, to=\"u8\")\n}\n",
+                              {}, k_exact);
+      }
+  }
+}
+
 TEST(QuantLookupOnCpu, indexes_the_table_by_the_codes_byte) {
   for (const char* x : {"u8", "s8"}) {
     for (const char* table : {"u8", "s8"}) {

@@ -1,6 +1,8 @@
 // Element-wise work on codes: QuantAdd, QuantMul (with broadcasting), QuantLookup.
 #include <array>
 #include <cmath>
+#include <cstring>
+#include <utility>
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/requantize.h"
@@ -66,6 +68,43 @@ std::vector<float> constant_addends(const StepQuery& query, const PairParams& p,
   return addends;
 }
 
+/// Whether every pixel of `image` is multiplied by the one of `pixel` (squeeze and excite), and both lie without gaps.
+bool is_scaled_image(const Layout& y, const Layout& image, const Layout& pixel) {
+  if (!y.is_nhwc() || !image.is_nhwc() || !pixel.is_nhwc() || image.dims != y.dims || pixel.pixels() != 1) return false;
+  const int64_t channels = y.channels(), pitch = channel_pitch(channels);
+  return pixel.channels() == channels && (pixel.batch() == y.batch() || pixel.batch() == 1) && y.pixels() > 1 &&
+         y.pitch() == pitch && image.pitch() == pitch && pixel.pitch() == pitch;
+}
+
+/// Several pixels at a time beside as many copies of the one: rows long enough for whole vectors.
+PreparedStep scale_image(const MulU8Params& params, const StepQuery& query, const Operand& image, const Operand& pixel,
+                         const Operand& y) {
+  constexpr int64_t k_row = 2048;
+  const int64_t pitch = y.layout.pitch(), pixels = y.layout.pixels();
+  const int64_t block = std::clamp<int64_t>(k_row / pitch, 1, pixels), blocks = (pixels + block - 1) / block;
+  PreparedStep step{.scratch_bytes = static_cast<size_t>(block * pitch), .in_team = true};
+  step.run = [=, mul = elementwise_kernels(query.isa).mul_u8, image = image.place, pixel = pixel.place, y = y.place,
+              batch = y.layout.batch(), is_shared = pixel.layout.batch() == 1](const RunContext& run) {
+    run.parallel(batch * blocks, block * pitch, [&](int64_t first, int64_t last, int worker) {
+      uint8_t* const row = run.scratch<uint8_t>(worker);
+      int64_t in_row = -1;  // the image whose pixel the row repeats
+      for (int64_t unit = first; unit < last; ++unit) {
+        const int64_t n = unit / blocks, begin = unit % blocks * block, count = std::min(block, pixels - begin);
+        const uint8_t* factors = run.at<uint8_t>(pixel) + (is_shared ? 0 : n * pitch);
+        if (block > 1) {
+          for (int64_t i = 0; in_row != n && i < block; ++i)
+            std::memcpy(row + i * pitch, factors, static_cast<size_t>(pitch));
+          in_row = n;
+          factors = row;
+        }
+        const int64_t at = (n * pixels + begin) * pitch;
+        mul(run.at<uint8_t>(image) + at, factors, static_cast<size_t>(count * pitch), params, run.at<uint8_t>(y) + at);
+      }
+    });
+  };
+  return step;
+}
+
 Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> a = builder.input(query, 0), b = builder.input(query, 1);
   if (!a) return a.error();
@@ -73,6 +112,12 @@ Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) 
   const Operand y = builder.output(query);
   const OutputForm form = output_form(query.node);
   const PairParams params = pair_params(query, form);
+  if (params.product && !form.to_f32) {
+    if (is_scaled_image(y.layout, a->layout, b->layout)) return scale_image(params.mul, query, *a, *b, y);
+    MulU8Params swapped = params.mul;
+    std::swap(swapped.a_zero_point, swapped.b_zero_point);
+    if (is_scaled_image(y.layout, b->layout, a->layout)) return scale_image(swapped, query, *b, *a, y);
+  }
   const ElementwiseKernels kernels = elementwise_kernels(query.isa);
   const auto activate = activation_kernels(query.isa).activate;
   PreparedStep step{.scratch_bytes = 2 * k_row_block, .in_team = true};

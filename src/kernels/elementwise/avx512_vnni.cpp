@@ -61,7 +61,8 @@ void add_constant_u8(const uint8_t* a, const float* b, size_t n, const AddU8Para
 }
 
 /// The product of two centred codes is below 2^16 and so exact in f32.
-void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y) {
+template <bool is_clamped>
+void mul_codes(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y) {
   const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
   const __m512 a_bias = Centred512::bias(p.a_zero_point), b_bias = Centred512::bias(p.b_zero_point);
   const __m512 multiplier = _mm512_set1_ps(p.multiplier);
@@ -70,9 +71,15 @@ void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, 
     const Centred512 ca(_mm512_maskz_loadu_epi8(mask, a + i), a_bias);
     const Centred512 cb(_mm512_maskz_loadu_epi8(mask, b + i), b_bias);
     __m512i q[4];
-    for (int j = 0; j < 4; ++j) q[j] = range.round(_mm512_mul_ps(_mm512_mul_ps(ca.v[j], cb.v[j]), multiplier));
+    for (int j = 0; j < 4; ++j)
+      q[j] = round_sum<is_clamped>(range, _mm512_mul_ps(_mm512_mul_ps(ca.v[j], cb.v[j]), multiplier));
     _mm512_mask_storeu_epi8(y + i, mask, range.pack(q[0], q[1], q[2], q[3]));
   }
+}
+
+void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, uint8_t* y) {
+  const bool is_clamped = p.hi == 255 && 65025.0f * __builtin_fabsf(p.multiplier) < 0x1p30f;
+  return is_clamped ? mul_codes<true>(a, b, n, p, y) : mul_codes<false>(a, b, n, p, y);
 }
 
 /// The table as 128 words in four registers: word x >> 1 by vpermi2w (bit 7 of x selects the pair of registers), then
