@@ -77,6 +77,12 @@ struct ConvU8S8Data {
     desc.multiplier = multiplier;
   }
 
+  template <class T>
+  void set_image(const std::vector<T>& values) {
+    const auto* const bytes = reinterpret_cast<const std::byte*>(values.data());
+    image.assign(bytes, bytes + values.size() * sizeof(T));
+  }
+
   /// All chunks for `threads` workers, one after the other; y starts as 0x5a everywhere and comes back with its pitch.
   template <class T>
   std::vector<T> run_layer(const ConvU8S8& layer, int threads) const {
@@ -85,7 +91,7 @@ struct ConvU8S8Data {
     const AlignedBytes scratch = allocate_aligned(layer.scratch_bytes());
     Guarded<uint8_t> input(x), added(residual);
     Guarded<T> y(before);
-    Guarded<float> photograph(image);
+    Guarded<std::byte> photograph(image);
     ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data(), photograph.data()};
     if (in_place) args.y = added.data();
     const int64_t chunks = layer.chunks(shape.batch, threads);
@@ -101,7 +107,7 @@ struct ConvU8S8Data {
   std::mt19937 random;
   ConvU8S8Desc desc;
   std::vector<uint8_t> x, residual;
-  std::vector<float> image;
+  std::vector<std::byte> image;  // dense NCHW, f32 or u8
   std::vector<int8_t> weights;
   std::vector<int32_t> bias;
   std::vector<float> multiplier;

@@ -398,13 +398,14 @@ TEST(ConvU8S8, quantizes_the_callers_image_on_the_way) {
     if (!reads_compact_copy(g)) continue;
     Layer layer(c);
     const int64_t plane = g.ih * g.iw;
-    layer.image.resize(static_cast<size_t>(c.batch * g.ic * plane));
-    for (float& v : layer.image) v = 0.125f * static_cast<float>(layer.between(-90, 90));
-    if (layer.image.size() > 3) layer.image[1] = 1e30f, layer.image[2] = std::numeric_limits<float>::quiet_NaN();
+    std::vector<float> image(static_cast<size_t>(c.batch * g.ic * plane));
+    for (float& v : image) v = 0.125f * static_cast<float>(layer.between(-90, 90));
+    if (image.size() > 3) image[1] = 1e30f, image[2] = std::numeric_limits<float>::quiet_NaN();
+    layer.set_image(image);
     for (int64_t n = 0; n < c.batch; ++n)
       layout_kernels(Isa::scalar)
-          .nchw_to_nhwc_quantize(layer.image.data() + n * g.ic * plane, plane, g.ic, plane, g.x_pitch, 0.05f, 90, 0,
-                                 255, layer.x.data() + n * plane * g.x_pitch);
+          .nchw_to_nhwc_quantize(image.data() + n * g.ic * plane, plane, g.ic, plane, g.x_pitch, 0.05f, 90, 0, 255,
+                                 layer.x.data() + n * plane * g.x_pitch);
     const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
     std::fill(layer.x.begin(), layer.x.end(), uint8_t{7});  // not to be read
     layer.desc.image_scale = 0.05f;
@@ -418,6 +419,44 @@ TEST(ConvU8S8, quantizes_the_callers_image_on_the_way) {
     ++compared;
   }
   EXPECT_GE(compared, 20);
+}
+
+TEST(ConvU8S8, looks_the_callers_pixels_up_on_the_way) {
+  std::vector<ConvCase> cases = conv_cases();
+  for (const int64_t ic : {1, 2, 3, 4}) {  // odd widths around those of vectors, bands in the padding, other strides
+    cases.push_back({2, 7, 63, ic, 20, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1});
+    cases.push_back({1, 5, 64, ic, 20, 5, 5, 1, 2, 1, 1, 2, 0, 2, 5, 1});
+    cases.push_back({1, 9, 131, ic, 20, 3, 4, 3, 1, 2, 1, 0, 3, 4, 0, 1});
+  }
+  int compared = 0;
+  for (const ConvCase& c : cases) {
+    const WindowGeometry g = c.geometry();
+    if (!reads_compact_copy(g)) continue;
+    Layer layer(c);
+    layer.desc.x_zero_point = 13 * (compared % 20);  // what padding is, whatever the tables hold
+    const int64_t plane = g.ih * g.iw;
+    std::vector<uint8_t> image(static_cast<size_t>(c.batch * g.ic * plane)), tables(static_cast<size_t>(256 * g.ic));
+    const int most = compared % 3 == 0 ? 127 : 255;  // AVX2 adds products of 7 bits in pairs
+    for (uint8_t& v : image) v = static_cast<uint8_t>(layer.between(0, 255));
+    for (uint8_t& v : tables) v = static_cast<uint8_t>(layer.between(0, most));
+    layer.desc.x_most = most;
+    layer.set_image(image);
+    for (int64_t i = 0; i < c.batch * plane; ++i)
+      for (int64_t k = 0; k < g.ic; ++k)
+        layer.x[static_cast<size_t>(i * g.x_pitch + k)] = tables[static_cast<size_t>(
+            256 * k + image[static_cast<size_t>((i / plane * g.ic + k) * plane + i % plane)])];
+    const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+    std::fill(layer.x.begin(), layer.x.end(), uint8_t{7});  // not to be read
+    layer.desc.image_tables = tables;
+    EXPECT_FALSE(layer.make(Isa::scalar)) << "the judge reads codes only";
+    for (const Isa isa : fast_isas())
+      for (const int threads : {1, 2, 3}) ASSERT_EQ(layer.run<uint8_t>(isa, threads), want) << name(isa) << ", " << c;
+    if (has_isa(Isa::avx512_vnni)) {
+      ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, 2, k_emulated_amx), want) << "emulated amx, " << c;
+    }
+    ++compared;
+  }
+  EXPECT_GE(compared, 30);
 }
 
 TEST(TapBands, leave_out_the_kernel_positions_that_meet_padding_only) {

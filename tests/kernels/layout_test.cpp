@@ -75,6 +75,29 @@ TEST(Layout, squeezing_gives_the_scalar_bits_without_padding_channels_on_every_i
   }
 }
 
+TEST(Layout, squeezing_looks_pixels_up_in_the_table_of_their_channel_on_every_isa) {
+  Random random(5);
+  for (const int64_t c : {1, 2, 3, 4})
+    for (const int64_t pixels : {0, 1, 2, 3, 5, 15, 16, 17, 22, 31, 33, 48, 63, 64, 65, 70, 127, 130, 224})
+      for (const int64_t gap : {0, 3}) {
+        const int64_t plane = pixels + gap;
+        Buffer<uint8_t> x(static_cast<size_t>(c * plane));
+        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint8_t>(i < 256 ? 255 - i : random.integer(0, 255));
+        std::vector<uint8_t> tables(static_cast<size_t>(256 * c));
+        for (uint8_t& code : tables) code = static_cast<uint8_t>(random.integer(0, 255));
+        const auto count = static_cast<size_t>(c * pixels);
+        for (const Isa isa : available_isas()) {
+          Buffer<uint8_t> y(count + 3, 5);
+          layout_kernels(isa).squeeze_lookup(x.data(), plane, c, pixels, tables.data(), y.data());
+          ASSERT_TRUE(y.is_guard_intact()) << name(isa) << " c " << c << " pixels " << pixels;
+          for (int64_t i = 0; i < c * pixels; ++i)
+            ASSERT_EQ(y[static_cast<size_t>(i)],
+                      tables[static_cast<size_t>(256 * (i % c) + x[static_cast<size_t>(i % c * plane + i / c)])])
+                << name(isa) << " c " << c << " pixels " << pixels << " element " << i;
+        }
+      }
+}
+
 TEST(Layout, quantizing_rounds_ties_and_their_neighbours_as_the_scalar_division_does) {
   Random random(7);
   std::vector<float> scales = {1.0f, 0.5f, 1.0f / 3, 0.017f, 7e-5f, 123.4f, 3e37f, 1e-37f, 0x1p-100f, 0x1p101f};

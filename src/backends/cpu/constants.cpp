@@ -94,6 +94,14 @@ std::vector<float> constant_floats(const Graph& graph, ValueId value) {
   return {all.begin(), all.end()};
 }
 
+std::vector<uint8_t> pixel_tables(const Graph& graph, const Node& node) {
+  const Tensor& codes = *graph.constant(node.inputs[1]);
+  std::vector<uint8_t> tables;
+  for (const std::byte code : codes.bytes())
+    tables.push_back(static_cast<uint8_t>(static_cast<int>(code) ^ domain_shift(codes.dtype())));
+  return tables;
+}
+
 AlignedBytes to_backend_layout(const Tensor& tensor, const Layout& layout) {
   AlignedBytes bytes = allocate_aligned(layout.bytes() + k_tail_bytes);
   if (!bytes) return bytes;

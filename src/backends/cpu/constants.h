@@ -21,6 +21,8 @@ std::optional<std::vector<int64_t>> constant_ints(const Graph& graph, ValueId va
 std::optional<float> constant_scalar(const Graph& graph, ValueId value);
 /// The constant's elements as f32; empty when not a constant f32 value.
 std::vector<float> constant_floats(const Graph& graph, ValueId value);
+/// What a QuantPixels of a constant table makes of each pixel value: 256 codes of each channel, u8 domain.
+std::vector<uint8_t> pixel_tables(const Graph& graph, const Node& node);
 
 /// A copy of the tensor in the back end's layout (64-byte aligned, tail included, padding channels zero); null when
 /// memory is short.

@@ -201,10 +201,15 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   return step;
 }
 
-/// The layer does what the QuantizeLinear that makes its codes would do.
-void read_image(const Graph& graph, ValueId codes, ConvU8S8Desc& desc) {
+/// The layer does what the QuantizeLinear or QuantPixels that makes its codes would do. tables: the latter's, to be
+/// kept until the layer is made.
+void read_image(const Graph& graph, ValueId codes, ConvU8S8Desc& desc, std::vector<uint8_t>& tables) {
   for (const Node& node : graph.nodes) {
     if (node.outputs[0] != codes) continue;
+    if (is_op(node, "QuantPixels")) {
+      desc.image_tables = tables = pixel_tables(graph, node);
+      return;
+    }
     desc.image_scale = constant_scalar(graph, node.inputs[1]).value_or(0.0f);
     desc.image_zero_point = domain_shift(graph.value(codes).dtype);
     if (node.inputs.size() > 2 && node.inputs[2] != k_absent)
@@ -285,7 +290,8 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   }
   desc.geometry.y_pitch = y.layout.pitch();
   if (query.isa == Isa::avx2) desc.x_most = largest_code(query.graph, query.id(0));
-  if (image != k_absent) read_image(query.graph, query.id(0), desc);
+  std::vector<uint8_t> tables;
+  if (image != k_absent) read_image(query.graph, query.id(0), desc, tables);
   desc.packed = given_weights(query);
   std::shared_ptr<const ConvU8S8> layer = make(desc, query);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
@@ -301,7 +307,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
                            .x = run.at<uint8_t>(x),
                            .residual = run.at<uint8_t>(r),
                            .y = run.at<std::byte>(y),
-                           .image = run.at<float>(x),  // the descriptor says which of both is meant
+                           .image = run.at<std::byte>(x),  // the descriptor says which of both is meant
                            .next_weights = run.next_weights()});
   };
   return step;

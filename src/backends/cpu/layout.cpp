@@ -165,41 +165,43 @@ const Node* producer_of(const Graph& graph, ValueId value) {
   return nullptr;
 }
 
-/// What the QuantizeLinear makes is read by one convolution of few channels, as its input, and by nobody else.
-bool feeds_one_stem(const Graph& graph, const Node& quantize) {
-  const ValueId codes = quantize.outputs[0], image = quantize.inputs[0];
-  if (!borrows_input(graph, image) || graph.value(image).shape->size() != 4 || contains(graph.outputs, codes))
-    return false;
-  const std::optional<float> scale = constant_scalar(graph, quantize.inputs[1]);
+/// Whether a stem can do what the node does to pixels: its numbers are known.
+bool makes_codes(const Graph& graph, const Node& node) {
+  if (is_op(node, "QuantPixels")) return graph.constant(node.inputs[1]) != nullptr;
+  if (!is_op(node, "QuantizeLinear")) return false;
+  const std::optional<float> scale = constant_scalar(graph, node.inputs[1]);
   if (!scale || !(*scale > 0)) return false;
-  if (quantize.inputs.size() > 2 && quantize.inputs[2] != k_absent) {
-    const std::optional<std::vector<int64_t>> zero_point = constant_ints(graph, quantize.inputs[2]);
-    if (!zero_point || zero_point->size() != 1) return false;
-  }
-  int readers = 0;
-  for (const Node& node : graph.nodes) {
-    const int64_t times = std::count(node.inputs.begin(), node.inputs.end(), codes);
-    if (times == 0) continue;
-    if (times > 1 || node.inputs[0] != codes || !is_op(node, "QuantConv") || !is_few_channel_conv(graph, node))
-      return false;
-    for (size_t i = 2; i < std::min<size_t>(node.inputs.size(), 4); ++i)
-      if (node.inputs[i] != k_absent && !graph.constant(node.inputs[i])) return false;  // not for the fast kernels
-    ++readers;
-  }
-  return readers == 1;
+  if (node.inputs.size() < 3 || node.inputs[2] == k_absent) return true;
+  const std::optional<std::vector<int64_t>> zero_point = constant_ints(graph, node.inputs[2]);
+  return zero_point && zero_point->size() == 1;
 }
 
 }  // namespace
 
-ValueId image_of(const Graph& graph, const Node& conv) {
-  if (!is_op(conv, "QuantConv")) return k_absent;
-  const Node* const quantize = producer_of(graph, conv.inputs[0]);
-  if (!quantize || !is_op(*quantize, "QuantizeLinear") || !feeds_one_stem(graph, *quantize)) return k_absent;
-  return quantize->inputs[0];
+NodeId stem_of(const Graph& graph, const Node& maker) {
+  if (!makes_codes(graph, maker)) return -1;
+  const ValueId codes = maker.outputs[0], image = maker.inputs[0];
+  if (!borrows_input(graph, image) || graph.value(image).shape->size() != 4 || contains(graph.outputs, codes))
+    return -1;
+  NodeId stem = -1;
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    const Node& node = graph.node(id);
+    const int64_t times = std::count(node.inputs.begin(), node.inputs.end(), codes);
+    if (times == 0) continue;
+    if (stem >= 0 || times > 1 || node.inputs[0] != codes || !is_op(node, "QuantConv") ||
+        !is_few_channel_conv(graph, node))
+      return -1;
+    for (size_t i = 2; i < std::min<size_t>(node.inputs.size(), 4); ++i)
+      if (node.inputs[i] != k_absent && !graph.constant(node.inputs[i])) return -1;  // not for the fast kernels
+    stem = id;
+  }
+  return stem;
 }
 
-bool is_for_taps(const Graph& graph, const Node& quantize) {
-  return is_op(quantize, "QuantizeLinear") && feeds_one_stem(graph, quantize);
+ValueId image_of(const Graph& graph, const Node& conv) {
+  if (!is_op(conv, "QuantConv")) return k_absent;
+  const Node* const maker = producer_of(graph, conv.inputs[0]);
+  return maker && stem_of(graph, *maker) >= 0 ? maker->inputs[0] : k_absent;
 }
 
 bool writes_output(const Graph& graph, ValueId value) {

@@ -45,11 +45,12 @@ inline int32_t domain_shift(DType dtype) { return dtype == DType::s8 ? 128 : 0; 
 /// A graph input that steps read straight from the caller's buffer: dense rank, no s8; or an image that only
 /// QuantizeLinear, QuantPixels and convolutions of few channels read, which convert it on the way.
 bool borrows_input(const Graph& graph, ValueId value);
-/// The image that the QuantConv reads instead of its quantized form, and quantizes on the way: its input 0 is made from
-/// a borrowed image by a QuantizeLinear that nothing else reads. k_absent = it reads codes.
+/// The image that the QuantConv reads instead of its codes, and makes these of on the way: its input 0 is made from a
+/// borrowed image by a QuantizeLinear or QuantPixels that nothing else reads. k_absent = it reads codes.
 ValueId image_of(const Graph& graph, const Node& conv);
-/// That QuantizeLinear: what it makes is wanted by taps only.
-bool is_for_taps(const Graph& graph, const Node& quantize);
+/// The QuantConv that does so in place of that QuantizeLinear or QuantPixels, so that what this makes is wanted by taps
+/// only; -1 = none.
+NodeId stem_of(const Graph& graph, const Node& maker);
 /// A graph output that its step writes straight into the caller's buffer: dense rank, no s8, made by a node, named
 /// once.
 bool writes_output(const Graph& graph, ValueId value);

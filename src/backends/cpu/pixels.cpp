@@ -1,6 +1,4 @@
 // QuantPixels: an image of u8 pixels, planes in the caller's buffer or NHWC, to NHWC codes by a table for each channel.
-#include <array>
-
 #include "backends/cpu/constants.h"
 #include "backends/cpu/step.h"
 #include "kernels/elementwise/elementwise.h"
@@ -10,27 +8,15 @@ namespace {
 
 constexpr int64_t k_pixels = 256;  // per piece of work on an image
 
-using Table = std::array<uint8_t, 256>;
-
 std::string refuse(const StepQuery& query) {
   if (!query.constant(1)) return "the table is not a constant";
   return query.dtype(0) == DType::u8 ? "" : "the image is not u8";
 }
 
-/// Of each channel, to the u8 domain.
-std::vector<Table> tables_of(const StepQuery& query) {
-  const std::span<const std::byte> bytes = query.constant(1)->bytes();
-  const int shift = domain_shift(query.dtype(1));
-  std::vector<Table> tables(bytes.size() / 256);
-  for (size_t i = 0; i < bytes.size(); ++i)
-    tables[i / 256][i % 256] = static_cast<uint8_t>(static_cast<int>(bytes[i]) ^ shift);
-  return tables;
-}
-
 /// From the caller's planes.
 PreparedStep from_planes(const StepQuery& query, const Operand& x, const Operand& y) {
   PreparedStep step{.scratch_bytes = k_pixels, .in_team = true};
-  step.run = [x = x.place, y = y.place, layout = y.layout, tables = tables_of(query),
+  step.run = [x = x.place, y = y.place, layout = y.layout, tables = pixel_tables(query.graph, query.node),
               lookup = elementwise_kernels(query.isa).lookup_u8](const RunContext& run) {
     const int64_t plane = layout.pixels(), channels = layout.channels(), pitch = layout.pitch();
     const int64_t pieces = (plane + k_pixels - 1) / k_pixels;
@@ -43,8 +29,8 @@ PreparedStep from_planes(const StepQuery& query, const Operand& x, const Operand
                       count = std::min(k_pixels, plane - pixel);
         uint8_t* const to = py + (image * plane + pixel) * pitch;
         for (int64_t c = 0; c < channels; ++c) {
-          lookup(px + (image * channels + c) * plane + pixel, static_cast<size_t>(count),
-                 tables[static_cast<size_t>(c)].data(), codes);
+          lookup(px + (image * channels + c) * plane + pixel, static_cast<size_t>(count), tables.data() + 256 * c,
+                 codes);
           for (int64_t i = 0; i < count; ++i) to[i * pitch + c] = codes[i];
         }
       }
@@ -57,16 +43,21 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  if (x->place.kind == Place::Kind::input) return from_planes(query, *x, y);
+  if (x->place.kind == Place::Kind::input) {
+    PreparedStep step = from_planes(query, *x, y);
+    if (query.isa != Isa::scalar) step.done_by = stem_of(query.graph, query.node);
+    step.for_taps = step.done_by >= 0;
+    return step;
+  }
   PreparedStep step{.in_team = true};
-  step.run = [x = *x, y, tables = tables_of(query)](const RunContext& run) {
+  step.run = [x = *x, y, tables = pixel_tables(query.graph, query.node)](const RunContext& run) {
     const int64_t channels = y.layout.channels(), x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
     const uint8_t* const px = run.at<uint8_t>(x.place);
     uint8_t* const py = run.at<uint8_t>(y.place);
     run.parallel(y.layout.batch() * y.layout.pixels(), channels, [&](int64_t first, int64_t last, int) {
       for (int64_t i = first; i < last; ++i)
         for (int64_t c = 0; c < channels; ++c)
-          py[i * y_pitch + c] = tables[static_cast<size_t>(c)][px[i * x_pitch + c]];
+          py[i * y_pitch + c] = tables[static_cast<size_t>(256 * c + px[i * x_pitch + c])];
     });
   };
   return step;

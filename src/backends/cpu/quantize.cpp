@@ -72,7 +72,8 @@ Result<PreparedStep> prepare_quantize(const StepQuery& query, StepBuilder& build
   const Affine affine = affine_of(query, query.output().dtype);
   if (x->place.kind == Place::Kind::input && y.layout.is_nhwc()) {
     PreparedStep step = quantize_image(*x, y, affine, query.isa);
-    step.for_taps = query.isa != Isa::scalar && is_for_taps(query.graph, query.node);
+    if (query.isa != Isa::scalar) step.done_by = stem_of(query.graph, query.node);
+    step.for_taps = step.done_by >= 0;
     return step;
   }
   PreparedStep step{.scratch_bytes = k_row_block * sizeof(float), .in_team = true};

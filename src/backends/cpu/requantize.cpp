@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backends/cpu/constants.h"
 #include "tensor/activation.h"
 
 namespace octet::cpu {
@@ -81,6 +82,10 @@ int32_t largest_code(const Graph& graph, ValueId codes) {
     if (op == "MaxPool" || op == "Flatten" || op == "Reshape") {  // codes of their input; nodes before it
       codes = node.inputs[0];
       continue;
+    }
+    if (op == "QuantPixels" && graph.constant(node.inputs[1])) {
+      const std::vector<uint8_t> tables = pixel_tables(graph, node);
+      return tables.empty() ? 255 : *std::max_element(tables.begin(), tables.end());
     }
     const bool clamps = op == "QuantConv" || op == "QuantGemm" || op == "QuantAdd" || op == "QuantMul" ||
                         op == "QuantAveragePool" || op == "QuantGlobalAveragePool";

@@ -36,8 +36,8 @@ struct OutputForm {
 /// From the attributes to, y_scale, y_zero_point, activation and activation_params.
 OutputForm output_form(const Node& node);
 
-/// A bound of the value's codes from above, u8 domain: what the step that makes them clamps to, 255 where that is not
-/// known.
+/// A bound of the value's codes from above, u8 domain: what the step that makes them clamps to, or the largest of its
+/// table; 255 where that is not known.
 int32_t largest_code(const Graph& graph, ValueId codes);
 
 }  // namespace octet::cpu

@@ -18,7 +18,6 @@
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
-#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
@@ -38,7 +37,7 @@ const std::vector<Entry>& entries() {
 
 /// Why a layer of small images does not keep its sums in registers; empty = it can.
 std::string refuse_images(const ConvU8S8Desc& desc) {
-  if (desc.image_scale > 0) return "the layer reads the caller's image";
+  if (desc.reads_image()) return "the layer reads the caller's image";
   if (desc.f32_output) return "writes codes, not floats";
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
@@ -154,7 +153,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)),
-        planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
+        planar_(planar_source(desc, isa)),
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
         clamp_(code_clamp(desc)),
@@ -341,9 +340,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
     }
     if (!classes_.is_copied()) return args.x + classes_.origin(pixels.begin);
     if (taps_.is_compact()) {
-      const bool is_image = desc_.image_scale > 0;
-      const std::byte* x =
-          is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
+      const bool is_image = desc_.reads_image();
+      const std::byte* x = is_image ? args.image : reinterpret_cast<const std::byte*>(args.x);
       taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy, is_image ? &planar_ : nullptr);
     } else {
       classes_.copy(args.x, static_cast<uint8_t>(desc_.x_zero_point), pixels, reinterpret_cast<uint8_t*>(copy));
@@ -468,7 +466,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   bool through_tile() const { return f32_ && !desc_.f32_output; }
   int64_t y_element_bytes() const { return desc_.f32_output ? 4 : 1; }
 
-  ConvU8S8Desc desc_;  // its spans are not used after construction
+  ConvU8S8Desc desc_;  // what its spans hold is not used after construction
   const ConvU8S8Kernel& kernel_;
   CutBy cut_;
   int64_t merge_;
@@ -495,8 +493,9 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   assert(static_cast<int64_t>(desc.multiplier.size()) == g.oc && desc.lo >= 0 && desc.lo <= desc.hi && desc.hi <= 255);
+  assert(desc.image_tables.empty() || static_cast<int64_t>(desc.image_tables.size()) == 256 * g.ic);
   if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
-  if (isa == Isa::scalar) return desc.image_scale > 0 ? nullptr : make_conv_u8s8_scalar(desc);
+  if (isa == Isa::scalar) return desc.reads_image() ? nullptr : make_conv_u8s8_scalar(desc);
   const ChosenVariant chosen = choose_variant(tiles(desc), extent_of(g, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);

@@ -23,10 +23,13 @@ struct ConvU8S8Desc {
   std::span<const float> multiplier;  // m[oc] of docs/numerics.md: with or without 1/y_scale, as the form asks
   int32_t x_zero_point = 0;           // u8 domain; also the value of padding
   int32_t x_most = 255;               // no code of x is larger; u8 domain
-  // > 0: reads ConvU8S8Args::image, which becomes codes of this scale on the way; where reads_compact_copy(geometry),
-  // and not by the scalar judge.
+  // > 0: reads ConvU8S8Args::image, of f32, which becomes codes of this scale on the way; where
+  // reads_compact_copy(geometry), and not by the scalar judge.
   float image_scale = 0.0f;
   int32_t image_zero_point = 0;  // u8 domain
+  // Not empty: reads ConvU8S8Args::image, of u8, likewise; a pixel becomes the code that it has here, 256 of each
+  // channel, u8 domain.
+  std::span<const uint8_t> image_tables = {};
   // Set: ConvU8S8Args::x, at source_pitch, becomes the layer's input by this, block by block. Of layers whose output
   // pixel i reads input pixel i, on ISAs between the scalar judge and AMX.
   std::shared_ptr<const PointwiseU8S8> before = {};
@@ -43,6 +46,8 @@ struct ConvU8S8Desc {
   /// What another layer with these weights gave: used in place where the form is this layer's, and then it must outlive
   /// it.
   PackedConvWeights packed = {};
+
+  bool reads_image() const { return image_scale > 0 || !image_tables.empty(); }
 };
 
 struct ConvU8S8Args {
@@ -50,7 +55,7 @@ struct ConvU8S8Args {
   const uint8_t* x = nullptr;         // NHWC, x_pitch
   const uint8_t* residual = nullptr;  // NHWC, residual_pitch
   void* y = nullptr;                  // u8 NHWC with y_pitch, or f32 NHWC with y_pitch
-  const float* image = nullptr;       // in place of x: dense NCHW
+  const std::byte* image = nullptr;   // in place of x: dense NCHW, f32 or u8
   // Packed weights of the layer that runs next: towards its end a layer brings some of them near.
   std::span<const std::byte> next_weights = {};
 };

@@ -157,7 +157,7 @@ bool is_small_image(const WindowGeometry& g) {
 
 std::unique_ptr<const ConvU8S8> make_conv_u8s8_images(const ConvU8S8Desc& desc, const ConvU8S8ImageKernel& kernel,
                                                       CutBy cut) {
-  assert(is_small_image(desc.geometry) && !needs_f32(desc) && !desc.before && desc.image_scale == 0);
+  assert(is_small_image(desc.geometry) && !needs_f32(desc) && !desc.before && !desc.reads_image());
   return std::make_unique<ConvU8S8Images>(desc, kernel, cut);
 }
 

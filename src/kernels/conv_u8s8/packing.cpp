@@ -6,6 +6,7 @@
 
 #include "base/aligned.h"
 #include "kernels/implicit_gemm/variant.h"
+#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
@@ -294,6 +295,13 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
     if (!rows) rows.emplace(desc, merge, taps, kernel);
     pack_panel(desc, kernel, natural_order, row_bytes, panel, *rows, weights, bias);
   });
+}
+
+PlanarSource planar_source(const ConvU8S8Desc& desc, Isa isa) {
+  return {.kernels = layout_kernels(isa),
+          .scale = desc.image_scale,
+          .zero_point = desc.image_zero_point,
+          .tables = {desc.image_tables.begin(), desc.image_tables.end()}};
 }
 
 ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, CodeClamp clamp) {

@@ -16,7 +16,6 @@
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/tile_copy.h"
 #include "kernels/implicit_gemm/tap_table.h"
-#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
@@ -70,7 +69,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)),
-        planar_{layout_kernels(isa), desc.image_scale, desc.image_zero_point},
+        planar_(planar_source(desc, isa)),
         packed_(pack_conv_u8s8(desc, merge_, taps_, form_, f32_)),
         positions_(taps_.segments() * taps_.segment_elements()),
         steps_((positions_ + k_amx_step_bytes - 1) / k_amx_step_bytes),
@@ -191,9 +190,8 @@ class ConvU8S8Amx final : public ConvU8S8 {
   }
 
   void copy_compact(const ConvU8S8Args& args, int64_t first, int64_t pixels, std::byte* to) const {
-    const bool is_image = desc_.image_scale > 0;
-    const std::byte* x =
-        is_image ? reinterpret_cast<const std::byte*>(args.image) : reinterpret_cast<const std::byte*>(args.x);
+    const bool is_image = desc_.reads_image();
+    const std::byte* x = is_image ? args.image : reinterpret_cast<const std::byte*>(args.x);
     taps_.copy_compact(x, pad_.get(), first, pixels, to, is_image ? &planar_ : nullptr);
   }
 
@@ -447,7 +445,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
     }
   }
 
-  ConvU8S8Desc desc_;  // its spans are not used after construction
+  ConvU8S8Desc desc_;  // what its spans hold is not used after construction
   ConvAmxKernel kernel_;
   CutBy cut_;
   int64_t merge_;

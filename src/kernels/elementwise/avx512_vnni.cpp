@@ -1,6 +1,7 @@
 // AVX-512: 64 codes or 16 floats a step, the last step masked.
 
 #include "kernels/elementwise/elementwise_isa.h"
+#include "kernels/lookup_avx512.h"
 #include "kernels/requantize_avx512.h"
 
 namespace octet {
@@ -82,27 +83,11 @@ void mul_u8(const uint8_t* a, const uint8_t* b, size_t n, const MulU8Params& p, 
   return is_clamped ? mul_codes<true>(a, b, n, p, y) : mul_codes<false>(a, b, n, p, y);
 }
 
-/// The table as 128 words in four registers: word x >> 1 by vpermi2w (bit 7 of x selects the pair of registers), then
-/// its low or high byte by bit 0. Even bytes of x are looked up in place, odd bytes likewise, both in 16-bit lanes.
 void lookup_u8(const uint8_t* x, size_t n, const uint8_t* table, uint8_t* y) {
-  const __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 64);
-  const __m512i t2 = _mm512_loadu_si512(table + 128), t3 = _mm512_loadu_si512(table + 192);
+  const Table512 entries(table);
   for (size_t i = 0; i < n; i += 64) {
     const __mmask64 mask = first_64(static_cast<int64_t>(n - i));
-    const __m512i v = _mm512_maskz_loadu_epi8(mask, x + i);
-    const __m512i even_index = _mm512_srli_epi16(v, 1), odd_index = _mm512_srli_epi16(v, 9);
-    const __mmask32 even_high = _mm512_test_epi16_mask(v, _mm512_set1_epi16(0x80));
-    const __mmask32 odd_high = _mm512_movepi16_mask(v);
-    const __m512i even = _mm512_mask_blend_epi16(even_high, _mm512_permutex2var_epi16(t0, even_index, t1),
-                                                 _mm512_permutex2var_epi16(t2, even_index, t3));
-    const __m512i odd = _mm512_mask_blend_epi16(odd_high, _mm512_permutex2var_epi16(t0, odd_index, t1),
-                                                _mm512_permutex2var_epi16(t2, odd_index, t3));
-    const __mmask32 even_bit = _mm512_test_epi16_mask(v, _mm512_set1_epi16(1));
-    const __mmask32 odd_clear = _mm512_testn_epi16_mask(v, _mm512_set1_epi16(0x100));
-    const __m512i low = _mm512_mask_srli_epi16(even, even_bit, even, 8);
-    const __m512i high = _mm512_mask_slli_epi16(odd, odd_clear, odd, 8);
-    const __m512i codes = _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaaull, low, high);
-    _mm512_mask_storeu_epi8(y + i, mask, codes);
+    _mm512_mask_storeu_epi8(y + i, mask, entries(_mm512_maskz_loadu_epi8(mask, x + i)));
   }
 }
 

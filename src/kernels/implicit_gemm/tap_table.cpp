@@ -81,9 +81,12 @@ size_t TapTable::compact_bytes(int64_t pixels) const {
 std::byte* TapTable::squeeze_planar(const std::byte* x, int64_t image, int64_t iy, int64_t pixels,
                                     const PlanarSource& planar, std::byte* to) const {
   const WindowGeometry& g = geometry_;
-  const int64_t plane = g.ih * g.iw;
-  const float* const row = reinterpret_cast<const float*>(x) + image * g.ic * plane + iy * g.iw;
-  if (planar.scale > 0)
+  const int64_t plane = g.ih * g.iw, first = image * g.ic * plane + iy * g.iw;
+  const float* const row = reinterpret_cast<const float*>(x) + first;
+  if (!planar.tables.empty())
+    planar.kernels.squeeze_lookup(reinterpret_cast<const uint8_t*>(x) + first, plane, g.ic, pixels,
+                                  planar.tables.data(), reinterpret_cast<uint8_t*>(to));
+  else if (planar.scale > 0)
     planar.kernels.squeeze_quantize(row, plane, g.ic, pixels, planar.scale, planar.zero_point,
                                     reinterpret_cast<uint8_t*>(to));
   else

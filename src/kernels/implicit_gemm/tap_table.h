@@ -27,11 +27,12 @@ namespace octet {
 /// The layer reads a compact copy of its input (see above), and so may make it from a dense NCHW image.
 bool reads_compact_copy(const WindowGeometry& geometry);
 
-/// A dense NCHW image of f32 as a layer's input: how its rows become compact ones.
+/// A dense NCHW image as a layer's input, of f32 or of u8: how its rows become compact ones.
 struct PlanarSource {
   LayoutKernels kernels;
-  float scale = 0;         // of the codes that it is quantized to; 0 = it stays f32
-  int32_t zero_point = 0;  // u8 domain
+  float scale = 0;                   // of the codes that f32 is quantized to; 0 = it stays f32
+  int32_t zero_point = 0;            // u8 domain
+  std::vector<uint8_t> tables = {};  // not empty: the image is u8, and these are the codes, 256 of each channel
 };
 
 class TapTable {
@@ -60,7 +61,7 @@ class TapTable {
   /// Bytes of the compact copy; 0 when not compact.
   size_t compact_bytes(int64_t pixels) const;
   /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
-  /// planar: x is a dense NCHW image of f32.
+  /// planar: x is a dense NCHW image.
   void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy,
                     const PlanarSource* planar = nullptr) const;
 

@@ -1,6 +1,7 @@
 // AVX-512: blocks of 16 pixels x 16 channels; images of up to four channels (photographs) have a shorter way.
 
 #include "kernels/layout/layout_isa.h"
+#include "kernels/lookup_avx512.h"
 #include "kernels/requantize_avx512.h"
 
 namespace octet {
@@ -165,6 +166,59 @@ void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, 
   }
 }
 
+/// How 16 pixels of dwords, four in each lane, become 16 c bytes: the bytes of a lane, then the dwords of all.
+struct Squeeze {
+  __m512i bytes, dwords;
+  __m512i operator()(__m512i v) const { return _mm512_permutexvar_epi32(dwords, _mm512_shuffle_epi8(v, bytes)); }
+};
+Squeeze squeeze_of(int64_t c) {
+  const auto lanes = [](__m128i bytes) { return _mm512_broadcast_i32x4(bytes); };
+  switch (c) {
+    case 1:
+      return {lanes(_mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
+              _mm512_setr_epi32(0, 4, 8, 12, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)};
+    case 2:
+      return {lanes(_mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1)),
+              _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 2, 2, 2, 2, 2, 2, 2)};
+    case 3:
+      return {lanes(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)),
+              _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 3, 3, 3, 3)};
+    default:
+      return {lanes(_mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)),
+              _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+  }
+}
+
+/// 64 pixels a step: codes plane by plane, then bytes to dwords, sixteen pixels in each vector.
+void squeeze_lookup(const uint8_t* x, int64_t plane, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y) {
+  // Unpacking works within lanes: a lane is given four pixels of each sixteen.
+  const __m512i dealt = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const Squeeze squeeze = squeeze_of(c);
+  for (int64_t p = 0; p < pixels; p += 64) {
+    const __mmask64 some = first_64(pixels - p);
+    __m512i q[4];
+    for (int64_t k = 0; k < 4; ++k) {
+      q[k] = _mm512_setzero_si512();
+      if (k >= c) continue;
+      const Table512 entries(tables + 256 * k);
+      q[k] = _mm512_permutexvar_epi32(dealt, entries(_mm512_maskz_loadu_epi8(some, x + k * plane + p)));
+    }
+    const __m512i low01 = _mm512_unpacklo_epi8(q[0], q[1]), high01 = _mm512_unpackhi_epi8(q[0], q[1]);
+    const __m512i low23 = _mm512_unpacklo_epi8(q[2], q[3]), high23 = _mm512_unpackhi_epi8(q[2], q[3]);
+    const __m512i pixel[4] = {_mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
+                              _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)};
+    for (int64_t i = 0; i < 4; ++i) {
+      const int64_t left = pixels - p - 16 * i;
+      if (left <= 0) return;
+      uint8_t* const to = y + (p + 16 * i) * c;
+      if (left * c >= 64)  // what is stored behind the sixteen is overwritten by those that follow
+        _mm512_storeu_si512(to, squeeze(pixel[i]));
+      else
+        _mm512_mask_storeu_epi8(to, first_64(smaller(left, 16) * c), squeeze(pixel[i]));
+    }
+  }
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   if (pixels == 1 && plane == 1) {
     __builtin_memcpy(y, x, static_cast<size_t>(c) * sizeof(float));
@@ -187,7 +241,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,
-                                          squeeze_quantize, nhwc_to_nchw_f32,      "avx512_vnni"};
+const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,  squeeze_quantize,
+                                          squeeze_lookup,   nhwc_to_nchw_f32,      "avx512_vnni"};
 
 }  // namespace octet

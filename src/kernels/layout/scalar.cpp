@@ -28,6 +28,11 @@ void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, 
   nchw_to_nhwc_quantize(x, plane, c, pixels, c, scale, zero_point, 0, 255, y);
 }
 
+void squeeze_lookup(const uint8_t* x, int64_t plane, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y) {
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int64_t k = 0; k < c; ++k) y[p * c + k] = tables[256 * k + x[k * plane + p]];
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   for (int64_t k = 0; k < c; ++k)
     for (int64_t p = 0; p < pixels; ++p) y[k * plane + p] = x[p * pitch + k];
@@ -35,7 +40,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,
-                                     squeeze_quantize, nhwc_to_nchw_f32,      "scalar"};
+const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32, squeeze_quantize,
+                                     squeeze_lookup,   nhwc_to_nchw_f32,      "scalar"};
 
 }  // namespace octet

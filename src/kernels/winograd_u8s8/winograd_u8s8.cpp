@@ -430,7 +430,7 @@ std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t
 }
 
 std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
-  if (desc.image_scale > 0 || desc.before) return nullptr;
+  if (desc.reads_image() || desc.before) return nullptr;
   assert(desc.geometry.kh == 3 && desc.geometry.kw == 3 && desc.geometry.stride_h == 1 && desc.geometry.stride_w == 1 &&
          desc.geometry.groups == 1 && "refuse_winograd_u8s8 has let the layer pass");
   for (const WinogradKernel* kernel : kernels_of(isa))
