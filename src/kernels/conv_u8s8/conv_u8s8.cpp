@@ -335,7 +335,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
     if (desc_.before) {
       auto* const codes = reinterpret_cast<uint8_t*>(copy);
       const uint8_t* const source = args.x + pixels.begin * desc_.source_pitch;
-      desc_.before->run(source, desc_.source_pitch, pixels.end - pixels.begin, codes, geometry_.x_pitch);
+      const int64_t count = pixels.end - pixels.begin;
+      const bool is_followed = pixels.end + count <= args.batch * geometry_.oh * geometry_.ow;
+      desc_.before->run(source, desc_.source_pitch, count, codes, geometry_.x_pitch, is_followed);
       return codes;
     }
     if (!classes_.is_copied()) return args.x + classes_.origin(pixels.begin);

@@ -36,6 +36,13 @@ struct Vec {
   static Bytes unpack_hi8(Bytes a, Bytes b) { return _mm512_unpackhi_epi8(a, b); }
   static Bytes unpack_lo16(Bytes a, Bytes b) { return _mm512_unpacklo_epi16(a, b); }
   static Bytes unpack_hi16(Bytes a, Bytes b) { return _mm512_unpackhi_epi16(a, b); }
+  static Bytes bytes(int32_t value) { return _mm512_set1_epi8(static_cast<char>(value)); }
+  static Bytes bit_xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  static Bytes high_u16(Bytes a, Bytes b) { return _mm512_mulhi_epu16(a, b); }
+  static Bytes adds_u16(Bytes a, Bytes b) { return _mm512_adds_epu16(a, b); }
+  static Bytes subs_u16(Bytes a, Bytes b) { return _mm512_subs_epu16(a, b); }
+  static Bytes pack_u16(Bytes a, Bytes b) { return _mm512_packus_epi16(a, b); }
+  static Bytes clamp_u8(Bytes v, Bytes lo, Bytes hi) { return _mm512_min_epu8(_mm512_max_epu8(v, lo), hi); }
   static Quad quad(Bytes v) { return v; }
   static Acc dot(Acc acc, Quad quad, const int8_t* w) { return _mm512_dpbusd_epi32(acc, quad, _mm512_loadu_si512(w)); }
   /// The value is in a register at this point of the program.
@@ -76,6 +83,10 @@ struct Vec {
                            _mm512_set1_epi8(static_cast<char>(hi)));
   }
   static void store_codes(uint8_t* y, Bytes v, int64_t n) { _mm512_mask_storeu_epi8(y, first_64(n), v); }
+  static void store_whole_half(uint8_t* y, Bytes v, int half) {
+    const __m256i codes = half ? _mm512_extracti64x4_epi64(v, 1) : _mm512_castsi512_si256(v);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), codes);
+  }
   static void store_half(uint8_t* y, Bytes v, int half, int64_t n) {
     const __m256i codes = half ? _mm512_extracti64x4_epi64(v, 1) : _mm512_castsi512_si256(v);
     _mm256_mask_storeu_epi8(y, static_cast<__mmask32>(first_64(n)), codes);

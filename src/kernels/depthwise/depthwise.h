@@ -21,8 +21,10 @@ class PointwiseU8S8 {
                                                    Isa isa);
   virtual ~PointwiseU8S8() = default;
   virtual size_t packed_bytes() const = 0;
-  /// 64 bytes behind the last pixel of x are readable; nothing is written but the layer's channels.
-  virtual void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch) const = 0;
+  /// 64 bytes behind the last pixel of x are readable; nothing is written but the layer's channels. is_followed: the
+  /// next run is about as many pixels behind these, which are brought near.
+  virtual void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch,
+                   bool is_followed) const = 0;
 };
 
 }  // namespace octet

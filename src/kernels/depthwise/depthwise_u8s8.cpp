@@ -12,6 +12,7 @@
 #include "base/aligned_vector.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/packing.h"
+#include "kernels/depthwise/code_line.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/depthwise/door.h"
 
@@ -186,7 +187,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   const char* kernel_name() const override { return name_; }
   size_t packed_bytes() const override {
-    return packed_bytes_ + bias_.size() * sizeof(int32_t) + multiplier_.size() * sizeof(float) + zero_.size();
+    return packed_bytes_ + bias_.size() * sizeof(int32_t) + multiplier_.size() * sizeof(float) + zero_.size() +
+           lines_.size();
   }
   int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks; }
 
@@ -194,7 +196,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   /// A layer without a window and for which fits_f32() or the scalar kernel answers: any number of pixels in a row.
   void run_pixels(const uint8_t* x, int64_t x_pitch, const uint8_t* residual, int64_t pixels, uint8_t* y,
-                  int64_t y_pitch) const {
+                  int64_t y_pitch, bool is_followed = false) const {
     WindowGeometry g = desc_.geometry;
     g.ih = g.oh = 1;
     g.iw = g.ow = pixels;
@@ -204,9 +206,31 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     call.x = x;
     call.residual = residual;
     call.y = y;
+    call.ahead = is_followed ? pixels * x_pitch : 0;
     call.block_end = blocks();
     call.oy_end = 1;
     kernel_.run(call);
+  }
+
+  /// From here on run_pixels() goes by lines of 16 bits where its channels are such. slopes: of all channels. residual:
+  /// what run_pixels() will be given.
+  void find_lines(std::span<const double> slopes, const uint8_t* residual) {
+    if (block_ == 1) return;
+    const int64_t pitch = channel_pitch(desc_.geometry.ic);
+    AlignedVector<uint8_t> x(static_cast<size_t>(k_all_codes * pitch) + k_tail_bytes), y(x.size());
+    for (int q = 0; q < k_all_codes; ++q) std::memset(x.data() + q * pitch, q, static_cast<size_t>(pitch));
+    run_pixels(x.data(), pitch, residual, k_all_codes, y.data(), pitch);
+    std::vector<std::optional<CodeLine>> lines(slopes.size());
+    constexpr size_t k_together = 16;  // channels of a pitch
+    for (size_t first = 0; first < slopes.size(); first += k_together) {
+      uint8_t codes[k_together][k_all_codes];
+      for (int q = 0; q < k_all_codes; ++q)
+        for (size_t i = 0; i < k_together; ++i) codes[i][q] = y[static_cast<size_t>(q * pitch) + first + i];
+      for (size_t c = first; c < std::min(first + k_together, slopes.size()); ++c)
+        lines[c] = find_code_line(codes[c - first], slopes[c], desc_.lo, desc_.hi);
+    }
+    lines_.assign(static_cast<size_t>(blocks() * line_bytes(block_)), 0);
+    for (int64_t b = 0; b < blocks(); ++b) pack_lines(lines, b, lines_.data() + b * line_bytes(block_));
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
@@ -292,6 +316,30 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     packer.pack_channels(multiplier, multiplier_.data());
   }
 
+  /// As depthwise_isa.h describes; nothing where a channel is no line.
+  void pack_lines(const std::vector<std::optional<CodeLine>>& lines, int64_t b, uint8_t* out) const {
+    const Packer packer{desc_, kernel_.tile, block_, 4};
+    uint8_t* const bytes = out + 64;
+    uint8_t* const words = bytes + 2 * block_;
+    const auto put = [&](int64_t which, int64_t at, uint16_t word) {
+      std::memcpy(words + 2 * (which * block_ + at), &word, sizeof word);
+    };
+    for (int64_t slot = 0; slot < block_; ++slot) {
+      const int64_t c = packer.channel(b, slot % 16 / 4, slot / 16, slot % 4);
+      if (c < 0) continue;
+      if (!lines[static_cast<size_t>(c)]) return;
+      const CodeLine& line = *lines[static_cast<size_t>(c)];
+      const int64_t at = slot / 8 % 2 * (block_ / 2) + slot / 16 * 8 + slot % 8;
+      bytes[slot] = line.flip;
+      bytes[block_ + slot] = line.low;
+      put(0, at, line.slope);
+      put(1, at, line.add);
+      put(2, at, line.sub);
+      put(3, at, line.shift);
+    }
+    *out = 1;
+  }
+
   DepthwiseU8S8Call image_call(const ConvU8S8Args& args, int64_t n, std::byte* scratch) const {
     const WindowGeometry& g = desc_.geometry;
     DepthwiseU8S8Call call = common_call();
@@ -316,6 +364,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     call.lo = desc_.lo;
     call.hi = desc_.hi;
     call.fits_f32 = fits_f32_;
+    call.lines = lines_.empty() ? nullptr : lines_.data();
     return call;
   }
 
@@ -369,6 +418,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   AlignedVector<int32_t> bias_;
   AlignedVector<float> multiplier_;
   AlignedVector<uint8_t> zero_;
+  AlignedVector<uint8_t> lines_;
 };
 
 /// Of any window's description the layer on one pixel.
@@ -385,10 +435,15 @@ class Pointwise final : public PointwiseU8S8 {
   Pointwise(const ConvU8S8Desc& desc, std::span<const uint8_t> residual, const DepthwiseU8S8Kernels& kernels, Isa isa)
       : layer_(on_one_pixel(desc), kernels, isa), residual_(residual.begin(), residual.end()) {
     if (!residual.empty()) residual_.resize(residual.size() + k_tail_bytes);
+    std::vector<double> slopes;
+    for (size_t c = 0; c < desc.weights.size(); ++c)
+      slopes.push_back(double{desc.multiplier[c]} * static_cast<double>(desc.weights[c]));
+    layer_.find_lines(slopes, residual_.empty() ? nullptr : residual_.data());
   }
   size_t packed_bytes() const override { return layer_.packed_bytes() + residual_.size(); }
-  void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch) const override {
-    layer_.run_pixels(x, x_pitch, residual_.empty() ? nullptr : residual_.data(), pixels, y, y_pitch);
+  void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch,
+           bool is_followed) const override {
+    layer_.run_pixels(x, x_pitch, residual_.empty() ? nullptr : residual_.data(), pixels, y, y_pitch, is_followed);
   }
 
  private:

@@ -40,6 +40,13 @@ struct Ymm {
   static Bytes unpack_hi8(Bytes a, Bytes b) { return _mm256_unpackhi_epi8(a, b); }
   static Bytes unpack_lo16(Bytes a, Bytes b) { return _mm256_unpacklo_epi16(a, b); }
   static Bytes unpack_hi16(Bytes a, Bytes b) { return _mm256_unpackhi_epi16(a, b); }
+  static Bytes bytes(int32_t value) { return _mm256_set1_epi8(static_cast<char>(value)); }
+  static Bytes bit_xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  static Bytes high_u16(Bytes a, Bytes b) { return _mm256_mulhi_epu16(a, b); }
+  static Bytes adds_u16(Bytes a, Bytes b) { return _mm256_adds_epu16(a, b); }
+  static Bytes subs_u16(Bytes a, Bytes b) { return _mm256_subs_epu16(a, b); }
+  static Bytes pack_u16(Bytes a, Bytes b) { return _mm256_packus_epi16(a, b); }
+  static Bytes clamp_u8(Bytes v, Bytes lo, Bytes hi) { return _mm256_min_epu8(_mm256_max_epu8(v, lo), hi); }
   /// The value is in a register at this point of the program.
   static Acc pin(Acc acc) {
     __asm__ volatile("" : "+x"(acc));
@@ -80,6 +87,10 @@ struct Ymm {
     uint8_t row[32];
     store(row, v);
     __builtin_memcpy(y, row, static_cast<size_t>(n));
+  }
+  static void store_whole_half(uint8_t* y, Bytes v, int half) {
+    const __m128i codes = half ? _mm256_extracti128_si256(v, 1) : _mm256_castsi256_si128(v);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y), codes);
   }
   static void store_half(uint8_t* y, Bytes v, int half, int64_t n) {
     const __m128i codes = half ? _mm256_extracti128_si256(v, 1) : _mm256_castsi256_si128(v);
