@@ -124,6 +124,34 @@ TEST(Normalize, layer_keeps_small_deviations_beside_a_large_mean) {
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], (static_cast<double>(x[i]) - mean) * inverse, 1e-6);
 }
 
+// Rows that are constant, or whose squares leave f32's range, beside usual ones.
+TEST(Normalize, layer_takes_rows_of_any_size_on_every_isa) {
+  Random random(9);
+  const float sizes[] = {0.0f, 1e-25f, 1e-12f, 1.0f, 1e10f, 1e25f, 3e37f};
+  for (const size_t n : {1u, 5u, 16u, 47u, 128u}) {
+    const size_t rows = std::size(sizes);
+    std::vector<float> x(rows * n), scale(n), bias(n);
+    for (std::vector<float>* v : {&x, &scale, &bias}) random.fill(v->data(), v->size(), 1.0f);
+    for (size_t i = 0; i < x.size(); ++i) x[i] = sizes[i / n] == 0.0f ? 3.0f : x[i] * sizes[i / n];
+    for (const Isa isa : available_isas()) {
+      std::vector<float> y = x;
+      normalize_kernels(isa).layer(y.data(), rows, n, static_cast<ptrdiff_t>(n), 1e-30, scale.data(), bias.data());
+      for (size_t r = 0; r < rows; ++r) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < n; ++i) sum += static_cast<double>(x[r * n + i]);
+        const double mean = sum / static_cast<double>(n);
+        for (size_t i = 0; i < n; ++i) squares += std::pow(static_cast<double>(x[r * n + i]) - mean, 2);
+        const double inverse = 1 / std::sqrt(squares / static_cast<double>(n) + 1e-30);
+        for (size_t i = 0; i < n; ++i) {
+          const double want = (static_cast<double>(x[r * n + i]) - mean) * inverse * static_cast<double>(scale[i]) +
+                              static_cast<double>(bias[i]);
+          ASSERT_NEAR(y[r * n + i], want, 4e-6) << name(isa) << " n " << n << " size " << sizes[r];
+        }
+      }
+    }
+  }
+}
+
 TEST(Normalize, gelu_is_the_formula_for_both_signs) {
   for (float x = -13.0f; x < 13.0f; x += 0.0037f) {
     float got = x;

@@ -68,6 +68,28 @@ float reduce_one(Kind kind, const StridedLoop& inner, const float* x) {
   return static_cast<float>(acc);
 }
 
+/// Sums and means of `count` neighbouring elements of y, each over elements at the same distances from its own: in the
+/// order of reduce_one(), and so with its bits, but as vectors.
+void reduce_row(Kind kind, const StridedLoop& inner, const float* x, int64_t count, float* y) {
+  constexpr int64_t k_block = 64;
+  for (int64_t first = 0; first < count; first += k_block) {
+    const int64_t n = std::min(k_block, count - first);
+    double acc[k_block] = {};
+    for (int64_t r = 0; r < inner.rows(); ++r) {
+      const float* row = x + first + inner.row_offsets(r)[0];
+      for (int64_t i = 0; i < inner.row_length(); ++i, row += inner.row_stride(0)) {
+        if (n == k_block) {
+          for (int64_t k = 0; k < k_block; ++k) acc[k] += static_cast<double>(row[k]);
+        } else {
+          for (int64_t k = 0; k < n; ++k) acc[k] += static_cast<double>(row[k]);
+        }
+      }
+    }
+    const double divisor = kind == Kind::mean ? static_cast<double>(inner.rows() * inner.row_length()) : 1.0;
+    for (int64_t k = 0; k < n; ++k) y[first + k] = static_cast<float>(acc[k] / divisor);
+  }
+}
+
 PreparedStep mean_of_pixels(const Operand& x, const Operand& y, Isa isa) {
   PreparedStep step;
   const int64_t y_pitch = y.layout.is_nhwc() ? y.layout.pitch() : y.layout.channels();
@@ -112,9 +134,14 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
     const float* px = run.at<float>(x);
     float* py = run.at<float>(y);
     const int64_t cost = outer.row_length() * inner.rows() * inner.row_length();
+    const bool is_sum = kind == Kind::mean || kind == Kind::sum;
     run.parallel(outer.rows(), cost, [&](int64_t first, int64_t last, int) {
       for (int64_t r = first; r < last; ++r) {
         const StridedLoop::Offsets at = outer.row_offsets(r);
+        if (is_sum && outer.row_stride(0) == 1 && outer.row_stride(1) == 1) {
+          reduce_row(kind, inner, px + at[1], outer.row_length(), py + at[0]);
+          continue;
+        }
         for (int64_t i = 0; i < outer.row_length(); ++i)
           py[at[0] + i * outer.row_stride(0)] = reduce_one(kind, inner, px + at[1] + i * outer.row_stride(1));
       }

@@ -37,6 +37,9 @@ struct ElementwiseKernels {
   const char* name;
 };
 
+/// lookup_u8 where CPUs with AVX-512 have VBMI, too (base/vbmi.h).
+void lookup_u8_vbmi(const uint8_t* x, size_t n, const uint8_t* table, uint8_t* y);
+
 extern const ElementwiseKernels elementwise_scalar;
 extern const ElementwiseKernels elementwise_avx2;
 extern const ElementwiseKernels elementwise_avx512_vnni;

@@ -44,6 +44,20 @@ struct Lanes {
   }
 };
 
+/// 16 lanes of floats; their total as that of Lanes.
+struct FloatLanes {
+  __m256 v[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  void add_to(Lanes& sums) const {
+    const Block b = {{v[0], v[1]}};
+    for (int q = 0; q < 4; ++q) sums.v[q] = _mm256_add_pd(sums.v[q], b.quarter(q));
+  }
+  double total() const {
+    Lanes sums;
+    add_to(sums);
+    return sums.total();
+  }
+};
+
 float max_of(const float* x, size_t n) {
   __m256 max = splat(x[0]);
   for (size_t i = 0; i < n; i += 16) {
@@ -60,6 +74,7 @@ float max_of(const float* x, size_t n) {
 void softmax_row(float* x, size_t n) {
   const __m256 max = splat(max_of(x, n)), lowest = splat(-87.0f);
   Lanes sums;
+  FloatLanes part;
   for (size_t i = 0; i < n; i += 16) {
     Block b = Block::load(x + i, n - i, -__builtin_inff());
     for (__m256& v : b.v) {
@@ -68,7 +83,8 @@ void softmax_row(float* x, size_t n) {
     }
     b.store(x + i, n - i);
     if (n - i < 16) b = Block::load(x + i, n - i);  // what lies behind the end counts as 0, be max what it may
-    for (int q = 0; q < 4; ++q) sums.v[q] = _mm256_add_pd(sums.v[q], b.quarter(q));
+    for (int j = 0; j < 2; ++j) part.v[j] = _mm256_add_ps(part.v[j], b.v[j]);
+    if (i / 16 % k_softmax_part == k_softmax_part - 1 || n - i <= 16) part.add_to(sums), part = {};
   }
   const __m256 inverse = splat(static_cast<float>(1.0 / sums.total()));
   for (size_t i = 0; i < n; i += 16) {
@@ -79,37 +95,35 @@ void softmax_row(float* x, size_t n) {
 }
 
 void layer_row(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
-  Lanes sums, squares;
+  const auto count = static_cast<double>(n);
+  FloatLanes all, sums, squares;
   for (size_t i = 0; i < n; i += 16) {
     const Block b = Block::load(x + i, n - i);
-    for (int q = 0; q < 4; ++q) sums.v[q] = _mm256_add_pd(sums.v[q], b.quarter(q));
+    for (int j = 0; j < 2; ++j) all.v[j] = _mm256_add_ps(all.v[j], b.v[j]);
   }
-  const double mean_value = sums.total() / static_cast<double>(n);
-  const __m256d mean = _mm256_set1_pd(mean_value);
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const Block b = Block::load(x + i, 16);
-    for (int q = 0; q < 4; ++q) {
-      const __m256d d = _mm256_sub_pd(b.quarter(q), mean);
-      squares.v[q] = _mm256_fmadd_pd(d, d, squares.v[q]);
+  const auto middle_value = static_cast<float>(all.total() / count);
+  const __m256 middle = splat(middle_value);
+  for (size_t i = 0; i < n; i += 16) {
+    const Block b = Block::load(x + i, n - i, middle_value);  // d = 0 behind the end
+    for (int j = 0; j < 2; ++j) {
+      const __m256 d = _mm256_sub_ps(b.v[j], middle);
+      sums.v[j] = _mm256_add_ps(sums.v[j], d);
+      squares.v[j] = _mm256_fmadd_ps(d, d, squares.v[j]);
     }
   }
-  double tail[16];
-  for (int q = 0; q < 4; ++q) _mm256_storeu_pd(tail + 4 * q, squares.v[q]);
-  for (size_t j = i; j < n; ++j) {
-    const double d = static_cast<double>(x[j]) - mean_value;
-    tail[j - i] = __builtin_fma(d, d, tail[j - i]);
-  }
-  for (int q = 0; q < 4; ++q) squares.v[q] = _mm256_loadu_pd(tail + 4 * q);
-  const double variance = squares.total() / static_cast<double>(n);
-  const __m256d inverse = _mm256_set1_pd(1.0 / _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set1_pd(variance + epsilon))));
-  for (i = 0; i < n; i += 16) {
+  const double all_squares = squares.total(), off = sums.total() / count;
+  if (!(all_squares >= k_least_squares && all_squares <= k_most_squares))
+    return layer_row_in_double(x, n, epsilon, scale, bias);
+  const double variance = all_squares / count - off * off;
+  const double root = _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set1_pd((variance > 0.0 ? variance : 0.0) + epsilon)));
+  const double inverse = 1.0 / root;
+  const __m256 factor = splat(static_cast<float>(inverse)), shift = splat(static_cast<float>(-off * inverse));
+  for (size_t i = 0; i < n; i += 16) {
     Block b = Block::load(x + i, n - i);
-    const Block s = Block::load(scale + i, n - i), shift = Block::load(bias + i, n - i);
+    const Block gamma = Block::load(scale + i, n - i), beta = Block::load(bias + i, n - i);
     for (int j = 0; j < 2; ++j) {
-      const __m128 l = _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_sub_pd(b.quarter(2 * j), mean), inverse));
-      const __m128 h = _mm256_cvtpd_ps(_mm256_mul_pd(_mm256_sub_pd(b.quarter(2 * j + 1), mean), inverse));
-      b.v[j] = _mm256_add_ps(_mm256_mul_ps(_mm256_set_m128(h, l), s.v[j]), shift.v[j]);
+      const __m256 d = _mm256_sub_ps(b.v[j], middle);
+      b.v[j] = _mm256_fmadd_ps(_mm256_fmadd_ps(d, factor, shift), gamma.v[j], beta.v[j]);
     }
     b.store(x + i, n - i);
   }

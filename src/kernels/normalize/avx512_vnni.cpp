@@ -18,6 +18,8 @@ double total(__m512d low, __m512d high) {
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
+double total(__m512 lanes) { return total(low_half(lanes), high_half(lanes)); }
+
 /// Rows at a time: what one row waits for (sums, a division) others fill.
 constexpr size_t k_rows = 4;
 
@@ -35,23 +37,34 @@ void softmax_rows(float* x, size_t n, ptrdiff_t step) {
     }
   }
   __m512d low[R], high[R];
+  __m512 part[R];
 #pragma GCC unroll 4
   for (size_t r = 0; r < R; ++r) {
     max[r] = splat(_mm512_reduce_max_ps(max[r]));
     low[r] = high[r] = _mm512_setzero_pd();
   }
+  const auto add_part = [&](size_t r) {
+    low[r] = _mm512_add_pd(low[r], low_half(part[r])), high[r] = _mm512_add_pd(high[r], high_half(part[r]));
+  };
   const __m512 lowest = splat(-87.0f);
-  for (size_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+  for (size_t begin = 0; begin < n; begin += 16 * k_softmax_part) {
+    const size_t end = n - begin < 16 * k_softmax_part ? n : begin + 16 * k_softmax_part;
 #pragma GCC unroll 4
-    for (size_t r = 0; r < R; ++r) {
-      float* const row = x + static_cast<ptrdiff_t>(r) * step + i;
-      const __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row), max[r]);
-      const __mmask16 kept = mask & _mm512_cmp_ps_mask(d, lowest, _CMP_NLT_UQ);
-      const __m512 e = _mm512_maskz_mov_ps(kept, exp_f32(d));
-      _mm512_mask_storeu_ps(row, mask, e);
-      low[r] = _mm512_add_pd(low[r], low_half(e)), high[r] = _mm512_add_pd(high[r], high_half(e));
+    for (size_t r = 0; r < R; ++r) part[r] = _mm512_setzero_ps();
+    for (size_t i = begin; i < end; i += 16) {
+      const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+#pragma GCC unroll 4
+      for (size_t r = 0; r < R; ++r) {
+        float* const row = x + static_cast<ptrdiff_t>(r) * step + i;
+        const __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row), max[r]);
+        const __mmask16 kept = mask & _mm512_cmp_ps_mask(d, lowest, _CMP_NLT_UQ);
+        const __m512 e = _mm512_maskz_mov_ps(kept, exp_f32(d));
+        _mm512_mask_storeu_ps(row, mask, e);
+        part[r] = _mm512_add_ps(part[r], e);
+      }
     }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < R; ++r) add_part(r);
   }
   __m512 inverse[R];
 #pragma GCC unroll 4
@@ -73,48 +86,60 @@ void softmax(float* x, size_t rows, size_t n, ptrdiff_t step) {
 
 template <size_t R>
 void layer_rows(float* x, size_t n, ptrdiff_t step, double epsilon, const float* scale, const float* bias) {
-  __m512d low[R], high[R], mean[R], inverse[R];
+  const auto count = static_cast<double>(n);
+  __m512 sums[R], squares[R], middle[R], factor[R], shift[R];
 #pragma GCC unroll 4
-  for (size_t r = 0; r < R; ++r) low[r] = high[r] = _mm512_setzero_pd();
+  for (size_t r = 0; r < R; ++r) sums[r] = _mm512_setzero_ps();
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+#pragma GCC unroll 4
+    for (size_t r = 0; r < R; ++r)
+      sums[r] = _mm512_add_ps(sums[r], _mm512_maskz_loadu_ps(mask, x + static_cast<ptrdiff_t>(r) * step + i));
+  }
+#pragma GCC unroll 4
+  for (size_t r = 0; r < R; ++r) {
+    middle[r] = splat(static_cast<float>(total(sums[r]) / count));
+    sums[r] = squares[r] = _mm512_setzero_ps();
+  }
   for (size_t i = 0; i < n; i += 16) {
     const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
 #pragma GCC unroll 4
     for (size_t r = 0; r < R; ++r) {
       const __m512 v = _mm512_maskz_loadu_ps(mask, x + static_cast<ptrdiff_t>(r) * step + i);
-      low[r] = _mm512_add_pd(low[r], low_half(v)), high[r] = _mm512_add_pd(high[r], high_half(v));
+      const __m512 d = _mm512_maskz_sub_ps(mask, v, middle[r]);
+      sums[r] = _mm512_add_ps(sums[r], d);
+      squares[r] = _mm512_fmadd_ps(d, d, squares[r]);
     }
   }
+  bool is_odd[R];
 #pragma GCC unroll 4
   for (size_t r = 0; r < R; ++r) {
-    mean[r] = _mm512_set1_pd(total(low[r], high[r]) / static_cast<double>(n));
-    low[r] = high[r] = _mm512_setzero_pd();
+    const double all_squares = total(squares[r]), off = total(sums[r]) / count;
+    const double variance = all_squares / count - off * off;
+    const double root = _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set1_pd((variance > 0.0 ? variance : 0.0) + epsilon)));
+    const double inverse = 1.0 / root;
+    is_odd[r] = !(all_squares >= k_least_squares && all_squares <= k_most_squares);
+    factor[r] = splat(static_cast<float>(inverse)), shift[r] = splat(static_cast<float>(-off * inverse));
+  }
+  for (size_t r = 0; r < R; ++r) {
+    if (!is_odd[r]) continue;
+    for (size_t i = 0; i < R; ++i) {  // seldom: these rows by themselves
+      float* const row = x + static_cast<ptrdiff_t>(i) * step;
+      if (is_odd[i])
+        layer_row_in_double(row, n, epsilon, scale, bias);
+      else if constexpr (R > 1)
+        layer_rows<1>(row, n, 0, epsilon, scale, bias);
+    }
+    return;
   }
   for (size_t i = 0; i < n; i += 16) {
     const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
-#pragma GCC unroll 4
-    for (size_t r = 0; r < R; ++r) {
-      const __m512 v = _mm512_maskz_loadu_ps(mask, x + static_cast<ptrdiff_t>(r) * step + i);
-      const __m512d l = _mm512_sub_pd(low_half(v), mean[r]), h = _mm512_sub_pd(high_half(v), mean[r]);
-      low[r] = _mm512_mask3_fmadd_pd(l, l, low[r], static_cast<__mmask8>(mask));
-      high[r] = _mm512_mask3_fmadd_pd(h, h, high[r], static_cast<__mmask8>(mask >> 8));
-    }
-  }
-#pragma GCC unroll 4
-  for (size_t r = 0; r < R; ++r) {
-    const double variance = total(low[r], high[r]) / static_cast<double>(n);
-    inverse[r] = _mm512_set1_pd(1.0 / _mm_cvtsd_f64(_mm_sqrt_pd(_mm_set1_pd(variance + epsilon))));
-  }
-  for (size_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
-    const __m512 factor = _mm512_maskz_loadu_ps(mask, scale + i), shift = _mm512_maskz_loadu_ps(mask, bias + i);
+    const __m512 gamma = _mm512_maskz_loadu_ps(mask, scale + i), beta = _mm512_maskz_loadu_ps(mask, bias + i);
 #pragma GCC unroll 4
     for (size_t r = 0; r < R; ++r) {
       float* const row = x + static_cast<ptrdiff_t>(r) * step + i;
-      const __m512 v = _mm512_maskz_loadu_ps(mask, row);
-      const __m256 l = _mm512_cvtpd_ps(_mm512_mul_pd(_mm512_sub_pd(low_half(v), mean[r]), inverse[r]));
-      const __m256 h = _mm512_cvtpd_ps(_mm512_mul_pd(_mm512_sub_pd(high_half(v), mean[r]), inverse[r]));
-      const __m512 y = _mm512_insertf32x8(_mm512_castps256_ps512(l), h, 1);
-      _mm512_mask_storeu_ps(row, mask, _mm512_add_ps(_mm512_mul_ps(y, factor), shift));
+      const __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row), middle[r]);
+      _mm512_mask_storeu_ps(row, mask, _mm512_fmadd_ps(_mm512_fmadd_ps(d, factor[r], shift[r]), gamma, beta));
     }
   }
 }

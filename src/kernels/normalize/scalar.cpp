@@ -1,4 +1,5 @@
 // Plain C++: the judge of the family.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/normalize/gelu_constants.h"
@@ -15,31 +16,46 @@ double total(double* lanes) {
     for (size_t i = 0; i < apart; ++i) lanes[i] += lanes[i + apart];
   return lanes[0];
 }
+double total(const float* lanes) {
+  double wide[k_lanes];
+  for (size_t i = 0; i < k_lanes; ++i) wide[i] = static_cast<double>(lanes[i]);
+  return total(wide);
+}
 
 void softmax_row(float* x, size_t n) {
   float max = x[0];
   for (size_t i = 1; i < n; ++i) max = x[i] > max ? x[i] : max;
   double lanes[k_lanes] = {};
-  for (size_t i = 0; i < n; ++i) {
-    const float d = x[i] - max;
-    x[i] = d < -87.0f ? 0.0f : exp_f32(d);
-    lanes[i % k_lanes] += static_cast<double>(x[i]);
+  for (size_t i = 0; i < n;) {
+    float part[k_lanes] = {};
+    for (const size_t end = i + k_softmax_part * k_lanes; i < n && i < end; ++i) {
+      const float d = x[i] - max;
+      x[i] = d < -87.0f ? 0.0f : exp_f32(d);
+      part[i % k_lanes] += x[i];
+    }
+    for (size_t lane = 0; lane < k_lanes; ++lane) lanes[lane] += static_cast<double>(part[lane]);
   }
   const auto inverse = static_cast<float>(1.0 / total(lanes));
   for (size_t i = 0; i < n; ++i) x[i] *= inverse;
 }
 
 void layer_row(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
-  double sums[k_lanes] = {}, squares[k_lanes] = {};
-  for (size_t i = 0; i < n; ++i) sums[i % k_lanes] += static_cast<double>(x[i]);
-  const double mean = total(sums) / static_cast<double>(n);
+  const auto count = static_cast<double>(n);
+  float sums[k_lanes] = {}, squares[k_lanes] = {};
+  for (size_t i = 0; i < n; ++i) sums[i % k_lanes] += x[i];
+  const auto middle = static_cast<float>(total(sums) / count);
+  std::fill_n(sums, k_lanes, 0.0f);
   for (size_t i = 0; i < n; ++i) {
-    const double d = static_cast<double>(x[i]) - mean;
+    const float d = x[i] - middle;
+    sums[i % k_lanes] += d;
     squares[i % k_lanes] = std::fma(d, d, squares[i % k_lanes]);
   }
-  const double inverse = 1.0 / std::sqrt(total(squares) / static_cast<double>(n) + epsilon);
-  for (size_t i = 0; i < n; ++i)
-    x[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse) * scale[i] + bias[i];
+  const double all_squares = total(squares), off = total(sums) / count;
+  if (!(all_squares >= k_least_squares && all_squares <= k_most_squares))
+    return layer_row_in_double(x, n, epsilon, scale, bias);
+  const double inverse = 1.0 / std::sqrt(std::max(all_squares / count - off * off, 0.0) + epsilon);
+  const auto factor = static_cast<float>(inverse), shift = static_cast<float>(-off * inverse);
+  for (size_t i = 0; i < n; ++i) x[i] = std::fma(std::fma(x[i] - middle, factor, shift), scale[i], bias[i]);
 }
 
 void softmax(float* x, size_t rows, size_t n, ptrdiff_t step) {
@@ -63,6 +79,19 @@ void gelu(float* x, size_t n) {
 }
 
 }  // namespace
+
+void layer_row_in_double(float* x, size_t n, double epsilon, const float* scale, const float* bias) {
+  double sums[k_lanes] = {}, squares[k_lanes] = {};
+  for (size_t i = 0; i < n; ++i) sums[i % k_lanes] += static_cast<double>(x[i]);
+  const double mean = total(sums) / static_cast<double>(n);
+  for (size_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(x[i]) - mean;
+    squares[i % k_lanes] = std::fma(d, d, squares[i % k_lanes]);
+  }
+  const double inverse = 1.0 / std::sqrt(total(squares) / static_cast<double>(n) + epsilon);
+  for (size_t i = 0; i < n; ++i)
+    x[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse) * scale[i] + bias[i];
+}
 
 const NormalizeKernels normalize_scalar = {softmax, layer, gelu, "scalar"};
 
