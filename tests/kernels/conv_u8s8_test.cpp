@@ -541,6 +541,23 @@ TEST(ConvU8S8, images_of_4x4_keep_their_sums_in_registers_where_they_become_code
   EXPECT_FALSE(offers({1, 4, 4, 16, 16, 3, 3, 1, 1, 1, 1, 1, 0, 1, 2, 1})) << "padding at one side";
 }
 
+TEST(ConvU8S8, costs_are_those_of_the_cpu) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  const auto cheapest = [](const ConvCase& c, const ConvCpu& cpu) {
+    ConvVariant best;
+    for (const ConvVariant& v : conv_u8s8_variants(Layer(c).desc, c.batch, Isa::avx512_vnni, 1, cpu))
+      if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
+    return best.name;
+  };
+  const ConvCpu whole = {false, size_t{1} << 20}, half = {true, size_t{1} << 20};
+  // Panels of one vector: two loads beside two products a cycle ask for the highest tile, beside one they cost nothing.
+  for (const ConvCase& c : {square(32, 16, 16, 3, 1, 1), square(14, 160, 160, 3, 1, 1, 1, 10)}) {
+    EXPECT_EQ(cheapest(c, whole), "avx512_vnni 12x32");
+    EXPECT_EQ(cheapest(c, half), "avx512_vnni 8x48");
+  }
+  for (const ConvCpu& cpu : {whole, half}) EXPECT_EQ(cheapest(square(14, 64, 256, 1, 1, 0), cpu), "avx512_vnni 6x64");
+}
+
 TEST(ConvU8S8, images_of_4x4_are_refused_with_the_reason_where_another_kernel_has_to_run) {
   if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
   const std::string name = "avx512_vnni 16x16 images";

@@ -332,16 +332,17 @@ TEST(WinogradU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
     }
 }
 
-constexpr WinogradCpu k_whole_width = {false, size_t{1} << 20}, k_half_width = {true, size_t{1} << 20},
-                      k_far_l3 = {false, size_t{2} << 20};
+constexpr ConvCpu k_whole_width = {false, size_t{1} << 20}, k_half_width = {true, size_t{1} << 20},
+                  k_far_l3 = {false, size_t{2} << 20};
 
 /// The variant of least cost on that CPU among the family's and the direct ones.
-std::string cheapest(const ConvCase& c, const WinogradCpu& cpu) {
+std::string cheapest(const ConvCase& c, const ConvCpu& cpu, int64_t network_bytes = INT64_MAX) {
   ConvVariant best;
   ConvU8S8Desc desc;
   desc.geometry = c.geometry();
-  for (const std::vector<ConvVariant>& list : {conv_u8s8_variants(desc, c.batch, Isa::avx512_vnni, 1),
-                                               winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, cpu)})
+  for (const std::vector<ConvVariant>& list :
+       {conv_u8s8_variants(desc, c.batch, Isa::avx512_vnni, 1, cpu),
+        winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, network_bytes, cpu)})
     for (const ConvVariant& v : list)
       if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
   return best.name;
@@ -349,7 +350,7 @@ std::string cheapest(const ConvCase& c, const WinogradCpu& cpu) {
 
 TEST(WinogradU8S8, is_the_cheapest_way_where_many_tiles_meet_few_weights) {
   if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
-  for (const WinogradCpu& cpu : {k_whole_width, k_half_width, k_far_l3}) {
+  for (const ConvCpu& cpu : {k_whole_width, k_half_width, k_far_l3}) {
     EXPECT_EQ(cheapest(square(32, 64, 64, 3, 1, 1), cpu), "avx512_vnni 4x4");
     EXPECT_EQ(cheapest(square(4, 512, 512, 3, 1, 1), cpu), "avx512_vnni 16x16 images");
   }
@@ -359,8 +360,8 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
   // Weights that are transformed on the way cost products where vector units are as wide as the instructions.
   const ConvCase few_tiles = square(8, 256, 256, 3, 1, 1);
-  const auto cost_of_codes = [&](const WinogradCpu& cpu) {
-    for (const ConvVariant& v : winograd_u8s8_variants(few_tiles.geometry(), 1, Isa::avx512_vnni, cpu))
+  const auto cost_of_codes = [&](const ConvCpu& cpu) {
+    for (const ConvVariant& v : winograd_u8s8_variants(few_tiles.geometry(), 1, Isa::avx512_vnni, INT64_MAX, cpu))
       if (v.name == "avx512_vnni 4x4 codes") return v.cost_us;
     return 0.0;
   };
@@ -369,6 +370,11 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   EXPECT_EQ(cheapest(few_tiles, k_whole_width), "avx512_vnni 8x48");
   EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_half_width), "avx512_vnni 4x4 codes");
   EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_whole_width), "avx512_vnni 6x64");
+  // A network whose codes stay in L2 leaves its transformed weights near, and those of few tiles are worth it then.
+  const ConvCase small_network = square(8, 64, 64, 3, 1, 1);
+  EXPECT_EQ(cheapest(small_network, k_half_width, 256 << 10), "avx512_vnni 4x4");
+  EXPECT_EQ(cheapest(small_network, k_half_width, 2 << 20), "avx512_vnni 4x4 codes");
+  EXPECT_EQ(cheapest(small_network, k_whole_width, 256 << 10), cheapest(small_network, k_whole_width));
   // Weights that come from a far L3 count double.
   EXPECT_EQ(cheapest(square(16, 128, 128, 3, 1, 1), k_whole_width), "avx512_vnni 4x4");
   EXPECT_NE(cheapest(square(16, 128, 128, 3, 1, 1), k_far_l3), "avx512_vnni 4x4");

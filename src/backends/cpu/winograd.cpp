@@ -14,9 +14,17 @@ std::string refuse(const StepQuery& query) {
   return refuse_winograd_u8s8(*conv_geometry(query), query.constant(1)->as<int8_t>(), zero_point, query.isa);
 }
 
+int64_t constant_bytes(const Graph& graph) {
+  int64_t sum = 0;
+  for (const Value& value : graph.values)
+    if (value.constant) sum += static_cast<int64_t>(value.constant->bytes().size());
+  return sum;
+}
+
 std::vector<StepVariant> variants(const StepQuery& query) {
   std::vector<StepVariant> list;
-  for (ConvVariant& v : winograd_u8s8_variants(*conv_geometry(query), query.dims(0)[0], query.isa))
+  for (ConvVariant& v :
+       winograd_u8s8_variants(*conv_geometry(query), query.dims(0)[0], query.isa, constant_bytes(query.graph)))
     list.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
   return list;
 }

@@ -4,6 +4,6 @@
 
 namespace octet {
 
-const ConvU8S8Kernel conv_u8s8_avx512_vnni_12x32 = zmm_kernel<12, 2>("avx512_vnni 12x32", 0.55);
+const ConvU8S8Kernel conv_u8s8_avx512_vnni_12x32 = zmm_kernel<12, 2>("avx512_vnni 12x32", 0.55, 0.62);
 
 }  // namespace octet

@@ -4,6 +4,6 @@
 
 namespace octet {
 
-const ConvU8S8Kernel conv_u8s8_avx512_vnni_6x64 = zmm_kernel<6, 4>("avx512_vnni 6x64", 0.5);
+const ConvU8S8Kernel conv_u8s8_avx512_vnni_6x64 = zmm_kernel<6, 4>("avx512_vnni 6x64", 0.5, 0.5);
 
 }  // namespace octet

@@ -30,6 +30,6 @@ constexpr ConvU8S8Kernel with_whole_rows(ConvU8S8Kernel kernel) {
 
 }  // namespace
 
-const ConvU8S8Kernel conv_u8s8_avx512_vnni_8x48 = with_whole_rows(zmm_kernel<8, 3>("avx512_vnni 8x48", 0.515));
+const ConvU8S8Kernel conv_u8s8_avx512_vnni_8x48 = with_whole_rows(zmm_kernel<8, 3>("avx512_vnni 8x48", 0.515, 0.512));
 
 }  // namespace octet

@@ -42,9 +42,13 @@ std::string refuse_images(const ConvU8S8Desc& desc) {
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
 
+/// Where a 512-bit instruction takes two turns a cycle of the model is two of them: there loads and sums that wait for
+/// each other cost half as much beside the products. Results and tiles by measurement.
+constexpr TileCosts k_half_width_costs = {.load = 0.2, .latency = 2.25, .result = 1.5, .tile = 43};
+
 /// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry; then small
 /// images, a layer of its own where the geometry fits.
-std::vector<ConvTile> tiles(const ConvU8S8Desc& desc) {
+std::vector<ConvTile> tiles(const ConvU8S8Desc& desc, const ConvCpu& cpu) {
   const WindowGeometry& g = desc.geometry;
   // A tile of sums takes 16 cycles per 64 positions of 16 x 16, 1 / 16 of a cycle for what is one dot product here;
   // loads and weights from L2 double it.
@@ -52,7 +56,10 @@ std::vector<ConvTile> tiles(const ConvU8S8Desc& desc) {
   for (const Entry& entry : entries()) {
     const ConvU8S8Kernel& k = *entry.kernel;
     const double share = k.whole_rows ? short_rows_share(g) : 1;
-    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * k.dot_cycles, k.name});
+    const bool is_halved = cpu.has_half_width && entry.isa == Isa::avx512_vnni;
+    const double dot_cycles = is_halved && k.half_width_dot_cycles > 0 ? k.half_width_dot_cycles : k.dot_cycles;
+    list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * dot_cycles, k.name});
+    if (is_halved) list.back().costs = k_half_width_costs;
   }
 #if defined(__x86_64__)
   if (is_small_image(g)) {
@@ -60,6 +67,7 @@ std::vector<ConvTile> tiles(const ConvU8S8Desc& desc) {
     const ConvU8S8ImageKernel& k = conv_u8s8_avx512_vnni_images;
     list.push_back(
         {Isa::avx512_vnni, k_image_pixels, k.lanes, 1, 0.5 * 100 / 144, k.name, false, 34.0 / 9, refuse_images(desc)});
+    if (cpu.has_half_width) list.back().costs = k_half_width_costs;
   }
 #endif
   return list;
@@ -498,7 +506,7 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(desc.image_tables.empty() || static_cast<int64_t>(desc.image_tables.size()) == 256 * g.ic);
   if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
   if (isa == Isa::scalar) return desc.reads_image() ? nullptr : make_conv_u8s8_scalar(desc);
-  const ChosenVariant chosen = choose_variant(tiles(desc), extent_of(g, 1), isa, variant);
+  const ChosenVariant chosen = choose_variant(tiles(desc, conv_cpu()), extent_of(g, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
 #if defined(__x86_64__)
@@ -512,9 +520,10 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   return std::make_unique<ConvU8S8Packed>(desc, *kernel, chosen.cut, isa);
 }
 
-std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads) {
+std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads,
+                                            const ConvCpu& cpu) {
   if (isa == Isa::scalar) return {scalar_variant(extent_of(desc.geometry, batch))};
-  return conv_variants(tiles(desc), extent_of(desc.geometry, batch), isa, threads);
+  return conv_variants(tiles(desc, cpu), extent_of(desc.geometry, batch), isa, threads);
 }
 
 }  // namespace octet

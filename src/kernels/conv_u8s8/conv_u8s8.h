@@ -81,6 +81,7 @@ class ConvU8S8 {
 
 /// Every way to run a layer that reads and writes as this one does, the refused ones with their reason. Its weights,
 /// bias and multipliers are not asked.
-std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads);
+std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads,
+                                            const ConvCpu& cpu = conv_cpu());
 
 }  // namespace octet

@@ -72,9 +72,10 @@ struct ConvU8S8Kernel {
   bool widened_weights;  // s16 weights in the order (0, 2), (1, 3) of each dword's positions
   double dot_cycles;     // of one vector of dot products, for the static cost
   const char* name;
-  bool tile_order = false;   // weights in the order of ConvAmxBlock
-  bool whole_steps = false;  // tile order: segments end at a step of 64 positions, not only the row does
-  bool whole_rows = false;   // takes ConvU8S8Run::row_width 4 and 8, for codes and panels of several vectors
+  bool tile_order = false;           // weights in the order of ConvAmxBlock
+  bool whole_steps = false;          // tile order: segments end at a step of 64 positions, not only the row does
+  bool whole_rows = false;           // takes ConvU8S8Run::row_width 4 and 8, for codes and panels of several vectors
+  double half_width_dot_cycles = 0;  // where a 512-bit instruction runs as two halves; 0 = dot_cycles
 };
 
 extern const ConvU8S8Kernel conv_u8s8_avx2;

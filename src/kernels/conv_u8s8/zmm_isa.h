@@ -93,8 +93,15 @@ void run_panel(const ConvU8S8Run& run) {
 
 /// dot_cycles: two a cycle, and a few percent for the loads beside them, by measurement.
 template <int rows, int vectors>
-constexpr ConvU8S8Kernel zmm_kernel(const char* name, double dot_cycles) {
-  return {run_panel<rows, vectors>, rows, 16, vectors, false, dot_cycles, name};
+constexpr ConvU8S8Kernel zmm_kernel(const char* name, double dot_cycles, double half_width_dot_cycles) {
+  return {.run = run_panel<rows, vectors>,
+          .rows = rows,
+          .lanes = 16,
+          .vectors = vectors,
+          .widened_weights = false,
+          .dot_cycles = dot_cycles,
+          .name = name,
+          .half_width_dot_cycles = half_width_dot_cycles};
 }
 
 }  // namespace

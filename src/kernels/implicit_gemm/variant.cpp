@@ -2,17 +2,16 @@
 
 #include <algorithm>
 
+#include "base/cpus.h"
+#include "base/vector_width.h"
+
 namespace octet {
 namespace {
 
 constexpr std::string_view k_by_panels = " by panels", k_by_pixels = " by pixels";
 
-// A core as the model sees it: two loads and two vectors of dot products per cycle, sums that can be added to every
-// four cycles, some cycles around each tile and for each vector of results, and a round clock. Only ratios matter.
-constexpr double k_cycles_per_load = 0.5;
-constexpr double k_latency_cycles = 4;
-constexpr double k_cycles_per_tile = 25;
-constexpr double k_cycles_per_result = 3.5;
+// A core as the model sees it: two vectors of dot products per cycle, what TileCosts says beside them (two loads per
+// cycle, sums that can be added to every four), and a round clock. Only ratios matter.
 constexpr double k_cycles_per_us = 3500;
 // A pixel's row for tiles: its pointers, then a copy per segment.
 constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
@@ -24,8 +23,8 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   if (tile.is_tile_unit) {
     const double tile_rows = static_cast<double>(extent.tile_rows) / static_cast<double>(tiles);
     for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors))
-      cycles += tile_rows * vectors * (static_cast<double>(extent.tile_steps) * tile.dot_cycles + k_cycles_per_result) +
-                4 * k_cycles_per_tile;
+      cycles += tile_rows * vectors * (static_cast<double>(extent.tile_steps) * tile.dot_cycles + tile.costs.result) +
+                4 * tile.costs.tile;
     if (extent.gathered_segments > 0)
       cycles += rows * (k_cycles_per_row + k_cycles_per_segment * static_cast<double>(extent.gathered_segments));
     return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
@@ -33,8 +32,8 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors)) {
     const double dots = rows * vectors;
     const double loads = tile.loads > 0 ? tile.loads : rows + vectors;
-    const double step = std::max({dots * tile.dot_cycles, loads * k_cycles_per_load, k_latency_cycles});
-    cycles += static_cast<double>(extent.steps) * step + dots * k_cycles_per_result + k_cycles_per_tile;
+    const double step = std::max({dots * tile.dot_cycles, loads * tile.costs.load, tile.costs.latency});
+    cycles += static_cast<double>(extent.steps) * step + dots * tile.costs.result + tile.costs.tile;
   }
   return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
 }
@@ -61,6 +60,11 @@ int cheapest(std::span<const ConvTile> tiles, const ConvExtent& extent, Isa isa)
 }
 
 }  // namespace
+
+ConvCpu conv_cpu() {
+  static const ConvCpu cpu = {has_half_width_avx512(), cache_sizes().l2_bytes};
+  return cpu;
+}
 
 std::vector<int> panel_vectors(int64_t channels, int lanes, int most) {
   const int64_t vectors = (channels + lanes - 1) / lanes;

@@ -20,6 +20,20 @@ struct ConvVariant {
   double cost_us = 0;   // static estimate on one thread
 };
 
+/// What static costs depend on beside the layer.
+struct ConvCpu {
+  bool has_half_width = false;  // has_half_width_avx512()
+  size_t l2_bytes = 0;
+};
+/// Of this machine.
+ConvCpu conv_cpu();
+
+/// What products cost beside themselves, in cycles of the cost model: loads, the way from one product to the next of
+/// the same sum, each vector of results, and each tile.
+struct TileCosts {
+  double load = 0.5, latency = 4, result = 3.5, tile = 25;
+};
+
 /// An inner function as the cost model sees it.
 struct ConvTile {
   Isa isa = Isa::scalar;    // that it needs
@@ -31,6 +45,7 @@ struct ConvTile {
   bool is_tile_unit = false;  // AMX: whole tiles of 16 rows and 16 steps, whose latency and loads dot_cycles includes
   double loads = 0;           // in a step; 0 = one for each pixel and vector
   std::string refused = {};   // why it cannot run the layer, whatever the machine has; empty = it can
+  TileCosts costs = {};
 };
 
 /// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction. For a tile unit also:

@@ -17,8 +17,6 @@
 #include <cstring>
 
 #include "base/aligned.h"
-#include "base/cpus.h"
-#include "base/vector_width.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/image_layer.h"
 #include "kernels/conv_u8s8/packing.h"
@@ -72,6 +70,7 @@ struct Costs {
   double weights;        // that are transformed on the way, for four tiles: six of them
   double row;            // of positions, around those
   double bytes;          // per cycle: weights come from L3 or memory, what a network reads in between leaves none in L2
+  double near_bytes;     // where the network's weights as codes stay in L2: these come from it, or L3 still has them
   double codes_margin;   // how much better the form that keeps codes has to be
 };
 constexpr Costs k_whole = {
@@ -83,6 +82,7 @@ constexpr Costs k_whole = {
     .weights = 7.7,
     .row = 40,
     .bytes = 6,
+    .near_bytes = 6,        // not measured on such a CPU
     .codes_margin = 1.08};  // its instructions want the products' pipes, and on no such CPU has it been measured
 // Where a 512-bit instruction takes two turns a cycle is two of them, and weights are transformed on pipes that
 // products leave free.
@@ -94,13 +94,14 @@ constexpr Costs k_halves = {.load = 0.4,
                             .weights = 1.6,
                             .row = 60,
                             .bytes = 12,
+                            .near_bytes = 48,
                             .codes_margin = 1};
 // Cores with 2 MB of L2 share an L3 that lies all over the chip (servers of Intel since 2023): it gives one core 9
 // bytes a cycle, about half of the 17 or more that one of eight cores gets, so each byte that passes counts double.
 constexpr size_t k_l2_before_far_l3 = size_t{2} << 20;
 constexpr Costs k_far = [] {
   Costs far = k_whole;
-  far.bytes = k_whole.bytes / 2;
+  far.bytes = far.near_bytes = k_whole.bytes / 2;
   far.codes_margin = 1;
   return far;
 }();
@@ -108,7 +109,7 @@ constexpr double k_cycles_per_us = 3500;
 // The direct way is taken where this one is not clearly better: it needs an eighth of the weights' memory.
 constexpr double k_margin = 1.08;
 
-const Costs& costs_of(const WinogradKernel& kernel, const WinogradCpu& cpu) {
+const Costs& costs_of(const WinogradKernel& kernel, const ConvCpu& cpu) {
   if (kernel.lanes == 16 && cpu.has_half_width) return k_halves;
   return kernel.lanes == 16 && cpu.l2_bytes >= k_l2_before_far_l3 ? k_far : k_whole;
 }
@@ -134,7 +135,7 @@ double panel_cycles(const WinogradKernel& kernel, const Costs& costs, int64_t ic
   return k_winograd_positions * static_cast<double>(blocks) * (pairs * step + costs.block);
 }
 
-double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeometry& g, int64_t batch) {
+double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeometry& g, int64_t batch, bool is_near) {
   const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4);
   const auto pairs = static_cast<double>((g.ic + 1) / 2);
   double products = 0, vectors = 0;
@@ -146,7 +147,8 @@ double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeo
   const auto turns = static_cast<double>(stay ? 1 : ceil_div(tiles, block_tiles_of(kernel, g)));
   const double chunks = static_cast<double>(ceil_div(g.ic, kernel.chunk));
   const double transforms = static_cast<double>(tiles) * (chunks * costs.chunk + vectors * costs.vector);
-  const double cycles = std::max(products, turns * weight_bytes / costs.bytes) + transforms;
+  const double cycles =
+      std::max(products, turns * weight_bytes / (is_near ? costs.near_bytes : costs.bytes)) + transforms;
   // The direct way's cost counts taps in the padding, but for short rows and small images, though it leaves them out.
   const double live =
       is_small_image(g) ? 1
@@ -416,16 +418,12 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
   return "";
 }
 
-WinogradCpu winograd_cpu() {
-  static const WinogradCpu cpu = {has_half_width_avx512(), cache_sizes().l2_bytes};
-  return cpu;
-}
-
-std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa,
-                                                const WinogradCpu& cpu) {
+std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa, int64_t network_bytes,
+                                                const ConvCpu& cpu) {
+  const bool is_near = network_bytes <= static_cast<int64_t>(cpu.l2_bytes);
   std::vector<ConvVariant> variants;
   for (const WinogradKernel* kernel : kernels_of(isa))
-    variants.push_back({kernel->name, "", cost_us(*kernel, costs_of(*kernel, cpu), g, batch)});
+    variants.push_back({kernel->name, "", cost_us(*kernel, costs_of(*kernel, cpu), g, batch, is_near)});
   return variants;
 }
 

@@ -16,18 +16,11 @@ namespace octet {
 std::string refuse_winograd_u8s8(const WindowGeometry& geometry, std::span<const int8_t> weights, int32_t zero_point,
                                  Isa isa);
 
-/// What the static costs depend on.
-struct WinogradCpu {
-  bool has_half_width = false;  // has_half_width_avx512()
-  size_t l2_bytes = 0;
-};
-/// Of this machine.
-WinogradCpu winograd_cpu();
-
 /// The ways to run a geometry that is not refused, with their costs on one thread: weights transformed beforehand, or
-/// kept as codes and transformed on the way, for layers of few tiles.
+/// kept as codes and transformed on the way, for layers of few tiles. network_bytes: the codes of all weights that
+/// come by between two runs of the layer.
 std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa,
-                                                const WinogradCpu& cpu = winograd_cpu());
+                                                int64_t network_bytes, const ConvCpu& cpu = conv_cpu());
 
 /// Of a layer that refuse_winograd_u8s8 lets pass: the caller has asked. Null where there is no such variant (empty =
 /// the first), or the layer reads an image or a scaled input. Packed weights of the descriptor that fit are used in
