@@ -45,7 +45,7 @@ struct TuningReport {
   /// The whole network with the static choice and with the measured one; noise_ms is half the width of the interval in
   /// which their medians cannot be told apart. 0 when the choices are the same or the verdict came from the cache.
   double default_ms = 0, tuned_ms = 0, noise_ms = 0;
-  bool keeps_default = false;  // the measured choice was slower as a whole and is not taken
+  bool keeps_default = false;  // the measured choice was not clearly faster as a whole and is not taken
   std::string log() const;     // every candidate with its time or its reason
   std::string summary() const;
 };

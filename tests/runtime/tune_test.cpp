@@ -102,6 +102,27 @@ TEST(Tune, the_static_choice_stays_when_the_whole_is_slower) {
   EXPECT_EQ(again->choice, report->choice) << "the verdict is in the cache too";
 }
 
+TEST(Tune, the_static_choice_stays_when_the_whole_is_no_faster) {
+  ClockBackend backend = backend_with_a_quicker_tactic();
+  backend.real_us = {{"usual", 200}, {"quick", 203}};  // within what placement and other programs add to both
+  const Result<TuningReport> report = tune(parsed(k_layers), backend, {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->layers[0].chosen, "quick");
+  EXPECT_TRUE(report->keeps_default);
+  EXPECT_EQ(report->choice, (TacticChoice{"usual", "usual", "usual"}));
+}
+
+TEST(Tune, short_rounds_are_many_but_as_many_as_asked_for) {
+  ClockBackend backend = backend_with_a_quicker_tactic();
+  Result<TuningReport> report = tune(parsed(k_layers), backend, {});
+  ASSERT_TRUE(report);
+  EXPECT_GT(report->rounds, 12);
+  EXPECT_LE(report->rounds, 120);
+  report = tune(parsed(k_layers), backend, {.rounds = 4});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->rounds, 4);
+}
+
 TEST(Tune, with_a_warm_cache_nothing_is_run_and_the_choice_is_the_same) {
   ClockBackend backend = backend_with_a_quicker_tactic();
   TimingCache cache;
