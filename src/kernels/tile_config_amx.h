@@ -1,6 +1,6 @@
 #pragma once
 // The one configuration of AMX that all kernels use: eight tiles of 16 rows x 64 bytes, loaded once per chunk and never
-// released. For ISA files: everything is in an unnamed namespace.
+// released. A worker alone runs a layer as one chunk. For ISA files: everything is in an unnamed namespace.
 
 #include <immintrin.h>
 #include <stdint.h>

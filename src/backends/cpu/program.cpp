@@ -120,6 +120,22 @@ Result<Operand> StepBuilder::input(const StepQuery& query, size_t i) {
 
 Operand StepBuilder::output(const StepQuery& query, size_t i) const { return value(query.node.outputs[i]); }
 
+void find_next_weights(std::span<ProgramStep> steps) {
+  constexpr size_t k_soon = 4;  // steps
+  for (size_t i = 0; i < steps.size(); ++i) {
+    steps[i].next_weights = {};
+    for (size_t next = i + 1; next < std::min(i + 1 + k_soon, steps.size()) && steps[i].next_weights.empty(); ++next)
+      if (!steps[next].prepared.for_taps) steps[i].next_weights = steps[next].prepared.packed.bytes;
+  }
+}
+
+CpuProgram::CpuProgram(std::vector<ProgramStep> steps, std::vector<ProgramPart> parts, int threads)
+    : steps_(std::move(steps)), parts_(std::move(parts)), threads_(static_cast<size_t>(threads)) {
+  find_next_weights(steps_);
+  for (const ProgramStep& step : steps_) account(step.prepared);
+  list_items();
+}
+
 Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Plan> plan, Isa isa, int threads,
                                                         size_t cache_bytes) {
   auto program = std::make_unique<CpuProgram>();
@@ -132,7 +148,7 @@ Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Pl
   if (Result<Done> done = program->prepare_transfers(arrangement, isa); !done) return done.error();
   for (const PreparedStep& step : program->bring_in_) program->account(step);
   for (const PreparedStep& step : program->take_out_) program->account(step);
-  program->find_next_weights();
+  find_next_weights(program->steps_);
   program->list_items();
   program->arena_bytes_ = arrangement.arena_bytes;
   if (program->borrowed_steps_ > 0) program->packed_owner_ = program->plan_->packed->owner;
@@ -176,15 +192,6 @@ void CpuProgram::list_items() {
         if (step.run && (!step.for_taps || step.can_run_apart)) add({i, turn * part.images, false}, step.in_team);
       }
   }
-}
-
-void CpuProgram::find_next_weights() {
-  constexpr size_t k_soon = 4;  // steps
-  for (size_t i = 0; i < steps_.size(); ++i)
-    for (size_t next = i + 1; next < std::min(i + 1 + k_soon, steps_.size()); ++next) {
-      steps_[i].next_weights = steps_[next].prepared.packed.bytes;
-      if (!steps_[i].next_weights.empty()) break;
-    }
 }
 
 Result<Done> CpuProgram::prepare_part(const SubBatch& part, Isa isa, int threads) {

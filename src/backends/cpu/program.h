@@ -25,6 +25,10 @@ struct ProgramStep {
   std::span<const std::byte> next_weights;  // of the step after this one, or of one soon behind it
 };
 
+/// Tells each step what to bring near: the packed weights of the next one that runs and has some, if that is soon. What
+/// another step does is not run, and its own weights are not read then.
+void find_next_weights(std::span<ProgramStep> steps);
+
 /// Steps [first, last) that run `turns` times, each time for the next `images` images (sub_batch.h).
 struct ProgramPart {
   size_t first = 0, last = 0;
@@ -49,6 +53,9 @@ class CpuProgram : public Program {
   /// cache_bytes: L2 of all threads together.
   static Result<std::unique_ptr<const Program>> make(std::shared_ptr<const Plan> plan, Isa isa, int threads,
                                                      size_t cache_bytes);
+  /// Of steps that are prepared already, in running order, and of parts that are all of them.
+  CpuProgram(std::vector<ProgramStep> steps, std::vector<ProgramPart> parts, int threads);
+  CpuProgram() = default;
 
   size_t packed_bytes() const override { return packed_bytes_; }
   size_t borrowed_steps() const override { return borrowed_steps_; }
@@ -58,6 +65,7 @@ class CpuProgram : public Program {
     const NodeId by = steps_[step].prepared.done_by;  // step n is node n
     return by < 0 ? std::nullopt : std::optional(static_cast<size_t>(by));
   }
+  std::span<const ProgramStep> steps() const { return steps_; }
   /// Bytes of the memory that run() takes: the plan's arena, then scratch of each thread.
   size_t context_bytes() const override;
   /// arena: 64-byte aligned, context_bytes().
@@ -76,7 +84,6 @@ class CpuProgram : public Program {
   /// False of a step that had nothing to do.
   bool run_step(const Running& now, const PreparedStep& step, size_t first_image,
                 std::span<const std::byte> next_weights = {}) const;
-  void find_next_weights();
   void run_item(const Running& now, const ProgramItem& item) const;
   void run_by_worker(const Running& now, const ProgramPart& part) const;
   void run_stretch(const Running& now, const ProgramStretch& stretch) const;

@@ -10,6 +10,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
 #include "kernels/conv_u8s8/image_layer.h"
+#include "kernels/conv_u8s8/packed_layer.h"
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
 #include "kernels/conv_u8s8/tile_copy.h"
@@ -139,11 +140,12 @@ struct Ahead {
 };
 
 /// What one of `parts` chunks brings near of the next layer's weights: where that layer is cut by channels, about what
-/// the same worker is going to read.
+/// the same worker is going to read. All of them together, or the first of each chunk's where that is much.
 std::span<const std::byte> next_layers_share(std::span<const std::byte> weights, int64_t chunk, int64_t parts) {
   constexpr size_t k_most_bytes = 256 << 10;
-  const size_t all = static_cast<size_t>(parts), begin = weights.size() * static_cast<size_t>(chunk) / all;
-  return weights.subspan(begin, std::min(weights.size() / all, k_most_bytes / all));
+  const size_t all = static_cast<size_t>(parts), at = static_cast<size_t>(chunk);
+  const size_t begin = weights.size() * at / all, end = weights.size() * (at + 1) / all;
+  return weights.subspan(begin, std::min(end - begin, (k_most_bytes + all - 1) / all));
 }
 
 /// One packed layer for one inner function. Scratch of a worker: [offsets in x][pixels of y][copy of the input][f32
@@ -498,6 +500,11 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
 }  // namespace
 
+std::unique_ptr<const ConvU8S8> make_conv_u8s8_packed(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel, CutBy cut,
+                                                      Isa isa) {
+  return std::make_unique<ConvU8S8Packed>(desc, kernel, cut, isa);
+}
+
 std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
   const WindowGeometry& g = desc.geometry;
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
@@ -517,7 +524,7 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
 #if defined(__x86_64__)
   if (kernel == &conv_u8s8_avx2) kernel = &avx2_kernel(desc);
 #endif
-  return std::make_unique<ConvU8S8Packed>(desc, *kernel, chosen.cut, isa);
+  return make_conv_u8s8_packed(desc, *kernel, chosen.cut, isa);
 }
 
 std::vector<ConvVariant> conv_u8s8_variants(const ConvU8S8Desc& desc, int64_t batch, Isa isa, int threads,

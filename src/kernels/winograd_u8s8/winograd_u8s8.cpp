@@ -427,12 +427,16 @@ std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t
   return variants;
 }
 
-std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, Isa isa) {
   if (desc.reads_image() || desc.before) return nullptr;
   assert(desc.geometry.kh == 3 && desc.geometry.kw == 3 && desc.geometry.stride_h == 1 && desc.geometry.stride_w == 1 &&
          desc.geometry.groups == 1 && "refuse_winograd_u8s8 has let the layer pass");
+  return std::make_unique<WinogradU8S8>(desc, kernel, isa);
+}
+
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa, std::string_view variant) {
   for (const WinogradKernel* kernel : kernels_of(isa))
-    if (variant.empty() || variant == kernel->name) return std::make_unique<WinogradU8S8>(desc, *kernel, isa);
+    if (variant.empty() || variant == kernel->name) return make_winograd_u8s8(desc, *kernel, isa);
   return nullptr;
 }
 

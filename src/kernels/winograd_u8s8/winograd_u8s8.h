@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/conv_u8s8/conv_u8s8.h"
+#include "kernels/winograd_u8s8/winograd_isa.h"
 
 namespace octet {
 
@@ -26,5 +27,7 @@ std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& geometry, 
 /// the first), or the layer reads an image or a scaled input. Packed weights of the descriptor that fit are used in
 /// place.
 std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, Isa isa, std::string_view variant = {});
+/// By these inner functions, which must outlive the layer; a test gives some that look on.
+std::unique_ptr<const ConvU8S8> make_winograd_u8s8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, Isa isa);
 
 }  // namespace octet

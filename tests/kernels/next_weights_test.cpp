@@ -1,0 +1,243 @@
+// Weights that a layer is to bring near while it computes: its own next panel's, then the next layer's. Nothing but
+// speed shows whether that happens, so the inner functions here compute nothing and note what they are told.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/aligned.h"
+#include "kernels/conv_u8s8/image_layer.h"
+#include "kernels/conv_u8s8/packed_layer.h"
+#include "kernels/conv_u8s8/tile_layer.h"
+#include "kernels/conv_u8s8_data.h"
+#include "kernels/winograd_u8s8/winograd_u8s8.h"
+
+namespace octet {
+namespace {
+
+/// One call of an inner function: the weights it reads, and the bytes that it is to bring near. It asks for all lines
+/// of [next, next + asked), of which only those before `end` were wanted.
+struct Told {
+  const std::byte *weights, *next, *end;
+  int64_t asked;
+};
+thread_local std::vector<Told> told;
+
+const std::byte* as_bytes(const void* p) { return static_cast<const std::byte*>(p); }
+
+const ConvU8S8Kernel k_direct = {
+    .run =
+        [](const ConvU8S8Run& run) {
+          told.push_back({as_bytes(run.weights), as_bytes(run.prefetch), as_bytes(run.prefetch_end),
+                          run.tiles * run.segments * run.dwords * run.prefetch_step});
+        },
+    .rows = 6,
+    .lanes = 16,
+    .vectors = 4,
+    .widened_weights = false,
+    .dot_cycles = 0.5,
+    .name = "looks on"};
+
+const ConvAmxKernel k_amx = {
+    .configure = [] {},
+    .sums =
+        [](const ConvAmxBlock& block) {
+          const int64_t asked = 64 * block.prefetch_lines * block.steps * block.segments;
+          told.push_back({as_bytes(block.weights), as_bytes(block.prefetch), as_bytes(block.prefetch) + asked, asked});
+        },
+    .flush = [](const ConvAmxUpper&) {},
+    .gather = [](const ConvAmxGather&) {},
+    .finish = [](const ConvU8S8Run&, const int32_t*, const int32_t*, int, int) {}};
+
+const ConvU8S8ImageKernel k_images = {
+    .run =
+        [](const ConvU8S8Run& run, int64_t) {
+          const int64_t asked = run.dwords * run.prefetch_step;
+          told.push_back({as_bytes(run.weights), as_bytes(run.prefetch), as_bytes(run.prefetch) + asked, asked});
+        },
+    .lanes = 16,
+    .name = "looks on"};
+
+const WinogradKernel k_winograd = {
+    .input = [](const WinogradInput&) {},
+    .products =
+        [](const WinogradProducts& panel) {
+          const int64_t asked = panel.pairs * 16 * k_winograd_codes;
+          told.push_back({as_bytes(panel.weights), as_bytes(panel.ahead), as_bytes(panel.ahead) + asked, asked});
+        },
+    .output = [](const WinogradOutput&) {},
+    .finish = [](const ConvU8S8Run&, const int32_t*, const int32_t*) {},
+    .lanes = 16,
+    .vectors = 1,
+    .chunk = 16,
+    .rows = 4,
+    .dot_cycles = 0.5,
+    .name = "looks on",
+    .from_codes = true};
+
+/// A layer, the packed weights of the one behind it, and what its chunks were told.
+struct Watched {
+  Watched(const ConvCase& shape, size_t next_bytes) : data(shape), next(next_bytes) {
+    data.describe();
+    y.resize(buffer_elements<uint8_t>(shape.batch, data.desc.geometry.oh, data.desc.geometry.ow,
+                                      data.desc.geometry.y_pitch));
+  }
+
+  std::vector<Told> run_chunk(const ConvU8S8& layer, int64_t chunk, int threads) {
+    const AlignedBytes scratch = allocate_aligned(layer.scratch_bytes());
+    told.clear();
+    layer.run_chunk(
+        {.batch = data.shape.batch, .x = data.x.data(), .residual = {}, .y = y.data(), .next_weights = next}, chunk,
+        threads, scratch.get());
+    return told;
+  }
+  bool is_next(const Told& t) const {
+    return !next.empty() && t.next >= next.data() && t.next < next.data() + next.size() && t.next < t.end;
+  }
+
+  ConvU8S8Data data;
+  std::vector<std::byte> next;
+  std::vector<uint8_t> y;
+};
+
+constexpr int64_t k_most_ahead = 256 << 10;  // of the next layer's weights, by all chunks of the direct kernels
+
+TEST(NextWeights, are_brought_near_once_by_all_chunks_together_and_as_a_whole) {
+  const ConvCase shapes[] = {square(14, 64, 128, 3, 1, 1), square(8, 96, 200, 1), square(1, 512, 256, 1),
+                             square(9, 40, 72, 3, 2, 1, 1, 1, 3), square(30, 3, 64, 7, 2, 3)};
+  for (const ConvCase& shape : shapes)
+    for (const int threads : {1, 2, 3, 5})
+      for (const size_t bytes :
+           {size_t{1}, size_t{63}, size_t{64}, size_t{4097}, size_t{36864}, size_t{k_most_ahead}}) {
+        Watched watched(shape, bytes);
+        const auto layer = make_conv_u8s8_packed(watched.data.desc, k_direct, CutBy::automatic, Isa::scalar);
+        const std::byte* covered = watched.next.data();
+        const int64_t chunks = layer->chunks(shape.batch, threads);
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+          const std::vector<Told> all = watched.run_chunk(*layer, chunk, threads);
+          const std::byte* reached = covered;  // a chunk goes on where the one before it ends
+          for (const Told& t : all) {
+            if (!watched.is_next(t)) continue;
+            ASSERT_EQ(t.next, reached) << shape << ", chunk " << chunk << " of " << chunks << ", " << bytes << " bytes";
+            ASSERT_LE(t.end, watched.next.data() + bytes);
+            reached = std::min(t.next + t.asked, t.end);
+            covered = t.end;
+          }
+        }
+        EXPECT_EQ(covered - watched.next.data(), static_cast<int64_t>(bytes))
+            << shape << ", " << chunks << " chunks for " << threads << " threads";
+      }
+}
+
+TEST(NextWeights, come_whole_where_the_layer_has_steps_enough) {
+  Watched watched(square(14, 64, 128, 3, 1, 1), 100000);
+  const auto layer = make_conv_u8s8_packed(watched.data.desc, k_direct, CutBy::automatic, Isa::scalar);
+  for (int64_t chunk = 0; chunk < layer->chunks(1, 2); ++chunk) {
+    const std::byte *reached = nullptr, *end = nullptr;
+    for (const Told& t : watched.run_chunk(*layer, chunk, 2))
+      if (watched.is_next(t)) reached = t.next + t.asked, end = t.end;
+    EXPECT_GE(reached, end) << "chunk " << chunk;
+  }
+}
+
+TEST(NextWeights, of_a_large_layer_come_in_part_each_chunks_at_its_own_place) {
+  constexpr int64_t k_bytes = 3 << 20;
+  Watched watched(square(14, 64, 128, 3, 1, 1), k_bytes);
+  const auto layer = make_conv_u8s8_packed(watched.data.desc, k_direct, CutBy::automatic, Isa::scalar);
+  for (const int threads : {1, 2, 4}) {
+    const int64_t chunks = layer->chunks(1, threads);
+    int64_t wanted = 0;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const std::byte *first = nullptr, *end = nullptr;
+      for (const Told& t : watched.run_chunk(*layer, chunk, threads))
+        if (watched.is_next(t)) first = first ? first : t.next, end = t.end;
+      EXPECT_EQ(first - watched.next.data(), k_bytes * chunk / chunks);
+      wanted += end - first;
+    }
+    EXPECT_EQ(wanted, (k_most_ahead + chunks - 1) / chunks * chunks);
+  }
+}
+
+TEST(NextWeights, where_there_are_none_nothing_is_asked_for) {
+  for (const ConvCase& shape : {square(14, 64, 128, 3, 1, 1), square(8, 96, 200, 1)}) {
+    Watched watched(shape, 0);
+    const auto layer = make_conv_u8s8_packed(watched.data.desc, k_direct, CutBy::pixels, Isa::scalar);
+    const std::byte* last_panel = nullptr;
+    const std::vector<Told> all = watched.run_chunk(*layer, 0, 1);
+    for (const Told& t : all) last_panel = std::max(last_panel, t.weights);
+    for (const Told& t : all)
+      if (t.weights == last_panel) {
+        EXPECT_GE(t.next, t.end);
+      }
+  }
+}
+
+/// While a panel is computed, the weights of the one behind it are asked for.
+void expect_own_panels(const std::vector<Told>& all) {
+  std::vector<const std::byte*> panels;
+  for (const Told& t : all) panels.push_back(t.weights);
+  std::sort(panels.begin(), panels.end());
+  panels.erase(std::unique(panels.begin(), panels.end()), panels.end());
+  ASSERT_GT(panels.size(), 2u);
+  for (size_t p = 0; p + 1 < panels.size(); ++p) {
+    const auto first = std::find_if(all.begin(), all.end(), [&](const Told& t) { return t.weights == panels[p]; });
+    EXPECT_EQ(first->next, panels[p + 1]) << "panel " << p;
+    EXPECT_GT(first->asked, 0) << "panel " << p;
+  }
+}
+
+TEST(NextWeights, of_a_layers_own_next_panel_come_before_those_of_the_next_layer) {
+  Watched watched(square(7, 128, 256, 3, 1, 1), 5000);
+  const auto layer = make_conv_u8s8_packed(watched.data.desc, k_direct, CutBy::automatic, Isa::scalar);
+  expect_own_panels(watched.run_chunk(*layer, 0, 1));
+}
+
+// A 1x1 layer whose pixels go through all panels group by group leaves some blocks out.
+TEST(NextWeights, on_amx_follow_the_last_panel_block_by_block) {
+  for (const ConvCase& shape : {square(14, 64, 256, 3, 1, 1), square(15, 96, 128, 3, 2, 1)})
+    for (const int threads : {1, 2})
+      for (const int64_t bytes : {int64_t{0}, int64_t{100}, int64_t{4096}, int64_t{16000}}) {
+        Watched watched(shape, static_cast<size_t>(bytes));
+        const auto layer = make_conv_u8s8_amx(watched.data.desc, k_amx, CutBy::pixels, Isa::scalar);
+        for (int64_t chunk = 0; chunk < layer->chunks(1, threads); ++chunk) {
+          const std::vector<Told> all = watched.run_chunk(*layer, chunk, threads);
+          const std::byte* reached = watched.next.data();
+          for (const Told& t : all) {
+            if (!watched.is_next(t)) continue;
+            EXPECT_EQ(t.next, reached) << shape;
+            reached = t.end;
+          }
+          if (bytes == 0) {
+            EXPECT_TRUE(std::none_of(all.begin(), all.end(), [&](const Told& t) { return watched.is_next(t); }));
+          } else {
+            EXPECT_GE(reached - watched.next.data(), bytes) << shape << ", chunk " << chunk;
+          }
+        }
+        if (threads == 1) expect_own_panels(watched.run_chunk(*layer, 0, 1));
+      }
+}
+
+/// Layers that ask for a whole panel's bytes: those of their next panel, then the first of the next layer, if it has so
+/// many.
+void expect_panels(Watched& watched, const ConvU8S8& layer) {
+  const std::vector<Told> all = watched.run_chunk(layer, 0, 1);
+  expect_own_panels(all);
+  EXPECT_EQ(all.back().next, watched.next.data());
+  EXPECT_LE(all.back().asked, static_cast<int64_t>(watched.next.size()));
+  EXPECT_GT(all.back().asked, 0);
+  watched.next.resize(static_cast<size_t>(all.back().asked) - 1);  // fewer than would be read
+  for (const Told& t : watched.run_chunk(layer, 0, 1)) EXPECT_FALSE(watched.is_next(t));
+}
+
+TEST(NextWeights, of_small_images_are_a_panels_bytes) {
+  Watched watched(square(4, 64, 96, 3, 1, 1), 200000);
+  expect_panels(watched, *make_conv_u8s8_images(watched.data.desc, k_images, CutBy::automatic));
+}
+
+TEST(NextWeights, of_winograds_codes_are_a_panels_bytes) {
+  Watched watched(square(8, 64, 96, 3, 1, 1), 200000);
+  expect_panels(watched, *make_winograd_u8s8(watched.data.desc, k_winograd, Isa::scalar));
+}
+
+}  // namespace
+}  // namespace octet
