@@ -16,12 +16,12 @@ struct Dealt {
   std::vector<int> times;
   std::vector<int64_t> work;
 };
-Dealt deal_out(const ConvWork& work, const ConvDeal& deal, int threads) {
+Dealt deal_out(const ConvWork& work, const ConvDeal& deal, int threads, int64_t unit = 0) {
   Dealt dealt{std::vector<int>(static_cast<size_t>(work.panels * work.pixels)),
               std::vector<int64_t>(static_cast<size_t>(threads))};
   for (int64_t chunk = 0; chunk < deal.chunks; ++chunk)
     for (const ConvPiece& piece : conv_pieces(work, deal, chunk)) {
-      EXPECT_EQ(piece.pixels.begin % work.tile_rows, 0);
+      EXPECT_EQ(piece.pixels.begin % (unit > 0 ? unit : work.tile_rows), 0);
       for (int64_t panel = piece.panels.begin; panel < piece.panels.end; ++panel)
         for (int64_t pixel = piece.pixels.begin; pixel < piece.pixels.end; ++pixel) {
           ++dealt.times[static_cast<size_t>(panel * work.pixels + pixel)];
@@ -77,6 +77,34 @@ TEST(ConvDeal, weighs_panels_of_unequal_width) {
               (begin[static_cast<size_t>(piece.panels.end)] - begin[static_cast<size_t>(piece.panels.begin)]);
       EXPECT_LE(*std::max_element(weighed.begin(), weighed.end()), 64 * 16 / threads + 2 * 3 * 8) << threads;
     }
+}
+
+TEST(ConvDeal, cuts_between_rows_where_each_worker_has_as_many) {
+  for (const int64_t rows : {4, 8, 14, 32, 112})
+    for (const int64_t images : {1, 3})
+      for (const int64_t panels : {1, 5})
+        for (const int64_t tile_rows : {6, 8, 12}) {
+          const ConvWork work = {.pixels = images * rows * rows,
+                                 .panels = panels,
+                                 .panel_bytes = 1 << 10,
+                                 .pixel_bytes = 64,
+                                 .tile_rows = tile_rows,
+                                 .row_pixels = rows};
+          const ConvDeal deal = conv_deal(work, 2, CutBy::pixels);
+          if (images * rows % deal.chunks != 0) continue;
+          const Dealt dealt = deal_out(work, deal, 2, rows);
+          EXPECT_TRUE(std::all_of(dealt.times.begin(), dealt.times.end(), [](int n) { return n == 1; }));
+          EXPECT_EQ(dealt.work[0], dealt.work[1]) << rows << " rows, " << images << " images, tiles of " << tile_rows;
+        }
+}
+
+TEST(ConvDeal, cuts_between_tiles_where_rows_do_not_come_out_even) {
+  for (const int threads : {2, 3, 5}) {
+    const ConvWork work = {
+        .pixels = 49, .panels = 3, .panel_bytes = 1 << 10, .pixel_bytes = 64, .tile_rows = 6, .row_pixels = 7};
+    const Dealt dealt = deal_out(work, conv_deal(work, threads, CutBy::pixels), threads);
+    EXPECT_TRUE(std::all_of(dealt.times.begin(), dealt.times.end(), [](int n) { return n == 1; })) << threads;
+  }
 }
 
 TEST(ConvDeal, cuts_large_weights_by_panels_and_large_images_by_pixels) {

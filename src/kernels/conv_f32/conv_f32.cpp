@@ -111,7 +111,8 @@ class ConvF32Packed final : public DenseConvF32 {
             .panel_bytes = panel_bytes,
             .pixel_bytes = static_cast<int64_t>(sizeof(float)) * pixel_elements,
             .segments = taps_.segments(),
-            .tile_rows = kernel_.rows};
+            .tile_rows = kernel_.rows,
+            .row_pixels = g.ow};
   }
 
   int64_t block_tiles(int64_t pixels) const { return (pixels + kernel_.rows - 1) / kernel_.rows; }

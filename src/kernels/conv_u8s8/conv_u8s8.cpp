@@ -257,7 +257,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
             .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
             .tile_rows = kernel_.rows,
-            .panel_begin = panel_begin_};
+            .panel_begin = panel_begin_,
+            .row_pixels = g.ow};
   }
 
   int64_t slack() const { return 2 * kernel_.rows; }  // a tile brings near what the next one writes

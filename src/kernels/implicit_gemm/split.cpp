@@ -80,12 +80,18 @@ int64_t panel_of(const ConvWork& all, int64_t work) {
   return behind - all.panel_begin.begin() - 1;
 }
 
-/// Where chunk `index` begins: (panel, pixel) or (tile, panel).
+/// Pixels that a cut of pixels keeps together.
+int64_t unit_pixels(const ConvWork& work, const ConvDeal& deal) {
+  const bool rows_come_out_even = work.row_pixels > 0 && work.pixels % (work.row_pixels * deal.chunks) == 0;
+  return rows_come_out_even ? work.row_pixels : work.tile_rows;
+}
+
+/// Where chunk `index` begins: (panel, pixel) or (unit of pixels, panel).
 CutPosition chunk_begin(const ConvWork& work, const ConvDeal& deal, int64_t index) {
   const auto in_front = [&](int64_t panel) {
     return work.panel_begin.empty() ? panel : work.panel_begin[static_cast<size_t>(panel)];
   };
-  const int64_t tiles = ceil_div(work.pixels, work.tile_rows), all = in_front(work.panels);
+  const int64_t tiles = ceil_div(work.pixels, unit_pixels(work, deal)), all = in_front(work.panels);
   if (index == deal.chunks) return deal.by_panels ? CutPosition{work.panels, 0} : CutPosition{tiles, 0};
   if (deal.by_panels) {
     const int64_t at = all * work.pixels * index / deal.chunks, panel = panel_of(work, at / work.pixels);
@@ -137,9 +143,9 @@ Pieces<CutPiece> pieces_between(const CutPosition& first, const CutPosition& las
 Pieces<ConvPiece> conv_pieces(const ConvWork& work, const ConvDeal& deal, int64_t chunk) {
   Pieces<ConvPiece> made;
   const CutPosition first = chunk_begin(work, deal, chunk), last = chunk_begin(work, deal, chunk + 1);
+  const int64_t unit = unit_pixels(work, deal);
   for (const CutPiece& piece : pieces_between(first, last, deal.by_panels ? work.pixels : work.panels)) {
-    const IndexRange pixels = {piece.majors.begin * work.tile_rows,
-                               std::min(piece.majors.end * work.tile_rows, work.pixels)};
+    const IndexRange pixels = {piece.majors.begin * unit, std::min(piece.majors.end * unit, work.pixels)};
     made.pieces[made.count++] =
         deal.by_panels ? ConvPiece{piece.minors, piece.majors} : ConvPiece{pixels, piece.minors};
   }

@@ -23,6 +23,7 @@ struct ConvWork {
   int64_t segments = 1;                       // pointers per pixel in the tap table
   int64_t tile_rows = 6;                      // most pixels of a tile
   std::span<const int64_t> panel_begin = {};  // work in front of each panel, and all; empty = panels are alike
+  int64_t row_pixels = 0;                     // of a row of the output; 0 = cuts of pixels need not keep rows whole
 };
 
 /// Chunks form a grid of pixel ranges x panel ranges.
@@ -43,7 +44,9 @@ enum class CutBy : uint8_t { automatic, pixels, panels };
 ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by = CutBy::automatic);
 
 /// Chunks of nearly equal work, each a run of neighbours of (panel, pixel) or of (tile of pixels, panel): the cut need
-/// not fall on a whole panel or a whole row of panels, so that odd counts come out even.
+/// not fall on a whole panel or a whole row of panels, so that odd counts come out even. Where rows of pixels come out
+/// even, chunks are whole rows: two layers one after the other are cut alike then, whatever their tiles, and a window
+/// meets fewer lines that another core has made.
 struct ConvDeal {
   int64_t chunks = 1;
   bool by_panels = false;  // each worker has panels of its own and meets all pixels; else the other way round
