@@ -86,6 +86,12 @@ struct ConvU8S8Data {
   /// All chunks for `threads` workers, one after the other; y starts as 0x5a everywhere and comes back with its pitch.
   template <class T>
   std::vector<T> run_layer(const ConvU8S8& layer, int threads) const {
+    return run_chunks<T>(layer, threads, 0, layer.chunks(shape.batch, threads));
+  }
+
+  /// Chunks [first, last) of them; the rest of y stays 0x5a.
+  template <class T>
+  std::vector<T> run_chunks(const ConvU8S8& layer, int threads, int64_t first, int64_t last) const {
     const WindowGeometry& g = desc.geometry;
     std::vector<T> before(buffer_elements<T>(shape.batch, g.oh, g.ow, g.y_pitch), static_cast<T>(0x5a));
     const AlignedBytes scratch = allocate_aligned(layer.scratch_bytes());
@@ -94,8 +100,7 @@ struct ConvU8S8Data {
     Guarded<std::byte> photograph(image);
     ConvU8S8Args args = {shape.batch, input.data(), added.data(), y.data(), photograph.data()};
     if (in_place) args.y = added.data();
-    const int64_t chunks = layer.chunks(shape.batch, threads);
-    for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) layer.run_chunk(args, chunk, threads, scratch.get());
+    for (int64_t chunk = last - 1; chunk >= first; --chunk) layer.run_chunk(args, chunk, threads, scratch.get());
     if constexpr (sizeof(T) == 1) {
       if (in_place) return added.values();
     }

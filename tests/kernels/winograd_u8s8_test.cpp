@@ -31,7 +31,7 @@ std::vector<Way> ways() {
 
 /// The codes or floats of every kernel, the whole buffers, against the scalar judge of conv_u8s8.
 template <class T>
-void expect_judged(ConvU8S8Data& data, const std::vector<int>& threads = {1}) {
+void expect_judged(ConvU8S8Data& data, const std::vector<int>& threads = {1, 2}) {
   data.describe();
   const std::vector<T> want = data.run_layer<T>(*ConvU8S8::make(data.desc, Isa::scalar), 1);
   for (const Way& way : ways()) {
@@ -330,6 +330,27 @@ TEST(WinogradU8S8, chunks_serve_every_worker_where_the_work_allows_it) {
       EXPECT_GE(make_winograd_u8s8(many_tiles.desc, way.isa, way.variant)->chunks(1, threads), threads);
       EXPECT_GE(make_winograd_u8s8(many_channels.desc, way.isa, way.variant)->chunks(1, threads), threads);
     }
+}
+
+TEST(WinogradU8S8, two_workers_share_four_tiles_that_keep_their_codes_as_pairs_of_tiles) {
+  // By channels each would transform all tiles, and write to lines that the other writes to.
+  ConvU8S8Data data(square(8, 64, 64, 3, 1, 1), 4711);
+  data.describe();
+  for (const Way& way : ways()) {
+    if (way.variant.find("codes") == std::string_view::npos) continue;
+    const std::unique_ptr<const ConvU8S8> layer = make_winograd_u8s8(data.desc, way.isa, way.variant);
+    ASSERT_EQ(layer->chunks(1, 2), 2) << way;
+    const WindowGeometry& g = data.desc.geometry;
+    for (const int64_t half : {0, 1}) {
+      const std::vector<uint8_t> got = data.run_chunks<uint8_t>(*layer, 2, half, half + 1);
+      const std::vector<uint8_t> want = data.run_layer<uint8_t>(*layer, 1);
+      for (int64_t pixel = 32 * half; pixel < 32 * half + 32; ++pixel)
+        for (int64_t oc = 0; oc < g.oc; ++oc) {
+          const auto at = static_cast<size_t>(pixel * g.y_pitch + oc);
+          ASSERT_EQ(got[at], want[at]) << way << ", half " << half << ", pixel " << pixel << " channel " << oc;
+        }
+    }
+  }
 }
 
 constexpr ConvCpu k_whole_width = {false, size_t{1} << 20}, k_half_width = {true, size_t{1} << 20},

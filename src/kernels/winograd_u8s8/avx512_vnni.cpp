@@ -210,12 +210,118 @@ __attribute__((noinline)) void run_row(const WinogradProducts& p, const int64_t 
     for (int r = 0; r < k_code_rows; ++r) _mm512_store_si512(p.sums + (6 * u + v) * p.sums_step + 16 * r, acc[v][r]);
 }
 
-/// Where there are fewer than four tiles the last is multiplied several times.
+/// Rows 0 and 5, 1 and 2, or 3 and 4 of G g G^T: what they have in common of the kernel's rows is found once.
+struct TwoRows {
+  __m512i first[3], second[3];  // by column
+};
+template <int u>
+inline __attribute__((always_inline)) TwoRows kernel_rows(const int8_t* codes) {
+  TwoRows rows;
+#pragma GCC unroll 3
+  for (int x = 0; x < 3; ++x) {
+    if constexpr (u == 0) {
+      rows.first[x] = kernel_row<0>(codes, x);
+      rows.second[x] = _mm512_srai_epi16(_mm512_loadu_si512(codes + 64 * x), 8);
+    } else {
+      const __m512i sum = combine_codes(codes + 64 * x, 1, u == 1 ? 1 : 4);
+      __m512i middle =
+          _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 3 * 64 + 32 * x)));
+      if constexpr (u == 3) middle = _mm512_add_epi16(middle, middle);
+      rows.first[x] = _mm512_add_epi16(sum, middle);
+      __m512i second = _mm512_sub_epi16(sum, middle);
+      asm("" : "+v"(second));  // or what it is made of would be kept, to be put together otherwise
+      rows.second[x] = second;
+    }
+  }
+  return rows;
+}
+
+/// Distances between positions of transformed inputs, in bytes: registers are for these and no more.
+struct PositionSteps {
+  int64_t one, three, five;
+};
+
+/// acc += x * (the pair of position v behind `from`, for all lanes). Volatile: in this order each weight dies before
+/// the next one is made.
+template <int v>
+inline __attribute__((always_inline)) void add_position(__m512i& acc, __m512i x, const char* from,
+                                                        const PositionSteps& steps) {
+  if constexpr (v == 0) {
+    asm volatile("vpdpwssd (%2)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from));
+  } else if constexpr (v == 3 || v == 5) {
+    const int64_t step = v == 3 ? steps.three : steps.five;
+    asm volatile("vpdpwssd (%2,%3)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from), "r"(step));
+  } else {
+    asm volatile("vpdpwssd (%2,%3,%c4)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from), "r"(steps.one), "i"(v));
+  }
+}
+
+/// Sums of two rows' positions for two tiles: half the tiles in as many registers, and the codes are met three times in
+/// place of six.
+template <int u, int other>
+__attribute__((noinline)) void run_two_rows(const WinogradProducts& p, int64_t second_tile, const char* ahead) {
+  __m512i acc[2][6][2];
+#pragma GCC unroll 2
+  for (auto& row : acc)
+#pragma GCC unroll 6
+    for (auto& tiles : row) tiles[0] = tiles[1] = _mm512_setzero_si512();
+  const PositionSteps steps = {2 * p.a_step, 6 * p.a_step, 10 * p.a_step};
+  const auto* const a = reinterpret_cast<const char*>(p.a);
+  const char *first = a + 6 * u * steps.one, *first_other = first + second_tile;
+  const char *second = a + 6 * other * steps.one, *second_other = second + second_tile;
+  const auto multiply = [&](__m512i(&sums)[6][2], const __m512i(&w)[3], const char* from, const char* from_other)
+      __attribute__((always_inline)) {
+    add_position<0>(sums[0][0], w[0], from, steps);
+    add_position<0>(sums[0][1], w[0], from_other, steps);
+    add_position<5>(sums[5][0], w[2], from, steps);
+    add_position<5>(sums[5][1], w[2], from_other, steps);
+    const __m512i sum = _mm512_add_epi16(w[0], w[2]), far = _mm512_add_epi16(w[0], _mm512_slli_epi16(w[2], 2));
+    const __m512i plus = _mm512_add_epi16(sum, w[1]);
+    add_position<1>(sums[1][0], plus, from, steps);
+    add_position<1>(sums[1][1], plus, from_other, steps);
+    const __m512i minus = _mm512_sub_epi16(sum, w[1]);
+    add_position<2>(sums[2][0], minus, from, steps);
+    add_position<2>(sums[2][1], minus, from_other, steps);
+    const __m512i twice = _mm512_add_epi16(w[1], w[1]);
+    const __m512i far_plus = _mm512_add_epi16(far, twice);
+    add_position<3>(sums[3][0], far_plus, from, steps);
+    add_position<3>(sums[3][1], far_plus, from_other, steps);
+    const __m512i far_minus = _mm512_sub_epi16(far, twice);
+    add_position<4>(sums[4][0], far_minus, from, steps);
+    add_position<4>(sums[4][1], far_minus, from_other, steps);
+  };
+  constexpr int k_bytes = 16 * k_winograd_codes;
+  const auto* codes = static_cast<const int8_t*>(p.weights);
+  for (const int8_t* const end = codes + k_bytes * p.pairs; codes != end; codes += k_bytes, ahead += k_bytes / 3) {
+    _mm_prefetch(ahead, _MM_HINT_T1);
+    _mm_prefetch(ahead + 48, _MM_HINT_T1);
+    const TwoRows w = kernel_rows<u>(codes);
+    multiply(acc[0], w.first, first, first_other);
+    multiply(acc[1], w.second, second, second_other);
+    first += 4, first_other += 4;
+    second += 4, second_other += 4;
+  }
+#pragma GCC unroll 2
+  for (int row = 0; row < 2; ++row)
+#pragma GCC unroll 6
+    for (int v = 0; v < 6; ++v)
+#pragma GCC unroll 2
+      for (int r = 0; r < 2; ++r)
+        _mm512_store_si512(p.sums + (6 * (row == 0 ? u : other) + v) * p.sums_step + 16 * r, acc[row][v][r]);
+}
+
+/// Where there are fewer than four tiles, or one, the last is multiplied several times.
 void products_from_codes(const WinogradProducts& p) {
   const int64_t step = 2 * p.row, last = (p.tiles - 1) * step;
+  const int64_t share = 16 * k_winograd_codes / 6 * p.pairs;
+  if (p.tiles <= 2) {
+    run_two_rows<1, 2>(p, last, p.ahead);
+    run_two_rows<3, 4>(p, last, p.ahead + 2 * share);
+    run_two_rows<0, 5>(p, last, p.ahead + 4 * share);
+    return;
+  }
   const auto at = [&](int64_t tile) { return tile * step < last ? tile * step : last; };
   const int64_t tile_bytes[k_code_rows] = {0, at(1), at(2), at(3)};
-  const int64_t share = 16 * k_winograd_codes / 6 * p.pairs;
   run_row<1>(p, tile_bytes, p.ahead);
   run_row<2>(p, tile_bytes, p.ahead + share);
   run_row<3>(p, tile_bytes, p.ahead + 2 * share);

@@ -186,14 +186,14 @@ class WinogradU8S8 final : public ConvU8S8 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size() + pad_.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override { return deal(work(batch), threads).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override { return deal(work(batch, threads), threads).chunks; }
 
   size_t scratch_bytes() const override {
     return input_bytes() + sums_bytes() + pixels_bytes() + (through_tile() ? pixels_bytes() : 0);
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
-    const ConvWork all = work(args.batch);
+    const ConvWork all = work(args.batch, threads);
     const Pieces<ConvPiece> pieces = conv_pieces(all, deal(all, threads), chunk);
     for (const ConvPiece& piece : pieces) {
       const int64_t count = piece.pixels.end - piece.pixels.begin, blocks = ceil_div(count, block_tiles_);
@@ -217,12 +217,17 @@ class WinogradU8S8 final : public ConvU8S8 {
   bool through_tile() const { return f32_ && !desc_.f32_output; }
 
   /// Pixels are tiles here. What a tile's input costs a worker that another has made: fetching it, and the transform.
-  ConvWork work(int64_t batch) const {
-    return {.pixels = batch * tiles_y_ * tiles_x_,
+  /// Where tiles are too few for the workers to have whole blocks of them, half a block each: with all tiles' channels
+  /// in parts, each would transform all inputs and write to lines that others write to.
+  ConvWork work(int64_t batch, int threads) const {
+    const int64_t tiles = batch * tiles_y_ * tiles_x_;
+    return {.pixels = tiles,
             .panels = static_cast<int64_t>(packed_.panels.size()),
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes / packed_.panels.size()),
             .pixel_bytes = 2 * k_winograd_pixels * geometry_.ic,
-            .tile_rows = kernel_.from_codes ? kernel_.rows : 1};
+            .tile_rows = !kernel_.from_codes              ? 1
+                         : tiles < kernel_.rows * threads ? kernel_.rows / 2
+                                                          : kernel_.rows};
   }
 
   /// Every chunk transforms the tiles that it meets: cut by panels, one for each worker and no more.
