@@ -99,13 +99,15 @@ class RunContext {
   }
 
   /// Cuts [0, units) into runs of neighbours, one per chunk, and calls body(first, last, worker) for each. A chunk
-  /// holds at least about k_chunk_elements, since a wake-up costs as much as working through some thousands of them.
+  /// holds at least about k_chunk_elements, since a wake-up costs as much as working through some thousands of them;
+  /// where the workers are there already, each gets one that costs more than to begin it.
   template <class F>
   void parallel(int64_t units, int64_t elements_per_unit, F&& body) const {
-    constexpr int64_t k_chunk_elements = 16384;
-    const int64_t wanted = units * std::max<int64_t>(elements_per_unit, 1) / k_chunk_elements;
-    const int64_t chunks =
-        std::clamp<int64_t>(std::min(wanted, int64_t{4} * threads()), 1, std::max<int64_t>(units, 1));
+    constexpr int64_t k_chunk_elements = 16384, k_team_chunk_elements = 4096;
+    const int64_t elements = units * std::max<int64_t>(elements_per_unit, 1), workers = threads();
+    const int64_t for_all = crew_.team ? std::min(elements / k_team_chunk_elements, workers) : 0;
+    const int64_t wanted = std::max(std::min(elements / k_chunk_elements, 4 * workers), for_all);
+    const int64_t chunks = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(units, 1));
     for_chunks(threads() == 1 ? 1 : chunks, [&](int64_t chunk, int worker) {
       const int64_t n = threads() == 1 ? 1 : chunks;
       body(units * chunk / n, units * (chunk + 1) / n, worker);
