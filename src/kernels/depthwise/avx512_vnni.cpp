@@ -39,9 +39,9 @@ struct Vec {
   static Bytes bytes(int32_t value) { return _mm512_set1_epi8(static_cast<char>(value)); }
   static Bytes bit_xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
   static Bytes high_u16(Bytes a, Bytes b) { return _mm512_mulhi_epu16(a, b); }
-  static Bytes adds_u16(Bytes a, Bytes b) { return _mm512_adds_epu16(a, b); }
-  static Bytes subs_u16(Bytes a, Bytes b) { return _mm512_subs_epu16(a, b); }
-  static Bytes pack_u16(Bytes a, Bytes b) { return _mm512_packus_epi16(a, b); }
+  static Bytes high_s16(Bytes a, Bytes b) { return _mm512_mulhi_epi16(a, b); }
+  static Bytes adds_s16(Bytes a, Bytes b) { return _mm512_adds_epi16(a, b); }
+  static Bytes pack_u8(Bytes a, Bytes b) { return _mm512_packus_epi16(a, b); }
   static Bytes clamp_u8(Bytes v, Bytes lo, Bytes hi) { return _mm512_min_epu8(_mm512_max_epu8(v, lo), hi); }
   static Quad quad(Bytes v) { return v; }
   static Acc dot(Acc acc, Quad quad, const int8_t* w) { return _mm512_dpbusd_epi32(acc, quad, _mm512_loadu_si512(w)); }

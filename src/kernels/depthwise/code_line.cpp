@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace octet {
@@ -50,30 +51,32 @@ Bounds shift_bounds(const Edges& edges, int64_t slope, int bits) {
   return bounds;
 }
 
-/// low and add - sub within the bounds.
+/// low and add within the bounds.
 bool place(const Bounds& bounds, CodeLine& line) {
-  const int64_t room = (k_word - 1) * k_word, most = std::min(bounds.most, room);
+  const int64_t most = std::min(bounds.most, INT16_MAX * k_word);
   for (int64_t low = 0; low < k_codes; ++low) {
     const int64_t left = most - low * line.slope;
     const int64_t add = left >= 0 ? left / k_word : -((-left + k_word - 1) / k_word);
-    if (add <= -k_word || low * line.slope + add * k_word < bounds.least) continue;
+    if (add < INT16_MIN || low * line.slope + add * k_word < bounds.least) continue;
     line.low = static_cast<uint8_t>(low);
-    line.add = static_cast<uint16_t>(std::max<int64_t>(add, 0));
-    line.sub = static_cast<uint16_t>(std::max<int64_t>(-add, 0));
+    line.add = static_cast<int16_t>(add);
     return true;
   }
   return false;
 }
 
-int64_t high(int64_t a, int64_t b) { return a * b / k_word; }
-int64_t saturate(int64_t a) { return std::clamp<int64_t>(a, 0, k_word - 1); }
+int64_t high(int64_t a, int64_t b) { return (a * b) >> 16; }
 
 }  // namespace
 
 uint8_t line_code(const CodeLine& line, uint8_t q, int lo, int hi) {
   const int64_t product = high((q ^ line.flip) * 256 + line.low, line.slope);
-  const int64_t sum = saturate(saturate(product + line.add) - line.sub);
+  const int64_t sum = std::clamp<int64_t>(product + line.add, INT16_MIN, INT16_MAX);
   return static_cast<uint8_t>(std::clamp<int64_t>(high(sum, line.shift), lo, hi));
+}
+
+bool is_clamped_by_saturation(const CodeLine& line, int lo, int hi) {
+  return lo == 0 && std::min<int64_t>(high(INT16_MAX, line.shift), 255) <= hi;
 }
 
 std::optional<CodeLine> find_code_line(const uint8_t (&codes)[k_codes], double slope, int lo, int hi) {
@@ -82,11 +85,11 @@ std::optional<CodeLine> find_code_line(const uint8_t (&codes)[k_codes], double s
   if (slope < 0) line.flip = k_codes - 1;
   const std::optional<Edges> edges = edges_of(codes, line.flip, lo, hi);
   if (!edges) return std::nullopt;
-  // As many bits behind the point as the slope leaves, and a code has 8 in front of it.
-  int bits = 8;
-  while (bits > 0 && !(std::abs(slope) * std::exp2(8 + bits) < static_cast<double>(k_word - k_tries))) --bits;
-  if (bits == 0) return std::nullopt;
-  line.shift = static_cast<uint16_t>(1 << (16 - bits));
+  // As many bits behind the point as the slope leaves, and the largest code has 7 or 8 in front of it.
+  int bits = hi <= 127 ? 8 : 7;
+  while (bits > 1 && !(std::abs(slope) * std::exp2(8 + bits) < static_cast<double>(INT16_MAX - k_tries))) --bits;
+  if (bits == 1) return std::nullopt;
+  line.shift = static_cast<int16_t>(1 << (16 - bits));
   const int64_t right = std::llround(std::abs(slope) * std::exp2(8 + bits));
   for (int64_t i = 0; i <= 2 * k_tries; ++i) {
     const int64_t own = right + (i % 2 == 0 ? i / 2 : -(i + 1) / 2);

@@ -7,16 +7,16 @@
 
 namespace octet {
 
-/// code(q) = clamp(high(saturate(high((q ^ flip) * 256 + low, slope) + add - sub), shift), lo, hi), where high(a, b) =
-/// a * b / 65536 rounded down and saturate clamps each step to [0, 65535]. At most one of add and sub is not 0; shift
-/// is 2^8 to 2^15.
+/// code(q) = clamp(high(saturate(high((q ^ flip) * 256 + low, slope) + add), shift), lo, hi), where high(a, b) = a * b
+/// / 65536 rounded down and saturate clamps to an s16. slope is at most 2^15 - 1, shift 2^8 to 2^14.
 ///
 /// A whole number added behind a rounding down may as well be added in front of it. So this is the line
-/// (256 q * slope + K) * shift / 2^32, rounded down once, with K = low * slope + 65536 (add - sub): without low its
-/// shift would move in steps of 1 / 256 of a code or more, and one line in two would not be met.
+/// (256 q * slope + K) * shift / 2^32, rounded down once, with K = low * slope + 65536 add: without low its shift would
+/// move in steps of 1 / 128 of a code or more, and most lines would not be met.
 struct CodeLine {
   uint8_t flip = 0, low = 0;
-  uint16_t slope = 0, add = 0, sub = 0, shift = 0;
+  uint16_t slope = 0;
+  int16_t add = 0, shift = 0;
 };
 
 uint8_t line_code(const CodeLine& line, uint8_t q, int lo, int hi);
@@ -24,7 +24,10 @@ uint8_t line_code(const CodeLine& line, uint8_t q, int lo, int hi);
 constexpr int k_all_codes = 256;
 
 /// A line that gives codes[q] for every q, where a line of about this slope (codes per code) was rounded, each way, and
-/// clamped to [lo, hi]. Nothing where none was found; slopes of 127 and more have none.
+/// clamped to [lo, hi]. Nothing where none was found; slopes of 32 and more have none.
 std::optional<CodeLine> find_code_line(const uint8_t (&codes)[k_all_codes], double slope, int lo, int hi);
+
+/// Whether saturation as an s16, and as a code behind it, leaves no code of the line outside [lo, hi].
+bool is_clamped_by_saturation(const CodeLine& line, int lo, int hi);
 
 }  // namespace octet

@@ -44,15 +44,15 @@ struct DepthwiseU8S8Call {
   int32_t x_zero_point, residual_zero_point, y_zero_point, lo, hi;
   bool fits_f32;  // 1x1: bias, products, and weights times 2^15 are floats exactly, however they are added
   float residual_multiplier;
-  // 1x1, codes: blocks whose every channel is a CodeLine (code_line.h), or null. [block][line_bytes(block)]; its first
-  // byte is 0 for a block that is not.
+  // 1x1, codes: blocks whose every channel is a CodeLine (code_line.h), or null. [block][line_bytes(block)].
   const uint8_t* lines;
   int64_t ahead;  // bytes from x to what is brought near meanwhile; 0 = nothing
 };
 
-/// A block's lines: [64 bytes, of which the first is 1][flip][low], a byte for each channel, then slope, add, sub and
-/// shift, each [half][block / 2] words: half h has channels 8 h .. 8 h + 7 of each 16, as unpacking bytes leaves them.
-constexpr int64_t line_bytes(int64_t block) { return 64 + 10 * block; }
+/// A block's lines: [64 bytes][flip][low], a byte for each channel, then slope, add and shift, each [half][block / 2]
+/// words: half h has channels 8 h .. 8 h + 7 of each 16, as unpacking bytes leaves them. Of the first bytes the first
+/// says whether the block is lines, the second whether one is flipped, the third whether lo and hi clamp.
+constexpr int64_t line_bytes(int64_t block) { return 64 + 8 * block; }
 
 struct DepthwiseU8S8Kernel {
   DepthwiseTile tile;

@@ -321,23 +321,24 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     const Packer packer{desc_, kernel_.tile, block_, 4};
     uint8_t* const bytes = out + 64;
     uint8_t* const words = bytes + 2 * block_;
-    const auto put = [&](int64_t which, int64_t at, uint16_t word) {
-      std::memcpy(words + 2 * (which * block_ + at), &word, sizeof word);
-    };
+    bool flips = false, clamps = false;
     for (int64_t slot = 0; slot < block_; ++slot) {
       const int64_t c = packer.channel(b, slot % 16 / 4, slot / 16, slot % 4);
       if (c < 0) continue;
       if (!lines[static_cast<size_t>(c)]) return;
       const CodeLine& line = *lines[static_cast<size_t>(c)];
-      const int64_t at = slot / 8 % 2 * (block_ / 2) + slot / 16 * 8 + slot % 8;
+      flips = flips || line.flip != 0;
+      clamps = clamps || !is_clamped_by_saturation(line, desc_.lo, desc_.hi);
       bytes[slot] = line.flip;
       bytes[block_ + slot] = line.low;
-      put(0, at, line.slope);
-      put(1, at, line.add);
-      put(2, at, line.sub);
-      put(3, at, line.shift);
+      const int64_t at = slot / 8 % 2 * (block_ / 2) + slot / 16 * 8 + slot % 8;
+      std::memcpy(words + 2 * at, &line.slope, 2);
+      std::memcpy(words + 2 * (block_ + at), &line.add, 2);
+      std::memcpy(words + 2 * (2 * block_ + at), &line.shift, 2);
     }
-    *out = 1;
+    out[0] = 1;
+    out[1] = flips;
+    out[2] = clamps;
   }
 
   DepthwiseU8S8Call image_call(const ConvU8S8Args& args, int64_t n, std::byte* scratch) const {

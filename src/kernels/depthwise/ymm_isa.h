@@ -43,9 +43,9 @@ struct Ymm {
   static Bytes bytes(int32_t value) { return _mm256_set1_epi8(static_cast<char>(value)); }
   static Bytes bit_xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
   static Bytes high_u16(Bytes a, Bytes b) { return _mm256_mulhi_epu16(a, b); }
-  static Bytes adds_u16(Bytes a, Bytes b) { return _mm256_adds_epu16(a, b); }
-  static Bytes subs_u16(Bytes a, Bytes b) { return _mm256_subs_epu16(a, b); }
-  static Bytes pack_u16(Bytes a, Bytes b) { return _mm256_packus_epi16(a, b); }
+  static Bytes high_s16(Bytes a, Bytes b) { return _mm256_mulhi_epi16(a, b); }
+  static Bytes adds_s16(Bytes a, Bytes b) { return _mm256_adds_epi16(a, b); }
+  static Bytes pack_u8(Bytes a, Bytes b) { return _mm256_packus_epi16(a, b); }
   static Bytes clamp_u8(Bytes v, Bytes lo, Bytes hi) { return _mm256_min_epu8(_mm256_max_epu8(v, lo), hi); }
   /// The value is in a register at this point of the program.
   static Acc pin(Acc acc) {
