@@ -70,7 +70,8 @@ class CpuBackend : public Backend {
       all.shares.push_back(neighbours.shared(graph, id));
       all.overwrites.push_back(neighbours.overwritten(graph, id));
       all.reads_beside.push_back(neighbours.read_beside(graph, id));
-      all.untimed.push_back(neighbours.is_done_by_next(id) && !neighbours.is_in_strips(id));
+      all.untimed.push_back(neighbours.is_done_by_next(id) && !neighbours.is_in_strips(id) &&
+                            !neighbours.is_in_row_chain(id));
     }
     return all;
   }

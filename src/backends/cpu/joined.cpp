@@ -98,6 +98,7 @@ Neighbours::Neighbours(const Graph& graph, Isa isa, size_t l2_bytes)
       first_made_(graph.values.size(), k_absent),
       scaling_(graph.nodes.size(), -1),
       strips_of_(graph.nodes.size(), -1),
+      row_chain_of_(graph.nodes.size(), -1),
       done_by_(graph.nodes.size(), -1) {
   const Uses uses(graph);
   find_joined(graph, uses);
@@ -106,6 +107,13 @@ Neighbours::Neighbours(const Graph& graph, Isa isa, size_t l2_bytes)
     strips_of_[static_cast<size_t>(strips_[i].last())] = static_cast<int32_t>(i);
     for (const NodeId id : {strips_[i].expand, strips_[i].depthwise})
       if (id >= 0 && id != strips_[i].last()) done_by_[static_cast<size_t>(id)] = strips_[i].last();
+  }
+  row_chains_ = find_row_chains(graph, uses, isa);
+  for (size_t i = 0; i < row_chains_.size(); ++i) {
+    const RowChain& chain = row_chains_[i];
+    row_chain_of_[static_cast<size_t>(chain.last())] = static_cast<int32_t>(i);
+    for (const NodeId id : {chain.before, chain.rows})
+      if (id >= 0 && id != chain.last()) done_by_[static_cast<size_t>(id)] = chain.last();
   }
   if (isa != Isa::scalar && isa != Isa::amx) find_scalings(graph, uses);
 }
@@ -190,7 +198,13 @@ const Strips* Neighbours::strips_of(NodeId last) const {
   return at < 0 ? nullptr : &strips_[static_cast<size_t>(at)];
 }
 
+const RowChain* Neighbours::row_chain_of(NodeId last) const {
+  const int32_t at = row_chain_of_[static_cast<size_t>(last)];
+  return at < 0 ? nullptr : &row_chains_[static_cast<size_t>(at)];
+}
+
 ValueId Neighbours::read_beside(const Graph& graph, NodeId node) const {
+  if (const RowChain* const chain = row_chain_of(node)) return graph.node(chain->first()).inputs[0];
   if (const Strips* const strips = strips_of(node)) return graph.node(strips->first()).inputs[0];
   const NodeId scaling = scaling_before(node);
   return scaling < 0 ? k_absent : graph.node(scaling).inputs[0];

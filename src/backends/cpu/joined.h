@@ -8,12 +8,14 @@
 // Scales in front of 1x1 convolutions: a scale and a shift per channel between codes (a BatchNormalization) is done
 // while the convolution brings its input near, and the codes between are never written to memory.
 //
-// Strips: FP32 layers around a depthwise one that run together (strips.h).
+// Strips: FP32 layers around a depthwise one that run together (strips.h). Row chains: Softmax and LayerNormalization
+// with the codes around them (row_chains.h).
 
 #include <optional>
 #include <vector>
 
 #include "backends/cpu/layout.h"
+#include "backends/cpu/row_chains.h"
 #include "backends/cpu/strips.h"
 #include "base/isa.h"
 
@@ -47,14 +49,18 @@ class Neighbours {
   NodeId scaling_before(NodeId conv) const { return scaling_[static_cast<size_t>(conv)]; }
   /// The layers that the node runs as their last one; null = it runs alone, or is run by another.
   const Strips* strips_of(NodeId last) const;
-  /// Whether the node is done by a convolution behind it: what it makes is wanted by taps only.
+  /// The nodes that the node runs as their last one; null = it runs alone, or is run by another.
+  const RowChain* row_chain_of(NodeId last) const;
+  /// Whether the node is done by the last one of its chain, which can leave it to itself.
+  bool is_in_row_chain(NodeId node) const { return is_done_by_next(node) && row_chain_of(done_by(node)); }
+  /// Whether the node is done by one behind it: what it makes is wanted by taps only.
   bool is_done_by_next(NodeId node) const { return done_by(node) >= 0; }
-  /// That convolution; -1 = none.
+  /// That node; -1 = none.
   NodeId done_by(NodeId node) const { return done_by_[static_cast<size_t>(node)]; }
   /// Whether it is done by the last layer of its strips, which can leave it to itself.
   bool is_in_strips(NodeId node) const { return is_done_by_next(node) && strips_of(done_by(node)); }
-  /// What the node reads beside its inputs: the input of scaling_before(), or of the first layer of strips_of();
-  /// k_absent = nothing.
+  /// What the node reads beside its inputs: the input of scaling_before(), or of the first node of strips_of() or
+  /// row_chain_of(); k_absent = nothing.
   ValueId read_beside(const Graph& graph, NodeId node) const;
 
  private:
@@ -67,7 +73,9 @@ class Neighbours {
   std::vector<NodeId> scaling_;      // by node
   std::vector<Strips> strips_;
   std::vector<int32_t> strips_of_;  // by node that is the last of its strips: index; else -1
-  std::vector<NodeId> done_by_;     // by node; -1 = itself
+  std::vector<RowChain> row_chains_;
+  std::vector<int32_t> row_chain_of_;  // by node that is the last of its chain: index; else -1
+  std::vector<NodeId> done_by_;        // by node; -1 = itself
 };
 
 }  // namespace octet::cpu

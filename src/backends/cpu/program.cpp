@@ -4,6 +4,7 @@
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/joined.h"
+#include "backends/cpu/row_chains.h"
 #include "backends/cpu/transfer.h"
 #include "base/file.h"
 #include "kernels/conventions.h"
@@ -226,6 +227,7 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
   StepBuilder builder(*part.plan, *part.neighbours, constants_, &part);
   Result<PreparedStep> prepared = chosen->prepare(query, builder);
   if (!prepared) return prepared.error();
+  if (Result<Done> done = chain_rows(query, builder, *prepared); !done) return done.error();
   ProgramStep made{*std::move(prepared), {}, {}};
   account(made.prepared);
   borrowed_steps_ += made.prepared.borrows;

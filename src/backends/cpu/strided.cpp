@@ -27,10 +27,7 @@ template <class T>
 void copy_row(std::byte* dst, int64_t dst_stride, const std::byte* src, int64_t src_stride, int64_t n) {
   T* to = reinterpret_cast<T*>(dst);
   const T* from = reinterpret_cast<const T*>(src);
-  constexpr int64_t k_short = 32 / sizeof(T);  // a head of attention: two moves, no call
-  if (dst_stride == 1 && src_stride == 1 && n == k_short) {
-    std::memcpy(to, from, 32);
-  } else if (dst_stride == 1 && src_stride == 1) {
+  if (dst_stride == 1 && src_stride == 1) {
     std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
   } else if (dst_stride == 1 && src_stride == 0) {
     std::fill_n(to, n, *from);
@@ -78,6 +75,35 @@ void copy_eight_rows(const StridedLoop& loop, std::byte* dst, const std::byte* s
   }
   for (; c < n; ++c)
     for (int64_t i = 0; i < k_block; ++i) dst[i * dst_row + c] = src[c * src_stride + i];
+}
+
+/// Rows of `bytes` bytes that lie dense on both sides, the size known to the compiler: a few moves for each.
+template <size_t bytes>
+void copy_short_rows(const StridedLoop& loop, int64_t size, std::byte* dst, const std::byte* src, int64_t first,
+                     int64_t last) {
+  const int64_t dst_step = loop.inner_stride(0) * size, src_step = loop.inner_stride(1) * size;
+  while (first < last) {
+    const StridedLoop::Offsets at = loop.row_offsets(first);
+    const int64_t run = std::min(last - first, loop.inner_rows() - first % loop.inner_rows());
+    std::byte* to = dst + at[0] * size;
+    const std::byte* from = src + at[1] * size;
+    for (int64_t i = 0; i < run; ++i, to += dst_step, from += src_step) std::memcpy(to, from, bytes);
+    first += run;
+  }
+}
+
+using CopyRows = void (*)(const StridedLoop&, int64_t, std::byte*, const std::byte*, int64_t, int64_t);
+
+/// Heads of attention, of codes and of floats, and the like; null = none of these.
+CopyRows short_rows(const StridedLoop& loop, int64_t size) {
+  if (loop.row_stride(0) != 1 || loop.row_stride(1) != 1) return nullptr;
+  switch (loop.row_length() * size) {
+    case 16: return copy_short_rows<16>;
+    case 32: return copy_short_rows<32>;
+    case 64: return copy_short_rows<64>;
+    case 128: return copy_short_rows<128>;
+    default: return nullptr;
+  }
 }
 
 }  // namespace
@@ -151,6 +177,7 @@ void copy_strided(const StridedLoop& loop, size_t element_bytes, std::byte* dst,
     }
     return;
   }
+  if (const CopyRows copy = short_rows(loop, size)) return copy(loop, size, dst, src, first, last);
   const auto copy = element_bytes == 1   ? copy_row<uint8_t>
                     : element_bytes == 2 ? copy_row<uint16_t>
                     : element_bytes == 4 ? copy_row<uint32_t>

@@ -101,7 +101,18 @@ void add_constant(const uint8_t* a, const float* b, size_t n, const AddU8Params&
   const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
   const __m512i zero_point = _mm512_set1_epi32(p.a_zero_point);
   const __m512 multiplier = _mm512_set1_ps(p.a_multiplier);
-  for (size_t i = 0; i < n; i += 64) {
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    __m512i q[4];
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 64; j += 16) {
+      const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + i + j)));
+      const __m512 centred = _mm512_cvtepi32_ps(_mm512_sub_epi32(wide, zero_point));
+      q[j / 16] = round_sum<is_clamped>(range, _mm512_fmadd_ps(centred, multiplier, _mm512_loadu_ps(b + i + j)));
+    }
+    _mm512_storeu_si512(y + i, natural_order(range.pack(q[0], q[1], q[2], q[3])));
+  }
+  for (; i < n; i += 64) {
     const int64_t left = static_cast<int64_t>(n - i);
     __m512i q[4];
     for (int j = 0; j < 4; ++j) {

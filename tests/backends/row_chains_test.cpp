@@ -1,0 +1,93 @@
+// Softmax and LayerNormalization together with the codes around them: the bytes of steps that run one by one.
+#include "backends/cpu/row_chains.h"
+
+#include <gtest/gtest.h>
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/joined.h"
+#include "backends/running.h"
+
+namespace octet {
+namespace {
+
+/// Taken in: codes to softmax to codes (c1), a product with a constant (m1), layers with codes on either side (l1, l3)
+/// and one whose floats two read (l2). Not: a product with a vector, a softmax along another axis, floats between that
+/// are read twice.
+constexpr char k_network[] =
+    R"(graph n (x: u8[3,70,36], s: f32[], z: u8[], half: f32[], row: f32[36], gamma: f32[36], beta: f32[36]) -> (c2, m3, l4, l5, v2, t2, k1) {
+  f = DequantizeLinear(x, s, z)
+  c0 = Softmax(f)
+  c1 = QuantizeLinear(c0, s, z)
+  c2 = Identity(c1)
+  g = Add(c0, c0)
+  m0 = Mul(g, half)
+  m1 = Softmax(m0, axis=2)
+  m2 = QuantizeLinear(m1, s)
+  m3 = Identity(m2)
+  d = DequantizeLinear(m2, s)
+  l1 = LayerNormalization(d, gamma, beta, epsilon=0.001)
+  l2 = QuantizeLinear(l1, s, z)
+  l3 = DequantizeLinear(l2, s, z)
+  l4 = LayerNormalization(l3, gamma)
+  n = LayerNormalization(l4, gamma, beta)
+  l5 = QuantizeLinear(n, s, z)
+  v0 = Mul(l4, row)
+  v1 = Softmax(v0)
+  v2 = QuantizeLinear(v1, s)
+  t0 = DequantizeLinear(l5, s, z)
+  t1 = Softmax(t0, axis=1)
+  t2 = QuantizeLinear(t1, s)
+  k0 = LayerNormalization(g, gamma, beta)
+  k1 = QuantizeLinear(k0, s, z)
+}
+)";
+
+Graph network() {
+  Graph graph = graph_with_constants(k_network, {"s", "z", "half", "row", "gamma", "beta"}, 3);
+  graph.value(*graph.find_value("s")).constant = Tensor::from<float>(DType::f32, {}, std::vector<float>{0.011f});
+  graph.value(*graph.find_value("z")).constant = Tensor::from<uint8_t>(DType::u8, {}, std::vector<uint8_t>{117});
+  return graph;
+}
+
+NodeId maker(const Graph& graph, std::string_view value) {
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
+    if (graph.node(id).outputs[0] == *graph.find_value(value)) return id;
+  ADD_FAILURE() << "nothing makes " << value;
+  return 0;
+}
+
+TEST(RowChains, the_last_step_takes_in_what_only_it_reads) {
+  const Graph graph = network();
+  const cpu::Neighbours neighbours(graph, Isa::avx2, size_t{1} << 20);
+  for (const std::string_view taken : {"m0", "m1", "d", "l1", "l3", "n", "k0"})
+    EXPECT_TRUE(neighbours.is_in_row_chain(maker(graph, taken))) << taken;
+  for (const std::string_view kept : {"f", "c1", "g", "m2", "l2", "l4", "l5", "v0", "v2", "t0", "t1", "t2", "k1"})
+    EXPECT_FALSE(neighbours.is_done_by_next(maker(graph, kept))) << kept;
+  EXPECT_EQ(neighbours.read_beside(graph, maker(graph, "m2")), *graph.find_value("g"));
+  EXPECT_EQ(neighbours.read_beside(graph, maker(graph, "l2")), *graph.find_value("m2"));
+  EXPECT_FALSE(cpu::Neighbours(graph, Isa::scalar, size_t{1} << 20).is_done_by_next(maker(graph, "m0")));
+}
+
+TEST(RowChains, give_the_bytes_of_single_steps_on_every_isa_however_the_batch_is_cut) {
+  const Graph graph = network();
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  const std::vector<Tensor> expected = run_graph(graph, cpu::make_backend({.isa = Isa::scalar}), inputs);
+  ASSERT_EQ(expected.size(), 7u);
+  for (const Isa isa : available_isas())
+    for (const int threads : {1, 3})
+      for (const size_t l2 : {size_t{1}, size_t{16000}, size_t{1} << 30})
+        for (const bool has_taps : {false, true}) {
+          const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+          RunHooks hooks;
+          int seen = 0;
+          if (has_taps) hooks.value_tap = [&](std::string_view, const TensorView&, int) { ++seen; };
+          const std::vector<Tensor> got = run_graph(graph, backend, inputs, hooks);
+          const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
+          ASSERT_EQ(got.size(), expected.size()) << where;
+          for (size_t i = 0; i < got.size(); ++i) expect_close(got[i], expected[i], k_exact, where);
+          EXPECT_GE(seen, has_taps ? 20 : 0) << where;
+        }
+}
+
+}  // namespace
+}  // namespace octet
