@@ -272,8 +272,9 @@ TEST(WinogradU8S8, silu_of_many_outputs_equals_the_judge) {
 }
 
 TEST(WinogradU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
-  for (const ConvCase& c : {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1),
-                            square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2)})
+  for (const ConvCase& c :
+       {square(14, 64, 96, 3, 1, 1), square(9, 64, 24, 3, 1, 1), square(11, 20, 50, 3, 1, 1),
+        square(9, 24, 64, 3, 1, 1), square(13, 40, 200, 3, 1, 1, 1, 1, 2), square(9, 40, 32, 3, 1, 1)})
     for (const PackedRange& range : k_packed_ranges) {
       ConvU8S8Data data(c);
       data.clamp_to(range);

@@ -414,10 +414,30 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
   }
 }
 
+/// The same for panels of two vectors, two pixels at a time; a last odd one is stored twice.
+template <CodeClamp clamp>
+void finish_whole_two(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
+  const __m512 m[2] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16)};
+  uint8_t* const y = static_cast<uint8_t*>(tile.y);
+  for (int first = 0; first < tile.row_count; first += 2) {
+    const int pixels[2] = {first, first + 1 < tile.row_count ? first + 1 : first};
+    __m512 f[2][2];
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i)
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v)
+        f[i][v] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + sum_rows[pixels[i]] + 16 * v)), m[v]);
+    store_two<clamp, true>(tile, f[0], f[1], y + tile.y_pixels[pixels[0]] * tile.y_step,
+                           y + tile.y_pixels[pixels[1]] * tile.y_step);
+  }
+}
+
 template <int C, CodeClamp clamp>
 void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows) {
   if (C == 4 && clamp != CodeClamp::any && run.channels == k_panel)
     return run.residual ? finish_whole<true, clamp>(run, sums, rows) : finish_whole<false, clamp>(run, sums, rows);
+  if (C == 2 && clamp != CodeClamp::any && run.channels == k_panel / 2 && !run.residual)
+    return finish_whole_two<clamp>(run, sums, rows);
   constexpr bool k_of_relu = is_of_relu(clamp);
   constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
   return run.residual ? finish_form<C, Form::u8_residual, k_clamp>(run, sums, rows)
