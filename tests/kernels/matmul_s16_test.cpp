@@ -50,6 +50,44 @@ TEST(MatMulS16, holds_the_largest_sums) {
   expect_equal(9, 16000, 2, true);  // 32000 * 255 * 255 < 2^31
 }
 
+// Codes as they are, with any zero points, at any distance of rows; extreme codes, and tails of rows and panels.
+TEST(MatMulS16, quads_of_codes_give_the_exact_sums_of_centred_ones) {
+  std::mt19937 random(8);
+  std::uniform_int_distribution<int> code(0, 255);
+  int tried = 0;
+  for (const Isa isa : available_isas()) {
+    const MatMulS16Kernels kernels = matmul_s16_kernels(isa);
+    if (!kernels.multiply_quads) continue;
+    for (const auto& [za, zb] : {std::pair(0, 128), std::pair(128, 128), std::pair(17, 0), std::pair(255, 255)})
+      for (const int64_t rows : {1, 7, 8, 17})
+        for (const int64_t quads : {1, 2, 8, 16, 33})
+          for (const int64_t panels : {1, 2, 3})
+            for (const bool is_extreme : {false, true}) {
+              const int64_t k = 4 * quads, n = 16 * panels, a_step = k + 5, b_step = n + 3, pitch = n + 4;
+              std::vector<uint8_t> a(static_cast<size_t>(rows * a_step)), b(static_cast<size_t>(k * b_step));
+              for (std::vector<uint8_t>* v : {&a, &b})
+                for (uint8_t& c : *v) c = static_cast<uint8_t>(is_extreme ? code(random) / 128 * 255 : code(random));
+              std::vector<int8_t> packed(static_cast<size_t>(k * n));
+              for (int64_t p = 0; p < panels; ++p)
+                kernels.pack_quads(b.data() + 16 * p, b_step, quads, packed.data() + p * quads * 64);
+              std::vector<int32_t> sums(static_cast<size_t>(rows * pitch), 7);
+              kernels.multiply_quads(
+                  {a.data(), a_step, rows, quads, packed.data(), panels, za, zb, sums.data(), pitch});
+              for (int64_t m = 0; m < rows; ++m)
+                for (int64_t j = 0; j < pitch; ++j) {
+                  int64_t sum = j < n ? 0 : 7;
+                  for (int64_t i = 0; j < n && i < k; ++i)
+                    sum +=
+                        (a[static_cast<size_t>(m * a_step + i)] - za) * (b[static_cast<size_t>(i * b_step + j)] - zb);
+                  ASSERT_EQ(sums[static_cast<size_t>(m * pitch + j)], sum)
+                      << name(isa) << " " << rows << " x " << k << " x " << n << " row " << m << " column " << j;
+                  ++tried;
+                }
+            }
+  }
+  if (tried == 0) GTEST_SKIP() << "not applicable: no ISA here multiplies codes as they are";
+}
+
 TEST(MatMulS16, codes_of_sums_are_the_scalar_ones_and_nothing_is_written_beside_them) {
   std::mt19937 random(5);
   std::uniform_int_distribution<int32_t> small(-40000, 40000), any(INT32_MIN, INT32_MAX);

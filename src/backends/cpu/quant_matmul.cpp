@@ -1,6 +1,7 @@
 // QuantMatMul: products of two matrices of codes that are known at run time only (attention). Each matrix is brought
-// into s16 without its zero point, b in panels of 16 columns, and multiplied by the matmul_s16 kernels; a result is
-// requantized or scaled row by row. A unit of work is one matrix of the batch.
+// into s16 without its zero point, b in panels of 16 columns, and multiplied by the matmul_s16 kernels; where these can
+// (AVX512-VNNI), codes are multiplied as they are, four at a time, and zero points are taken out of the sums. A result
+// is requantized or scaled row by row. A unit of work is one matrix of the batch.
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
 #include "backends/cpu/strided.h"
@@ -48,6 +49,11 @@ struct Product {
   MatMulS16Kernels kernels;
   ActivationKernels activation;
 
+  /// a is read where it lies, and b in fours of codes.
+  bool is_by_quads() const {
+    return kernels.multiply_quads && a.columns > 0 && a.columns % 4 == 0 && a.column_stride == 1 &&
+           b.column_stride == 1;
+  }
   int64_t pairs() const { return (a.columns + 1) / 2; }
   int64_t pitch() const { return round_up(b.columns, k_matmul_s16_panel); }
   /// Packed a, packed b, sums, one row of floats and of codes.
@@ -94,6 +100,38 @@ struct Product {
     }
   }
 
+  /// [panel][quad][16 columns][4], codes - 128; columns beyond the matrix count for nothing.
+  void pack_quads(const uint8_t* from, int8_t* to) const {
+    constexpr int64_t k_panel = k_matmul_s16_panel;
+    const int64_t quads = a.columns / 4;
+    for (int64_t first = 0; first < b.columns; first += k_panel, to += quads * k_panel * 4) {
+      const int64_t columns = std::min(k_panel, b.columns - first);
+      if (columns == k_panel) {
+        kernels.pack_quads(from + first, b.row_stride, quads, to);
+        continue;
+      }
+      std::fill_n(to, quads * k_panel * 4, int8_t{0});
+      for (int64_t k = 0; k < b.rows; ++k)
+        for (int64_t j = 0; j < columns; ++j)
+          to[(k / 4 * k_panel + j) * 4 + k % 4] = static_cast<int8_t>(from[k * b.row_stride + first + j] - 128);
+    }
+  }
+
+  void find_sums(const uint8_t* pa, const uint8_t* pb, std::byte* packed_a, std::byte* packed_b, int32_t* sums) const {
+    const int64_t panels = pitch() / k_matmul_s16_panel;
+    if (is_by_quads()) {
+      auto* const quads = reinterpret_cast<int8_t*>(packed_b);
+      pack_quads(pb, quads);
+      return kernels.multiply_quads(
+          {pa, a.row_stride, a.rows, a.columns / 4, quads, panels, ac.zero_point, bc.zero_point, sums, pitch()});
+    }
+    auto* const s16_a = reinterpret_cast<int16_t*>(packed_a);
+    auto* const s16_b = reinterpret_cast<int16_t*>(packed_b);
+    pack_a(pa, s16_a);
+    pack_b(pb, s16_b);
+    kernels.panels(s16_a, s16_b, pairs(), a.rows, panels, sums, pitch());
+  }
+
   /// row: floats, and behind them as many codes.
   void store_row(const int32_t* sums, float* row, std::byte* to) const {
     const int64_t n = b.columns;
@@ -116,13 +154,9 @@ struct Product {
   }
 
   void run(const uint8_t* pa, const uint8_t* pb, std::byte* py, std::byte* scratch) const {
-    auto* packed_a = reinterpret_cast<int16_t*>(scratch);
-    auto* packed_b = reinterpret_cast<int16_t*>(scratch + a_bytes());
     auto* sums = reinterpret_cast<int32_t*>(scratch + a_bytes() + b_bytes());
     auto* row = reinterpret_cast<float*>(scratch + a_bytes() + b_bytes() + sum_bytes());
-    pack_a(pa, packed_a);
-    pack_b(pb, packed_b);
-    kernels.panels(packed_a, packed_b, pairs(), a.rows, pitch() / k_matmul_s16_panel, sums, pitch());
+    find_sums(pa, pb, scratch, scratch + a_bytes(), sums);
     if (!form.on_values && y.column_stride == 1) {
       const SumsToCodes to{multiplier, form.y_zero_point, form.lo, form.hi};
       return kernels.quantize_rows(sums, a.rows, b.columns, pitch(), to, reinterpret_cast<uint8_t*>(py), y.row_stride);

@@ -55,6 +55,95 @@ void panels(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int
   if (count > 0) some_panels<1>(a, b, pairs, rows, sums, pitch);
 }
 
+/// Four rows of 16 codes to dwords of four, s8.
+void pack_quads(const uint8_t* from, int64_t row_step, int64_t quads, int8_t* to) {
+  const __m512i sign = _mm512_set1_epi8(-128);
+  for (int64_t q = 0; q < quads; ++q, from += 4 * row_step, to += 4 * k_panel) {
+    __m128i r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) r[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * row_step));
+    const __m128i low_01 = _mm_unpacklo_epi8(r[0], r[1]), high_01 = _mm_unpackhi_epi8(r[0], r[1]);
+    const __m128i low_23 = _mm_unpacklo_epi8(r[2], r[3]), high_23 = _mm_unpackhi_epi8(r[2], r[3]);
+    const __m256i low = _mm256_set_m128i(_mm_unpackhi_epi16(low_01, low_23), _mm_unpacklo_epi16(low_01, low_23));
+    const __m256i high = _mm256_set_m128i(_mm_unpackhi_epi16(high_01, high_23), _mm_unpacklo_epi16(high_01, high_23));
+    _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1), sign));
+  }
+}
+
+int32_t quad_at(const uint8_t* a) {
+  int32_t quad;
+  __builtin_memcpy(&quad, a, sizeof quad);
+  return quad;
+}
+
+/// Sum of a row's codes.
+int32_t row_sum(const uint8_t* a, int64_t n) {
+  __m512i sums = _mm512_setzero_si512();
+  for (int64_t k = 0; k < n; k += 64)
+    sums = _mm512_add_epi64(sums,
+                            _mm512_sad_epu8(_mm512_maskz_loadu_epi8(first_64(n - k), a + k), _mm512_setzero_si512()));
+  return static_cast<int32_t>(_mm512_reduce_add_epi64(sums));
+}
+
+/// sum (a - za) (b' + o) = sum a b' + o sum a - za (sum b' + k o), b' = b - 128 and o = 128 - zb.
+template <int rows, int count>
+void quad_tile(const QuadProduct& p, const uint8_t* a, const int8_t* b, const int32_t* row_terms,
+               const __m512i (&column_terms)[2], int32_t* sums) {
+  __m512i acc[rows][count];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int i = 0; i < count; ++i) acc[r][i] = _mm512_add_epi32(column_terms[i], _mm512_set1_epi32(row_terms[r]));
+  for (int64_t q = 0; q < p.quads; ++q) {
+    __m512i column[count];
+#pragma GCC unroll 2
+    for (int i = 0; i < count; ++i) column[i] = _mm512_loadu_si512(b + (i * p.quads + q) * k_panel * 4);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+      const __m512i quad = _mm512_set1_epi32(quad_at(a + r * p.a_step + 4 * q));
+#pragma GCC unroll 2
+      for (int i = 0; i < count; ++i) acc[r][i] = _mm512_dpbusd_epi32(acc[r][i], quad, column[i]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int i = 0; i < count; ++i) _mm512_storeu_si512(sums + r * p.pitch + i * k_panel, acc[r][i]);
+}
+
+/// -za (sum b' + k o) of a panel's columns.
+__m512i column_term(const QuadProduct& p, const int8_t* b) {
+  __m512i sums = _mm512_set1_epi32(static_cast<int32_t>(4 * p.quads) * (128 - p.b_zero_point));
+  for (int64_t q = 0; q < p.quads; ++q)
+    sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), _mm512_loadu_si512(b + q * k_panel * 4));
+  return _mm512_mullo_epi32(sums, _mm512_set1_epi32(-p.a_zero_point));
+}
+
+template <int count>
+void quad_panels(const QuadProduct& p, const int8_t* b, int32_t* sums) {
+  __m512i terms[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+  for (int i = 0; i < count && p.a_zero_point != 0; ++i) terms[i] = column_term(p, b + i * p.quads * k_panel * 4);
+  const int32_t off = 128 - p.b_zero_point;
+  for (int64_t m = 0; m < p.rows;) {
+    const uint8_t* const a = p.a + m * p.a_step;
+    const int64_t rows = p.rows - m >= 8 ? 8 : 1;
+    int32_t row_terms[8] = {};
+    for (int64_t r = 0; r < rows && off != 0; ++r) row_terms[r] = off * row_sum(a + r * p.a_step, 4 * p.quads);
+    if (rows == 8)
+      quad_tile<8, count>(p, a, b, row_terms, terms, sums + m * p.pitch);
+    else
+      quad_tile<1, count>(p, a, b, row_terms, terms, sums + m * p.pitch);
+    m += rows;
+  }
+}
+
+void multiply_quads(const QuadProduct& p) {
+  int64_t panel = 0;
+  for (; panel + 2 <= p.panels; panel += 2)
+    quad_panels<2>(p, p.b + panel * p.quads * k_panel * 4, p.sums + panel * k_panel);
+  if (panel < p.panels) quad_panels<1>(p, p.b + panel * p.quads * k_panel * 4, p.sums + panel * k_panel);
+}
+
 /// The first `count` of 64 values: rows are read in whole vectors of 16, up to their pitch.
 inline __m512i codes_of_sums(const int32_t* sums, int64_t count, __m512 multiplier, const CodeRange512& range) {
   __m512i q[4];
@@ -76,7 +165,7 @@ void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, 
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_avx512_vnni = {panels,    centre_row,    centre_pair,
-                                                 scale_row, quantize_rows, "matmul_s16 avx512_vnni"};
+const MatMulS16Kernels matmul_s16_avx512_vnni = {panels,        centre_row, centre_pair,    scale_row,
+                                                 quantize_rows, pack_quads, multiply_quads, "matmul_s16 avx512_vnni"};
 
 }  // namespace octet
