@@ -74,7 +74,7 @@ int bench(int repeats, Isa isa, int64_t batch) {
     job.ways.push_back(ConvU8S8::make(desc, isa));
     for (const ConvVariant& v : conv_u8s8_variants(desc, batch, isa, 1))
       if (v.name == job.ways[0]->kernel_name()) job.model_us.push_back(v.cost_us);
-    for (const ConvVariant& v : winograd_u8s8_variants(desc.geometry, batch, isa, INT64_MAX)) {
+    for (const ConvVariant& v : winograd_u8s8_variants(desc.geometry, batch, isa, INT64_MAX, 1)) {
       job.ways.push_back(make_winograd_u8s8(desc, isa, v.name));
       job.model_us.push_back(v.cost_us);
     }

@@ -358,13 +358,13 @@ constexpr ConvCpu k_whole_width = {false, size_t{1} << 20}, k_half_width = {true
                   k_far_l3 = {false, size_t{2} << 20};
 
 /// The variant of least cost on that CPU among the family's and the direct ones.
-std::string cheapest(const ConvCase& c, const ConvCpu& cpu, int64_t network_bytes = INT64_MAX) {
+std::string cheapest(const ConvCase& c, const ConvCpu& cpu, int64_t network_bytes = INT64_MAX, int threads = 1) {
   ConvVariant best;
   ConvU8S8Desc desc;
   desc.geometry = c.geometry();
   for (const std::vector<ConvVariant>& list :
-       {conv_u8s8_variants(desc, c.batch, Isa::avx512_vnni, 1, cpu),
-        winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, network_bytes, cpu)})
+       {conv_u8s8_variants(desc, c.batch, Isa::avx512_vnni, threads, cpu),
+        winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, network_bytes, threads, cpu)})
     for (const ConvVariant& v : list)
       if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
   return best.name;
@@ -383,7 +383,7 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   // Weights that are transformed on the way cost products where vector units are as wide as the instructions.
   const ConvCase few_tiles = square(8, 256, 256, 3, 1, 1);
   const auto cost_of_codes = [&](const ConvCpu& cpu) {
-    for (const ConvVariant& v : winograd_u8s8_variants(few_tiles.geometry(), 1, Isa::avx512_vnni, INT64_MAX, cpu))
+    for (const ConvVariant& v : winograd_u8s8_variants(few_tiles.geometry(), 1, Isa::avx512_vnni, INT64_MAX, 1, cpu))
       if (v.name == "avx512_vnni 4x4 codes") return v.cost_us;
     return 0.0;
   };
@@ -396,6 +396,8 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   const ConvCase small_network = square(8, 64, 64, 3, 1, 1);
   EXPECT_EQ(cheapest(small_network, k_half_width, 256 << 10), "avx512_vnni 4x4");
   EXPECT_EQ(cheapest(small_network, k_half_width, 2 << 20), "avx512_vnni 4x4 codes");
+  // Two workers would each read all of them.
+  EXPECT_EQ(cheapest(small_network, k_half_width, 256 << 10, 2), "avx512_vnni 4x4 codes");
   EXPECT_EQ(cheapest(small_network, k_whole_width, 256 << 10), cheapest(small_network, k_whole_width));
   // Weights that come from a far L3 count double.
   EXPECT_EQ(cheapest(square(16, 128, 128, 3, 1, 1), k_whole_width), "avx512_vnni 4x4");

@@ -23,8 +23,8 @@ int64_t constant_bytes(const Graph& graph) {
 
 std::vector<StepVariant> variants(const StepQuery& query) {
   std::vector<StepVariant> list;
-  for (ConvVariant& v :
-       winograd_u8s8_variants(*conv_geometry(query), query.dims(0)[0], query.isa, constant_bytes(query.graph)))
+  for (ConvVariant& v : winograd_u8s8_variants(*conv_geometry(query), query.dims(0)[0], query.isa,
+                                               constant_bytes(query.graph), query.threads))
     list.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
   return list;
 }

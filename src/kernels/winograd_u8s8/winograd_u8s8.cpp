@@ -424,8 +424,10 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
 }
 
 std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa, int64_t network_bytes,
-                                                const ConvCpu& cpu) {
-  const bool is_near = network_bytes <= static_cast<int64_t>(cpu.l2_bytes);
+                                                int threads, const ConvCpu& cpu) {
+  // Of few tiles each worker has two, reads all transformed weights for them, and all layers' do not stay in its L2:
+  // codes are as fast by then.
+  const bool is_near = threads == 1 && network_bytes <= static_cast<int64_t>(cpu.l2_bytes);
   std::vector<ConvVariant> variants;
   for (const WinogradKernel* kernel : kernels_of(isa))
     variants.push_back({kernel->name, "", cost_us(*kernel, costs_of(*kernel, cpu), g, batch, is_near)});

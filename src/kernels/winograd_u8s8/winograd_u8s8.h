@@ -21,7 +21,7 @@ std::string refuse_winograd_u8s8(const WindowGeometry& geometry, std::span<const
 /// kept as codes and transformed on the way, for layers of few tiles. network_bytes: the codes of all weights that
 /// come by between two runs of the layer.
 std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa,
-                                                int64_t network_bytes, const ConvCpu& cpu = conv_cpu());
+                                                int64_t network_bytes, int threads, const ConvCpu& cpu = conv_cpu());
 
 /// Of a layer that refuse_winograd_u8s8 lets pass: the caller has asked. Null where there is no such variant (empty =
 /// the first), or the layer reads an image or a scaled input. Packed weights of the descriptor that fit are used in
