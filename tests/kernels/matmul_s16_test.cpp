@@ -70,6 +70,15 @@ TEST(MatMulS16, quads_of_codes_give_the_exact_sums_of_centred_ones) {
               std::vector<int8_t> packed(static_cast<size_t>(k * n));
               for (int64_t p = 0; p < panels; ++p)
                 kernels.pack_quads(b.data() + 16 * p, b_step, quads, packed.data() + p * quads * 64);
+              std::vector<uint8_t> transposed(static_cast<size_t>(n * (k + 3)));
+              for (int64_t i = 0; i < k; ++i)
+                for (int64_t j = 0; j < n; ++j)
+                  transposed[static_cast<size_t>(j * (k + 3) + i)] = b[static_cast<size_t>(i * b_step + j)];
+              std::vector<int8_t> from_columns(packed.size());
+              for (int64_t p = 0; p < panels; ++p)
+                kernels.pack_quad_columns(transposed.data() + 16 * p * (k + 3), k + 3, quads,
+                                          from_columns.data() + p * quads * 64);
+              ASSERT_EQ(from_columns, packed) << quads << " quads, " << panels << " panels";
               std::vector<int32_t> sums(static_cast<size_t>(rows * pitch), 7);
               kernels.multiply_quads(
                   {a.data(), a_step, rows, quads, packed.data(), panels, za, zb, sums.data(), pitch});

@@ -7,6 +7,7 @@
 #include "backends/cpu/movement.h"
 #include "backends/cpu/requantize.h"
 #include "ir/op.h"
+#include "kernels/matmul_s16/matmul_s16.h"
 
 namespace octet::cpu {
 namespace {
@@ -90,12 +91,29 @@ bool is_scaling(const Graph& graph, const Node& node) {
   return residual && residual->dims() == Dims{1, channels, 1, 1};
 }
 
+/// A value of rank 4 in the order of its dims: no image.
+bool is_dense_heads(const Graph& graph, ValueId v) {
+  const std::optional<Dims> dims = image_dims(graph, v);
+  if (!dims || element_count(*dims).value_or(0) <= 0) return false;
+  const Layout layout = layout_of(graph, v);
+  return !layout.is_nhwc() && layout.strides == row_major_strides(layout.dims);
+}
+
+/// A product of codes that takes v with these strides as fast as a copy: rows of fours of k, or columns of them.
+bool reads_view(const Node& node, ValueId v, const Dims& dims, const Dims& strides) {
+  if (!is_op(node, "QuantMatMul") || node.inputs[0] == node.inputs[1]) return false;
+  const int64_t row = strides[2], column = strides[3];
+  if (v == node.inputs[0]) return column == 1 && dims[3] % 4 == 0;
+  return dims[2] % 4 == 0 && (column == 1 || row == 1);
+}
+
 }  // namespace
 
 Neighbours::Neighbours(const Graph& graph, Isa isa, size_t l2_bytes)
     : joined_(graph.values.size()),
       host_pitch_(graph.values.size(), 0),
       first_made_(graph.values.size(), k_absent),
+      view_strides_(graph.values.size()),
       scaling_(graph.nodes.size(), -1),
       strips_of_(graph.nodes.size(), -1),
       row_chain_of_(graph.nodes.size(), -1),
@@ -108,6 +126,7 @@ Neighbours::Neighbours(const Graph& graph, Isa isa, size_t l2_bytes)
     for (const NodeId id : {strips_[i].expand, strips_[i].depthwise})
       if (id >= 0 && id != strips_[i].last()) done_by_[static_cast<size_t>(id)] = strips_[i].last();
   }
+  if (matmul_s16_kernels(isa).multiply_quads) find_views(graph, uses);
   row_chains_ = find_row_chains(graph, uses, isa);
   for (size_t i = 0; i < row_chains_.size(); ++i) {
     const RowChain& chain = row_chains_[i];
@@ -164,6 +183,28 @@ void Neighbours::find_scalings(const Graph& graph, const Uses& uses) {
   }
 }
 
+void Neighbours::find_views(const Graph& graph, const Uses& uses) {
+  for (const Node& node : graph.nodes) {
+    if (!is_op(node, "Transpose")) continue;
+    const ValueId x = node.inputs[0], y = node.outputs[0];
+    const std::vector<int64_t> perm = ints_attribute(node, "perm", {});
+    if (perm.size() != 4 || perm[0] != 0 || !is_code(graph.value(y).dtype) || !is_dense_heads(graph, x) ||
+        !is_dense_heads(graph, y) || uses.producer[static_cast<size_t>(x)] < 0 || is_constant(graph, x) ||
+        uses.is_output[static_cast<size_t>(x)] || uses.is_output[static_cast<size_t>(y)] || is_view(x))
+      continue;
+    const Layout from = layout_of(graph, x);
+    Dims dims(4), strides(4);
+    for (size_t i = 0; i < 4; ++i) {
+      dims[i] = from.dims[static_cast<size_t>(perm[i])];
+      strides[i] = from.strides[static_cast<size_t>(perm[i])];
+    }
+    const std::vector<NodeId>& readers = uses.consumers[static_cast<size_t>(y)];
+    const bool is_fit = std::all_of(readers.begin(), readers.end(),
+                                    [&](NodeId reader) { return reads_view(graph.node(reader), y, dims, strides); });
+    if (is_fit && !readers.empty()) view_strides_[static_cast<size_t>(y)] = strides;
+  }
+}
+
 std::optional<JoinedPlace> Neighbours::joined(ValueId value) const {
   const JoinedPlace& place = joined_[static_cast<size_t>(value)];
   return place.host == k_absent ? std::nullopt : std::optional(place);
@@ -171,6 +212,11 @@ std::optional<JoinedPlace> Neighbours::joined(ValueId value) const {
 
 Layout Neighbours::layout(const Graph& graph, ValueId value) const {
   Layout layout = layout_of(graph, value);
+  if (is_view(value)) {
+    // The batch, the first dim on either side, may be another than where the view was found; its stride is the same.
+    layout.strides = view_strides_[static_cast<size_t>(value)];
+    return layout;
+  }
   if (!joined(value)) return layout;
   const int64_t pitch = host_pitch_[static_cast<size_t>(value)], width = layout.dims[3];
   layout.strides = {layout.pixels() * pitch, 1, width * pitch, pitch};
@@ -181,6 +227,7 @@ Layout Neighbours::layout(const Graph& graph, ValueId value) const {
 ValueId Neighbours::shared(const Graph& graph, NodeId node) const {
   const ValueId v = graph.node(node).outputs[0];
   if (v == k_absent) return k_absent;
+  if (is_view(v)) return graph.node(node).inputs[0];
   const JoinedPlace& place = joined_[static_cast<size_t>(v)];
   const ValueId first = first_made_[static_cast<size_t>(place.host == k_absent ? v : place.host)];
   if (first != k_absent && first != v) return first;

@@ -8,6 +8,9 @@
 // Scales in front of 1x1 convolutions: a scale and a shift per channel between codes (a BatchNormalization) is done
 // while the convolution brings its input near, and the codes between are never written to memory.
 //
+// Transposes of heads: codes that only products of codes read, which take any strides, lie as what they are transposed
+// from, and nothing is copied.
+//
 // Strips: FP32 layers around a depthwise one that run together (strips.h). Row chains: Softmax and LayerNormalization
 // with the codes around them (row_chains.h).
 
@@ -36,10 +39,12 @@ class Neighbours {
   /// Nothing of a value with storage of its own. Codes of whole groups of 16 channels, made and read by steps that keep
   /// to their channels at any pitch, one Concat among the readers.
   std::optional<JoinedPlace> joined(ValueId value) const;
-  /// layout_of(graph, value), at the host's pitch where it is joined.
+  /// Whether the value is a transpose that lies as its source does.
+  bool is_view(ValueId value) const { return !view_strides_[static_cast<size_t>(value)].empty(); }
+  /// layout_of(graph, value), at the host's pitch where it is joined, by its source's strides where it is a view.
   Layout layout(const Graph& graph, ValueId value) const;
-  /// The value, made before, that the node's output 0 shares its storage with: what a reshape renames, or of a buffer
-  /// of joined values the one that is made first. k_absent = none.
+  /// The value, made before, that the node's output 0 shares its storage with: what a reshape renames, a view's source,
+  /// or of a buffer of joined values the one that is made first. k_absent = none.
   ValueId shared(const Graph& graph, NodeId node) const;
   /// overwritten_residual(), where neither side is joined.
   ValueId overwritten(const Graph& graph, NodeId node) const;
@@ -66,10 +71,12 @@ class Neighbours {
  private:
   void find_joined(const Graph& graph, const Uses& uses);
   void find_scalings(const Graph& graph, const Uses& uses);
+  void find_views(const Graph& graph, const Uses& uses);
 
   std::vector<JoinedPlace> joined_;  // by value; host k_absent = not joined
   std::vector<int64_t> host_pitch_;  // by value, of the host's place
   std::vector<ValueId> first_made_;  // by value that is a host: what is made first of all in it
+  std::vector<Dims> view_strides_;   // by value; empty = not a view
   std::vector<NodeId> scaling_;      // by node
   std::vector<Strips> strips_;
   std::vector<int32_t> strips_of_;  // by node that is the last of its strips: index; else -1

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "backends/cpu/constants.h"
+#include "backends/cpu/joined.h"
 
 namespace octet::cpu {
 namespace {
@@ -82,6 +83,9 @@ Result<PreparedStep> prepare_transpose(const StepQuery& query, StepBuilder& buil
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
+  if (builder.neighbours().is_view(query.node.outputs[0]) && x->place.kind == Place::Kind::arena &&
+      y.place.kind == Place::Kind::arena && x->place.at == y.place.at)
+    return PreparedStep{};  // the plan let them share storage
   const size_t rank = x->layout.rank();
   std::vector<int64_t> perm(rank);
   for (size_t i = 0; i < rank; ++i) perm[i] = static_cast<int64_t>(rank - 1 - i);

@@ -2,6 +2,8 @@
 // into s16 without its zero point, b in panels of 16 columns, and multiplied by the matmul_s16 kernels; where these can
 // (AVX512-VNNI), codes are multiplied as they are, four at a time, and zero points are taken out of the sums. A result
 // is requantized or scaled row by row. A unit of work is one matrix of the batch.
+#include <cstring>
+
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
 #include "backends/cpu/strided.h"
@@ -52,7 +54,7 @@ struct Product {
   /// a is read where it lies, and b in fours of codes.
   bool is_by_quads() const {
     return kernels.multiply_quads && a.columns > 0 && a.columns % 4 == 0 && a.column_stride == 1 &&
-           b.column_stride == 1;
+           (b.column_stride == 1 || b.row_stride == 1);
   }
   int64_t pairs() const { return (a.columns + 1) / 2; }
   int64_t pitch() const { return round_up(b.columns, k_matmul_s16_panel); }
@@ -106,14 +108,19 @@ struct Product {
     const int64_t quads = a.columns / 4;
     for (int64_t first = 0; first < b.columns; first += k_panel, to += quads * k_panel * 4) {
       const int64_t columns = std::min(k_panel, b.columns - first);
+      const uint8_t* const panel = from + first * b.column_stride;
       if (columns == k_panel) {
-        kernels.pack_quads(from + first, b.row_stride, quads, to);
+        if (b.column_stride == 1)
+          kernels.pack_quads(panel, b.row_stride, quads, to);
+        else
+          kernels.pack_quad_columns(panel, b.column_stride, quads, to);
         continue;
       }
       std::fill_n(to, quads * k_panel * 4, int8_t{0});
       for (int64_t k = 0; k < b.rows; ++k)
         for (int64_t j = 0; j < columns; ++j)
-          to[(k / 4 * k_panel + j) * 4 + k % 4] = static_cast<int8_t>(from[k * b.row_stride + first + j] - 128);
+          to[(k / 4 * k_panel + j) * 4 + k % 4] =
+              static_cast<int8_t>(panel[k * b.row_stride + j * b.column_stride] - 128);
     }
   }
 

@@ -82,13 +82,13 @@ template <size_t bytes>
 void copy_short_rows(const StridedLoop& loop, int64_t size, std::byte* dst, const std::byte* src, int64_t first,
                      int64_t last) {
   const int64_t dst_step = loop.inner_stride(0) * size, src_step = loop.inner_stride(1) * size;
-  while (first < last) {
-    const StridedLoop::Offsets at = loop.row_offsets(first);
-    const int64_t run = std::min(last - first, loop.inner_rows() - first % loop.inner_rows());
-    std::byte* to = dst + at[0] * size;
-    const std::byte* from = src + at[1] * size;
+  StridedLoop::Runs runs(loop, first);
+  for (int64_t row = first; row < last; runs.next()) {
+    const int64_t run = std::min(last - row, runs.left());
+    std::byte* to = dst + runs.offsets()[0] * size;
+    const std::byte* from = src + runs.offsets()[1] * size;
     for (int64_t i = 0; i < run; ++i, to += dst_step, from += src_step) std::memcpy(to, from, bytes);
-    first += run;
+    row += run;
   }
 }
 

@@ -34,6 +34,34 @@ class StridedLoop {
   int64_t inner_stride(size_t operand) const { return outer_rank_ == 0 ? 0 : outer_strides_[outer_rank_ - 1][operand]; }
   /// Offset in elements of the first element of row r, for every operand.
   Offsets row_offsets(int64_t r) const;
+  /// The first row of each run of inner_rows() from row r on, without a division per run: begin, then next.
+  class Runs {
+   public:
+    Runs(const StridedLoop& loop, int64_t r) : loop_(loop), offsets_(loop.row_offsets(r)) {
+      for (size_t d = loop.outer_rank_; d-- > 0; r /= loop.extents_[d]) at_[d] = r % loop.extents_[d];
+    }
+    const Offsets& offsets() const { return offsets_; }
+    /// Rows that are left in the run.
+    int64_t left() const {
+      return loop_.outer_rank_ == 0 ? 1 : loop_.extents_[loop_.outer_rank_ - 1] - at_[loop_.outer_rank_ - 1];
+    }
+    void next() {
+      for (size_t d = loop_.outer_rank_; d-- > 0;) {
+        const bool is_inner = d + 1 == loop_.outer_rank_;
+        const int64_t back = at_[d];
+        const bool carries = is_inner || at_[d] + 1 == loop_.extents_[d];
+        at_[d] = carries ? 0 : at_[d] + 1;
+        for (size_t i = 0; i < k_max_operands; ++i)
+          offsets_[i] += (carries ? -back : int64_t{1}) * loop_.outer_strides_[d][i];
+        if (!carries) return;
+      }
+    }
+
+   private:
+    const StridedLoop& loop_;
+    Offsets offsets_;
+    std::array<int64_t, k_max_rank> at_{};
+  };
   /// body(row_offsets(r)) for each row of [first, last), without a division per row.
   template <class F>
   void for_rows(int64_t first, int64_t last, F&& body) const {

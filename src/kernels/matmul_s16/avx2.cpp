@@ -10,6 +10,7 @@ __m256i add_products(__m256i acc, __m256i a, __m256i b) { return _mm256_add_epi3
 }  // namespace
 
 const MatMulS16Kernels matmul_s16_avx2 = {panels<add_products>, centre_row, centre_pair, scale_row,
-                                          quantize_rows,        nullptr,    nullptr,     "matmul_s16 avx2"};
+                                          quantize_rows,        nullptr,    nullptr,     nullptr,
+                                          "matmul_s16 avx2"};
 
 }  // namespace octet

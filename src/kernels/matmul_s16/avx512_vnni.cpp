@@ -70,6 +70,49 @@ void pack_quads(const uint8_t* from, int64_t row_step, int64_t quads, int8_t* to
   }
 }
 
+/// Dword i of row j becomes dword j of row i.
+inline void transpose_8x8(__m256i (&v)[8]) {
+  __m256i pairs[8], fours[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    pairs[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    pairs[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    fours[4 * i] = _mm256_unpacklo_epi64(pairs[4 * i], pairs[4 * i + 2]);
+    fours[4 * i + 1] = _mm256_unpackhi_epi64(pairs[4 * i], pairs[4 * i + 2]);
+    fours[4 * i + 2] = _mm256_unpacklo_epi64(pairs[4 * i + 1], pairs[4 * i + 3]);
+    fours[4 * i + 3] = _mm256_unpackhi_epi64(pairs[4 * i + 1], pairs[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_permute2x128_si256(fours[i], fours[i + 4], 0x20);
+    v[i + 4] = _mm256_permute2x128_si256(fours[i], fours[i + 4], 0x31);
+  }
+}
+
+void pack_quad_columns(const uint8_t* from, int64_t column_step, int64_t quads, int8_t* to) {
+  const __m256i sign = _mm256_set1_epi8(-128);
+  int64_t first = 0;
+  for (; first + 8 <= quads; first += 8)
+    for (int64_t half = 0; half < 2; ++half) {
+      __m256i v[8];
+      const uint8_t* const x = from + 8 * half * column_step + 4 * first;
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j)
+        v[j] = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + j * column_step)), sign);
+      transpose_8x8(v);
+#pragma GCC unroll 8
+      for (int q = 0; q < 8; ++q)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + ((first + q) * k_panel + 8 * half) * 4), v[q]);
+    }
+  for (int64_t j = 0; j < k_panel; ++j)
+    for (int64_t q = first; q < quads; ++q)
+      for (int64_t i = 0; i < 4; ++i)
+        to[(q * k_panel + j) * 4 + i] = static_cast<int8_t>(from[j * column_step + 4 * q + i] - 128);
+}
+
 int32_t quad_at(const uint8_t* a) {
   int32_t quad;
   __builtin_memcpy(&quad, a, sizeof quad);
@@ -165,7 +208,14 @@ void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, 
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_avx512_vnni = {panels,        centre_row, centre_pair,    scale_row,
-                                                 quantize_rows, pack_quads, multiply_quads, "matmul_s16 avx512_vnni"};
+const MatMulS16Kernels matmul_s16_avx512_vnni = {panels,
+                                                 centre_row,
+                                                 centre_pair,
+                                                 scale_row,
+                                                 quantize_rows,
+                                                 pack_quads,
+                                                 pack_quad_columns,
+                                                 multiply_quads,
+                                                 "matmul_s16 avx512_vnni"};
 
 }  // namespace octet

@@ -43,6 +43,8 @@ struct MatMulS16Kernels {
   /// Null where products of codes as they are have no kernel. One panel of b: to[quad][j][i] = from[4 quad + i][j] -
   /// 128.
   void (*pack_quads)(const uint8_t* from, int64_t row_step, int64_t quads, int8_t* to);
+  /// The same of a transposed b, whose columns lie column_step apart: to[quad][j][i] = from[j][4 quad + i] - 128.
+  void (*pack_quad_columns)(const uint8_t* from, int64_t column_step, int64_t quads, int8_t* to);
   void (*multiply_quads)(const QuadProduct& product);
   const char* name;
 };

@@ -36,7 +36,7 @@ void quantize_rows(const int32_t* sums, int64_t rows, int64_t n, int64_t pitch, 
 
 }  // namespace
 
-const MatMulS16Kernels matmul_s16_scalar = {panels,        centre_row, centre_pair, scale_row,
-                                            quantize_rows, nullptr,    nullptr,     "matmul_s16 scalar"};
+const MatMulS16Kernels matmul_s16_scalar = {panels,  centre_row, centre_pair, scale_row,          quantize_rows,
+                                            nullptr, nullptr,    nullptr,     "matmul_s16 scalar"};
 
 }  // namespace octet

@@ -1,0 +1,96 @@
+// Transposed codes that only products read lie as what they are transposed from; short rows are copied in runs.
+#include <gtest/gtest.h>
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/joined.h"
+#include "backends/cpu/strided.h"
+#include "backends/ref/ref.h"
+#include "backends/running.h"
+#include "kernels/matmul_s16/matmul_s16.h"
+
+namespace octet {
+namespace {
+
+/// Attention on codes, two heads of 8 columns.
+std::string network(const std::string& rows) {
+  return "graph n (x: u8[3," + rows +
+         ",16], ta: u8[256], tb: u8[256], tc: u8[256]) -> (y) {\n  const to: s64[4] = {3, " + rows +
+         ", 2, 8}\n  const back: s64[3] = {3, " + rows + R"(, 16}
+  a = QuantLookup(x, ta)
+  b = QuantLookup(x, tb)
+  c = QuantLookup(x, tc)
+  ah = Reshape(a, to)
+  bh = Reshape(b, to)
+  ch = Reshape(c, to)
+  q = Transpose(ah, perm=[0,2,1,3])
+  k = Transpose(bh, perm=[0,2,3,1])
+  v = Transpose(ch, perm=[0,2,1,3])
+  m = QuantMatMul(q, k, a_scale=0.02, a_zero_point=3, b_scale=0.02, b_zero_point=120, y_scale=0.05, y_zero_point=100, to="u8")
+  o = QuantMatMul(m, v, a_scale=0.05, a_zero_point=100, b_scale=0.02, b_zero_point=7, y_scale=0.09, y_zero_point=90, to="u8")
+  p = Transpose(o, perm=[0,2,1,3])
+  y = Reshape(p, back)
+}
+)";
+}
+
+Graph graph_of(const std::string& rows) { return graph_with_constants(network(rows), {"ta", "tb", "tc"}, 5); }
+
+TEST(Views, are_transposes_that_products_read_by_fours) {
+  for (const Isa isa : available_isas()) {
+    const bool has_quads = matmul_s16_kernels(isa).multiply_quads != nullptr;
+    for (const std::string rows : {"12", "10"}) {
+      const Graph graph = graph_of(rows);
+      const cpu::Neighbours neighbours(graph, isa, size_t{1} << 20);
+      const auto is_view = [&](std::string_view name) { return neighbours.is_view(*graph.find_value(name)); };
+      EXPECT_EQ(is_view("q"), has_quads) << name(isa);
+      EXPECT_EQ(is_view("k"), has_quads) << name(isa);
+      EXPECT_EQ(is_view("v"), has_quads && rows == "12") << name(isa) << rows;  // k of the second product
+      EXPECT_FALSE(is_view("p") || is_view("m") || is_view("ah"));
+    }
+  }
+}
+
+TEST(Views, give_the_reference_bytes_however_the_batch_is_cut) {
+  for (const char* const rows : {"12", "10", "64", "1"}) {
+    const Graph graph = graph_of(rows);
+    const std::vector<Tensor> inputs = random_inputs(graph, 3);
+    const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+    for (const Isa isa : available_isas())
+      for (const int threads : {1, 3})
+        for (const size_t l2 : {size_t{1}, size_t{4000}, size_t{1} << 30})
+          for (const bool has_taps : {false, true}) {
+            RunHooks hooks;
+            int seen = 0;
+            if (has_taps) hooks.value_tap = [&](std::string_view, const TensorView&, int) { ++seen; };
+            const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+            const std::vector<Tensor> got = run_graph(graph, backend, inputs, hooks);
+            expect_close(got[0], expected[0], k_exact, std::string(name(isa)) + ", rows " + rows);
+          }
+  }
+}
+
+/// Any run of rows, from the middle of one dim to the middle of another.
+TEST(CopyStrided, moves_any_rows_of_short_heads) {
+  using cpu::StridedLoop;
+  for (const int64_t length : {16, 32, 64, 128, 48}) {
+    const Dims dims = {2, 3, 4, length}, to = row_major_strides(dims);
+    const Dims from = {12 * length, length, 3 * length, 1};  // the two dims in the middle change places
+    const StridedLoop loop(dims, {to, from});
+    std::vector<std::byte> src(static_cast<size_t>(24 * length));
+    for (size_t i = 0; i < src.size(); ++i) src[i] = static_cast<std::byte>(i * 7 + i / 251);
+    for (int64_t first = 0; first <= 24; ++first)
+      for (int64_t last = first; last <= 24; ++last) {
+        std::vector<std::byte> dst(src.size(), std::byte{9});
+        cpu::copy_strided(loop, 1, dst.data(), src.data(), first, last);
+        for (int64_t r = 0; r < 24; ++r)
+          for (int64_t c = 0; c < length; ++c) {
+            const int64_t at = r / 12 * from[0] + r / 4 % 3 * from[1] + r % 4 * from[2] + c;
+            const std::byte want = r >= first && r < last ? src[static_cast<size_t>(at)] : std::byte{9};
+            ASSERT_EQ(dst[static_cast<size_t>(r * length + c)], want) << length << " rows " << first << " to " << last;
+          }
+      }
+  }
+}
+
+}  // namespace
+}  // namespace octet
