@@ -13,15 +13,24 @@ namespace {
 /// A stem of pixels. conv: further attributes of the convolution.
 struct Stem {
   std::string image = "[2,3,17,19]", codes = "u8", weights = "[20,3,3,3]", conv = "pads=[1,1,1,1]";
-  int zero_point = 0;  // of the codes, and so of padding
+  int zero_point = 0;      // of the codes, and so of padding
+  bool is_turned = false;  // the caller's pixels lie one after the other, and a Transpose is in front
 };
 
 std::string channels_of(const std::string& dims) { return dims.substr(3, dims.find(',', 3) - 3); }
 
+/// [N,C,H,W] to [N,H,W,C].
+std::string turned(const std::string& dims) {
+  const size_t c = dims.find(','), h = dims.find(',', c + 1);
+  return dims.substr(0, c) + dims.substr(h, dims.size() - 1 - h) + dims.substr(c, h - c) + "]";
+}
+
 std::string text_of(const Stem& stem) {
   const std::string oc = stem.weights.substr(1, stem.weights.find(',') - 1);
-  return "graph g (x: u8" + stem.image + ", t: " + stem.codes + "[" + channels_of(stem.image) + ",256], w: s8" +
-         stem.weights + ", w_scale: f32[" + oc + "], b: s32[" + oc + "]) -> (y) {\n  q = QuantPixels(x, t)\n" +
+  const std::string turn = stem.is_turned ? "  p = Transpose(x, perm=[0,3,1,2])\n" : "";
+  return "graph g (x: u8" + (stem.is_turned ? turned(stem.image) : stem.image) + ", t: " + stem.codes + "[" +
+         channels_of(stem.image) + ",256], w: s8" + stem.weights + ", w_scale: f32[" + oc + "], b: s32[" + oc +
+         "]) -> (y) {\n" + turn + "  q = QuantPixels(" + (stem.is_turned ? "p" : "x") + ", t)\n" +
          "  y = QuantConv(q, w, w_scale, b, " + stem.conv +
          ", x_scale=0.02, x_zero_point=" + std::to_string(stem.zero_point) +
          ", y_scale=0.9, y_zero_point=99, to=\"u8\")\n}\n";
@@ -82,9 +91,33 @@ TEST(Stem, looks_the_callers_pixels_up_itself_and_gives_the_reference_bytes) {
   stems.push_back({.image = "[1,3,1,1]", .weights = "[17,3,3,3]"});      // padding all around
   stems.push_back({.image = "[9,3,32,32]", .weights = "[64,3,3,3]"});    // cut into parts of the batch
   stems.push_back({.image = "[1,3,130,131]", .weights = "[32,3,3,3]"});  // several blocks of rows
-  for (const Stem& stem : stems) {
-    expect_cpu_equals_ref(text_of(stem), k_constants, k_exact);
-    expect_done_by(graph_with_constants(text_of(stem), k_constants, 1), "q", "y");
+  for (Stem stem : stems)
+    for (const bool is_turned : {false, true}) {
+      stem.is_turned = is_turned;
+      expect_cpu_equals_ref(text_of(stem), k_constants, k_exact);
+      const Graph graph = graph_with_constants(text_of(stem), k_constants, 1);
+      expect_done_by(graph, "q", "y");
+      if (is_turned) expect_done_by(graph, "p", "y");
+    }
+}
+
+TEST(Stem, leaves_turned_pixels_to_their_steps_where_others_want_them_or_they_are_turned_otherwise) {
+  const std::string inputs = "t: u8[3,256], w: s8[24,3,3,3], w_scale: f32[24]) -> (y, z) {\n";
+  const std::string conv =
+      "  q = QuantPixels(p, t)\n  y = QuantConv(q, w, w_scale, x_scale=0.02, x_zero_point=7, y_scale=0.9, "
+      "y_zero_point=99, to=\"u8\")\n";
+  const std::string pool = "  z = MaxPool(y, kernel_shape=[2,2])\n}\n", turn = "  p = Transpose(x, perm=[0,3,1,2])\n";
+  const std::set<std::string> constants = {"t", "w", "w_scale"};
+  for (const std::string& text :
+       {"graph g (x: u8[2,3,11,9], " + inputs + "  p = Transpose(x, perm=[0,1,3,2])\n" + conv + pool,
+        "graph g (x: u8[9,11,3,2], " + inputs + "  p = Transpose(x)\n" + conv + pool,
+        "graph g (x: u8[2,9,11,3], " + inputs + turn + conv + "  z = MaxPool(p, kernel_shape=[2,2])\n}\n",
+        "graph g (x: u8[2,9,11,3], " + inputs + turn + conv + "  z = Identity(p)\n}\n",
+        "graph g (x: u8[2,9,11,3], " + inputs + turn + conv + "  z = MaxPool(x, kernel_shape=[2,2])\n}\n"}) {
+    expect_cpu_equals_ref(text, constants, k_exact);
+    const Graph graph = graph_with_constants(text, constants, 1);
+    expect_done_by(graph, "q", "");
+    expect_done_by(graph, "p", "");
   }
 }
 
@@ -126,28 +159,32 @@ TEST(Stem, steps_that_lie_between_pixels_and_their_stem_are_not_taken_for_it) {
 }
 
 TEST(Stem, shows_its_codes_to_taps_as_ever) {
-  const Graph graph = graph_with_constants(text_of({.codes = "s8", .zero_point = 5}), k_constants, 1);
-  const std::vector<Tensor> inputs = random_inputs(graph, 1);
-  const auto shown_by = [&](const std::shared_ptr<Backend>& backend) {
-    std::vector<int> codes;
-    RunHooks hooks;
-    hooks.value_tap = [&](std::string_view value, const TensorView& view, int offset) {
-      if (value != "q") return;
-      const auto* const data = reinterpret_cast<const uint8_t*>(view.data);
-      for (int64_t n = 0; n < view.dims[0]; ++n)
-        for (int64_t c = 0; c < view.dims[1]; ++c)
-          for (int64_t h = 0; h < view.dims[2]; ++h)
-            for (int64_t w = 0; w < view.dims[3]; ++w) {
-              const int64_t at = n * view.strides[0] + c * view.strides[1] + h * view.strides[2] + w * view.strides[3];
-              codes.push_back(view.dtype == DType::s8 ? static_cast<int8_t>(data[at]) : data[at] - offset);
-            }
+  for (const bool is_turned : {false, true}) {
+    const Graph graph =
+        graph_with_constants(text_of({.codes = "s8", .zero_point = 5, .is_turned = is_turned}), k_constants, 1);
+    const std::vector<Tensor> inputs = random_inputs(graph, 1);
+    const auto shown_by = [&](const std::shared_ptr<Backend>& backend) {
+      std::vector<int> codes;
+      RunHooks hooks;
+      hooks.value_tap = [&](std::string_view value, const TensorView& view, int offset) {
+        if (value != "q") return;
+        const auto* const data = reinterpret_cast<const uint8_t*>(view.data);
+        for (int64_t n = 0; n < view.dims[0]; ++n)
+          for (int64_t c = 0; c < view.dims[1]; ++c)
+            for (int64_t h = 0; h < view.dims[2]; ++h)
+              for (int64_t w = 0; w < view.dims[3]; ++w) {
+                const int64_t at =
+                    n * view.strides[0] + c * view.strides[1] + h * view.strides[2] + w * view.strides[3];
+                codes.push_back(view.dtype == DType::s8 ? static_cast<int8_t>(data[at]) : data[at] - offset);
+              }
+      };
+      run_graph(graph, backend, inputs, hooks);
+      return codes;
     };
-    run_graph(graph, backend, inputs, hooks);
-    return codes;
-  };
-  const std::vector<int> want = shown_by(make_ref_backend());
-  ASSERT_EQ(want.size(), 2u * 3 * 17 * 19);
-  for (const Isa isa : available_isas()) EXPECT_EQ(shown_by(cpu::make_backend({.isa = isa})), want) << name(isa);
+    const std::vector<int> want = shown_by(make_ref_backend());
+    ASSERT_EQ(want.size(), 2u * 3 * 17 * 19);
+    for (const Isa isa : available_isas()) EXPECT_EQ(shown_by(cpu::make_backend({.isa = isa})), want) << name(isa);
+  }
 }
 
 TEST(Stem, of_the_callers_image_has_no_way_that_reads_codes) {

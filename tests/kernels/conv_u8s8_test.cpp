@@ -454,6 +454,18 @@ TEST(ConvU8S8, looks_the_callers_pixels_up_on_the_way) {
     if (has_isa(Isa::avx512_vnni)) {
       ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, 2, k_emulated_amx), want) << "emulated amx, " << c;
     }
+    std::vector<uint8_t> pixels;
+    for (int64_t i = 0; i < c.batch * plane; ++i)
+      for (int64_t k = 0; k < g.ic; ++k)
+        pixels.push_back(image[static_cast<size_t>((i / plane * g.ic + k) * plane + i % plane)]);
+    layer.set_image(pixels);
+    layer.desc.image_is_interleaved = true;
+    for (const Isa isa : fast_isas())
+      for (const int threads : {1, 3})
+        ASSERT_EQ(layer.run<uint8_t>(isa, threads), want) << name(isa) << ", interleaved, " << c;
+    if (has_isa(Isa::avx512_vnni)) {
+      ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, 1, k_emulated_amx), want) << "emulated amx, interleaved, " << c;
+    }
     ++compared;
   }
   EXPECT_GE(compared, 30);

@@ -94,6 +94,12 @@ TEST(Layout, squeezing_looks_pixels_up_in_the_table_of_their_channel_on_every_is
             ASSERT_EQ(y[static_cast<size_t>(i)],
                       tables[static_cast<size_t>(256 * (i % c) + x[static_cast<size_t>(i % c * plane + i / c)])])
                 << name(isa) << " c " << c << " pixels " << pixels << " element " << i;
+          Buffer<uint8_t> z(count, 5);  // the same bytes as pixels with all their channels
+          layout_kernels(isa).lookup_pixels(x.data(), c, pixels, tables.data(), z.data());
+          ASSERT_TRUE(z.is_guard_intact()) << name(isa) << " c " << c << " pixels " << pixels;
+          for (int64_t i = 0; i < c * pixels; ++i)
+            ASSERT_EQ(z[static_cast<size_t>(i)], tables[static_cast<size_t>(256 * (i % c) + x[static_cast<size_t>(i)])])
+                << name(isa) << " c " << c << " pixels " << pixels << " element " << i;
         }
       }
 }

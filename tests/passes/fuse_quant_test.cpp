@@ -338,6 +338,41 @@ TEST(FuseQuantPixels, a_mean_and_a_deviation_of_each_channel_are_a_table_of_each
   EXPECT_EQ(table.at<uint8_t>(255), 255);       // 155 / 50 / 0.02 = 155 saturates
   EXPECT_EQ(table.at<uint8_t>(256 + 0), 0);     // -50 / 25 / 0.02 = -100
 }
+TEST(FuseQuantPixels, where_channels_come_last_the_pixels_are_turned) {
+  for (const char* codes : {"const z: u8[] = {100}", "const z: s8[] = {-28}"}) {
+    const std::string head = std::string("graph (x: u8[N,5,6,2]) -> (y) { const m: f32[2] = {100, 50}; ") +
+                             "const d: f32[1,1,1,2] = {50, 25}; const h: f32[] = {1}; const s: f32[] = {0.02}; " +
+                             codes +
+                             "; f = Cast(x, to=\"f32\") @cast; a = Sub(f, m); b = Div(a, d); g = Mul(b, h) @norm; ";
+    for (const char* rest : {"q = QuantizeLinear(g, s, z); y = Transpose(q, perm=[0,3,1,2]) @turn }",
+                             "t = Transpose(g, perm=[0,3,1,2]) @turn; y = QuantizeLinear(t, s, z) }"}) {
+      const Graph graph = after_stage(Stage::fuse, parsed(head + rest));
+      const std::string text = print(graph, {.elide_constants = true});
+      EXPECT_THAT(text, HasSubstr("x_turned = Transpose(x, perm=[0,3,1,2]) @turn : u8[N,2,5,6]"));
+      EXPECT_THAT(text, HasSubstr("y = QuantPixels(x_turned, "));
+      ASSERT_EQ(graph.nodes.size(), 2u) << text;
+      const Tensor& table = *graph.constant(graph.nodes[1].inputs[1]);
+      ASSERT_EQ(table.dims(), (Dims{2, 256}));
+      const auto code = [&](int64_t i) {
+        return table.dtype() == DType::u8 ? table.at<uint8_t>(i) : table.at<int8_t>(i) + 128;
+      };
+      EXPECT_EQ(code(103), 103);       // 3 / 50 / 0.02
+      EXPECT_EQ(code(256 + 50), 100);  // the mean of channel 1
+      EXPECT_EQ(code(256 + 53), 106);  // 3 / 25 / 0.02
+      EXPECT_EQ(code(256 + 0), 0);     // -50 / 25 / 0.02 = -100
+      EXPECT_EQ(code(255), 255);       // saturates
+    }
+  }
+}
+TEST(FuseQuantPixels, channels_that_come_last_stay_where_nothing_turns_them) {
+  const std::string head =
+      R"(graph (x: u8[N,5,6,2]) -> (y) { const m: f32[2] = {100, 50}; const r: f32[6,1] = {1,2,3,4,5,6}
+      const s: f32[] = {0.02}; const z: u8[] = {100}; f = Cast(x, to="f32"); )";
+  for (const char* rest : {"a = Sub(f, m); y = QuantizeLinear(a, s, z) }",
+                           "a = Sub(f, m); q = QuantizeLinear(a, s, z); y = Transpose(q, perm=[0,2,1,3]) }",
+                           "a = Sub(f, r); q = QuantizeLinear(a, s, z); y = Transpose(q, perm=[0,3,1,2]) }"})
+    EXPECT_THAT(print(after_stage(Stage::fuse, parsed(head + rest))), Not(HasSubstr("QuantPixels"))) << rest;
+}
 TEST(FuseQuantPixels, a_convolution_of_each_channel_by_itself_is_one_too) {
   const Graph graph = after_stage(
       Stage::fuse,

@@ -203,11 +203,12 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
 
 /// The layer does what the QuantizeLinear or QuantPixels that makes its codes would do. tables: the latter's, to be
 /// kept until the layer is made.
-void read_image(const Graph& graph, ValueId codes, ConvU8S8Desc& desc, std::vector<uint8_t>& tables) {
+void read_image(const Graph& graph, ValueId image, ValueId codes, ConvU8S8Desc& desc, std::vector<uint8_t>& tables) {
   for (const Node& node : graph.nodes) {
     if (node.outputs[0] != codes) continue;
     if (is_op(node, "QuantPixels")) {
       desc.image_tables = tables = pixel_tables(graph, node);
+      desc.image_is_interleaved = node.inputs[0] != image;  // but what a Transpose makes of it
       return;
     }
     desc.image_scale = constant_scalar(graph, node.inputs[1]).value_or(0.0f);
@@ -291,7 +292,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   desc.geometry.y_pitch = y.layout.pitch();
   if (query.isa == Isa::avx2) desc.x_most = largest_code(query.graph, query.id(0));
   std::vector<uint8_t> tables;
-  if (image != k_absent) read_image(query.graph, query.id(0), desc, tables);
+  if (image != k_absent) read_image(query.graph, image, query.id(0), desc, tables);
   desc.packed = given_weights(query);
   std::shared_ptr<const ConvU8S8> layer = make(desc, query);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);

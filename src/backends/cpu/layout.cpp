@@ -133,7 +133,8 @@ bool is_few_channel_conv(const Graph& graph, const Node& node) {
 }
 
 bool reads_image(const Graph& graph, const Node& node, ValueId value) {
-  if (is_op(node, "QuantizeLinear") || is_op(node, "QuantPixels")) return node.inputs[0] == value;
+  if (is_op(node, "QuantizeLinear") || is_op(node, "QuantPixels") || is_op(node, "Transpose"))
+    return node.inputs[0] == value;
   const bool is_conv = is_op(node, "Conv") || is_op(node, "FusedConv") || is_op(node, "Bf16Conv");
   return is_conv && node.inputs[0] == value && std::count(node.inputs.begin(), node.inputs.end(), value) == 1 &&
          is_few_channel_conv(graph, node);
@@ -176,32 +177,55 @@ bool makes_codes(const Graph& graph, const Node& node) {
   return zero_point && zero_point->size() == 1;
 }
 
+/// The one node that reads the value, which is no output; -1 = none or several.
+NodeId only_reader(const Graph& graph, ValueId value) {
+  if (contains(graph.outputs, value)) return -1;
+  NodeId reader = -1;
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    const int64_t times = std::count(graph.node(id).inputs.begin(), graph.node(id).inputs.end(), value);
+    if (times == 0) continue;
+    if (reader >= 0 || times > 1) return -1;
+    reader = id;
+  }
+  return reader;
+}
+
+/// Of pixels that lie one after the other: [N,H,W,C] to [N,C,H,W].
+bool brings_channels_forward(const Node& node) {
+  return is_op(node, "Transpose") && ints_attribute(node, "perm", {}) == std::vector<int64_t>{0, 3, 1, 2};
+}
+
+/// The caller's image that the node makes codes of, through a Transpose of its own or without; k_absent = none.
+ValueId source_of(const Graph& graph, const Node& maker) {
+  ValueId image = maker.inputs[0];
+  const Node* const turn = is_op(maker, "QuantPixels") ? producer_of(graph, image) : nullptr;
+  if (turn && brings_channels_forward(*turn) && only_reader(graph, image) >= 0) image = turn->inputs[0];
+  return borrows_input(graph, image) && graph.value(image).shape->size() == 4 ? image : k_absent;
+}
+
 }  // namespace
 
 NodeId stem_of(const Graph& graph, const Node& maker) {
-  if (!makes_codes(graph, maker)) return -1;
-  const ValueId codes = maker.outputs[0], image = maker.inputs[0];
-  if (!borrows_input(graph, image) || graph.value(image).shape->size() != 4 || contains(graph.outputs, codes))
-    return -1;
-  NodeId stem = -1;
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
-    const Node& node = graph.node(id);
-    const int64_t times = std::count(node.inputs.begin(), node.inputs.end(), codes);
-    if (times == 0) continue;
-    if (stem >= 0 || times > 1 || node.inputs[0] != codes || !is_op(node, "QuantConv") ||
-        !is_few_channel_conv(graph, node))
-      return -1;
-    for (size_t i = 2; i < std::min<size_t>(node.inputs.size(), 4); ++i)
-      if (node.inputs[i] != k_absent && !graph.constant(node.inputs[i])) return -1;  // not for the fast kernels
-    stem = id;
+  if (brings_channels_forward(maker)) {
+    const NodeId pixels = only_reader(graph, maker.outputs[0]);
+    const bool is_source = pixels >= 0 && is_op(graph.node(pixels), "QuantPixels") &&
+                           source_of(graph, graph.node(pixels)) == maker.inputs[0];
+    return is_source ? stem_of(graph, graph.node(pixels)) : -1;
   }
+  if (!makes_codes(graph, maker) || source_of(graph, maker) == k_absent) return -1;
+  const NodeId stem = only_reader(graph, maker.outputs[0]);
+  if (stem < 0) return -1;
+  const Node& conv = graph.node(stem);
+  if (!is_op(conv, "QuantConv") || conv.inputs[0] != maker.outputs[0] || !is_few_channel_conv(graph, conv)) return -1;
+  for (size_t i = 2; i < std::min<size_t>(conv.inputs.size(), 4); ++i)
+    if (conv.inputs[i] != k_absent && !graph.constant(conv.inputs[i])) return -1;  // not for the fast kernels
   return stem;
 }
 
 ValueId image_of(const Graph& graph, const Node& conv) {
   if (!is_op(conv, "QuantConv")) return k_absent;
   const Node* const maker = producer_of(graph, conv.inputs[0]);
-  return maker && stem_of(graph, *maker) >= 0 ? maker->inputs[0] : k_absent;
+  return maker && makes_codes(graph, *maker) && stem_of(graph, *maker) >= 0 ? source_of(graph, *maker) : k_absent;
 }
 
 bool writes_output(const Graph& graph, ValueId value) {

@@ -43,13 +43,14 @@ Layout dense_layout(DType dtype, const Dims& dims);
 inline int32_t domain_shift(DType dtype) { return dtype == DType::s8 ? 128 : 0; }
 
 /// A graph input that steps read straight from the caller's buffer: dense rank, no s8; or an image that only
-/// QuantizeLinear, QuantPixels and convolutions of few channels read, which convert it on the way.
+/// QuantizeLinear, QuantPixels, convolutions of few channels, which convert it on the way, and Transpose read.
 bool borrows_input(const Graph& graph, ValueId value);
 /// The image that the QuantConv reads instead of its codes, and makes these of on the way: its input 0 is made from a
-/// borrowed image by a QuantizeLinear or QuantPixels that nothing else reads. k_absent = it reads codes.
+/// borrowed image by a QuantizeLinear or QuantPixels that nothing else reads. Where a Transpose turns pixels of u8 for
+/// that QuantPixels alone, it is what the Transpose reads, [N,H,W,C]. k_absent = it reads codes.
 ValueId image_of(const Graph& graph, const Node& conv);
-/// The QuantConv that does so in place of that QuantizeLinear or QuantPixels, so that what this makes is wanted by taps
-/// only; -1 = none.
+/// The QuantConv that does so in place of that QuantizeLinear, QuantPixels or Transpose, so that what this makes is
+/// wanted by taps only; -1 = none.
 NodeId stem_of(const Graph& graph, const Node& maker);
 /// A graph output that its step writes straight into the caller's buffer: dense rank, no s8, made by a node, named
 /// once.

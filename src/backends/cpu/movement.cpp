@@ -92,7 +92,10 @@ Result<PreparedStep> prepare_transpose(const StepQuery& query, StepBuilder& buil
   perm = ints_attribute(query.node, "perm", perm);
   Dims src_strides(rank);
   for (size_t i = 0; i < rank; ++i) src_strides[i] = x->layout.strides[static_cast<size_t>(perm[i])];
-  return copy_step({copy_of(y.layout.dims, y, y.layout.strides, 0, *x, src_strides, 0)});
+  PreparedStep step = copy_step({copy_of(y.layout.dims, y, y.layout.strides, 0, *x, src_strides, 0)});
+  if (query.isa != Isa::scalar) step.done_by = stem_of(query.graph, query.node);
+  step.for_taps = step.done_by >= 0;
+  return step;
 }
 
 Result<PreparedStep> prepare_expand(const StepQuery& query, StepBuilder& builder) {

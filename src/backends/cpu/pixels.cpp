@@ -39,18 +39,10 @@ PreparedStep from_planes(const StepQuery& query, const Operand& x, const Operand
   return step;
 }
 
-Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
-  Result<Operand> x = builder.input(query, 0);
-  if (!x) return x.error();
-  const Operand y = builder.output(query);
-  if (x->place.kind == Place::Kind::input) {
-    PreparedStep step = from_planes(query, *x, y);
-    if (query.isa != Isa::scalar) step.done_by = stem_of(query.graph, query.node);
-    step.for_taps = step.done_by >= 0;
-    return step;
-  }
+/// From pixels with all their channels.
+PreparedStep from_pixels(const StepQuery& query, const Operand& x, const Operand& y) {
   PreparedStep step{.in_team = true};
-  step.run = [x = *x, y, tables = pixel_tables(query.graph, query.node)](const RunContext& run) {
+  step.run = [x, y, tables = pixel_tables(query.graph, query.node)](const RunContext& run) {
     const int64_t channels = y.layout.channels(), x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
     const uint8_t* const px = run.at<uint8_t>(x.place);
     uint8_t* const py = run.at<uint8_t>(y.place);
@@ -60,6 +52,16 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
           py[i * y_pitch + c] = tables[static_cast<size_t>(256 * c + px[i * x_pitch + c])];
     });
   };
+  return step;
+}
+
+Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
+  PreparedStep step = x->place.kind == Place::Kind::input ? from_planes(query, *x, y) : from_pixels(query, *x, y);
+  if (query.isa != Isa::scalar) step.done_by = stem_of(query.graph, query.node);
+  step.for_taps = step.done_by >= 0;
   return step;
 }
 

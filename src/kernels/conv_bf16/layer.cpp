@@ -280,7 +280,7 @@ class ConvBf16Layer final : public ConvBf16 {
   int64_t table_rows_;  // pixels of a tile in the table of taps
   TapTable taps_;
   ActivationKernels activation_;
-  PlanarSource planar_;
+  ImageSource planar_;
   PackedConvBf16 packed_;
   int64_t positions_, steps_;
   AlignedBytes pad_;         // a pixel of zeros

@@ -220,7 +220,7 @@ class ConvF32Packed final : public DenseConvF32 {
   CutBy cut_;
   TapTable taps_;
   ActivationKernels activation_;
-  PlanarSource planar_;
+  ImageSource planar_;
   PackedConvF32 packed_;
   AlignedBytes pad_;  // a pixel of zeros
   int64_t block_pixels_;

@@ -163,7 +163,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)),
-        planar_(planar_source(desc, isa)),
+        image_(image_source(desc, isa)),
         packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
         clamp_(code_clamp(desc)),
@@ -355,7 +355,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     if (taps_.is_compact()) {
       const bool is_image = desc_.reads_image();
       const std::byte* x = is_image ? args.image : reinterpret_cast<const std::byte*>(args.x);
-      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy, is_image ? &planar_ : nullptr);
+      taps_.copy_compact(x, pad_.get(), pixels.begin, pixels.end - pixels.begin, copy, is_image ? &image_ : nullptr);
     } else {
       classes_.copy(args.x, static_cast<uint8_t>(desc_.x_zero_point), pixels, reinterpret_cast<uint8_t*>(copy));
     }
@@ -489,7 +489,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
   bool f32_;
   ActivationKernels activation_;
   ActivationCodes to_codes_;
-  PlanarSource planar_;
+  ImageSource image_;
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point
   std::vector<AlignedVector<int32_t>> class_bias_;

@@ -30,6 +30,7 @@ struct ConvU8S8Desc {
   // Not empty: reads ConvU8S8Args::image, of u8, likewise; a pixel becomes the code that it has here, 256 of each
   // channel, u8 domain.
   std::span<const uint8_t> image_tables = {};
+  bool image_is_interleaved = false;  // with image_tables: NHWC without gaps
   // Set: ConvU8S8Args::x, at source_pitch, becomes the layer's input by this, block by block. Of layers whose output
   // pixel i reads input pixel i, on ISAs between the scalar judge and AMX.
   std::shared_ptr<const PointwiseU8S8> before = {};
@@ -55,7 +56,7 @@ struct ConvU8S8Args {
   const uint8_t* x = nullptr;         // NHWC, x_pitch
   const uint8_t* residual = nullptr;  // NHWC, residual_pitch
   void* y = nullptr;                  // u8 NHWC with y_pitch, or f32 NHWC with y_pitch
-  const std::byte* image = nullptr;   // in place of x: dense NCHW, f32 or u8
+  const std::byte* image = nullptr;   // in place of x: dense NCHW, f32 or u8, or dense NHWC
   // Packed weights of the layer that runs next: towards its end a layer brings some of them near.
   std::span<const std::byte> next_weights = {};
 };

@@ -297,11 +297,12 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
   });
 }
 
-PlanarSource planar_source(const ConvU8S8Desc& desc, Isa isa) {
+ImageSource image_source(const ConvU8S8Desc& desc, Isa isa) {
   return {.kernels = layout_kernels(isa),
           .scale = desc.image_scale,
           .zero_point = desc.image_zero_point,
-          .tables = {desc.image_tables.begin(), desc.image_tables.end()}};
+          .tables = {desc.image_tables.begin(), desc.image_tables.end()},
+          .is_interleaved = desc.image_is_interleaved};
 }
 
 ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, CodeClamp clamp) {

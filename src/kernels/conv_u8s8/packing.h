@@ -64,7 +64,7 @@ PackedConvU8S8 pack_panels(const ConvU8S8Desc& desc, const ConvPanelOrder& order
 ConvU8S8Run common_run(const ConvU8S8Desc& desc, bool f32, CodeClamp clamp);
 
 /// How the layer reads the caller's image, if it does.
-PlanarSource planar_source(const ConvU8S8Desc& desc, Isa isa);
+ImageSource image_source(const ConvU8S8Desc& desc, Isa isa);
 
 /// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
 /// the vector work never grows, since a vector's lanes were idle anyway.

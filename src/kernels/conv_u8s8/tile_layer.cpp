@@ -69,7 +69,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)),
-        planar_(planar_source(desc, isa)),
+        image_(image_source(desc, isa)),
         packed_(pack_conv_u8s8(desc, merge_, taps_, form_, f32_)),
         positions_(taps_.segments() * taps_.segment_elements()),
         steps_((positions_ + k_amx_step_bytes - 1) / k_amx_step_bytes),
@@ -192,7 +192,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   void copy_compact(const ConvU8S8Args& args, int64_t first, int64_t pixels, std::byte* to) const {
     const bool is_image = desc_.reads_image();
     const std::byte* x = is_image ? args.image : reinterpret_cast<const std::byte*>(args.x);
-    taps_.copy_compact(x, pad_.get(), first, pixels, to, is_image ? &planar_ : nullptr);
+    taps_.copy_compact(x, pad_.get(), first, pixels, to, is_image ? &image_ : nullptr);
   }
 
   static int64_t vectors_of(const ConvU8S8Panel& panel) { return (panel.channels + 15) / 16; }
@@ -456,7 +456,7 @@ class ConvU8S8Amx final : public ConvU8S8 {
   bool f32_;
   ActivationKernels activation_;
   ActivationCodes to_codes_;
-  PlanarSource planar_;
+  ImageSource image_;
   PackedConvU8S8 packed_;
   int64_t positions_, steps_;
   AlignedBytes pad_;

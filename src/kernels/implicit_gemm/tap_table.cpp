@@ -78,24 +78,27 @@ size_t TapTable::compact_bytes(int64_t pixels) const {
   return static_cast<size_t>(rows * compact_row_bytes_) + k_compact_slack;
 }
 
-std::byte* TapTable::squeeze_planar(const std::byte* x, int64_t image, int64_t iy, int64_t pixels,
-                                    const PlanarSource& planar, std::byte* to) const {
+std::byte* TapTable::squeeze_image(const std::byte* x, int64_t image, int64_t iy, int64_t pixels,
+                                   const ImageSource& source, std::byte* to) const {
   const WindowGeometry& g = geometry_;
   const int64_t plane = g.ih * g.iw, first = image * g.ic * plane + iy * g.iw;
   const float* const row = reinterpret_cast<const float*>(x) + first;
-  if (!planar.tables.empty())
-    planar.kernels.squeeze_lookup(reinterpret_cast<const uint8_t*>(x) + first, plane, g.ic, pixels,
-                                  planar.tables.data(), reinterpret_cast<uint8_t*>(to));
-  else if (planar.scale > 0)
-    planar.kernels.squeeze_quantize(row, plane, g.ic, pixels, planar.scale, planar.zero_point,
+  if (source.is_interleaved)
+    source.kernels.lookup_pixels(reinterpret_cast<const uint8_t*>(x) + (image * plane + iy * g.iw) * g.ic, g.ic, pixels,
+                                 source.tables.data(), reinterpret_cast<uint8_t*>(to));
+  else if (!source.tables.empty())
+    source.kernels.squeeze_lookup(reinterpret_cast<const uint8_t*>(x) + first, plane, g.ic, pixels,
+                                  source.tables.data(), reinterpret_cast<uint8_t*>(to));
+  else if (source.scale > 0)
+    source.kernels.squeeze_quantize(row, plane, g.ic, pixels, source.scale, source.zero_point,
                                     reinterpret_cast<uint8_t*>(to));
   else
-    planar.kernels.squeeze_f32(row, plane, g.ic, pixels, reinterpret_cast<float*>(to));
+    source.kernels.squeeze_f32(row, plane, g.ic, pixels, reinterpret_cast<float*>(to));
   return to + pixels * g.ic * element_bytes_;
 }
 
 void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy,
-                            const PlanarSource* planar) const {
+                            const ImageSource* source) const {
   const WindowGeometry& g = geometry_;
   const int64_t image = first / (g.oh * g.ow);
   const int64_t oy_first = first / g.ow % g.oh;
@@ -111,7 +114,7 @@ void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t fi
       squeeze(pad, 0, width, pixel_bytes, to);
     } else {
       to = squeeze(pad, 0, left, pixel_bytes, to);
-      to = planar ? squeeze_planar(x, image, iy, inside, *planar, to)
+      to = source ? squeeze_image(x, image, iy, inside, *source, to)
                   : squeeze(x + (image * g.ih + iy) * g.iw * pitch_bytes, pitch_bytes, inside, pixel_bytes, to);
       squeeze(pad, 0, width - left - inside, pixel_bytes, to);
     }

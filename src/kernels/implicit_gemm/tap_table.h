@@ -28,11 +28,12 @@ namespace octet {
 bool reads_compact_copy(const WindowGeometry& geometry);
 
 /// A dense NCHW image as a layer's input, of f32 or of u8: how its rows become compact ones.
-struct PlanarSource {
+struct ImageSource {
   LayoutKernels kernels;
   float scale = 0;                   // of the codes that f32 is quantized to; 0 = it stays f32
   int32_t zero_point = 0;            // u8 domain
   std::vector<uint8_t> tables = {};  // not empty: the image is u8, and these are the codes, 256 of each channel
+  bool is_interleaved = false;       // of u8: NHWC without gaps in place of NCHW
 };
 
 class TapTable {
@@ -61,9 +62,9 @@ class TapTable {
   /// Bytes of the compact copy; 0 when not compact.
   size_t compact_bytes(int64_t pixels) const;
   /// Copies what the output pixels [first, first + pixels) of one image need; pad is one pixel of the padding value.
-  /// planar: x is a dense NCHW image.
+  /// source: x is a dense image.
   void copy_compact(const std::byte* x, const std::byte* pad, int64_t first, int64_t pixels, std::byte* copy,
-                    const PlanarSource* planar = nullptr) const;
+                    const ImageSource* source = nullptr) const;
 
   /// Fills table[(tile * segments + s) * tile_rows + r] for the tiles of the output pixels from `first` on, counted
   /// over the whole batch; a group's channels begin at its first one. patches: copy_bytes of memory.
@@ -74,8 +75,8 @@ class TapTable {
 
  private:
   /// `pixels` pixels of a dense NCHW row -> compact; the end of what was written.
-  std::byte* squeeze_planar(const std::byte* x, int64_t image, int64_t iy, int64_t pixels, const PlanarSource& planar,
-                            std::byte* to) const;
+  std::byte* squeeze_image(const std::byte* x, int64_t image, int64_t iy, int64_t pixels, const ImageSource& source,
+                           std::byte* to) const;
   /// An output pixel and where its window begins, walked pixel by pixel.
   struct Walk {
     int64_t image, oy, ox;

@@ -136,20 +136,30 @@ void squeeze_quantize(const float* x, int64_t plane, int64_t c, int64_t pixels, 
   }
 }
 
-/// Byte loads: see lookup_u8 of elementwise.
+/// Channel k of pixel p is x[k * channel_step + p * pixel_step]. Byte loads: see lookup_u8 of elementwise.
 template <int c>
-void squeeze_channels(const uint8_t* x, int64_t plane, int64_t pixels, const uint8_t* tables, uint8_t* y) {
-  for (int64_t p = 0; p < pixels; ++p, y += c)
-    for (int64_t k = 0; k < c; ++k) y[k] = tables[256 * k + x[k * plane + p]];
+void look_up(const uint8_t* x, int64_t channel_step, int64_t pixel_step, int64_t pixels, const uint8_t* tables,
+             uint8_t* y) {
+  for (int64_t p = 0; p < pixels; ++p, x += pixel_step, y += c)
+    for (int64_t k = 0; k < c; ++k) y[k] = tables[256 * k + x[k * channel_step]];
+}
+
+void look_up_channels(const uint8_t* x, int64_t channel_step, int64_t pixel_step, int64_t c, int64_t pixels,
+                      const uint8_t* tables, uint8_t* y) {
+  switch (c) {
+    case 1: return look_up<1>(x, channel_step, pixel_step, pixels, tables, y);
+    case 2: return look_up<2>(x, channel_step, pixel_step, pixels, tables, y);
+    case 3: return look_up<3>(x, channel_step, pixel_step, pixels, tables, y);
+    default: return look_up<4>(x, channel_step, pixel_step, pixels, tables, y);
+  }
 }
 
 void squeeze_lookup(const uint8_t* x, int64_t plane, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y) {
-  switch (c) {
-    case 1: return squeeze_channels<1>(x, plane, pixels, tables, y);
-    case 2: return squeeze_channels<2>(x, plane, pixels, tables, y);
-    case 3: return squeeze_channels<3>(x, plane, pixels, tables, y);
-    default: return squeeze_channels<4>(x, plane, pixels, tables, y);
-  }
+  look_up_channels(x, plane, 1, c, pixels, tables, y);
+}
+
+void lookup_pixels(const uint8_t* x, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y) {
+  look_up_channels(x, 1, c, c, pixels, tables, y);
 }
 
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
@@ -172,7 +182,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_avx2 = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32, squeeze_quantize,
-                                   squeeze_lookup,   nhwc_to_nchw_f32,      "avx2"};
+const LayoutKernels layout_avx2 = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,      squeeze_quantize,
+                                   squeeze_lookup,   lookup_pixels,         nhwc_to_nchw_f32, "avx2"};
 
 }  // namespace octet

@@ -219,6 +219,24 @@ void squeeze_lookup(const uint8_t* x, int64_t plane, int64_t c, int64_t pixels, 
   }
 }
 
+/// 64 bytes through each channel's table, of which every c-th is kept.
+void lookup_pixels(const uint8_t* x, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y) {
+  const int64_t count = c * pixels;
+  constexpr __mmask64 k_every[4] = {~0ull, 0x5555555555555555ull, 0x9249249249249249ull, 0x1111111111111111ull};
+  int64_t first = 0;  // the channel of the first byte
+  for (int64_t i = 0; i < count; i += 64) {
+    const __mmask64 some = first_64(count - i);
+    const __m512i v = _mm512_maskz_loadu_epi8(some, x + i);
+    __m512i codes = _mm512_setzero_si512();
+    for (int64_t at = 0, k = first; at < c; ++at, k = k + 1 < c ? k + 1 : 0) {
+      const Table512 entries(tables + 256 * k);
+      codes = _mm512_mask_mov_epi8(codes, k_every[c - 1] << at, entries(v));
+    }
+    _mm512_mask_storeu_epi8(y + i, some, codes);
+    first = c == 3 ? (first + 1 < 3 ? first + 1 : 0) : 0;  // 64 = 3 * 21 + 1
+  }
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   if (pixels == 1 && plane == 1) {
     __builtin_memcpy(y, x, static_cast<size_t>(c) * sizeof(float));
@@ -241,7 +259,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,  squeeze_quantize,
-                                          squeeze_lookup,   nhwc_to_nchw_f32,      "avx512_vnni"};
+const LayoutKernels layout_avx512_vnni = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,      squeeze_quantize,
+                                          squeeze_lookup,   lookup_pixels,         nhwc_to_nchw_f32, "avx512_vnni"};
 
 }  // namespace octet

@@ -21,6 +21,9 @@ struct LayoutKernels {
                            uint8_t* y);
   /// The same of pixels of u8, through a table of 256 codes for each channel, one behind the other.
   void (*squeeze_lookup)(const uint8_t* x, int64_t plane, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y);
+  /// The same of pixels that lie one after the other already, c channels each: every one of the c * pixels bytes
+  /// through its channel's table.
+  void (*lookup_pixels)(const uint8_t* x, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y);
   void (*nhwc_to_nchw_f32)(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y);
   const char* name;
 };

@@ -33,6 +33,10 @@ void squeeze_lookup(const uint8_t* x, int64_t plane, int64_t c, int64_t pixels, 
     for (int64_t k = 0; k < c; ++k) y[p * c + k] = tables[256 * k + x[k * plane + p]];
 }
 
+void lookup_pixels(const uint8_t* x, int64_t c, int64_t pixels, const uint8_t* tables, uint8_t* y) {
+  for (int64_t i = 0; i < c * pixels; ++i) y[i] = tables[256 * (i % c) + x[i]];
+}
+
 void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, int64_t plane, float* y) {
   for (int64_t k = 0; k < c; ++k)
     for (int64_t p = 0; p < pixels; ++p) y[k * plane + p] = x[p * pitch + k];
@@ -40,7 +44,7 @@ void nhwc_to_nchw_f32(const float* x, int64_t pitch, int64_t c, int64_t pixels, 
 
 }  // namespace
 
-const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32, squeeze_quantize,
-                                     squeeze_lookup,   nhwc_to_nchw_f32,      "scalar"};
+const LayoutKernels layout_scalar = {nchw_to_nhwc_f32, nchw_to_nhwc_quantize, squeeze_f32,      squeeze_quantize,
+                                     squeeze_lookup,   lookup_pixels,         nhwc_to_nchw_f32, "scalar"};
 
 }  // namespace octet
