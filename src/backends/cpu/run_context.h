@@ -103,7 +103,7 @@ class RunContext {
   /// where the workers are there already, each gets one that costs more than to begin it.
   template <class F>
   void parallel(int64_t units, int64_t elements_per_unit, F&& body) const {
-    constexpr int64_t k_chunk_elements = 16384, k_team_chunk_elements = 4096;
+    constexpr int64_t k_chunk_elements = 16384, k_team_chunk_elements = 2048;
     const int64_t elements = units * std::max<int64_t>(elements_per_unit, 1), workers = threads();
     const int64_t for_all = crew_.team ? std::min(elements / k_team_chunk_elements, workers) : 0;
     const int64_t wanted = std::max(std::min(elements / k_chunk_elements, 4 * workers), for_all);
