@@ -9,6 +9,7 @@
 
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
+#include "kernels/implicit_gemm/tap_classes.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/ran_isa.h"
 #include "kernels/random_rows.h"
@@ -195,6 +196,76 @@ TEST(ConvF32, the_isa_asked_for_is_the_one_that_runs) {
     const std::string want = float_isa_of(isa);
     EXPECT_EQ(std::string(layer.make(isa)->kernel_name()).substr(0, want.size()), want);
   }
+}
+
+/// Whether output o of an axis reads the image at position k of the kernel.
+bool is_inside(int64_t o, int64_t k, int64_t stride, int64_t pad, int64_t dilation, int64_t in) {
+  const int64_t at = o * stride - pad + k * dilation;
+  return at >= 0 && at < in;
+}
+
+TEST(TapClasses, have_each_pixel_once_with_the_taps_that_meet_the_image) {
+  int cut = 0;
+  for (const ConvCase& c : conv_cases()) {
+    const WindowGeometry g = c.geometry();
+    const int64_t all = c.batch * g.oh * g.ow;
+    for (const bool cut_rows : {false, true})
+      for (const bool cut_columns : {false, true})
+        for (const IndexRange block : {IndexRange{0, all}, IndexRange{all / 3, (2 * all + 2) / 3}}) {
+          if (block.begin == block.end) continue;
+          const TapClasses classes(g, cut_rows, cut_columns);
+          const int64_t count = block.end - block.begin;
+          std::vector<int32_t> pixels(static_cast<size_t>(count + 5), -1);
+          int64_t counts[TapClasses::k_most] = {};
+          classes.sort(block, pixels.data(), counts, 5);
+          std::vector<int> met(static_cast<size_t>(count));
+          const int32_t* pixel = pixels.data();
+          for (size_t i = 0; i < classes.classes().size(); ++i)
+            for (int64_t n = 0; n < counts[i]; ++n, ++pixel) {
+              ++met.at(static_cast<size_t>(*pixel));
+              const int64_t at = block.begin + *pixel, oy = at / g.ow % g.oh, ox = at % g.ow;
+              const TapClass& own = classes.classes()[i];
+              for (int64_t k = 0; k < g.kh && own.rows.k_end - own.rows.k_begin < g.kh; ++k)
+                ASSERT_EQ(k >= own.rows.k_begin && k < own.rows.k_end,
+                          is_inside(oy, k, g.stride_h, g.pad_top, g.dilation_h, g.ih))
+                    << c;
+              for (int64_t k = 0; k < g.kw; ++k) {
+                const bool is_read = k >= own.columns.k_begin && k < own.columns.k_end;
+                if (is_read && !classes.cuts_columns()) continue;  // from the padding, too
+                ASSERT_EQ(is_read, is_inside(ox, k, g.stride_w, g.pad_left, g.dilation_w, g.iw)) << c;
+              }
+            }
+          EXPECT_EQ(pixel, pixels.data() + count) << c;
+          EXPECT_TRUE(std::all_of(met.begin(), met.end(), [](int n) { return n == 1; })) << c;
+          EXPECT_TRUE(std::all_of(pixels.begin() + count, pixels.end(), [](int32_t p) { return p == 0; }));
+          cut += !classes.is_whole();
+        }
+  }
+  EXPECT_GT(cut, 50);
+}
+
+TEST(TapClasses, leave_out_padding_where_tiles_stay_filled) {
+  const ConvTile tile = {.rows = 6, .lanes = 16, .vectors = 4, .name = "6x64"};
+  EXPECT_EQ(TapClasses::cheapest(square(8, 64, 64, 3, 1, 1).geometry(), tile, 64).classes().size(), 9u);
+  EXPECT_TRUE(TapClasses::cheapest(square(8, 64, 64, 1).geometry(), tile, 64).is_whole());
+  EXPECT_TRUE(TapClasses::cheapest(square(2, 1, 64, 3, 1, 1).geometry(), tile, 1).is_whole())
+      << "four tiles in place of one";
+}
+
+TEST(ConvF32, costs_are_those_of_the_cpu) {
+  const std::vector<Isa> have = available_isas();
+  if (std::find(have.begin(), have.end(), Isa::avx512_vnni) == have.end())
+    GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  const auto cheapest = [](const ConvCase& c, const ConvCpu& cpu) {
+    ConvVariant best;
+    for (const ConvVariant& v : conv_f32_variants(c.geometry(), c.batch, Isa::avx512_vnni, 1, cpu))
+      if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
+    return best.name;
+  };
+  const ConvCpu whole = {false, size_t{1} << 20}, half = {true, size_t{1} << 20};
+  EXPECT_EQ(cheapest(square(32, 16, 16, 3, 1, 1), whole), "avx512_vnni 12x32");
+  EXPECT_EQ(cheapest(square(32, 16, 16, 3, 1, 1), half), "avx512_vnni 8x48");
+  for (const ConvCpu& cpu : {whole, half}) EXPECT_EQ(cheapest(square(14, 64, 256, 1), cpu), "avx512_vnni 6x64");
 }
 
 TEST(ConvF32, reads_the_callers_planes) {

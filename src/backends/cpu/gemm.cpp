@@ -68,6 +68,10 @@ std::vector<ConvVariant> u8s8_variants(const WindowGeometry& geometry, int64_t r
   return conv_u8s8_variants(desc, rows, isa, threads);
 }
 
+std::vector<ConvVariant> f32_variants(const WindowGeometry& geometry, int64_t rows, Isa isa, int threads) {
+  return conv_f32_variants(geometry, rows, isa, threads);
+}
+
 template <auto list>
 std::vector<StepVariant> variants_of(const StepQuery& query) {
   const Sizes s = sizes_of(query);
@@ -195,7 +199,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
 
 }  // namespace
 
-const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, nullptr, prepare_f32, variants_of<conv_f32_variants>};
+const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, nullptr, prepare_f32, variants_of<f32_variants>};
 const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, nullptr, prepare_u8s8, variants_of<u8s8_variants>};
 
 }  // namespace octet::cpu

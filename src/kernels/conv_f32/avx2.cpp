@@ -18,16 +18,23 @@ __m256i lane_mask(int32_t channels, int vector) {
 // inner loop has none to spare.
 template <int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
+  __m256i mask[C];
+  for (int v = 0; v < C; ++v) mask[v] = lane_mask(tile.channels, v);
   __m256 acc[R][C];
+  const float* const* column[R];
 #pragma GCC unroll 6
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < C; ++v)
-      acc[r][v] = _mm256_maskload_ps(tile.start + r * tile.start_step + 8 * v, lane_mask(tile.channels, v));
-  const float* weights = tile.weights;
+  for (int r = 0; r < R; ++r) {
+    const int64_t pixel = tile.pixels[r];
+    const float* const start = tile.start + pixel * tile.start_step;
+    column[r] = tile.rows + pixel * tile.table_segments;
+    for (int v = 0; v < C; ++v) acc[r][v] = _mm256_maskload_ps(start + 8 * v, mask[v]);
+  }
   const int64_t positions = tile.positions;
-  for (int64_t s = 0; s < tile.segments; ++s) {
+  const ConvF32Segment* const end_of_list = tile.segment_list + tile.segments;
+  for (const ConvF32Segment* s = tile.segment_list; s < end_of_list; ++s) {
     const float* row[R];
-    for (int r = 0; r < R; ++r) row[r] = tile.rows[s * k_rows + r] + tile.first_position;
+    for (int r = 0; r < R; ++r) row[r] = column[r][s->segment] + tile.first_position;
+    const float* weights = tile.weights + s->depth * 8 * C;
     for (int64_t k = 0; k < positions; ++k) {
       __m256 w[C];
       for (int v = 0; v < C; ++v) w[v] = _mm256_load_ps(weights + 8 * v);
@@ -41,14 +48,18 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   }
   // max and min return their second operand when one is NaN: that keeps the NaN of a value.
   const __m256 lo = _mm256_set1_ps(tile.lo), hi = _mm256_set1_ps(tile.hi);
+  const float* const residual = tile.residual;
 #pragma GCC unroll 6
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < R; ++r) {
+    const int64_t pixel = tile.pixels[r];
+    float* const y = tile.y + pixel * tile.y_step;
+    const float* const added = residual ? residual + pixel * tile.residual_step : nullptr;
     for (int v = 0; v < C; ++v) {
-      const __m256i mask = lane_mask(tile.channels, v);
       __m256 f = acc[r][v];
-      if (tile.residual) f = _mm256_add_ps(f, _mm256_maskload_ps(tile.residual + r * tile.residual_step + 8 * v, mask));
-      _mm256_maskstore_ps(tile.y + r * tile.y_step + 8 * v, mask, _mm256_min_ps(hi, _mm256_max_ps(lo, f)));
+      if (residual) f = _mm256_add_ps(f, _mm256_maskload_ps(added + 8 * v, mask[v]));
+      _mm256_maskstore_ps(y + 8 * v, mask[v], _mm256_min_ps(hi, _mm256_max_ps(lo, f)));
     }
+  }
 }
 
 template <int R, int C>
@@ -56,10 +67,7 @@ void run_tiles(const ConvF32Run& run) {
   ConvF32Run tile = run;
   for (int32_t t = 0; t < run.tiles; ++t) {
     run_tile<R, C>(tile);
-    tile.rows += tile.table_segments * k_rows;
-    tile.start += R * tile.start_step;
-    if (tile.residual) tile.residual += R * tile.residual_step;
-    tile.y += R * tile.y_step;
+    tile.pixels += R;
   }
 }
 

@@ -4,6 +4,6 @@
 
 namespace octet {
 
-const ConvF32Kernel conv_f32_avx512_vnni_12x32 = zmm_kernel<12, 2>("avx512_vnni 12x32");
+const ConvF32Kernel conv_f32_avx512_vnni_12x32 = zmm_kernel<12, 2>("avx512_vnni 12x32", 0.55);
 
 }  // namespace octet

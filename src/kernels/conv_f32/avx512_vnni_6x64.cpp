@@ -4,6 +4,6 @@
 
 namespace octet {
 
-const ConvF32Kernel conv_f32_avx512_vnni_6x64 = zmm_kernel<6, 4>("avx512_vnni 6x64");
+const ConvF32Kernel conv_f32_avx512_vnni_6x64 = zmm_kernel<6, 4>("avx512_vnni 6x64", 0.5);
 
 }  // namespace octet

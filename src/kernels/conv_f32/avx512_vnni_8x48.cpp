@@ -4,6 +4,6 @@
 
 namespace octet {
 
-const ConvF32Kernel conv_f32_avx512_vnni_8x48 = zmm_kernel<8, 3>("avx512_vnni 8x48");
+const ConvF32Kernel conv_f32_avx512_vnni_8x48 = zmm_kernel<8, 3>("avx512_vnni 8x48", 0.505);
 
 }  // namespace octet

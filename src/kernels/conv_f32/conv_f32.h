@@ -56,6 +56,7 @@ class DenseConvF32 : public ConvF32 {
 };
 
 /// Every way to run a layer of this geometry, the refused ones with their reason.
-std::vector<ConvVariant> conv_f32_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads);
+std::vector<ConvVariant> conv_f32_variants(const WindowGeometry& geometry, int64_t batch, Isa isa, int threads,
+                                           const ConvCpu& cpu = conv_cpu());
 
 }  // namespace octet

@@ -1,5 +1,6 @@
 // The judge of the FP32 convolutions: bias, then one fma per product in the order (kh, kw, ic), then one add for the
-// residual, then the activation. Padding takes part as x = 0, as it does in the packed kernels.
+// residual, then the activation. Taps in the padding are left out. Packed kernels may count them as x = 0, which is the
+// same but for the sign of a zero and for weights that are no numbers.
 
 #include "kernels/conv_f32/scalar.h"
 
@@ -58,9 +59,9 @@ class ConvF32Scalar final : public DenseConvF32 {
         const int64_t offset = desc_.planar_x ? (image * g.ic + first_channel) * plane + pixel
                                               : (image * plane + pixel) * g.x_pitch + first_channel;
         const int64_t step = desc_.planar_x ? plane : 1;
-        for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t c = 0; inside && c < channels; ++c) {
           const float w = weights_[static_cast<size_t>(((oc * channels + c) * g.kh + ky) * g.kw + kx)];
-          acc = std::fma(inside ? x[offset + c * step] : 0.0f, w, acc);
+          acc = std::fma(x[offset + c * step], w, acc);
         }
       }
     return acc;

@@ -43,10 +43,6 @@ std::string refuse_images(const ConvU8S8Desc& desc) {
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
 
-/// Where a 512-bit instruction takes two turns a cycle of the model is two of them: there loads and sums that wait for
-/// each other cost half as much beside the products. Results and tiles by measurement.
-constexpr TileCosts k_half_width_costs = {.load = 0.2, .latency = 2.25, .result = 1.5, .tile = 43};
-
 /// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry; then small
 /// images, a layer of its own where the geometry fits.
 std::vector<ConvTile> tiles(const ConvU8S8Desc& desc, const ConvCpu& cpu) {

@@ -128,6 +128,17 @@ void TapTable::fill_compact(const std::byte* copy, int64_t first, TileRuns runs,
   const int64_t segment_step = g.dilation_h * compact_row_bytes_;
   int64_t ox = first % g.ow;
   const std::byte* output_row = copy;
+  if (tile_rows_ == 1) {
+    for (int64_t left = runs.low, count = 0; left > 0; left -= count, ox = 0, output_row += row_step) {
+      count = std::min(g.ow - ox, left);
+      for (int64_t s = 0; s < segments_; ++s) {
+        const std::byte* pixel = output_row + ox * pixel_step + s * segment_step;
+        for (int64_t i = 0; i < count; ++i, pixel += pixel_step) table[i * segments_ + s] = pixel;
+      }
+      table += count * segments_;
+    }
+    return;
+  }
   for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += segments_ * tile_rows_) {
     const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
     for (int64_t r = 0; r < rows; ++r) {
@@ -186,7 +197,7 @@ void TapTable::fill_rows(const std::byte* x, const std::byte* pad, int64_t first
     const int64_t iy_begin = std::clamp<int64_t>(oy * g.stride_h - g.pad_top, 0, g.ih);
     const int64_t iy_end =
         std::clamp<int64_t>(oy_last * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h + 1, iy_begin, g.ih);
-    copy_patches(image_x, pad, iy_begin, iy_end, patches);
+    if (patches) copy_patches(image_x, pad, iy_begin, iy_end, patches);
     for (; at < image_end; ++oy, ox = 0) {
       const std::byte* line[k_row_segment_kh];
       const std::byte* patch_line[k_row_segment_kh];
@@ -194,10 +205,16 @@ void TapTable::fill_rows(const std::byte* x, const std::byte* pad, int64_t first
         const int64_t iy = oy * g.stride_h - g.pad_top + s * g.dilation_h;
         const bool real = iy >= 0 && iy < g.ih;
         line[s] = real ? image_x + (iy * g.iw - g.pad_left) * pixel_bytes : nullptr;
-        patch_line[s] = real ? patches + (iy - iy_begin) * patch_row : nullptr;
+        patch_line[s] = real && patches ? patches + (iy - iy_begin) * patch_row : nullptr;
+      }
+      if (tile_rows_ == 1) {
+        const int64_t count = std::min(g.ow - ox, image_end - at);
+        fill_row(line, patches ? patch_line : nullptr, pad, ox, count, table + tile * segments_);
+        at += count, tile += count;
+        continue;
       }
       for (; ox < g.ow && at < image_end; ++ox, ++at) {
-        const int64_t border = border_of_[static_cast<size_t>(ox)];
+        const int64_t border = patches ? border_of_[static_cast<size_t>(ox)] : -1;
         const std::byte** column = table + tile * segments_ * tile_rows_ + r;
         for (int64_t s = 0; s < segments_; ++s, column += tile_rows_) {
           const std::byte* inside =
@@ -207,7 +224,24 @@ void TapTable::fill_rows(const std::byte* x, const std::byte* pad, int64_t first
         if (++r == tile_height) r = 0, tile_height = runs.rows + (++tile < runs.tall ? 1 : 0);
       }
     }
-    patches += (iy_end - iy_begin) * patch_row;
+    if (patches) patches += (iy_end - iy_begin) * patch_row;
+  }
+}
+
+void TapTable::fill_row(const std::byte* const* line, const std::byte* const* patch_line, const std::byte* pad,
+                        int64_t ox, int64_t count, const std::byte** table) const {
+  const int64_t step = geometry_.stride_w * geometry_.x_pitch * element_bytes_;
+  const int64_t patch = segment_elements_ * element_bytes_;
+  for (int64_t s = 0; s < segments_; ++s) {
+    const std::byte* pixel = line[s] ? line[s] + ox * step : pad;
+    const int64_t own_step = line[s] ? step : 0;
+    for (const std::byte** column = table + s; column < table + count * segments_;
+         column += segments_, pixel += own_step)
+      *column = pixel;
+    if (!patch_line || !line[s]) continue;
+    for (size_t b = 0; b < borders_.size(); ++b)
+      if (borders_[b] >= ox && borders_[b] < ox + count)
+        table[(borders_[b] - ox) * segments_ + s] = patch_line[s] + static_cast<int64_t>(b) * patch;
   }
 }
 
@@ -218,6 +252,10 @@ void TapTable::fill(const std::byte* x, const std::byte* pad, int64_t first, Til
   if (is_linear_) {  // a 1x1 convolution that visits every pixel
     const int64_t pitch_bytes = g.x_pitch * element_bytes_;
     const std::byte* pixel = x + first * pitch_bytes;
+    if (tile_rows_ == 1) {
+      for (int64_t i = 0; i < runs.low; ++i, pixel += pitch_bytes) table[i] = pixel;
+      return;
+    }
     for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += tile_rows_) {
       const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
       for (int64_t r = 0; r < rows; ++r, pixel += pitch_bytes) table[r] = pixel;

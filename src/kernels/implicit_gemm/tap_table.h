@@ -67,7 +67,8 @@ class TapTable {
                     const ImageSource* source = nullptr) const;
 
   /// Fills table[(tile * segments + s) * tile_rows + r] for the tiles of the output pixels from `first` on, counted
-  /// over the whole batch; a group's channels begin at its first one. patches: copy_bytes of memory.
+  /// over the whole batch; a group's channels begin at its first one. patches: copy_bytes of memory; null where kernel
+  /// rows are segments and no tap beside the image is read: then a segment may begin or end outside of it.
   void fill(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, std::byte* patches,
             const std::byte** table) const;
   /// The same out of a compact copy whose first pixel is `first`.
@@ -85,6 +86,9 @@ class TapTable {
   void find_borders();
   void fill_rows(const std::byte* x, const std::byte* pad, int64_t first, TileRuns runs, std::byte* patches,
                  const std::byte** table) const;
+  /// `count` pixels of an output row from ox on, where tiles are single pixels. patch_line: null = no patches.
+  void fill_row(const std::byte* const* line, const std::byte* const* patch_line, const std::byte* pad, int64_t ox,
+                int64_t count, const std::byte** table) const;
   void copy_patches(const std::byte* image, const std::byte* pad, int64_t iy_begin, int64_t iy_end,
                     std::byte* patches) const;
   void fill_pixel(const std::byte* x, const std::byte* pad, const Walk& at, const std::byte** column) const;
