@@ -1,5 +1,6 @@
 #include "backends/cpu/program.h"
 
+#include <atomic>
 #include <chrono>
 
 #include "backends/cpu/constants.h"
@@ -350,7 +351,21 @@ void CpuProgram::run_stretch(const Running& now, const ProgramStretch& stretch) 
     for (size_t i = stretch.first; i < stretch.last && !own.error; ++i) run_item(own, items_[i]);
   };
   if (!stretch.in_team || threads_ == 1) return walk(now);
-  now.crew.pool.run_team([&](TeamWalk& team) { walk(now.with({now.crew.pool, &team})); });
+  if (!now.hooks.step_seconds) {
+    now.crew.pool.run_team([&](TeamWalk& team) { walk(now.with({now.crew.pool, &team})); });
+    return;
+  }
+  // Times are the caller's: the others wait for it to begin, or they could be through before.
+  std::atomic<bool> caller_walks{false};
+  now.crew.pool.run_team([&](TeamWalk& team) {
+    if (team.worker() == 0) {
+      caller_walks.store(true, std::memory_order_release);
+      caller_walks.notify_all();
+    } else {
+      caller_walks.wait(false, std::memory_order_acquire);
+    }
+    walk(now.with({now.crew.pool, &team}));
+  });
 }
 
 /// Shows what a step has made. copies: by tap, where the value's own place holds a part of the batch.
