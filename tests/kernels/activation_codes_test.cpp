@@ -100,6 +100,28 @@ TEST(CodeSteps, are_not_found_where_cells_cannot_hold_them) {
     EXPECT_FALSE(find_code_steps(rule, kernels).has_value()) << testing::PrintToString(rule);
 }
 
+// SiLU's least value, -0.2784645 at -1.2784645, just reaches half a code: one of a few hundredths' width has another
+// code.
+TEST(ActivationCodes, equal_the_judges_where_a_dip_just_reaches_a_tie) {
+  std::vector<float> v;
+  for (int i = -4000; i <= 4000; ++i) v.push_back(-1.2784645f + static_cast<float>(i) * 2e-5f);
+  for (const double beyond : {-1e-3, -1e-4, -1e-5, -1e-6, 0.0, 1e-6, 5e-6, 1e-5, 3e-5, 6e-5, 1e-4, 1e-3})
+    for (const double ties : {0.5, 1.5, 2.5, 6.5})
+      for (const int32_t zero_point : {1, 128}) {
+        const auto inverse = static_cast<float>(ties / 0.27846454276 * (1 + beyond));
+        const CodeRule rule = {{ActivationKind::silu}, inverse, zero_point, 0, 255};
+        std::vector<uint8_t> want(v.size());
+        for (size_t i = 0; i < v.size(); ++i) want[i] = judged(rule, v[i]);
+        for (const Isa isa : available_isas()) {
+          const ActivationCodes codes(rule, isa, true);
+          std::vector<float> x = v;
+          std::vector<uint8_t> got(v.size());
+          codes.run(x.data(), x.size(), got.data());
+          ASSERT_EQ(got, want) << name(isa) << ", " << testing::PrintToString(rule) << ", beyond " << beyond;
+        }
+      }
+}
+
 TEST(ActivationCodes, equal_the_judges_around_every_step_on_every_isa) {
   for (const CodeRule& rule : rules()) {
     std::vector<float> v = values();

@@ -49,7 +49,7 @@ void ActivationCodes::run(float* v, size_t n, uint8_t* q) const {
   std::memcpy(q + whole, codes, n - whole);
 }
 
-/// Values at the place of a step, a few of a hundred, are collected and go the long way together.
+/// Values at the place of a step, a few in a thousand, are collected and go the long way together.
 void ActivationCodes::run_steps(const float* v, size_t n, uint8_t* q) const {
   constexpr size_t k_room = 64;
   uint64_t unsure[k_most_values / 64];

@@ -9,8 +9,8 @@
 namespace octet {
 namespace {
 
-/// Between two neighbouring samples a function that bends by at most 1 / 2 leaves the range of both by less than 1e-5
-/// codes; its floats are off by less.
+/// Between two neighbouring fine samples a function that bends by at most 1 / 2 leaves the range of both by less than
+/// 1e-4 codes; its floats are off by less.
 constexpr float k_near_tie = 1e-4f;
 constexpr int k_coarse = 4096, k_fine = 16384;
 constexpr int k_around = 32;  // floats on either side of a step, among which rounding may go to and fro
@@ -51,7 +51,21 @@ class Finder {
     return codes;
   }
 
-  /// [low, high] holds all steps. Sampled evenly where activations bend, and by factors of two beyond.
+  /// How far the rule's value, in codes, is from the nearest tie.
+  float distance_to_tie(float value) const {
+    const auto least = static_cast<float>(rule_.lo - rule_.zero_point);
+    const auto most = static_cast<float>(rule_.hi - rule_.zero_point);
+    const float exact = std::min(std::max(value * rule_.inverse_scale, least), most);
+    return 0.5f - std::fabs(exact - std::nearbyint(exact));
+  }
+
+  std::vector<float> activated(std::vector<float> v) const {
+    kernels_.activate(v.data(), v.size(), rule_.activation);
+    return v;
+  }
+
+  /// [low, high] holds all steps. Sampled evenly where activations bend, and by factors of two beyond. A sample that
+  /// has the end's code still counts as a step where a dip between it and the next could reach a tie.
   bool find_range(float& low, float& high) {
     const float reach = 32.0f + 300.0f / rule_.inverse_scale;
     std::vector<float> at;
@@ -61,9 +75,12 @@ class Finder {
     for (float v = 2 * reach; v < k_most_stepped; v *= 2) at.push_back(v);
     at.push_back(k_most_stepped);
     const std::vector<uint8_t> codes = codes_of(at);
+    const std::vector<float> values = activated(at);
+    const float apart = 2 * reach / static_cast<float>(k_coarse);
+    const float dip = k_near_tie + apart * apart / 16 * rule_.inverse_scale;
     size_t first = 0, last = codes.size() - 1;
-    while (first < last && codes[first + 1] == codes.front()) ++first;
-    while (last > first && codes[last - 1] == codes.back()) --last;
+    while (first < last && codes[first + 1] == codes.front() && distance_to_tie(values[first + 1]) > dip) ++first;
+    while (last > first && codes[last - 1] == codes.back() && distance_to_tie(values[last - 1]) > dip) --last;
     if (first == last) return false;
     low = at[first], high = at[last];
     return low >= -reach && high <= reach;
@@ -75,10 +92,7 @@ class Finder {
     for (int i = 0; i <= k_fine; ++i)
       at[static_cast<size_t>(i)] = low + (high - low) * (static_cast<float>(i) / static_cast<float>(k_fine));
     const std::vector<uint8_t> codes = codes_of(at);
-    std::vector<float> values = at;
-    kernels_.activate(values.data(), values.size(), rule_.activation);
-    const auto least = static_cast<float>(rule_.lo - rule_.zero_point);
-    const auto most = static_cast<float>(rule_.hi - rule_.zero_point);
+    const std::vector<float> values = activated(at);
     for (size_t i = 1; i < at.size(); ++i) {
       const int rise = codes[i] - codes[i - 1];
       if (rise > 1 || rise < -1) return false;
@@ -87,8 +101,7 @@ class Finder {
         left_code_.push_back(codes[i - 1]);
         steps_.push_back({0, 0, rise});
       } else if (i + 1 < at.size() && codes[i + 1] == codes[i]) {  // an extremum that may just reach a tie
-        const float exact = std::min(std::max(values[i] * rule_.inverse_scale, least), most);
-        if (0.5f - std::fabs(exact - std::nearbyint(exact)) < k_near_tie) return false;
+        if (distance_to_tie(values[i]) < k_near_tie) return false;
       }
     }
     return true;
