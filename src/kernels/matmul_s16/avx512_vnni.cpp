@@ -156,7 +156,9 @@ void quad_tile(const QuadProduct& p, const uint8_t* a, const int8_t* b, const in
 
 /// -za (sum b' + k o) of a panel's columns.
 __m512i column_term(const QuadProduct& p, const int8_t* b) {
-  __m512i sums = _mm512_set1_epi32(static_cast<int32_t>(4 * p.quads) * (128 - p.b_zero_point));
+  // All modulo 2^32, as the sums are: a plan may claim any k.
+  const auto off = static_cast<uint32_t>(128 - p.b_zero_point);
+  __m512i sums = _mm512_set1_epi32(static_cast<int32_t>(static_cast<uint32_t>(4 * p.quads) * off));
   for (int64_t q = 0; q < p.quads; ++q)
     sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), _mm512_loadu_si512(b + q * k_panel * 4));
   return _mm512_mullo_epi32(sums, _mm512_set1_epi32(-p.a_zero_point));
@@ -166,12 +168,13 @@ template <int count>
 void quad_panels(const QuadProduct& p, const int8_t* b, int32_t* sums) {
   __m512i terms[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
   for (int i = 0; i < count && p.a_zero_point != 0; ++i) terms[i] = column_term(p, b + i * p.quads * k_panel * 4);
-  const int32_t off = 128 - p.b_zero_point;
+  const auto off = static_cast<uint32_t>(128 - p.b_zero_point);
   for (int64_t m = 0; m < p.rows;) {
     const uint8_t* const a = p.a + m * p.a_step;
     const int64_t rows = p.rows - m >= 8 ? 8 : 1;
     int32_t row_terms[8] = {};
-    for (int64_t r = 0; r < rows && off != 0; ++r) row_terms[r] = off * row_sum(a + r * p.a_step, 4 * p.quads);
+    for (int64_t r = 0; r < rows && off != 0; ++r)
+      row_terms[r] = static_cast<int32_t>(off * static_cast<uint32_t>(row_sum(a + r * p.a_step, 4 * p.quads)));
     if (rows == 8)
       quad_tile<8, count>(p, a, b, row_terms, terms, sums + m * p.pitch);
     else

@@ -11,12 +11,12 @@ constexpr int64_t k_panel = 16;
 void panel(const int16_t* a, const int16_t* b, int64_t pairs, int64_t rows, int32_t* sums, int64_t pitch) {
   for (int64_t m = 0; m < rows; ++m) {
     for (int64_t j = 0; j < k_panel; ++j) {
-      int32_t sum = 0;
+      uint32_t sum = 0;  // modulo 2^32, as vectors add
       for (int64_t p = 0; p < pairs; ++p) {
         const int16_t* pair = b + (p * k_panel + j) * 2;
-        sum += a[2 * p] * pair[0] + a[2 * p + 1] * pair[1];
+        sum += static_cast<uint32_t>(a[2 * p] * pair[0]) + static_cast<uint32_t>(a[2 * p + 1] * pair[1]);
       }
-      sums[m * pitch + j] = sum;
+      sums[m * pitch + j] = static_cast<int32_t>(sum);
     }
     a += 2 * pairs;
   }
