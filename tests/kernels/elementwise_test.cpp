@@ -130,9 +130,13 @@ TEST(Elementwise, mul_u8_gives_the_scalar_codes_on_every_isa) {
 TEST(Elementwise, add_u8_agrees_on_all_65536_pairs_of_codes_at_ties) {
   std::vector<uint8_t> a(65536), b(65536);
   for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<uint8_t>(i), b[i] = static_cast<uint8_t>(i >> 8);
-  const AddU8Params p = {100, 128, 77, 0, 255, 0.5f, 0.25f};
-  expect_every_isa_agrees<uint8_t>(
-      a.size(), [&](const ElementwiseKernels& k, uint8_t* y) { k.add_u8(a.data(), b.data(), a.size(), p, y); });
+  for (const AddU8Params& p : {AddU8Params{100, 128, 77, 0, 255, 0.5f, 0.25f},
+                               {100, 0, 77, 0, 255, 0.5f, 0.25f},
+                               {0, 0, 0, 0, 127, 0.5f, 0.25f},
+                               {100, 0, 128, 128, 255, 0.75f, 0.5f},
+                               {0, 128, 5, 5, 250, 0.25f, 0.5f}})
+    expect_every_isa_agrees<uint8_t>(
+        a.size(), [&](const ElementwiseKernels& k, uint8_t* y) { k.add_u8(a.data(), b.data(), a.size(), p, y); });
 }
 
 TEST(Elementwise, mul_u8_agrees_on_all_65536_pairs_of_codes_at_ties) {

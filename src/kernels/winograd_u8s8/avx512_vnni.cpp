@@ -247,12 +247,15 @@ template <int v>
 inline __attribute__((always_inline)) void add_position(__m512i& acc, __m512i x, const char* from,
                                                         const PositionSteps& steps) {
   if constexpr (v == 0) {
-    asm volatile("vpdpwssd (%2)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from));
+    asm volatile("vpdpwssd (%2)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from) : "memory");
   } else if constexpr (v == 3 || v == 5) {
     const int64_t step = v == 3 ? steps.three : steps.five;
-    asm volatile("vpdpwssd (%2,%3)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from), "r"(step));
+    asm volatile("vpdpwssd (%2,%3)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from), "r"(step) : "memory");
   } else {
-    asm volatile("vpdpwssd (%2,%3,%c4)%{1to16%}, %1, %0" : "+v"(acc) : "v"(x), "r"(from), "r"(steps.one), "i"(v));
+    asm volatile("vpdpwssd (%2,%3,%c4)%{1to16%}, %1, %0"
+                 : "+v"(acc)
+                 : "v"(x), "r"(from), "r"(steps.one), "i"(v)
+                 : "memory");
   }
 }
 
