@@ -73,7 +73,7 @@ Result<PreparedStep> prepare_layer(const StepQuery& query, StepBuilder& builder)
   const std::vector<float> scale = constant_floats(query.graph, query.id(1));
   std::vector<float> bias = constant_floats(query.graph, query.id(2));
   bias.resize(scale.size(), 0.0f);
-  PreparedStep step{.scratch_bytes = lines.scratch_bytes()};
+  PreparedStep step{.scratch_bytes = lines.scratch_bytes(), .in_team = true};
   step.run = [=, work = normalize_kernels(query.isa).layer](const RunContext& run) {
     for_lines(run, lines, [&](float* line, int64_t count, int64_t n, int64_t apart) {
       work(line, static_cast<size_t>(count), static_cast<size_t>(n), apart, epsilon, scale.data(), bias.data());
