@@ -23,7 +23,8 @@ struct ConvF32Segment {
 struct ConvF32Run {
   const float* const* rows = nullptr;  // [pixel][table_segments]
   int64_t table_segments = 0;
-  const int32_t* pixels = nullptr;  // [tiles][row_count], of rows, start, residual and y; row_count more are readable
+  const int32_t* pixels =
+      nullptr;  // [tiles][row_count], of rows, start, residual and y; row_count + 3 more are readable
   const ConvF32Segment* segment_list = nullptr;
   int64_t segments = 0;
   int64_t first_position = 0, positions = 0;  // within each segment

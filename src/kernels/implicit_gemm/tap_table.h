@@ -24,7 +24,7 @@
 
 namespace octet {
 
-/// The layer reads a compact copy of its input (see above), and so may make it from a dense NCHW image.
+/// The layer reads a compact copy of its input (see above), and so may make it from the caller's image.
 bool reads_compact_copy(const WindowGeometry& geometry);
 
 /// A dense NCHW image as a layer's input, of f32 or of u8: how its rows become compact ones.

@@ -59,8 +59,8 @@ struct WinogradKernel {
   const char* name;
   // products() takes up to `rows` tiles and one vector, and transforms the weights on the way, each time: codes,
   // [pair][k_winograd_codes * lanes], first the kernel's rows 0 and 2, [column][lane][channel of the pair][row], then
-  // row 1, [column][lane][channel of the pair]. It writes the sums of `rows` tiles. output() takes products of weights
-  // whose outer positions are not scaled.
+  // row 1, [column][lane][channel of the pair]. It writes the sums of `rows` tiles, of two where there are one or two.
+  // output() takes products of weights whose outer positions are not scaled.
   bool from_codes = false;
 };
 
