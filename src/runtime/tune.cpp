@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <span>
 
 #include "base/hash.h"
 #include "ir/op.h"
@@ -200,11 +201,10 @@ void choose(Choices& choices) {
 }
 
 /// Over pairs of fresh programs: where the weights of one come to lie moves all of its times, by a per cent or two.
-/// Each pair gives a ratio. The measured choice is taken where it is faster by their median and in all pairs but one:
-/// the best of many noisy times is too good on average, and a choice that changes nothing is worth nothing.
+/// Each pair gives a ratio.
 Result<Done> compare_whole(const Graph& graph, Backend& backend, int level, TuningReport& report) {
   constexpr int k_pairs = 7, k_least_rounds_of_a_pair = 6, k_most_rounds_of_a_pair = 200;
-  constexpr double k_seconds_of_a_side = 0.02, k_clearly_faster = 0.997;
+  constexpr double k_seconds_of_a_side = 0.02;
   std::vector<double> ratios, usual_ms;
   for (int pair = 0; pair < k_pairs; ++pair) {
     std::vector<Trial> trials;  // the one that is made and run first changes from pair to pair
@@ -230,7 +230,7 @@ Result<Done> compare_whole(const Graph& graph, Backend& backend, int level, Tuni
   report.default_ms = usual_ms[k_pairs / 2];
   report.tuned_ms = report.default_ms * ratios[k_pairs / 2];
   report.noise_ms = report.default_ms * (ratios[k_pairs - 2] - ratios[1]) / 2;
-  report.keeps_default = ratios[k_pairs / 2] > k_clearly_faster || ratios[k_pairs - 2] >= 1;
+  report.keeps_default = !is_clearly_faster(ratios);
   return Done{};
 }
 
@@ -271,6 +271,12 @@ Result<Done> judge_whole(const Graph& graph, Backend& backend, const TuneOptions
 }
 
 }  // namespace
+
+bool is_clearly_faster(std::span<const double> sorted_ratios) {
+  constexpr double k_clearly_faster = 0.997;
+  const size_t pairs = sorted_ratios.size();
+  return pairs >= 2 && sorted_ratios[pairs / 2] <= k_clearly_faster && sorted_ratios[pairs - 2] < 1;
+}
 
 Result<TuningReport> tune(const Graph& graph, Backend& backend, const TuneOptions& options) {
   const Clock::time_point start = Clock::now();

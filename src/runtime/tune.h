@@ -7,6 +7,7 @@
 // Works with any back end whose run() fills RunHooks::step_seconds.
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,11 @@ struct TuningReport {
   std::string log() const;     // every candidate with its time or its reason
   std::string summary() const;
 };
+
+/// Whether the measured choice is taken. sorted_ratios: its time over the static choice's, by pair of programs, the
+/// least first. It has to be faster by their median and in all pairs but one: the best of many noisy times is too good
+/// on average, and a choice that changes nothing is worth nothing.
+bool is_clearly_faster(std::span<const double> sorted_ratios);
 
 /// graph: fused, all shapes known. Errors: no tactic for a step, no memory, an error of the back end.
 Result<TuningReport> tune(const Graph& graph, Backend& backend, const TuneOptions& options);

@@ -102,9 +102,20 @@ TEST(Tune, the_static_choice_stays_when_the_whole_is_slower) {
   EXPECT_EQ(again->choice, report->choice) << "the verdict is in the cache too";
 }
 
+TEST(Tune, clearly_faster_is_by_the_median_and_in_all_pairs_but_one) {
+  const auto is_taken = [](const std::vector<double>& ratios) { return is_clearly_faster(ratios); };
+  EXPECT_TRUE(is_taken({0.8, 0.8, 0.9, 0.9, 0.95, 0.99, 0.99}));
+  EXPECT_TRUE(is_taken({0.8, 0.8, 0.9, 0.9, 0.95, 0.99, 1.5}));
+  EXPECT_FALSE(is_taken({0.8, 0.8, 0.9, 0.9, 0.95, 1.0, 1.5})) << "two pairs say that it is not";
+  EXPECT_TRUE(is_taken({0.99, 0.99, 0.99, 0.997, 0.998, 0.999, 1.0}));
+  EXPECT_FALSE(is_taken({0.99, 0.99, 0.99, 0.998, 0.998, 0.999, 0.999})) << "faster in each pair, by next to nothing";
+  EXPECT_FALSE(is_taken({1, 1, 1, 1, 1, 1, 1}));
+  EXPECT_FALSE(is_taken({}));
+}
+
 TEST(Tune, the_static_choice_stays_when_the_whole_is_no_faster) {
   ClockBackend backend = backend_with_a_quicker_tactic();
-  backend.real_us = {{"usual", 200}, {"quick", 203}};  // within what placement and other programs add to both
+  backend.real_us = {{"usual", 200}, {"quick", 200}};
   const Result<TuningReport> report = tune(parsed(k_layers), backend, {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->layers[0].chosen, "quick");
