@@ -138,6 +138,20 @@ void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance
         << where << ": element " << i << " is " << a[i] << ", expected " << b[i];
 }
 
+cpu::SubBatch part_of(const Graph& graph, std::string_view value, Isa isa, int threads, size_t l2_bytes) {
+  const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2_bytes});
+  const Result<std::shared_ptr<const Plan>> made = make_plan(graph, *backend);
+  if (made) {
+    const Plan& plan = **made;
+    const cpu::Arrangement arranged = cpu::arrange(*made, l2_bytes * static_cast<size_t>(threads), isa, threads);
+    for (const cpu::SubBatch& part : arranged.parts)
+      for (size_t s = part.first; s < part.last; ++s)
+        if (plan.graph.node(plan.steps[s].node).outputs[0] == plan.graph.find_value(value)) return part;
+  }
+  ADD_FAILURE() << "no step makes " << value;
+  return {};
+}
+
 std::shared_ptr<Backend> cuda_backend() {
 #ifdef OCTET_TEST_CUDA
   static const Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, "");

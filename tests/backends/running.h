@@ -6,8 +6,11 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "backends/cpu/sub_batch.h"
+#include "base/isa.h"
 #include "plan/backend.h"
 #include "runtime/engine.h"
 #include "tensor/tensor.h"
@@ -39,6 +42,9 @@ inline constexpr Tolerance k_exact{0};
 inline constexpr Tolerance k_float{2e-6};  // sums in another order than the reference's, which is in double
 
 void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance, const std::string& where);
+
+/// The part of the batch's cut that holds the step that makes the value, on a CPU back end with such caches.
+cpu::SubBatch part_of(const Graph& graph, std::string_view value, Isa isa, int threads, size_t l2_bytes);
 
 /// The CUDA back end on device 0, tactics by estimate; null where there is none.
 std::shared_ptr<Backend> cuda_backend();

@@ -50,7 +50,7 @@ TEST(Views, are_transposes_that_products_read_by_fours) {
   }
 }
 
-TEST(Views, give_the_reference_bytes_however_the_batch_is_cut) {
+TEST(Views, give_the_reference_bytes) {
   for (const char* const rows : {"12", "10", "64", "1"}) {
     const Graph graph = graph_of(rows);
     const std::vector<Tensor> inputs = random_inputs(graph, 3);
@@ -66,6 +66,49 @@ TEST(Views, give_the_reference_bytes_however_the_batch_is_cut) {
             const std::vector<Tensor> got = run_graph(graph, backend, inputs, hooks);
             expect_close(got[0], expected[0], k_exact, std::string(name(isa)) + ", rows " + rows);
           }
+  }
+}
+
+/// Heads of images, whose batch is cut: products see it whole, what they read through views (a, b, c) and what is made
+/// of their output not.
+constexpr char k_images[] =
+    R"(graph n (x: f32[4,96,8,64], scale: f32[], za: u8[], zb: u8[], zc: u8[], gamma_scale: f32[64]) -> (y) {
+  x1 = LayerNormalization(x, gamma_scale)
+  a = QuantizeLinear(x1, scale, za)
+  b = QuantizeLinear(x1, scale, zb)
+  c = QuantizeLinear(x1, scale, zc)
+  q = Transpose(a, perm=[0,2,1,3])
+  k = Transpose(b, perm=[0,2,3,1])
+  v = Transpose(c, perm=[0,2,1,3])
+  m = QuantMatMul(q, k, a_scale=0.02, a_zero_point=3, b_scale=0.02, b_zero_point=120, y_scale=0.5, y_zero_point=100, to="u8")
+  o = QuantMatMul(m, v, a_scale=0.05, a_zero_point=100, b_scale=0.02, b_zero_point=7, y_scale=0.9, y_zero_point=90, to="u8")
+  d = DequantizeLinear(o, scale, za)
+  e = Add(d, d)
+  y = QuantizeLinear(e, scale, zb)
+}
+)";
+
+TEST(Views, give_the_reference_bytes_however_the_batch_is_cut) {
+  const Graph graph = graph_with_constants(k_images, {"scale", "za", "zb", "zc", "gamma_scale"}, 5);
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+  constexpr size_t k_cutting = 480000;  // bytes of L2: a few images
+  for (const Isa isa : available_isas()) {
+    const cpu::Neighbours neighbours(graph, isa, size_t{1} << 20);
+    for (const std::string_view view : {"q", "k", "v"})
+      EXPECT_EQ(neighbours.is_view(*graph.find_value(view)), matmul_s16_kernels(isa).multiply_quads != nullptr) << view;
+    for (const int threads : {1, 2, 4})
+      for (const size_t l2 : {size_t{1}, k_cutting, size_t{1} << 30}) {
+        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+        for (const std::string_view value : {"a", "b", "c", "d"})
+          if (l2 == k_cutting) {
+            const cpu::SubBatch part = part_of(graph, value, isa, threads, l2);
+            EXPECT_GT(part.images, 0) << value;
+            EXPECT_EQ(part.by_worker, threads > 1) << value;
+          }
+        const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
+        expect_close(run_graph(graph, backend, inputs)[0], expected[0], k_exact, where);
+      }
   }
 }
 
