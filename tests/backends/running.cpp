@@ -138,6 +138,39 @@ void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance
         << where << ": element " << i << " is " << a[i] << ", expected " << b[i];
 }
 
+Shown shown_values(const Graph& graph, const std::shared_ptr<Backend>& backend, const std::vector<Tensor>& inputs) {
+  Shown shown;
+  RunHooks hooks;
+  hooks.value_tap = [&](std::string_view value, const TensorView& view, int offset) {
+    std::vector<double>& into = shown.values[std::string(value)];
+    shown.order.emplace_back(value);
+    const Dims& d = view.dims;
+    const size_t rank = d.size();
+    for (int64_t i = 0; i < *element_count(d); ++i) {
+      int64_t rest = i, at = 0;
+      for (size_t axis = rank; axis-- > 0; rest /= d[axis]) at += rest % d[axis] * view.strides[axis];
+      const auto* f = reinterpret_cast<const float*>(view.data);
+      const auto* u = reinterpret_cast<const uint8_t*>(view.data);
+      into.push_back(view.dtype == DType::f32 ? static_cast<double>(f[at]) : static_cast<double>(u[at] - offset));
+    }
+  };
+  shown.outputs = run_graph(graph, backend, inputs, hooks);
+  return shown;
+}
+
+void expect_shown(const Shown& got, const Shown& expected, const std::string& where) {
+  EXPECT_FALSE(got.values.empty()) << where;
+  for (const auto& [value, elements] : got.values) {
+    const auto found = expected.values.find(value);
+    ASSERT_NE(found, expected.values.end()) << value << ", " << where;
+    const std::vector<double>& all = found->second;
+    ASSERT_EQ(elements.size(), all.size()) << value << ", " << where;
+    int differ = 0;
+    for (size_t i = 0; i < all.size(); ++i) differ += std::fmod(elements[i] - all[i], 256) != 0 ? 1 : 0;
+    EXPECT_EQ(differ, 0) << value << ", " << where;
+  }
+}
+
 cpu::SubBatch part_of(const Graph& graph, std::string_view value, Isa isa, int threads, size_t l2_bytes) {
   const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2_bytes});
   const Result<std::shared_ptr<const Plan>> made = make_plan(graph, *backend);

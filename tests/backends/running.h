@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -32,6 +33,16 @@ std::vector<Tensor> run_context(Context& context, const std::vector<Tensor>& inp
 /// Builds an engine and runs it once.
 std::vector<Tensor> run_graph(const Graph& graph, const std::shared_ptr<Backend>& backend,
                               const std::vector<Tensor>& inputs, const RunHooks& hooks = {});
+
+/// What a run shows its tap.
+struct Shown {
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<double>> values;  // elements in the graph's order; codes less their offset
+  std::vector<Tensor> outputs;                        // of that run
+};
+Shown shown_values(const Graph& graph, const std::shared_ptr<Backend>& backend, const std::vector<Tensor>& inputs);
+/// All that `got` shows is in `expected` and the same; codes may differ by 256, since the reference shows s8 as bytes.
+void expect_shown(const Shown& got, const Shown& expected, const std::string& where);
 
 /// Largest difference allowed between the CPU and the reference, as a part of the largest reference value; 0 = same
 /// bytes.

@@ -32,31 +32,6 @@ constexpr char k_network[] =
 const std::set<std::string> k_constants = {"x_scale", "w1",       "w1_scale", "b1", "w2",       "w2_scale", "b2",
                                            "w3",      "w3_scale", "b3",       "w4", "w4_scale", "b4"};
 
-struct Shown {
-  std::vector<std::string> order;
-  std::map<std::string, std::vector<double>> values;
-};
-
-Shown shown_values(const Graph& graph, const std::shared_ptr<Backend>& backend, const std::vector<Tensor>& inputs) {
-  Shown shown;
-  RunHooks hooks;
-  hooks.value_tap = [&](std::string_view value, const TensorView& view, int offset) {
-    std::vector<double>& into = shown.values[std::string(value)];
-    shown.order.emplace_back(value);
-    const Dims& d = view.dims;
-    const size_t rank = d.size();
-    for (int64_t i = 0; i < *element_count(d); ++i) {
-      int64_t rest = i, at = 0;
-      for (size_t axis = rank; axis-- > 0; rest /= d[axis]) at += rest % d[axis] * view.strides[axis];
-      const auto* f = reinterpret_cast<const float*>(view.data);
-      const auto* u = reinterpret_cast<const uint8_t*>(view.data);
-      into.push_back(view.dtype == DType::f32 ? static_cast<double>(f[at]) : static_cast<double>(u[at] - offset));
-    }
-  };
-  run_graph(graph, backend, inputs, hooks);
-  return shown;
-}
-
 TEST(SubBatch, gives_the_reference_bytes_however_the_batch_is_cut) {
   const Graph graph = graph_with_constants(k_network, k_constants, 3);
   const std::vector<Tensor> inputs = random_inputs(graph, 3);
@@ -130,13 +105,7 @@ TEST(SubBatch, shows_taps_what_is_written_over_later) {
   const Shown want = shown_values(graph, make_ref_backend(), inputs);
   for (const size_t l2 : {size_t{1}, size_t{40000}, size_t{1} << 30}) {
     const Shown got = shown_values(graph, cpu::make_backend({.isa = isa, .l2_bytes = l2}), inputs);
-    for (const auto& [value, elements] : got.values) {
-      const std::vector<double>& all = want.values.at(value);
-      ASSERT_EQ(elements.size(), all.size()) << value;
-      int differ = 0;  // ref shows s8 as the byte it is
-      for (size_t i = 0; i < all.size(); ++i) differ += std::fmod(elements[i] - all[i], 256) != 0 ? 1 : 0;
-      EXPECT_EQ(differ, 0) << value << ", " << l2;
-    }
+    expect_shown(got, want, "L2 of " + std::to_string(l2));
   }
 }
 
