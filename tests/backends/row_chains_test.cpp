@@ -91,6 +91,41 @@ TEST(RowChains, give_the_bytes_of_single_steps_on_every_isa) {
     }
 }
 
+/// Signed codes, with a zero point of its own at each end of a chain.
+constexpr char k_signed[] =
+    R"(graph n (x: f32[3,10,36], s: f32[], z: s8[], least: s8[], gamma: f32[36]) -> (m, e, i) {
+  a = QuantizeLinear(x, s, z)
+  b = DequantizeLinear(a, s, z)
+  c = Softmax(b)
+  d = QuantizeLinear(c, s, least)
+  e = Identity(d)
+  f = DequantizeLinear(d, s, least)
+  g = LayerNormalization(f, gamma)
+  h = QuantizeLinear(g, s, z)
+  i = Identity(h)
+  m = Identity(a)
+}
+)";
+
+TEST(RowChains, take_signed_codes_at_both_ends) {
+  Graph graph = graph_with_constants(k_signed, {"s", "z", "least", "gamma"}, 3);
+  const auto set = [&](std::string_view value, Tensor to) { graph.value(*graph.find_value(value)).constant = to; };
+  set("s", Tensor::from<float>(DType::f32, {}, std::vector<float>{0.02f}));
+  set("z", Tensor::from<int8_t>(DType::s8, {}, std::vector<int8_t>{-7}));
+  set("least", Tensor::from<int8_t>(DType::s8, {}, std::vector<int8_t>{-128}));
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+  ASSERT_EQ(expected.size(), 3u);
+  for (const Isa isa : available_isas()) {
+    const cpu::Neighbours neighbours(graph, isa, size_t{1} << 20);
+    for (const std::string_view taken : {"b", "c", "f", "g"})
+      EXPECT_EQ(neighbours.is_in_row_chain(maker(graph, taken)), isa != Isa::scalar) << taken;
+    const std::vector<Tensor> got = run_graph(graph, cpu::make_backend({.isa = isa}), inputs);
+    ASSERT_EQ(got.size(), 3u);
+    for (size_t i = 0; i < got.size(); ++i) expect_close(got[i], expected[i], k_exact, std::string(name(isa)));
+  }
+}
+
 /// Images, whose batch is cut. Softmax and LayerNormalization see it whole: a chain's last step (e, i) runs for some
 /// images what the plan counts to another part.
 constexpr char k_images[] =

@@ -1,5 +1,7 @@
 // QuantizeLinear and DequantizeLinear per tensor. An image that lies in the caller's buffer (NCHW) is quantized and
 // brought to NHWC in one pass; a DequantizeLinear of constants was computed when the plan was prepared.
+#include "backends/cpu/quantize.h"
+
 #include "backends/cpu/constants.h"
 #include "backends/cpu/rows.h"
 #include "backends/cpu/step.h"
@@ -11,11 +13,6 @@ namespace {
 
 constexpr int64_t k_pixels = 256;  // per piece of work on an image
 
-struct Affine {
-  float scale = 1.0f;
-  int32_t zero_point = 0;  // u8 domain
-};
-
 std::string refuse_params(const StepQuery& query, DType codes) {
   if (!is_code(codes)) return "codes of dtype " + std::string(name(codes)) + ", not u8 or s8";
   if (!constant_scalar(query.graph, query.id(1))) return "the scale is not one constant f32";
@@ -24,14 +21,6 @@ std::string refuse_params(const StepQuery& query, DType codes) {
     if (!zero_point || zero_point->size() != 1) return "the zero point is not one constant";
   }
   return "";
-}
-
-Affine affine_of(const StepQuery& query, DType codes) {
-  Affine made;
-  made.scale = *constant_scalar(query.graph, query.id(1));
-  if (query.has_input(2)) made.zero_point = static_cast<int32_t>((*constant_ints(query.graph, query.id(2)))[0]);
-  made.zero_point += domain_shift(codes);
-  return made;
 }
 
 std::string refuse_quantize(const StepQuery& query) {
@@ -109,6 +98,14 @@ Result<PreparedStep> prepare_dequantize(const StepQuery& query, StepBuilder& bui
 }
 
 }  // namespace
+
+Affine affine_of(const StepQuery& query, DType codes) {
+  Affine made;
+  made.scale = *constant_scalar(query.graph, query.id(1));
+  if (query.has_input(2)) made.zero_point = static_cast<int32_t>((*constant_ints(query.graph, query.id(2)))[0]);
+  made.zero_point += domain_shift(codes);
+  return made;
+}
 
 const StepDef quantize_step = {"quantize", refuse_quantize, streaming_cost_us, prepare_quantize};
 const StepDef dequantize_step = {"dequantize", refuse_dequantize, streaming_cost_us, prepare_dequantize};

@@ -6,6 +6,7 @@
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/joined.h"
+#include "backends/cpu/quantize.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/normalize/normalize.h"
 
@@ -83,18 +84,6 @@ class Finder {
   Isa isa_;
 };
 
-struct Affine {
-  float scale = 1.0f;
-  int32_t zero_point = 0;  // u8 domain
-};
-
-Affine affine_of(const Graph& graph, const Node& node, DType codes) {
-  Affine made{*constant_scalar(graph, node.inputs[1]), domain_shift(codes)};
-  if (node.inputs.size() > 2 && node.inputs[2] != k_absent)
-    made.zero_point += static_cast<int32_t>((*constant_ints(graph, node.inputs[2]))[0]);
-  return made;
-}
-
 /// Everything that a chain does with some rows.
 struct Chain {
   bool is_softmax = false, from_codes = false, is_scaled = false, to_codes = false;
@@ -156,14 +145,14 @@ Chain describe(const Graph& graph, const RowChain& nodes, Isa isa) {
     chain.from_codes = is_op(before, "DequantizeLinear");
     chain.is_scaled = !chain.from_codes;
     if (chain.from_codes)
-      chain.in = affine_of(graph, before, graph.value(before.inputs[0]).dtype);
+      chain.in = affine_of({{graph, before}, isa}, graph.value(before.inputs[0]).dtype);
     else
       chain.factors.assign(512, *constant_scalar(graph, before.inputs[1]));
   }
   chain.to_codes = nodes.after >= 0;
   if (chain.to_codes) {
     const Node& after = graph.node(nodes.after);
-    chain.out = affine_of(graph, after, graph.value(after.outputs[0]).dtype);
+    chain.out = affine_of({{graph, after}, isa}, graph.value(after.outputs[0]).dtype);
   }
   return chain;
 }
