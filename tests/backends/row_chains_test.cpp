@@ -126,6 +126,28 @@ TEST(RowChains, take_signed_codes_at_both_ends) {
   }
 }
 
+TEST(RowChains, give_the_bytes_of_single_steps_for_few_rows_and_long_ones) {
+  for (const char* const dims : {"1,3", "7,1000", "9,1500", "6,5000", "3,20000"}) {
+    Graph graph = graph_with_constants(std::string("graph n (x: f32[") + dims + R"(], scale: f32[], z: u8[]) -> (e) {
+  a = QuantizeLinear(x, scale, z)
+  b = DequantizeLinear(a, scale, z)
+  c = Softmax(b)
+  d = QuantizeLinear(c, scale, z)
+  e = Identity(d)
+}
+)",
+                                       {"scale", "z"}, 3);
+    graph.value(*graph.find_value("scale")).constant = Tensor::from<float>(DType::f32, {}, std::vector<float>{1e-6f});
+    const std::vector<Tensor> inputs = random_inputs(graph, 3);
+    const std::vector<Tensor> expected = run_graph(graph, cpu::make_backend({.isa = Isa::scalar}), inputs);
+    for (const Isa isa : available_isas())
+      for (const int threads : {1, 3}) {
+        const auto backend = cpu::make_backend({.threads = threads, .isa = isa});
+        expect_close(run_graph(graph, backend, inputs)[0], expected[0], k_exact, std::string(name(isa)) + ", " + dims);
+      }
+  }
+}
+
 /// Images, whose batch is cut. Softmax and LayerNormalization see it whole: a chain's last step (e, i) runs for some
 /// images what the plan counts to another part.
 constexpr char k_images[] =

@@ -91,12 +91,15 @@ struct Chain {
   std::vector<float> factors;  // a row of the constant that values are multiplied by
   std::vector<float> scale, bias;
   double epsilon = 0;
-  int64_t length = 1;
+  int64_t length = 1, rows = 1;
   ElementwiseKernels elementwise;
   NormalizeKernels normalize;
 
-  static constexpr int64_t k_near_floats = 4096;  // stay in L1
-  int64_t rows_at_once() const { return std::max<int64_t>(4, k_near_floats / length); }
+  /// What stays in L1, or the four that the kernels take together while these are not long.
+  int64_t rows_at_once() const {
+    constexpr int64_t k_near_floats = 4096, k_most_floats = 16384, k_together = 4;
+    return std::min(rows, std::max({int64_t{1}, k_near_floats / length, std::min(k_together, k_most_floats / length)}));
+  }
   size_t scratch_bytes() const { return to_codes ? static_cast<size_t>(rows_at_once() * length) * sizeof(float) : 0; }
 
   void bring(const std::byte* x, int64_t at, int64_t n, float* to) const {
@@ -113,10 +116,10 @@ struct Chain {
 
   void run(const std::byte* x, int64_t first, int64_t last, std::byte* y, float* scratch) const {
     for (int64_t row = first; row < last; row += rows_at_once()) {
-      const int64_t rows = std::min(rows_at_once(), last - row), at = row * length, n = rows * length;
+      const int64_t now = std::min(rows_at_once(), last - row), at = row * length, n = now * length;
       float* const v = to_codes ? scratch : reinterpret_cast<float*>(y) + at;
       bring(x, at, n, v);
-      const auto count = static_cast<size_t>(rows), width = static_cast<size_t>(length);
+      const auto count = static_cast<size_t>(now), width = static_cast<size_t>(length);
       if (is_softmax)
         normalize.softmax(v, count, width, length);
       else
@@ -174,9 +177,10 @@ Result<Done> chain_rows(const StepQuery& query, StepBuilder& builder, PreparedSt
   }
   const RowChain* const nodes = neighbours.row_chain_of(id);
   if (!nodes) return Done{};
-  auto chain = std::make_shared<const Chain>(describe(query.graph, *nodes, query.isa));
+  Chain described = describe(query.graph, *nodes, query.isa);
   const Operand x = builder.value(query.graph.node(nodes->first()).inputs[0]), y = builder.output(query);
-  const int64_t rows = x.layout.elements / chain->length;
+  const int64_t rows = described.rows = x.layout.elements / described.length;
+  const auto chain = std::make_shared<const Chain>(std::move(described));
   step.scratch_bytes = std::max(step.scratch_bytes, chain->scratch_bytes());
   step.in_team = true;
   step.run_alone = std::move(step.run);
