@@ -50,13 +50,6 @@ Graph network() {
   return graph;
 }
 
-NodeId maker(const Graph& graph, std::string_view value) {
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
-    if (graph.node(id).outputs[0] == *graph.find_value(value)) return id;
-  ADD_FAILURE() << "nothing makes " << value;
-  return 0;
-}
-
 TEST(RowChains, the_last_step_takes_in_what_only_it_reads) {
   const Graph graph = network();
   const cpu::Neighbours neighbours(graph, Isa::avx2, size_t{1} << 20);
@@ -178,18 +171,7 @@ TEST(RowChains, give_the_reference_bytes_however_the_batch_is_cut) {
   const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
   constexpr size_t k_cutting = 480000;  // bytes of L2: a few images
   for (const Isa isa : available_isas())
-    for (const int threads : {1, 2, 3, 4})
-      for (const size_t l2 : {size_t{1}, k_cutting, size_t{1} << 30}) {
-        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
-        for (const std::string_view value : {"e", "i"})
-          if (l2 == k_cutting) {
-            const cpu::SubBatch part = part_of(graph, value, isa, threads, l2);
-            EXPECT_GT(part.images, 0) << value;
-            EXPECT_EQ(part.by_worker, threads > 1) << value;
-          }
-        const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
-        expect_close(run_graph(graph, backend, inputs)[0], expected[0], k_exact, where);
-      }
+    expect_equal_however_cut(graph, isa, {"e", "i"}, k_cutting, inputs, expected[0]);
   const Isa isa = available_isas().back();
   // The reference's own rows are in double; those of all ISAs are alike.
   const Shown shown = shown_values(graph, cpu::make_backend({.isa = Isa::scalar}), inputs);

@@ -185,6 +185,30 @@ cpu::SubBatch part_of(const Graph& graph, std::string_view value, Isa isa, int t
   return {};
 }
 
+NodeId maker(const Graph& graph, std::string_view value) {
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
+    if (graph.node(id).outputs[0] == *graph.find_value(value)) return id;
+  ADD_FAILURE() << "nothing makes " << value;
+  return 0;
+}
+
+void expect_equal_however_cut(const Graph& graph, Isa isa, const std::vector<std::string_view>& cut, size_t some_images,
+                              const std::vector<Tensor>& inputs, const Tensor& expected) {
+  for (const int threads : {1, 2, 3, 4}) {
+    for (const std::string_view value : cut) {
+      const cpu::SubBatch part = part_of(graph, value, isa, threads, some_images);
+      EXPECT_GT(part.images, 0) << value;
+      EXPECT_EQ(part.by_worker, threads > 1) << value;
+    }
+    for (const size_t l2 : {size_t{1}, some_images, size_t{1} << 30}) {
+      const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+      const std::string where =
+          std::string(name(isa)) + ", " + std::to_string(threads) + " threads, L2 of " + std::to_string(l2);
+      expect_close(run_graph(graph, backend, inputs)[0], expected, k_exact, where);
+    }
+  }
+}
+
 std::shared_ptr<Backend> cuda_backend() {
 #ifdef OCTET_TEST_CUDA
   static const Result<std::shared_ptr<Backend>> backend = cuda::make_backend({.tune = false}, "");

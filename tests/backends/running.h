@@ -54,8 +54,17 @@ inline constexpr Tolerance k_float{2e-6};  // sums in another order than the ref
 
 void expect_close(const Tensor& got, const Tensor& expected, Tolerance tolerance, const std::string& where);
 
+/// The node whose first output is the value.
+NodeId maker(const Graph& graph, std::string_view value);
+
 /// The part of the batch's cut that holds the step that makes the value, on a CPU back end with such caches.
 cpu::SubBatch part_of(const Graph& graph, std::string_view value, Isa isa, int threads, size_t l2_bytes);
+
+/// On 1 to 4 threads of the ISA, with caches that hold nothing, some images and everything: the first output equals
+/// `expected` to the byte. With `some_images` bytes of L2 the steps of `cut` really are cut, by worker where there are
+/// several.
+void expect_equal_however_cut(const Graph& graph, Isa isa, const std::vector<std::string_view>& cut, size_t some_images,
+                              const std::vector<Tensor>& inputs, const Tensor& expected);
 
 /// The CUDA back end on device 0, tactics by estimate; null where there is none.
 std::shared_ptr<Backend> cuda_backend();

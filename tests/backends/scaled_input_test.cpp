@@ -46,13 +46,6 @@ Graph network() {
   return graph;
 }
 
-NodeId maker(const Graph& graph, std::string_view value) {
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
-    if (graph.node(id).outputs[0] == *graph.find_value(value)) return id;
-  ADD_FAILURE() << "nothing makes " << value;
-  return 0;
-}
-
 TEST(ScaledInput, a_1x1_convolution_takes_in_what_only_it_reads) {
   const Graph graph = network();
   for (const Isa isa : {Isa::avx2, Isa::avx_vnni, Isa::avx512_vnni}) {

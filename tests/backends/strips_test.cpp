@@ -44,13 +44,6 @@ Graph network() {
       3);
 }
 
-NodeId maker(const Graph& graph, std::string_view value) {
-  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id)
-    if (graph.node(id).outputs[0] == *graph.find_value(value)) return id;
-  ADD_FAILURE() << "nothing makes " << value;
-  return 0;
-}
-
 TEST(Strips, take_in_what_only_they_read) {
   const Graph graph = network();
   for (const Isa isa : {Isa::avx2, Isa::avx512_vnni, Isa::amx}) {

@@ -96,18 +96,7 @@ TEST(Views, give_the_reference_bytes_however_the_batch_is_cut) {
     const cpu::Neighbours neighbours(graph, isa, size_t{1} << 20);
     for (const std::string_view view : {"q", "k", "v"})
       EXPECT_EQ(neighbours.is_view(*graph.find_value(view)), matmul_s16_kernels(isa).multiply_quads != nullptr) << view;
-    for (const int threads : {1, 2, 4})
-      for (const size_t l2 : {size_t{1}, k_cutting, size_t{1} << 30}) {
-        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
-        for (const std::string_view value : {"a", "b", "c", "d"})
-          if (l2 == k_cutting) {
-            const cpu::SubBatch part = part_of(graph, value, isa, threads, l2);
-            EXPECT_GT(part.images, 0) << value;
-            EXPECT_EQ(part.by_worker, threads > 1) << value;
-          }
-        const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
-        expect_close(run_graph(graph, backend, inputs)[0], expected[0], k_exact, where);
-      }
+    expect_equal_however_cut(graph, isa, {"a", "b", "c", "d"}, k_cutting, inputs, expected[0]);
   }
   // The reference's own LayerNormalization is in double; those of all ISAs are alike.
   const Shown shown = shown_values(graph, cpu::make_backend({.isa = Isa::scalar}), inputs);
