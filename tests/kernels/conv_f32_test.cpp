@@ -90,6 +90,15 @@ TEST(ConvF32, every_isa_has_the_judges_bits_on_every_geometry_and_thread_count) 
   }
 }
 
+TEST(ConvF32, a_layer_made_for_a_run_has_the_judges_bits_in_it_and_in_others) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed++);
+    layer.desc.expected = {c.batch, 2};
+    expect_judged(layer, {2, 3});
+  }
+}
+
 TEST(ConvF32, an_image_gives_the_same_bits_alone_and_in_a_batch) {
   for (const Isa isa : available_isas())
     for (const int64_t size : {1, 5}) {

@@ -107,6 +107,15 @@ TEST(ConvU8S8, every_isa_equals_the_judge_on_every_geometry) {
   }
 }
 
+TEST(ConvU8S8, a_layer_made_for_a_run_equals_the_judge_in_it_and_in_others) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : conv_cases()) {
+    Layer layer(c, seed++);
+    layer.desc.expected = {c.batch, 2};
+    expect_judged<uint8_t>(layer, {2, 3});
+  }
+}
+
 TEST(ConvU8S8, the_residual_form_equals_the_judge_on_every_geometry) {
   uint32_t seed = 1000;
   for (const ConvCase& c : conv_cases()) {

@@ -173,6 +173,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder, b
   if (Result<Done> done = described.describe(query); !done) return done.error();
   ConvF32Desc& desc = described.desc;
   desc.packed = given_weights(query);
+  desc.expected = {builder.output(query).layout.batch(), builder.workers(query)};
   std::shared_ptr<const ConvF32> layer =
       depthwise ? make_depthwise_f32(desc, query.isa) : ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
@@ -294,6 +295,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   std::vector<uint8_t> tables;
   if (image != k_absent) read_image(query.graph, image, query.id(0), desc, tables);
   desc.packed = given_weights(query);
+  desc.expected = {y.layout.batch(), builder.workers(query)};
   std::shared_ptr<const ConvU8S8> layer = make(desc, query);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> residual = desc.has_residual ? builder.input(query, 4) : Operand();

@@ -161,6 +161,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder) {
   desc.bias = bias;
   desc.activation = fused_activation(query.node);
   desc.packed = given_weights(query);
+  desc.expected = {s.m, builder.workers(query)};
   std::shared_ptr<const ConvF32> layer = ConvF32::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
@@ -188,6 +189,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
   desc.activation = form.activation;
   desc.inverse_y_scale = form.inverse_y_scale;
   desc.packed = given_weights(query);
+  desc.expected = {s.m, builder.workers(query)};
   std::shared_ptr<const ConvU8S8> layer = ConvU8S8::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this size", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);

@@ -115,6 +115,8 @@ std::string_view StepBuilder::variant_of(NodeId node) const {
   return tactic.substr(std::min(tactic.find(' '), tactic.size() - 1) + 1);
 }
 
+int StepBuilder::workers(const StepQuery& query) const { return part_ && part_->by_worker ? 1 : query.threads; }
+
 Result<Operand> StepBuilder::input(const StepQuery& query, size_t i) {
   if (const std::optional<Tensor> tensor = constant_of(query.graph, query.id(i))) return constant(*tensor);
   return value(query.id(i));

@@ -64,6 +64,8 @@ class StepBuilder {
   Operand value(ValueId v) const;
   /// Of another node, which way of its family the plan has chosen; empty = the cheapest.
   std::string_view variant_of(NodeId node) const;
+  /// How many workers share the loops of the node's step.
+  int workers(const StepQuery& query) const;
   /// The constant in the back end's layout.
   Result<Operand> constant(const Tensor& tensor);
 

@@ -117,6 +117,8 @@ class ConvF32Packed final : public DenseConvF32 {
       block_pixels_ = class_block_pixels();
     for (const ConvF32Block& block : packed_.blocks)
       for (const TapClass& c : classes_.classes()) parts_.push_back(part_of_block(c, block, desc.geometry, taps_));
+    const ConvWork all = work(desc.expected.batch);
+    known_ = known_cut(desc.expected, all, conv_deal(all, desc.expected.threads, cut));
     if (classes_.is_whole()) {
       in_order_.resize(static_cast<size_t>(block_pixels_ + slack()));
       std::iota(in_order_.begin(), in_order_.end() - slack(), 0);
@@ -132,13 +134,15 @@ class ConvF32Packed final : public DenseConvF32 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 4 * packed_.bias.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override { return conv_deal(work(batch), threads, cut_).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : conv_deal(work(batch), threads, cut_).chunks;
+  }
 
   size_t scratch_bytes() const override { return table_bytes() + pixels_bytes() + copy_bytes(); }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
-    const ConvWork all = work(args.batch);
-    for (const ConvPiece& piece : conv_pieces(all, conv_deal(all, threads, cut_), chunk))
+    const ConvChunk own = chunk_at(args.batch, threads, chunk);
+    for (const ConvPiece& piece : own.pieces)
       run_piece(args, piece, args.y + piece.pixels.begin * desc_.geometry.y_pitch, scratch);
   }
 
@@ -147,6 +151,13 @@ class ConvF32Packed final : public DenseConvF32 {
   }
 
  private:
+  ConvChunk chunk_at(int64_t batch, int threads, int64_t chunk) const {
+    if (known_.serves(batch, threads)) return known_[chunk];
+    const ConvWork all = work(batch);
+    const ConvDeal deal = conv_deal(all, threads, cut_);
+    return {deal, conv_pieces(all, deal, chunk)};
+  }
+
   /// Rows of a block's compact copy should stay in L1 or near: at most about 32 KB of input.
   int64_t compact_block_pixels() const {
     const WindowGeometry& g = desc_.geometry;
@@ -305,6 +316,7 @@ class ConvF32Packed final : public DenseConvF32 {
   PackedConvF32 packed_;
   AlignedBytes pad_;  // a pixel of zeros
   int64_t block_pixels_;
+  KnownCut known_;
   std::vector<ConvF32Part> parts_;  // [block][class]
   std::vector<int32_t> in_order_;   // where the pixels of a block are not sorted
   bool streams_weights_;            // all weights together do not stay in L2

@@ -23,6 +23,7 @@ struct ConvF32Desc {
   bool planar_x = false;  // x is dense NCHW; where reads_compact_copy(geometry) only
   /// As in ConvU8S8Desc.
   PackedConvWeights packed = {};
+  ExpectedRun expected = {};
 };
 
 struct ConvF32Args {

@@ -168,6 +168,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
     for (const ConvU8S8Panel& panel : packed_.panels) panel_begin_.push_back(panel_begin_.back() + panel_lanes(panel));
     choose_block();
+    const ConvWork all = work(desc.expected.batch);
+    known_ = known_cut(desc.expected, all, conv_deal(all, desc.expected.threads, cut));
+    sort_blocks(all.pixels);
     find_class_bias();
   }
 
@@ -177,36 +180,46 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override { return conv_deal(work(batch), threads, cut_).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : conv_deal(work(batch), threads, cut_).chunks;
+  }
 
   size_t scratch_bytes() const override {
     return offsets_bytes() + pixels_bytes() + round_up(copy_bytes()) + tile_bytes();
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
-    const ConvWork all = work(args.batch);
-    const ConvDeal deal = conv_deal(all, threads, cut_);
-    int64_t sorted = 0;  // pixels of the block before
+    const auto [deal, pieces] = chunk_at(args.batch, threads, chunk);
+    const SortedBlock* const known = !sorted_.empty() && known_.serves(args.batch, threads)
+                                         ? &sorted_[first_sorted_[static_cast<size_t>(chunk)]]
+                                         : nullptr;
+    BlockOrder order{.known = known};
     Ahead ahead(next_layers_share(args.next_weights, chunk, deal.chunks));
-    const Pieces<ConvPiece> pieces = conv_pieces(all, deal, chunk);
     for (const ConvPiece& piece : pieces) {
       // The worker's next piece, or its next chunk, goes on with the next panel; where that is small, it is near.
       const bool goes_on = packed_.weights_bytes > k_resident_weight_bytes &&
                            (&piece + 1 < pieces.end() || deal.is_followed(chunk, threads));
-      const int64_t end_of_own = deal.by_panels && goes_on ? all.panels : piece.panels.end;
+      const int64_t end_of_own = deal.by_panels && goes_on ? panels() : piece.panels.end;
       for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
-        int64_t count = std::min(block_pixels_, piece.pixels.end - first);
-        if (classes_.is_copied()) {  // a copy serves one image
-          const int64_t image_pixels = geometry_.oh * geometry_.ow;
-          count = std::min(count, image_pixels - first % image_pixels);
-        }
-        run_block(args, {first, first + count}, piece.panels, end_of_own, scratch, sorted, ahead);
-        first += count;
+        const IndexRange block = block_at(first, piece.pixels.end);
+        run_block(args, block, piece.panels, end_of_own, scratch, order, ahead);
+        first = block.end;
       }
     }
   }
 
  private:
+  /// A block of the expected run with its pixels in order.
+  struct SortedBlock {
+    size_t at = 0;  // in x_ and y_
+    int64_t counts[PixelClasses::k_most] = {};
+  };
+  /// Of the blocks of a chunk: sorted beforehand, one after the other, or in scratch memory.
+  struct BlockOrder {
+    const SortedBlock* known = nullptr;
+    int64_t sorted = 0;  // pixels whose offsets scratch memory holds
+  };
+
   static bool can_trim_rows(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
     return kernel.whole_rows && desc.geometry.oc > kernel.lanes && !desc.before && !needs_f32(desc);
   }
@@ -245,12 +258,51 @@ class ConvU8S8Packed final : public ConvU8S8 {
     }
   }
 
+  /// The block that begins at pixel `first`, before `end`.
+  IndexRange block_at(int64_t first, int64_t end) const {
+    int64_t count = std::min(block_pixels_, end - first);
+    if (classes_.is_copied()) {  // a copy serves one image
+      const int64_t image_pixels = geometry_.oh * geometry_.ow;
+      count = std::min(count, image_pixels - first % image_pixels);
+    }
+    return {first, first + count};
+  }
+
+  /// Sorts the pixels of all blocks of the expected run, where they are few: there it takes a good part of a chunk's
+  /// time to begin. Of many pixels the tables would come from farther away than it takes to fill them anew.
+  void sort_blocks(int64_t pixels) {
+    constexpr int64_t k_few_pixels = 1024;
+    if (pixels == 0 || pixels > k_few_pixels) return;
+    size_t end = 0;
+    for (int64_t chunk = 0; chunk < known_.count(); ++chunk) {
+      first_sorted_.push_back(sorted_.size());
+      for (const ConvPiece& piece : known_[chunk].pieces)
+        for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
+          const IndexRange block = block_at(first, piece.pixels.end);
+          SortedBlock& made = sorted_.emplace_back();
+          made.at = end;
+          end += static_cast<size_t>(block.end - block.begin + slack());
+          x_.resize(end), y_.resize(end);
+          made.counts[0] = block.end - block.begin;
+          classes_.sort(block, {x_.data() + made.at, y_.data() + made.at}, made.counts, slack());
+          first = block.end;
+        }
+    }
+  }
+
+  ConvChunk chunk_at(int64_t batch, int threads, int64_t chunk) const {
+    if (known_.serves(batch, threads)) return known_[chunk];
+    const ConvWork all = work(batch);
+    const ConvDeal deal = conv_deal(all, threads, cut_);
+    return {deal, conv_pieces(all, deal, chunk)};
+  }
+
+  int64_t panels() const { return static_cast<int64_t>(packed_.panels.size()); }
   ConvWork work(int64_t batch) const {
     const WindowGeometry& g = geometry_;
-    const int64_t panels = static_cast<int64_t>(packed_.panels.size());
     return {.pixels = batch * g.oh * g.ow,
-            .panels = panels,
-            .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
+            .panels = panels(),
+            .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels(),
             .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
             .tile_rows = kernel_.rows,
             .panel_begin = panel_begin_,
@@ -358,24 +410,29 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return reinterpret_cast<const uint8_t*>(copy);
   }
 
-  /// sorted: pixels whose offsets the scratch holds already; those of a layer that reads all pixels in order are the
-  /// same in every block.
+  /// order: of the blocks before; a layer that reads all pixels in order has the same one in every block.
   /// end_of_own: up to this panel, weights of the next one are fetched while one is run; then those of the next layer.
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, int64_t end_of_own, std::byte* scratch,
-                 int64_t& sorted, Ahead& ahead) const {
+                 BlockOrder& order, Ahead& ahead) const {
     const BlockPixels block{reinterpret_cast<int64_t*>(scratch), reinterpret_cast<int32_t*>(scratch + offsets_bytes())};
     std::byte* const copy = scratch + offsets_bytes() + pixels_bytes();
     float* const f32_tile = reinterpret_cast<float*>(copy + round_up(copy_bytes()));
     const uint8_t* const x = bring_input(args, pixels, copy);
-    int64_t counts[PixelClasses::k_most] = {pixels.end - pixels.begin};
-    if (!classes_.is_linear() || sorted != counts[0]) classes_.sort(pixels, block, counts, slack());
-    sorted = pixels.end - pixels.begin;
+    int64_t counts_here[PixelClasses::k_most] = {pixels.end - pixels.begin};
+    const int64_t* const counts = order.known ? order.known->counts : counts_here;
+    const int64_t* const x_offsets = order.known ? x_.data() + order.known->at : block.x;
+    const int32_t* const y_pixels = order.known ? y_.data() + order.known->at : block.y;
+    if (order.known)
+      ++order.known;
+    else if (!classes_.is_linear() || order.sorted != counts[0])
+      classes_.sort(pixels, block, counts_here, slack());
+    order.sorted = pixels.end - pixels.begin;
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
       ConvU8S8Run run = panel_run(args, panel, pixels.begin);
       run.x = x + panel.group * (geometry_.ic / geometry_.groups);
-      run.x_offsets = block.x;
-      run.y_pixels = run.residual_pixels = block.y;
+      run.x_offsets = x_offsets;
+      run.y_pixels = run.residual_pixels = y_pixels;
       const bool is_own = streams_weights_ && p + 1 < end_of_own;
       fetch(is_own ? Ahead(panel_bytes(p + 1)) : ahead, tile_steps(counts), run);
       for (size_t c = 0; c < classes_.classes().size(); ++c) {
@@ -491,6 +548,11 @@ class ConvU8S8Packed final : public ConvU8S8 {
   std::vector<AlignedVector<int32_t>> class_bias_;
   std::vector<int64_t> panel_begin_ = {0};  // in lanes
   int64_t block_pixels_ = 1;
+  KnownCut known_;
+  std::vector<SortedBlock> sorted_;   // of its chunks, where sort_blocks() has sorted them
+  std::vector<size_t> first_sorted_;  // of each chunk
+  AlignedVector<int64_t> x_;
+  AlignedVector<int32_t> y_;
   CodeClamp clamp_;
   bool streams_weights_;  // panels are fetched ahead of their use
 };

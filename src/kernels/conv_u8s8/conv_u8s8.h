@@ -47,6 +47,7 @@ struct ConvU8S8Desc {
   /// What another layer with these weights gave: used in place where the form is this layer's, and then it must outlive
   /// it.
   PackedConvWeights packed = {};
+  ExpectedRun expected = {};
 
   bool reads_image() const { return image_scale > 0 || !image_tables.empty(); }
 };

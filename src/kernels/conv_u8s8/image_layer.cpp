@@ -52,6 +52,8 @@ class ConvU8S8Images final : public ConvU8S8 {
         panel_bytes_(static_cast<int64_t>(packed_.weights_bytes / packed_.panels.size())) {
     if (desc.x_zero_point != 0)
       for (const ConvU8S8Panel& panel : packed_.panels) add_pixel_bias(panel);
+    const ConvWork all = work(desc.expected.batch);
+    known_ = known_cut(desc.expected, all, conv_deal(all, desc.expected.threads, cut));
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -62,17 +64,25 @@ class ConvU8S8Images final : public ConvU8S8 {
     return packed_.weights_bytes + 8 * packed_.bias.size() + 4 * pixel_bias_.size();
   }
   PackedConvWeights packed() const override { return packed_.kept; }
-  int64_t chunks(int64_t batch, int threads) const override { return conv_deal(work(batch), threads, cut_).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : conv_deal(work(batch), threads, cut_).chunks;
+  }
   size_t scratch_bytes() const override { return 0; }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte*) const override {
-    const ConvWork all = work(args.batch);
-    const ConvDeal deal = conv_deal(all, threads, cut_);
-    for (const ConvPiece& piece : conv_pieces(all, deal, chunk))
+    const ConvChunk own = chunk_at(args.batch, threads, chunk);
+    for (const ConvPiece& piece : own.pieces)
       for (int64_t p = piece.panels.begin; p < piece.panels.end; ++p) run_panel(args, p, piece.pixels);
   }
 
  private:
+  ConvChunk chunk_at(int64_t batch, int threads, int64_t chunk) const {
+    if (known_.serves(batch, threads)) return known_[chunk];
+    const ConvWork all = work(batch);
+    const ConvDeal deal = conv_deal(all, threads, cut_);
+    return {deal, conv_pieces(all, deal, chunk)};
+  }
+
   /// Pixels are images here.
   ConvWork work(int64_t batch) const {
     return {.pixels = batch,
@@ -144,6 +154,7 @@ class ConvU8S8Images final : public ConvU8S8 {
   CutBy cut_;
   PackedConvU8S8 packed_;
   int64_t panel_bytes_;
+  KnownCut known_;
   AlignedVector<int32_t> pixel_bias_;  // [panel][pixel][lane]; empty where the zero point is 0
 };
 

@@ -44,6 +44,10 @@ CutPosition DepthwiseSplit::begin(int64_t chunk) const {
   return {image * units_per_image() + unit, (rest - unit * unit_rows * groups) / here};
 }
 
+KnownDepthwise known_chunks(const DepthwiseSplit& split, const ExpectedRun& expected) {
+  return {expected, expected.batch > 0 ? split.chunks : 0, [&](int64_t chunk) { return split.chunk(chunk); }};
+}
+
 Pieces<DepthwisePiece> DepthwiseSplit::pieces(int64_t chunk) const {
   Pieces<DepthwisePiece> made;
   const int64_t minors = by_groups ? images * units_per_image() : groups;

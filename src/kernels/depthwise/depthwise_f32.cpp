@@ -74,16 +74,21 @@ constexpr int64_t k_channel_group = 64;  // one zmm cache line of codes and four
 
 class DepthwiseF32 final : public ConvF32 {
  public:
-  DepthwiseF32(const ConvF32Desc& desc, Isa isa) : rows_(desc, isa) {}
+  DepthwiseF32(const ConvF32Desc& desc, Isa isa)
+      : rows_(desc, isa), known_(known_chunks(split(desc.expected.batch, desc.expected.threads), desc.expected)) {}
 
   const char* kernel_name() const override { return rows_.kernel_name(); }
   size_t packed_bytes() const override { return rows_.packed_bytes(); }
-  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : split(batch, threads).chunks;
+  }
   size_t scratch_bytes() const override { return 0; }
 
   void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte*) const override {
     const WindowGeometry& g = rows_.geometry();
-    for (const DepthwisePiece& piece : split(args.batch, threads).pieces(chunk))
+    const bool is_known = known_.serves(args.batch, threads);
+    const DepthwiseChunk own = is_known ? known_[chunk] : split(args.batch, threads).chunk(chunk);
+    for (const DepthwisePiece& piece : own.pieces)
       for (int64_t row = piece.units.begin; row < piece.units.end;) {
         const int64_t n = row / g.oh, oy = row % g.oh;
         const int64_t oy_end = std::min(g.oh, oy + piece.units.end - row);
@@ -107,6 +112,7 @@ class DepthwiseF32 final : public ConvF32 {
   }
 
   DepthwiseRowsF32 rows_;
+  KnownDepthwise known_;
 };
 
 }  // namespace

@@ -180,6 +180,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     pack(kernels);
     const int64_t columns = std::max<int64_t>(kernel_.tile.columns(), g.kw);
     zero_.assign(static_cast<size_t>(2 * columns * g.x_pitch) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point));
+    known_ = known_chunks(split(desc.expected.batch, desc.expected.threads), desc.expected);
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -190,7 +191,9 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     return packed_bytes_ + bias_.size() * sizeof(int32_t) + multiplier_.size() * sizeof(float) + zero_.size() +
            lines_.size();
   }
-  int64_t chunks(int64_t batch, int threads) const override { return split(batch, threads).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : split(batch, threads).chunks;
+  }
 
   size_t scratch_bytes() const override { return kernel_scratch_bytes() + values_bytes(); }
 
@@ -235,8 +238,9 @@ class DepthwiseU8S8 final : public ConvU8S8 {
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = desc_.geometry;
-    const DepthwiseSplit cut = split(args.batch, threads);
-    for (const DepthwisePiece& piece : cut.pieces(chunk))
+    const bool is_known = known_.serves(args.batch, threads);
+    const DepthwiseChunk own = is_known ? known_[chunk] : split(args.batch, threads).chunk(chunk);
+    for (const DepthwisePiece& piece : own.pieces)
       for (int64_t unit = piece.units.begin; unit < piece.units.end;) {
         const int64_t n = unit / row_units(), first = unit % row_units();
         const int64_t last = std::min(row_units(), first + piece.units.end - unit);
@@ -246,7 +250,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
         call.block_end = std::min(blocks(), piece.groups.end * blocks_per_group());
         call.oy_begin = first * kernel_.tile.th;
         call.oy_end = std::min(g.oh, last * kernel_.tile.th);
-        if (cut.chunks > 1) fetch_edges(call);
+        if (own.of > 1) fetch_edges(call);
         run_rows(args, n, call, scratch);
         unit += last - first;
       }
@@ -420,6 +424,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   AlignedVector<float> multiplier_;
   AlignedVector<uint8_t> zero_;
   AlignedVector<uint8_t> lines_;
+  KnownDepthwise known_;
 };
 
 /// Of any window's description the layer on one pixel.

@@ -20,6 +20,12 @@ struct DepthwisePiece {
   IndexRange units, groups;
 };
 
+/// A chunk of so many.
+struct DepthwiseChunk {
+  Pieces<DepthwisePiece> pieces;
+  int64_t of = 1;
+};
+
 /// A run as units of up to unit_rows output rows x groups of channels, dealt out in chunks of nearly equal work: runs
 /// of neighbours, so that a chunk may begin and end in the middle of a unit, or of a group.
 struct DepthwiseSplit {
@@ -33,9 +39,14 @@ struct DepthwiseSplit {
   int64_t units_per_image() const { return (rows + unit_rows - 1) / unit_rows; }
   /// Units count over all images.
   Pieces<DepthwisePiece> pieces(int64_t chunk) const;
+  DepthwiseChunk chunk(int64_t index) const { return {pieces(index), chunks}; }
 
  private:
   CutPosition begin(int64_t chunk) const;
 };
+
+using KnownDepthwise = KnownChunks<DepthwiseChunk>;
+/// split: of the expected run.
+KnownDepthwise known_chunks(const DepthwiseSplit& split, const ExpectedRun& expected);
 
 }  // namespace octet

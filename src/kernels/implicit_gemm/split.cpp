@@ -152,6 +152,12 @@ Pieces<ConvPiece> conv_pieces(const ConvWork& work, const ConvDeal& deal, int64_
   return made;
 }
 
+KnownCut known_cut(const ExpectedRun& expected, const ConvWork& work, const ConvDeal& deal) {
+  return {expected, expected.batch > 0 ? deal.chunks : 0, [&](int64_t chunk) {
+            return ConvChunk{deal, conv_pieces(work, deal, chunk)};
+          }};
+}
+
 int64_t conv_block_pixels(const ConvWork& work) {
   const int64_t weight_bytes = work.panels * work.panel_bytes;
   const int64_t share = weight_bytes <= k_l2_share ? k_l1_share : k_l2_share;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace octet {
 
@@ -84,6 +85,44 @@ struct CutPiece {
 };
 /// Everything from one place to another: pieces of whole rows, and of one row each.
 Pieces<CutPiece> pieces_between(const CutPosition& first, const CutPosition& last, int64_t minors);
+
+/// The images and threads that a layer is going to be run with, as far as one knows when it is made: how it is cut for
+/// them it works out then, and not in each run. With others it does the same, and takes a little longer to begin.
+struct ExpectedRun {
+  int64_t batch = 0;
+  int threads = 0;
+
+  bool operator==(const ExpectedRun&) const = default;
+};
+
+/// The chunks of the expected run.
+template <class Chunk>
+class KnownChunks {
+ public:
+  KnownChunks() = default;  // of no run
+  /// make(i): the i-th of them.
+  template <class Make>
+  KnownChunks(const ExpectedRun& expected, int64_t chunks, Make&& make) : expected_(expected) {
+    for (int64_t i = 0; i < chunks; ++i) chunks_.push_back(make(i));
+  }
+
+  bool serves(int64_t batch, int threads) const { return !chunks_.empty() && expected_ == ExpectedRun{batch, threads}; }
+  int64_t count() const { return static_cast<int64_t>(chunks_.size()); }
+  const Chunk& operator[](int64_t chunk) const { return chunks_[static_cast<size_t>(chunk)]; }
+
+ private:
+  ExpectedRun expected_;
+  std::vector<Chunk> chunks_;
+};
+
+/// A chunk, and the cut that it is of.
+struct ConvChunk {
+  ConvDeal deal;
+  Pieces<ConvPiece> pieces;
+};
+using KnownCut = KnownChunks<ConvChunk>;
+/// work: of the expected run.
+KnownCut known_cut(const ExpectedRun& expected, const ConvWork& work, const ConvDeal& deal);
 
 /// Pixels of a block: all panels meet one block before the next one begins. Small weights stay in L2 by themselves, and
 /// then a block is what fits L1; large weights are streamed once per block, which therefore takes up to half of L2.
