@@ -80,6 +80,15 @@ TEST(WinogradU8S8, every_isa_equals_the_judge_on_every_geometry) {
   }
 }
 
+TEST(WinogradU8S8, a_layer_made_for_a_run_equals_the_judge_in_it_and_in_others) {
+  uint32_t seed = 300;
+  for (const ConvCase& c : cases()) {
+    ConvU8S8Data data(c, seed++);
+    data.desc.expected = {c.batch, 2};
+    expect_judged<uint8_t>(data, {2, 3});
+  }
+}
+
 TEST(WinogradU8S8, the_sums_themselves_equal_the_judges) {
   uint32_t seed = 500;
   for (const ConvCase& c : cases()) {

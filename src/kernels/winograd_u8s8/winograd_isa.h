@@ -24,7 +24,8 @@ struct WinogradInput {
 };
 
 /// sums[position * sums_step + tile * panel + lane] = sum over pairs p, i < 2 of a[position * a_step + tile * row + 2 *
-/// p + i] * weights[position][p][lane][i], int32 modulo 2^32. `panel` = kernel.lanes * kernel.vectors.
+/// p + i] * weights[position][p][lane][i], int32 modulo 2^32. `panel` = kernel.lanes * kernel.vectors, or lanes where
+/// weights are kept as codes.
 struct WinogradProducts {
   const int16_t* a = nullptr;
   int64_t a_step = 0, row = 0;    // elements from position to position, from tile to tile
@@ -33,7 +34,7 @@ struct WinogradProducts {
   int32_t* sums = nullptr;
   int64_t sums_step = 0;
   int vectors = 1;              // of this panel
-  const char* ahead = nullptr;  // from_codes: weights wanted next, as many as these
+  const char* ahead = nullptr;  // from_codes: weights wanted next, as many as a vector's
 };
 
 /// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile.
@@ -57,10 +58,10 @@ struct WinogradKernel {
   int rows;            // tiles of one block of sums in registers
   double dot_cycles;   // of one vector of products, for the static cost
   const char* name;
-  // products() takes up to `rows` tiles and one vector, and transforms the weights on the way, each time: codes,
-  // [pair][k_winograd_codes * lanes], first the kernel's rows 0 and 2, [column][lane][channel of the pair][row], then
-  // row 1, [column][lane][channel of the pair]. It writes the sums of `rows` tiles, of two where there are one or two.
-  // output() takes products of weights whose outer positions are not scaled.
+  // products() takes up to `rows` tiles and one vector of a panel, and transforms the weights on the way, each time:
+  // codes, [vector][pair][k_winograd_codes * lanes], first the kernel's rows 0 and 2, [column][lane][channel of the
+  // pair][row], then row 1, [column][lane][channel of the pair]. It writes the sums of `rows` tiles, of two where there
+  // are one or two. output() takes products of weights whose outer positions are not scaled.
   bool from_codes = false;
 };
 

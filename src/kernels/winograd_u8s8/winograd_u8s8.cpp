@@ -156,7 +156,9 @@ double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeo
   return (kernel.from_codes ? costs.codes_margin : k_margin) * cycles / live / k_cycles_per_us;
 }
 
-/// Scratch of a worker: [transformed inputs of a block][sums of a block and panel][pixels of a tile][f32 tile].
+/// Scratch of a worker: [transformed inputs of a block][sums of a block and panel][pixels of a tile][f32 tile]. Weights
+/// that are kept as codes meet vector by vector of a panel, and then pixels are those of all tiles of a block: a line
+/// of codes is stored whole.
 class WinogradU8S8 final : public ConvU8S8 {
  public:
   WinogradU8S8(const ConvU8S8Desc& desc, const WinogradKernel& kernel, Isa isa)
@@ -177,6 +179,8 @@ class WinogradU8S8 final : public ConvU8S8 {
       places_[i] = static_cast<int32_t>(i / 4 * geometry_.ow) + i % 4;
       rows_[i] = i * static_cast<int32_t>(panel());
     }
+    const ConvWork all = work(desc.expected.batch, desc.expected.threads);
+    known_ = known_cut(desc.expected, all, deal(all, desc.expected.threads));
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -186,19 +190,22 @@ class WinogradU8S8 final : public ConvU8S8 {
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size() + pad_.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
 
-  int64_t chunks(int64_t batch, int threads) const override { return deal(work(batch, threads), threads).chunks; }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : deal(work(batch, threads), threads).chunks;
+  }
 
   size_t scratch_bytes() const override {
-    return input_bytes() + sums_bytes() + pixels_bytes() + (through_tile() ? pixels_bytes() : 0);
+    const int64_t tiles = (kernel_.from_codes ? block_tiles_ : 1) + (through_tile() ? 1 : 0);
+    return input_bytes() + sums_bytes() + static_cast<size_t>(tiles) * pixels_bytes();
   }
 
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
-    const ConvWork all = work(args.batch, threads);
-    const Pieces<ConvPiece> pieces = conv_pieces(all, deal(all, threads), chunk);
+    const ConvChunk own = chunk_at(args.batch, threads, chunk);
+    const Pieces<ConvPiece>& pieces = own.pieces;
     for (const ConvPiece& piece : pieces) {
       const int64_t count = piece.pixels.end - piece.pixels.begin, blocks = ceil_div(count, block_tiles_);
       for (int64_t b = 0; b < blocks; ++b) {
-        const IndexRange tiles = part_of(count, blocks, b, all.tile_rows);
+        const IndexRange tiles = part_of(count, blocks, b, tile_rows(args.batch * tiles_y_ * tiles_x_, threads));
         const bool is_last = b + 1 == blocks && &piece + 1 == pieces.end();
         run_block(args, {piece.pixels.begin + tiles.begin, piece.pixels.begin + tiles.end}, piece.panels, is_last,
                   scratch);
@@ -210,10 +217,11 @@ class WinogradU8S8 final : public ConvU8S8 {
   int64_t panel() const { return kernel_.lanes * kernel_.vectors; }
   // A line between positions, or 36 lines of a tile would meet in a few sets of L1.
   int64_t input_step() const { return block_tiles_ * row_ + 32; }
-  int64_t sums_step() const { return block_tiles_ * panel() + 16; }
+  int64_t sum_lanes() const { return kernel_.from_codes ? kernel_.lanes : panel(); }
+  int64_t sums_step() const { return block_tiles_ * sum_lanes() + 16; }
   size_t input_bytes() const { return round_up(static_cast<size_t>(k_winograd_positions * input_step()) * 2); }
   size_t sums_bytes() const { return round_up(static_cast<size_t>(k_winograd_positions * sums_step()) * 4); }
-  size_t pixels_bytes() const { return static_cast<size_t>(k_winograd_pixels * panel()) * 4; }
+  size_t pixels_bytes() const { return static_cast<size_t>(k_winograd_pixels * panel()) * 4; }  // of a tile
   bool through_tile() const { return f32_ && !desc_.f32_output; }
 
   /// Pixels are tiles here. What a tile's input costs a worker that another has made: fetching it, and the transform.
@@ -225,9 +233,17 @@ class WinogradU8S8 final : public ConvU8S8 {
             .panels = static_cast<int64_t>(packed_.panels.size()),
             .panel_bytes = static_cast<int64_t>(packed_.weights_bytes / packed_.panels.size()),
             .pixel_bytes = 2 * k_winograd_pixels * geometry_.ic,
-            .tile_rows = !kernel_.from_codes              ? 1
-                         : tiles < kernel_.rows * threads ? kernel_.rows / 2
-                                                          : kernel_.rows};
+            .tile_rows = tile_rows(tiles, threads)};
+  }
+  int64_t tile_rows(int64_t tiles, int threads) const {
+    if (!kernel_.from_codes) return 1;
+    return tiles < kernel_.rows * threads ? kernel_.rows / 2 : kernel_.rows;
+  }
+  ConvChunk chunk_at(int64_t batch, int threads, int64_t chunk) const {
+    if (known_.serves(batch, threads)) return known_[chunk];
+    const ConvWork all = work(batch, threads);
+    const ConvDeal cut = deal(all, threads);
+    return {cut, conv_pieces(all, cut, chunk)};
   }
 
   /// Every chunk transforms the tiles that it meets: cut by panels, one for each worker and no more.
@@ -284,43 +300,60 @@ class WinogradU8S8 final : public ConvU8S8 {
     const Tile first = tile_at(tiles.begin);
     Tile tile = first;
     for (int64_t t = 0; t < count; ++t, advance(tile)) bring_input(args.x, tile, inputs + t * row_);
+    WinogradProducts products;
+    products.a = inputs;
+    products.a_step = input_step();
+    products.row = row_;
+    products.pairs = (geometry_.ic + 1) / 2;
+    products.tiles = count;
+    products.sums = sums;
+    products.sums_step = sums_step();
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& own = packed_.panels[static_cast<size_t>(p)];
-      WinogradProducts products;
-      products.a = inputs;
-      products.a_step = input_step();
-      products.row = row_;
-      products.weights = packed_.weights + own.weights_offset;
-      products.pairs = (geometry_.ic + 1) / 2;
-      products.tiles = count;
-      products.sums = sums;
-      products.sums_step = sums_step();
-      products.vectors = vectors_of(own);
-      products.ahead = reinterpret_cast<const char*>(ahead_of(p, panels, is_last, args));
-      kernel_.products(products);
       const ConvU8S8Run run = panel_run(args, own);
-      tile = first;
-      for (int64_t t = 0; t < count; ++t, advance(tile)) finish_tile(run, tile, own, sums + t * panel(), scratch);
+      const int vectors = vectors_of(own);
+      products.vectors = kernel_.from_codes ? 1 : vectors;
+      for (int v = 0; v < vectors; v += products.vectors) {
+        const bool is_last_vector = v + products.vectors == vectors;
+        products.weights = packed_.weights + own.weights_offset + v * vector_bytes();
+        if (kernel_.from_codes) {
+          const bool is_end = is_last_vector && p + 1 == panels.end;
+          products.ahead = is_end ? reinterpret_cast<const char*>(ahead_of(panels, is_last, args))
+                                  : static_cast<const char*>(products.weights) + vector_bytes();
+        }
+        kernel_.products(products);
+        const int32_t* const bias = packed_.bias.data() + own.lane_offset + v * kernel_.lanes;
+        tile = first;
+        for (int64_t t = 0; t < count; ++t, advance(tile)) {
+          int32_t* const pixels = pixels_at(scratch, kernel_.from_codes ? t : 0);
+          kernel_.output(
+              {sums + t * sum_lanes(), sums_step(), bias, products.vectors, pixels + v * kernel_.lanes, panel()});
+          if (is_last_vector) finish_tile(run, tile, pixels, scratch);
+        }
+      }
     }
   }
 
-  /// What is wanted behind a panel: the next one's weights, or those of the next layer.
-  const std::byte* ahead_of(int64_t p, IndexRange panels, bool is_last_block, const ConvU8S8Args& args) const {
-    const bool is_last = is_last_block && p + 1 == panels.end;
-    const auto bytes = static_cast<size_t>((geometry_.ic + 1) / 2 * kernel_.lanes * k_winograd_codes);
-    if (is_last && args.next_weights.size() >= bytes) return args.next_weights.data();
-    const int64_t next = p + 1 < panels.end ? p + 1 : panels.begin;
-    return packed_.weights + packed_.panels[static_cast<size_t>(next)].weights_offset;
+  int32_t* pixels_at(std::byte* scratch, int64_t tile) const {
+    const size_t at = input_bytes() + sums_bytes() + static_cast<size_t>(tile) * pixels_bytes();
+    return reinterpret_cast<int32_t*>(scratch + at);
+  }
+
+  /// Of codes.
+  int64_t vector_bytes() const { return (geometry_.ic + 1) / 2 * kernel_.lanes * k_winograd_codes; }
+
+  /// What is wanted behind the last vector of a block: the first one's weights again, or those of the next layer.
+  const std::byte* ahead_of(IndexRange panels, bool is_last_block, const ConvU8S8Args& args) const {
+    if (is_last_block && args.next_weights.size() >= static_cast<size_t>(vector_bytes()))
+      return args.next_weights.data();
+    return packed_.weights + packed_.panels[static_cast<size_t>(panels.begin)].weights_offset;
   }
 
   int vectors_of(const ConvU8S8Panel& panel) const { return static_cast<int>(ceil_div(panel.channels, kernel_.lanes)); }
 
   /// common: panel_run().
-  void finish_tile(const ConvU8S8Run& common, const Tile& tile, const ConvU8S8Panel& own, const int32_t* sums,
-                   std::byte* scratch) const {
+  void finish_tile(const ConvU8S8Run& common, const Tile& tile, const int32_t* pixels, std::byte* scratch) const {
     const WindowGeometry& g = geometry_;
-    auto* const pixels = reinterpret_cast<int32_t*>(scratch + input_bytes() + sums_bytes());
-    kernel_.output({sums, sums_step(), packed_.bias.data() + own.lane_offset, vectors_of(own), pixels, panel()});
     ConvU8S8Run run = common;
     const int64_t origin = (tile.image * g.oh + tile.y) * g.ow + tile.x;
     run.y = static_cast<std::byte*>(run.y) + origin * g.y_pitch * (desc_.f32_output ? 4 : 1);
@@ -338,7 +371,7 @@ class WinogradU8S8 final : public ConvU8S8 {
       rows = own_rows;
     }
     if (through_tile()) {
-      auto* const values = reinterpret_cast<float*>(reinterpret_cast<std::byte*>(pixels) + pixels_bytes());
+      auto* const values = reinterpret_cast<float*>(scratch + scratch_bytes() - pixels_bytes());
       ConvU8S8Run one = run;
       one.y = values;
       one.y_step = run.channels;
@@ -379,6 +412,7 @@ class WinogradU8S8 final : public ConvU8S8 {
   int64_t row_;  // elements of a tile's channels at one position
   AlignedVector<uint8_t> pad_;
   int64_t block_tiles_;
+  KnownCut known_;
   int32_t places_[k_winograd_pixels], rows_[k_winograd_pixels];  // of a whole tile: in y, in its sums
 };
 
