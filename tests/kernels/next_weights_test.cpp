@@ -75,6 +75,22 @@ const WinogradKernel k_winograd = {
     .name = "looks on",
     .from_codes = true};
 
+const WinogradKernel k_whole_winograd = {
+    .input = [](const WinogradInput&) {},
+    .products =
+        [](const WinogradProducts& panel) {
+          const std::byte* const next = as_bytes(panel.ahead);
+          told.push_back({as_bytes(panel.weights), next, next + panel.ahead_bytes, panel.ahead_bytes});
+        },
+    .output = [](const WinogradOutput&) {},
+    .finish = [](const ConvU8S8Run&, const int32_t*, const int32_t*) {},
+    .lanes = 16,
+    .vectors = 4,
+    .chunk = 32,
+    .rows = 6,
+    .dot_cycles = 0.5,
+    .name = "looks on"};
+
 /// A layer, the packed weights of the one behind it, and what its chunks were told.
 struct Watched {
   Watched(const ConvCase& shape, size_t next_bytes) : data(shape), next(next_bytes) {
@@ -237,6 +253,32 @@ TEST(NextWeights, of_small_images_are_a_panels_bytes) {
 TEST(NextWeights, of_winograds_codes_are_a_panels_bytes) {
   Watched watched(square(8, 64, 96, 3, 1, 1), 200000);
   expect_panels(watched, *make_winograd_u8s8(watched.data.desc, k_winograd, Isa::scalar));
+}
+
+// Weights that are transformed beforehand bring their next position's near by themselves.
+TEST(NextWeights, follow_the_last_panel_of_each_block_of_winograds_tiles) {
+  for (const ConvCase& shape : {square(30, 64, 96, 3, 1, 1), square(14, 128, 32, 3, 1, 1, 1, 1, 2)})
+    for (const int threads : {1, 2, 3})
+      for (const int64_t bytes : {int64_t{0}, int64_t{1}, int64_t{4097}, k_most_ahead, 3 * k_most_ahead}) {
+        Watched watched(shape, static_cast<size_t>(bytes));
+        const auto layer = make_winograd_u8s8(watched.data.desc, k_whole_winograd, Isa::scalar);
+        const int64_t chunks = layer->chunks(shape.batch, threads);
+        int64_t asked = 0;
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+          const std::byte* reached = watched.next.data() + bytes * chunk / chunks;
+          size_t turns = 0;
+          for (const Told& t : watched.run_chunk(*layer, chunk, threads)) {
+            if (!watched.is_next(t)) continue;
+            ASSERT_EQ(t.next, reached) << shape << ", chunk " << chunk << " of " << chunks << ", " << bytes << " bytes";
+            reached = t.end, asked += t.asked, ++turns;
+          }
+          if (threads == 1 && bytes >= 4097) {
+            EXPECT_GT(turns, 1u) << "a part behind each block";
+          }
+        }
+        EXPECT_EQ(asked, std::min(bytes, (k_most_ahead + chunks - 1) / chunks * chunks))
+            << shape << ", " << chunks << " chunks, " << bytes << " bytes";
+      }
 }
 
 }  // namespace

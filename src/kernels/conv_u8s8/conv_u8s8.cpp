@@ -135,15 +135,6 @@ struct Ahead {
       : next(reinterpret_cast<const char*>(bytes.data())), end(next + bytes.size()) {}
 };
 
-/// What one of `parts` chunks brings near of the next layer's weights: where that layer is cut by channels, about what
-/// the same worker is going to read. All of them together, or the first of each chunk's where that is much.
-std::span<const std::byte> next_layers_share(std::span<const std::byte> weights, int64_t chunk, int64_t parts) {
-  constexpr size_t k_most_bytes = 256 << 10;
-  const size_t all = static_cast<size_t>(parts), at = static_cast<size_t>(chunk);
-  const size_t begin = weights.size() * at / all, end = weights.size() * (at + 1) / all;
-  return weights.subspan(begin, std::min(end - begin, (k_most_bytes + all - 1) / all));
-}
-
 /// One packed layer for one inner function. Scratch of a worker: [offsets in x][pixels of y][copy of the input][f32
 /// tile].
 class ConvU8S8Packed final : public ConvU8S8 {

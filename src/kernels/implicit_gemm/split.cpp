@@ -172,6 +172,13 @@ IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple) {
   return {std::min(n, units * index / parts * multiple), std::min(n, units * (index + 1) / parts * multiple)};
 }
 
+std::span<const std::byte> next_layers_share(std::span<const std::byte> weights, int64_t chunk, int64_t parts) {
+  constexpr size_t k_most_bytes = 256 << 10;
+  const size_t all = static_cast<size_t>(parts), at = static_cast<size_t>(chunk);
+  const size_t begin = weights.size() * at / all, end = weights.size() * (at + 1) / all;
+  return weights.subspan(begin, std::min(end - begin, (k_most_bytes + all - 1) / all));
+}
+
 TileRuns tile_runs(int64_t pixels, int64_t tile_rows) {
   const int64_t tiles = (pixels + tile_rows - 1) / tile_rows;
   const int64_t rows = pixels / tiles, tall = pixels - tiles * rows;

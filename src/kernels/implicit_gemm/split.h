@@ -131,6 +131,10 @@ int64_t conv_block_pixels(const ConvWork& work);
 /// The index-th of `parts` nearly equal parts of [0, n), cut at multiples of `multiple`.
 IndexRange part_of(int64_t n, int64_t parts, int64_t index, int64_t multiple = 1);
 
+/// What one of `parts` chunks brings near of the next layer's weights: where that layer is cut by channels, about what
+/// the same worker is going to read. All of them together, or the first of each chunk's where that is much.
+std::span<const std::byte> next_layers_share(std::span<const std::byte> weights, int64_t chunk, int64_t parts);
+
 /// A block's pixels as tiles of nearly equal height: first `tall` tiles of rows + 1 pixels, then `low` of rows.
 struct TileRuns {
   int64_t rows = 0, tall = 0, low = 0;

@@ -109,9 +109,11 @@ void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const i
   run_block<R, C>(p, a, weights, ahead, sums);
 }
 
-/// Each block brings half of the next position's weights near, the two halves in turns.
+/// Each block brings half of the next position's weights near, the two halves in turns, and each position a part of
+/// what is wanted behind all of them.
 template <int C>
 void run_blocks(const WinogradProducts& p) {
+  const char* behind = p.ahead;
   const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
   const int64_t position_weights = 32 * C * p.pairs;
   for (int position = 0; position < k_winograd_positions; ++position) {
@@ -124,6 +126,8 @@ void run_blocks(const WinogradProducts& p) {
       const char* const ahead = next + k_ahead<C> * b % C * 64 * p.pairs;
       run_rows<k_rows, C>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
     }
+    const char* const end = p.ahead + p.ahead_bytes * (position + 1) / k_winograd_positions;
+    for (; behind < end; behind += 64) _mm_prefetch(behind, _MM_HINT_T1);
   }
 }
 

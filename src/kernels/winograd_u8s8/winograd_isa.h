@@ -34,7 +34,8 @@ struct WinogradProducts {
   int32_t* sums = nullptr;
   int64_t sums_step = 0;
   int vectors = 1;              // of this panel
-  const char* ahead = nullptr;  // from_codes: weights wanted next, as many as a vector's
+  const char* ahead = nullptr;  // weights wanted next; from_codes: as many as a vector's, else so many bytes:
+  int64_t ahead_bytes = 0;
 };
 
 /// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile.

@@ -202,13 +202,16 @@ class WinogradU8S8 final : public ConvU8S8 {
   void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvChunk own = chunk_at(args.batch, threads, chunk);
     const Pieces<ConvPiece>& pieces = own.pieces;
+    std::span<const std::byte> next_weights = next_layers_share(args.next_weights, chunk, own.deal.chunks);
     for (const ConvPiece& piece : pieces) {
       const int64_t count = piece.pixels.end - piece.pixels.begin, blocks = ceil_div(count, block_tiles_);
       for (int64_t b = 0; b < blocks; ++b) {
         const IndexRange tiles = part_of(count, blocks, b, tile_rows(args.batch * tiles_y_ * tiles_x_, threads));
         const bool is_last = b + 1 == blocks && &piece + 1 == pieces.end();
+        const auto share = next_weights.first(next_weights.size() / static_cast<size_t>(blocks - b));
+        next_weights = next_weights.subspan(share.size());
         run_block(args, {piece.pixels.begin + tiles.begin, piece.pixels.begin + tiles.end}, piece.panels, is_last,
-                  scratch);
+                  share, scratch);
       }
     }
   }
@@ -292,8 +295,9 @@ class WinogradU8S8 final : public ConvU8S8 {
     kernel_.input(input);
   }
 
+  /// next_weights: the block's share of what is brought near of the next layer's.
   void run_block(const ConvU8S8Args& args, IndexRange tiles, IndexRange panels, bool is_last,
-                 std::byte* scratch) const {
+                 std::span<const std::byte> next_weights, std::byte* scratch) const {
     auto* const inputs = reinterpret_cast<int16_t*>(scratch);
     auto* const sums = reinterpret_cast<int32_t*>(scratch + input_bytes());
     const int64_t count = tiles.end - tiles.begin;
@@ -320,6 +324,9 @@ class WinogradU8S8 final : public ConvU8S8 {
           const bool is_end = is_last_vector && p + 1 == panels.end;
           products.ahead = is_end ? reinterpret_cast<const char*>(ahead_of(panels, is_last, args))
                                   : static_cast<const char*>(products.weights) + vector_bytes();
+        } else if (p + 1 == panels.end) {
+          products.ahead = reinterpret_cast<const char*>(next_weights.data());
+          products.ahead_bytes = static_cast<int64_t>(next_weights.size());
         }
         kernel_.products(products);
         const int32_t* const bias = packed_.bias.data() + own.lane_offset + v * kernel_.lanes;
