@@ -40,6 +40,7 @@ CIFAR = [
     ("resnet18_cifar10", "rgb,norm=half", 7846, 0.3),
     ("resnet56_cifar10_bn_pad", "rgb,norm=cifar", 8332, 0.3),
 ]
+LAYER_BY_LAYER = ["resnet18_c10", "mobilenet_v3_small_c10", "efficientnet_b0_c10", "resnet20_cifar10", "mobilenet_v2_cifar10"]
 PHOTO = [("mobilenet_v2_imagenet", "none,norm=imagenet", "imagenet", 16), ("squeezenet1_1_imagenet", "none,norm=caffe_bgr", "resize=256,crop=224,norm=caffe_bgr", 15)]
 MEAN_STD = {"cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)), "rgb,norm=imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
             "rgb,norm=cifar": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)), "rgb,norm=half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
@@ -239,6 +240,19 @@ def text(fp32, int8, tensorrt):
     return "\n".join(lines) + "\n"
 
 
+def layers_text():
+    """The table of bench/accuracy/layers.py, run now on the files that "auto" has written. Exits with its lines where a layer is further away than it allows."""
+    files = [f"{WORK}/{model}_octet_auto.onnx" for model in LAYER_BY_LAYER]
+    for path in filter(os.path.exists, files):
+        done = subprocess.run([sys.executable, "bench/accuracy/layers.py", path], capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"accuracy: {path}, layer by layer (the rows before it are kept, --resume goes on from them):\n{done.stdout}{done.stderr}")
+    if not os.path.exists(f"{WORK}/layers.md"):
+        return ""
+    with open(f"{WORK}/layers.md", encoding="utf-8") as file:
+        return "\n" + file.read()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="")
@@ -255,10 +269,7 @@ def main():
     if args.no_write:
         print(page)
         return
-    layers = ""
-    if os.path.exists(f"{WORK}/layers.md"):
-        with open(f"{WORK}/layers.md", encoding="utf-8") as file:
-            layers = "\n" + file.read()
+    layers = layers_text()
     with open("bench/accuracy/fine_tuning.md", encoding="utf-8") as file:  # takes a GPU: its own runs, kept as they were
         fine_tuning = file.read()
     with open("docs/accuracy.md", "w", encoding="utf-8") as file:
