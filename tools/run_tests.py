@@ -1,25 +1,33 @@
 #!/usr/bin/env python3
 """Runs every test program of a build and counts: N passed, N failed, N skipped on the last line.
 
-usage: run_tests.py BUILD_DIR [name-filter]
+usage: run_tests.py BUILD_DIR [name-filter] [--jobs N]
 
+N programs at a time, two where the machine has two CPUs; each has a folder of its own for temporary files.
 A skip whose message starts with "not applicable" (an ISA or device that is not here) is counted apart. While OCTET_DATA is
 set any other skip is a failure: the data is there, so the test must run.
 """
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+# Those that take longest begin first, so that none of them runs on alone at the end.
+LONGEST = ["train", "api", "cli", "kernels", "trtexec", "runtime"]
 
 
 def run_program(path):
     """(passed, failed, skipped, not_applicable, lines to show) of one gtest program."""
     with tempfile.TemporaryDirectory() as folder:
         report = os.path.join(folder, "report.json")
+        scratch = os.path.join(folder, "tmp")
+        os.mkdir(scratch)
         done = subprocess.run([path, f"--gtest_output=json:{report}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              errors="replace")
+                              errors="replace", env=dict(os.environ, TMPDIR=scratch, TEST_TMPDIR=scratch))
         counts = [0, 0, 0, 0]
         lines = []
         if not os.path.exists(report):
@@ -55,22 +63,37 @@ def skip_reason(output, name):
     return body.split("\n", 1)[-1].strip() if "Skipped" in body else body
 
 
+def run_timed(path):
+    start = time.monotonic()
+    *counts, lines = run_program(path)
+    return path, counts, lines, time.monotonic() - start
+
+
+def rank(path):
+    """Longest programs first, the others by name."""
+    room = os.path.basename(path).removeprefix("octet_").removesuffix("_test")
+    return LONGEST.index(room) if room in LONGEST else len(LONGEST), path
+
+
 def main():
-    build = sys.argv[1]
-    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
-    programs = sorted(os.path.join(folder, f) for folder, _, files in os.walk(os.path.join(build, "tests")) for f in files
-                      if f.startswith("octet_") and f.endswith("_test") and wanted in f)
+    arguments = argparse.ArgumentParser(description="Runs every test program of a build.")
+    arguments.add_argument("build")
+    arguments.add_argument("wanted", nargs="?", default="", metavar="name-filter")
+    arguments.add_argument("--jobs", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    given = arguments.parse_args()
+    programs = sorted((os.path.join(folder, f) for folder, _, files in os.walk(os.path.join(given.build, "tests")) for f in files
+                       if f.startswith("octet_") and f.endswith("_test") and given.wanted in f), key=rank)
     if not programs:
-        sys.exit(f"run_tests: no test programs under {build}/tests; build first")
+        sys.exit(f"run_tests: no test programs under {given.build}/tests; build first")
     total = [0, 0, 0, 0]
-    for program in programs:
-        start = time.monotonic()
-        *counts, lines = run_program(program)
-        total = [a + b for a, b in zip(total, counts)]
-        print(f"{os.path.basename(program):28} {counts[0]:5} passed {counts[1]:3} failed {counts[2]:3} skipped "
-              f"{counts[3]:3} not applicable  {time.monotonic() - start:6.1f} s", flush=True)
-        for line in lines:
-            print("   " + line.replace("\n", "\n   "), flush=True)
+    with ThreadPoolExecutor(max(1, given.jobs)) as pool:
+        for done in as_completed([pool.submit(run_timed, program) for program in programs]):
+            program, counts, lines, seconds = done.result()
+            total = [a + b for a, b in zip(total, counts)]
+            print(f"{os.path.basename(program):28} {counts[0]:5} passed {counts[1]:3} failed {counts[2]:3} skipped "
+                  f"{counts[3]:3} not applicable  {seconds:6.1f} s", flush=True)
+            for line in lines:
+                print("   " + line.replace("\n", "\n   "), flush=True)
     print(f"not applicable on this machine: {total[3]}")
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
     sys.exit(1 if total[1] else 0)
