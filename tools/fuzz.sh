@@ -6,6 +6,7 @@
 # Builds the targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
 # starts from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the
 # verifier.
+# Two targets run at a time; what each prints goes to a file in the build folder's logs/ and is shown when all have ended.
 # Exit 0: no finding. A finding stays as crash-*, oom-* or timeout-* in the build folder.
 set -eu
 if [ $# -lt 1 ]; then
@@ -20,6 +21,7 @@ shift
 if [ $# -gt 0 ]; then shift; fi
 mkdir -p "$build"
 cmake -S "$root" -B "$build" -DCMAKE_CXX_COMPILER="${CXX:-clang++}" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" \
   -DOCTET_FUZZ=ON -DOCTET_TESTS=OFF -DOCTET_SANITIZE=address,undefined > "$build/configure.log" 2>&1 ||
   { cat "$build/configure.log" >&2; exit 1; }
 cmake --build "$build" -j "${JOBS:-$(nproc)}" --target octet_fuzz_onnx_reader octet_onnx_seeds octet_fuzz_calibration_caches \
@@ -35,27 +37,44 @@ printf 'data 2.64\nconv 1 6.0\n' > cache_seeds/ort_text
 printf '{"CLS": "TensorsData", "data": {"a": {"lowest": -1.0, "highest": 2.5}}}' > cache_seeds/ort_json
 printf 'octet histograms 1\n\001\0\0\0\0\0\0\0h\012\0\0\0\0\0\0\0' > cache_seeds/histograms
 printf '\014\0\0\0\010\0\014\0\004\0\010\0\010\0\0\0\004\0\0\0\0\0\0\0' > cache_seeds/ort_flatbuffers
-"$build/fuzz/octet_fuzz_calibration_caches" -max_total_time=$((seconds / 12 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
-  -print_final_stats=1 caches cache_seeds
 mkdir -p descriptors descriptor_seeds
 printf 'amax: 3.1415927410125732\naxis:\n- 1\n- 2\nname: a\nnum_bits: 2\n' > descriptor_seeds/toolkit
 printf 'num_bits: !!python/tuple\n- 4\n- 3\ncalib_method: histogram\nunsigned: true\n' > descriptor_seeds/pair
 printf '{"amax": [[0.5], [1e-05]], "axis": [0], "name": "x", "num_bits": 8, "scale_amax": 0.5}' > descriptor_seeds/json
-"$build/fuzz/octet_fuzz_quant_descriptor" -max_total_time=$((seconds / 12 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
-  -print_final_stats=1 descriptors descriptor_seeds
 mkdir -p plans plan_seeds
 "$build/fuzz/octet_plan_seeds" plan_seeds
-"$build/fuzz/octet_fuzz_plan_reader" -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
-  -print_final_stats=1 plans plan_seeds
 python3 "$root/fuzz/checkpoint_seeds.py" checkpoint_seeds
 python3 "$root/fuzz/loader_seeds.py" loader_seeds
-# Of the picture decoders one may rightly hold 384 MiB of pixels, and ASan's red zones beside them.
-for target in checkpoint:checkpoint_seeds text_parser:loader_seeds/text image_loader:loader_seeds/image npy_loader:loader_seeds/npy; do
-  name=${target%%:*}
-  mkdir -p "corpus_$name"
-  "$build/fuzz/octet_fuzz_$name" -max_total_time=$((seconds / 12 + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-    -print_final_stats=1 "corpus_$name" "${target#*:}"
-done
-# rss: a reader of small files has no reason for more; a tensor that claims more than it holds must not be allocated.
-exec "$build/fuzz/octet_fuzz_onnx_reader" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
-  -print_final_stats=1 "$@" "$corpus" "$build/seeds"
+mkdir -p corpus_checkpoint corpus_text_parser corpus_image_loader corpus_npy_loader logs
+
+short=$((seconds / 12 + 1))
+# fuzz TARGET SECONDS LONGEST_INPUT MEMORY_MIB FOLDERS_AND_OPTIONS...
+fuzz() {
+  target=$1 time=$2 length=$3 memory=$4
+  shift 4
+  "$build/fuzz/octet_fuzz_$target" -max_total_time="$time" -max_len="$length" -timeout=10 -rss_limit_mb="$memory" \
+    -print_final_stats=1 "$@" > "logs/$target" 2>&1 || { cat "logs/$target" >&2; exit 1; }
+}
+plans() {
+  fuzz plan_reader "$seconds" 65536 2048 plans plan_seeds
+  fuzz calibration_caches $short 4096 1024 caches cache_seeds
+  fuzz quant_descriptor $short 4096 1024 descriptors descriptor_seeds
+  fuzz checkpoint $short 4096 2048 corpus_checkpoint checkpoint_seeds
+}
+# rss: a reader of small files has no reason for more; a tensor that claims more than it holds must not be allocated. Of the
+# picture decoders one may rightly hold 384 MiB of pixels, and ASan's red zones beside them.
+models() {
+  fuzz onnx_reader "$seconds" 16384 2048 "$@" "$corpus" "$build/seeds"
+  fuzz text_parser $short 4096 2048 corpus_text_parser loader_seeds/text
+  fuzz image_loader $short 4096 2048 corpus_image_loader loader_seeds/image
+  fuzz npy_loader $short 4096 2048 corpus_npy_loader loader_seeds/npy
+}
+rm -f logs/*
+(plans) &
+others=$!
+trap 'kill $others 2> /dev/null || true' INT TERM
+found=0
+(models "$@") || found=1
+wait $others || found=1
+[ $found -ne 0 ] || cat logs/[!o]* logs/onnx_reader
+exit $found
