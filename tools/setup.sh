@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# usage: setup.sh [train] [browser] [mpi]
+# usage: setup.sh [train] [browser] [mpi] [cache]
 # Installs the Debian packages that octet is built with; does nothing when all are there. sudo only when not root.
 # train: also libtorch, which octet-train (octet finetune) is built on where it is there; about 1 GB.
 # mpi: also Open MPI, for calibration over several processes and its tests.
+# cache: also ccache, for builds that share sources (.ci/run).
 # browser: also Chromium, which tools/check_report.py opens the demo's page in; about 300 MB.
 set -euo pipefail
 
@@ -15,7 +16,8 @@ for extra in "$@"; do
     train) packages+=(libtorch-dev libgloo-dev) ;;
     browser) packages+=(chromium) ;;
     mpi) packages+=(libopenmpi-dev openmpi-bin) ;;
-    *) echo "setup: unknown '$extra'; train, browser and mpi can be added" >&2; exit 2 ;;
+    cache) packages+=(ccache) ;;
+    *) echo "setup: unknown '$extra'; train, browser, mpi and cache can be added" >&2; exit 2 ;;
   esac
 done
 

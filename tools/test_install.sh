@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs into a folder of its own and uses octet from outside: tools/test_install.sh BUILD_DIR [--packages]
+# Installs into a folder of its own and uses octet from outside: tools/test_install.sh BUILD_DIR [--packages | --link]
 # Checks the library's dependencies, size and exported names, builds the examples through CMake and through pkg-config, runs
 # them on a plan and compares their answers; with --packages also makes the .deb and .tar.gz and looks into them.
+# --link looks at octet and its link trtexec only, installed and in the package of the programs.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "$1" && pwd)
@@ -15,6 +16,38 @@ allowed='^(libstdc\+\+\.so\.6|libm\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x
 
 DESTDIR="$work/image" cmake --install "$build" --prefix /opt/octet --strip > "$work/install.log" || fail "install failed: $(tail -3 "$work/install.log")"
 prefix="$work/image/opt/octet"
+plan="$root/tests/compat/format_1.plan"
+
+# -DOCTET_TRTEXEC_LINK=ON installs a link trtexec, which is octet's trtexec by its name alone; otherwise there is none.
+linked=$(sed -n 's/^OCTET_TRTEXEC_LINK:BOOL=//p' "$build/CMakeCache.txt")
+check_link() {  # folder of programs
+  if [ "$linked" != ON ]; then
+    [ ! -e "$1/trtexec" ] || fail "$1/trtexec is there without OCTET_TRTEXEC_LINK"
+    return
+  fi
+  [ "$(readlink "$1/trtexec")" = octet ] || fail "$1/trtexec is not a link to octet beside it"
+  (cd "$work" && PATH="$1:$PATH" trtexec --loadEngine="$plan" --iterations=2 --duration=0 --warmUp=0 &> trtexec.txt) \
+    || fail "the installed trtexec fails: $(tail -3 "$work/trtexec.txt")"
+  grep -q '^&&&& PASSED octet.trtexec .* # trtexec --loadEngine=' "$work/trtexec.txt" || fail "trtexec does not go by its name"
+  PATH="$1:$PATH" trtexec --loadEngine="$plan" --frobnicate > "$work/trtexec.txt" 2>&1 && fail "the installed trtexec takes an unknown flag"
+  grep -q 'Unknown option: --frobnicate' "$work/trtexec.txt" || fail "the installed trtexec does not name an unknown flag"
+}
+"$prefix/bin/octet" --version > /dev/null || fail "the installed program does not start"
+check_link "$prefix/bin"
+[ "$linked" != ON ] || echo "test_install: trtexec is installed as a link and runs"
+make_packages() {  # options of cpack
+  (cd "$build" && cpack -B "$work/packages" "$@" > "$work/cpack.log" 2>&1) || fail "cpack failed: $(tail -3 "$work/cpack.log")"
+  for deb in "$work"/packages/*.deb; do dpkg -x "$deb" "$work/unpacked"; done
+  program=$(find "$work/unpacked" -name octet -type f)
+  ldd "$program" | grep -q 'not found' && fail "the packaged program misses: $(ldd "$program" | grep 'not found')"
+  "$program" --version > /dev/null || fail "the packaged program does not start"
+  check_link "$(dirname "$program")"
+}
+if [ "${2:-}" = "--link" ]; then
+  make_packages -G DEB -D CPACK_COMPONENTS_ALL=tools
+  exit 0
+fi
+
 lib=$(find "$prefix" -name 'liboctet_runtime.so.*.*.*' -type f)
 [ -n "$lib" ] || fail "no liboctet_runtime.so.X.Y.Z under $prefix"
 
@@ -28,7 +61,6 @@ readelf -d "$lib" | grep -q 'SONAME.*liboctet_runtime.so.0' || fail "the soname 
 strangers=$(nm -DC --defined-only "$lib" | awk '{ $1=""; $2=""; print }' | grep -vE '^ *(octet_|octet::runtime::|octet::name\(|OCTET_0|(vtable|typeinfo|typeinfo name) for octet::runtime)' || true)
 [ -z "$strangers" ] || fail "exported besides the public names: $(echo "$strangers" | head -5)"
 
-plan="$root/tests/compat/format_1.plan"
 cmake -S "$root/tests/outside" -B "$work/outside" -DCMAKE_PREFIX_PATH="$prefix" -DEXAMPLES="$root/examples" > "$work/outside.log" 2>&1 \
   && cmake --build "$work/outside" >> "$work/outside.log" 2>&1 || fail "the outside project does not build: $(grep -m 3 -i error "$work/outside.log")"
 "$work/outside/runtime_cpp" "$plan" > "$work/cpp.txt" || fail "the C++ example failed"
@@ -57,35 +89,13 @@ if [ -e "$outside/fine_tune" ]; then
   "$outside/fine_tune" "$work/own_int8.onnx" shapes-train:64 rgb,norm=half "$work/tuned.onnx" > /dev/null || fail "fine_tune failed"
   "$prefix/bin/octet" inspect "$work/tuned.onnx" > /dev/null || fail "octet does not read what fine_tune wrote"
 fi
-"$prefix/bin/octet" --version > /dev/null || fail "the installed program does not start"
 
-# -DOCTET_TRTEXEC_LINK=ON installs a link trtexec, which is octet's trtexec by its name alone; otherwise there is none.
-linked=$(sed -n 's/^OCTET_TRTEXEC_LINK:BOOL=//p' "$build/CMakeCache.txt")
-check_link() {  # folder of programs
-  if [ "$linked" != ON ]; then
-    [ ! -e "$1/trtexec" ] || fail "$1/trtexec is there without OCTET_TRTEXEC_LINK"
-    return
-  fi
-  [ "$(readlink "$1/trtexec")" = octet ] || fail "$1/trtexec is not a link to octet beside it"
-  (cd "$work" && PATH="$1:$PATH" trtexec --loadEngine="$plan" --iterations=2 --duration=0 --warmUp=0 &> trtexec.txt) \
-    || fail "the installed trtexec fails: $(tail -3 "$work/trtexec.txt")"
-  grep -q '^&&&& PASSED octet.trtexec .* # trtexec --loadEngine=' "$work/trtexec.txt" || fail "trtexec does not go by its name"
-  PATH="$1:$PATH" trtexec --loadEngine="$plan" --frobnicate > "$work/trtexec.txt" 2>&1 && fail "the installed trtexec takes an unknown flag"
-  grep -q 'Unknown option: --frobnicate' "$work/trtexec.txt" || fail "the installed trtexec does not name an unknown flag"
-}
-check_link "$prefix/bin"
-[ "$linked" != ON ] || echo "test_install: trtexec is installed as a link and runs"
 echo "test_install: liboctet_runtime $size bytes, needs $(echo $needed); examples built outside: $(cd "$outside" && ls -d classify calibrate_and_build image_calibrator fine_tune runtime_c runtime_cpp 2> /dev/null | tr '\n' ' ')"
 
 [ "${2:-}" = "--packages" ] || exit 0
-(cd "$build" && cpack -B "$work/packages" > "$work/cpack.log" 2>&1) || fail "cpack failed: $(tail -3 "$work/cpack.log")"
-for deb in "$work"/packages/*.deb; do dpkg -x "$deb" "$work/unpacked"; done
+make_packages
 lib=$(find "$work/unpacked" -name 'liboctet_runtime.so.0')
 ldd "$lib" | grep -q 'not found' && fail "the packaged library misses: $(ldd "$lib" | grep 'not found')"
-program=$(find "$work/unpacked" -name octet -type f)
-ldd "$program" | grep -q 'not found' && fail "the packaged program misses: $(ldd "$program" | grep 'not found')"
-"$program" --version > /dev/null || fail "the packaged program does not start"
-check_link "$(dirname "$program")"
 # What each package may ask of a Debian 12 that has nothing but its base.
 declare -A may_need=(
   [liboctet-runtime0]='libc6|libgcc-s1|libstdc\+\+6'
