@@ -102,8 +102,9 @@ class ConvF32Packed final : public DenseConvF32 {
         taps_(desc.geometry, sizeof(float), 1),
         classes_(taps_.is_compact()
                      ? TapClasses(desc.geometry, false, false)  // the copy has the padding, and tiles are short
-                     : TapClasses::cheapest(desc.geometry, tile_of_layer(kernel, isa, desc.geometry),
-                                            static_cast<double>(desc.geometry.ic / desc.geometry.groups))),
+                     : TapClasses::cheapest(
+                           desc.geometry, tile_of_layer(kernel, isa, desc.geometry),
+                           static_cast<double>(desc.geometry.ic) / static_cast<double>(desc.geometry.groups))),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa)},
         packed_(pack_conv_f32(desc, taps_, kernel)),

@@ -124,7 +124,7 @@ double live_share(int64_t in, int64_t out, int64_t pad) {
 
 /// Cycles of the products of a panel of `vectors` with all tiles.
 double panel_cycles(const WinogradKernel& kernel, const Costs& costs, int64_t ic, int64_t tiles, int vectors) {
-  const auto pairs = static_cast<double>((ic + 1) / 2);
+  const auto pairs = static_cast<double>(ceil_div(ic, 2));
   const int64_t blocks = ceil_div(tiles, kernel.rows);
   const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
   if (kernel.from_codes) {
@@ -137,7 +137,7 @@ double panel_cycles(const WinogradKernel& kernel, const Costs& costs, int64_t ic
 
 double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeometry& g, int64_t batch, bool is_near) {
   const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4);
-  const auto pairs = static_cast<double>((g.ic + 1) / 2);
+  const auto pairs = static_cast<double>(ceil_div(g.ic, 2));
   double products = 0, vectors = 0;
   for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors))
     products += panel_cycles(kernel, costs, g.ic, tiles, v), vectors += v;
@@ -264,9 +264,11 @@ class WinogradU8S8 final : public ConvU8S8 {
     return {index / of_image, at / tiles_x_ * 4, at % tiles_x_ * 4};
   }
   void advance(Tile& tile) const {
-    if ((tile.x += 4) < geometry_.ow) return;
+    tile.x += 4;
+    if (tile.x < geometry_.ow) return;
     tile.x = 0;
-    if ((tile.y += 4) < geometry_.oh) return;
+    tile.y += 4;
+    if (tile.y < geometry_.oh) return;
     tile.y = 0;
     ++tile.image;
   }
