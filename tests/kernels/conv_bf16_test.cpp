@@ -9,8 +9,8 @@
 
 #include "base/aligned.h"
 #include "base/bf16.h"
-#include "kernels/conv_bf16/layer.h"
 #include "kernels/conv_bf16/scalar.h"
+#include "kernels/conv_bf16/tile_layer.h"
 #include "kernels/conv_cases.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "tensor/half.h"
@@ -189,18 +189,17 @@ void plain_finish(const ConvBf16Finish& f) {
 }
 
 std::unique_ptr<const ConvBf16> plain_tiles(const ConvBf16Desc& desc) {
-  static const ConvBf16Kernel kernel = {.configure = nullptr,
-                                        .sums = plain_sums,
-                                        .gather = plain_gather,
-                                        .finish = plain_finish,
-                                        .rows = 32,
-                                        .block_rows = 32,
-                                        .vectors = 2,
-                                        .step = 32,
-                                        .read_rows = 16,
-                                        .dot_cycles = 0.12,
-                                        .name = "plain 32x32"};
-  return make_conv_bf16_layer(desc, kernel, CutBy::automatic, Isa::scalar);
+  static const ConvBf16TileKernel kernel = {.configure = nullptr,
+                                            .sums = plain_sums,
+                                            .gather = plain_gather,
+                                            .finish = plain_finish,
+                                            .rows = 32,
+                                            .vectors = 2,
+                                            .step = 32,
+                                            .read_rows = 16,
+                                            .dot_cycles = 0.12,
+                                            .name = "plain 32x32"};
+  return make_conv_bf16_tiles(desc, kernel, CutBy::automatic, Isa::scalar);
 }
 
 TEST(ConvBf16, every_isa_is_near_the_judge_on_every_geometry_dtype_and_thread_count) {

@@ -148,7 +148,8 @@ TEST(PackedWeights, change_only_with_their_version) {
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i);
   ConvF32Desc desc;
   desc.geometry = shape.geometry(), desc.weights = weights;
-  const PackedConvF32 packed = pack_conv_f32(desc, TapTable(desc.geometry, 4, 6), kernel);
+  const ListedTiles tiles(desc.geometry, {Isa::avx512_vnni, kernel.rows, kernel.lanes, kernel.vectors, 1, kernel.name});
+  const ListedWeights packed = pack_conv_f32(desc, tiles, kernel);
   all += packed.kept.form + " " + to_hex(hash_bytes(packed.kept.bytes)) + "\n";
   EXPECT_EQ(to_hex(hash_bytes(std::as_bytes(std::span(all.data(), all.size())))), "a70ffd40c128a395")
       << "packed weights changed: raise k_conv_u8s8_packing or k_conv_f32_packing, then put the new value here\n"

@@ -52,16 +52,15 @@ void conv_bf16_amx_sums(const ConvBf16Block& block) {
   return block.vectors > 1 ? sums<1, 2>(block) : sums<1, 1>(block);
 }
 
-const ConvBf16Kernel conv_bf16_amx_bf16 = {.configure = conv_bf16_amx_configure,
-                                           .sums = conv_bf16_amx_sums,
-                                           .gather = conv_bf16_gather,
-                                           .finish = conv_bf16_finish,
-                                           .rows = 2 * k_tile_rows,
-                                           .block_rows = 2 * k_tile_rows,
-                                           .vectors = 2,
-                                           .step = k_step,
-                                           .read_rows = k_tile_rows,
-                                           .dot_cycles = 0.12,
-                                           .name = "amx_bf16 32x32"};
+const ConvBf16TileKernel conv_bf16_amx_bf16 = {.configure = conv_bf16_amx_configure,
+                                               .sums = conv_bf16_amx_sums,
+                                               .gather = conv_bf16_gather,
+                                               .finish = conv_bf16_finish,
+                                               .rows = 2 * k_tile_rows,
+                                               .vectors = 2,
+                                               .step = k_step,
+                                               .read_rows = k_tile_rows,
+                                               .dot_cycles = 0.12,
+                                               .name = "amx_bf16 32x32"};
 
 }  // namespace octet

@@ -4,42 +4,41 @@
 
 #include "base/bf16.h"
 #include "kernels/conv_bf16/conv_bf16_isa.h"
-#include "kernels/conv_bf16/layer.h"
+#include "kernels/conv_bf16/listed_layer.h"
 #include "kernels/conv_bf16/scalar.h"
+#include "kernels/conv_bf16/tile_layer.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/peak/peak.h"
 
 namespace octet {
 namespace {
 
-struct Entry {
-  Isa isa;
-  const ConvBf16Kernel* kernel;
-};
-/// Those that this machine runs; the ISA is the one that asks for them.
-const std::vector<Entry>& entries() {
-  static const std::vector<Entry> list = [] {
-    std::vector<Entry> all = {
-#define OCTET_KERNEL(entry, kernel) {Isa::entry, &kernel},
+const std::vector<const ConvBf16Kernel*>& kernels() {
+  static const std::vector<const ConvBf16Kernel*> list = {
+#define OCTET_KERNEL(entry, kernel) &kernel,
 #include "kernels/conv_bf16/kernels.def"
 #undef OCTET_KERNEL
-    };
-    std::erase_if(all, [](const Entry& entry) { return !has_bf16_products(entry.isa); });
-    return all;
-  }();
+  };
   return list;
 }
 
 /// Of vdpbf16ps where it does not pay.
 constexpr double k_slow_dot_cycles = 2;
 
+/// Those that this machine runs: AMX first, a layer of its own, then kernels() in order.
 std::vector<ConvTile> tiles() {
   std::vector<ConvTile> list;
-  for (const Entry& entry : entries()) {
-    const ConvBf16Kernel& k = *entry.kernel;
-    const bool is_tile_unit = k.step > 2;
-    const double dot_cycles = is_tile_unit || bf16_dots_pay() ? k.dot_cycles : k_slow_dot_cycles;
-    list.push_back({entry.isa, k.rows, 16, k.vectors, dot_cycles, k.name, is_tile_unit});
+#if defined(__x86_64__)
+  const ConvBf16TileKernel& amx = conv_bf16_amx_bf16;
+  if (has_bf16_products(Isa::amx))
+    list.push_back({Isa::amx, amx.rows, 16, amx.vectors, amx.dot_cycles, amx.name, true});
+#endif
+  if (!has_bf16_products(Isa::avx512_vnni)) return list;
+  const bool pays = bf16_dots_pay();
+  for (const ConvBf16Kernel* k : kernels()) {
+    ConvTile tile = {Isa::avx512_vnni, k->rows, 16, k->vectors, pays ? k->dot_cycles : k_slow_dot_cycles, k->name};
+    if (conv_cpu().has_half_width) tile.dot_cycles = k->half_width_dot_cycles, tile.costs = k_half_width_costs;
+    list.push_back(tile);
   }
   return list;
 }
@@ -64,9 +63,15 @@ std::unique_ptr<const ConvBf16> ConvBf16::make(const ConvBf16Desc& desc, Isa isa
   assert(g.ic % g.groups == 0 && g.oc % g.groups == 0 && "groups divide both channel counts");
   assert(static_cast<int64_t>(desc.weights.size()) == g.oc * (g.ic / g.groups) * g.kh * g.kw);
   if (!has_bf16_products(isa)) return make_conv_bf16_scalar(desc);
-  const ChosenVariant chosen = choose_variant(tiles(), extent_of(desc.geometry, 1), isa, variant);
+  const std::vector<ConvTile> all = tiles();
+  const ChosenVariant chosen = choose_variant(all, extent_of(desc.geometry, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() ? make_conv_bf16_scalar(desc) : nullptr;
-  return make_conv_bf16_layer(desc, *entries()[static_cast<size_t>(chosen.tile)].kernel, chosen.cut, isa);
+  const ConvTile& tile = all[static_cast<size_t>(chosen.tile)];
+#if defined(__x86_64__)
+  if (tile.is_tile_unit) return make_conv_bf16_tiles(desc, conv_bf16_amx_bf16, chosen.cut, isa);
+#endif
+  const size_t listed = static_cast<size_t>(chosen.tile) - (all.size() - kernels().size());
+  return make_conv_bf16_listed(desc, *kernels()[listed], tile, chosen.cut, isa);
 }
 
 bool conv_bf16_pays(Isa isa) { return has_bf16_products(isa) && (isa == Isa::amx || bf16_dots_pay()); }

@@ -15,6 +15,7 @@
 #include "base/isa.h"
 #include "kernels/conventions.h"
 #include "kernels/implicit_gemm/packed_weights.h"
+#include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/variant.h"
 
 namespace octet {
@@ -29,6 +30,7 @@ struct ConvBf16Desc {
   bool planar_x = false;  // x is dense NCHW of f32; where reads_compact_copy(geometry) only
   /// As in ConvU8S8Desc.
   PackedConvWeights packed = {};
+  ExpectedRun expected = {};
 };
 
 struct ConvBf16Args {

@@ -1,25 +1,55 @@
 #pragma once
-// The inner functions of the bfloat16 convolution: rows of input x one panel of output channels. C headers only: ISA
-// files include this.
+// The inner functions of the bfloat16 convolution. C headers only: ISA files include this.
 //
-// A row holds the positions of one output pixel's reduction side by side, gathered from its taps (and rounded, where
-// the input is FP32), zero behind them up to a whole step; or it is a pixel of the input itself. Where the input is
-// bfloat16 and a step is a pair, rows need not be made: a table of pointers leads to the segments of each pixel.
+// AVX512-BF16: one tile of output pixels x one panel of output channels, as in conv_f32_isa.h; a position is a pair of
+// neighbouring channels, one vdpbf16ps:
+//
+//   acc[r][c] = start[p][c], p = pixels[r], then for each pair k of the listed segments in increasing order
+//   acc += x[2k] * w[2k][c] + x[2k + 1] * w[2k + 1][c], x = rows[p][s.segment] + 2 * first_position
+//   y[p][c] = min(max(acc (+ residual[p][c]), lo), hi), rounded where y is bfloat16          NaN stays NaN
+//
+// AMX: rows of input x one panel. A row holds the positions of one output pixel's reduction side by side, gathered from
+// its taps (and rounded, where the input is FP32), zero behind them up to a whole step; or it is a pixel of the input
+// itself.
 
 #include <stdint.h>
 
+#include "kernels/implicit_gemm/tap_segment_isa.h"
+
 namespace octet {
 
-/// sums[r][c] = bias[c] + sum over k of x[r * x_step + k] * weights[k][c], r < rows, c < 16 * vectors; with a table
-/// x[k] is table[s * table_rows + r][first_position + k], one segment behind the other. Packed weights:
-/// [step][vector][pair][lane 0..15][2 positions]; a step is one pair, on AMX 16.
+/// Packed weights: [segment][position][vector][lane 0..15][2], zero where a channel does not exist.
+struct ConvBf16Run {
+  const uint16_t* const* rows = nullptr;  // [pixel][table_segments]
+  int64_t table_segments = 0;
+  const int32_t* pixels = nullptr;  // as in ConvF32Run
+  const TapSegment* segment_list = nullptr;
+  int64_t segments = 0;
+  int64_t first_position = 0, positions = 0;  // pairs, within each segment
+  const uint16_t* weights = nullptr;          // of the panel
+  const float* start = nullptr;               // bias (start_step 0), or sums so far
+  int64_t start_step = 0;
+  const void* residual = nullptr;  // null = none
+  int64_t residual_step = 0;
+  bool residual_is_bf16 = false;
+  bool y_is_bf16 = false;
+  void* y = nullptr;
+  int64_t y_step = 0;
+  float lo = 0.0f, hi = 0.0f;      // -inf, inf = no clamp
+  const char* prefetch = nullptr;  // weights wanted next: one cache line per position, up to prefetch_end
+  const char* prefetch_end = nullptr;
+  int32_t tiles = 0;      // one after the other along `pixels`
+  int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
+  int32_t channels = 0;   // of the panel; exactly these are read and stored
+};
+
+/// sums[r][c] = bias[c] + sum over k of x[r * x_step + k] * weights[k][c], r < rows, c < 16 * vectors. Packed weights:
+/// [step][vector][pair 0..15][lane 0..15][2 positions].
 struct ConvBf16Block {
   const uint16_t* x = nullptr;
-  int64_t x_step = 0;                      // elements from row to row
-  int64_t rows = 0;                        // 1 .. block_rows; of a table 1 .. kernel.rows
-  int64_t steps = 0;                       // of a segment
-  const uint16_t* const* table = nullptr;  // null = x; only where a step is a pair
-  int64_t table_rows = 0, segments = 1, first_position = 0;
+  int64_t x_step = 0;  // elements from row to row
+  int64_t rows = 0;    // 1 .. kernel.rows
+  int64_t steps = 0;
   const uint16_t* weights = nullptr;
   const float* bias = nullptr;  // 64-byte aligned
   int vectors = 1;
@@ -52,12 +82,23 @@ struct ConvBf16Finish {
 };
 
 struct ConvBf16Kernel {
+  void (*run)(const ConvBf16Run& run);
+  void (*gather)(const ConvBf16Gather& row);
+  void (*finish)(const ConvBf16Finish& rows);
+  int rows;           // most pixels of one tile
+  int vectors;        // of 16 channels in a full panel
+  double dot_cycles;  // of one vector of products of pairs, for the static cost
+  const char* name;
+  double half_width_dot_cycles;  // where a 512-bit instruction runs as two halves
+};
+
+/// Of AMX.
+struct ConvBf16TileKernel {
   void (*configure)();  // once per chunk; null = nothing to do
   void (*sums)(const ConvBf16Block& block);
   void (*gather)(const ConvBf16Gather& row);
   void (*finish)(const ConvBf16Finish& rows);
-  int rows;           // most pixels of one tile
-  int block_rows;     // most rows of one call
+  int rows;           // most rows of one call
   int vectors;        // of 16 channels in a full panel
   int step;           // positions of a step
   int read_rows;      // rows of the input are read in whole multiples of this
@@ -68,7 +109,7 @@ struct ConvBf16Kernel {
 extern const ConvBf16Kernel conv_bf16_avx512_bf16_6x64;
 extern const ConvBf16Kernel conv_bf16_avx512_bf16_8x48;
 extern const ConvBf16Kernel conv_bf16_avx512_bf16_12x32;
-extern const ConvBf16Kernel conv_bf16_amx_bf16;
+extern const ConvBf16TileKernel conv_bf16_amx_bf16;
 
 void conv_bf16_gather(const ConvBf16Gather& row);
 void conv_bf16_finish(const ConvBf16Finish& rows);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t k_lanes = 16;
 
-std::string form_of(const ConvBf16Kernel& kernel, const TapTable& taps) {
+std::string form_of(const ConvBf16TileKernel& kernel, const TapTable& taps) {
   return "bf16 " + std::string(kernel.name) + ", " + std::to_string(taps.segments()) + " x " +
          std::to_string(taps.segment_elements()) + " positions, packing " + std::to_string(k_conv_bf16_packing);
 }
@@ -40,7 +40,7 @@ void fill(const ConvBf16Desc& desc, const TapTable& taps, int64_t step, const st
 
 }  // namespace
 
-PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const TapTable& taps, const ConvBf16Kernel& kernel) {
+PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const TapTable& taps, const ConvBf16TileKernel& kernel) {
   const WindowGeometry& g = desc.geometry;
   const int64_t group_channels = g.oc / g.groups;
   const int64_t positions = (taps.segments() * taps.segment_elements() + kernel.step - 1) / kernel.step * kernel.step;

@@ -26,6 +26,6 @@ struct PackedConvBf16 {
 inline constexpr int k_conv_bf16_packing = 1;
 
 /// Takes desc.packed in place where its form and size are right.
-PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const TapTable& taps, const ConvBf16Kernel& kernel);
+PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const TapTable& taps, const ConvBf16TileKernel& kernel);
 
 }  // namespace octet

@@ -30,8 +30,8 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
     for (int v = 0; v < C; ++v) acc[r][v] = _mm256_maskload_ps(start + 8 * v, mask[v]);
   }
   const int64_t positions = tile.positions;
-  const ConvF32Segment* const end_of_list = tile.segment_list + tile.segments;
-  for (const ConvF32Segment* s = tile.segment_list; s < end_of_list; ++s) {
+  const TapSegment* const end_of_list = tile.segment_list + tile.segments;
+  for (const TapSegment* s = tile.segment_list; s < end_of_list; ++s) {
     const float* row[R];
     for (int r = 0; r < R; ++r) row[r] = column[r][s->segment] + tile.first_position;
     const float* weights = tile.weights + s->depth * 8 * C;

@@ -11,13 +11,9 @@
 
 #include <stdint.h>
 
-namespace octet {
+#include "kernels/implicit_gemm/tap_segment_isa.h"
 
-/// A segment whose products are wanted: which one of the table, and where its weights begin, in positions.
-struct ConvF32Segment {
-  int64_t segment;
-  int64_t depth;
-};
+namespace octet {
 
 /// Packed weights: [segment][position][vector][lane], zero where a channel does not exist.
 struct ConvF32Run {
@@ -25,7 +21,7 @@ struct ConvF32Run {
   int64_t table_segments = 0;
   const int32_t* pixels =
       nullptr;  // [tiles][row_count], of rows, start, residual and y; row_count + 3 more are readable
-  const ConvF32Segment* segment_list = nullptr;
+  const TapSegment* segment_list = nullptr;
   int64_t segments = 0;
   int64_t first_position = 0, positions = 0;  // within each segment
   const float* weights = nullptr;             // of the panel

@@ -48,8 +48,8 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   const float* const* column[R];
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) column[r] = tile.rows + tile.pixels[r] * tile.table_segments;
-  const ConvF32Segment* const end_of_list = tile.segment_list + tile.segments;
-  for (const ConvF32Segment* s = tile.segment_list; s < end_of_list; ++s) {
+  const TapSegment* const end_of_list = tile.segment_list + tile.segments;
+  for (const TapSegment* s = tile.segment_list; s < end_of_list; ++s) {
     const float* row[R];
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) row[r] = column[r][s->segment] + tile.first_position;

@@ -1,5 +1,5 @@
 #pragma once
-// The layer object of all bfloat16 kernels: packing and the walk over blocks of pixels x panels of channels.
+// The layer object of AMX: packing and the walk over blocks of pixels x panels of channels.
 
 #include <memory>
 
@@ -10,7 +10,7 @@
 namespace octet {
 
 /// kernel: the functions to use; a test gives plain ones for those that the machine lacks. It outlives the layer.
-std::unique_ptr<const ConvBf16> make_conv_bf16_layer(const ConvBf16Desc& desc, const ConvBf16Kernel& kernel, CutBy cut,
-                                                     Isa isa);
+std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel,
+                                                     CutBy cut, Isa isa);
 
 }  // namespace octet

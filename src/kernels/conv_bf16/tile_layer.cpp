@@ -1,8 +1,8 @@
 // Blocks of pixels whose rows lie in a panel of bfloat16, then panels of output channels over all of them, some rows at
 // a time, so that a panel's weights come from memory once per block. Where the input is bfloat16 and a 1x1 layer visits
-// every pixel, the rows are the input itself; other layers of AVX512 read a bfloat16 input through a table of pointers.
+// every pixel, the rows are the input itself.
 
-#include "kernels/conv_bf16/layer.h"
+#include "kernels/conv_bf16/tile_layer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -35,21 +35,14 @@ const std::byte* at(const void* base, int64_t elements, bool is_bf16) {
   return static_cast<const std::byte*>(base) + elements * static_cast<int64_t>(bytes_of(is_bf16));
 }
 
-/// Whether pairs of positions can be read where they lie: none crosses the end of a segment.
-bool can_use_table(const ConvBf16Desc& desc, const ConvBf16Kernel& kernel) {
-  const WindowGeometry& g = desc.geometry;
-  return kernel.step == 2 && desc.x_is_bf16 && g.ic / g.groups % 2 == 0 && !reads_compact_copy(g);
-}
-
 /// Scratch of a worker: [table of taps][compact input or patches][panel][sums].
-class ConvBf16Layer final : public ConvBf16 {
+class ConvBf16Tiles final : public ConvBf16 {
  public:
-  ConvBf16Layer(const ConvBf16Desc& desc, const ConvBf16Kernel& kernel, CutBy cut, Isa isa)
+  ConvBf16Tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel, CutBy cut, Isa isa)
       : desc_(desc),
         kernel_(kernel),
         cut_(cut),
-        table_rows_(can_use_table(desc, kernel) ? kernel.rows : k_table_rows),
-        taps_(desc.geometry, bytes_of(desc.x_is_bf16), table_rows_),
+        taps_(desc.geometry, bytes_of(desc.x_is_bf16), k_table_rows),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa)},
         packed_(pack_conv_bf16(desc, taps_, kernel)),
@@ -58,10 +51,9 @@ class ConvBf16Layer final : public ConvBf16 {
         pad_(allocate_aligned(bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements()))) {
     const WindowGeometry& g = desc.geometry;
     std::memset(pad_.get(), 0, bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements()));
-    uses_table_ = can_use_table(desc, kernel) && !taps_.is_linear();
     is_direct_ = taps_.is_linear() && desc.x_is_bf16 && g.groups == 1 && g.ic % kernel.step == 0;
-    block_pixels_ = std::clamp<int64_t>(k_panel_bytes / (2 * panel_stride()), kernel.block_rows, k_most_pixels);
-    block_pixels_ -= block_pixels_ % kernel.block_rows;
+    block_pixels_ = std::clamp<int64_t>(k_panel_bytes / (2 * panel_stride()), kernel.rows, k_most_pixels);
+    block_pixels_ -= block_pixels_ % kernel.rows;
     if (taps_.is_compact()) {
       int64_t rows = 1;
       while (rows < g.oh && taps_.compact_bytes((rows + 1) * g.ow) <= k_compact_bytes) ++rows;
@@ -123,16 +115,16 @@ class ConvBf16Layer final : public ConvBf16 {
     return 32 * (lines + 1 - lines % 2);
   }
   size_t table_bytes() const {
-    const int64_t tiles = ceil_div(block_pixels_, table_rows_);
-    return round_up(static_cast<size_t>(tiles * taps_.segments() * table_rows_) * sizeof(std::byte*));
+    const int64_t tiles = ceil_div(block_pixels_, k_table_rows);
+    return round_up(static_cast<size_t>(tiles * taps_.segments() * k_table_rows) * sizeof(std::byte*));
   }
   size_t copy_bytes() const { return round_up(taps_.copy_bytes(block_pixels_)); }
   size_t panel_bytes() const {
-    const int64_t rows = ceil_div(block_pixels_, kernel_.block_rows) * kernel_.block_rows;
+    const int64_t rows = ceil_div(block_pixels_, kernel_.rows) * kernel_.rows;
     return round_up(static_cast<size_t>(2 * rows * panel_stride()) + 64);
   }
   int64_t sums_step() const { return 16 * kernel_.vectors; }
-  size_t sums_bytes() const { return sizeof(float) * static_cast<size_t>(kernel_.block_rows * sums_step()); }
+  size_t sums_bytes() const { return sizeof(float) * static_cast<size_t>(kernel_.rows * sums_step()); }
 
   /// Rows that lie side by side, and the pixel of the first one.
   struct Rows {
@@ -152,7 +144,7 @@ class ConvBf16Layer final : public ConvBf16 {
       const auto* x = static_cast<const uint16_t*>(args.x) + pixels.begin * g.x_pitch;
       return walk(args, {x, g.x_pitch, pixels.begin, count}, panels, sums, [](int64_t) {});
     }
-    const TileRuns runs = tile_runs(count, table_rows_);
+    const TileRuns runs = tile_runs(count, k_table_rows);
     const auto* x = static_cast<const std::byte*>(args.x);
     if (taps_.is_compact()) {
       taps_.copy_compact(x, pad_.get(), pixels.begin, count, copy, desc_.planar_x ? &planar_ : nullptr);
@@ -160,20 +152,18 @@ class ConvBf16Layer final : public ConvBf16 {
     } else {
       taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
     }
-    if (uses_table_)
-      return walk_tiles(args, reinterpret_cast<const uint16_t* const*>(table), runs, pixels.begin, panels, sums);
     walk(args, {panel, panel_stride(), pixels.begin, count}, panels, sums,
          [&](int64_t group) { gather(table, runs, group * (g.ic / g.groups), panel); });
   }
 
   void gather(const std::byte* const* table, TileRuns runs, int64_t first_position, uint16_t* panel) const {
-    ConvBf16Gather row = {.row_step = table_rows_,
+    ConvBf16Gather row = {.row_step = k_table_rows,
                           .segments = taps_.segments(),
                           .first_position = first_position,
                           .elements = taps_.segment_elements(),
                           .from_f32 = !desc_.x_is_bf16,
                           .to = panel};
-    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += taps_.segments() * table_rows_) {
+    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += taps_.segments() * k_table_rows) {
       const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
       for (int64_t r = 0; r < rows; ++r, row.to += panel_stride()) {
         row.rows = reinterpret_cast<const void* const*>(table + r);
@@ -187,42 +177,20 @@ class ConvBf16Layer final : public ConvBf16 {
   void walk(const ConvBf16Args& args, const Rows& rows, IndexRange panels, float* sums, F&& gather_group) const {
     int64_t near = rows.count, group = -1;
     if (desc_.geometry.groups == 1 && packed_.weights_bytes <= k_resident_weight_bytes) {
-      const int64_t fit = k_near_bytes / (2 * rows.step) / kernel_.block_rows * kernel_.block_rows;
-      near = std::min(near, std::max<int64_t>(fit, kernel_.block_rows));
+      const int64_t fit = k_near_bytes / (2 * rows.step) / kernel_.rows * kernel_.rows;
+      near = std::min(near, std::max<int64_t>(fit, kernel_.rows));
     }
     for (int64_t first = 0; first < rows.count; first += near)
       for (int64_t p = panels.begin; p < panels.end; ++p) {
         const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
         if (panel.group != group) gather_group(panel.group);
         group = panel.group;
-        const int64_t own = std::min(near, rows.count - first), parts = ceil_div(own, kernel_.block_rows);
+        const int64_t own = std::min(near, rows.count - first), parts = ceil_div(own, kernel_.rows);
         for (int64_t i = 0; i < parts; ++i) {
           const IndexRange part = part_of(own, parts, i, kernel_.read_rows);
           if (part.end > part.begin) run_rows(args, rows, panel, {first + part.begin, first + part.end}, sums);
         }
       }
-  }
-
-  /// Tile by tile, each row's segments where the table says.
-  void walk_tiles(const ConvBf16Args& args, const uint16_t* const* table, TileRuns runs, int64_t first,
-                  IndexRange panels, float* sums) const {
-    const WindowGeometry& g = desc_.geometry;
-    for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
-      ConvBf16Block block = block_of(panel, sums);
-      block.steps = taps_.segment_elements() / 2;
-      block.table = table;
-      block.table_rows = table_rows_;
-      block.segments = taps_.segments();
-      block.first_position = panel.group * (g.ic / g.groups);
-      int64_t pixel = first;
-      for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, block.table += block.segments * table_rows_) {
-        block.rows = runs.rows + (tile < runs.tall ? 1 : 0);
-        kernel_.sums(block);
-        finish_rows(args, panel, pixel, block.rows, sums);
-        pixel += block.rows;
-      }
-    }
   }
 
   ConvBf16Block block_of(const WeightPanel& panel, float* sums) const {
@@ -275,17 +243,15 @@ class ConvBf16Layer final : public ConvBf16 {
   }
 
   ConvBf16Desc desc_;  // its spans are not used after construction
-  const ConvBf16Kernel& kernel_;
+  const ConvBf16TileKernel& kernel_;
   CutBy cut_;
-  int64_t table_rows_;  // pixels of a tile in the table of taps
   TapTable taps_;
   ActivationKernels activation_;
   ImageSource planar_;
   PackedConvBf16 packed_;
   int64_t positions_, steps_;
-  AlignedBytes pad_;         // a pixel of zeros
-  bool is_direct_ = false;   // rows are pixels of the input
-  bool uses_table_ = false;  // rows are not made
+  AlignedBytes pad_;        // a pixel of zeros
+  bool is_direct_ = false;  // rows are pixels of the input
   int64_t block_pixels_ = 0;
   float lo_ = -k_infinity, hi_ = k_infinity;
   bool is_clamp_ = true;
@@ -293,9 +259,9 @@ class ConvBf16Layer final : public ConvBf16 {
 
 }  // namespace
 
-std::unique_ptr<const ConvBf16> make_conv_bf16_layer(const ConvBf16Desc& desc, const ConvBf16Kernel& kernel, CutBy cut,
-                                                     Isa isa) {
-  return std::make_unique<ConvBf16Layer>(desc, kernel, cut, isa);
+std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel,
+                                                     CutBy cut, Isa isa) {
+  return std::make_unique<ConvBf16Tiles>(desc, kernel, cut, isa);
 }
 
 }  // namespace octet

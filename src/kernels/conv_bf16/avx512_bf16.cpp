@@ -1,0 +1,181 @@
+// bfloat16 convolution for AVX512-BF16: tiles of up to 6 pixels x 64 channels, 8 x 48 or 12 x 32. A pair of positions
+// takes a weight vector per 16 channels and a broadcast per pixel.
+
+#include <immintrin.h>
+
+#include "kernels/conv_bf16/conv_bf16_isa.h"
+
+namespace octet {
+namespace {
+
+inline __attribute__((always_inline)) __m512bh pair_of(const uint16_t* x) {
+  int pair;
+  __builtin_memcpy(&pair, x, 4);
+  return (__m512bh)_mm512_set1_epi32(pair);
+}
+inline __attribute__((always_inline)) __m512 widen(__m256i bf16) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16));
+}
+
+/// As in conv_f32/zmm_isa.h: what the r-th pixel of the list will read and write.
+template <int C>
+inline __attribute__((always_inline)) void prefetch_pixel(const ConvBf16Run& tile, int r) {
+  const int64_t pixel = tile.pixels[r];
+  const char* const y = static_cast<const char*>(tile.y) + pixel * tile.y_step * (tile.y_is_bf16 ? 2 : 4);
+  for (int line = 0; line < (tile.y_is_bf16 ? (C + 1) / 2 : C); ++line) __builtin_prefetch(y + 64 * line, 1, 3);
+  if (!tile.residual) return;
+  const char* const residual =
+      static_cast<const char*>(tile.residual) + pixel * tile.residual_step * (tile.residual_is_bf16 ? 2 : 4);
+  for (int line = 0; line < (tile.residual_is_bf16 ? (C + 1) / 2 : C); ++line)
+    _mm_prefetch(residual + 64 * line, _MM_HINT_T0);
+}
+
+template <int R, int C>
+inline __attribute__((always_inline)) void add_residual(const ConvBf16Run& tile, __mmask16 last, __m512 (&acc)[R][C]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const int64_t at = tile.pixels[r] * tile.residual_step;
+    if (tile.residual_is_bf16) {
+      const uint16_t* const added = static_cast<const uint16_t*>(tile.residual) + at;
+#pragma GCC unroll 4
+      for (int v = 0; v + 1 < C; ++v)
+        acc[r][v] = _mm512_add_ps(acc[r][v], widen(_mm256_loadu_si256((const __m256i*)(added + 16 * v))));
+      acc[r][C - 1] = _mm512_add_ps(acc[r][C - 1], widen(_mm256_maskz_loadu_epi16(last, added + 16 * (C - 1))));
+    } else {
+      const float* const added = static_cast<const float*>(tile.residual) + at;
+#pragma GCC unroll 4
+      for (int v = 0; v + 1 < C; ++v) acc[r][v] = _mm512_add_ps(acc[r][v], _mm512_loadu_ps(added + 16 * v));
+      acc[r][C - 1] = _mm512_add_ps(acc[r][C - 1], _mm512_maskz_loadu_ps(last, added + 16 * (C - 1)));
+    }
+  }
+}
+
+template <int R, int C>
+inline __attribute__((always_inline)) void store(const ConvBf16Run& tile, __mmask16 last, const __m512 (&acc)[R][C]) {
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const int64_t at = tile.pixels[r] * tile.y_step;
+    if (tile.y_is_bf16) {
+      uint16_t* const y = static_cast<uint16_t*>(tile.y) + at;
+#pragma GCC unroll 2
+      for (int v = 0; v + 1 < C; v += 2) {
+        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(acc[r][v + 1], acc[r][v]);
+        if (v + 2 < C)
+          _mm512_storeu_si512(y + 16 * v, both);
+        else
+          _mm512_mask_storeu_epi16(y + 16 * v, 0xffffu | (__mmask32)last << 16, both);
+      }
+      if (C % 2 == 1) _mm256_mask_storeu_epi16(y + 16 * (C - 1), last, (__m256i)_mm512_cvtneps_pbh(acc[r][C - 1]));
+    } else {
+      float* const y = static_cast<float*>(tile.y) + at;
+#pragma GCC unroll 4
+      for (int v = 0; v + 1 < C; ++v) _mm512_storeu_ps(y + 16 * v, acc[r][v]);
+      _mm512_mask_storeu_ps(y + 16 * (C - 1), last, acc[r][C - 1]);
+    }
+  }
+}
+
+// Not inlined into the loop over tiles, for the reason that conv_f32/zmm_isa.h gives.
+template <int R, int C>
+__attribute__((noinline)) void run_tile(const ConvBf16Run& tile) {
+  const __mmask16 last = static_cast<__mmask16>(0xffff >> (16 * C - tile.channels));  // of the last vector
+  __m512 acc[R][C];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const float* const start = tile.start + tile.pixels[r] * tile.start_step;
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) acc[r][v] = _mm512_loadu_ps(start + 16 * v);
+  }
+  const char* prefetch = tile.prefetch;
+  const int64_t positions = tile.positions, prefetch_step = prefetch < tile.prefetch_end ? 64 : 0;
+  // Of the first segment's positions, beside which the next tile's lines come, four or so with each.
+  constexpr int k_pixels = C > 2 ? 1 : 4 / C, k_parts = (R + k_pixels - 1) / k_pixels;
+  int parts = k_parts;
+  const uint16_t* const* column[R];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) column[r] = tile.rows + tile.pixels[r] * tile.table_segments;
+  const TapSegment* const end_of_list = tile.segment_list + tile.segments;
+  for (const TapSegment* s = tile.segment_list; s < end_of_list; ++s) {
+    const uint16_t* row[R];
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) row[r] = column[r][s->segment] + 2 * tile.first_position;
+    const uint16_t* weights = tile.weights + s->depth * 32 * C;
+    int64_t k = 0;
+    for (int part = 0; part < parts; ++part) {
+      if (s == tile.segment_list)
+        for (int r = 0; r < k_pixels; ++r) prefetch_pixel<C>(tile, R + part * k_pixels + r);
+      for (const int64_t end = part + 1 < parts ? positions * (part + 1) / k_parts : positions; k < end; ++k) {
+        _mm_prefetch(prefetch, _MM_HINT_T1);
+        prefetch += prefetch_step;
+        __m512bh w[C];
+#pragma GCC unroll 4
+        for (int v = 0; v < C; ++v) w[v] = (__m512bh)_mm512_load_si512(weights + 32 * v);
+        weights += 32 * C;
+#pragma GCC unroll 12
+        for (int r = 0; r < R; ++r) {
+          const __m512bh pair = pair_of(row[r] + 2 * k);
+#pragma GCC unroll 4
+          for (int v = 0; v < C; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], pair, w[v]);
+        }
+      }
+    }
+    parts = 1;
+  }
+  if (tile.residual) add_residual<R, C>(tile, last, acc);
+  // max and min return their second operand when one is NaN: that keeps the NaN of a value.
+  const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < C; ++v) acc[r][v] = _mm512_min_ps(hi, _mm512_max_ps(lo, acc[r][v]));
+  store<R, C>(tile, last, acc);
+}
+
+template <int R, int C>
+void run_tiles(const ConvBf16Run& run) {
+  ConvBf16Run tile = run;
+  for (int32_t t = 0; t < run.tiles; ++t) {
+    run_tile<R, C>(tile);
+    tile.pixels += R;
+    tile.prefetch += tile.segments * tile.positions * 64;
+  }
+}
+
+/// Finds R = row_count among 1 .. rows.
+template <int R, int C>
+void run_rows(const ConvBf16Run& run) {
+  if constexpr (R > 1) {
+    if (run.row_count < R) return run_rows<R - 1, C>(run);
+  }
+  return run_tiles<R, C>(run);
+}
+
+/// Finds C, the vectors that the panel's channels fill, among 1 .. vectors.
+template <int rows, int C>
+void run_panel(const ConvBf16Run& run) {
+  if constexpr (C > 1) {
+    if (run.channels <= 16 * (C - 1)) return run_panel<rows, C - 1>(run);
+  }
+  return run_rows<rows, C>(run);
+}
+
+/// half_width_dot_cycles: as in conv_f32/zmm_isa.h.
+template <int rows, int vectors>
+constexpr ConvBf16Kernel zmm_kernel(const char* name, double half_width_dot_cycles) {
+  return {.run = run_panel<rows, vectors>,
+          .gather = conv_bf16_gather,
+          .finish = conv_bf16_finish,
+          .rows = rows,
+          .vectors = vectors,
+          .dot_cycles = 0.5,
+          .name = name,
+          .half_width_dot_cycles = half_width_dot_cycles};
+}
+
+}  // namespace
+
+const ConvBf16Kernel conv_bf16_avx512_bf16_6x64 = zmm_kernel<6, 4>("avx512_bf16 6x64", 0.5);
+const ConvBf16Kernel conv_bf16_avx512_bf16_8x48 = zmm_kernel<8, 3>("avx512_bf16 8x48", 0.505);
+const ConvBf16Kernel conv_bf16_avx512_bf16_12x32 = zmm_kernel<12, 2>("avx512_bf16 12x32", 0.55);
+
+}  // namespace octet
