@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -129,6 +130,7 @@ void expect_near(const Judged& judged, Layer& layer, int threads, const std::str
 }
 
 std::unique_ptr<const ConvBf16> plain_tiles(const ConvBf16Desc& desc);
+std::unique_ptr<const ConvBf16> emulated_tiles(const ConvBf16Desc& desc);
 
 /// Every way of this machine, and the walk and packing of AMX on plain loops.
 void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
@@ -144,21 +146,49 @@ void expect_judged(Layer& layer, const std::vector<int>& threads = {1}) {
       }
     }
     ASSERT_NO_FATAL_FAILURE(expect_near(judged, layer, workers, "plain tiles", plain_tiles));
+    if (!has_bf16_products(Isa::avx512_vnni)) continue;
+    ASSERT_NO_FATAL_FAILURE(expect_near(judged, layer, workers, "emulated tiles", emulated_tiles));
   }
 }
 
-// Plain loops in place of the instructions, and the order of weights of AMX.
+// Plain loops in place of the instructions of AMX, and of AVX512 or not.
 
-void plain_sums(const ConvBf16Block& block) {
-  for (int64_t r = 0; r < block.rows; ++r)
-    for (int64_t c = 0; c < 16 * block.vectors; ++c) {
-      float sum = block.bias[c];
-      for (int64_t k = 0; k < 32 * block.steps; ++k) {
-        const int64_t at = ((k / 32 * block.vectors + c / 16) * 16 + k % 32 / 2) * 32 + c % 16 * 2 + k % 2;
-        sum += bfloat16_to_float(block.x[r * block.x_step + k]) * bfloat16_to_float(block.weights[at]);
-      }
-      block.sums[r * 32 + c] = sum;
+/// What a call leaves in tiles: rows 16 to 31.
+thread_local std::array<float, k_amx_tile_rows * k_amx_block_channels> plain_upper{};
+
+void plain_flush(const TileUpper<float>& upper) {
+  for (int r = 0; upper.sums && r < k_amx_tile_rows; ++r)
+    for (int c = 0; c < 16 * upper.vectors; ++c) {
+      const int i = r * k_amx_block_channels + c;
+      upper.sums[i] = plain_upper[static_cast<size_t>(i)];
     }
+}
+
+void plain_sums(const TileBlock<ConvBf16TileRun, float>& block) {
+  const auto* weights = static_cast<const uint16_t*>(block.weights);
+  std::array<float, k_amx_block_rows * k_amx_block_channels> sums{};
+  for (int r = 0; r < 16 * block.row_tiles; ++r)
+    for (int v = 0; v < block.vectors; ++v)
+      for (int lane = 0; lane < 16; ++lane) {
+        float sum = block.bias[16 * v + lane];
+        for (int64_t s = 0; s < block.segments; ++s) {
+          const auto* x =
+              reinterpret_cast<const uint16_t*>(block.a[r / 16] + r % 16 * block.a_stride + block.segment_list[s].x);
+          for (int64_t k = 0; k < 32 * block.steps; ++k) {
+            const int64_t tile = (s * block.steps + k / 32) * block.vectors + v;
+            sum +=
+                bfloat16_to_float(x[k]) * bfloat16_to_float(weights[tile * 512 + k % 32 / 2 * 32 + lane * 2 + k % 2]);
+          }
+        }
+        sums[static_cast<size_t>(r * k_amx_block_channels + 16 * v + lane)] = sum;
+      }
+  plain_flush(block.upper);
+  if (const auto& pending = block.pending; pending.run) {
+    for (int first = 0; first < pending.run->row_count; first += 4)
+      pending.finish(*pending.run, pending.sums, pending.sum_rows, first, std::min(first + 4, pending.run->row_count));
+  }
+  std::copy(sums.begin(), sums.begin() + plain_upper.size(), block.sums);
+  std::copy(sums.begin() + plain_upper.size(), sums.end(), plain_upper.begin());
 }
 
 void plain_gather(const ConvBf16Gather& row) {
@@ -172,15 +202,17 @@ void plain_gather(const ConvBf16Gather& row) {
   std::fill_n(to, 32, uint16_t{0});
 }
 
-void plain_finish(const ConvBf16Finish& f) {
-  for (int64_t r = 0; r < f.rows; ++r)
+void plain_finish(const ConvBf16TileRun& f, const float* sums, const int32_t* sum_rows, int first, int last) {
+  for (int r = first; r < last; ++r)
     for (int32_t c = 0; c < f.channels; ++c) {
-      float v = f.sums[r * f.sums_step + c];
-      const int64_t at = r * f.residual_step + c, to = r * f.y_step + c;
-      if (f.residual)
+      float v = sums[sum_rows[r] * k_amx_block_channels + c];
+      if (f.residual) {
+        const int64_t at = f.residual_pixels[r] * f.residual_step + c;
         v += f.residual_is_bf16 ? bfloat16_to_float(static_cast<const uint16_t*>(f.residual)[at])
                                 : static_cast<const float*>(f.residual)[at];
+      }
       v = v < f.lo ? f.lo : v > f.hi ? f.hi : v;
+      const int64_t to = f.y_pixels[r] * f.y_step + c;
       if (f.y_is_bf16)
         static_cast<uint16_t*>(f.y)[to] = float_to_bfloat16(v);
       else
@@ -188,19 +220,14 @@ void plain_finish(const ConvBf16Finish& f) {
     }
 }
 
-std::unique_ptr<const ConvBf16> plain_tiles(const ConvBf16Desc& desc) {
-  static const ConvBf16TileKernel kernel = {.configure = nullptr,
-                                            .sums = plain_sums,
-                                            .gather = plain_gather,
-                                            .finish = plain_finish,
-                                            .rows = 32,
-                                            .vectors = 2,
-                                            .step = 32,
-                                            .read_rows = 16,
-                                            .dot_cycles = 0.12,
-                                            .name = "plain 32x32"};
+/// is_finished_plainly: else by AVX512, where this machine has it.
+std::unique_ptr<const ConvBf16> tiles(const ConvBf16Desc& desc, bool is_finished_plainly) {
+  ConvBf16TileKernel kernel = {[] {}, plain_sums, plain_flush, plain_gather, plain_finish};
+  if (!is_finished_plainly) kernel.gather = conv_bf16_amx_kernel.gather, kernel.finish = conv_bf16_amx_kernel.finish;
   return make_conv_bf16_tiles(desc, kernel, CutBy::automatic, Isa::scalar);
 }
+std::unique_ptr<const ConvBf16> plain_tiles(const ConvBf16Desc& desc) { return tiles(desc, true); }
+std::unique_ptr<const ConvBf16> emulated_tiles(const ConvBf16Desc& desc) { return tiles(desc, false); }
 
 TEST(ConvBf16, every_isa_is_near_the_judge_on_every_geometry_dtype_and_thread_count) {
   uint32_t seed = 1;

@@ -82,6 +82,53 @@ void finish(const ConvBf16Finish& f) {
   }
 }
 
+/// C: vectors of the panel.
+template <int C, Residual kind, bool y_is_bf16>
+void finish_tile(const ConvBf16TileRun& f, const float* sums, const int32_t* sum_rows, int first, int end) {
+  const __mmask16 last = first_16(f.channels - 16 * (C - 1));
+  const __m512 lo = _mm512_set1_ps(f.lo), hi = _mm512_set1_ps(f.hi);
+  for (int r = first; r < end; ++r) {
+    const float* const from = sums + sum_rows[r] * k_amx_block_channels;
+    __m512 v[C];
+#pragma GCC unroll 2
+    for (int i = 0; i < C; ++i) {
+      v[i] = _mm512_load_ps(from + 16 * i);
+      if constexpr (kind != Residual::none)
+        v[i] = _mm512_add_ps(v[i], residual_at<kind>(f.residual, f.residual_pixels[r] * f.residual_step + 16 * i,
+                                                     i + 1 < C ? __mmask16{0xffff} : last));
+      v[i] = _mm512_min_ps(hi, _mm512_max_ps(lo, v[i]));
+    }
+    const int64_t at = f.y_pixels[r] * f.y_step;
+    if constexpr (!y_is_bf16) {
+      float* const y = static_cast<float*>(f.y) + at;
+      if constexpr (C > 1) _mm512_storeu_ps(y, v[0]);
+      _mm512_mask_storeu_ps(y + 16 * (C - 1), last, v[C - 1]);
+    } else if constexpr (C > 1) {
+      uint16_t* const y = static_cast<uint16_t*>(f.y) + at;
+      const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
+      if (last == 0xffff)
+        _mm512_storeu_si512(y, both);
+      else
+        _mm512_mask_storeu_epi16(y, 0xffffu | static_cast<__mmask32>(last) << 16, both);
+    } else {
+      _mm256_mask_storeu_epi16(static_cast<uint16_t*>(f.y) + at, last, (__m256i)_mm512_cvtneps_pbh(v[0]));
+    }
+  }
+}
+
+template <int C, Residual kind>
+void finish_tile_to(const ConvBf16TileRun& f, const float* sums, const int32_t* sum_rows, int first, int end) {
+  return f.y_is_bf16 ? finish_tile<C, kind, true>(f, sums, sum_rows, first, end)
+                     : finish_tile<C, kind, false>(f, sums, sum_rows, first, end);
+}
+
+template <int C>
+void finish_panel(const ConvBf16TileRun& f, const float* sums, const int32_t* sum_rows, int first, int end) {
+  if (!f.residual) return finish_tile_to<C, Residual::none>(f, sums, sum_rows, first, end);
+  return f.residual_is_bf16 ? finish_tile_to<C, Residual::bf16>(f, sums, sum_rows, first, end)
+                            : finish_tile_to<C, Residual::f32>(f, sums, sum_rows, first, end);
+}
+
 template <Residual kind>
 void finish_to(const ConvBf16Finish& f) {
   f.y_is_bf16 ? finish<kind, true>(f) : finish<kind, false>(f);
@@ -94,6 +141,11 @@ void conv_bf16_gather(const ConvBf16Gather& row) { row.from_f32 ? gather<true>(r
 void conv_bf16_finish(const ConvBf16Finish& rows) {
   if (!rows.residual) return finish_to<Residual::none>(rows);
   rows.residual_is_bf16 ? finish_to<Residual::bf16>(rows) : finish_to<Residual::f32>(rows);
+}
+
+void conv_bf16_amx_finish(const ConvBf16TileRun& run, const float* sums, const int32_t* sum_rows, int first, int last) {
+  return run.channels > 16 ? finish_panel<2>(run, sums, sum_rows, first, last)
+                           : finish_panel<1>(run, sums, sum_rows, first, last);
 }
 
 }  // namespace octet

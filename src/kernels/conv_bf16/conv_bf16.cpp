@@ -28,11 +28,9 @@ constexpr double k_slow_dot_cycles = 2;
 /// Those that this machine runs: AMX first, a layer of its own, then kernels() in order.
 std::vector<ConvTile> tiles() {
   std::vector<ConvTile> list;
-#if defined(__x86_64__)
-  const ConvBf16TileKernel& amx = conv_bf16_amx_bf16;
+  constexpr double k_amx_dot_cycles = 0.12;
   if (has_bf16_products(Isa::amx))
-    list.push_back({Isa::amx, amx.rows, 16, amx.vectors, amx.dot_cycles, amx.name, true});
-#endif
+    list.push_back({Isa::amx, k_amx_block_rows, 16, 2, k_amx_dot_cycles, k_conv_bf16_amx, true});
   if (!has_bf16_products(Isa::avx512_vnni)) return list;
   const bool pays = bf16_dots_pay();
   for (const ConvBf16Kernel* k : kernels()) {
@@ -67,9 +65,7 @@ std::unique_ptr<const ConvBf16> ConvBf16::make(const ConvBf16Desc& desc, Isa isa
   const ChosenVariant chosen = choose_variant(all, extent_of(desc.geometry, 1), isa, variant);
   if (chosen.tile < 0) return variant.empty() ? make_conv_bf16_scalar(desc) : nullptr;
   const ConvTile& tile = all[static_cast<size_t>(chosen.tile)];
-#if defined(__x86_64__)
-  if (tile.is_tile_unit) return make_conv_bf16_tiles(desc, conv_bf16_amx_bf16, chosen.cut, isa);
-#endif
+  if (tile.is_tile_unit) return make_conv_bf16_tiles(desc, conv_bf16_amx_kernel, chosen.cut, isa);
   const size_t listed = static_cast<size_t>(chosen.tile) - (all.size() - kernels().size());
   return make_conv_bf16_listed(desc, *kernels()[listed], tile, chosen.cut, isa);
 }

@@ -8,13 +8,12 @@
 //   acc += x[2k] * w[2k][c] + x[2k + 1] * w[2k + 1][c], x = rows[p][s.segment] + 2 * first_position
 //   y[p][c] = min(max(acc (+ residual[p][c]), lo), hi), rounded where y is bfloat16          NaN stays NaN
 //
-// AMX: rows of input x one panel. A row holds the positions of one output pixel's reduction side by side, gathered from
-// its taps (and rounded, where the input is FP32), zero behind them up to a whole step; or it is a pixel of the input
-// itself.
+// AMX: tile_block_isa.h; a step is 32 positions. What a row holds behind its positions is zero, since 0 x NaN is not.
 
 #include <stdint.h>
 
 #include "kernels/implicit_gemm/tap_segment_isa.h"
+#include "kernels/implicit_gemm/tile_block_isa.h"
 
 namespace octet {
 
@@ -41,19 +40,6 @@ struct ConvBf16Run {
   int32_t tiles = 0;      // one after the other along `pixels`
   int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
   int32_t channels = 0;   // of the panel; exactly these are read and stored
-};
-
-/// sums[r][c] = bias[c] + sum over k of x[r * x_step + k] * weights[k][c], r < rows, c < 16 * vectors. Packed weights:
-/// [step][vector][pair 0..15][lane 0..15][2 positions].
-struct ConvBf16Block {
-  const uint16_t* x = nullptr;
-  int64_t x_step = 0;  // elements from row to row
-  int64_t rows = 0;    // 1 .. kernel.rows
-  int64_t steps = 0;
-  const uint16_t* weights = nullptr;
-  const float* bias = nullptr;  // 64-byte aligned
-  int vectors = 1;
-  float* sums = nullptr;  // [row][16 * kernel.vectors], 64-byte aligned
 };
 
 /// Taps of one pixel -> a row of bfloat16: `elements` of each segment, one segment behind the other, then zeros. At
@@ -92,28 +78,30 @@ struct ConvBf16Kernel {
   double half_width_dot_cycles;  // where a 512-bit instruction runs as two halves
 };
 
-/// Of AMX.
-struct ConvBf16TileKernel {
-  void (*configure)();  // once per chunk; null = nothing to do
-  void (*sums)(const ConvBf16Block& block);
-  void (*gather)(const ConvBf16Gather& row);
-  void (*finish)(const ConvBf16Finish& rows);
-  int rows;           // most rows of one call
-  int vectors;        // of 16 channels in a full panel
-  int step;           // positions of a step
-  int read_rows;      // rows of the input are read in whole multiples of this
-  double dot_cycles;  // of one vector of products of pairs, for the static cost
-  const char* name;
+/// Pixels of one panel behind a block of tiles: y[p][c] = min(max(sums (+ residual[p][c]), lo), hi) as above, of at
+/// most 32 channels.
+struct ConvBf16TileRun {
+  const int32_t* y_pixels = nullptr;
+  const int32_t* residual_pixels = nullptr;
+  const void* residual = nullptr;  // null = none
+  int64_t residual_step = 0;       // elements
+  void* y = nullptr;
+  int64_t y_step = 0;
+  float lo = 0.0f, hi = 0.0f;
+  int32_t row_count = 0, channels = 0;
+  bool residual_is_bf16 = false, y_is_bf16 = false;
 };
+using ConvBf16TileKernel = TileKernel<ConvBf16TileRun, float, ConvBf16Gather>;
 
 extern const ConvBf16Kernel conv_bf16_avx512_bf16_6x64;
 extern const ConvBf16Kernel conv_bf16_avx512_bf16_8x48;
 extern const ConvBf16Kernel conv_bf16_avx512_bf16_12x32;
-extern const ConvBf16TileKernel conv_bf16_amx_bf16;
 
 void conv_bf16_gather(const ConvBf16Gather& row);
 void conv_bf16_finish(const ConvBf16Finish& rows);
 void conv_bf16_amx_configure();
-void conv_bf16_amx_sums(const ConvBf16Block& block);
+void conv_bf16_amx_sums(const TileBlock<ConvBf16TileRun, float>& block);
+void conv_bf16_amx_flush(const TileUpper<float>& upper);
+void conv_bf16_amx_finish(const ConvBf16TileRun& run, const float* sums, const int32_t* sum_rows, int first, int last);
 
 }  // namespace octet

@@ -12,19 +12,16 @@
 
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
+#include "kernels/conv_bf16/stem_rows.h"
 #include "kernels/implicit_gemm/listed_tiles.h"
-#include "kernels/layout/layout.h"
 
 namespace octet {
 namespace {
 
 /// As k_conv_u8s8_packing.
 constexpr int k_packing = 2;
-/// Most bytes of a copy of input rows, and of a stem's compact copy.
+/// Most bytes of a copy of input rows.
 constexpr int64_t k_copy_bytes = 128 << 10;
-constexpr size_t k_compact_bytes = 32 << 10;
-/// Pixels whose pointers lie side by side in the table of taps that rows are gathered by.
-constexpr int64_t k_table_rows = 16;
 constexpr float k_infinity = std::numeric_limits<float>::infinity();
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
@@ -69,7 +66,7 @@ WindowGeometry paired(const ConvBf16Desc& desc) {
 }
 
 /// Scratch of a worker: [listed tiles][sums][copy of input rows], or behind the sums
-/// [rows of positions][table of taps][compact copy].
+/// [rows of positions][what gathering them takes].
 class ConvBf16Listed final : public ConvBf16 {
  public:
   ConvBf16Listed(const ConvBf16Desc& desc, const ConvBf16Kernel& kernel, const ConvTile& tile, CutBy cut, Isa isa)
@@ -78,9 +75,8 @@ class ConvBf16Listed final : public ConvBf16 {
         input_(input_of(desc)),
         paired_(paired(desc)),
         tiles_(paired_, tile, cut, desc.expected),
-        stem_(desc.geometry, bytes_of(desc.x_is_bf16), k_table_rows),
+        stem_(desc, kernel.gather, isa),
         activation_(activation_kernels(isa)),
-        planar_{layout_kernels(isa)},
         packed_(pack()) {
     const ActivationParams& activation = desc.activation;
     if (activation.kind == ActivationKind::relu) lo_ = 0.0f;
@@ -109,7 +105,7 @@ class ConvBf16Listed final : public ConvBf16 {
     const std::string form = "bf16 " + std::string(kernel_.name) + ", " + std::to_string(tiles_.taps().segments()) +
                              " x " + std::to_string(tiles_.taps().segment_elements()) + " pairs of " +
                              std::to_string(channels) + ", packing " + std::to_string(k_packing);
-    const std::vector<int64_t> order = (input_ == Input::gathered ? stem_ : tiles_.taps()).weight_order();
+    const std::vector<int64_t> order = input_ == Input::gathered ? stem_.weight_order() : tiles_.taps().weight_order();
     const auto all = static_cast<int64_t>(order.size());
     return tiles_.pack(desc_.packed, form, desc_.bias, [&](int64_t channel, int64_t k) {
       const auto weight = [&](int64_t i) -> uint32_t {
@@ -130,12 +126,11 @@ class ConvBf16Listed final : public ConvBf16 {
     const WindowGeometry& g = desc_.geometry;
     copied_pixels_ = tiles_.block_pixels();
     if (input_ == Input::in_place || (input_ == Input::copied && tiles_.taps().is_linear())) return;
-    int64_t rows = 1;
     if (input_ == Input::gathered) {
-      while (rows < g.oh && stem_.compact_bytes((rows + 1) * g.ow) <= k_compact_bytes) ++rows;
-      copied_pixels_ = rows * g.ow;
+      copied_pixels_ = stem_.copied_pixels();
       return;
     }
+    int64_t rows = 1;
     const int64_t row_bytes = 4 * g.iw * paired_.x_pitch;
     while (rows < g.oh && input_rows(rows + 1) * row_bytes <= k_copy_bytes) ++rows;
     copied_pixels_ = rows * g.ow;
@@ -157,13 +152,9 @@ class ConvBf16Listed final : public ConvBf16 {
   size_t rows_bytes() const {
     return round_up(static_cast<size_t>(4 * tiles_.block_pixels() * paired_.x_pitch) + 2 * k_alignment);
   }
-  size_t table_bytes() const {
-    const int64_t tiles = ceil_div(tiles_.block_pixels(), k_table_rows);
-    return round_up(static_cast<size_t>(tiles * k_table_rows * stem_.segments()) * sizeof(std::byte*));
-  }
   size_t source_bytes() const {
     if (input_ == Input::in_place) return 0;
-    if (input_ == Input::gathered) return rows_bytes() + table_bytes() + round_up(stem_.copy_bytes(copied_pixels_));
+    if (input_ == Input::gathered) return rows_bytes() + round_up(stem_.scratch_bytes(tiles_.block_pixels()));
     const WindowGeometry& g = desc_.geometry;
     int64_t pixels = copied_pixels_;
     if (!tiles_.taps().is_linear())
@@ -229,35 +220,12 @@ class ConvBf16Listed final : public ConvBf16 {
 
   void run_gathered(const ConvBf16Args& args, IndexRange pixels, IndexRange panels, std::byte* scratch,
                     std::byte* source) const {
-    const WindowGeometry& g = desc_.geometry;
-    const std::byte** const table = reinterpret_cast<const std::byte**>(source + rows_bytes());
-    std::byte* const copy = source + rows_bytes() + table_bytes();
-    const std::vector<std::byte>& pad = pad_;
-    stem_.copy_compact(static_cast<const std::byte*>(args.x), pad.data(), pixels.begin, pixels.end - pixels.begin, copy,
-                       desc_.planar_x ? &planar_ : nullptr);
-    const std::byte* const first_row = copy;
+    std::byte* const behind = source + rows_bytes();
+    stem_.copy(args.x, pixels, behind);
     tiles_.for_blocks(pixels, [&](IndexRange own) {
-      const int64_t skipped = own.begin / g.ow - pixels.begin / g.ow;
-      const TileRuns runs = tile_runs(own.end - own.begin, k_table_rows);
-      stem_.fill_compact(first_row + skipped * g.stride_h * stem_.compact_row_bytes(), own.begin, runs, table);
-      gather(table, runs, reinterpret_cast<uint16_t*>(source));
+      stem_.gather(own, pixels.begin, reinterpret_cast<uint16_t*>(source), 2 * paired_.x_pitch, behind);
       run_pixels(args, origin(source, own.begin, 4 * paired_.x_pitch), own, panels, scratch);
     });
-  }
-
-  void gather(const std::byte* const* table, TileRuns runs, uint16_t* to) const {
-    ConvBf16Gather row = {.row_step = k_table_rows,
-                          .segments = stem_.segments(),
-                          .elements = stem_.segment_elements(),
-                          .from_f32 = !desc_.x_is_bf16,
-                          .to = to};
-    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += stem_.segments() * k_table_rows) {
-      const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
-      for (int64_t r = 0; r < rows; ++r, row.to += 2 * paired_.x_pitch) {
-        row.rows = reinterpret_cast<const void* const*>(table + r);
-        kernel_.gather(row);
-      }
-    }
   }
 
   void run_pixels(const ConvBf16Args& args, const std::byte* x, IndexRange pixels, IndexRange panels,
@@ -316,12 +284,9 @@ class ConvBf16Listed final : public ConvBf16 {
   Input input_;
   WindowGeometry paired_;
   ListedTiles tiles_;
-  TapTable stem_;  // of gathered rows
+  StemRows stem_;
   ActivationKernels activation_;
-  ImageSource planar_;
   ListedWeights packed_;
-  std::vector<std::byte> pad_ = std::vector<std::byte>(bytes_of(desc_.x_is_bf16) *
-                                                       static_cast<size_t>(stem_.pad_elements()));  // a pixel of zeros
   int64_t copied_pixels_ = 0;
   float lo_ = -k_infinity, hi_ = k_infinity;
   bool is_clamp_ = true;

@@ -1,31 +1,31 @@
 #pragma once
-// Packs a layer's weights and bias into the order that an inner function reads (conv_bf16_isa.h).
+// Packs a layer's weights and bias into the order of tiles (tile_block_isa.h).
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/weight_memory.h"
 #include "kernels/conv_bf16/conv_bf16.h"
-#include "kernels/conv_bf16/conv_bf16_isa.h"
-#include "kernels/implicit_gemm/tap_table.h"
-#include "kernels/implicit_gemm/weight_panel.h"
+#include "kernels/implicit_gemm/tile_walk.h"
 
 namespace octet {
 
 struct PackedConvBf16 {
-  std::vector<WeightPanel> panels;
+  std::vector<TilePanel> panels;
   PackedConvWeights kept;  // weights, then bias at the next multiple of 64; own, or the descriptor's
-  const uint16_t* weights = nullptr;
+  const std::byte* weights = nullptr;
   size_t weights_bytes = 0;
   std::span<const float> bias;
   WeightBytes own;
 };
 
 /// As k_conv_u8s8_packing.
-inline constexpr int k_conv_bf16_packing = 1;
+inline constexpr int k_conv_bf16_packing = 2;
 
-/// Takes desc.packed in place where its form and size are right.
-PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const TapTable& taps, const ConvBf16TileKernel& kernel);
+/// order: of each position of a row its index into an output channel's weights, -1 = zero; whole steps of 32. Takes
+/// desc.packed in place where form and size are right.
+PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const std::vector<int64_t>& order, const std::string& form);
 
 }  // namespace octet

@@ -1,64 +1,107 @@
-// Blocks of pixels whose rows lie in a panel of bfloat16, then panels of output channels over all of them, some rows at
-// a time, so that a panel's weights come from memory once per block. Where the input is bfloat16 and a 1x1 layer visits
-// every pixel, the rows are the input itself.
+// AMX: rows of bfloat16, rounded on the way where the input is FP32, and zero behind the channels of a tap or behind
+// all positions; the walk is tile_walk.h's.
 
 #include "kernels/conv_bf16/tile_layer.h"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_bf16/packing.h"
+#include "kernels/conv_bf16/stem_rows.h"
 #include "kernels/implicit_gemm/tap_table.h"
-#include "kernels/layout/layout.h"
+#include "kernels/implicit_gemm/tile_copy.h"
+#include "kernels/implicit_gemm/tile_walk.h"
 
 namespace octet {
 namespace {
 
-/// Most bytes of a block's panel: a part of L2 (1 to 2 MB) beside the weights.
-constexpr int64_t k_panel_bytes = 256 << 10;
-constexpr int64_t k_most_pixels = 1024;
-/// Most bytes of the compact copy of a stem's input.
-constexpr size_t k_compact_bytes = 32 << 10;
-/// Rows that meet all panels while they stay in L1, where the weights stay in L2 anyway.
-constexpr int64_t k_near_bytes = 16 << 10;
-/// Pixels whose pointers lie side by side in the table of taps that rows are gathered by.
-constexpr int64_t k_table_rows = 16;
+constexpr int64_t k_step = 32;  // positions
 constexpr float k_infinity = std::numeric_limits<float>::infinity();
 
-size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
-int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
+int64_t round_to(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 size_t bytes_of(bool is_bf16) { return is_bf16 ? sizeof(uint16_t) : sizeof(float); }
-const std::byte* at(const void* base, int64_t elements, bool is_bf16) {
-  return static_cast<const std::byte*>(base) + elements * static_cast<int64_t>(bytes_of(is_bf16));
+std::byte* at(const void* base, int64_t elements, bool is_bf16) {
+  return const_cast<std::byte*>(static_cast<const std::byte*>(base)) +
+         elements * static_cast<int64_t>(bytes_of(is_bf16));
+}
+/// Channels of a group as rows have them, in whole steps.
+int64_t row_channels(const WindowGeometry& g) { return round_to(g.ic / g.groups, k_step); }
+
+/// How a layer's rows come about.
+struct Plan {
+  WindowGeometry geometry;  // channels in bytes
+  TapTable taps;            // of the input as it is
+  TapTable copy_taps;       // of geometry
+  TileRows rows = TileRows::gathered;
+  AmxCopy copy;
+  std::vector<int64_t> order = {};  // of weights, as pack_conv_bf16 wants it
+  int64_t row_bytes = 0;
+
+  explicit Plan(const ConvBf16Desc& desc, const StemRows& stem)
+      : geometry(in_bytes(desc)),
+        taps(desc.geometry, bytes_of(desc.x_is_bf16), k_amx_tile_rows),
+        copy_taps(geometry, 1, k_amx_tile_rows) {
+    const WindowGeometry& g = desc.geometry;
+    const bool is_stem = reads_compact_copy(g);
+    if (!is_stem) copy = AmxCopy(geometry, copy_taps);
+    if (copy.is_used()) rows = TileRows::copied;
+    if (is_read_in_place(desc, taps)) rows = TileRows::input;
+    if (rows == TileRows::copied) {
+      const int64_t taps_of_row = copy_taps.is_by_rows() ? g.kw : 1;
+      for (int64_t tap = 0; tap < copy_taps.segments() * taps_of_row; ++tap)
+        for (int64_t c = 0; c < row_channels(g); ++c) order.push_back(c < g.ic / g.groups ? c * g.kh * g.kw + tap : -1);
+    } else {
+      order = is_stem ? stem.weight_order() : taps.weight_order();
+    }
+    row_bytes = static_cast<int64_t>(order.size() * sizeof(uint16_t));
+    order.resize(static_cast<size_t>(round_to(static_cast<int64_t>(order.size()), k_step)), -1);
+  }
+
+  static bool is_read_in_place(const ConvBf16Desc& desc, const TapTable& taps) {
+    return taps.is_linear() && desc.x_is_bf16 && row_channels(desc.geometry) * desc.geometry.groups == desc.geometry.ic;
+  }
+  static WindowGeometry in_bytes(const ConvBf16Desc& desc) {
+    WindowGeometry g = desc.geometry;
+    const TapTable taps(g, bytes_of(desc.x_is_bf16), k_amx_tile_rows);
+    const int64_t pitch = 2 * g.x_pitch;
+    g.ic = 2 * g.groups * row_channels(desc.geometry);
+    g.x_pitch = is_read_in_place(desc, taps) ? pitch : g.ic;
+    return g;
+  }
+};
+
+std::string form_of(const Plan& plan) {
+  const char* const rows = plan.rows == TileRows::copied ? "taps in whole steps" : "positions without gaps";
+  return "bf16 " + std::string(k_conv_bf16_amx) + ", " + rows + ", " + std::to_string(plan.order.size());
 }
 
-/// Scratch of a worker: [table of taps][compact input or patches][panel][sums].
-class ConvBf16Tiles final : public ConvBf16 {
+class ConvBf16Amx;
+using Bf16Walk = TileWalk<ConvBf16Amx, ConvBf16Args, ConvBf16TileRun, float, ConvBf16Gather>;
+
+/// Behind a block's sums: its floats, where an activation is no clamp.
+class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
+  friend Bf16Walk;
+
  public:
-  ConvBf16Tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel, CutBy cut, Isa isa)
-      : desc_(desc),
-        kernel_(kernel),
-        cut_(cut),
-        taps_(desc.geometry, bytes_of(desc.x_is_bf16), k_table_rows),
+  ConvBf16Amx(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel, CutBy cut, Isa isa, const StemRows& stem,
+              const Plan& plan)
+      : Bf16Walk(kernel, cut, plan.geometry, plan.rows, plan.copy, plan.row_bytes),
+        desc_(desc),
+        gather_(kernel.gather),
+        finish_(kernel.finish),
+        stem_(stem),
+        taps_(plan.taps),
         activation_(activation_kernels(isa)),
-        planar_{layout_kernels(isa)},
-        packed_(pack_conv_bf16(desc, taps_, kernel)),
-        positions_(taps_.segments() * taps_.segment_elements()),
-        steps_(ceil_div(positions_, kernel.step)),
-        pad_(allocate_aligned(bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements()))) {
-    const WindowGeometry& g = desc.geometry;
-    std::memset(pad_.get(), 0, bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements()));
-    is_direct_ = taps_.is_linear() && desc.x_is_bf16 && g.groups == 1 && g.ic % kernel.step == 0;
-    block_pixels_ = std::clamp<int64_t>(k_panel_bytes / (2 * panel_stride()), kernel.rows, k_most_pixels);
-    block_pixels_ -= block_pixels_ % kernel.rows;
-    if (taps_.is_compact()) {
-      int64_t rows = 1;
-      while (rows < g.oh && taps_.compact_bytes((rows + 1) * g.ow) <= k_compact_bytes) ++rows;
-      block_pixels_ = std::min(block_pixels_, rows * g.ow);
-    }
+        packed_(pack_conv_bf16(desc, plan.order, form_of(plan))),
+        pad_(bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements())),
+        is_stem_(reads_compact_copy(desc.geometry)) {
+    set_weights(packed_.panels, packed_.weights, packed_.weights_bytes, packed_.bias.data());
+    if (is_stem_) limit_block(stem_.copied_pixels());
     const ActivationParams& activation = desc.activation;
     if (activation.kind == ActivationKind::relu) lo_ = 0.0f;
     if (activation.kind == ActivationKind::clip) lo_ = activation.p0, hi_ = activation.p1;
@@ -66,202 +109,173 @@ class ConvBf16Tiles final : public ConvBf16 {
                 activation.kind == ActivationKind::clip;
   }
 
-  const char* kernel_name() const override { return kernel_.name; }
+  const char* kernel_name() const override {
+    return rows() == TileRows::copied ? "amx_bf16 32x32 copy" : k_conv_bf16_amx;
+  }
   size_t packed_bytes() const override { return packed_.weights_bytes + sizeof(float) * packed_.bias.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
-
-  int64_t chunks(int64_t batch, int threads) const override {
-    const ConvGrid grid = conv_grid(work(batch), threads, cut_);
-    return grid.pixel_parts * grid.panel_parts;
+  int64_t chunks(int64_t batch, int threads) const override { return chunk_count(batch, threads); }
+  size_t scratch_bytes() const override {
+    return scratch_bytes_for(0, source_bytes(), is_clamp_ ? 0 : sizeof(float) * k_block_sums);
   }
-
-  size_t scratch_bytes() const override { return table_bytes() + copy_bytes() + panel_bytes() + sums_bytes(); }
-
   void run_chunk(const ConvBf16Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
-    if (kernel_.configure) kernel_.configure();
-    const WindowGeometry& g = desc_.geometry;
-    const ConvWork all = work(args.batch);
-    const ConvGrid grid = conv_grid(all, threads, cut_);
-    const IndexRange pixels = part_of(all.pixels, grid.pixel_parts, chunk / grid.panel_parts, kernel_.rows);
-    const IndexRange panels = part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts);
-    for (int64_t first = pixels.begin; first < pixels.end;) {
-      int64_t count = std::min(block_pixels_, pixels.end - first);
-      if (taps_.is_compact())
-        count = std::min(count, g.oh * g.ow - first % (g.oh * g.ow));  // the copy serves one image
-      const bool is_direct = is_direct_ && count >= kernel_.read_rows;
-      if (is_direct) count -= count % kernel_.read_rows;  // rows behind the input may not be read
-      run_block(args, {first, first + count}, panels, is_direct, scratch);
-      first += count;
-    }
+    run(args, chunk, threads, 0, source_bytes(), scratch);
   }
 
  private:
-  ConvWork work(int64_t batch) const {
-    const WindowGeometry& g = desc_.geometry;
-    const int64_t panels = static_cast<int64_t>(packed_.panels.size());
-    const int64_t pixel_elements = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw);
-    return {.pixels = batch * g.oh * g.ow,
-            .panels = panels,
-            .panel_bytes = static_cast<int64_t>(packed_.weights_bytes) / panels,
-            .pixel_bytes = static_cast<int64_t>(bytes_of(desc_.x_is_bf16)) * pixel_elements,
-            .segments = taps_.segments(),
-            .tile_rows = kernel_.rows};
-  }
-
-  /// Elements of a row of the panel: its positions, the zeros that gathering writes behind them, and an odd number of
-  /// cache lines, so that sixteen rows do not meet in a few sets of L1.
-  int64_t panel_stride() const {
-    const int64_t lines = ceil_div(positions_ + 64, 32);
-    return 32 * (lines + 1 - lines % 2);
+  /// What a stem takes, or [table of taps][patches].
+  size_t source_bytes() const {
+    if (rows() != TileRows::gathered) return 0;
+    return is_stem_ ? stem_.scratch_bytes(block_pixels()) : table_bytes() + taps_.copy_bytes(block_pixels());
   }
   size_t table_bytes() const {
-    const int64_t tiles = ceil_div(block_pixels_, k_table_rows);
-    return round_up(static_cast<size_t>(tiles * taps_.segments() * k_table_rows) * sizeof(std::byte*));
+    const int64_t tiles = (block_pixels() + k_amx_tile_rows - 1) / k_amx_tile_rows;
+    return round_up(static_cast<size_t>(tiles * taps_.segments() * k_amx_tile_rows) * sizeof(std::byte*));
   }
-  size_t copy_bytes() const { return round_up(taps_.copy_bytes(block_pixels_)); }
-  size_t panel_bytes() const {
-    const int64_t rows = ceil_div(block_pixels_, kernel_.rows) * kernel_.rows;
-    return round_up(static_cast<size_t>(2 * rows * panel_stride()) + 64);
+
+  /// `elements` elements of the input as bfloat16, zeros up to a whole step behind them and a step more.
+  void copy_elements(const ConvBf16Args& args, int64_t first, int64_t elements, uint8_t* to) const {
+    const void* const from = at(args.x, first, desc_.x_is_bf16);
+    gather_({.rows = &from,
+             .row_step = 1,
+             .segments = 1,
+             .elements = elements,
+             .from_f32 = !desc_.x_is_bf16,
+             .to = reinterpret_cast<uint16_t*>(to)});
   }
-  int64_t sums_step() const { return 16 * kernel_.vectors; }
-  size_t sums_bytes() const { return sizeof(float) * static_cast<size_t>(kernel_.rows * sums_step()); }
-
-  /// Rows that lie side by side, and the pixel of the first one.
-  struct Rows {
-    const uint16_t* x;
-    int64_t step, first, count;
-  };
-
-  void run_block(const ConvBf16Args& args, IndexRange pixels, IndexRange panels, bool is_direct,
-                 std::byte* scratch) const {
+  void copy_rows(const ConvBf16Args& args, int64_t image, int64_t images, int64_t oy, int64_t rows,
+                 std::byte* to) const {
     const WindowGeometry& g = desc_.geometry;
-    const std::byte** const table = reinterpret_cast<const std::byte**>(scratch);
-    std::byte* const copy = scratch + table_bytes();
-    auto* const panel = reinterpret_cast<uint16_t*>(copy + copy_bytes());
-    auto* const sums = reinterpret_cast<float*>(copy + copy_bytes() + panel_bytes());
-    const int64_t count = pixels.end - pixels.begin;
-    if (is_direct) {
-      const auto* x = static_cast<const uint16_t*>(args.x) + pixels.begin * g.x_pitch;
-      return walk(args, {x, g.x_pitch, pixels.begin, count}, panels, sums, [](int64_t) {});
-    }
-    const TileRuns runs = tile_runs(count, k_table_rows);
-    const auto* x = static_cast<const std::byte*>(args.x);
-    if (taps_.is_compact()) {
-      taps_.copy_compact(x, pad_.get(), pixels.begin, count, copy, desc_.planar_x ? &planar_ : nullptr);
-      taps_.fill_compact(copy, pixels.begin, runs, table);
-    } else {
-      taps_.fill(x, pad_.get(), pixels.begin, runs, copy, table);
-    }
-    walk(args, {panel, panel_stride(), pixels.begin, count}, panels, sums,
-         [&](int64_t group) { gather(table, runs, group * (g.ic / g.groups), panel); });
+    const int64_t channels = g.ic / g.groups, own_bytes = geometry().x_pitch / g.groups;
+    const bool is_dense = geometry().x_pitch == 2 * g.x_pitch && channels * 2 == own_bytes;
+    for (int64_t i = 0; i < images; ++i)
+      copy().copy(image + i, oy, rows, 0, reinterpret_cast<uint8_t*>(to) + i * copy().image_bytes(),
+                  [&](int64_t first, int64_t pixels, uint8_t* row) {
+                    if (is_dense) return copy_elements(args, first * g.x_pitch, pixels * g.x_pitch, row);
+                    for (int64_t p = first; p < first + pixels; ++p)
+                      for (int64_t group = 0; group < g.groups; ++group, row += own_bytes)
+                        copy_elements(args, p * g.x_pitch + group * channels, channels, row);
+                  });
   }
 
-  void gather(const std::byte* const* table, TileRuns runs, int64_t first_position, uint16_t* panel) const {
-    ConvBf16Gather row = {.row_step = k_table_rows,
+  void list(const ConvBf16Args& args, IndexRange pixels, std::byte* source) const {
+    if (is_stem_) return stem_.copy(args.x, pixels, source);
+    taps_.fill(static_cast<const std::byte*>(args.x), pad_.data(), pixels.begin,
+               tile_runs(pixels.end - pixels.begin, k_amx_tile_rows), source + table_bytes(),
+               reinterpret_cast<const std::byte**>(source));
+  }
+  /// The rows of the block's pixels for one group, behind one another in the panel.
+  void gather(int64_t group, IndexRange pixels, std::byte* source, uint8_t* panel) const {
+    auto* const to = reinterpret_cast<uint16_t*>(panel);
+    if (is_stem_) return stem_.gather(pixels, pixels.begin, to, row_step() / 2, source);
+    auto* table = reinterpret_cast<const void* const*>(source);
+    const TileRuns runs = tile_runs(pixels.end - pixels.begin, k_amx_tile_rows);
+    ConvBf16Gather row = {.row_step = k_amx_tile_rows,
                           .segments = taps_.segments(),
-                          .first_position = first_position,
+                          .first_position = group * (desc_.geometry.ic / desc_.geometry.groups),
                           .elements = taps_.segment_elements(),
                           .from_f32 = !desc_.x_is_bf16,
-                          .to = panel};
-    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += taps_.segments() * k_table_rows) {
+                          .to = to};
+    for (int64_t tile = 0; tile < runs.tall + runs.low; ++tile, table += taps_.segments() * k_amx_tile_rows) {
       const int64_t rows = runs.rows + (tile < runs.tall ? 1 : 0);
-      for (int64_t r = 0; r < rows; ++r, row.to += panel_stride()) {
-        row.rows = reinterpret_cast<const void* const*>(table + r);
-        kernel_.gather(row);
+      for (int64_t r = 0; r < rows; ++r, row.to += row_step() / 2) {
+        row.rows = table + r;
+        gather_(row);
       }
     }
   }
 
-  /// gather_group: makes the rows of a group.
-  template <class F>
-  void walk(const ConvBf16Args& args, const Rows& rows, IndexRange panels, float* sums, F&& gather_group) const {
-    int64_t near = rows.count, group = -1;
-    if (desc_.geometry.groups == 1 && packed_.weights_bytes <= k_resident_weight_bytes) {
-      const int64_t fit = k_near_bytes / (2 * rows.step) / kernel_.rows * kernel_.rows;
-      near = std::min(near, std::max<int64_t>(fit, kernel_.rows));
-    }
-    for (int64_t first = 0; first < rows.count; first += near)
-      for (int64_t p = panels.begin; p < panels.end; ++p) {
-        const WeightPanel& panel = packed_.panels[static_cast<size_t>(p)];
-        if (panel.group != group) gather_group(panel.group);
-        group = panel.group;
-        const int64_t own = std::min(near, rows.count - first), parts = ceil_div(own, kernel_.rows);
-        for (int64_t i = 0; i < parts; ++i) {
-          const IndexRange part = part_of(own, parts, i, kernel_.read_rows);
-          if (part.end > part.begin) run_rows(args, rows, panel, {first + part.begin, first + part.end}, sums);
-        }
-      }
+  const uint8_t* input_row(const ConvBf16Args& args, int64_t pixel) const {
+    return static_cast<const uint8_t*>(args.x) + pixel * geometry().x_pitch;
+  }
+  /// A last block of a layer that reads its input itself and does not fill its tiles: rows behind it may not be read.
+  void copy_tail(const ConvBf16Args& args, int64_t first, int64_t rows, int64_t group, uint8_t* panel) const {
+    const int64_t channels = desc_.geometry.ic / desc_.geometry.groups;
+    for (int64_t r = 0; r < rows; ++r)
+      copy_elements(args, (first + r) * desc_.geometry.x_pitch + group * channels, channels, panel + r * row_step());
   }
 
-  ConvBf16Block block_of(const WeightPanel& panel, float* sums) const {
-    ConvBf16Block block;
-    block.weights = packed_.weights + panel.weights_offset;
-    block.bias = packed_.bias.data() + panel.bias_offset;
-    block.vectors = static_cast<int>(ceil_div(panel.channels, 16));
-    block.sums = sums;
-    return block;
-  }
-
-  void run_rows(const ConvBf16Args& args, const Rows& rows, const WeightPanel& panel, IndexRange part,
-                float* sums) const {
-    ConvBf16Block block = block_of(panel, sums);
-    block.x = rows.x + part.begin * rows.step;
-    block.x_step = rows.step;
-    block.rows = part.end - part.begin;
-    block.steps = steps_;
-    kernel_.sums(block);
-    finish_rows(args, panel, rows.first + part.begin, block.rows, sums);
-  }
-
-  /// What is behind the sums of `rows` pixels from `pixel` on.
-  void finish_rows(const ConvBf16Args& args, const WeightPanel& panel, int64_t pixel, int64_t rows, float* sums) const {
+  std::span<const std::byte> next_weights(const ConvBf16Args&) const { return {}; }
+  bool shares_lines(const TilePanel&) const { return false; }
+  /// What finish() will read and write may be as far as DRAM; a block before it is long enough to bring it near.
+  void prefetch_outputs(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own) const {
     const WindowGeometry& g = desc_.geometry;
-    ConvBf16Finish finish = {
-        .sums = sums,
-        .sums_step = sums_step(),
-        .rows = rows,
-        .channels = static_cast<int32_t>(panel.channels),
-        .residual_step = g.residual_pitch,
-        .residual_is_bf16 = desc_.residual_is_bf16,
-        .lo = lo_,
-        .hi = hi_,
-        .y = const_cast<std::byte*>(at(args.y, pixel * g.y_pitch + panel.first_channel, desc_.y_is_bf16)),
-        .y_step = g.y_pitch,
-        .y_is_bf16 = desc_.y_is_bf16};
+    const auto ask = [&](const std::byte* first, int64_t step, bool is_bf16, auto is_written) {
+      const bool is_two = !is_bf16 && panel.channels > 16;
+      for (int32_t i = 0; i < own.count; ++i) {
+        const std::byte* const line = first + own.pixels[i] * step * static_cast<int64_t>(bytes_of(is_bf16));
+        __builtin_prefetch(line, is_written, 3);
+        if (is_two) __builtin_prefetch(line + 64, is_written, 3);
+      }
+    };
+    ask(y_of(args, panel, own), g.y_pitch, desc_.y_is_bf16, std::true_type{});
     if (desc_.has_residual)
-      finish.residual = at(args.residual, pixel * g.residual_pitch + panel.first_channel, desc_.residual_is_bf16);
-    if (is_clamp_) return kernel_.finish(finish);
-    if (desc_.has_residual) {
-      ConvBf16Finish added = finish;
-      added.y = sums, added.y_step = sums_step(), added.y_is_bf16 = false;
-      kernel_.finish(added);
-    }
-    for (int64_t r = 0; r < finish.rows; ++r)
-      activation_.activate(sums + r * sums_step(), static_cast<size_t>(panel.channels), desc_.activation);
-    finish.residual = nullptr;
-    kernel_.finish(finish);
+      ask(residual_of(args, panel, own), g.residual_pitch, desc_.residual_is_bf16, std::false_type{});
+  }
+
+  std::byte* y_of(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own) const {
+    return at(args.y, own.first_pixel * desc_.geometry.y_pitch + panel.first_channel, desc_.y_is_bf16);
+  }
+  const std::byte* residual_of(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own) const {
+    return at(args.residual, own.first_pixel * desc_.geometry.residual_pitch + panel.first_channel,
+              desc_.residual_is_bf16);
+  }
+
+  ConvBf16TileRun start_run() const {
+    return {.residual_step = desc_.geometry.residual_pitch,
+            .y_step = is_clamp_ ? desc_.geometry.y_pitch : k_amx_block_channels,
+            .lo = lo_,
+            .hi = hi_,
+            .residual_is_bf16 = desc_.residual_is_bf16,
+            .y_is_bf16 = is_clamp_ && desc_.y_is_bf16};
+  }
+  void note(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own, float* sums,
+            ConvBf16TileRun& run) const {
+    if (desc_.has_residual) run.residual = residual_of(args, panel, own);
+    run.residual_pixels = own.pixels;
+    run.y_pixels = is_clamp_ ? own.pixels : k_in_order;
+    run.y = is_clamp_ ? static_cast<void*>(y_of(args, panel, own)) : sums + k_block_sums;
+  }
+  /// The activation of floats that is no clamp, and where they go then.
+  void complete(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own,
+                const ConvBf16TileRun& run) const {
+    if (is_clamp_) return;
+    auto* const floats = static_cast<float*>(run.y);
+    for (int32_t r = 0; r < run.row_count; ++r)
+      activation_.activate(floats + r * k_amx_block_channels, static_cast<size_t>(run.channels), desc_.activation);
+    ConvBf16TileRun last = run;
+    last.residual = nullptr;
+    last.y = y_of(args, panel, own), last.y_pixels = own.pixels;
+    last.y_step = desc_.geometry.y_pitch, last.y_is_bf16 = desc_.y_is_bf16;
+    finish_(last, floats, k_in_order, 0, run.row_count);
   }
 
   ConvBf16Desc desc_;  // its spans are not used after construction
-  const ConvBf16TileKernel& kernel_;
-  CutBy cut_;
+  void (*gather_)(const ConvBf16Gather& row);
+  void (*finish_)(const ConvBf16TileRun& run, const float* sums, const int32_t* sum_rows, int first, int last);
+  StemRows stem_;
   TapTable taps_;
   ActivationKernels activation_;
-  ImageSource planar_;
   PackedConvBf16 packed_;
-  int64_t positions_, steps_;
-  AlignedBytes pad_;        // a pixel of zeros
-  bool is_direct_ = false;  // rows are pixels of the input
-  int64_t block_pixels_ = 0;
+  std::vector<std::byte> pad_;  // a pixel of zeros
+  bool is_stem_;
   float lo_ = -k_infinity, hi_ = k_infinity;
   bool is_clamp_ = true;
 };
 
 }  // namespace
 
+#if defined(__x86_64__)
+const ConvBf16TileKernel conv_bf16_amx_kernel = {conv_bf16_amx_configure, conv_bf16_amx_sums, conv_bf16_amx_flush,
+                                                 conv_bf16_gather, conv_bf16_amx_finish};
+#else
+const ConvBf16TileKernel conv_bf16_amx_kernel = {};
+#endif
+
 std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel,
                                                      CutBy cut, Isa isa) {
-  return std::make_unique<ConvBf16Tiles>(desc, kernel, cut, isa);
+  const StemRows stem(desc, kernel.gather, isa);
+  return std::make_unique<ConvBf16Amx>(desc, kernel, cut, isa, stem, Plan(desc, stem));
 }
 
 }  // namespace octet

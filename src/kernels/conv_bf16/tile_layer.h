@@ -1,5 +1,5 @@
 #pragma once
-// The layer object of AMX: packing and the walk over blocks of pixels x panels of channels.
+// The layer object of AMX: its own packing and its own walk.
 
 #include <memory>
 
@@ -9,8 +9,12 @@
 
 namespace octet {
 
-/// kernel: the functions to use; a test gives plain ones for those that the machine lacks. It outlives the layer.
+/// kernel: the functions to use; a test gives plain ones for those that the machine lacks.
 std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel,
                                                      CutBy cut, Isa isa);
+
+/// Those of this machine.
+extern const ConvBf16TileKernel conv_bf16_amx_kernel;
+inline constexpr const char* k_conv_bf16_amx = "amx_bf16 32x32";
 
 }  // namespace octet

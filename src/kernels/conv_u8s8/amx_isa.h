@@ -1,61 +1,17 @@
 #pragma once
-// The inner functions of the integer convolution on AMX: a block of up to 32 pixels x 32 channels in four tiles. C
-// headers only: ISA files include this.
-//
-// Tiles load rows at one constant stride. So the rows of a block lie in a panel, gathered through the pointer table; or
-// they are the input itself, where a 1x1 layer visits every pixel; or pixels of a copy of the input with padding around
-// its rows, from which each tap is at a distance of its own. What a row holds behind its positions meets zero weights.
+// The inner functions of the integer convolution on AMX (tile_block_isa.h). C headers only: ISA files include this.
+// What a row holds behind its positions meets zero weights; sums are exact.
 
 #include <stdint.h>
 
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
+#include "kernels/implicit_gemm/tile_block_isa.h"
 
 namespace octet {
 
-inline constexpr int k_amx_tile_rows = 16, k_amx_block_rows = 32, k_amx_block_channels = 32;
-inline constexpr int k_amx_step_bytes = 64;  // positions of one step of the reduction
-
-/// Pixels whose sums wait to be requantized: finish(run, sums, sum_rows, first, last) stores [first, last).
-struct ConvAmxPending {
-  const ConvU8S8Run* run = nullptr;
-  const int32_t* sums = nullptr;
-  const int32_t* sum_rows = nullptr;  // of each pixel, increasing
-  int lower = 0;                      // pixels whose sums lie in the first 16 rows
-  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last) = nullptr;
-};
-
-/// The rows 16 to 31 of a block, in tiles until they are stored.
-struct ConvAmxUpper {
-  int32_t* sums = nullptr;  // null = nothing is in the tiles
-  int vectors = 0;
-};
-
-/// sums[r][c] = bias[c] + sum over segments s, positions k of a[r / 16][r % 16][s.x + k] * weights[s][k][c],
-/// r < 16 * row_tiles, c < 16 * vectors, exact int32.
-///
-/// A call stores the sums of the rows 0 to 15 and leaves those of the rows 16 to 31 in their tiles: the next call, or
-/// flush(), stores them to `upper` behind its own first dots. So storing one half (as long as four dots) and the dots
-/// of the other run side by side.
-///
-/// The pending pixels, whose sums are stored with that, are finished between the steps, so that tile unit and vector
-/// units do not wait for each other: those of the first 16 rows from the first step on and before `sums` is written
-/// again, the others behind the store to `upper`. Few steps leave time for those of the first 16 rows only; the others'
-/// turn comes at the end. So no load follows closely behind the store of its sums, nor behind a store at the same
-/// distance in another page, which it would wait for just as well.
-struct ConvAmxBlock {
-  const uint8_t* a[2] = {};  // 16 rows each
-  int64_t a_stride = 0;
-  const int32_t* bias = nullptr;  // [vector][lane], 64-byte aligned
-  ConvAmxPending pending;
-  ConvAmxUpper upper;             // of the call before
-  const void* weights = nullptr;  // [segment][step][vector][dword 0..15][lane 0..15][4 positions]
-  const WindowSegment* segment_list = nullptr;
-  int64_t segments = 1, steps = 0;  // steps of 64 positions in a segment
-  const char* prefetch = nullptr;   // weights wanted next: prefetch_lines cache lines per step, to L2
-  int prefetch_lines = 0;
-  int row_tiles = 1, vectors = 1;  // 1 or 2
-  int32_t* sums = nullptr;         // [row][32], 64-byte aligned
-};
+using ConvAmxPending = TilePending<ConvU8S8Run, int32_t>;
+using ConvAmxUpper = TileUpper<int32_t>;
+using ConvAmxBlock = TileBlock<ConvU8S8Run, int32_t>;
 
 /// Rows of pointers -> rows of bytes. From each of rows[s] + first_position `bytes` bytes, one segment behind the
 /// other; up to 63 bytes more are read and written at each, and overwritten by the next segment or never used.
@@ -66,14 +22,7 @@ struct ConvAmxGather {
   uint8_t* to = nullptr;
 };
 
-struct ConvAmxKernel {
-  void (*configure)();                       // once per chunk: eight tiles of 16 rows x 64 bytes, never released
-  void (*sums)(const ConvAmxBlock& block);   // needs AMX
-  void (*flush)(const ConvAmxUpper& upper);  // needs AMX
-  void (*gather)(const ConvAmxGather& row);  // needs AVX512
-  /// Requantizes and stores the pixels [first, last) of run, whose sums lie in the rows sum_rows. Needs AVX512.
-  void (*finish)(const ConvU8S8Run& run, const int32_t* sums, const int32_t* sum_rows, int first, int last);
-};
+using ConvAmxKernel = TileKernel<ConvU8S8Run, int32_t, ConvAmxGather>;
 
 void conv_amx_configure();
 void conv_amx_sums(const ConvAmxBlock& block);

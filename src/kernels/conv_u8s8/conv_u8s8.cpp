@@ -13,12 +13,12 @@
 #include "kernels/conv_u8s8/packed_layer.h"
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/conv_u8s8/scalar.h"
-#include "kernels/conv_u8s8/tile_copy.h"
 #include "kernels/conv_u8s8/tile_layer.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/implicit_gemm/tile_copy.h"
 
 namespace octet {
 namespace {

@@ -1,7 +1,6 @@
-#include "kernels/conv_u8s8/tile_copy.h"
+#include "kernels/implicit_gemm/tile_copy.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 namespace octet {
@@ -83,23 +82,6 @@ size_t AmxCopy::bytes() const {
   const int64_t behind =
       (geometry_.ow + k_amx_tile_rows) * position_bytes_ + width_ * pixel_bytes_ + (steps_ + 1) * k_amx_step_bytes;
   return static_cast<size_t>(copied + behind);
-}
-
-void AmxCopy::copy(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to) const {
-  const WindowGeometry& g = geometry_;
-  const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
-  const int64_t left = std::min(width_, g.pad_left), inside = std::clamp<int64_t>(width_ - left, 0, g.iw);
-  int64_t iy = oy * g.stride_h - g.pad_top;
-  for (int64_t r = input_rows(rows); r > 0; --r, ++iy, to += bytes(width_)) {
-    if (iy < 0 || iy >= g.ih) {
-      std::memset(to, zero_point, bytes(width_));
-      continue;
-    }
-    std::memset(to, zero_point, bytes(left));
-    std::memcpy(to + bytes(left), x + bytes((image * g.ih + iy) * g.iw), bytes(inside));
-    std::memset(to + bytes(left + inside), zero_point, bytes(width_ - left - inside));
-  }
-  if (runs_on_) std::memset(to, zero_point, bytes(width_ - g.iw));  // what is right of the last row
 }
 
 int64_t AmxCopy::list(int64_t rows, int64_t images, AmxPositions* lists) const {

@@ -1,17 +1,19 @@
 #pragma once
-// The copy of a block's input rows out of which the AMX layer reads, where that is cheaper than a gathered row of bytes
+// The copy of a block's input rows out of which AMX layers read, where that is cheaper than a gathered row of bytes
 // per pixel. Padding lies around the rows, so neighbouring output pixels lie at one distance from each other, and each
 // segment of the window (a tap with its channels, or a kernel row) at a distance of its own from its pixel.
 //
 // Pixels go into tiles of 16 positions at one distance. At stride 1 the positions run on through the rows: those
 // between two rows are computed too and not stored. Otherwise, or where that is less, each output row begins a tile.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
-#include "kernels/conv_u8s8/amx_isa.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/implicit_gemm/tile_block_isa.h"
 
 namespace octet {
 
@@ -26,7 +28,9 @@ struct AmxPositions {
 
 class AmxCopy {
  public:
-  /// Unused (is_used() false) where gathering is expected to take less time, or the input needs neither.
+  AmxCopy() = default;  // unused
+  /// geometry: channels and pitches in bytes of the copy. Unused (is_used() false) where gathering is expected to take
+  /// less time, or the input needs neither.
   AmxCopy(const WindowGeometry& geometry, const TapTable& taps);
 
   bool is_used() const { return rows_ > 0; }
@@ -42,7 +46,9 @@ class AmxCopy {
   size_t list_bytes() const { return sizeof(AmxPositions) * static_cast<size_t>(blocks(rows_, images_)); }
 
   /// Input rows of `rows` output rows of an image from oy on. Not for a compact copy, which TapTable makes.
-  void copy(const uint8_t* x, int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to) const;
+  /// copy_pixels(first, pixels, to): pixels of the input counted over the batch.
+  template <class F>
+  void copy(int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to, F&& copy_pixels) const;
   /// From an image's copy to that of the next one.
   int64_t image_bytes() const {
     return (input_rows(rows_) * width_ + (runs_on_ ? width_ - geometry_.iw : 0)) * pixel_bytes_;
@@ -64,5 +70,23 @@ class AmxCopy {
   int64_t rows_ = 0, images_ = 1, width_ = 0, pixel_bytes_ = 0, position_bytes_ = 0, steps_ = 0;
   std::vector<WindowSegment> segments_;
 };
+
+template <class F>
+void AmxCopy::copy(int64_t image, int64_t oy, int64_t rows, uint8_t zero_point, uint8_t* to, F&& copy_pixels) const {
+  const WindowGeometry& g = geometry_;
+  const auto bytes = [&](int64_t pixels) { return static_cast<size_t>(pixels * pixel_bytes_); };
+  const int64_t left = std::min(width_, g.pad_left), inside = std::clamp<int64_t>(width_ - left, 0, g.iw);
+  int64_t iy = oy * g.stride_h - g.pad_top;
+  for (int64_t r = input_rows(rows); r > 0; --r, ++iy, to += bytes(width_)) {
+    if (iy < 0 || iy >= g.ih) {
+      std::memset(to, zero_point, bytes(width_));
+      continue;
+    }
+    std::memset(to, zero_point, bytes(left));
+    copy_pixels((image * g.ih + iy) * g.iw, inside, to + bytes(left));
+    std::memset(to + bytes(left + inside), zero_point, bytes(width_ - left - inside));
+  }
+  if (runs_on_) std::memset(to, zero_point, bytes(width_ - g.iw));  // what is right of the last row
+}
 
 }  // namespace octet
