@@ -1,6 +1,7 @@
 // Makes the products of a fused float graph those of bfloat16 numbers: what --precision bf16 runs. 2-D convolutions (if
 // grouped, then of 16 and more channels a group on either side) and fully connected layers become Bf16Conv and
-// Bf16Gemm; a value that only such layers read, as their input or residual, is kept in bfloat16.
+// Bf16Gemm; a value that only such layers read, as their input or residual, is kept in bfloat16. A depthwise layer
+// whose output is such a value joins them with its own FP32 weights: it reads and writes half the bytes then.
 
 #include <algorithm>
 #include <map>
@@ -51,6 +52,21 @@ bool may_stay_short(const Graph& graph, const Uses& uses, ValueId v) {
   return std::all_of(readers.begin(), readers.end(), [&](NodeId id) { return is_brain(graph.node(id)); });
 }
 
+/// Without a residual, and with no activation but a clamp; every reader takes its output in bfloat16.
+bool is_depthwise_between(const Graph& graph, const Uses& uses, const Node& node) {
+  if (!is_op(node, "Conv") && !is_op(node, "FusedConv")) return false;
+  if (node.inputs.size() > 3 && node.inputs[3] != k_absent) return false;
+  const std::string activation = string_attribute(node, "activation", "");
+  if (!activation.empty() && activation != "Relu" && activation != "Clip") return false;
+  if (!is_f32_constant(graph, node, 1) || !is_f32_constant(graph, node, 2)) return false;
+  const DType x = graph.value(node.inputs[0]).dtype;
+  if (x != DType::f32 && x != DType::bf16) return false;
+  const Tensor& w = *graph.constant(node.inputs[1]);
+  const int64_t groups = int_attribute(node, "group", 1);
+  return w.rank() == 4 && groups > 1 && w.dims()[0] == groups && w.dims()[1] == 1 &&
+         may_stay_short(graph, uses, node.outputs[0]);
+}
+
 }  // namespace
 
 Result<Changed> bf16_layers(Graph& graph) {
@@ -69,6 +85,11 @@ Result<Changed> bf16_layers(Graph& graph) {
     ++changed.count;
   }
   const Uses uses(graph);
+  std::for_each(graph.nodes.rbegin(), graph.nodes.rend(), [&](Node& node) {  // readers come first
+    if (!is_depthwise_between(graph, uses, node)) return;
+    node.op = find_op("Bf16Conv");
+    node.attributes["to"] = std::string("f32");
+  });
   for (Node& node : graph.nodes) {
     if (!is_brain(node) || !may_stay_short(graph, uses, node.outputs[0])) continue;
     node.attributes["to"] = std::string("bf16");

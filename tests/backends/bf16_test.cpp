@@ -49,6 +49,19 @@ TEST(Bf16OnCpu, convolutions_agree_with_the_reference) {
     }
 }
 
+TEST(Bf16OnCpu, depthwise_layers_between_convolutions_agree_with_the_reference) {
+  for (const char* attributes : {"pads=[1,1,1,1]", "strides=[2,2], pads=[0,1,1,0]", "pads=[2,2,2,2]"}) {
+    const std::string kernel = std::string(attributes).find("[2,2,2,2]") == std::string::npos ? "3,3" : "5,5";
+    expect_near_ref(
+        shortened(graph_of("x: f32[2,24,11,9], w: f32[40,24,1,1], d: f32[40,1," + kernel + "], v: f32[24,40,1,1]",
+                           "  a = FusedConv(x, w, _, _, activation=\"Relu\")\n"
+                           "  b = FusedConv(a, d, _, _, activation=\"Relu\", group=40, " +
+                               std::string(attributes) + ")\n  y = FusedConv(b, v)"),
+                  {"w", "d", "v"}, 2),
+        k_short);
+  }
+}
+
 TEST(Bf16OnCpu, grouped_convolutions_agree_with_the_reference) {
   for (const char* groups : {"2", "4"})
     expect_near_ref(

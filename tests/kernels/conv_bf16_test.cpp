@@ -192,14 +192,17 @@ void plain_sums(const TileBlock<ConvBf16TileRun, float>& block) {
 }
 
 void plain_gather(const ConvBf16Gather& row) {
-  uint16_t* to = row.to;
-  for (int64_t s = 0; s < row.segments; ++s)
-    for (int64_t k = 0; k < row.elements; ++k) {
-      const void* const from = row.rows[s * row.row_step];
-      *to++ = row.from_f32 ? float_to_bfloat16(static_cast<const float*>(from)[row.first_position + k])
-                           : static_cast<const uint16_t*>(from)[row.first_position + k];
-    }
-  std::fill_n(to, 32, uint16_t{0});
+  for (int64_t i = 0; i < row.repeats; ++i) {
+    uint16_t* to = row.to + i * row.to_step;
+    for (int64_t s = 0; s < row.segments; ++s)
+      for (int64_t k = 0; k < row.elements; ++k) {
+        const void* const from = row.rows[s * row.row_step];
+        const int64_t at = i * row.from_step + row.first_position + k;
+        *to++ = row.from_f32 ? float_to_bfloat16(static_cast<const float*>(from)[at])
+                             : static_cast<const uint16_t*>(from)[at];
+      }
+    std::fill_n(to, 32, uint16_t{0});
+  }
 }
 
 void plain_finish(const ConvBf16TileRun& f, const float* sums, const int32_t* sum_rows, int first, int last) {

@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/bf16.h"
+#include "kernels/depthwise/depthwise_bf16.h"
 #include "kernels/depthwise/depthwise_f32.h"
 #include "kernels/ran_isa.h"
 #include "kernels/random_rows.h"
+#include "tensor/half.h"
 
 namespace octet {
 namespace {
@@ -405,6 +408,54 @@ TEST(DepthwiseF32, the_scalar_judge_gives_sums_made_by_hand) {
     conv->run_chunk({1, x.data(), nullptr, y.data()}, 0, 1, nullptr);
     EXPECT_EQ((std::vector<float>{y[0], y[16], y[32]}), (std::vector<float>{8.25f, 16.75f, 41.25f})) << name(isa);
   }
+}
+
+TEST(DepthwiseBf16, gives_the_scalar_bits_of_what_it_reads_rounded) {
+  if (!has_bf16_products(Isa::avx512_vnni)) GTEST_SKIP() << "no AVX512-BF16 here";
+  Random random(10);
+  for (const int64_t c : {2, 16, 17, 40, 72, 130})
+    for (const int64_t k : {1, 3, 5})
+      for (const int64_t stride : {1, 2})
+        for (const bool x_is_bf16 : {false, true})
+          for (const int threads : {1, 3}) {
+            LayerF32 layer(geometry(c, k, stride, 10, 21), 2, false, random);
+            layer.desc.activation = {ActivationKind::clip, -0.5f, 6};
+            const WindowGeometry& g = layer.desc.geometry;
+            std::vector<uint16_t> brains;
+            for (size_t i = 0; x_is_bf16 && i < layer.x.size(); ++i) {
+              brains.push_back(float_to_bfloat16(layer.x[i]));
+              layer.x[i] = bfloat16_to_float(brains.back());
+            }
+            Buffer<uint16_t> x(brains.size()), y(static_cast<size_t>(2 * g.oh * g.ow * g.y_pitch), uint16_t{77});
+            std::copy(brains.begin(), brains.end(), x.data());
+            const auto conv = make_depthwise_bf16(layer.desc, x_is_bf16, Isa::avx512_vnni);
+            ASSERT_TRUE(conv);
+            const void* const from = x_is_bf16 ? static_cast<const void*>(x.data()) : layer.x.data();
+            for (int64_t chunk = 0; chunk < conv->chunks(2, threads); ++chunk)
+              conv->run_chunk({2, from, nullptr, y.data()}, chunk, threads, nullptr);
+            EXPECT_TRUE(y.is_guard_intact());
+            const std::vector<uint32_t> want = layer.run(Isa::scalar, 1);
+            for (size_t i = 0; i < want.size(); ++i) {
+              const bool is_real = static_cast<int64_t>(i) % g.y_pitch < g.ic;
+              const uint16_t rounded = float_to_bfloat16(std::bit_cast<float>(want[i]));
+              ASSERT_EQ(y[i], is_real ? rounded : 77) << c << " channels, kernel " << k << ", stride " << stride;
+            }
+          }
+}
+
+TEST(DepthwiseBf16, refuses_what_is_no_clamp_and_no_depthwise_layer) {
+  Random random(11);
+  LayerF32 layer(geometry(16, 3, 1, 4, 4), 1, false, random);
+  for (const Isa isa : available_isas())
+    EXPECT_EQ(depthwise_bf16_refuses(layer.desc, isa).empty(), has_bf16_products(isa)) << name(isa);
+  if (!has_bf16_products(Isa::avx512_vnni)) return;
+  ConvF32Desc other = layer.desc;
+  other.activation.kind = ActivationKind::silu;
+  EXPECT_EQ(depthwise_bf16_refuses(other, Isa::avx512_vnni), "knows no activation but Relu and Clip");
+  other = layer.desc, other.has_residual = true;
+  EXPECT_EQ(depthwise_bf16_refuses(other, Isa::avx512_vnni), "has a residual");
+  other = layer.desc, other.geometry.groups = 1;
+  EXPECT_FALSE(make_depthwise_bf16(other, true, Isa::avx512_vnni));
 }
 
 TEST(DepthwiseF32, the_named_isa_is_the_one_that_runs) {

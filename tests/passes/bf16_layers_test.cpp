@@ -51,6 +51,30 @@ TEST(Bf16Layers, values_between_such_layers_are_bfloat16_and_others_stay_f32) {
   EXPECT_EQ(print(parsed(print(graph))), print(graph)) << "it prints and parses";
 }
 
+TEST(Bf16Layers, depthwise_layers_between_such_layers_keep_their_weights) {
+  const auto made =
+      [](const std::string& depthwise, const std::string& behind) {
+        Graph graph = parsed(with_numbers(R"(graph (x: f32[1,16,8,8]) -> (y) {
+  const w1: f32[16,16,1,1] = random; const wd: f32[16,1,3,3] = random; const w2: f32[16,16,1,1] = random
+  a = FusedConv(x, w1, _, activation="Clip", activation_params=[0.0, 6.0]) @expand
+  d = FusedConv(a, wd, _, )" + depthwise + R"(group=16, pads=[1,1,1,1]) @depthwise
+  )" + behind + "}"));
+        EXPECT_TRUE(bf16_layers(graph));
+        return graph;
+      };
+  const auto dtype = [](const Graph& graph, const char* name) { return graph.value(*graph.find_value(name)).dtype; };
+  const Graph between = made("activation=\"Relu\", ", "y = FusedConv(d, w2, _) @project ");
+  EXPECT_THAT(shown(between), HasSubstr("d = Bf16Conv(a, wd,"));
+  EXPECT_EQ(dtype(between, "a"), DType::bf16);
+  EXPECT_EQ(dtype(between, "d"), DType::bf16);
+  EXPECT_EQ(dtype(between, "wd"), DType::f32);
+  const Graph pooled = made("", "y = GlobalAveragePool(d) ");
+  EXPECT_THAT(shown(pooled), HasSubstr("d = FusedConv(a, wd,")) << "pooling reads f32";
+  EXPECT_EQ(dtype(pooled, "a"), DType::f32);
+  const Graph curved = made("activation=\"Silu\", ", "y = FusedConv(d, w2, _) @project ");
+  EXPECT_THAT(shown(curved), HasSubstr("d = FusedConv(a, wd,")) << "an activation that is no clamp";
+}
+
 TEST(Bf16Layers, change_values_by_roundings_of_eight_bits) {
   const Graph before = parsed(with_numbers(k_graph));
   Graph after = before;

@@ -5,6 +5,7 @@
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
 #include "kernels/conv_bf16/conv_bf16.h"
+#include "kernels/depthwise/depthwise_bf16.h"
 
 namespace octet::cpu {
 namespace {
@@ -29,6 +30,7 @@ std::string refuse(const StepQuery& query) {
   if (!conv_bf16_pays(query.isa))
     return "no products of bfloat16 for " + std::string(name(query.isa)) + " here that are faster than FP32's";
   if (!query.constant(1)) return "the weight is not a constant";
+  if (query.dtype(1) != DType::bf16) return "the weight is not bfloat16";
   if (query.has_input(2) && !query.constant(2)) return "the bias is not a constant";
   const size_t rank = is_op(query.node, "Bf16Gemm") ? 2 : 4;
   if (query.shape(0)->size() != rank) return "the input is not of rank " + std::to_string(rank);
@@ -57,6 +59,7 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   desc.y_is_bf16 = query.output().dtype == DType::bf16;
   desc.planar_x = is_op(query.node, "Bf16Conv") && borrows_input(query.graph, query.id(0));
   desc.packed = given_weights(query);
+  desc.expected = {builder.output(query).layout.batch(), builder.workers(query)};
   std::shared_ptr<const ConvBf16> layer = ConvBf16::make(desc, query.isa, query.variant);
   if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
   Result<Operand> x = builder.input(query, 0);
@@ -73,8 +76,55 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   return step;
 }
 
+/// A depthwise layer keeps its FP32 weights.
+struct DepthwiseLayer {
+  ConvF32Desc desc;
+  explicit DepthwiseLayer(const StepQuery& query, const WindowGeometry& geometry) {
+    desc.geometry = geometry;
+    desc.weights = query.constant(1)->as<float>();
+    if (query.has_input(2)) desc.bias = query.constant(2)->as<float>();
+    desc.has_residual = query.has_input(3);
+    desc.activation = fused_activation(query.node);
+  }
+};
+
+std::string refuse_depthwise(const StepQuery& query) {
+  if (!conv_bf16_pays(query.isa)) return "no bfloat16 for " + std::string(name(query.isa)) + " here";
+  if (!query.constant(1) || query.dtype(1) != DType::f32) return "the weight is no constant of f32";
+  if (query.has_input(2) && !query.constant(2)) return "the bias is not a constant";
+  if (query.output().dtype != DType::bf16) return "the output is not bfloat16";
+  if (query.shape(0)->size() != 4) return "the input is not of rank 4";
+  const Result<WindowGeometry> geometry = geometry_of(query);
+  if (!geometry) return geometry.error().message;
+  return depthwise_bf16_refuses(DepthwiseLayer(query, *geometry).desc, query.isa);
+}
+
+double cost_depthwise(const StepQuery& query) {
+  constexpr double k_taps_per_us = 4e3;
+  const Dims w = query.dims(1);
+  return 0.5 + static_cast<double>(element_count(query.output_dims()).value_or(0) * w[2] * w[3]) / k_taps_per_us;
+}
+
+Result<PreparedStep> prepare_depthwise(const StepQuery& query, StepBuilder& builder) {
+  Result<WindowGeometry> geometry = geometry_of(query);
+  if (!geometry) return geometry.error();
+  DepthwiseLayer described(query, *geometry);
+  described.desc.expected = {builder.output(query).layout.batch(), builder.workers(query)};
+  std::shared_ptr<const ConvBf16> layer = make_depthwise_bf16(described.desc, query.dtype(0) == DType::bf16, query.isa);
+  if (!layer) return query.error("the kernel does not take this geometry", ErrorCode::internal);
+  Result<Operand> x = builder.input(query, 0);
+  if (!x) return x.error();
+  const Operand y = builder.output(query);
+  PreparedStep step{.scratch_bytes = layer->scratch_bytes(), .in_team = true, .packed_bytes = layer->packed_bytes()};
+  step.run = [layer, x = x->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
+    run_layer(run, *layer, ConvBf16Args{.batch = batch, .x = run.at<void>(x), .y = run.at<void>(y)});
+  };
+  return step;
+}
+
 }  // namespace
 
+const StepDef depthwise_bf16_step = {"depthwise_bf16", refuse_depthwise, cost_depthwise, prepare_depthwise};
 const StepDef conv_bf16_step = {"conv_bf16", refuse, nullptr, prepare, variants};
 const StepDef gemm_bf16_step = {"gemm_bf16", refuse, nullptr, prepare, variants};
 

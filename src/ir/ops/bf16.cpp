@@ -1,6 +1,7 @@
 // Bf16Conv, Bf16Gemm: FusedConv and FusedGemm whose products are those of bfloat16 numbers. x is rounded (to nearest
-// even) where it is f32, w is bfloat16; sums, bias, residual and activation are f32; y is rounded to `to`.
-// The judge of accuracy: the references of FusedConv and FusedGemm on rounded values, with sums in double.
+// even) where it is f32, w is bfloat16; sums, bias, residual and activation are f32; y is rounded to `to`. Where w is
+// f32 (depthwise layers) so are the products, of x as it is. The judge of accuracy: the references of FusedConv and
+// FusedGemm on rounded values, with sums in double.
 #include "ir/ops/common.h"
 #include "ir/ops/convolution.h"
 #include "ir/ops/fused.h"
@@ -25,14 +26,14 @@ Result<DType> dtype_of_y(const NodeContext& context) {
   return *dtype;
 }
 
-/// x and residual: f32 or bf16; w: bf16; bias: f32.
+/// x, residual and w: f32 or bf16; bias: f32.
 Result<Done> check_dtypes(const NodeContext& context) {
   for (size_t i = 0; i < context.input_count(); ++i) {
     if (!context.has_input(i)) continue;
     const DType dtype = context.dtype(i);
-    const bool fits = i == 1 ? dtype == DType::bf16 : i == 2 ? dtype == DType::f32 : is_value(dtype);
+    const bool fits = i == 2 ? dtype == DType::f32 : is_value(dtype);
     if (fits) continue;
-    const char* want = i == 1 ? "bf16" : i == 2 ? "f32" : "f32 or bf16";
+    const char* want = i == 2 ? "f32" : "f32 or bf16";
     return context.error("input " + std::to_string(i) + " is " + std::string(name(dtype)) + ", expected " + want);
   }
   if (Result<FusedActivation> act = fused_activation(context); !act) return act.error();
@@ -74,7 +75,7 @@ Result<Tensors> on_rounded(const OpDef& op, const NodeContext& context, std::spa
   Tensors wide;
   for (size_t i = 0; i < inputs.size(); ++i) {
     Tensor input = inputs[i];
-    if (i == 0 && input.dtype() == DType::f32) {
+    if (i == 0 && input.dtype() == DType::f32 && inputs[1].dtype() == DType::bf16) {
       Result<Tensors> rounded = from_f32(context, DType::bf16, input.dims(), input.as<float>());
       if (!rounded) return rounded.error();
       input = (*rounded)[0];

@@ -17,24 +17,37 @@ inline __attribute__((always_inline)) __m512i load_rounded(const float* x, int64
 }
 
 template <bool from_f32>
-void gather(const ConvBf16Gather& row) {
-  uint16_t* to = row.to;
-  for (int64_t s = 0; s < row.segments; ++s, to += row.elements) {
-    const void* const pixel = row.rows[s * row.row_step];
-    const auto* const floats = static_cast<const float*>(pixel) + row.first_position;
-    const auto* const shorts = static_cast<const uint16_t*>(pixel) + row.first_position;
-    int64_t k = 0;
-    for (; k + 32 <= row.elements; k += 32) {
-      const __m512i elements =
-          from_f32 ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(floats + k + 16), _mm512_loadu_ps(floats + k))
-                   : _mm512_loadu_si512(shorts + k);
-      _mm512_storeu_si512(to + k, elements);
-    }
-    if (k == row.elements) continue;
-    const int64_t left = row.elements - k;
+inline __attribute__((always_inline)) uint16_t* copy_segment(const void* from, int64_t elements, uint16_t* to) {
+  const auto* const floats = static_cast<const float*>(from);
+  const auto* const shorts = static_cast<const uint16_t*>(from);
+  int64_t k = 0;
+  for (; k + 32 <= elements; k += 32) {
+    const __m512i whole =
+        from_f32 ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(floats + k + 16), _mm512_loadu_ps(floats + k))
+                 : _mm512_loadu_si512(shorts + k);
+    _mm512_storeu_si512(to + k, whole);
+  }
+  if (const int64_t left = elements - k; left > 0)
     _mm512_storeu_si512(
         to + k, from_f32 ? load_rounded(floats + k, left) : _mm512_maskz_loadu_epi16(first_32(left), shorts + k));
+  return to + elements;
+}
+
+template <bool from_f32>
+void gather(const ConvBf16Gather& row) {
+  constexpr int64_t k_bytes = from_f32 ? 4 : 2;
+  const auto first = [&](int64_t s) {
+    return static_cast<const char*>(row.rows[s * row.row_step]) + k_bytes * row.first_position;
+  };
+  if (row.repeats > 1) {
+    const char* from = first(0);
+    uint16_t* to = row.to;
+    for (int64_t i = 0; i < row.repeats; ++i, from += k_bytes * row.from_step, to += row.to_step)
+      _mm512_storeu_si512(copy_segment<from_f32>(from, row.elements, to), _mm512_setzero_si512());
+    return;
   }
+  uint16_t* to = row.to;
+  for (int64_t s = 0; s < row.segments; ++s) to = copy_segment<from_f32>(first(s), row.elements, to);
   _mm512_storeu_si512(to, _mm512_setzero_si512());
 }
 

@@ -42,14 +42,16 @@ struct ConvBf16Run {
   int32_t channels = 0;   // of the panel; exactly these are read and stored
 };
 
-/// Taps of one pixel -> a row of bfloat16: `elements` of each segment, one segment behind the other, then zeros. At
-/// most 64 elements behind the last one are written, nothing but these elements is read.
+/// `repeats` times, from from_step (of one segment) and to to_step elements on, the next behind the one before: taps of
+/// one pixel -> a row of bfloat16: `elements` of each segment, one segment behind the other, then zeros. At most 64
+/// elements behind the last one are written, nothing but these elements is read.
 struct ConvBf16Gather {
   const void* const* rows = nullptr;  // first segment's pointer of the pixel, others at row_step
   int64_t row_step = 0, segments = 0;
   int64_t first_position = 0, elements = 0;
   bool from_f32 = false;
   uint16_t* to = nullptr;
+  int64_t repeats = 1, from_step = 0, to_step = 0;
 };
 
 /// y[r][c] = min(max(sums[r][c] (+ residual[r][c]), lo), hi), rounded where y is bfloat16. NaN stays NaN.

@@ -94,8 +94,7 @@ class ConvBf16Listed final : public ConvBf16 {
 
   void run_chunk(const ConvBf16Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const ConvChunk own = tiles_.chunk(args.batch, threads, chunk);
-    for (const ConvPiece& piece : own.pieces)
-      run_piece(args, piece, scratch);
+    for (const ConvPiece& piece : own.pieces) run_piece(args, piece, scratch);
   }
 
  private:

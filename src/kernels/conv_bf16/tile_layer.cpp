@@ -133,15 +133,20 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
     return round_up(static_cast<size_t>(tiles * taps_.segments() * k_amx_tile_rows) * sizeof(std::byte*));
   }
 
-  /// `elements` elements of the input as bfloat16, zeros up to a whole step behind them and a step more.
-  void copy_elements(const ConvBf16Args& args, int64_t first, int64_t elements, uint8_t* to) const {
+  /// `elements` elements of each of `pixels` pixels as bfloat16, zeros up to a whole step behind them and a step more.
+  void copy_elements(const ConvBf16Args& args, int64_t first, int64_t elements, uint8_t* to, int64_t pixels = 1,
+                     int64_t to_bytes = 0) const {
     const void* const from = at(args.x, first, desc_.x_is_bf16);
+    if (pixels == 0) return;
     gather_({.rows = &from,
              .row_step = 1,
              .segments = 1,
              .elements = elements,
              .from_f32 = !desc_.x_is_bf16,
-             .to = reinterpret_cast<uint16_t*>(to)});
+             .to = reinterpret_cast<uint16_t*>(to),
+             .repeats = pixels,
+             .from_step = desc_.geometry.x_pitch,
+             .to_step = to_bytes / 2});
   }
   void copy_rows(const ConvBf16Args& args, int64_t image, int64_t images, int64_t oy, int64_t rows,
                  std::byte* to) const {
@@ -152,6 +157,7 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
       copy().copy(image + i, oy, rows, 0, reinterpret_cast<uint8_t*>(to) + i * copy().image_bytes(),
                   [&](int64_t first, int64_t pixels, uint8_t* row) {
                     if (is_dense) return copy_elements(args, first * g.x_pitch, pixels * g.x_pitch, row);
+                    if (g.groups == 1) return copy_elements(args, first * g.x_pitch, channels, row, pixels, own_bytes);
                     for (int64_t p = first; p < first + pixels; ++p)
                       for (int64_t group = 0; group < g.groups; ++group, row += own_bytes)
                         copy_elements(args, p * g.x_pitch + group * channels, channels, row);

@@ -10,39 +10,43 @@
 
 namespace octet {
 
+DepthwiseFloats::DepthwiseFloats(const ConvF32Desc& desc) {
+  const WindowGeometry& g = desc.geometry;
+  const int64_t taps = g.kh * g.kw, pitch = channel_pitch(g.ic);
+  weights.assign(static_cast<size_t>(taps * pitch), 0.0f);
+  for (int64_t c = 0; c < g.ic; ++c)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      weights[static_cast<size_t>(tap * pitch + c)] = desc.weights[static_cast<size_t>(c * taps + tap)];
+  bias.assign(static_cast<size_t>(pitch), 0.0f);
+  std::copy(desc.bias.begin(), desc.bias.end(), bias.begin());
+  const ActivationParams& activation = desc.activation;
+  if (activation.kind == ActivationKind::relu) lo = 0.0f;
+  if (activation.kind == ActivationKind::clip) lo = activation.p0, hi = activation.p1;
+  is_clamp = activation.kind == ActivationKind::none || activation.kind == ActivationKind::relu ||
+             activation.kind == ActivationKind::clip;
+}
+
 DepthwiseRowsF32::DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa)
     : geometry_(desc.geometry),
       activation_(desc.activation),
       has_residual_(desc.has_residual),
       kernels_(depthwise_kernels(isa).f32),
-      activation_kernels_(activation_kernels(isa)) {
-  const int64_t taps = geometry_.kh * geometry_.kw;
-  const int64_t pitch = channel_pitch(geometry_.ic);
-  weights_.assign(static_cast<size_t>(taps * pitch), 0.0f);
-  for (int64_t c = 0; c < geometry_.ic; ++c)
-    for (int64_t tap = 0; tap < taps; ++tap)
-      weights_[static_cast<size_t>(tap * pitch + c)] = desc.weights[static_cast<size_t>(c * taps + tap)];
-  bias_.assign(static_cast<size_t>(pitch), 0.0f);
-  std::copy(desc.bias.begin(), desc.bias.end(), bias_.begin());
-  if (activation_.kind == ActivationKind::relu) lo_ = 0.0f;
-  if (activation_.kind == ActivationKind::clip) lo_ = activation_.p0, hi_ = activation_.p1;
-  is_clamp_ = activation_.kind == ActivationKind::none || activation_.kind == ActivationKind::relu ||
-              activation_.kind == ActivationKind::clip;
-}
+      activation_kernels_(activation_kernels(isa)),
+      floats_(desc) {}
 
 void DepthwiseRowsF32::run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const {
   // Where the activation is a pass of its own, what it goes over is still near.
   constexpr int64_t k_band = 8;
-  const int64_t step = is_clamp_ ? rows.end - rows.begin : k_band;
+  const int64_t step = floats_.is_clamp ? rows.end - rows.begin : k_band;
   DepthwiseF32Call call = {.geometry = &geometry_,
-                           .weights = weights_.data(),
-                           .bias = bias_.data(),
+                           .weights = floats_.weights.data(),
+                           .bias = floats_.bias.data(),
                            .x = at.x,
                            .x_rows = at.x_rows,
                            .residual = has_residual_ ? at.residual : nullptr,
                            .y = at.y,
-                           .lo = lo_,
-                           .hi = hi_,
+                           .lo = floats_.lo,
+                           .hi = floats_.hi,
                            .oy_begin = rows.begin,
                            .oy_end = rows.begin,
                            .c_begin = channels.begin,
@@ -50,7 +54,7 @@ void DepthwiseRowsF32::run(const DepthwiseRowsAt& at, IndexRange rows, IndexRang
   for (; call.oy_begin < rows.end; call.oy_begin = call.oy_end) {
     call.oy_end = std::min(rows.end, call.oy_begin + step);
     kernels_.run(call);
-    if (!is_clamp_) activate(call);
+    if (!floats_.is_clamp) activate(call);
     call.y += (call.oy_end - call.oy_begin) * geometry_.ow * geometry_.y_pitch;
   }
 }
@@ -68,9 +72,13 @@ void DepthwiseRowsF32::activate(const DepthwiseF32Call& call) const {
   }
 }
 
-namespace {
+DepthwiseSplit split_floats(const WindowGeometry& g, int64_t batch, int threads) {
+  constexpr double k_outputs_per_ns = 2;
+  const int64_t groups = (g.ic + k_float_channel_group - 1) / k_float_channel_group;
+  return DepthwiseSplit::make(g, batch, 1, groups, threads, k_outputs_per_ns);
+}
 
-constexpr int64_t k_channel_group = 64;  // one zmm cache line of codes and four of floats: no line has two writers
+namespace {
 
 class DepthwiseF32 final : public ConvF32 {
  public:
@@ -97,19 +105,15 @@ class DepthwiseF32 final : public ConvF32 {
             .x_rows = g.ih,
             .residual = args.residual ? args.residual + n * g.oh * g.ow * g.residual_pitch : nullptr,
             .y = args.y + row * g.ow * g.y_pitch};
-        rows_.run(at, {oy, oy_end},
-                  {piece.groups.begin * k_channel_group, std::min(g.ic, piece.groups.end * k_channel_group)});
+        rows_.run(
+            at, {oy, oy_end},
+            {piece.groups.begin * k_float_channel_group, std::min(g.ic, piece.groups.end * k_float_channel_group)});
         row += oy_end - oy;
       }
   }
 
  private:
-  DepthwiseSplit split(int64_t batch, int threads) const {
-    constexpr double k_outputs_per_ns = 2;
-    const WindowGeometry& g = rows_.geometry();
-    const int64_t groups = (g.ic + k_channel_group - 1) / k_channel_group;
-    return DepthwiseSplit::make(g, batch, 1, groups, threads, k_outputs_per_ns);
-  }
+  DepthwiseSplit split(int64_t batch, int threads) const { return split_floats(rows_.geometry(), batch, threads); }
 
   DepthwiseRowsF32 rows_;
   KnownDepthwise known_;

@@ -12,6 +12,16 @@
 
 namespace octet {
 
+/// Weights and bias of a depthwise layer as DepthwiseCall has them, and the clamp that its activation is.
+struct DepthwiseFloats {
+  AlignedVector<float> weights, bias;
+  float lo = -std::numeric_limits<float>::infinity(), hi = std::numeric_limits<float>::infinity();
+  bool is_clamp = true;  // else the activation is a pass of its own
+
+  explicit DepthwiseFloats(const ConvF32Desc& desc);
+  size_t bytes() const { return (weights.size() + bias.size()) * sizeof(float); }
+};
+
 struct DepthwiseRowsAt {
   const float* x = nullptr;  // the image, or a ring of rows: DepthwiseF32Call
   int64_t x_rows = 0;
@@ -25,7 +35,7 @@ class DepthwiseRowsF32 {
   DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa);
   const WindowGeometry& geometry() const { return geometry_; }
   const char* kernel_name() const { return kernels_.name; }
-  size_t packed_bytes() const { return (weights_.size() + bias_.size()) * sizeof(float); }
+  size_t packed_bytes() const { return floats_.bytes(); }
   void run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const;
 
  private:
@@ -36,9 +46,7 @@ class DepthwiseRowsF32 {
   bool has_residual_;
   DepthwiseF32Kernels kernels_;
   ActivationKernels activation_kernels_;
-  AlignedVector<float> weights_, bias_;
-  float lo_ = -std::numeric_limits<float>::infinity(), hi_ = std::numeric_limits<float>::infinity();
-  bool is_clamp_ = true;
+  DepthwiseFloats floats_;
 };
 
 }  // namespace octet

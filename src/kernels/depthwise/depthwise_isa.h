@@ -67,17 +67,20 @@ struct DepthwiseU8S8Kernels {
   const char* name;
 };
 
-struct DepthwiseF32Call {
+/// X, Y: float, or bfloat16 as uint16_t.
+template <class X, class Y>
+struct DepthwiseCall {
   const WindowGeometry* geometry;
-  const float* weights;   // [kh][kw][c rounded up to 16]
-  const float* bias;      // [c rounded up to 16]
-  const float* x;         // row i of the image at x + (i % x_rows) * iw * x_pitch
-  int64_t x_rows;         // ih, or rows of a ring that holds what the outputs read
-  const float* residual;  // the image, or null
-  float* y;               // row oy_begin
-  float lo, hi;           // -inf, inf = no clamp
+  const float* weights;  // [kh][kw][c rounded up to 16]
+  const float* bias;     // [c rounded up to 16]
+  const X* x;            // row i of the image at x + (i % x_rows) * iw * x_pitch
+  int64_t x_rows;        // ih, or rows of a ring that holds what the outputs read
+  const Y* residual;     // the image, or null
+  Y* y;                  // row oy_begin
+  float lo, hi;          // -inf, inf = no clamp
   int64_t oy_begin, oy_end, c_begin, c_end;
 };
+using DepthwiseF32Call = DepthwiseCall<float, float>;
 
 struct DepthwiseF32Kernels {
   /// y = min(max((bias + taps inside the image, one fma each, in the order kh, kw) + residual, lo), hi); NaN stays NaN.
@@ -89,6 +92,10 @@ struct DepthwiseKernels {
   DepthwiseU8S8Kernels u8s8;
   DepthwiseF32Kernels f32;
 };
+
+/// The same, y rounded to nearest even. Needs AVX512-BF16.
+void depthwise_run_bf16(const DepthwiseCall<uint16_t, uint16_t>& call);
+void depthwise_run_bf16(const DepthwiseCall<float, uint16_t>& call);
 
 /// AVX2's float side, which AVX-VNNI lends.
 void depthwise_run_f32_avx2(const DepthwiseF32Call& call);

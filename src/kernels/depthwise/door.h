@@ -49,4 +49,10 @@ using KnownDepthwise = KnownChunks<DepthwiseChunk>;
 /// split: of the expected run.
 KnownDepthwise known_chunks(const DepthwiseSplit& split, const ExpectedRun& expected);
 
+/// Channels of a group of a float layer: one cache line of codes, two of bfloat16, four of floats: no line has two
+/// writers.
+inline constexpr int64_t k_float_channel_group = 64;
+/// Of a float layer: units are rows.
+DepthwiseSplit split_floats(const WindowGeometry& g, int64_t batch, int threads);
+
 }  // namespace octet

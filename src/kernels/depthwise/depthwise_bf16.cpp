@@ -1,0 +1,79 @@
+#include "kernels/depthwise/depthwise_bf16.h"
+
+#include <algorithm>
+
+#include "base/bf16.h"
+#include "kernels/depthwise/depthwise_f32.h"
+#include "kernels/depthwise/door.h"
+
+namespace octet {
+
+std::string depthwise_bf16_refuses(const ConvF32Desc& desc, Isa isa) {
+  if (!has_bf16_products(isa)) return "no conversion to bfloat16 for " + std::string(name(isa)) + " here";
+  if (!is_depthwise(desc.geometry)) return "not depthwise (group = input channels = output channels)";
+  if (desc.has_residual) return "has a residual";
+  const ActivationKind kind = desc.activation.kind;
+  const bool is_clamp = kind == ActivationKind::none || kind == ActivationKind::relu || kind == ActivationKind::clip;
+  return is_clamp ? "" : "knows no activation but Relu and Clip";
+}
+
+#if defined(__x86_64__)
+namespace {
+
+template <class X>
+class DepthwiseBf16 final : public ConvBf16 {
+ public:
+  explicit DepthwiseBf16(const ConvF32Desc& desc)
+      : geometry_(desc.geometry),
+        floats_(desc),
+        known_(known_chunks(split_floats(geometry_, desc.expected.batch, desc.expected.threads), desc.expected)) {}
+
+  const char* kernel_name() const override { return "avx512_bf16"; }
+  size_t packed_bytes() const override { return floats_.bytes(); }
+  int64_t chunks(int64_t batch, int threads) const override {
+    return known_.serves(batch, threads) ? known_.count() : split_floats(geometry_, batch, threads).chunks;
+  }
+  size_t scratch_bytes() const override { return 0; }
+
+  void run_chunk(const ConvBf16Args& args, int64_t chunk, int threads, std::byte*) const override {
+    const WindowGeometry& g = geometry_;
+    const bool is_known = known_.serves(args.batch, threads);
+    const DepthwiseChunk own = is_known ? known_[chunk] : split_floats(g, args.batch, threads).chunk(chunk);
+    for (const DepthwisePiece& piece : own.pieces)
+      for (int64_t row = piece.units.begin; row < piece.units.end;) {
+        const int64_t image = row / g.oh, oy = row % g.oh, oy_end = std::min(g.oh, oy + piece.units.end - row);
+        depthwise_run_bf16({.geometry = &g,
+                            .weights = floats_.weights.data(),
+                            .bias = floats_.bias.data(),
+                            .x = static_cast<const X*>(args.x) + image * g.ih * g.iw * g.x_pitch,
+                            .x_rows = g.ih,
+                            .residual = nullptr,
+                            .y = static_cast<uint16_t*>(args.y) + row * g.ow * g.y_pitch,
+                            .lo = floats_.lo,
+                            .hi = floats_.hi,
+                            .oy_begin = oy,
+                            .oy_end = oy_end,
+                            .c_begin = piece.groups.begin * k_float_channel_group,
+                            .c_end = std::min(g.ic, piece.groups.end * k_float_channel_group)});
+        row += oy_end - oy;
+      }
+  }
+
+ private:
+  WindowGeometry geometry_;
+  DepthwiseFloats floats_;
+  KnownDepthwise known_;
+};
+
+}  // namespace
+
+std::unique_ptr<const ConvBf16> make_depthwise_bf16(const ConvF32Desc& desc, bool x_is_bf16, Isa isa) {
+  if (!depthwise_bf16_refuses(desc, isa).empty()) return nullptr;
+  if (x_is_bf16) return std::make_unique<DepthwiseBf16<uint16_t>>(desc);
+  return std::make_unique<DepthwiseBf16<float>>(desc);
+}
+#else
+std::unique_ptr<const ConvBf16> make_depthwise_bf16(const ConvF32Desc&, bool, Isa) { return nullptr; }
+#endif
+
+}  // namespace octet
