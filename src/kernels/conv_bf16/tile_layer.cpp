@@ -207,11 +207,12 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
   void prefetch_outputs(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own) const {
     const WindowGeometry& g = desc_.geometry;
     const auto ask = [&](const std::byte* first, int64_t step, bool is_bf16, auto is_written) {
+      constexpr int is_write = decltype(is_written)::value;
       const bool is_two = !is_bf16 && panel.channels > 16;
       for (int32_t i = 0; i < own.count; ++i) {
         const std::byte* const line = first + own.pixels[i] * step * static_cast<int64_t>(bytes_of(is_bf16));
-        __builtin_prefetch(line, is_written, 3);
-        if (is_two) __builtin_prefetch(line + 64, is_written, 3);
+        __builtin_prefetch(line, is_write, 3);
+        if (is_two) __builtin_prefetch(line + 64, is_write, 3);
       }
     };
     ask(y_of(args, panel, own), g.y_pitch, desc_.y_is_bf16, std::true_type{});
