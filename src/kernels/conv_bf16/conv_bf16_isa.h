@@ -42,9 +42,10 @@ struct ConvBf16Run {
   int32_t channels = 0;   // of the panel; exactly these are read and stored
 };
 
-/// `repeats` times, from from_step (of one segment) and to to_step elements on, the next behind the one before: taps of
-/// one pixel -> a row of bfloat16: `elements` of each segment, one segment behind the other, then zeros. At most 64
-/// elements behind the last one are written, nothing but these elements is read.
+/// Makes the row of one pixel in bfloat16: `elements` elements of each of its segments, one segment behind the other,
+/// then zeros. At most 64 elements behind the last one are written, nothing but the segments' elements is read.
+/// repeats > 1 needs segments == 1: as many rows are made in order, each from from_step elements behind the one before
+/// and to to_step elements behind it, so that a row may overwrite the zeros of the one before.
 struct ConvBf16Gather {
   const void* const* rows = nullptr;  // first segment's pointer of the pixel, others at row_step
   int64_t row_step = 0, segments = 0;

@@ -1,6 +1,6 @@
 #pragma once
 // Depthwise layers whose input may and whose output must be bfloat16: FP32 products and sums of what they read, the
-// bits of make_depthwise_f32 rounded to nearest even.
+// bits of make_depthwise_f32 rounded to nearest even, subnormal ones to zero (vcvtneps2bf16).
 
 #include <memory>
 

@@ -43,15 +43,20 @@ struct TilePixels {
 enum class TileRows : uint8_t { input, copied, gathered };
 
 /// Layer derives from TileWalk<Layer, ...> and has
-///   Run start_run() const                                          what all runs of finish() have in common
-///   void note(args, panel, pixels, sums, Run&) const               the rest of it; channels and row_count are set
-///   void complete(args, panel, pixels, const Run&) const           what is left to do behind finish()
-///   void prefetch_outputs(args, panel, pixels) const
-///   bool shares_lines(panel) const                                 the panel before has brought near what this writes
-///   to span<const std::byte> next_weights(args) const const uint8_t* input_row(args, pixel) const rows are the input
-///   void copy_tail(args, pixel, rows, group, to) const             of it rows that do not fill a tile, at row_step()
-///   void copy_rows(args, image, images, oy, rows, to) const         rows are copied
-///   void list(args, pixels, source), gather(group, pixels, source, to) const      rows are gathered
+///  * start_run(): a Run with what all runs of finish() have in common
+///  * note(args, panel, pixels, sums, run): sets the rest of run; its channels and row_count are set
+///  * complete(args, panel, pixels, run): does what is left to do behind finish()
+///  * prefetch_outputs(args, panel, pixels): brings near what finish() will read and write
+///  * shares_lines(panel): whether the panel before has brought near what this one writes
+///  * next_weights(args): bytes to bring near while the last panel is computed
+/// and, called where the rows are the input,
+///  * input_row(args, pixel): the pixel's row
+///  * copy_tail(args, pixel, rows, group, to): copies rows that do not fill a tile, to every row_step() bytes
+/// called where they are copied,
+///  * copy_rows(args, image, images, oy, rows, to): makes the copy that output rows from oy on read
+/// called where they are gathered,
+///  * list(args, pixels, source): prepares a block's pixels for all groups
+///  * gather(group, pixels, source, to): the pixels' rows for one group, to every row_step() bytes
 /// Scratch of a worker: [copy][lists of positions][sums][own], or [source][panel][sums][own].
 template <class Layer, class Args, class Run, class Sum, class Gather>
 class TileWalk {
