@@ -154,13 +154,18 @@ void settle_bf16(const Graph& fused, std::string& precision, std::vector<std::st
 std::string bf16_note(const Graph& fused) {
   constexpr std::string_view k_f32[] = {"Conv",          "FusedConv", "FusedGemm", "Gemm", "MatMul",
                                         "ConvTranspose", "Einsum",    "RNN",       "GRU",  "LSTM"};
-  int64_t in_bf16 = 0, in_f32 = 0;
+  int64_t in_bf16 = 0, stored_in_bf16 = 0, in_f32 = 0;
   for (const Node& node : fused.nodes) {
-    in_bf16 += is_op(node, "Bf16Conv") || is_op(node, "Bf16Gemm");
+    const bool is_bf16 = is_op(node, "Bf16Conv") || is_op(node, "Bf16Gemm");
+    const bool has_f32_products = is_bf16 && fused.value(node.inputs[1]).dtype == DType::f32;
+    in_bf16 += is_bf16 && !has_f32_products;
+    stored_in_bf16 += has_f32_products;
     in_f32 += std::count(std::begin(k_f32), std::end(k_f32), node.op->name);
   }
   if (in_bf16 == 0) return "";
-  const std::string note = "BF16: the products of " + std::to_string(in_bf16) + " layers";
+  std::string note = "BF16: the products of " + std::to_string(in_bf16) + " layers";
+  if (stored_in_bf16 > 0)
+    note += "; " + std::to_string(stored_in_bf16) + " depthwise layers multiply in FP32 and store BF16";
   return in_f32 == 0 ? note
                      : note + "; those of " + std::to_string(in_f32) +
                            " stay FP32 (depthwise and narrow grouped convolutions, those that are not 2-D, products of "

@@ -39,9 +39,15 @@ Result<Done> widen_bf16(Graph& graph, const Backend& backend, std::vector<std::s
   std::map<ValueId, ValueId> weights;  // by the bfloat16 constant
   for (Node& node : graph.nodes) {
     if (!is_bf16(node)) continue;
-    if (const Tensor& w = *graph.constant(node.inputs[1]); w.dtype() == DType::bf16) {
+    const Tensor* const w = graph.constant(node.inputs[1]);
+    if (!w)
+      return Error{ErrorCode::bad_model, "node '" + node.name + "' (" + std::string(node.op->name) +
+                                             "): its weights '" + graph.value(node.inputs[1]).name +
+                                             "' are no constant, and '" + backend.description() +
+                                             "' has no way to run it; expected weights that the file holds"};
+    if (w->dtype() == DType::bf16) {
       const auto [known, is_new] = weights.emplace(node.inputs[1], k_absent);
-      if (is_new) known->second = graph.add_constant(graph.value(node.inputs[1]).name + "_f32", widened(w));
+      if (is_new) known->second = graph.add_constant(graph.value(node.inputs[1]).name + "_f32", widened(*w));
       node.inputs[1] = known->second;
     }
     node.op = find_op(is_op(node, "Bf16Conv") ? "FusedConv" : "FusedGemm");

@@ -258,5 +258,20 @@ TEST(Reference, the_first_nan_is_the_extreme_of_arg_max) {
   expect_pairs_equal("graph () -> (y, w) { const x: f32[4] = {1, nan, 9, nan} y = ArgMin(x) const w: s64[1] = {1} }");
 }
 
+TEST(InferBf16, weights_are_bfloat16_but_those_of_depthwise_layers) {
+  const auto conv = [](const std::string& x, const std::string& w, int group) {
+    return inferred("graph (x: " + x + ", w: " + w + ") -> (y) { y = Bf16Conv(x, w, group=" + std::to_string(group) +
+                    ", to=\"bf16\") @n }");
+  };
+  EXPECT_EQ(conv("f32[1,4,5,5]", "bf16[6,4,1,1]", 1), "bf16[1,6,5,5]");
+  EXPECT_EQ(conv("bf16[1,4,5,5]", "f32[4,1,3,3]", 4), "bf16[1,4,3,3]");
+  EXPECT_EQ(conv("bf16[1,4,5,5]", "f32[6,4,1,1]", 1), "line 1: node 'n' (Bf16Conv): input 1 is f32, expected bf16");
+  EXPECT_EQ(conv("bf16[1,4,5,5]", "f32[4,2,3,3]", 2), "line 1: node 'n' (Bf16Conv): input 1 is f32, expected bf16");
+  EXPECT_EQ(conv("f16[1,4,5,5]", "bf16[6,4,1,1]", 1),
+            "line 1: node 'n' (Bf16Conv): input 0 is f16, expected f32 or bf16");
+  EXPECT_EQ(inferred("graph (x: f32[2,4], w: f32[3,4]) -> (y) { y = Bf16Gemm(x, w, to=\"f32\") @n }"),
+            "line 1: node 'n' (Bf16Gemm): input 1 is f32, expected bf16");
+}
+
 }  // namespace
 }  // namespace octet::testing

@@ -14,6 +14,7 @@
 #include "backends/open.h"
 #include "base/aligned.h"
 #include "ir/text.h"
+#include "runtime/widen_bf16.h"
 
 namespace octet {
 namespace {
@@ -218,6 +219,18 @@ TEST(LoadPlan, copies_large_packed_weights_to_huge_pages) {
   const std::vector<PackedWeights> packed = engine->program().packed(), first = packer->program().packed();
   EXPECT_FALSE(packed[0].bytes.data() >= file.data() && packed[0].bytes.data() < file.data() + file.size());
   EXPECT_TRUE(std::equal(packed[0].bytes.begin(), packed[0].bytes.end(), first[0].bytes.begin(), first[0].bytes.end()));
+}
+
+TEST(WidenBf16, weights_that_are_no_constant_are_an_error_where_the_layer_has_no_way) {
+  Result<Graph> graph = parse_graph(
+      "graph g (x: f32[1,16,4,4], w: bf16[16,16,1,1]) -> (y) {\n  y = Bf16Conv(x, w, to=\"f32\") @conv\n}\n");
+  ASSERT_TRUE(graph) << graph.error().message;
+  std::vector<std::string> notes;
+  const Result<Done> made = widen_bf16(*graph, *cpu(), notes);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::bad_model);
+  EXPECT_THAT(made.error().message, HasSubstr("node 'conv' (Bf16Conv): its weights 'w' are no constant"));
+  EXPECT_THAT(notes, IsEmpty());
 }
 
 }  // namespace

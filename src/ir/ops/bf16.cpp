@@ -26,22 +26,28 @@ Result<DType> dtype_of_y(const NodeContext& context) {
   return *dtype;
 }
 
-/// x, residual and w: f32 or bf16; bias: f32.
-Result<Done> check_dtypes(const NodeContext& context) {
+/// x and residual: f32 or bf16; w: bf16, or f32 where `may_have_f32_weights`; bias: f32.
+Result<Done> check_dtypes(const NodeContext& context, bool may_have_f32_weights) {
   for (size_t i = 0; i < context.input_count(); ++i) {
     if (!context.has_input(i)) continue;
     const DType dtype = context.dtype(i);
-    const bool fits = i == 2 ? dtype == DType::f32 : is_value(dtype);
-    if (fits) continue;
-    const char* want = i == 2 ? "f32" : "f32 or bf16";
+    const bool may_be_f32 = i != 1 || may_have_f32_weights, may_be_bf16 = i != 2;
+    if ((may_be_f32 && dtype == DType::f32) || (may_be_bf16 && dtype == DType::bf16)) continue;
+    const char* want = may_be_f32 && may_be_bf16 ? "f32 or bf16" : may_be_f32 ? "f32" : "bf16";
     return context.error("input " + std::to_string(i) + " is " + std::string(name(dtype)) + ", expected " + want);
   }
   if (Result<FusedActivation> act = fused_activation(context); !act) return act.error();
   return Done{};
 }
 
+/// One channel a group, a filter of its own: w is [C*M, 1, ...].
+bool is_depthwise(const NodeContext& context) {
+  const std::optional<Shape>& w = context.shape(1);
+  return w && w->size() > 1 && (*w)[1].known() && (*w)[1].value == 1 && int_attribute(context.node, "group", 1) > 1;
+}
+
 Result<ValueTypes> infer_conv(const NodeContext& context) {
-  if (Result<Done> ok = check_dtypes(context); !ok) return ok.error();
+  if (Result<Done> ok = check_dtypes(context, is_depthwise(context)); !ok) return ok.error();
   Result<DType> to = dtype_of_y(context);
   if (!to) return to.error();
   Result<std::optional<Shape>> y = conv_shape(context, context.shape(0), context.shape(1));
@@ -54,7 +60,7 @@ Result<ValueTypes> infer_conv(const NodeContext& context) {
 }
 
 Result<ValueTypes> infer_gemm(const NodeContext& context) {
-  if (Result<Done> ok = check_dtypes(context); !ok) return ok.error();
+  if (Result<Done> ok = check_dtypes(context, false); !ok) return ok.error();
   Result<DType> to = dtype_of_y(context);
   if (!to) return to.error();
   for (const size_t i : {size_t{0}, size_t{1}})
