@@ -242,6 +242,8 @@ def text(fp32, int8, tensorrt):
 
 def layers_text():
     """The table of bench/accuracy/layers.py, run now on the files that "auto" has written. Exits with its lines where a layer is further away than it allows."""
+    if os.path.exists(f"{WORK}/layers.md"):
+        os.remove(f"{WORK}/layers.md")  # an earlier run's rows
     files = [f"{WORK}/{model}_octet_auto.onnx" for model in LAYER_BY_LAYER]
     for path in filter(os.path.exists, files):
         done = subprocess.run([sys.executable, "bench/accuracy/layers.py", path], capture_output=True, text=True, check=False)
