@@ -6,8 +6,10 @@
 # Builds the targets with clang, AddressSanitizer and UndefinedBehaviorSanitizer in build/fuzz (or $OCTET_FUZZ_BUILD),
 # starts from generated seeds and whatever the corpus folder holds, and ends with the share of inputs that reached the
 # verifier.
-# Two targets run at a time; what each prints goes to a file in the build folder's logs/ and is shown when all have ended.
-# Exit 0: no finding. A finding stays as crash-*, oom-* or timeout-* in the build folder.
+# Two targets run at a time; what each prints goes to a file in the build folder's logs/. When both lanes have ended all
+# of it is shown, the targets with a finding named last; a lane ends with its first finding, so later targets of it did not run.
+# Exit 0: no finding; 1: a finding, which stays as crash-*, oom-* or timeout-* in the build folder. SIGINT and SIGTERM end
+# the fuzzers, too, then the script with 130 or 143.
 set -eu
 if [ $# -lt 1 ]; then
   echo "usage: tools/fuzz.sh SECONDS [CORPUS_FOLDER] [libFuzzer options...]" >&2
@@ -53,7 +55,22 @@ fuzz() {
   target=$1 time=$2 length=$3 memory=$4
   shift 4
   "$build/fuzz/octet_fuzz_$target" -max_total_time="$time" -max_len="$length" -timeout=10 -rss_limit_mb="$memory" \
-    -print_final_stats=1 "$@" > "logs/$target" 2>&1 || { cat "logs/$target" >&2; exit 1; }
+    -print_final_stats=1 "$@" > "logs/$target" 2>&1 &
+  wait $! || { echo "$target" >> findings; exit 1; }
+}
+# stop STATUS PROCESSES...: of a trap, which a shell runs at once only while it waits for processes in its background.
+stop() {
+  status=$1
+  shift
+  trap '' INT TERM
+  kill "$@" 2> /dev/null || true
+  wait
+  exit "$status"
+}
+# lane COMMAND...: in a subshell. Before its first fuzzer $! is the other lane or nothing, and then all is to end anyway.
+lane() {
+  trap 'set +u; stop 143 $!' TERM
+  "$@"
 }
 plans() {
   fuzz plan_reader "$seconds" 65536 2048 plans plan_seeds
@@ -69,12 +86,17 @@ models() {
   fuzz image_loader $short 4096 2048 corpus_image_loader loader_seeds/image
   fuzz npy_loader $short 4096 2048 corpus_npy_loader loader_seeds/npy
 }
-rm -f logs/*
-(plans) &
-others=$!
-trap 'kill $others 2> /dev/null || true' INT TERM
+rm -f logs/* findings
+lanes=
+# $! is in $lanes, but between a lane's start and the next command.
+trap 'set +u; stop 130 $lanes $!' INT
+trap 'set +u; stop 143 $lanes $!' TERM
+(lane plans) &
+lanes=$!
+(lane models "$@") &
+lanes="$lanes $!"
 found=0
-(models "$@") || found=1
-wait $others || found=1
-[ $found -ne 0 ] || cat logs/[!o]* logs/onnx_reader
+for process in $lanes; do wait "$process" || found=1; done
+for log in logs/[!o]* logs/onnx_reader; do [ ! -f "$log" ] || cat "$log"; done
+[ ! -f findings ] || echo "tools/fuzz.sh: findings of $(tr '\n' ' ' < findings)" >&2
 exit $found
