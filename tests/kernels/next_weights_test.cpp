@@ -75,10 +75,15 @@ const WinogradKernel k_winograd = {
     .name = "looks on",
     .from_codes = true};
 
+/// Blocks of tiles that began since told was cleared; a block's inputs come before its products.
+thread_local int64_t blocks = 0;
+thread_local bool has_new_inputs = false;
+
 const WinogradKernel k_whole_winograd = {
-    .input = [](const WinogradInput&) {},
+    .input = [](const WinogradInput&) { has_new_inputs = true; },
     .products =
         [](const WinogradProducts& panel) {
+          blocks += has_new_inputs, has_new_inputs = false;
           const std::byte* const next = as_bytes(panel.ahead);
           told.push_back({as_bytes(panel.weights), next, next + panel.ahead_bytes, panel.ahead_bytes});
         },
@@ -102,6 +107,7 @@ struct Watched {
   std::vector<Told> run_chunk(const ConvU8S8& layer, int64_t chunk, int threads) {
     const AlignedBytes scratch = allocate_aligned(layer.scratch_bytes());
     told.clear();
+    blocks = 0;
     layer.run_chunk(
         {.batch = data.shape.batch, .x = data.x.data(), .residual = {}, .y = y.data(), .next_weights = next}, chunk,
         threads, scratch.get());
@@ -255,7 +261,8 @@ TEST(NextWeights, of_winograds_codes_are_a_panels_bytes) {
   expect_panels(watched, *make_winograd_u8s8(watched.data.desc, k_winograd, Isa::scalar));
 }
 
-// Weights that are transformed beforehand bring their next position's near by themselves.
+// Weights that are transformed beforehand bring their next position's near by themselves. A chunk's blocks lie in up to
+// three pieces.
 TEST(NextWeights, follow_the_last_panel_of_each_block_of_winograds_tiles) {
   for (const ConvCase& shape : {square(30, 64, 96, 3, 1, 1), square(14, 128, 32, 3, 1, 1, 1, 1, 2)})
     for (const int threads : {1, 2, 3})
@@ -263,18 +270,23 @@ TEST(NextWeights, follow_the_last_panel_of_each_block_of_winograds_tiles) {
         Watched watched(shape, static_cast<size_t>(bytes));
         const auto layer = make_winograd_u8s8(watched.data.desc, k_whole_winograd, Isa::scalar);
         const int64_t chunks = layer->chunks(shape.batch, threads);
-        int64_t asked = 0;
+        int64_t asked = 0, most_blocks = 0;
         for (int64_t chunk = 0; chunk < chunks; ++chunk) {
           const std::byte* reached = watched.next.data() + bytes * chunk / chunks;
-          size_t turns = 0;
+          int64_t turns = 0, least = k_most_ahead, most = 0;
           for (const Told& t : watched.run_chunk(*layer, chunk, threads)) {
             if (!watched.is_next(t)) continue;
             ASSERT_EQ(t.next, reached) << shape << ", chunk " << chunk << " of " << chunks << ", " << bytes << " bytes";
             reached = t.end, asked += t.asked, ++turns;
+            least = std::min(least, t.asked), most = std::max(most, t.asked);
           }
-          if (threads == 1 && bytes >= 4097) {
-            EXPECT_GT(turns, 1u) << "a part behind each block";
-          }
+          if (bytes < 4097) continue;
+          EXPECT_EQ(turns, blocks) << shape << ", chunk " << chunk << " of " << chunks;
+          EXPECT_LE(most - least, 1) << shape << ", chunk " << chunk << " of " << chunks;
+          most_blocks = std::max(most_blocks, blocks);
+        }
+        if (bytes >= 4097 && (threads == 1 || shape.batch == 1)) {  // else two and three workers have a block each
+          EXPECT_GT(most_blocks, 1) << shape << ", " << threads << " threads";
         }
         EXPECT_EQ(asked, std::min(bytes, (k_most_ahead + chunks - 1) / chunks * chunks))
             << shape << ", " << chunks << " chunks, " << bytes << " bytes";

@@ -203,12 +203,14 @@ class WinogradU8S8 final : public ConvU8S8 {
     const ConvChunk own = chunk_at(args.batch, threads, chunk);
     const Pieces<ConvPiece>& pieces = own.pieces;
     std::span<const std::byte> next_weights = next_layers_share(args.next_weights, chunk, own.deal.chunks);
+    int64_t blocks_left = 0;
+    for (const ConvPiece& piece : pieces) blocks_left += blocks_of(piece);
     for (const ConvPiece& piece : pieces) {
-      const int64_t count = piece.pixels.end - piece.pixels.begin, blocks = ceil_div(count, block_tiles_);
-      for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t count = piece.pixels.end - piece.pixels.begin, blocks = blocks_of(piece);
+      for (int64_t b = 0; b < blocks; ++b, --blocks_left) {
         const IndexRange tiles = part_of(count, blocks, b, tile_rows(args.batch * tiles_y_ * tiles_x_, threads));
-        const bool is_last = b + 1 == blocks && &piece + 1 == pieces.end();
-        const auto share = next_weights.first(next_weights.size() / static_cast<size_t>(blocks - b));
+        const bool is_last = blocks_left == 1;
+        const auto share = next_weights.first(next_weights.size() / static_cast<size_t>(blocks_left));
         next_weights = next_weights.subspan(share.size());
         run_block(args, {piece.pixels.begin + tiles.begin, piece.pixels.begin + tiles.end}, piece.panels, is_last,
                   share, scratch);
@@ -226,6 +228,9 @@ class WinogradU8S8 final : public ConvU8S8 {
   size_t sums_bytes() const { return round_up(static_cast<size_t>(k_winograd_positions * sums_step()) * 4); }
   size_t pixels_bytes() const { return static_cast<size_t>(k_winograd_pixels * panel()) * 4; }  // of a tile
   bool through_tile() const { return f32_ && !desc_.f32_output; }
+  int64_t blocks_of(const ConvPiece& piece) const {
+    return ceil_div(piece.pixels.end - piece.pixels.begin, block_tiles_);
+  }
 
   /// Pixels are tiles here. What a tile's input costs a worker that another has made: fetching it, and the transform.
   /// Where tiles are too few for the workers to have whole blocks of them, half a block each: with all tiles' channels
