@@ -256,9 +256,17 @@ TEST(NextWeights, of_small_images_are_a_panels_bytes) {
   expect_panels(watched, *make_conv_u8s8_images(watched.data.desc, k_images, CutBy::automatic));
 }
 
-TEST(NextWeights, of_winograds_codes_are_a_panels_bytes) {
-  Watched watched(square(8, 64, 96, 3, 1, 1), 200000);
-  expect_panels(watched, *make_winograd_u8s8(watched.data.desc, k_winograd, Isa::scalar));
+// Vector by vector, within a panel and from one panel's last to the next one's first.
+TEST(NextWeights, of_winograds_codes_are_a_vectors_bytes) {
+  for (const int vectors : {1, 4})
+    for (const int64_t oc : {96, 130}) {
+      WinogradKernel kernel = k_winograd;
+      kernel.vectors = vectors;
+      Watched watched(square(8, 64, oc, 3, 1, 1), 200000);
+      const auto layer = make_winograd_u8s8(watched.data.desc, kernel, Isa::scalar);
+      EXPECT_EQ(watched.run_chunk(*layer, 0, 1).size(), static_cast<size_t>((oc + 15) / 16)) << "one block";
+      expect_panels(watched, *layer);
+    }
 }
 
 // Weights that are transformed beforehand bring their next position's near by themselves. A chunk's blocks lie in up to
