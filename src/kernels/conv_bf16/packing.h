@@ -8,7 +8,7 @@
 
 #include "base/weight_memory.h"
 #include "kernels/conv_bf16/conv_bf16.h"
-#include "kernels/implicit_gemm/tile_walk.h"
+#include "kernels/implicit_gemm/tile_plan.h"
 
 namespace octet {
 

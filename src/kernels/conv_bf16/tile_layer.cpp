@@ -15,6 +15,8 @@
 #include "kernels/conv_bf16/stem_rows.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/implicit_gemm/tile_copy.h"
+#include "kernels/implicit_gemm/tile_plan.h"
+#include "kernels/implicit_gemm/tile_positions.h"
 #include "kernels/implicit_gemm/tile_walk.h"
 
 namespace octet {
@@ -86,6 +88,7 @@ using Bf16Walk = TileWalk<ConvBf16Amx, ConvBf16Args, ConvBf16TileRun, float, Con
 /// Behind a block's sums: its floats, where an activation is no clamp.
 class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
   friend Bf16Walk;
+  friend Bf16Walk::Pipeline;
 
  public:
   ConvBf16Amx(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel, CutBy cut, Isa isa, const StemRows& stem,
@@ -240,7 +243,7 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
             ConvBf16TileRun& run) const {
     if (desc_.has_residual) run.residual = residual_of(args, panel, own);
     run.residual_pixels = own.pixels;
-    run.y_pixels = is_clamp_ ? own.pixels : k_in_order;
+    run.y_pixels = is_clamp_ ? own.pixels : TilePositions::k_in_order;
     run.y = is_clamp_ ? static_cast<void*>(y_of(args, panel, own)) : sums + k_block_sums;
   }
   /// The activation of floats that is no clamp, and where they go then.
@@ -254,7 +257,7 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
     last.residual = nullptr;
     last.y = y_of(args, panel, own), last.y_pixels = own.pixels;
     last.y_step = desc_.geometry.y_pitch, last.y_is_bf16 = desc_.y_is_bf16;
-    finish_(last, floats, k_in_order, 0, run.row_count);
+    finish_(last, floats, TilePositions::k_in_order, 0, run.row_count);
   }
 
   ConvBf16Desc desc_;  // its spans are not used after construction

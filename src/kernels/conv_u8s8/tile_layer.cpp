@@ -11,6 +11,8 @@
 #include "kernels/conv_u8s8/packing.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/implicit_gemm/tile_copy.h"
+#include "kernels/implicit_gemm/tile_plan.h"
+#include "kernels/implicit_gemm/tile_positions.h"
 #include "kernels/implicit_gemm/tile_walk.h"
 
 namespace octet {
@@ -50,6 +52,7 @@ using CodesWalk = TileWalk<ConvU8S8Amx, ConvU8S8Args, ConvU8S8Run, int32_t, Conv
 /// Behind a block's sums: its floats, where these become codes.
 class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
   friend CodesWalk;
+  friend CodesWalk::Pipeline;
 
  public:
   ConvU8S8Amx(const ConvU8S8Desc& desc, const ConvAmxKernel& kernel, CutBy cut, Isa isa, int64_t merge,
@@ -192,7 +195,7 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
     if (!f32_ || desc_.f32_output) return;
     run.y = sums + k_block_sums;
     run.y_step = panel.channels;
-    run.y_pixels = k_in_order;
+    run.y_pixels = TilePositions::k_in_order;
   }
 
   /// What is left to do behind finish(): the activation of floats, and codes out of them.

@@ -1,0 +1,98 @@
+#include "kernels/implicit_gemm/tile_plan.h"
+
+#include <utility>
+
+namespace octet {
+namespace {
+
+/// Most bytes of a block's panel: a part of L2 (2 MB on CPUs with AMX) beside the weights.
+constexpr int64_t k_panel_bytes = 384 << 10;
+/// Rows and weights that share L1 with each other.
+constexpr int64_t k_near_bytes = 24 << 10;
+constexpr size_t k_sum_bytes = 4;
+
+}  // namespace
+
+TilePlan::TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy, int64_t row_bytes)
+    : cut_(cut),
+      geometry_(geometry),
+      rows_(rows),
+      copy_(copy),
+      row_bytes_(row_bytes),
+      steps_((row_bytes + k_amx_step_bytes - 1) / k_amx_step_bytes) {
+  const int64_t by_panel = k_panel_bytes / row_step() / k_amx_block_rows * k_amx_block_rows;
+  block_pixels_ = std::clamp<int64_t>(by_panel, k_amx_block_rows, 1024);
+  if (rows_ != TileRows::copied) return;
+  segments_ = copy_.segments();
+  steps_ = copy_.steps();
+}
+
+void TilePlan::set_weights(std::vector<TilePanel> panels, const std::byte* weights, size_t bytes) {
+  panels_ = std::move(panels), weights_ = weights, weights_bytes_ = bytes;
+  streams_weights_ = bytes > k_near_weight_bytes;
+}
+
+void TilePlan::limit_block(int64_t pixels) {
+  block_pixels_ = std::min(block_pixels_, pixels);
+  is_of_one_image_ = true;
+}
+
+ConvWork TilePlan::work(int64_t batch) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t panels = static_cast<int64_t>(panels_.size());
+  return {.pixels = batch * g.oh * g.ow,
+          .panels = panels,
+          .panel_bytes = static_cast<int64_t>(weights_bytes_) / panels,
+          .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
+          .segments = rows_ == TileRows::input ? 1 : g.kh * g.kw,
+          .tile_rows = k_amx_block_rows};
+}
+
+int64_t TilePlan::chunk_count(int64_t batch, int threads) const {
+  const ConvGrid grid = conv_grid(work(batch), threads, cut_);
+  return grid.pixel_parts * grid.panel_parts;
+}
+
+ConvPiece TilePlan::piece(int64_t batch, int64_t chunk, int threads) const {
+  const ConvWork all = work(batch);
+  const ConvGrid grid = conv_grid(all, threads, cut_);
+  const int64_t part = chunk / grid.panel_parts;
+  return {rows_ == TileRows::copied ? part_of(batch * geometry_.oh, grid.pixel_parts, part)
+                                    : part_of(all.pixels, grid.pixel_parts, part, k_amx_block_rows),
+          part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts)};
+}
+
+TileImages TilePlan::copied_block(int64_t first, int64_t end) const {
+  const int64_t oh = geometry_.oh, oy = first % oh, rows = std::min({copy_.rows(), oh - oy, end - first});
+  return {first / oh, oy, rows, rows == oh ? std::min(copy_.images(), (end - first) / oh) : 1};
+}
+
+IndexRange TilePlan::block(int64_t first, int64_t end) const {
+  const int64_t image_pixels = geometry_.oh * geometry_.ow;
+  int64_t count = std::min(block_pixels_, end - first);
+  if (is_of_one_image_) count = std::min(count, image_pixels - first % image_pixels);
+  return {first, first + count};
+}
+
+TileScratch TilePlan::scratch_layout(size_t copy, size_t source) const {
+  constexpr size_t k_sums_bytes = k_sum_bytes * k_block_sums;
+  if (rows_ == TileRows::copied) {
+    const size_t lists = round_up(std::max(copy_.bytes(), copy)), sums = lists + round_up(copy_.list_bytes());
+    return {lists, sums, sums + k_sums_bytes};
+  }
+  const int64_t rows = rows_ == TileRows::input
+                           ? k_amx_block_rows
+                           : (block_pixels_ + k_amx_block_rows - 1) / k_amx_block_rows * k_amx_block_rows;
+  const size_t panel = round_up(source), sums = panel + round_up(static_cast<size_t>(rows * row_step()) + 64);
+  return {panel, sums, sums + k_sums_bytes};
+}
+
+int64_t TilePlan::near_positions(IndexRange panels, int64_t positions) const {
+  if (geometry_.groups > 1) return positions;
+  const int64_t row_bytes = 64 * steps_ * static_cast<int64_t>(segments_.size());
+  if (panel_weight_bytes(panels) <= k_near_bytes) return std::min<int64_t>(k_amx_block_rows, positions);
+  if (rows_ != TileRows::input || 2 * k_amx_block_rows * row_bytes > k_near_bytes) return positions;
+  return std::min(k_near_bytes / row_bytes / k_amx_block_rows * k_amx_block_rows, positions);
+}
+
+}  // namespace octet

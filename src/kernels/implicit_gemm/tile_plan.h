@@ -1,0 +1,139 @@
+#pragma once
+// What a layer of AMX knows before it runs: where the rows of its pixels come from, how these are cut into chunks and
+// blocks, what lies where in a worker's scratch, and how many positions of a block stay near a panel's weights.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/aligned.h"
+#include "kernels/implicit_gemm/split.h"
+#include "kernels/implicit_gemm/tile_block_isa.h"
+#include "kernels/implicit_gemm/tile_copy.h"
+
+namespace octet {
+
+/// Up to 32 output channels of one group.
+struct TilePanel {
+  int64_t group = 0;
+  int64_t first_channel = 0;  // among all output channels
+  int64_t channels = 0;
+  size_t weights_offset = 0;  // bytes
+  size_t lane_offset = 0;     // of the bias, and of what else there is for each channel
+
+  int vectors() const { return static_cast<int>((channels + 15) / 16); }
+};
+
+/// Where the rows of a layer's pixels come from: the input itself (a 1x1 layer that visits every pixel), a copy with
+/// padding around its rows (tile_copy.h), or one row per pixel, which the layer gathers.
+enum class TileRows : uint8_t { input, copied, gathered };
+
+/// Output rows that are copied at a time: of one image, or several images as wholes.
+struct TileImages {
+  int64_t image, oy, rows, images;
+};
+
+/// Where what lies in a worker's scratch, in bytes: [copy][lists of positions][sums][own], or
+/// [source][panel of rows][sums][own].
+struct TileScratch {
+  size_t positions;  // lists or panel
+  size_t sums, own;
+};
+
+/// Of a next panel's weights, or of the next layer's, what one block of 32 positions brings near.
+struct TileAhead {
+  const std::byte* first = nullptr;
+  int lines = 0;  // per step
+};
+
+class TilePlan {
+ public:
+  static constexpr int64_t k_block_sums = k_amx_block_rows * k_amx_block_channels;
+  static size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
+
+  /// geometry: input channels in bytes as rows have them. row_bytes: of a row that is gathered, or the input's.
+  TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy, int64_t row_bytes);
+
+  void set_weights(std::vector<TilePanel> panels, const std::byte* weights, size_t bytes);
+  /// Blocks lie in one image each and have at most so many pixels.
+  void limit_block(int64_t pixels);
+
+  TileRows rows() const { return rows_; }
+  const AmxCopy& copy() const { return copy_; }
+  const WindowGeometry& geometry() const { return geometry_; }
+  int64_t block_pixels() const { return block_pixels_; }
+  /// Of the reduction: segments, and steps of 64 bytes in each.
+  const std::vector<WindowSegment>& segments() const { return segments_; }
+  int64_t steps() const { return steps_; }
+  const TilePanel& panel(int64_t p) const { return panels_[static_cast<size_t>(p)]; }
+  const std::byte* weights() const { return weights_; }
+  bool streams_weights() const { return streams_weights_; }
+  /// Bytes from row to row of a panel: its steps, room for what gathering writes too much, and an odd number of cache
+  /// lines, so that sixteen rows do not meet in a few sets of L1.
+  int64_t row_step() const {
+    const int64_t lines = (row_bytes_ + k_amx_step_bytes + 63) / 64;
+    return 64 * (lines + 1 - lines % 2);
+  }
+  /// Bytes from the first group's channels to this one's.
+  int64_t group_offset(int64_t group) const { return group * (geometry_.ic / geometry_.groups); }
+
+  int64_t chunk_count(int64_t batch, int threads) const;
+  /// pixels: where they are copied, output rows, counted over the batch.
+  ConvPiece piece(int64_t batch, int64_t chunk, int threads) const;
+  /// The first block of [first, end).
+  TileImages copied_block(int64_t first, int64_t end) const;
+  IndexRange block(int64_t first, int64_t end) const;
+
+  /// copy: bytes of what is copied, where that is more than AmxCopy's. source: of what gathering takes.
+  TileScratch scratch_layout(size_t copy, size_t source) const;
+  size_t scratch_bytes_for(size_t copy, size_t source, size_t own) const {
+    return scratch_layout(copy, source).own + round_up(own);
+  }
+
+  /// Of `positions`, how many meet all panels before the next ones do: as many as stay in L1 beside the next panel, or,
+  /// where not even twice 32 do and the weights do not stay there either, all.
+  int64_t near_positions(IndexRange panels, int64_t positions) const;
+  /// What the block of 32 positions from `at` on brings near while panel p is computed.
+  TileAhead ahead(int64_t p, int64_t at, int64_t positions, std::span<const std::byte> next_layer) const {
+    constexpr int64_t k_most_lines = 32;
+    const bool is_last = p + 1 == static_cast<int64_t>(panels_.size());
+    const std::byte* from = is_last ? next_layer.data() : weights_ + panel_weight_bytes({0, p + 1});
+    const int64_t bytes =
+        is_last ? std::min(static_cast<int64_t>(next_layer.size()), k_next_bytes) : panel_weight_bytes({p + 1, p + 2});
+    const int64_t blocks = (positions + k_amx_block_rows - 1) / k_amx_block_rows;
+    const int64_t steps = steps_ * static_cast<int64_t>(segments_.size()), all_steps = 64 * steps * blocks;
+    const int64_t lines = std::min((bytes + all_steps - 1) / all_steps, k_most_lines);
+    const int64_t offset = at / k_amx_block_rows * lines * 64 * steps;
+    if (offset >= bytes) return {};
+    return {from + offset, static_cast<int>(lines)};
+  }
+
+ private:
+  /// Of the next layer's weights, brought near while the last panel is computed.
+  static constexpr int64_t k_next_bytes = 512 << 10;
+
+  ConvWork work(int64_t batch) const;
+  int64_t panel_weight_bytes(IndexRange panels) const {
+    const auto offset = [&](int64_t p) {
+      return p < static_cast<int64_t>(panels_.size()) ? panel(p).weights_offset : weights_bytes_;
+    };
+    return static_cast<int64_t>(offset(panels.end) - offset(panels.begin));
+  }
+
+  CutBy cut_;
+  WindowGeometry geometry_;
+  TileRows rows_;
+  AmxCopy copy_;
+  int64_t row_bytes_, steps_;
+  int64_t block_pixels_ = k_amx_block_rows;
+  bool is_of_one_image_ = false;
+  std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied
+  std::vector<TilePanel> panels_;
+  const std::byte* weights_ = nullptr;
+  size_t weights_bytes_ = 0;
+  bool streams_weights_ = false;
+};
+
+}  // namespace octet
