@@ -13,7 +13,9 @@
 #include "base/aligned.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_bf16/stem_rows.h"
+#include "kernels/implicit_gemm/listed_packing.h"
 #include "kernels/implicit_gemm/listed_tiles.h"
+#include "kernels/implicit_gemm/listed_walk.h"
 
 namespace octet {
 namespace {

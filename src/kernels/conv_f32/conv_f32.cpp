@@ -8,6 +8,7 @@
 #include "kernels/conv_f32/packing.h"
 #include "kernels/conv_f32/scalar.h"
 #include "kernels/implicit_gemm/listed_tiles.h"
+#include "kernels/implicit_gemm/listed_walk.h"
 #include "kernels/layout/layout.h"
 
 namespace octet {

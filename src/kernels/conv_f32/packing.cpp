@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "kernels/implicit_gemm/listed_packing.h"
+
 namespace octet {
 
 ListedWeights pack_conv_f32(const ConvF32Desc& desc, const ListedTiles& tiles, const ConvF32Kernel& kernel) {

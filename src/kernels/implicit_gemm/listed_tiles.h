@@ -1,14 +1,13 @@
 #pragma once
-// The walk of convolutions whose inner function takes a list of pixels, tile after tile, and finds their input through
-// a TapTable: blocks of pixels, panels of output channels, blocks of the reduction whose weights stay in L2, classes of
-// pixels (TapClasses), tiles. A position is four bytes: a float, or a pair of bfloat16.
+// Convolutions whose inner function takes a list of pixels, tile after tile, and finds their input through a TapTable:
+// blocks of pixels, panels of output channels, blocks of the reduction whose weights stay in L2, classes of pixels
+// (TapClasses), tiles. A position is four bytes: a float, or a pair of bfloat16. Who packs weights includes
+// listed_packing.h, who walks listed_walk.h.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/aligned.h"
@@ -57,12 +56,13 @@ class ListedTiles {
   }
   ConvChunk chunk(int64_t batch, int threads, int64_t index) const;
 
-  /// Takes `given` in place where its form and size are right. position(channel, k): the weight of the k-th position of
-  /// taps().weight_order(), of 4 bytes.
+  /// In listed_packing.h. Takes `given` in place where its form and size are right. position(channel, k): the weight of
+  /// the k-th position of taps().weight_order(), of 4 bytes.
   template <class F>
   ListedWeights pack(const PackedConvWeights& given, std::string form, std::span<const float> bias, F&& position) const;
 
-  /// f(pixels) of each block; where the input is copied compactly it lies in one image.
+  /// In listed_walk.h, as run_block() is. f(pixels) of each block; where the input is copied compactly it lies in one
+  /// image.
   template <class F>
   void for_blocks(IndexRange pixels, F&& f) const;
 
@@ -127,88 +127,5 @@ class ListedTiles {
   bool streams_weights_;           // all weights together do not stay in L2
   KnownCut known_;
 };
-
-template <class F>
-ListedWeights ListedTiles::pack(const PackedConvWeights& given, std::string form, std::span<const float> bias,
-                                F&& position) const {
-  bool is_given = false;
-  ListedWeights packed = allocate(given, std::move(form), bias, is_given);
-  if (is_given) return packed;
-  using Position = decltype(position(int64_t{0}, int64_t{0}));
-  static_assert(sizeof(Position) == 4);
-  const int64_t depth = taps_.segments() * taps_.segment_elements();
-  for (const WeightPanel& panel : panels_) {
-    // Blocks follow one another in k order, so the panel is simply [segment][position][channel].
-    auto* to = reinterpret_cast<Position*>(packed.own.get()) + panel.weights_offset;
-    for (int64_t k = 0; k < depth; ++k, to += lanes_used(panel))
-      for (int64_t c = 0; c < panel.channels; ++c) to[c] = position(panel.first_channel + c, k);
-  }
-  return packed;
-}
-
-template <class F>
-void ListedTiles::for_blocks(IndexRange pixels, F&& f) const {
-  const int64_t image_pixels = geometry_.oh * geometry_.ow;
-  for (int64_t first = pixels.begin; first < pixels.end;) {
-    int64_t count = std::min(block_pixels_, pixels.end - first);
-    if (taps_.is_compact()) count = std::min(count, image_pixels - first % image_pixels);
-    f(IndexRange{first, first + count});
-    first += count;
-  }
-}
-
-template <class Run>
-void ListedTiles::prefetch(const WeightPanel& panel, size_t b, bool has_next_panel, Run& run) const {
-  run.prefetch = run.prefetch_end = reinterpret_cast<const char*>(run.weights);  // an address that is mapped
-  if (!streams_weights_ || (b + 1 == blocks_.size() && !has_next_panel)) return;
-  const ReductionBlock& block = blocks_[b];
-  const int64_t position_bytes = 4 * lanes_used(panel);
-  const int64_t behind =
-      block.first_segment * taps_.segment_elements() + block.first_position + block.segments * block.positions;
-  run.prefetch += behind * position_bytes;
-  run.prefetch_end = run.prefetch + block.segments * block.positions * position_bytes;
-}
-
-/// Runs `tiles` tiles of `rows` pixels and moves `run` behind them.
-template <class Run>
-void ListedTiles::run_tiles(Run& run, void (*kernel)(const Run& run), int64_t rows, int64_t tiles) {
-  if (tiles == 0) return;
-  run.row_count = static_cast<int32_t>(rows);
-  run.tiles = static_cast<int32_t>(tiles);
-  kernel(run);
-  run.pixels += tiles * rows;
-  run.prefetch += tiles * run.segments * run.positions * 64;
-}
-
-template <class Run, class Start, class End>
-void ListedTiles::run_block(const Source& source, const std::byte* weights, IndexRange pixels, IndexRange panels,
-                            std::byte* scratch, void (*kernel)(const Run& run), Start&& start, End&& end) const {
-  const Listed listed = list(source, pixels, scratch);
-  const size_t classes = classes_.classes().size();
-  for (int64_t p = panels.begin; p < panels.end; ++p) {
-    const WeightPanel& panel = panels_[static_cast<size_t>(p)];
-    for (size_t b = 0; b < blocks_.size(); ++b) {
-      Run run = start(panel, b);
-      run.rows = reinterpret_cast<decltype(run.rows)>(listed.table);
-      run.table_segments = taps_.segments();
-      run.pixels = listed.pixels;
-      run.weights = reinterpret_cast<decltype(run.weights)>(weights + 4 * panel.weights_offset);
-      run.channels = static_cast<int32_t>(panel.channels);
-      prefetch(panel, b, p + 1 < panels.end, run);
-      for (size_t c = 0; c < classes; ++c) {
-        if (listed.counts[c] == 0) continue;
-        const Part& part = parts_[b * classes + c];
-        run.segment_list = part.segments.data();
-        run.segments = static_cast<int64_t>(part.segments.size());
-        run.first_position = panel.group * (geometry_.ic / geometry_.groups) + part.first_position;
-        run.positions = part.positions;
-        const TileRuns runs = tile_runs(listed.counts[c], tile_rows_);
-        run_tiles(run, kernel, runs.rows + 1, runs.tall);
-        run_tiles(run, kernel, runs.rows, runs.low);
-      }
-    }
-    end(panel);
-  }
-}
 
 }  // namespace octet
