@@ -14,6 +14,7 @@
 
 #include "base/isa.h"
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/split.h"
 
 namespace octet {
 
@@ -47,6 +48,19 @@ inline std::ostream& operator<<(std::ostream& os, const ConvCase& c) {
 inline ConvCase square(int64_t size, int64_t ic, int64_t oc, int64_t kernel, int64_t stride = 1, int64_t pad = 0,
                        int64_t dilation = 1, int64_t groups = 1, int64_t batch = 1) {
   return {batch, size, size, ic, oc, kernel, kernel, stride, stride, dilation, dilation, pad, pad, pad, pad, groups};
+}
+
+/// What a layer that is run with `batch` images may have been made for: them, more and fewer of them, on two threads.
+inline std::vector<ExpectedRun> expected_runs(int64_t batch) {
+  std::vector<ExpectedRun> runs = {{batch, 2}, {batch + 1, 2}};
+  if (batch > 1) runs.push_back({1, 2});
+  return runs;
+}
+
+/// The expected threads, and where that is the expected run, others.
+inline std::vector<int> threads_of(const ExpectedRun& expected, int64_t batch) {
+  if (expected.batch == batch) return {expected.threads, expected.threads + 1};
+  return {expected.threads};
 }
 
 /// Every kernel form, stride, dilation, padding, group count, channel tail, tiny image and batch that the kernels tell

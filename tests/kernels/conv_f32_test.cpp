@@ -94,8 +94,11 @@ TEST(ConvF32, a_layer_made_for_a_run_has_the_judges_bits_in_it_and_in_others) {
   uint32_t seed = 1;
   for (const ConvCase& c : conv_cases()) {
     Layer layer(c, seed++);
-    layer.desc.expected = {c.batch, 2};
-    expect_judged(layer, {2, 3});
+    for (const ExpectedRun& expected : expected_runs(c.batch)) {
+      SCOPED_TRACE("made for a batch of " + std::to_string(expected.batch));
+      layer.desc.expected = expected;
+      ASSERT_NO_FATAL_FAILURE(expect_judged(layer, threads_of(expected, c.batch)));
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/aligned.h"
 #include "base/bf16.h"
+#include "kernels/conv_cases.h"
 #include "kernels/depthwise/depthwise_bf16.h"
 #include "kernels/depthwise/depthwise_f32.h"
 #include "kernels/ran_isa.h"
@@ -121,6 +122,24 @@ void expect_every_isa_agrees(const WindowGeometry& g, int64_t batch, Form form, 
 }
 
 constexpr Form k_forms[] = {Form::plain, Form::residual, Form::silu_codes, Form::floats, Form::floats_residual};
+
+TEST(DepthwiseU8S8, a_layer_made_for_a_run_gives_the_scalar_bytes_in_it_and_in_others) {
+  Random random(13);
+  for (const int64_t batch : {1, 2, 5})
+    for (const int64_t c : {17, 96, 200})
+      for (const Form form : {Form::plain, Form::residual}) {
+        const WindowGeometry g = geometry(c, 3, 1, 9, 13);
+        Layer layer(g, batch, form, random);
+        const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+        for (const ExpectedRun& expected : expected_runs(batch)) {
+          layer.desc.expected = expected;
+          for (const Isa isa : available_isas())
+            for (const int threads : threads_of(expected, batch))
+              ASSERT_EQ(layer.run<uint8_t>(isa, threads), want)
+                  << describe(g, isa, form, threads) << ", " << batch << " images, made for " << expected.batch;
+        }
+      }
+}
 
 TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_every_tile_and_channel_tail) {
   Random random(1);
@@ -270,6 +289,22 @@ struct LayerF32 {
   }
 };
 
+TEST(DepthwiseF32, a_layer_made_for_a_run_gives_the_scalar_bits_in_it_and_in_others) {
+  Random random(12);
+  for (const int64_t batch : {1, 2, 5})
+    for (const int64_t c : {17, 40, 200}) {
+      LayerF32 layer(geometry(c, 3, 1, 10, 21), batch, c == 40, random);
+      const std::vector<uint32_t> want = layer.run(Isa::scalar, 1);
+      for (const ExpectedRun& expected : expected_runs(batch)) {
+        layer.desc.expected = expected;
+        for (const Isa isa : available_isas())
+          for (const int threads : threads_of(expected, batch))
+            ASSERT_EQ(layer.run(isa, threads), want)
+                << name(isa) << " c" << c << ", " << batch << " images, made for " << expected.batch;
+      }
+    }
+}
+
 TEST(DepthwiseF32, every_isa_gives_the_scalar_bits) {
   Random random(8);
   for (const int64_t c : {1, 8, 15, 16, 17, 40, 72})
@@ -410,6 +445,34 @@ TEST(DepthwiseF32, the_scalar_judge_gives_sums_made_by_hand) {
   }
 }
 
+/// The layer on AVX512-BF16, padding channels and all, which start as 77; x is rounded first if it is to be bfloat16.
+std::vector<uint16_t> run_bf16(LayerF32& layer, bool x_is_bf16, int threads) {
+  const WindowGeometry& g = layer.desc.geometry;
+  Buffer<uint16_t> x(x_is_bf16 ? layer.x.size() : 0),
+      y(static_cast<size_t>(layer.batch * g.oh * g.ow * g.y_pitch), uint16_t{77});
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = float_to_bfloat16(layer.x[i]);
+    layer.x[i] = bfloat16_to_float(x[i]);
+  }
+  const auto conv = make_depthwise_bf16(layer.desc, x_is_bf16, Isa::avx512_vnni);
+  const void* const from = x_is_bf16 ? static_cast<const void*>(x.data()) : layer.x.data();
+  for (int64_t chunk = 0; chunk < conv->chunks(layer.batch, threads); ++chunk)
+    conv->run_chunk({layer.batch, from, nullptr, y.data()}, chunk, threads, nullptr);
+  EXPECT_TRUE(y.is_guard_intact());
+  return y.values();
+}
+
+/// What the scalar layer of floats gives, rounded.
+std::vector<uint16_t> rounded_judge(const LayerF32& layer) {
+  const WindowGeometry& g = layer.desc.geometry;
+  std::vector<uint16_t> want;
+  for (const uint32_t bits : layer.run(Isa::scalar, 1)) {
+    const bool is_real = static_cast<int64_t>(want.size()) % g.y_pitch < g.ic;
+    want.push_back(is_real ? float_to_bfloat16(std::bit_cast<float>(bits)) : 77);
+  }
+  return want;
+}
+
 TEST(DepthwiseBf16, gives_the_scalar_bits_of_what_it_reads_rounded) {
   if (!has_bf16_products(Isa::avx512_vnni)) GTEST_SKIP() << "no AVX512-BF16 here";
   Random random(10);
@@ -420,27 +483,25 @@ TEST(DepthwiseBf16, gives_the_scalar_bits_of_what_it_reads_rounded) {
           for (const int threads : {1, 3}) {
             LayerF32 layer(geometry(c, k, stride, 10, 21), 2, false, random);
             layer.desc.activation = {ActivationKind::clip, -0.5f, 6};
-            const WindowGeometry& g = layer.desc.geometry;
-            std::vector<uint16_t> brains;
-            for (size_t i = 0; x_is_bf16 && i < layer.x.size(); ++i) {
-              brains.push_back(float_to_bfloat16(layer.x[i]));
-              layer.x[i] = bfloat16_to_float(brains.back());
-            }
-            Buffer<uint16_t> x(brains.size()), y(static_cast<size_t>(2 * g.oh * g.ow * g.y_pitch), uint16_t{77});
-            std::copy(brains.begin(), brains.end(), x.data());
-            const auto conv = make_depthwise_bf16(layer.desc, x_is_bf16, Isa::avx512_vnni);
-            ASSERT_TRUE(conv);
-            const void* const from = x_is_bf16 ? static_cast<const void*>(x.data()) : layer.x.data();
-            for (int64_t chunk = 0; chunk < conv->chunks(2, threads); ++chunk)
-              conv->run_chunk({2, from, nullptr, y.data()}, chunk, threads, nullptr);
-            EXPECT_TRUE(y.is_guard_intact());
-            const std::vector<uint32_t> want = layer.run(Isa::scalar, 1);
-            for (size_t i = 0; i < want.size(); ++i) {
-              const bool is_real = static_cast<int64_t>(i) % g.y_pitch < g.ic;
-              const uint16_t rounded = float_to_bfloat16(std::bit_cast<float>(want[i]));
-              ASSERT_EQ(y[i], is_real ? rounded : 77) << c << " channels, kernel " << k << ", stride " << stride;
-            }
+            const std::vector<uint16_t> got = run_bf16(layer, x_is_bf16, threads);
+            ASSERT_EQ(got, rounded_judge(layer)) << c << " channels, kernel " << k << ", stride " << stride;
           }
+}
+
+TEST(DepthwiseBf16, a_layer_made_for_a_run_gives_the_scalar_bits_in_it_and_in_others) {
+  if (!has_bf16_products(Isa::avx512_vnni)) GTEST_SKIP() << "no AVX512-BF16 here";
+  Random random(14);
+  for (const int64_t batch : {1, 2, 5})
+    for (const int64_t c : {17, 200}) {
+      LayerF32 layer(geometry(c, 3, 1, 10, 21), batch, false, random);
+      for (const ExpectedRun& expected : expected_runs(batch)) {
+        layer.desc.expected = expected;
+        for (const int threads : threads_of(expected, batch)) {
+          const std::vector<uint16_t> got = run_bf16(layer, true, threads);
+          ASSERT_EQ(got, rounded_judge(layer)) << c << " channels, " << batch << " images, made for " << expected.batch;
+        }
+      }
+    }
 }
 
 TEST(DepthwiseBf16, refuses_what_is_no_clamp_and_no_depthwise_layer) {

@@ -84,8 +84,11 @@ TEST(WinogradU8S8, a_layer_made_for_a_run_equals_the_judge_in_it_and_in_others) 
   uint32_t seed = 300;
   for (const ConvCase& c : cases()) {
     ConvU8S8Data data(c, seed++);
-    data.desc.expected = {c.batch, 2};
-    expect_judged<uint8_t>(data, {2, 3});
+    for (const ExpectedRun& expected : expected_runs(c.batch)) {
+      SCOPED_TRACE("made for a batch of " + std::to_string(expected.batch));
+      data.desc.expected = expected;
+      ASSERT_NO_FATAL_FAILURE(expect_judged<uint8_t>(data, threads_of(expected, c.batch)));
+    }
   }
 }
 
