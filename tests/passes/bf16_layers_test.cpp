@@ -35,16 +35,17 @@ std::string with_numbers(std::string text) {
   return text;
 }
 
+DType dtype(const Graph& graph, const char* name) { return graph.value(*graph.find_value(name)).dtype; }
+
 TEST(Bf16Layers, values_between_such_layers_are_bfloat16_and_others_stay_f32) {
   Graph graph = parsed(with_numbers(k_graph));
   const Result<Changed> made = bf16_layers(graph);
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(made->count, 4);
-  const auto dtype = [&](const char* name) { return graph.value(*graph.find_value(name)).dtype; };
-  EXPECT_EQ(dtype("a"), DType::bf16) << "read as an input and as a residual";
-  EXPECT_EQ(dtype("c"), DType::bf16);
-  EXPECT_EQ(dtype("r"), DType::f32) << "a depthwise layer reads it";
-  EXPECT_EQ(dtype("y"), DType::f32) << "an output";
+  EXPECT_EQ(dtype(graph, "a"), DType::bf16) << "read as an input and as a residual";
+  EXPECT_EQ(dtype(graph, "c"), DType::bf16);
+  EXPECT_EQ(dtype(graph, "r"), DType::f32) << "a depthwise layer reads it";
+  EXPECT_EQ(dtype(graph, "y"), DType::f32) << "an output";
   const std::string text = shown(graph);
   EXPECT_THAT(text, HasSubstr("FusedConv(r, wd"));
   EXPECT_THAT(text, HasSubstr("Bf16Gemm(f, wf_bf16, bf"));
@@ -62,7 +63,6 @@ TEST(Bf16Layers, depthwise_layers_between_such_layers_keep_their_weights) {
         EXPECT_TRUE(bf16_layers(graph));
         return graph;
       };
-  const auto dtype = [](const Graph& graph, const char* name) { return graph.value(*graph.find_value(name)).dtype; };
   const Graph between = made("activation=\"Relu\", ", "y = FusedConv(d, w2, _) @project ");
   EXPECT_THAT(shown(between), HasSubstr("d = Bf16Conv(a, wd,"));
   EXPECT_EQ(dtype(between, "a"), DType::bf16);
@@ -73,6 +73,62 @@ TEST(Bf16Layers, depthwise_layers_between_such_layers_keep_their_weights) {
   EXPECT_EQ(dtype(pooled, "a"), DType::f32);
   const Graph curved = made("activation=\"Silu\", ", "y = FusedConv(d, w2, _) @project ");
   EXPECT_THAT(shown(curved), HasSubstr("d = FusedConv(a, wd,")) << "an activation that is no clamp";
+}
+
+/// A layer @expand that makes a, and what follows; of 16 channels, with weights of depthwise layers and 1x1 ones.
+Graph behind_expand(const std::string& outputs, const std::string& rest) {
+  Graph graph = parsed(with_numbers("graph (x: f32[1,16,8,8]) -> (" + outputs + R"() {
+  const w1: f32[16,16,1,1] = random; const w2: f32[16,16,1,1] = random
+  const wd: f32[16,1,3,3] = random; const we: f32[16,1,3,3] = random
+  a = FusedConv(x, w1, _, activation="Relu") @expand
+  )" + rest + "}"));
+  EXPECT_TRUE(bf16_layers(graph));
+  return graph;
+}
+
+TEST(Bf16Layers, a_depthwise_layer_that_makes_an_output_stays_f32) {
+  const Graph graph = behind_expand("y, d", R"(d = FusedConv(a, wd, _, group=16, pads=[1,1,1,1]) @depthwise
+  y = FusedConv(d, w2, _) @project )");
+  EXPECT_THAT(shown(graph), HasSubstr("d = FusedConv(a, wd,"));
+  EXPECT_THAT(shown(graph), HasSubstr("y = Bf16Conv(d, w2_bf16"));
+  EXPECT_EQ(dtype(graph, "d"), DType::f32);
+  EXPECT_EQ(dtype(graph, "a"), DType::f32);
+}
+
+TEST(Bf16Layers, a_depthwise_layer_with_a_reader_of_f32_stays_f32) {
+  for (const std::string reader : {"z = GlobalAveragePool(d)", "z = FusedConv(d, we, _, group=16) @kept"}) {
+    const Graph graph = behind_expand("y, z", R"(d = FusedConv(a, wd, _, group=16, pads=[1,1,1,1]) @depthwise
+  y = FusedConv(d, w2, _) @project
+  )" + reader + " ");
+    EXPECT_THAT(shown(graph), HasSubstr("d = FusedConv(a, wd,")) << reader;
+    EXPECT_EQ(dtype(graph, "d"), DType::f32) << reader;
+    EXPECT_EQ(dtype(graph, "a"), DType::f32) << reader;
+  }
+}
+
+TEST(Bf16Layers, a_chain_of_depthwise_layers_becomes_bfloat16_as_a_whole_or_not_at_all) {
+  const std::string chain = R"(d = FusedConv(a, wd, _, activation="Relu", group=16, pads=[1,1,1,1]) @first
+  e = FusedConv(d, we, _, group=16, pads=[1,1,1,1]) @second
+  )";
+  const Graph between = behind_expand("y", chain + "y = FusedConv(e, w2, _) @project ");
+  EXPECT_THAT(shown(between), HasSubstr("d = Bf16Conv(a, wd,"));
+  EXPECT_THAT(shown(between), HasSubstr("e = Bf16Conv(d, we,"));
+  for (const char* const value : {"a", "d", "e"}) EXPECT_EQ(dtype(between, value), DType::bf16) << value;
+  const Graph pooled = behind_expand("y", chain + "y = GlobalAveragePool(e) ");
+  EXPECT_THAT(shown(pooled), HasSubstr("d = FusedConv(a, wd,"));
+  EXPECT_THAT(shown(pooled), HasSubstr("e = FusedConv(d, we,"));
+  for (const char* const value : {"a", "d", "e"}) EXPECT_EQ(dtype(pooled, value), DType::f32) << value;
+}
+
+TEST(Bf16Layers, a_depthwise_layer_with_a_residual_stays_f32) {
+  for (const std::string residual : {"a", "x"}) {
+    const Graph graph =
+        behind_expand("y", "d = FusedConv(a, wd, _, " + residual + R"(, group=16, pads=[1,1,1,1]) @depthwise
+  y = FusedConv(d, w2, _) @project )");
+    EXPECT_THAT(shown(graph), HasSubstr("d = FusedConv(a, wd, _, " + residual)) << residual;
+    EXPECT_EQ(dtype(graph, "d"), DType::f32) << residual;
+    EXPECT_EQ(dtype(graph, "a"), DType::f32) << residual;
+  }
 }
 
 TEST(Bf16Layers, change_values_by_roundings_of_eight_bits) {
