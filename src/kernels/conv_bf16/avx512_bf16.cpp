@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/conv_bf16/conv_bf16_isa.h"
+#include "kernels/implicit_gemm/find_tile_isa.h"
 
 namespace octet {
 namespace {
@@ -117,7 +118,7 @@ inline __attribute__((always_inline)) void finish_registers(const ConvBf16Run& t
   }
 }
 
-// Not inlined into the loop over tiles, for the reason that conv_f32/zmm_isa.h gives.
+// Not inlined, for the reason that run_listed_tiles() gives.
 template <int R, int C>
 __attribute__((noinline)) void run_tile(const ConvBf16Run& tile) {
   __m512 acc[R][C];
@@ -175,38 +176,18 @@ __attribute__((noinline)) void run_tile(const ConvBf16Run& tile) {
   finish_tile<C>(tile, &sums[0][0], R);
 }
 
-template <int R, int C>
-void run_tiles(const ConvBf16Run& run) {
-  ConvBf16Run tile = run;
-  for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C>(tile);
-    tile.pixels += R;
-    tile.prefetch += tile.segments * tile.positions * 64;
+struct Tiles {
+  static constexpr int k_lanes = 16;
+  template <int R, int C>
+  static void run(const ConvBf16Run& run) {
+    run_listed_tiles<R, run_tile<R, C>>(run);
   }
-}
-
-/// Finds R = row_count among 1 .. rows.
-template <int R, int C>
-void run_rows(const ConvBf16Run& run) {
-  if constexpr (R > 1) {
-    if (run.row_count < R) return run_rows<R - 1, C>(run);
-  }
-  return run_tiles<R, C>(run);
-}
-
-/// Finds C, the vectors that the panel's channels fill, among 1 .. vectors.
-template <int rows, int C>
-void run_panel(const ConvBf16Run& run) {
-  if constexpr (C > 1) {
-    if (run.channels <= 16 * (C - 1)) return run_panel<rows, C - 1>(run);
-  }
-  return run_rows<rows, C>(run);
-}
+};
 
 /// half_width_dot_cycles: as in conv_f32/zmm_isa.h.
 template <int rows, int vectors>
 constexpr ConvBf16Kernel zmm_kernel(const char* name, double half_width_dot_cycles) {
-  return {.run = run_panel<rows, vectors>,
+  return {.run = run_panel<Tiles, rows, vectors>,
           .gather = conv_bf16_gather,
           .finish = conv_bf16_finish,
           .rows = rows,

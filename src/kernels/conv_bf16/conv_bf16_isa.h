@@ -12,34 +12,15 @@
 
 #include <stdint.h>
 
-#include "kernels/implicit_gemm/tap_segment_isa.h"
+#include "kernels/implicit_gemm/listed_run_isa.h"
 #include "kernels/implicit_gemm/tile_block_isa.h"
 
 namespace octet {
 
 /// Packed weights: [segment][position][vector][lane 0..15][2], zero where a channel does not exist.
-struct ConvBf16Run {
-  const uint16_t* const* rows = nullptr;  // [pixel][table_segments]
-  int64_t table_segments = 0;
-  const int32_t* pixels = nullptr;  // as in ConvF32Run
-  const TapSegment* segment_list = nullptr;
-  int64_t segments = 0;
-  int64_t first_position = 0, positions = 0;  // pairs, within each segment
-  const uint16_t* weights = nullptr;          // of the panel
-  const float* start = nullptr;               // bias (start_step 0), or sums so far
-  int64_t start_step = 0;
-  const void* residual = nullptr;  // null = none
-  int64_t residual_step = 0;
+struct ConvBf16Run : ListedRun<uint16_t, void> {
   bool residual_is_bf16 = false;
   bool y_is_bf16 = false;
-  void* y = nullptr;
-  int64_t y_step = 0;
-  float lo = 0.0f, hi = 0.0f;      // -inf, inf = no clamp
-  const char* prefetch = nullptr;  // weights wanted next: one cache line per position, up to prefetch_end
-  const char* prefetch_end = nullptr;
-  int32_t tiles = 0;      // one after the other along `pixels`
-  int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
-  int32_t channels = 0;   // of the panel; exactly these are read and stored
 };
 
 /// Makes the row of one pixel in bfloat16: `elements` elements of each of its segments, one segment behind the other,

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "kernels/conv_f32/conv_f32_isa.h"
+#include "kernels/implicit_gemm/find_tile_isa.h"
 
 namespace octet {
 namespace {
@@ -14,8 +15,7 @@ __m256i lane_mask(int32_t channels, int vector) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(channels - 8 * vector), lane);
 }
 
-// Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
-// inner loop has none to spare.
+// Not inlined, for the reason that run_listed_tiles() gives.
 template <int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   __m256i mask[C];
@@ -62,31 +62,16 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   }
 }
 
-template <int R, int C>
-void run_tiles(const ConvF32Run& run) {
-  ConvF32Run tile = run;
-  for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C>(tile);
-    tile.pixels += R;
+struct Tiles {
+  static constexpr int k_lanes = 8;
+  template <int R, int C>
+  static void run(const ConvF32Run& run) {
+    run_listed_tiles<R, run_tile<R, C>>(run);
   }
-}
-
-template <int C>
-void run_rows(const ConvF32Run& run) {
-  switch (run.row_count) {
-    case 1: return run_tiles<1, C>(run);
-    case 2: return run_tiles<2, C>(run);
-    case 3: return run_tiles<3, C>(run);
-    case 4: return run_tiles<4, C>(run);
-    case 5: return run_tiles<5, C>(run);
-    default: return run_tiles<6, C>(run);
-  }
-}
-
-void run_any(const ConvF32Run& run) { return run.channels <= 8 ? run_rows<1>(run) : run_rows<2>(run); }
+};
 
 }  // namespace
 
-const ConvF32Kernel conv_f32_avx2 = {run_any, k_rows, 8, 2, 0.5, "avx2 6x16"};
+const ConvF32Kernel conv_f32_avx2 = {run_panel<Tiles, k_rows, 2>, k_rows, 8, 2, 0.5, "avx2 6x16"};
 
 }  // namespace octet

@@ -11,33 +11,12 @@
 
 #include <stdint.h>
 
-#include "kernels/implicit_gemm/tap_segment_isa.h"
+#include "kernels/implicit_gemm/listed_run_isa.h"
 
 namespace octet {
 
 /// Packed weights: [segment][position][vector][lane], zero where a channel does not exist.
-struct ConvF32Run {
-  const float* const* rows = nullptr;  // [pixel][table_segments]
-  int64_t table_segments = 0;
-  const int32_t* pixels =
-      nullptr;  // [tiles][row_count], of rows, start, residual and y; row_count + 3 more are readable
-  const TapSegment* segment_list = nullptr;
-  int64_t segments = 0;
-  int64_t first_position = 0, positions = 0;  // within each segment
-  const float* weights = nullptr;             // of the panel
-  const float* start = nullptr;               // bias (start_step 0), or y of the block before
-  int64_t start_step = 0;
-  const float* residual = nullptr;  // null = none
-  int64_t residual_step = 0;
-  float* y = nullptr;
-  int64_t y_step = 0;
-  float lo = 0.0f, hi = 0.0f;      // -inf, inf = no clamp
-  const char* prefetch = nullptr;  // weights wanted next: one cache line per position, up to prefetch_end
-  const char* prefetch_end = nullptr;
-  int32_t tiles = 0;      // one after the other along `pixels`
-  int32_t row_count = 0;  // pixels of a tile, 1..kernel.rows
-  int32_t channels = 0;   // of the panel; exactly these are read and stored
-};
+struct ConvF32Run : ListedRun<float, float> {};
 
 struct ConvF32Kernel {
   void (*run)(const ConvF32Run& run);

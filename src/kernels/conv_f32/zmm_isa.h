@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "kernels/conv_f32/conv_f32_isa.h"
+#include "kernels/implicit_gemm/find_tile_isa.h"
 
 namespace octet {
 namespace {
@@ -27,8 +28,7 @@ inline __attribute__((always_inline)) void prefetch_pixel(const ConvF32Run& tile
   }
 }
 
-// Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
-// inner loop has none to spare.
+// Not inlined, for the reason that run_listed_tiles() gives.
 template <int R, int C>
 __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   const __mmask16 last = last_mask(tile.channels, C);
@@ -99,38 +99,18 @@ __attribute__((noinline)) void run_tile(const ConvF32Run& tile) {
   }
 }
 
-template <int R, int C>
-void run_tiles(const ConvF32Run& run) {
-  ConvF32Run tile = run;
-  for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C>(tile);
-    tile.pixels += R;
-    tile.prefetch += tile.segments * tile.positions * 64;
+struct Tiles {
+  static constexpr int k_lanes = 16;
+  template <int R, int C>
+  static void run(const ConvF32Run& run) {
+    run_listed_tiles<R, run_tile<R, C>>(run);
   }
-}
-
-/// Finds R = row_count among 1 .. rows.
-template <int R, int C>
-void run_rows(const ConvF32Run& run) {
-  if constexpr (R > 1) {
-    if (run.row_count < R) return run_rows<R - 1, C>(run);
-  }
-  return run_tiles<R, C>(run);
-}
-
-/// Finds C, the vectors that the panel's channels fill, among 1 .. vectors.
-template <int rows, int C>
-void run_panel(const ConvF32Run& run) {
-  if constexpr (C > 1) {
-    if (run.channels <= 16 * (C - 1)) return run_panel<rows, C - 1>(run);
-  }
-  return run_rows<rows, C>(run);
-}
+};
 
 /// half_width_dot_cycles: by measurement; 12 rows' addresses do not fit the general registers.
 template <int rows, int vectors>
 constexpr ConvF32Kernel zmm_kernel(const char* name, double half_width_dot_cycles) {
-  return {run_panel<rows, vectors>, rows, 16, vectors, 0.5, name, half_width_dot_cycles};
+  return {run_panel<Tiles, rows, vectors>, rows, 16, vectors, 0.5, name, half_width_dot_cycles};
 }
 
 }  // namespace

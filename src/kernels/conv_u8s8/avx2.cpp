@@ -42,6 +42,6 @@ struct WideTile {
 
 }  // namespace
 
-const ConvU8S8Kernel conv_u8s8_avx2 = {run_any<WideTile>, k_rows, 8, 2, true, 1.5, "avx2 6x16"};
+const ConvU8S8Kernel conv_u8s8_avx2 = {run_panel<Tiles<WideTile>, k_rows, 2>, k_rows, 8, 2, true, 1.5, "avx2 6x16"};
 
 }  // namespace octet

@@ -17,6 +17,6 @@ struct AddPairs {
 }  // namespace
 
 const ConvU8S8Kernel conv_u8s8_avx2_pairs = {
-    run_any<DwordTiles<AddPairs>::Tile>, k_rows, 8, 2, false, 1.0, "avx2 6x16 pairs"};
+    run_panel<Tiles<DwordTiles<AddPairs>::Tile>, k_rows, 2>, k_rows, 8, 2, false, 1.0, "avx2 6x16 pairs"};
 
 }  // namespace octet

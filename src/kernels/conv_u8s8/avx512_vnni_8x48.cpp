@@ -18,7 +18,7 @@ void run_row_panel(const ConvU8S8Run& run) {
   return run.row_count == 4 ? run_whole_rows<4, C, 4>(run) : run_whole_rows<8, C, 4>(run);
 }
 void run_panel_or_rows(const ConvU8S8Run& run) {
-  if (run.row_width == 0) return run_panel<8, 3>(run);
+  if (run.row_width == 0) return run_panel<Tiles, 8, 3>(run);
   return run.channels > 32 ? run_row_panel<3>(run) : run_row_panel<2>(run);
 }
 

@@ -12,6 +12,6 @@ struct Dpbusd {
 }  // namespace
 
 const ConvU8S8Kernel conv_u8s8_avx_vnni = {
-    run_any<DwordTiles<Dpbusd>::Tile>, k_rows, 8, 2, false, 0.5, "avx_vnni 6x16"};
+    run_panel<Tiles<DwordTiles<Dpbusd>::Tile>, k_rows, 2>, k_rows, 8, 2, false, 0.5, "avx_vnni 6x16"};
 
 }  // namespace octet

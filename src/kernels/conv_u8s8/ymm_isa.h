@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
+#include "kernels/implicit_gemm/find_tile_isa.h"
 
 namespace octet {
 namespace {
@@ -82,34 +83,21 @@ inline void finish(const ConvU8S8Run& tile, const __m256i (&acc)[R][C]) {
   }
 }
 
-template <template <int, int> class Tile, int R, int C>
-void run_tiles(const ConvU8S8Run& run) {
-  ConvU8S8Run tile = run;
-  for (int32_t t = 0; t < run.tiles; ++t) {
-    Tile<R, C>::run(tile);
-    tile.x_offsets += R;
-    tile.y_pixels += R;
-    if (tile.residual) tile.residual_pixels += R;
-  }
-}
-
-template <template <int, int> class Tile, int C>
-void run_rows(const ConvU8S8Run& run) {
-  switch (run.row_count) {
-    case 1: return run_tiles<Tile, 1, C>(run);
-    case 2: return run_tiles<Tile, 2, C>(run);
-    case 3: return run_tiles<Tile, 3, C>(run);
-    case 4: return run_tiles<Tile, 4, C>(run);
-    case 5: return run_tiles<Tile, 5, C>(run);
-    default: return run_tiles<Tile, 6, C>(run);
-  }
-}
-
-/// The kernel made of Tile<rows, vectors>::run, which does one tile.
+/// Runs made of Tile<rows, vectors>::run, which does one tile.
 template <template <int, int> class Tile>
-void run_any(const ConvU8S8Run& run) {
-  return run.channels <= 8 ? run_rows<Tile, 1>(run) : run_rows<Tile, 2>(run);
-}
+struct Tiles {
+  static constexpr int k_lanes = 8;
+  template <int R, int C>
+  static void run(const ConvU8S8Run& run) {
+    ConvU8S8Run tile = run;
+    for (int32_t t = 0; t < run.tiles; ++t) {
+      Tile<R, C>::run(tile);
+      tile.x_offsets += R;
+      tile.y_pixels += R;
+      if (tile.residual) tile.residual_pixels += R;
+    }
+  }
+};
 
 /// Sums of 6 pixels x 16 channels where four codes and four weights meet in one dword; Dot: how they do. A step of 4
 /// positions is 2 weight vectors, 6 broadcasts and 12 products.

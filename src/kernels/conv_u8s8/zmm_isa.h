@@ -6,6 +6,7 @@
 
 #include "kernels/conv_u8s8/zmm_accumulate_isa.h"
 #include "kernels/conv_u8s8/zmm_finish_isa.h"
+#include "kernels/implicit_gemm/find_tile_isa.h"
 
 namespace octet {
 namespace {
@@ -67,34 +68,19 @@ void run_tiles(const ConvU8S8Run& run) {
   }
 }
 
-template <int R, int C>
-void run_form(const ConvU8S8Run& run) {
-  if (run.f32_output) return run_tiles<R, C, Form::f32>(run);
-  return run.residual ? run_tiles<R, C, Form::u8_residual>(run) : run_tiles<R, C, Form::u8>(run);
-}
-
-/// Finds R = row_count among 1 .. rows.
-template <int R, int C>
-void run_rows(const ConvU8S8Run& run) {
-  if constexpr (R > 1) {
-    if (run.row_count < R) return run_rows<R - 1, C>(run);
+struct Tiles {
+  static constexpr int k_lanes = 16;
+  template <int R, int C>
+  static void run(const ConvU8S8Run& run) {
+    if (run.f32_output) return run_tiles<R, C, Form::f32>(run);
+    return run.residual ? run_tiles<R, C, Form::u8_residual>(run) : run_tiles<R, C, Form::u8>(run);
   }
-  return run_form<R, C>(run);
-}
-
-/// Finds C, the vectors that the panel's channels fill, among 1 .. vectors.
-template <int rows, int C>
-void run_panel(const ConvU8S8Run& run) {
-  if constexpr (C > 1) {
-    if (run.channels <= 16 * (C - 1)) return run_panel<rows, C - 1>(run);
-  }
-  return run_rows<rows, C>(run);
-}
+};
 
 /// dot_cycles: two a cycle, and a few percent for the loads beside them, by measurement.
 template <int rows, int vectors>
 constexpr ConvU8S8Kernel zmm_kernel(const char* name, double dot_cycles, double half_width_dot_cycles) {
-  return {.run = run_panel<rows, vectors>,
+  return {.run = run_panel<Tiles, rows, vectors>,
           .rows = rows,
           .lanes = 16,
           .vectors = vectors,

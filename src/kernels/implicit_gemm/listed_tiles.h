@@ -73,9 +73,9 @@ class ListedTiles {
     const std::byte* x;
     const ImageSource* planar = nullptr;
   };
-  /// Walks `pixels`, at most block_pixels(). Run: has rows, table_segments, pixels, weights, segment_list, segments,
-  /// first_position, positions, prefetch, prefetch_end, channels, tiles and row_count, which are set here.
-  /// start(panel, block of the reduction) makes the Run of both; kernel(run) computes; end(panel).
+  /// Walks `pixels`, at most block_pixels(). Run: a ListedRun, of which start, residual, y, their steps, lo and hi are
+  /// start()'s, and all else is set here. start(panel, block of the reduction) makes the Run of both; kernel(run)
+  /// computes; end(panel).
   template <class Run, class Start, class End>
   void run_block(const Source& source, const std::byte* weights, IndexRange pixels, IndexRange panels,
                  std::byte* scratch, void (*kernel)(const Run& run), Start&& start, End&& end) const;
