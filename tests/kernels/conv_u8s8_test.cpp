@@ -119,6 +119,18 @@ TEST(ConvU8S8, a_layer_made_for_a_run_equals_the_judge_in_it_and_in_others) {
   }
 }
 
+// The order of a block's pixels is kept once for chunks of other panels and for images one after the other.
+TEST(ConvU8S8, blocks_at_the_same_place_in_an_image_and_at_others_equal_the_judge) {
+  uint32_t seed = 300;
+  for (const ConvCase& c : {square(16, 32, 320, 3, 1, 1, 1, 1, 2), square(7, 96, 200, 3, 1, 1, 1, 1, 9),
+                            square(9, 40, 136, 1, 1, 0, 1, 1, 3), square(14, 64, 96, 3, 2, 1, 1, 1, 4)})
+    for (const int threads : {1, 2, 3, 8}) {
+      Layer layer(c, seed++);
+      layer.desc.expected = {c.batch, threads};
+      ASSERT_NO_FATAL_FAILURE(expect_judged<uint8_t>(layer, {threads}));
+    }
+}
+
 TEST(ConvU8S8, the_residual_form_equals_the_judge_on_every_geometry) {
   uint32_t seed = 1000;
   for (const ConvCase& c : conv_cases()) {

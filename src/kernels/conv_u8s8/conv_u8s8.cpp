@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "base/aligned.h"
@@ -260,23 +261,32 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   /// Sorts the pixels of all blocks of the expected run, where they are few: there it takes a good part of a chunk's
-  /// time to begin. Of many pixels the tables would come from farther away than it takes to fill them anew.
+  /// time to begin. Of many pixels the tables would come from farther away than it takes to fill them anew. Blocks that
+  /// lie alike in their images have one order: chunks of other panels, and images one after the other.
   void sort_blocks(int64_t pixels) {
     constexpr int64_t k_few_pixels = 1024;
     if (pixels == 0 || pixels > k_few_pixels) return;
+    std::map<std::pair<int64_t, int64_t>, size_t> known;  // in sorted_, by the first pixel's place and the number
     size_t end = 0;
     for (int64_t chunk = 0; chunk < known_.count(); ++chunk) {
       first_sorted_.push_back(sorted_.size());
       for (const ConvPiece& piece : known_[chunk].pieces)
         for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
           const IndexRange block = block_at(first, piece.pixels.end);
+          first = block.end;
+          const int64_t count = block.end - block.begin;
+          const int64_t place = classes_.is_linear() ? 0 : block.begin % (geometry_.oh * geometry_.ow);
+          const auto [like, is_new] = known.emplace(std::pair(place, count), sorted_.size());
+          if (!is_new) {
+            sorted_.push_back(sorted_[like->second]);
+            continue;
+          }
           SortedBlock& made = sorted_.emplace_back();
           made.at = end;
-          end += static_cast<size_t>(block.end - block.begin + slack());
+          end += static_cast<size_t>(count + slack());
           x_.resize(end), y_.resize(end);
-          made.counts[0] = block.end - block.begin;
+          made.counts[0] = count;
           classes_.sort(block, {x_.data() + made.at, y_.data() + made.at}, made.counts, slack());
-          first = block.end;
         }
     }
   }
