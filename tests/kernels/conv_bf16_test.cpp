@@ -307,6 +307,28 @@ TEST(ConvBf16, nan_and_infinity_stay_in_their_pixel) {
     }
 }
 
+// Steps of 32 channels reach into what lies behind a tap's 17 or 33, with weights of zero: NaN would not become zero.
+TEST(ConvBf16, a_nan_reaches_the_windows_that_meet_it_and_no_others) {
+  constexpr int64_t k_size = 6;
+  for (const int64_t ic : {17, 33})
+    for (const bool is_bf16 : {false, true})
+      for (const int64_t pixel : {int64_t{0}, k_size - 1, 2 * k_size + 3, k_size * k_size - 1})
+        for (const int64_t channel : {int64_t{0}, ic - 1}) {
+          Layer layer(square(k_size, ic, 20, 3, 1, 1));
+          layer.desc.x_is_bf16 = layer.desc.y_is_bf16 = is_bf16;
+          layer.x[static_cast<size_t>(pixel * layer.desc.geometry.x_pitch + channel)] = k_nan;
+          const std::vector<float> judge = layer.run_layer(1, make_conv_bf16_scalar);
+          for (int64_t to = 0; to < k_size * k_size; ++to) {
+            const bool meets =
+                std::abs(to / k_size - pixel / k_size) <= 1 && std::abs(to % k_size - pixel % k_size) <= 1;
+            for (int64_t c = 0; c < 20; ++c)
+              ASSERT_EQ(std::isnan(judge[static_cast<size_t>(to * layer.desc.geometry.y_pitch + c)]), meets)
+                  << "NaN at " << pixel << ", output at " << to << ", channel " << c;
+          }
+          ASSERT_NO_FATAL_FAILURE(expect_judged(layer)) << "NaN at pixel " << pixel << ", channel " << channel;
+        }
+}
+
 TEST(ConvBf16, a_channel_slice_of_a_wider_buffer_is_written_without_touching_its_neighbours) {
   for (const int64_t oc : {5, 16, 70}) {
     Layer layer(square(6, 19, oc, 3, 1, 1, 1, 1, 2));

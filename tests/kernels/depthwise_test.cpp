@@ -504,6 +504,50 @@ TEST(DepthwiseBf16, a_layer_made_for_a_run_gives_the_scalar_bits_in_it_and_in_ot
     }
 }
 
+// A weight of 1 in the middle of each window shows what is read and how it is rounded.
+TEST(DepthwiseBf16, rounds_ties_to_even_and_keeps_infinities_and_nan_in_their_windows) {
+  if (!has_bf16_products(Isa::avx512_vnni)) GTEST_SKIP() << "no AVX512-BF16 here";
+  constexpr float k_infinity = std::numeric_limits<float>::infinity();
+  // 1 + 2^-8 lies half way between 1 and 1 + 2^-7: even is 1. 1 + 3 * 2^-8 goes up; just above a tie as well.
+  const std::pair<float, uint16_t> k_values[] = {
+      {1 + 0x1p-8f, 0x3f80},  {1 + 3 * 0x1p-8f, 0x3f82}, {-1 - 0x1p-8f, 0xbf80}, {1 + 0x1p-8f + 0x1p-23f, 0x3f81},
+      {k_infinity, 0x7f80},   {-k_infinity, 0xff80},     {0x1.ffp127f, 0x7f80},  {0x1.fefffep127f, 0x7f7f},
+      {-0x1.ffp127f, 0xff80}, {0x1p-126f, 0x0080}};
+  Random random(15);
+  for (const int64_t c : {17, 64})
+    for (const auto& [value, want] : k_values) {
+      LayerF32 layer(geometry(c, 3, 1, 5, 6), 1, false, random);
+      std::fill(layer.weights.begin(), layer.weights.end(), 0.0f);
+      for (size_t w = 4; w < layer.weights.size(); w += 9) layer.weights[w] = 1;
+      std::fill(layer.bias.begin(), layer.bias.end(), -0.0f);
+      std::fill(layer.x.data(), layer.x.data() + layer.x.size(), 0.0f);
+      const int64_t pitch = layer.desc.geometry.x_pitch, pixel = 2 * 6 + 3;
+      std::fill_n(layer.x.data() + pixel * pitch, c, value);
+      const std::vector<uint16_t> y = run_bf16(layer, false, 1);
+      for (int64_t i = 0; i < c; ++i)
+        EXPECT_EQ(y[static_cast<size_t>(pixel * pitch + i)], want) << value << ", channel " << i;
+      EXPECT_EQ(y[0], 0) << value;
+    }
+  for (const int64_t c : {17, 64})
+    for (const int64_t pixel : {0, 5, 2 * 6 + 3, 5 * 6 - 1})
+      for (const bool x_is_bf16 : {false, true})
+        for (const float value : {std::numeric_limits<float>::quiet_NaN(), k_infinity}) {
+          LayerF32 layer(geometry(c, 3, 1, 5, 6), 1, false, random);
+          const int64_t pitch = layer.desc.geometry.x_pitch;
+          layer.x[static_cast<size_t>(pixel * pitch + c - 1)] = value;
+          const std::vector<uint16_t> y = run_bf16(layer, x_is_bf16, 1), judge = rounded_judge(layer);
+          for (int64_t to = 0; to < 5 * 6; ++to)
+            for (int64_t i = 0; i < c; ++i) {
+              const auto at = static_cast<size_t>(to * pitch + i);
+              const float got = bfloat16_to_float(y[at]);
+              const bool meets = std::abs(to / 6 - pixel / 6) <= 1 && std::abs(to % 6 - pixel % 6) <= 1 && i == c - 1;
+              ASSERT_EQ(!std::isfinite(got), meets)
+                  << value << " at " << pixel << ", output at " << to << ", channel " << i;
+              ASSERT_TRUE(std::isnan(got) ? std::isnan(bfloat16_to_float(judge[at])) : y[at] == judge[at]) << got;
+            }
+        }
+}
+
 TEST(DepthwiseBf16, refuses_what_is_no_clamp_and_no_depthwise_layer) {
   Random random(11);
   LayerF32 layer(geometry(16, 3, 1, 4, 4), 1, false, random);
