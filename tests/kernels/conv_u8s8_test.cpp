@@ -686,9 +686,9 @@ TEST(ConvU8S8, amx_layers_of_small_images_copy_several_at_a_time) {
 }
 
 TEST(ConvU8S8, codes_that_packs_clamp_saturate_at_both_ends) {
-  for (const ConvCase& c :
-       {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
-        square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1), square(8, 48, 48, 3, 1, 1), square(4, 32, 40, 3, 1, 1)})
+  for (const ConvCase& c : {square(14, 64, 96, 1, 1, 0), square(23, 128, 72, 1, 1, 0), square(9, 64, 24, 3, 1, 1),
+                            square(6, 20, 50, 3, 2, 1), square(11, 3, 16, 3, 1, 1), square(14, 58, 58, 1),
+                            square(13, 40, 44, 1), square(8, 48, 48, 3, 1, 1), square(4, 32, 40, 3, 1, 1)})
     for (const PackedRange& range : k_packed_ranges) {
       Layer layer(c);
       layer.clamp_to(range);

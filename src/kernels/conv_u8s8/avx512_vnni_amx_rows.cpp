@@ -64,9 +64,8 @@ void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* ro
   if (C == 2 && clamp != CodeClamp::any && run.channels == k_amx_block_channels)
     return run.residual ? finish_whole<Form::u8_residual, clamp>(run, sums, rows, from, to)
                         : finish_whole<Form::u8, clamp>(run, sums, rows, from, to);
-  constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
-  return run.residual ? finish<C, Form::u8_residual, k_clamp>(run, sums, rows, from, to)
-                      : finish<C, Form::u8, k_clamp>(run, sums, rows, from, to);
+  return run.residual ? finish<C, Form::u8_residual, clamp>(run, sums, rows, from, to)
+                      : finish<C, Form::u8, clamp>(run, sums, rows, from, to);
 }
 
 template <int C>
