@@ -1,10 +1,11 @@
 // src/passes/codes_of_seven_bits.cpp: s8 codes with zero point 0 that are never negative (behind Relu, or Clip from 0)
 // become u8 codes of the same numbers, up to 127: no back end shifts them, and AVX2 multiplies them exactly in pairs. A
-// value changes where its maker clamps it so, or only moves or selects such codes, and all its readers take u8 codes in
-// place of s8 ones.
+// value changes where its maker clamps it so, only moves or selects such codes, or looks none but such codes up, and
+// all its readers take u8 codes in place of s8 ones.
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -38,6 +39,18 @@ bool reads_numbers(const Node& node, ValueId v) {
                                         "DequantizeLinear"};
   const bool has_weights = is_op(node, "QuantConv") || is_op(node, "QuantGemm");
   return (makes_codes(node) && !(has_weights && node.inputs[1] == v)) || is_one_of(node, k_ops);
+}
+
+/// Its output's codes are entries of a table that is known.
+bool looks_codes_up(const Graph& graph, const Node& node) {
+  return is_op(node, "QuantLookup") && constant_of(graph, node.inputs[1], DType::s8);
+}
+
+/// No entry of the node's table is negative; of those for codes of seven bits, or of all.
+bool has_table_of_such(const Graph& graph, const Node& node, bool of_seven_bits) {
+  const std::span<const int8_t> entries = graph.constant(node.inputs[1])->as<int8_t>();
+  const auto end = of_seven_bits ? entries.begin() + 128 : entries.end();
+  return std::all_of(entries.begin(), end, [](int8_t code) { return code >= 0; });
 }
 
 size_t code_inputs(const Node& node) { return is_op(node, "Concat") ? node.inputs.size() : 1; }
@@ -84,13 +97,18 @@ class SevenBits {
                        [&](ValueId v) { return may(v); });
   }
 
+  bool makes_such(const Node& node) const {
+    if (makes_codes(node)) return clip_of_seven_bits(node).has_value();
+    if (looks_codes_up(graph_, node)) return has_table_of_such(graph_, node, may(node.inputs[0]));
+    return passes_codes_on(node) && takes_only_such(node);
+  }
+
   /// In running order, so that what passes codes on sees what its inputs are.
   void find_made() {
     for (NodeId id = 0; id < editor_.node_count(); ++id) {
       if (editor_.gone(id)) continue;
       const Node& node = editor_.node(id);
-      const bool is_such =
-          makes_codes(node) ? clip_of_seven_bits(node).has_value() : passes_codes_on(node) && takes_only_such(node);
+      const bool is_such = makes_such(node);
       for (const ValueId v : node.outputs)
         if (is_such && is_codes(graph_, v) && !editor_.is_output(v)) may_[static_cast<size_t>(v)] = true;
     }
@@ -100,7 +118,7 @@ class SevenBits {
   bool is_refused(NodeId maker, ValueId v) const {
     const Node& node = editor_.node(maker);
     if (std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId y) { return !may(y); })) return true;
-    if (passes_codes_on(node) && !takes_only_such(node)) return true;
+    if (!makes_such(node)) return true;
     const std::vector<NodeId>& readers = editor_.readers(v);
     return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) {
       const Node& to = editor_.node(reader);
@@ -134,8 +152,20 @@ class SevenBits {
       node.attributes["to"] = std::string("u8");
       editor_.replace(id, std::move(node));
       ++changed.count;
+    } else if (is_op(editor_.node(id), "QuantLookup")) {
+      set_table(id);
+      ++changed.count;
     }
     for (const ValueId v : editor_.node(id).outputs) graph_.value(v).dtype = DType::u8;
+  }
+
+  /// The table as u8 codes; entries for codes that do not come count for nothing.
+  void set_table(NodeId lookup) {
+    std::vector<uint8_t> entries;
+    for (const int8_t code : graph_.constant(editor_.node(lookup).inputs[1])->as<int8_t>())
+      entries.push_back(static_cast<uint8_t>(std::max<int8_t>(code, 0)));
+    const std::string name = graph_.value(editor_.node(lookup).outputs[0]).name + "_table";
+    editor_.set_input(lookup, 1, editor_.add_constant(name, Tensor::from<uint8_t>(DType::u8, {256}, entries)));
   }
 
   Editor& editor_;

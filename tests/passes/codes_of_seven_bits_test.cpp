@@ -1,4 +1,6 @@
 // s8 codes that Relu leaves become u8 codes of the same numbers.
+#include <functional>
+
 #include "passes/pass_test.h"
 
 namespace octet {
@@ -72,6 +74,41 @@ TEST(CodesOfSevenBits, what_may_be_negative_or_is_read_as_s8_stays) {
                                                  "c = Concat(a, b2, axis=1); y = DequantizeLinear(c, s, z)"));
   for (const char* name : {"a", "b2", "c"}) EXPECT_EQ(dtype_of(mixed, name), DType::s8) << name;
   EXPECT_EQ(dtype_of(expect_same_answer(text_of(conv("y", "x", "Relu"))), "y"), DType::s8);
+}
+
+/// A table of s8 codes: entry i is of(the code whose byte is i).
+std::string table(const char* name, const std::function<int(int)>& of) {
+  std::string text = std::string("const ") + name + ": s8[256] = {";
+  for (int i = 0; i < 256; ++i) text += (i ? ", " : "") + std::to_string(of(i));
+  return text + "}\n";
+}
+
+TEST(CodesOfSevenBits, through_tables_that_give_no_negative_code_for_such) {
+  const auto requantized = [](int byte) { return static_cast<int>(static_cast<int8_t>(byte)) * 3 / 4; };
+  const Graph after =
+      expect_same_answer(text_of(table("t", requantized) + conv("a", "x", "Relu") + conv("b2", "x", "Relu") +
+                                 "l = QuantLookup(a, t)\n c = Concat(l, b2, axis=1)\n"
+                                 "m = QuantLookup(c, t)\n" +
+                                 "y = DequantizeLinear(m, s, z)"));
+  for (const char* name : {"a", "l", "b2", "c", "m"}) EXPECT_EQ(dtype_of(after, name), DType::u8) << name;
+  const Graph of_any = expect_same_answer(text_of(table("t", [](int byte) { return byte / 2; }) + conv("a", "x", "") +
+                                                  "l = QuantLookup(a, t)\n y = DequantizeLinear(l, s, z)"));
+  EXPECT_EQ(dtype_of(of_any, "a"), DType::s8);
+  EXPECT_EQ(dtype_of(of_any, "l"), DType::u8);
+}
+
+TEST(CodesOfSevenBits, tables_that_give_or_may_give_negative_codes_stay) {
+  const auto requantized = [](int byte) { return static_cast<int>(static_cast<int8_t>(byte)) * 3 / 4; };
+  // codes that may be negative; a negative entry for one that is not; a u8 value that a table needs, but that is none
+  const std::string rest = "l = QuantLookup(a, t)\n y = DequantizeLinear(l, s, z)";
+  EXPECT_EQ(dtype_of(expect_same_answer(text_of(table("t", requantized) + conv("a", "x", "") + rest)), "l"), DType::s8);
+  const auto shifted = [](int byte) { return byte == 127 ? -1 : byte / 4; };
+  const Graph after = expect_same_answer(text_of(table("t", shifted) + conv("a", "x", "Relu") + rest));
+  EXPECT_EQ(dtype_of(after, "a"), DType::u8);
+  EXPECT_EQ(dtype_of(after, "l"), DType::s8);
+  const Graph refused = expect_same_answer("graph (x: s8[1,2,4,4]) -> (y, a) {" + k_weights + table("t", requantized) +
+                                           conv("a", "x", "Relu") + rest + "}");
+  EXPECT_EQ(dtype_of(refused, "l"), DType::s8);
 }
 
 }  // namespace
