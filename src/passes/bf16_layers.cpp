@@ -1,10 +1,12 @@
 // Makes the products of a fused float graph those of bfloat16 numbers: what --precision bf16 runs. 2-D convolutions (if
 // grouped, then of 16 and more channels a group on either side) and fully connected layers become Bf16Conv and
 // Bf16Gemm; a value that only such layers read, as their input or residual, is kept in bfloat16. A depthwise layer
-// whose output is such a value joins them with its own FP32 weights: it reads and writes half the bytes then.
+// whose output is such a value joins them with its own FP32 weights: it reads and writes half the bytes then. So does a
+// MaxPool between such values: the largest of rounded numbers is the largest one rounded.
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "ir/op.h"
 #include "passes/passes.h"
@@ -45,15 +47,26 @@ Tensor rounded(const Tensor& tensor) {
 
 bool is_brain(const Node& node) { return is_op(node, "Bf16Conv") || is_op(node, "Bf16Gemm"); }
 
+/// Layers that give numbers of their input, as bfloat16 if these are, because every reader takes them so.
+using Carriers = std::set<NodeId>;
+
 /// Whether every reader takes the value in bfloat16.
-bool may_stay_short(const Graph& graph, const Uses& uses, ValueId v) {
+bool may_stay_short(const Graph& graph, const Uses& uses, const Carriers& carriers, ValueId v) {
   const std::vector<NodeId>& readers = uses.consumers[static_cast<size_t>(v)];
   if (uses.is_output[static_cast<size_t>(v)] || readers.empty()) return false;
-  return std::all_of(readers.begin(), readers.end(), [&](NodeId id) { return is_brain(graph.node(id)); });
+  return std::all_of(readers.begin(), readers.end(),
+                     [&](NodeId id) { return is_brain(graph.node(id)) || carriers.contains(id); });
+}
+
+/// A maximum without indices.
+bool is_carrier_between(const Graph& graph, const Uses& uses, const Carriers& carriers, const Node& node) {
+  if (!is_op(node, "MaxPool") || graph.value(node.inputs[0]).dtype != DType::f32) return false;
+  if (node.outputs.size() > 1 && node.outputs[1] != k_absent) return false;
+  return may_stay_short(graph, uses, carriers, node.outputs[0]);
 }
 
 /// Without a residual, and with no activation but a clamp; every reader takes its output in bfloat16.
-bool is_depthwise_between(const Graph& graph, const Uses& uses, const Node& node) {
+bool is_depthwise_between(const Graph& graph, const Uses& uses, const Carriers& carriers, const Node& node) {
   if (!is_op(node, "Conv") && !is_op(node, "FusedConv")) return false;
   if (node.inputs.size() > 3 && node.inputs[3] != k_absent) return false;
   const std::string activation = string_attribute(node, "activation", "");
@@ -64,7 +77,7 @@ bool is_depthwise_between(const Graph& graph, const Uses& uses, const Node& node
   const Tensor& w = *graph.constant(node.inputs[1]);
   const int64_t groups = int_attribute(node, "group", 1);
   return w.rank() == 4 && groups > 1 && w.dims()[0] == groups && w.dims()[1] == 1 &&
-         may_stay_short(graph, uses, node.outputs[0]);
+         may_stay_short(graph, uses, carriers, node.outputs[0]);
 }
 
 }  // namespace
@@ -85,14 +98,20 @@ Result<Changed> bf16_layers(Graph& graph) {
     ++changed.count;
   }
   const Uses uses(graph);
-  std::for_each(graph.nodes.rbegin(), graph.nodes.rend(), [&](Node& node) {  // readers come first
-    if (!is_depthwise_between(graph, uses, node)) return;
+  Carriers carriers;
+  for (auto id = static_cast<NodeId>(graph.nodes.size()) - 1; id >= 0; --id) {  // readers come first
+    Node& node = graph.node(id);
+    if (is_carrier_between(graph, uses, carriers, node)) carriers.insert(id);
+    if (!is_depthwise_between(graph, uses, carriers, node)) continue;
     node.op = find_op("Bf16Conv");
     node.attributes["to"] = std::string("f32");
-  });
-  for (Node& node : graph.nodes) {
-    if (!is_brain(node) || !may_stay_short(graph, uses, node.outputs[0])) continue;
-    node.attributes["to"] = std::string("bf16");
+  }
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    Node& node = graph.node(id);
+    if (is_brain(node) && may_stay_short(graph, uses, carriers, node.outputs[0]))
+      node.attributes["to"] = std::string("bf16");
+    else if (!carriers.contains(id) || graph.value(node.inputs[0]).dtype != DType::bf16)
+      continue;
     graph.value(node.outputs[0]).dtype = DType::bf16;
   }
   if (Result<Done> ok = infer_shapes(graph); !ok) return ok.error();

@@ -38,6 +38,9 @@ Result<Done> widen_bf16(Graph& graph, const Backend& backend, std::vector<std::s
   if (!is_needed) return Done{};
   std::map<ValueId, ValueId> weights;  // by the bfloat16 constant
   for (Node& node : graph.nodes) {
+    // A maximum of what such layers made.
+    if (is_op(node, "MaxPool") && graph.value(node.inputs[0]).dtype == DType::f32)
+      graph.value(node.outputs[0]).dtype = DType::f32;
     if (!is_bf16(node)) continue;
     const Tensor* const w = graph.constant(node.inputs[1]);
     if (!w)

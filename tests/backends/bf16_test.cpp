@@ -105,6 +105,26 @@ TEST(Bf16OnCpu, a_block_keeps_its_values_in_bfloat16) {
       k_short);
 }
 
+TEST(Bf16OnCpu, a_maximum_between_convolutions_agrees_with_the_reference) {
+  for (const char* attributes :
+       {"kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]", "kernel_shape=[2,2], strides=[2,2], ceil_mode=1"}) {
+    const Graph graph = shortened(graph_of("x: f32[2,3,19,17], w: f32[40,3,7,7], v: f32[24,40,1,1]",
+                                           "  a = FusedConv(x, w, _, _, activation=\"Relu\", strides=[2,2], "
+                                           "pads=[3,3,3,3])\n  p = MaxPool(a, " +
+                                               std::string(attributes) + ")\n  y = FusedConv(p, v)"),
+                                  {"w", "v"}, 2);
+    const NodeId id = maker(graph, "p");
+    EXPECT_EQ(graph.value(graph.node(id).inputs[0]).dtype, DType::bf16);
+    EXPECT_EQ(graph.value(graph.node(id).outputs[0]).dtype, DType::bf16);
+    for (const Isa isa : available_isas()) {
+      const auto plan = make_plan(graph, *cpu::make_backend({.threads = 1, .isa = isa}));
+      ASSERT_TRUE(plan) << plan.error().message;
+      EXPECT_THAT((*plan)->steps[static_cast<size_t>(id)].tactic, testing::StartsWith("max_pool ")) << name(isa);
+    }
+    expect_near_ref(graph, k_short);
+  }
+}
+
 TEST(Bf16OnCpu, fully_connected_layers_agree_with_the_reference) {
   for (const char* size : {"10", "32", "130"}) {
     const std::string n = size;

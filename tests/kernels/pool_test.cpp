@@ -8,6 +8,7 @@
 
 #include "kernels/ran_isa.h"
 #include "kernels/random_rows.h"
+#include "tensor/half.h"
 
 namespace octet {
 namespace {
@@ -85,6 +86,29 @@ TEST(Pool, max_rows_give_the_scalar_result_on_every_isa) {
     for (size_t i = 0; i < values.size(); i += 7) values[i] = i % 2 ? k_nan : -0.0f;
     expect_every_isa_agrees(
         g, values, [&](const PoolKernels& k, const float* x, int64_t oy, float* y) { k.max_f32_row(g, x, oy, y); });
+  }
+}
+
+// Widening keeps order, so the maximum of floats is the oracle.
+TEST(Pool, max_rows_of_bfloat16_are_those_of_the_same_floats_on_every_isa) {
+  Random random(4);
+  for (const WindowGeometry& g : geometries()) {
+    Buffer<uint16_t> x(static_cast<size_t>(g.ih * g.iw * g.x_pitch));
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint16_t>(random.integer(0, 0xffff));
+    for (size_t i = 0; i < x.size(); i += 5) x[i] = i % 2 ? uint16_t{0x7fc1} : uint16_t{0x8000};  // NaN, -0
+    Buffer<float> wide(x.size());
+    for (size_t i = 0; i < x.size(); ++i) wide[i] = bfloat16_to_float(x[i]);
+    Buffer<float> want(static_cast<size_t>(g.oh * g.ow * g.y_pitch), 5.0f);
+    for (int64_t oy = 0; oy < g.oh; ++oy)
+      pool_kernels(Isa::scalar).max_f32_row(g, wide.data(), oy, want.data() + oy * g.ow * g.y_pitch);
+    for (const Isa isa : available_isas()) {
+      Buffer<uint16_t> y(want.size(), float_to_bfloat16(5.0f));
+      for (int64_t oy = 0; oy < g.oh; ++oy)
+        pool_kernels(isa).max_bf16_row(g, x.data(), oy, y.data() + oy * g.ow * g.y_pitch);
+      EXPECT_TRUE(y.is_guard_intact());
+      for (size_t i = 0; i < y.size(); ++i)
+        ASSERT_EQ(y[i], float_to_bfloat16(want[i])) << name(isa) << " c " << g.ic << " element " << i;
+    }
   }
 }
 

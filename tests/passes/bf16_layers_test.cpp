@@ -131,6 +131,41 @@ TEST(Bf16Layers, a_depthwise_layer_with_a_residual_stays_f32) {
   }
 }
 
+TEST(Bf16Layers, a_maximum_between_such_layers_is_one_of_bfloat16) {
+  const std::string pool = "(a, kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]) @pool\n";
+  const Graph between = behind_expand("y", "p = MaxPool" + pool + "  y = FusedConv(p, w2, _) @project ");
+  for (const char* const value : {"a", "p"}) EXPECT_EQ(dtype(between, value), DType::bf16) << value;
+  const Graph twice = behind_expand("y", "p = MaxPool" + pool + R"(  q = MaxPool(p, kernel_shape=[2,2]) @again
+  d = FusedConv(q, wd, _, group=16) @depthwise
+  y = FusedConv(d, w2, _) @project )");
+  for (const char* const value : {"a", "p", "q", "d"}) EXPECT_EQ(dtype(twice, value), DType::bf16) << value;
+  EXPECT_EQ(print(parsed(print(twice))), print(twice)) << "it prints and parses";
+}
+
+TEST(Bf16Layers, a_maximum_that_others_read_or_that_reads_others_stays_f32) {
+  const std::string pool = "(a, kernel_shape=[2,2]) @pool\n  ";
+  for (const std::string& rest : {"p = MaxPool" + pool + "y = FusedConv(p, w2, _) @project\n  z = Neg(p) ",
+                                 "p = MaxPool" + pool + "y = FusedConv(p, w2, _) @project\n  z = Neg(a) ",
+                                 "p, z = MaxPool" + pool + "y = FusedConv(p, w2, _) @project "}) {
+    const Graph graph = behind_expand("y, z", rest);
+    for (const char* const value : {"a", "p"}) EXPECT_EQ(dtype(graph, value), DType::f32) << rest;
+  }
+  const Graph first = behind_expand("y, z", R"(p = MaxPool(x, kernel_shape=[2,2]) @pool
+  y = FusedConv(p, w2, _) @project
+  z = Neg(a) )");
+  EXPECT_EQ(dtype(first, "p"), DType::f32) << "of the input of the graph";
+}
+
+TEST(Bf16Layers, a_maximum_of_rounded_numbers_is_the_maximum_rounded) {
+  const std::string rest = R"(p = MaxPool(a, kernel_shape=[3,3], pads=[1,1,1,1]) @pool
+  y = FusedConv(p, w2, _) @project)";
+  const std::string other = rest + "\n  z = Neg(a)";  // which keeps a and p in f32
+  const std::map<std::string, Tensor> inputs = {{"x", random_tensor({1, 16, 8, 8}, 1, -2, 2)}};
+  EXPECT_EQ(relative_difference(evaluate(behind_expand("y, z", other), inputs)["y"],
+                                evaluate(behind_expand("y", rest), inputs)["y"]),
+            0);
+}
+
 TEST(Bf16Layers, change_values_by_roundings_of_eight_bits) {
   const Graph before = parsed(with_numbers(k_graph));
   Graph after = before;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "backends/cpu/cpu_backend.h"
 #include "backends/open.h"
 #include "base/aligned.h"
 #include "ir/text.h"
@@ -219,6 +220,22 @@ TEST(LoadPlan, copies_large_packed_weights_to_huge_pages) {
   const std::vector<PackedWeights> packed = engine->program().packed(), first = packer->program().packed();
   EXPECT_FALSE(packed[0].bytes.data() >= file.data() && packed[0].bytes.data() < file.data() + file.size());
   EXPECT_TRUE(std::equal(packed[0].bytes.begin(), packed[0].bytes.end(), first[0].bytes.begin(), first[0].bytes.end()));
+}
+
+TEST(WidenBf16, a_maximum_between_layers_that_become_f32_becomes_one_of_f32) {
+  std::string weights;
+  for (int i = 0; i < 256; ++i) weights += (i ? ", " : "") + std::to_string(i % 5 - 2) + ".5";
+  Result<Graph> graph = parse_graph("graph g (x: f32[1,16,4,4]) -> (y) {\n  const w: bf16[16,16,1,1] = {" + weights +
+                                    "}\n  a = Bf16Conv(x, w, to=\"bf16\")\n  p = MaxPool(a, kernel_shape=[2,2])\n"
+                                    "  y = Bf16Conv(p, w, to=\"f32\")\n}\n");
+  ASSERT_TRUE(graph) << graph.error().message;
+  EXPECT_EQ(graph->value(*graph->find_value("p")).dtype, DType::bf16);
+  std::vector<std::string> notes;
+  const std::shared_ptr<Backend> plain = cpu::make_backend({.threads = 1, .isa = Isa::scalar});
+  const Result<Done> made = widen_bf16(*graph, *plain, notes);
+  ASSERT_TRUE(made) << made.error().message;
+  for (const char* const value : {"a", "p", "y"})
+    EXPECT_EQ(graph->value(*graph->find_value(value)).dtype, DType::f32) << value;
 }
 
 TEST(WidenBf16, weights_that_are_no_constant_are_an_error_where_the_layer_has_no_way) {

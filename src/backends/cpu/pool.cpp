@@ -1,4 +1,4 @@
-// Pooling: MaxPool on codes and f32, AveragePool, GlobalAveragePool, and their integer forms.
+// Pooling: MaxPool on codes, f32 and bfloat16, AveragePool, GlobalAveragePool, and their integer forms.
 #include "kernels/pool/pool.h"
 
 #include "backends/cpu/geometry.h"
@@ -30,10 +30,10 @@ std::string refuse_window(const StepQuery& query) {
   return "";
 }
 
-std::string refuse_f32_or_codes(const StepQuery& query) {
+std::string refuse_max(const StepQuery& query) {
   if (query.node.outputs.size() > 1 && query.node.outputs[1] != k_absent) return "the indices output";
-  if (query.dtype(0) != DType::f32 && !is_code(query.dtype(0)))
-    return "the input is " + std::string(name(query.dtype(0))) + ", not f32, u8 or s8";
+  if (query.dtype(0) != DType::f32 && query.dtype(0) != DType::bf16 && !is_code(query.dtype(0)))
+    return "the input is " + std::string(name(query.dtype(0))) + ", not f32, bf16, u8 or s8";
   return refuse_window(query);
 }
 
@@ -94,6 +94,11 @@ Result<PreparedStep> prepare_max(const StepQuery& query, StepBuilder& builder) {
     return row_step<float, float>(parts->x, parts->y, g, [g, kernels](const float* x, int64_t oy, float* y) {
       kernels.max_f32_row(g, x, oy, y);
     });
+  }
+  if (query.dtype(0) == DType::bf16) {
+    return row_step<uint16_t, uint16_t>(
+        parts->x, parts->y, g,
+        [g, kernels](const uint16_t* x, int64_t oy, uint16_t* y) { kernels.max_bf16_row(g, x, oy, y); });
   }
   return row_step<uint8_t, uint8_t>(parts->x, parts->y, g, [g, kernels](const uint8_t* x, int64_t oy, uint8_t* y) {
     kernels.max_u8_row(g, x, oy, y);
@@ -172,7 +177,7 @@ Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& 
 
 }  // namespace
 
-const StepDef max_pool_step = {"max_pool", refuse_f32_or_codes, streaming_cost_us, prepare_max};
+const StepDef max_pool_step = {"max_pool", refuse_max, streaming_cost_us, prepare_max};
 const StepDef average_pool_f32_step = {"average_pool_f32", refuse_f32, streaming_cost_us, prepare_average};
 const StepDef average_pool_u8_step = {"average_pool_u8", refuse_quant, streaming_cost_us, prepare_quant_average};
 

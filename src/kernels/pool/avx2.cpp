@@ -1,5 +1,6 @@
-// AVX2: 32 codes or 8 floats of one output a step. Whole vectors are read (64 bytes behind the last pixel are readable,
-// README); the last codes are stored through a copy, the last floats masked.
+// AVX2: 32 codes, 16 bfloat16 numbers or 8 floats of one output a step. Whole vectors are read (64 bytes behind the
+// last pixel are readable, README); the last codes and bfloat16 numbers are stored through a copy, the last floats
+// masked.
 
 #include "kernels/pool/window.h"
 #include "kernels/requantize_avx2.h"
@@ -42,6 +43,28 @@ void max_f32_row(const WindowGeometry& g, const float* x, int64_t oy, float* y) 
           m = _mm256_max_ps(_mm256_loadu_ps(pixel), m);
       }
       _mm256_maskstore_ps(y + c, first_8(g.ic - c), m);
+    }
+  }
+}
+
+/// As floats, those of even channels and those of odd ones, with zeros in their low halves.
+void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16_t* y) {
+  const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000));
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint16_t> taps = taps_of(g, x, h, ox);
+    for (int64_t c = 0; c < g.ic; c += 16) {
+      __m256 even = _mm256_set1_ps(-__builtin_inff()), odd = even;
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const uint16_t* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step) {
+          const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pixel));
+          even = _mm256_max_ps(_mm256_castsi256_ps(_mm256_slli_epi32(both, 16)), even);
+          odd = _mm256_max_ps(_mm256_castsi256_ps(_mm256_and_si256(both, high)), odd);
+        }
+      }
+      const __m256i low = _mm256_srli_epi32(_mm256_castps_si256(even), 16);
+      store_first(reinterpret_cast<uint8_t*>(y + c), _mm256_or_si256(low, _mm256_castps_si256(odd)), 2 * (g.ic - c));
     }
   }
 }
@@ -129,7 +152,7 @@ void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch
 
 }  // namespace
 
-const PoolKernels pool_avx2 = {max_u8_row,        max_f32_row,        average_u8_row, average_f32_row,
-                               global_average_u8, global_average_f32, "avx2"};
+const PoolKernels pool_avx2 = {max_u8_row,      max_f32_row,       max_bf16_row,       average_u8_row,
+                               average_f32_row, global_average_u8, global_average_f32, "avx2"};
 
 }  // namespace octet

@@ -1,4 +1,4 @@
-// AVX-512: 64 codes or 16 floats of one output a step, the last step masked.
+// AVX-512: 64 codes, 32 bfloat16 numbers or 16 floats of one output a step, the last step masked.
 
 #include "kernels/pool/window.h"
 #include "kernels/requantize_avx512.h"
@@ -37,6 +37,29 @@ void max_f32_row(const WindowGeometry& g, const float* x, int64_t oy, float* y) 
           m = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, pixel), m);
       }
       _mm512_mask_storeu_ps(y + c, mask, m);
+    }
+  }
+}
+
+/// As floats, those of even channels and those of odd ones, with zeros in their low halves.
+void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16_t* y) {
+  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint16_t> taps = taps_of(g, x, h, ox);
+    for (int64_t c = 0; c < g.ic; c += 32) {
+      const __mmask32 mask = g.ic - c >= 32 ? ~__mmask32{0} : (__mmask32{1} << (g.ic - c)) - 1;
+      __m512 even = _mm512_set1_ps(-__builtin_inff()), odd = even;
+      for (int64_t r = 0; r < taps.rows; ++r) {
+        const uint16_t* pixel = taps.first + r * taps.row_step + c;
+        for (int64_t k = 0; k < taps.columns; ++k, pixel += taps.column_step) {
+          const __m512i both = _mm512_maskz_loadu_epi16(mask, pixel);
+          even = _mm512_max_ps(_mm512_castsi512_ps(_mm512_slli_epi32(both, 16)), even);
+          odd = _mm512_max_ps(_mm512_castsi512_ps(_mm512_and_si512(both, high)), odd);
+        }
+      }
+      const __m512i low = _mm512_srli_epi32(_mm512_castps_si512(even), 16);
+      _mm512_mask_storeu_epi16(y + c, mask, _mm512_or_si512(low, _mm512_castps_si512(odd)));
     }
   }
 }
@@ -126,7 +149,7 @@ void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch
 
 }  // namespace
 
-const PoolKernels pool_avx512_vnni = {max_u8_row,        max_f32_row,        average_u8_row, average_f32_row,
-                                      global_average_u8, global_average_f32, "avx512_vnni"};
+const PoolKernels pool_avx512_vnni = {max_u8_row,      max_f32_row,       max_bf16_row,       average_u8_row,
+                                      average_f32_row, global_average_u8, global_average_f32, "avx512_vnni"};
 
 }  // namespace octet

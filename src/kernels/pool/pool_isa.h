@@ -21,6 +21,8 @@ struct PoolKernels {
   void (*max_u8_row)(const WindowGeometry& g, const uint8_t* x, int64_t oy, uint8_t* y);
   /// m = -inf, then m = v > m ? v : m in the order kh, kw: a NaN is skipped.
   void (*max_f32_row)(const WindowGeometry& g, const float* x, int64_t oy, float* y);
+  /// The same of bfloat16 numbers.
+  void (*max_bf16_row)(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16_t* y);
   void (*average_u8_row)(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy,
                          uint8_t* y);
   /// (0 + v0 + v1 + ...) / count, added in the order kh, kw.

@@ -1,6 +1,7 @@
 // The judge of the pooling family: one output at a time, the window's taps in the order kh, kw.
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "kernels/pool/pool_isa.h"
@@ -48,6 +49,17 @@ void max_f32_row(const WindowGeometry& g, const float* x, int64_t oy, float* y) 
   max_row<float>(g, x, oy, y, -std::numeric_limits<float>::infinity());
 }
 
+void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16_t* y) {
+  const auto value = [](uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); };
+  for (int64_t ox = 0; ox < g.ow; ++ox) {
+    for (int64_t c = 0; c < g.ic; ++c) {
+      uint16_t m = 0xff80;  // -inf
+      for_each_tap(g, x, oy, ox, [&](const uint16_t* pixel) { m = value(pixel[c]) > value(m) ? pixel[c] : m; });
+      y[ox * g.y_pitch + c] = m;
+    }
+  }
+}
+
 void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
   for (int64_t ox = 0; ox < g.ow; ++ox) {
     for (int64_t c = 0; c < g.ic; ++c) {
@@ -90,7 +102,7 @@ void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch
 
 }  // namespace
 
-const PoolKernels pool_scalar = {max_u8_row,        max_f32_row,        average_u8_row, average_f32_row,
-                                 global_average_u8, global_average_f32, "scalar"};
+const PoolKernels pool_scalar = {max_u8_row,      max_f32_row,       max_bf16_row,       average_u8_row,
+                                 average_f32_row, global_average_u8, global_average_f32, "scalar"};
 
 }  // namespace octet
