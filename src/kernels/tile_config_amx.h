@@ -1,5 +1,6 @@
 #pragma once
-// The one configuration of AMX that all kernels use: eight tiles of 16 rows x 64 bytes, loaded once per chunk and never
+// The configurations of AMX: eight tiles of 16 rows x 64 bytes, or, of products of shorter steps, those of inputs (4,
+// 5) with so many bytes in a row and those of weights (6, 7) with a row per 4 of them. Loaded once per chunk and never
 // released. A worker alone runs a layer as one chunk. For ISA files: everything is in an unnamed namespace.
 
 #include <immintrin.h>
@@ -19,9 +20,16 @@ struct alignas(64) TileConfig {
 static_assert(sizeof(TileConfig) == 64);
 const TileConfig k_config;
 
-inline void configure_tiles() {
+constexpr TileConfig config_of_step(uint16_t bytes) {
+  TileConfig config;
+  config.bytes_per_row[4] = config.bytes_per_row[5] = bytes;
+  config.rows[6] = config.rows[7] = static_cast<uint8_t>(bytes / 4);
+  return config;
+}
+
+inline void configure_tiles(const TileConfig& config = k_config) {
   __asm__ volatile("" ::: "memory");
-  _tile_loadconfig(&k_config);
+  _tile_loadconfig(&config);
 }
 
 }  // namespace

@@ -174,10 +174,11 @@ void plain_sums(const TileBlock<ConvBf16TileRun, float>& block) {
         for (int64_t s = 0; s < block.segments; ++s) {
           const auto* x =
               reinterpret_cast<const uint16_t*>(block.a[r / 16] + r % 16 * block.a_stride + block.segment_list[s].x);
-          for (int64_t k = 0; k < 32 * block.steps; ++k) {
-            const int64_t tile = (s * block.steps + k / 32) * block.vectors + v;
-            sum +=
-                bfloat16_to_float(x[k]) * bfloat16_to_float(weights[tile * 512 + k % 32 / 2 * 32 + lane * 2 + k % 2]);
+          const int64_t step = block.step_bytes / 2;
+          for (int64_t k = 0; k < step * block.steps; ++k) {
+            const int64_t tile = (s * block.steps + k / step) * block.vectors + v;
+            sum += bfloat16_to_float(x[k]) *
+                   bfloat16_to_float(weights[tile * 16 * step + k % step / 2 * 32 + lane * 2 + k % 2]);
           }
         }
         sums[static_cast<size_t>(r * k_amx_block_channels + 16 * v + lane)] = sum;
@@ -197,7 +198,7 @@ void plain_gather(const ConvBf16Gather& row) {
     for (int64_t s = 0; s < row.segments; ++s)
       for (int64_t k = 0; k < row.elements; ++k) {
         const void* const from = row.rows[s * row.row_step];
-        const int64_t at = i * row.from_step + row.first_position + k;
+        const int64_t at = i * row.from_step + row.first_position + k * row.element_step;
         *to++ = row.from_f32 ? float_to_bfloat16(static_cast<const float*>(from)[at])
                              : static_cast<const uint16_t*>(from)[at];
       }
@@ -225,7 +226,7 @@ void plain_finish(const ConvBf16TileRun& f, const float* sums, const int32_t* su
 
 /// is_finished_plainly: else by AVX512, where this machine has it.
 std::unique_ptr<const ConvBf16> tiles(const ConvBf16Desc& desc, bool is_finished_plainly) {
-  ConvBf16TileKernel kernel = {[] {}, plain_sums, plain_flush, plain_gather, plain_finish};
+  ConvBf16TileKernel kernel = {[](int64_t) {}, plain_sums, plain_flush, plain_gather, plain_finish};
   if (!is_finished_plainly) kernel.gather = conv_bf16_amx_kernel.gather, kernel.finish = conv_bf16_amx_kernel.finish;
   return make_conv_bf16_tiles(desc, kernel, CutBy::automatic, Isa::scalar);
 }
@@ -327,6 +328,18 @@ TEST(ConvBf16, a_nan_reaches_the_windows_that_meet_it_and_no_others) {
           }
           ASSERT_NO_FATAL_FAILURE(expect_judged(layer)) << "NaN at pixel " << pixel << ", channel " << channel;
         }
+}
+
+// Steps of fewer than 32 positions end where a kernel row, a tap or a pixel does.
+TEST(ConvBf16, few_channels_are_near_the_judge_and_keep_a_nan_in_its_windows) {
+  for (const int64_t ic : {1, 2, 3, 4, 6, 8, 16, 20, 24, 40, 48, 112})
+    for (const auto& [kernel, stride] : {std::pair(1, 1), {1, 2}, {2, 1}, {3, 1}, {3, 2}, {5, 1}, {7, 2}})
+      for (const bool is_bf16 : {false, true}) {
+        Layer layer(square(ic > 8 ? 11 : 35, ic, ic == 3 ? 50 : 16, kernel, stride, kernel / 2, 1, 1, 2));
+        layer.desc.x_is_bf16 = layer.desc.y_is_bf16 = is_bf16;
+        layer.x[static_cast<size_t>((layer.shape.batch * 17 + 3) * layer.desc.geometry.x_pitch + ic - 1)] = k_nan;
+        ASSERT_NO_FATAL_FAILURE(expect_judged(layer, {is_bf16 ? 1 : 3})) << ic << " channels, kernel " << kernel;
+      }
 }
 
 TEST(ConvBf16, a_channel_slice_of_a_wider_buffer_is_written_without_touching_its_neighbours) {

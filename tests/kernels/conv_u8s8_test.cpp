@@ -57,7 +57,7 @@ void emulated_sums(const ConvAmxBlock& block) {
 
 ConvAmxKernel emulated_amx() {
   ConvAmxKernel kernel = conv_amx_kernel;
-  kernel.configure = [] {};
+  kernel.configure = [](int64_t) {};
   kernel.sums = emulated_sums;
   kernel.flush = emulated_flush;
   return kernel;

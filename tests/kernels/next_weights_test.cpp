@@ -39,7 +39,7 @@ const ConvU8S8Kernel k_direct = {
     .name = "looks on"};
 
 const ConvAmxKernel k_amx = {
-    .configure = [] {},
+    .configure = [](int64_t) {},
     .sums =
         [](const ConvAmxBlock& block) {
           const int64_t asked = 64 * block.prefetch_lines * block.steps * block.segments;

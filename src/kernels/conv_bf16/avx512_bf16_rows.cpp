@@ -51,6 +51,34 @@ void gather(const ConvBf16Gather& row) {
   _mm512_storeu_si512(to, _mm512_setzero_si512());
 }
 
+/// Words of the vectors [channel 0, 16 pixels][channel 1] and [channel 2][channel 3] in the order of 16 pixels of
+/// `channels` words.
+struct alignas(64) PixelOrder {
+  uint16_t words[64] = {};
+  constexpr explicit PixelOrder(int channels) {
+    for (int i = 0; i < 16 * channels; ++i) words[i] = static_cast<uint16_t>(i % channels * 16 + i / channels);
+  }
+};
+constexpr PixelOrder k_pixel_orders[] = {PixelOrder(1), PixelOrder(2), PixelOrder(3), PixelOrder(4)};
+
+/// Planes side by side: 16 pixels at a time.
+void gather_planes(const ConvBf16Gather& row) {
+  const int64_t planes = row.elements, channels = row.to_step;
+  const float* const x = static_cast<const float*>(row.rows[0]) + row.first_position;
+  const __m512i *const order = (const __m512i*)k_pixel_orders[channels - 1].words, first = order[0], second = order[1];
+  uint16_t* to = row.to;
+  for (int64_t p = 0; p < row.repeats; p += 16, to += 16 * channels) {
+    const __mmask16 mask = first_16(row.repeats - p);
+    const auto plane = [&](int64_t c) {
+      return _mm512_maskz_loadu_ps(c < planes ? mask : __mmask16{0}, x + (c < planes ? c : 0) * row.element_step + p);
+    };
+    const __m512i low = (__m512i)_mm512_cvtne2ps_pbh(plane(1), plane(0));
+    const __m512i high = (__m512i)_mm512_cvtne2ps_pbh(plane(3), plane(2));
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi16(low, first, high));
+    if (channels > 2) _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi16(low, second, high));
+  }
+}
+
 enum class Residual { none, f32, bf16 };
 
 __m512 widen(__m256i bf16) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16)); }
@@ -149,7 +177,10 @@ void finish_to(const ConvBf16Finish& f) {
 
 }  // namespace
 
-void conv_bf16_gather(const ConvBf16Gather& row) { row.from_f32 ? gather<true>(row) : gather<false>(row); }
+void conv_bf16_gather(const ConvBf16Gather& row) {
+  if (row.element_step > 1) return gather_planes(row);
+  row.from_f32 ? gather<true>(row) : gather<false>(row);
+}
 
 void conv_bf16_finish(const ConvBf16Finish& rows) {
   if (!rows.residual) return finish_to<Residual::none>(rows);

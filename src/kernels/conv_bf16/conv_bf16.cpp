@@ -45,13 +45,14 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
   const TapTable taps(g, sizeof(uint16_t), 1);
   const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
   const int64_t pixels = batch * g.oh * g.ow, pairs = (taps.segments() * taps.segment_elements() + 1) / 2;
+  const int64_t short_steps = conv_bf16_short_steps(g);  // each as long as a whole one
   return {.pixels = pixels,
           .groups = g.groups,
           .group_channels = g.oc / g.groups,
           .steps = pairs,
           .tile_rows = up_to_16(pixels),
-          .tile_steps = up_to_16(pairs),
-          .gathered_segments = taps.is_linear() ? 0 : taps.segments()};
+          .tile_steps = short_steps > 0 ? 16 * short_steps : up_to_16(pairs),
+          .gathered_segments = taps.is_linear() || short_steps > 0 ? 0 : taps.segments()};
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 //   acc += x[2k] * w[2k][c] + x[2k + 1] * w[2k + 1][c], x = rows[p][s.segment] + 2 * first_position
 //   y[p][c] = min(max(acc (+ residual[p][c]), lo), hi), rounded where y is bfloat16          NaN stays NaN
 //
-// AMX: tile_block_isa.h; a step is 32 positions. What a row holds behind its positions is zero, since 0 x NaN is not.
+// AMX: tile_block_isa.h; a step is up to 32 positions. What a row holds behind its positions within a step is zero,
+// since 0 x NaN is not.
 
 #include <stdint.h>
 
@@ -27,13 +28,15 @@ struct ConvBf16Run : ListedRun<uint16_t, void> {
 /// then zeros. At most 64 elements behind the last one are written, nothing but the segments' elements is read.
 /// repeats > 1 needs segments == 1: as many rows are made in order, each from from_step elements behind the one before
 /// and to to_step elements behind it, so that a row may overwrite the zeros of the one before.
+/// element_step > 1: a row's elements, at most 4, lie in planes of f32 at this distance, from_step is 1 and to_step at
+/// most 4.
 struct ConvBf16Gather {
   const void* const* rows = nullptr;  // first segment's pointer of the pixel, others at row_step
   int64_t row_step = 0, segments = 0;
   int64_t first_position = 0, elements = 0;
   bool from_f32 = false;
   uint16_t* to = nullptr;
-  int64_t repeats = 1, from_step = 0, to_step = 0;
+  int64_t repeats = 1, from_step = 0, to_step = 0, element_step = 1;
 };
 
 /// y[r][c] = min(max(sums[r][c] (+ residual[r][c]), lo), hi), rounded where y is bfloat16. NaN stays NaN.
@@ -83,7 +86,7 @@ extern const ConvBf16Kernel conv_bf16_avx512_bf16_12x32;
 
 void conv_bf16_gather(const ConvBf16Gather& row);
 void conv_bf16_finish(const ConvBf16Finish& rows);
-void conv_bf16_amx_configure();
+void conv_bf16_amx_configure(int64_t step_bytes);
 void conv_bf16_amx_sums(const TileBlock<ConvBf16TileRun, float>& block);
 void conv_bf16_amx_flush(const TileUpper<float>& upper);
 void conv_bf16_amx_finish(const ConvBf16TileRun& run, const float* sums, const int32_t* sum_rows, int first, int last);

@@ -10,21 +10,21 @@
 namespace octet {
 namespace {
 
-constexpr int64_t k_lanes = 16, k_step = 32;
+constexpr int64_t k_lanes = 16;
 
 /// weights and bias are zero before.
-void fill(const ConvBf16Desc& desc, const std::vector<int64_t>& order, const TilePanel& panel, uint16_t* weights,
-          float* bias) {
+void fill(const ConvBf16Desc& desc, const std::vector<int64_t>& order, int64_t step, const TilePanel& panel,
+          uint16_t* weights, float* bias) {
   const WindowGeometry& g = desc.geometry;
   const int64_t oc_stride = (g.ic / g.groups) * g.kh * g.kw;
   const uint16_t* from = desc.weights.data() + panel.first_channel * oc_stride;
   for (size_t k = 0; k < order.size(); ++k) {
     if (order[k] < 0) continue;
     const auto at = static_cast<int64_t>(k);
-    uint16_t* to = weights + at / k_step * panel.vectors() * k_step * k_lanes;
-    to += at % k_step / 2 * 2 * k_lanes + at % 2;
+    uint16_t* to = weights + at / step * panel.vectors() * step * k_lanes;
+    to += at % step / 2 * 2 * k_lanes + at % 2;
     for (int64_t c = 0; c < panel.channels; ++c)
-      to[c / k_lanes * k_step * k_lanes + c % k_lanes * 2] = from[c * oc_stride + order[k]];
+      to[c / k_lanes * step * k_lanes + c % k_lanes * 2] = from[c * oc_stride + order[k]];
   }
   for (int64_t c = 0; c < panel.channels && !desc.bias.empty(); ++c)
     bias[c] = desc.bias[static_cast<size_t>(panel.first_channel + c)];
@@ -32,8 +32,9 @@ void fill(const ConvBf16Desc& desc, const std::vector<int64_t>& order, const Til
 
 }  // namespace
 
-PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const std::vector<int64_t>& order, const std::string& form) {
-  assert(order.size() % k_step == 0);
+PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const std::vector<int64_t>& order, int64_t step,
+                              const std::string& form) {
+  assert(static_cast<int64_t>(order.size()) % step == 0);
   const WindowGeometry& g = desc.geometry;
   const int64_t group_channels = g.oc / g.groups;
   PackedConvBf16 packed;
@@ -58,7 +59,7 @@ PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const std::vector<int64_
     packed.kept.bytes = {packed.own.get(), bytes};
     std::memset(packed.own.get(), 0, bytes);
     for (const TilePanel& panel : packed.panels)
-      fill(desc, order, panel, reinterpret_cast<uint16_t*>(packed.own.get() + panel.weights_offset),
+      fill(desc, order, step, panel, reinterpret_cast<uint16_t*>(packed.own.get() + panel.weights_offset),
            reinterpret_cast<float*>(packed.own.get() + bias_at) + panel.lane_offset);
   }
   packed.weights = packed.kept.bytes.data();

@@ -24,8 +24,9 @@ struct PackedConvBf16 {
 /// As k_conv_u8s8_packing.
 inline constexpr int k_conv_bf16_packing = 2;
 
-/// order: of each position of a row its index into an output channel's weights, -1 = zero; whole steps of 32. Takes
-/// desc.packed in place where form and size are right.
-PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const std::vector<int64_t>& order, const std::string& form);
+/// order: of each position of a row its index into an output channel's weights, -1 = zero; whole steps of so many.
+/// Takes desc.packed in place where form and size are right.
+PackedConvBf16 pack_conv_bf16(const ConvBf16Desc& desc, const std::vector<int64_t>& order, int64_t step,
+                              const std::string& form);
 
 }  // namespace octet

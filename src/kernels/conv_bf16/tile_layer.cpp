@@ -1,5 +1,9 @@
 // AMX: rows of bfloat16, rounded on the way where the input is FP32, and zero behind the channels of a tap or behind
 // all positions; the walk is tile_walk.h's.
+//
+// Few channels would be zeros for the most part, or a row per pixel to gather. They are copied as they are, with one of
+// zeros where that makes segments even, and a segment falls into steps shorter than 32 positions that end where it
+// does: what lies behind it belongs to other windows and may be NaN.
 
 #include "kernels/conv_bf16/tile_layer.h"
 
@@ -31,55 +35,101 @@ std::byte* at(const void* base, int64_t elements, bool is_bf16) {
   return const_cast<std::byte*>(static_cast<const std::byte*>(base)) +
          elements * static_cast<int64_t>(bytes_of(is_bf16));
 }
-/// Channels of a group as rows have them, in whole steps.
-int64_t row_channels(const WindowGeometry& g) { return round_to(g.ic / g.groups, k_step); }
+
+/// Steps of a whole segment without a rest; none where these are more than twice as many as there could be.
+struct Steps {
+  int64_t count = 0, bytes = k_amx_step_bytes;
+};
+Steps short_steps(int64_t segment_bytes) {
+  const int64_t least = (segment_bytes + k_amx_step_bytes - 1) / k_amx_step_bytes;
+  for (int64_t n = least; n <= 2 * least; ++n)
+    if (segment_bytes % (4 * n) == 0) return {n, segment_bytes / n};
+  return {};
+}
+
+/// What tiles read, in bytes: `channels` of each group.
+WindowGeometry geometry_of_rows(WindowGeometry g, int64_t channels) {
+  g.ic = g.x_pitch = static_cast<int64_t>(sizeof(uint16_t)) * g.groups * channels;
+  return g;
+}
+
+/// Channels of a group as rows have them, and the steps of a segment: whole ones unless shorter ones are no more.
+struct RowChannels {
+  int64_t count;
+  bool is_whole = true;  // padded to whole steps
+  Steps steps = {};
+  int64_t all_steps = 0;
+};
+RowChannels row_channels(const ConvBf16Desc& desc) {
+  const WindowGeometry& g = desc.geometry;
+  const int64_t channels = g.ic / g.groups;
+  const RowChannels whole = {.count = round_to(channels, k_step)};
+  if (g.groups > 1 || channels == whole.count) return whole;
+  const TapTable input(g, bytes_of(desc.x_is_bf16), k_amx_tile_rows);
+  if (input.is_linear()) {  // where the input lies, or gathered
+    const Steps steps = short_steps(2 * channels);
+    return desc.x_is_bf16 && steps.count > 0 ? RowChannels{channels, false, steps, steps.count} : whole;
+  }
+  constexpr int64_t k_stem_channels = 4;
+  const bool is_stem = reads_compact_copy(g);
+  RowChannels best = whole;
+  for (int64_t c = channels; c <= (is_stem ? k_stem_channels : whole.count); ++c) {
+    const TapTable taps(geometry_of_rows(g, c), 1, k_amx_tile_rows);
+    const Steps steps = short_steps(taps.segment_elements());
+    const int64_t all = taps.segments() * steps.count;
+    if (all > 0 && (best.is_whole || all < best.all_steps)) best = {c, c == whole.count, steps, all};
+  }
+  return best;
+}
 
 /// How a layer's rows come about.
 struct Plan {
+  RowChannels channels;
   WindowGeometry geometry;  // channels in bytes
   TapTable taps;            // of the input as it is
   TapTable copy_taps;       // of geometry
   TileRows rows = TileRows::gathered;
   AmxCopy copy;
   std::vector<int64_t> order = {};  // of weights, as pack_conv_bf16 wants it
-  int64_t row_bytes = 0;
+  int64_t row_bytes = 0, step_bytes = k_amx_step_bytes;
 
   explicit Plan(const ConvBf16Desc& desc, const StemRows& stem)
-      : geometry(in_bytes(desc)),
+      : channels(row_channels(desc)),
+        geometry(in_bytes(desc, channels.count)),
         taps(desc.geometry, bytes_of(desc.x_is_bf16), k_amx_tile_rows),
         copy_taps(geometry, 1, k_amx_tile_rows) {
     const WindowGeometry& g = desc.geometry;
     const bool is_stem = reads_compact_copy(g);
-    if (!is_stem) copy = AmxCopy(geometry, copy_taps);
+    if (!is_stem || !channels.is_whole) copy = AmxCopy(geometry, copy_taps, channels.steps.bytes);
     if (copy.is_used()) rows = TileRows::copied;
-    if (is_read_in_place(desc, taps)) rows = TileRows::input;
+    if (is_read_in_place(desc, taps, channels.count)) rows = TileRows::input;
+    if (rows != TileRows::gathered) step_bytes = channels.steps.bytes;
     if (rows == TileRows::copied) {
       const int64_t taps_of_row = copy_taps.is_by_rows() ? g.kw : 1;
       for (int64_t tap = 0; tap < copy_taps.segments() * taps_of_row; ++tap)
-        for (int64_t c = 0; c < row_channels(g); ++c) order.push_back(c < g.ic / g.groups ? c * g.kh * g.kw + tap : -1);
+        for (int64_t c = 0; c < channels.count; ++c) order.push_back(c < g.ic / g.groups ? c * g.kh * g.kw + tap : -1);
     } else {
       order = is_stem ? stem.weight_order() : taps.weight_order();
     }
     row_bytes = static_cast<int64_t>(order.size() * sizeof(uint16_t));
-    order.resize(static_cast<size_t>(round_to(static_cast<int64_t>(order.size()), k_step)), -1);
+    order.resize(static_cast<size_t>(round_to(static_cast<int64_t>(order.size()), step_bytes / 2)), -1);
   }
 
-  static bool is_read_in_place(const ConvBf16Desc& desc, const TapTable& taps) {
-    return taps.is_linear() && desc.x_is_bf16 && row_channels(desc.geometry) * desc.geometry.groups == desc.geometry.ic;
+  static bool is_read_in_place(const ConvBf16Desc& desc, const TapTable& taps, int64_t channels) {
+    return taps.is_linear() && desc.x_is_bf16 && channels * desc.geometry.groups == desc.geometry.ic;
   }
-  static WindowGeometry in_bytes(const ConvBf16Desc& desc) {
-    WindowGeometry g = desc.geometry;
-    const TapTable taps(g, bytes_of(desc.x_is_bf16), k_amx_tile_rows);
-    const int64_t pitch = 2 * g.x_pitch;
-    g.ic = 2 * g.groups * row_channels(desc.geometry);
-    g.x_pitch = is_read_in_place(desc, taps) ? pitch : g.ic;
+  static WindowGeometry in_bytes(const ConvBf16Desc& desc, int64_t channels) {
+    const TapTable taps(desc.geometry, bytes_of(desc.x_is_bf16), k_amx_tile_rows);
+    WindowGeometry g = geometry_of_rows(desc.geometry, channels);
+    if (is_read_in_place(desc, taps, channels)) g.x_pitch = 2 * desc.geometry.x_pitch;
     return g;
   }
 };
 
 std::string form_of(const Plan& plan) {
-  const char* const rows = plan.rows == TileRows::copied ? "taps in whole steps" : "positions without gaps";
-  return "bf16 " + std::string(k_conv_bf16_amx) + ", " + rows + ", " + std::to_string(plan.order.size());
+  const char* const rows = plan.rows == TileRows::copied ? "segments in whole steps" : "positions without gaps";
+  return "bf16 " + std::string(k_conv_bf16_amx) + ", " + rows + " of " + std::to_string(plan.step_bytes / 2) + ", " +
+         std::to_string(plan.channels.count) + " channels, " + std::to_string(plan.order.size());
 }
 
 class ConvBf16Amx;
@@ -93,16 +143,16 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
  public:
   ConvBf16Amx(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel, CutBy cut, Isa isa, const StemRows& stem,
               const Plan& plan)
-      : Bf16Walk(kernel, cut, plan.geometry, plan.rows, plan.copy, plan.row_bytes),
+      : Bf16Walk(kernel, cut, plan.geometry, plan.rows, plan.copy, plan.row_bytes, plan.step_bytes),
         desc_(desc),
         gather_(kernel.gather),
         finish_(kernel.finish),
         stem_(stem),
         taps_(plan.taps),
         activation_(activation_kernels(isa)),
-        packed_(pack_conv_bf16(desc, plan.order, form_of(plan))),
+        packed_(pack_conv_bf16(desc, plan.order, plan.step_bytes / 2, form_of(plan))),
         pad_(bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements())),
-        is_stem_(reads_compact_copy(desc.geometry)) {
+        is_stem_(reads_compact_copy(desc.geometry) && plan.rows == TileRows::gathered) {
     set_weights(packed_.panels, packed_.weights, packed_.weights_bytes, packed_.bias.data());
     if (is_stem_) limit_block(stem_.copied_pixels());
     const ActivationParams& activation = desc.activation;
@@ -159,12 +209,31 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
     for (int64_t i = 0; i < images; ++i)
       copy().copy(image + i, oy, rows, 0, reinterpret_cast<uint8_t*>(to) + i * copy().image_bytes(),
                   [&](int64_t first, int64_t pixels, uint8_t* row) {
+                    if (desc_.planar_x) return copy_planes(args, first, pixels, row);
                     if (is_dense) return copy_elements(args, first * g.x_pitch, pixels * g.x_pitch, row);
                     if (g.groups == 1) return copy_elements(args, first * g.x_pitch, channels, row, pixels, own_bytes);
                     for (int64_t p = first; p < first + pixels; ++p)
                       for (int64_t group = 0; group < g.groups; ++group, row += own_bytes)
                         copy_elements(args, p * g.x_pitch + group * channels, channels, row);
                   });
+  }
+
+  /// Neighbouring pixels of one row of the caller's image.
+  void copy_planes(const ConvBf16Args& args, int64_t first, int64_t pixels, uint8_t* to) const {
+    const WindowGeometry& g = desc_.geometry;
+    const int64_t plane = g.ih * g.iw;
+    const void* const from = static_cast<const float*>(args.x) + first / plane * g.ic * plane + first % plane;
+    if (pixels == 0) return;
+    gather_({.rows = &from,
+             .row_step = 1,
+             .segments = 1,
+             .elements = g.ic,
+             .from_f32 = true,
+             .to = reinterpret_cast<uint16_t*>(to),
+             .repeats = pixels,
+             .from_step = 1,
+             .to_step = geometry().x_pitch / 2,
+             .element_step = plane});
   }
 
   void list(const ConvBf16Args& args, IndexRange pixels, std::byte* source) const {
@@ -281,6 +350,16 @@ const ConvBf16TileKernel conv_bf16_amx_kernel = {conv_bf16_amx_configure, conv_b
 #else
 const ConvBf16TileKernel conv_bf16_amx_kernel = {};
 #endif
+
+int64_t conv_bf16_short_steps(const WindowGeometry& geometry) {
+  ConvBf16Desc desc;
+  desc.geometry = geometry, desc.x_is_bf16 = true;
+  const RowChannels channels = row_channels(desc);
+  if (channels.is_whole) return 0;
+  const WindowGeometry rows = geometry_of_rows(geometry, channels.count);
+  const TapTable taps(rows, 1, k_amx_tile_rows);
+  return taps.is_linear() || AmxCopy(rows, taps, channels.steps.bytes).is_used() ? channels.all_steps : 0;
+}
 
 std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel,
                                                      CutBy cut, Isa isa) {

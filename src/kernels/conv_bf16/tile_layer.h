@@ -17,4 +17,7 @@ std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, c
 extern const ConvBf16TileKernel conv_bf16_amx_kernel;
 inline constexpr const char* k_conv_bf16_amx = "amx_bf16 32x32";
 
+/// Steps of a pixel's row where they are shorter than 32 positions, of an input of bfloat16; 0 = they are not.
+int64_t conv_bf16_short_steps(const WindowGeometry& geometry);
+
 }  // namespace octet

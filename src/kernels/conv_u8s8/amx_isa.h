@@ -24,7 +24,7 @@ struct ConvAmxGather {
 
 using ConvAmxKernel = TileKernel<ConvU8S8Run, int32_t, ConvAmxGather>;
 
-void conv_amx_configure();
+void conv_amx_configure(int64_t step_bytes);
 void conv_amx_sums(const ConvAmxBlock& block);
 void conv_amx_flush(const ConvAmxUpper& upper);
 void conv_amx_gather(const ConvAmxGather& row);

@@ -13,7 +13,7 @@
 namespace octet {
 
 inline constexpr int k_amx_tile_rows = 16, k_amx_block_rows = 32, k_amx_block_channels = 32;
-inline constexpr int k_amx_step_bytes = 64;  // of one step of the reduction
+inline constexpr int k_amx_step_bytes = 64;  // most of one step of the reduction
 
 /// Pixels whose sums wait to be finished: finish(run, sums, sum_rows, first, last) stores [first, last).
 template <class Run, class Sum>
@@ -51,10 +51,11 @@ struct TileBlock {
   const Sum* bias = nullptr;  // [vector][lane], 64-byte aligned
   TilePending<Run, Sum> pending;
   TileUpper<Sum> upper;           // of the call before
-  const void* weights = nullptr;  // [segment][step][vector][dword 0..15][lane 0..15][4 bytes]
+  const void* weights = nullptr;  // [segment][step][vector][dword of the step][lane 0..15][4 bytes]
   const WindowSegment* segment_list = nullptr;
-  int64_t segments = 1, steps = 0;  // steps of 64 bytes in a segment
-  const char* prefetch = nullptr;   // weights wanted next: prefetch_lines cache lines per step, to L2
+  int64_t segments = 1, steps = 0;  // steps in a segment
+  int64_t step_bytes = k_amx_step_bytes;
+  const char* prefetch = nullptr;  // weights wanted next: prefetch_lines cache lines per step, to L2
   int prefetch_lines = 0;
   int row_tiles = 1, vectors = 1;  // 1 or 2
   Sum* sums = nullptr;             // [row][32], 64-byte aligned
@@ -62,7 +63,7 @@ struct TileBlock {
 
 template <class Run, class Sum, class Gather>
 struct TileKernel {
-  void (*configure)();                             // once per chunk: eight tiles of 16 rows x 64 bytes, never released
+  void (*configure)(int64_t step_bytes);           // once per chunk, never released
   void (*sums)(const TileBlock<Run, Sum>& block);  // needs AMX
   void (*flush)(const TileUpper<Sum>& upper);      // needs AMX
   void (*gather)(const Gather& row);               // needs AVX512

@@ -19,8 +19,8 @@ int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 }  // namespace
 
-AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps)
-    : geometry_(geometry), is_compact_(taps.is_compact()), steps_(ceil_div(taps.segment_elements(), k_amx_step_bytes)) {
+AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, int64_t step_bytes)
+    : geometry_(geometry), is_compact_(taps.is_compact()), steps_(ceil_div(taps.segment_elements(), step_bytes)) {
   const WindowGeometry& g = geometry_;
   if (taps.is_linear()) return;
   pixel_bytes_ = is_compact_ ? g.ic : g.x_pitch;

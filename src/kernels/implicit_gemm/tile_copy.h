@@ -31,14 +31,14 @@ class AmxCopy {
   AmxCopy() = default;  // unused
   /// geometry: channels and pitches in bytes of the copy. Unused (is_used() false) where gathering is expected to take
   /// less time, or the input needs neither.
-  AmxCopy(const WindowGeometry& geometry, const TapTable& taps);
+  AmxCopy(const WindowGeometry& geometry, const TapTable& taps, int64_t step_bytes = k_amx_step_bytes);
 
   bool is_used() const { return rows_ > 0; }
   int64_t rows() const { return rows_; }      // most output rows of a block
   int64_t images() const { return images_; }  // of a block, if they are whole: more meet a panel of weights at a time
   int64_t position_bytes() const { return position_bytes_; }
   const std::vector<WindowSegment>& segments() const { return segments_; }
-  int64_t steps() const { return steps_; }  // of 64 positions in a segment
+  int64_t steps() const { return steps_; }  // of step_bytes in a segment
   /// Those of an image, in whole tiles.
   int64_t image_positions() const { return (geometry_.oh + rows_ - 1) / rows_ * tiles(rows_) * k_amx_tile_rows; }
   /// What tiles read of the copy, and bytes behind it that they may.

@@ -46,6 +46,7 @@ class TilePipeline {
     block.segment_list = plan_.segments().data();
     block.segments = static_cast<int64_t>(plan_.segments().size());
     block.steps = plan_.steps();
+    block.step_bytes = plan_.step_bytes();
     block.vectors = channels.vectors();
     block.sums = work_.sums;
     block.upper = pending.upper;

@@ -13,13 +13,15 @@ constexpr size_t k_sum_bytes = 4;
 
 }  // namespace
 
-TilePlan::TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy, int64_t row_bytes)
+TilePlan::TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy, int64_t row_bytes,
+                   int64_t step_bytes)
     : cut_(cut),
       geometry_(geometry),
       rows_(rows),
       copy_(copy),
       row_bytes_(row_bytes),
-      steps_((row_bytes + k_amx_step_bytes - 1) / k_amx_step_bytes) {
+      step_bytes_(step_bytes),
+      steps_((row_bytes + step_bytes - 1) / step_bytes) {
   const int64_t by_panel = k_panel_bytes / row_step() / k_amx_block_rows * k_amx_block_rows;
   block_pixels_ = std::clamp<int64_t>(by_panel, k_amx_block_rows, 1024);
   if (rows_ != TileRows::copied) return;

@@ -54,7 +54,8 @@ class TilePlan {
   static size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
 
   /// geometry: input channels in bytes as rows have them. row_bytes: of a row that is gathered, or the input's.
-  TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy, int64_t row_bytes);
+  TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy, int64_t row_bytes,
+           int64_t step_bytes);
 
   void set_weights(std::vector<TilePanel> panels, const std::byte* weights, size_t bytes);
   /// Blocks lie in one image each and have at most so many pixels.
@@ -64,9 +65,10 @@ class TilePlan {
   const AmxCopy& copy() const { return copy_; }
   const WindowGeometry& geometry() const { return geometry_; }
   int64_t block_pixels() const { return block_pixels_; }
-  /// Of the reduction: segments, and steps of 64 bytes in each.
+  /// Of the reduction: segments, and steps of step_bytes() in each.
   const std::vector<WindowSegment>& segments() const { return segments_; }
   int64_t steps() const { return steps_; }
+  int64_t step_bytes() const { return step_bytes_; }
   const TilePanel& panel(int64_t p) const { return panels_[static_cast<size_t>(p)]; }
   const std::byte* weights() const { return weights_; }
   bool streams_weights() const { return streams_weights_; }
@@ -126,7 +128,7 @@ class TilePlan {
   WindowGeometry geometry_;
   TileRows rows_;
   AmxCopy copy_;
-  int64_t row_bytes_, steps_;
+  int64_t row_bytes_, step_bytes_, steps_;
   int64_t block_pixels_ = k_amx_block_rows;
   bool is_of_one_image_ = false;
   std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied

@@ -40,8 +40,8 @@ class TileWalk : protected TilePlan {
   using Pipeline = TilePipeline<Layer, Args, Run, Sum, Gather>;
 
   TileWalk(const Kernel& kernel, CutBy cut, const WindowGeometry& geometry, TileRows rows, const AmxCopy& copy,
-           int64_t row_bytes)
-      : TilePlan(cut, geometry, rows, copy, row_bytes), kernel_(kernel) {
+           int64_t row_bytes, int64_t step_bytes = k_amx_step_bytes)
+      : TilePlan(cut, geometry, rows, copy, row_bytes, step_bytes), kernel_(kernel) {
     static_assert(sizeof(Sum) == 4);  // as scratch_layout() has it
   }
 
@@ -52,7 +52,7 @@ class TileWalk : protected TilePlan {
   }
 
   void run(const Args& args, int64_t chunk, int threads, size_t copy, size_t source, std::byte* scratch) const {
-    kernel_.configure();
+    kernel_.configure(step_bytes());
     const ConvPiece own = piece(args.batch, chunk, threads);
     const TileScratch where = scratch_layout(copy, source);
     if (rows() == TileRows::copied) return run_copied(args, own, where, scratch);

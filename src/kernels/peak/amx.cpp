@@ -9,7 +9,7 @@ namespace octet {
 namespace {
 
 void dots(int64_t repeats) {
-  conv_amx_configure();
+  conv_amx_configure(k_amx_step_bytes);
   for (int64_t i = 0; i < repeats; ++i) {
     _tile_dpbusd(0, 4, 6);
     _tile_dpbusd(1, 4, 7);
