@@ -404,10 +404,12 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   EXPECT_EQ(cheapest(few_tiles, k_whole_width), "avx512_vnni 8x48");
   EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_half_width), "avx512_vnni 4x4 codes");
   EXPECT_EQ(cheapest(square(7, 512, 512, 3, 1, 1), k_whole_width), "avx512_vnni 6x64");
-  // A network whose codes stay in L2 leaves its transformed weights near, and those of few tiles are worth it then.
-  const ConvCase small_network = square(8, 64, 64, 3, 1, 1);
+  // A network whose codes stay in L2 leaves its transformed weights near: those of eight tiles are worth it then, and
+  // those of four not even there.
+  const ConvCase small_network = square(8, 64, 64, 3, 1, 1, 1, 1, 2);
   EXPECT_EQ(cheapest(small_network, k_half_width, 256 << 10), "avx512_vnni 4x4");
   EXPECT_EQ(cheapest(small_network, k_half_width, 2 << 20), "avx512_vnni 4x4 codes");
+  EXPECT_EQ(cheapest(square(8, 64, 64, 3, 1, 1), k_half_width, 256 << 10), "avx512_vnni 4x4 codes");
   // Two workers would each read all of them.
   EXPECT_EQ(cheapest(small_network, k_half_width, 256 << 10, 2), "avx512_vnni 4x4 codes");
   EXPECT_EQ(cheapest(small_network, k_whole_width, 256 << 10), cheapest(small_network, k_whole_width));

@@ -151,12 +151,19 @@ inline __attribute__((always_inline)) __m512i combine_codes(const int8_t* codes,
   return _mm512_maddubs_epi16(factors, _mm512_loadu_si512(codes));
 }
 
+/// Of two codes in each 16 bits the upper and the lower one, without vpmaddubsw: its pipes are the products'.
+inline __attribute__((always_inline)) __m512i upper_codes(__m512i both) { return _mm512_srai_epi16(both, 8); }
+inline __attribute__((always_inline)) __m512i lower_codes(__m512i both) {
+  return upper_codes(_mm512_slli_epi16(both, 8));
+}
+
 /// Column x of row u of G g: g0, g0 + g1 + g2, g0 - g1 + g2, g0 + 2 g1 + 4 g2, g0 - 2 g1 + 4 g2, g2.
 template <int u>
 inline __attribute__((always_inline)) __m512i kernel_row(const int8_t* codes, int x) {
   const int8_t* const outer = codes + 64 * x;
   if constexpr (u == 0 || u == 5) {
-    return combine_codes(outer, u == 0, u == 5);
+    const __m512i both = _mm512_loadu_si512(outer);
+    return u == 0 ? lower_codes(both) : upper_codes(both);
   } else {
     const __m512i sum = combine_codes(outer, 1, u < 3 ? 1 : 4);
     __m512i middle =
@@ -225,7 +232,7 @@ inline __attribute__((always_inline)) TwoRows kernel_rows(const int8_t* codes) {
   for (int x = 0; x < 3; ++x) {
     if constexpr (u == 0) {
       rows.first[x] = kernel_row<0>(codes, x);
-      rows.second[x] = _mm512_srai_epi16(_mm512_loadu_si512(codes + 64 * x), 8);
+      rows.second[x] = kernel_row<5>(codes, x);
     } else {
       const __m512i sum = combine_codes(codes + 64 * x, 1, u == 1 ? 1 : 4);
       __m512i middle =
@@ -298,11 +305,14 @@ __attribute__((noinline)) void run_two_rows(const WinogradProducts& p, int64_t s
   };
   constexpr int k_bytes = 16 * k_winograd_codes;
   const auto* codes = static_cast<const int8_t*>(p.weights);
+  // The next pair's weights are begun among this one's products, or they would have to wait in line for them.
+  TwoRows next = kernel_rows<u>(codes);
   for (const int8_t* const end = codes + k_bytes * p.pairs; codes != end; codes += k_bytes, ahead += k_bytes / 3) {
     _mm_prefetch(ahead, _MM_HINT_T1);
     _mm_prefetch(ahead + 48, _MM_HINT_T1);
-    const TwoRows w = kernel_rows<u>(codes);
+    const TwoRows w = next;
     multiply(acc[0], w.first, first, first_other);
+    next = kernel_rows<u>(codes + k_bytes == end ? codes : codes + k_bytes);
     multiply(acc[1], w.second, second, second_other);
     first += 4, first_other += 4;
     second += 4, second_other += 4;

@@ -91,10 +91,10 @@ constexpr Costs k_halves = {.load = 0.4,
                             .block = 12,
                             .chunk = 90,
                             .vector = 85,
-                            .weights = 1.6,
+                            .weights = 1.4,
                             .row = 60,
                             .bytes = 12,
-                            .near_bytes = 48,
+                            .near_bytes = 24,
                             .codes_margin = 1};
 // Cores with 2 MB of L2 share an L3 that lies all over the chip (servers of Intel since 2023): it gives one core 9
 // bytes a cycle, about half of the 17 or more that one of eight cores gets, so each byte that passes counts double.
