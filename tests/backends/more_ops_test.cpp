@@ -165,6 +165,39 @@ TEST(RearrangeOnCpu, gathers_by_constant_indices) {
   expect_step("x: s8[5,7]", "  const i: s64[2,2] = {1, 1, 6, 0}\n  y = Gather(x, i, axis=-1)");
 }
 
+TEST(RearrangeOnCpu, gathers_channels_of_several_values) {
+  for (const char* dtype : {"f32", "u8", "s8"})
+    for (const int channels : {5, 29, 64, 116}) {
+      const std::string n = std::to_string(channels), all = std::to_string(2 * channels);
+      std::string order, half;
+      for (int c = 0; c < 2 * channels; ++c) {
+        const std::string from = std::to_string(c % 2 * channels + c / 2);
+        order += (c ? ", " : "") + from;
+        if (c < channels) half += (c ? ", " : "") + from;
+      }
+      const std::string inputs = std::string("x: ") + dtype + "[3," + n + ",5,7], z: " + dtype + "[3," + n + ",5,7]";
+      expect_step(inputs, "  const i: s64[" + all + "] = {" + order + "}\n  y = JoinedGather(i, _, x, z, axis=1)");
+      expect_step(inputs, "  const i: s64[" + n + "] = {" + half + "}\n  y = JoinedGather(i, _, x, z, axis=1)");
+    }
+  expect_step("x: f32[1,3,2,2], z: f32[1,1,2,2]",
+              "  const i: s64[3] = {-1, 0, 3}\n  y = JoinedGather(i, _, x, z, x, axis=-3)");
+  expect_step("x: u8[4,3], z: u8[2,3]", "  const i: s64[3] = {5, 0, -2}\n  y = JoinedGather(i, _, x, z)");
+  std::string many =
+      "  const i: s64[19] = {18, 0, 17, 1, 16, 2, 15, 3, 14, 4, 13, 5, 12, 6, 11, 7, 10, 8, 9}\n  y = JoinedGather(i, "
+      "_";
+  for (int i = 0; i < 19; ++i) many += ", x";
+  expect_step("x: u8[1,1,3,4]", many + ", axis=1)");
+}
+
+TEST(RearrangeOnCpu, looks_gathered_codes_up) {
+  for (const char* from : {"u8", "s8"})
+    for (const char* to : {"u8", "s8"})
+      expect_cpu_equals_ref(std::string("graph g (x: ") + from + "[2,20,9,11], z: " + from + "[2,7,9,11], t: " + to +
+                                "[256]) -> (y) {\n  const i: s64[6] = {26, 0, 19, 20, 3, -1}\n"
+                                "  y = JoinedGather(i, t, x, z, axis=1)\n}\n",
+                            {"t"}, k_exact);
+}
+
 TEST(ResizeOnCpu, takes_the_nearest_pixel_or_mixes_four) {
   const std::string scales = "  const s: f32[4] = {1, 1, 2, 1.5}\n", sizes = "  const z: s64[4] = {2, 5, 4, 9}\n";
   for (const char* coordinates :

@@ -166,6 +166,18 @@ TEST(QuantInference, wants_a_table_for_each_channel_of_pixels) {
 }
 
 TEST(QuantInference, wants_256_entries_in_a_table) {
+  const auto gathered = [](const std::string& inputs, const std::string& rest) {
+    return inferred("graph (" + inputs + ") -> (y) {\n y = JoinedGather(" + rest + ") @g\n}");
+  };
+  EXPECT_EQ(gathered("i: s64[5], x: f32[N,2,H,4], z: f32[N,C,3,4]", "i, _, x, z, axis=1"), "f32[N,5,3,4]");
+  EXPECT_EQ(gathered("i: s64[5], t: s8[256], x: u8[1,2], z: u8[1,9]", "i, t, x, z, axis=-1"), "s8[1,5]");
+  EXPECT_THAT(gathered("i: s64[5], x: f32[1,2], z: f32[2,2]", "i, _, x, z, axis=1"),
+              HasSubstr("node 'g' (JoinedGather): shapes [1,2] and [2,2] may differ only on axis 1"));
+  EXPECT_THAT(gathered("i: s64[5], t: s8[255], x: u8[1,2]", "i, t, x"),
+              HasSubstr("the table is [255], expected [256]"));
+  EXPECT_THAT(gathered("i: s64[5], t: s8[256], x: f32[1,2]", "i, t, x"), HasSubstr("input 2 is f32, expected codes"));
+  EXPECT_THAT(gathered("i: s64[5,1], x: f32[1,2]", "i, _, x"), HasSubstr("the indices are [5,1], expected a list"));
+  EXPECT_THAT(gathered("i: s64[5], x: f32[1,2]", "i, x"), HasSubstr("there is nothing to gather from"));
   EXPECT_THAT(inferred("graph (x: u8[1,4], t: s8[255]) -> (y) {\n y = QuantLookup(x, t) @q\n}"),
               HasSubstr("node 'q' (QuantLookup): the table is [255], expected [256]"));
 }

@@ -102,6 +102,17 @@ std::vector<uint8_t> pixel_tables(const Graph& graph, const Node& node) {
   return tables;
 }
 
+std::array<uint8_t, 256> domain_table(const Tensor& table, DType x) {
+  const std::span<const std::byte> bytes = table.bytes();
+  const int x_shift = domain_shift(x), y_shift = domain_shift(table.dtype());
+  std::array<uint8_t, 256> entries{};
+  for (int code = 0; code < 256; ++code) {
+    const auto entry = static_cast<uint8_t>(bytes[static_cast<size_t>(code ^ x_shift)]);
+    entries[static_cast<size_t>(code)] = static_cast<uint8_t>(entry ^ y_shift);
+  }
+  return entries;
+}
+
 AlignedBytes to_backend_layout(const Tensor& tensor, const Layout& layout) {
   AlignedBytes bytes = allocate_aligned(layout.bytes() + k_tail_bytes);
   if (!bytes) return bytes;

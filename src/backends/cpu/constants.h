@@ -1,6 +1,7 @@
 #pragma once
 // What is known when the plan is prepared: initializers, and DequantizeLinear of initializers.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -23,6 +24,9 @@ std::optional<float> constant_scalar(const Graph& graph, ValueId value);
 std::vector<float> constant_floats(const Graph& graph, ValueId value);
 /// What a QuantPixels of a constant table makes of each pixel value: 256 codes of each channel, u8 domain.
 std::vector<uint8_t> pixel_tables(const Graph& graph, const Node& node);
+/// A QuantLookup's table for codes of dtype x, from u8-domain code to u8-domain code. The graph's entry i belongs to
+/// the code whose byte is i.
+std::array<uint8_t, 256> domain_table(const Tensor& table, DType x);
 
 /// A copy of the tensor in the back end's layout (64-byte aligned, tail included, padding channels zero); null when
 /// memory is short.

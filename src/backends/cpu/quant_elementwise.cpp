@@ -148,18 +148,6 @@ Result<PreparedStep> prepare_pair(const StepQuery& query, StepBuilder& builder) 
 
 std::string refuse_lookup(const StepQuery& query) { return query.constant(1) ? "" : "the table is not a constant"; }
 
-/// The table from u8-domain code to u8-domain code. The graph's entry i belongs to the code whose byte is i.
-std::array<uint8_t, 256> domain_table(const StepQuery& query) {
-  const std::span<const std::byte> bytes = query.constant(1)->bytes();
-  const int x_shift = domain_shift(query.dtype(0)), y_shift = domain_shift(query.dtype(1));
-  std::array<uint8_t, 256> table{};
-  for (int code = 0; code < 256; ++code) {
-    const auto entry = static_cast<uint8_t>(bytes[static_cast<size_t>(code ^ x_shift)]);
-    table[static_cast<size_t>(code)] = static_cast<uint8_t>(entry ^ y_shift);
-  }
-  return table;
-}
-
 /// Others' channels lie between.
 bool is_joined(const Layout& image) { return image.pitch() != channel_pitch(image.channels()); }
 
@@ -167,7 +155,8 @@ bool is_joined(const Layout& image) { return image.pitch() != channel_pitch(imag
 PreparedStep lookup_pixels(const StepQuery& query, const Operand& x, const Operand& y) {
   const int64_t channels = y.layout.channels(), block = std::max<int64_t>(1, k_row_block / channels);
   PreparedStep step{.scratch_bytes = static_cast<size_t>(block * channels), .in_team = true};
-  step.run = [=, table = domain_table(query), lookup = elementwise_kernels(query.isa).lookup_u8,
+  step.run = [=, table = domain_table(*query.constant(1), query.dtype(0)),
+              lookup = elementwise_kernels(query.isa).lookup_u8,
               pixels = y.layout.batch() * y.layout.pixels()](const RunContext& run) {
     const int64_t x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
     run.parallel((pixels + block - 1) / block, block * channels, [&](int64_t first, int64_t last, int worker) {
@@ -191,7 +180,7 @@ Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder
   if (x->layout.is_nhwc() && y.layout.is_nhwc() && (is_joined(x->layout) || is_joined(y.layout)))
     return lookup_pixels(query, *x, y);
   PreparedStep step{.scratch_bytes = k_row_block, .in_team = true};
-  step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(query),
+  step.run = [loop = element_loop(y.layout, {&x->layout}), table = domain_table(*query.constant(1), query.dtype(0)),
               lookup = elementwise_kernels(query.isa).lookup_u8, x = x->place, y = y.place](const RunContext& run) {
     const uint8_t* px = run.at<uint8_t>(x);
     uint8_t* py = run.at<uint8_t>(y);

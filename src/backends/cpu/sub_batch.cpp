@@ -19,8 +19,8 @@
 namespace octet::cpu {
 namespace {
 
-/// Ops whose answer for an image depends on that image alone, whatever the batch. Concat, Split and Gather by channels
-/// only.
+/// Ops whose answer for an image depends on that image alone, whatever the batch. Concat, Split and the gathers by
+/// channels only.
 constexpr std::string_view k_convolutions[] = {"Conv", "FusedConv", "Bf16Conv", "QuantConv"};
 constexpr std::string_view k_by_image[] = {"MaxPool",
                                            "AveragePool",
@@ -46,7 +46,7 @@ constexpr std::string_view k_by_image[] = {"MaxPool",
                                            "Mul",
                                            "Sub",
                                            "BatchNormalization"};
-constexpr std::string_view k_by_channels[] = {"Concat", "Split", "Gather"};
+constexpr std::string_view k_by_channels[] = {"Concat", "Split", "Gather", "JoinedGather"};
 
 template <size_t n>
 bool is_one_of(const std::string_view (&names)[n], std::string_view op) {

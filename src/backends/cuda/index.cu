@@ -1,4 +1,4 @@
-// Elements by index: Gather, Resize, ArgMax and ArgMin.
+// Elements by index: Gather, JoinedGather, Resize, ArgMax and ArgMin.
 #include "backends/cuda/device.cuh"
 #include "backends/cuda/index.h"
 
@@ -25,6 +25,23 @@ __global__ void gather(const __grid_constant__ Strided s, int64_t step, T* y, co
   int64_t at[3];
   offsets(s, static_cast<uint32_t>(index), at);
   y[at[0]] = x[at[1] + indices[at[2]] * step];
+}
+
+template <class T>
+__global__ void gather_channels(const __grid_constant__ GatherChannelsParams p) {
+  grid_begin();
+  const int64_t index = index_here();
+  if (index >= p.pixels * p.channels) return;
+  const int64_t pixel = index / p.channels;
+  const int c = static_cast<int>(index % p.channels);
+  const ChannelPick pick = p.picks[c];
+  const int input = pick.input - p.first_input;
+  if (input < 0 || input >= p.inputs) return;
+  T value = static_cast<const T*>(p.x[input])[pixel * p.x_pitch[input] + pick.channel];
+  if constexpr (sizeof(T) == 1) {
+    if (p.table) value = p.table[value];
+  }
+  static_cast<T*>(p.y)[pixel * p.y_pitch + c] = value;
 }
 
 /// Pixel (row, column) of image n; an offset in elements.
@@ -105,6 +122,17 @@ cudaError_t launch_gather(const Strided& s, int bytes, int64_t step, void* y, co
     case 2: return run(uint16_t{});
     case 4: return run(uint32_t{});
     case 8: return run(uint64_t{});
+    default: return cudaErrorInvalidValue;
+  }
+}
+
+cudaError_t launch_gather_channels(const GatherChannelsParams& p, int bytes, cudaStream_t stream) {
+  const dim3 blocks = blocks_for(p.pixels * p.channels, k_threads);
+  switch (bytes) {
+    case 1: return launch(gather_channels<uint8_t>, blocks, k_threads, 0, stream, p);
+    case 2: return launch(gather_channels<uint16_t>, blocks, k_threads, 0, stream, p);
+    case 4: return launch(gather_channels<uint32_t>, blocks, k_threads, 0, stream, p);
+    case 8: return launch(gather_channels<uint64_t>, blocks, k_threads, 0, stream, p);
     default: return cudaErrorInvalidValue;
   }
 }

@@ -103,6 +103,15 @@ Result<const void*> StepBuilder::upload(const void* from, size_t bytes) {
   return p;
 }
 
+Result<const void*> StepBuilder::upload_table(const Tensor& table, DType x) {
+  const int32_t x_shift = domain_shift(x), y_shift = domain_shift(table.dtype());
+  std::vector<uint8_t> stored(256);
+  for (int code = 0; code < 256; ++code)  // stored code -> the code's byte -> entry -> stored code
+    stored[static_cast<size_t>(code)] =
+        static_cast<uint8_t>(std::to_integer<int>(table.bytes()[static_cast<size_t>(code ^ x_shift)]) ^ y_shift);
+  return upload(stored);
+}
+
 bool StepBuilder::wants_tile(const std::string& tile) const {
   return std::any_of(std::begin(k_triggers), std::end(k_triggers),
                      [&](const NamedTrigger& t) { return wants(tile + t.suffix); });

@@ -74,6 +74,8 @@ class StepBuilder {
   Result<const void*> upload(const std::vector<T>& values) {
     return upload(values.data(), values.size() * sizeof(T));
   }
+  /// A QuantLookup's table for codes of dtype x, from stored code to stored code.
+  Result<const void*> upload_table(const Tensor& table, DType x);
   /// Gives output 0 of a node room of its own behind the arena where it lies over x, which a joined step reads at the
   /// same time. Which values that has moved: for ArenaOffsets::kept, once the step is to run.
   void keep_apart(ValueId output, ValueId x);

@@ -158,13 +158,7 @@ Result<PreparedStep> prepare_lookup(const StepQuery& query, StepBuilder& builder
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  const int32_t x_shift = domain_shift(query.dtype(0)), y_shift = domain_shift(query.dtype(1));
-  const std::span<const std::byte> given = query.constant(1)->bytes();
-  std::vector<uint8_t> table(256);
-  for (int code = 0; code < 256; ++code)  // stored code -> the code's byte -> entry -> stored code
-    table[static_cast<size_t>(code)] =
-        static_cast<uint8_t>(std::to_integer<int>(given[static_cast<size_t>(code ^ x_shift)]) ^ y_shift);
-  Result<const void*> device_table = builder.upload(table);
+  Result<const void*> device_table = builder.upload_table(*query.constant(1), query.dtype(0));
   if (!device_table) return device_table.error();
   const std::optional<Strided> loop = loop_over(y.layout, {x->layout});
   if (!loop) return query.error(k_too_large, ErrorCode::unsupported);

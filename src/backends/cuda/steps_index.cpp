@@ -1,4 +1,6 @@
-// Steps that read elements by index or fold several operands: Gather, Resize, ArgMax, Tile, Sum, BatchNormalization.
+// Steps that read elements by index or fold several operands: Gather, JoinedGather, Resize, ArgMax, Tile, Sum,
+// BatchNormalization.
+#include <algorithm>
 #include <cmath>
 
 #include "backends/cuda/index.h"
@@ -49,6 +51,71 @@ Result<PreparedStep> prepare_gather(const StepQuery& query, StepBuilder& builder
                           at = static_cast<const int64_t*>(*device), x = x->place, y = y.place](const Launch& run) {
          return launch_gather(loop, bytes, along, run.at(y), run.at(x), at, run.stream);
        }}));
+}
+
+// ---- JoinedGather: indices, table?, x... ----
+
+std::string refuse_joined(const StepQuery& query) {
+  const int64_t axis = int_attribute(query.node, "axis", 0);
+  if (query.output_dims().size() != 4 || (axis != 1 && axis != -3)) return "not along the channels of images";
+  if (query.has_input(1) && !query.constant(1)) return "the table is not an initializer";
+  const std::optional<std::vector<int64_t>> indices = constant_ints(query.graph, query.id(0));
+  if (!indices) return "the indices are not constant";
+  int64_t extent = 0;
+  for (size_t i = 2; i < query.input_count(); ++i) extent += query.dims(i)[1];
+  for (const int64_t i : *indices)
+    if (i < -extent || i >= extent)
+      return "index " + std::to_string(i) + " is out of range for the extent " + std::to_string(extent);
+  return "";
+}
+
+/// Which channel of which input every output channel is, on the device.
+Result<const void*> upload_picks(const StepQuery& query, StepBuilder& builder, const std::vector<Operand>& inputs) {
+  std::vector<ChannelPick> all, picks;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    for (int64_t c = 0; c < inputs[i].layout.dims[1]; ++c) all.push_back({static_cast<int>(i), static_cast<int>(c)});
+  const std::vector<int64_t> indices = *constant_ints(query.graph, query.id(0));
+  for (const int64_t i : indices)
+    picks.push_back(all[static_cast<size_t>(i < 0 ? i + static_cast<int64_t>(all.size()) : i)]);
+  return builder.upload(picks);
+}
+
+Result<PreparedStep> prepare_joined(const StepQuery& query, StepBuilder& builder) {
+  std::vector<Operand> inputs;
+  for (size_t i = 2; i < query.input_count(); ++i) {
+    Result<Operand> x = builder.input(query, i);
+    if (!x) return x.error();
+    inputs.push_back(*x);
+  }
+  Result<const void*> picks = upload_picks(query, builder, inputs);
+  if (!picks) return picks.error();
+  Result<const void*> table = nullptr;
+  if (query.has_input(1)) table = builder.upload_table(*query.constant(1), query.dtype(2));
+  if (!table) return table.error();
+  const Operand y = builder.output(query);
+  if (y.layout.elements >= int64_t{1} << 31) return query.error(k_too_large, ErrorCode::unsupported);
+  std::vector<Enqueue> parts = {clear_padding(y)};
+  for (size_t first = 0; first < inputs.size(); first += GatherChannelsParams::k_inputs) {
+    GatherChannelsParams p;
+    p.first_input = static_cast<int>(first);
+    p.inputs = static_cast<int>(std::min<size_t>(inputs.size() - first, GatherChannelsParams::k_inputs));
+    p.pixels = y.layout.dims[0] * y.layout.dims[2] * y.layout.dims[3];
+    p.channels = static_cast<int>(y.layout.dims[1]), p.y_pitch = static_cast<int>(y.layout.pitch());
+    p.picks = static_cast<const ChannelPick*>(*picks), p.table = static_cast<const uint8_t*>(*table);
+    std::vector<Place> from;
+    for (int i = 0; i < p.inputs; ++i) {
+      const Operand& x = inputs[first + static_cast<size_t>(i)];
+      p.x_pitch[i] = static_cast<int>(x.layout.pitch());
+      from.push_back(x.place);
+    }
+    parts.push_back([p, from, y = y.place, bytes = static_cast<int>(y.layout.element_bytes)](const Launch& run) {
+      GatherChannelsParams bound = p;
+      bound.y = run.at(y);
+      for (size_t i = 0; i < from.size(); ++i) bound.x[i] = run.at(from[i]);
+      return launch_gather_channels(bound, bytes, run.stream);
+    });
+  }
+  return PreparedStep::of(sequence(std::move(parts)));
 }
 
 // ---- Resize: coordinates of ONNX operator Resize, opset 18 ----
@@ -269,6 +336,7 @@ Result<PreparedStep> prepare_batch_norm(const StepQuery& query, StepBuilder& bui
 }  // namespace
 
 const StepDef gather_step = {"gather", refuse_gather, 1, prepare_gather};
+const StepDef joined_gather_step = {"joined_gather", refuse_joined, 1, prepare_joined};
 const StepDef resize_step = {"resize", refuse_resize, 1, prepare_resize};
 const StepDef arg_step = {"arg_best", refuse_arg, 1, prepare_arg};
 const StepDef tile_step = {"tile", refuse_tile, 1, prepare_tile};
