@@ -295,9 +295,13 @@ Result<TuningReport> tune(const Graph& graph, Backend& backend, const TuneOption
     report.rounds = *rounds;
   }
   for (size_t k = 0; k < pending.size(); ++k)
-    for (const TunedCandidate* c : pending[k]) {
+    for (TunedCandidate* c : pending[k]) {
       ++report.measured;
-      if (options.cache) options.cache->insert(device, choices.kinds[k].signature, c->tactic, c->us);
+      if (!options.cache) continue;
+      const std::string& layer = choices.kinds[k].signature;
+      options.cache->insert(device, layer, c->tactic, c->us);
+      // As the cache rounds it, or two that lie a nanosecond apart are chosen otherwise from the file.
+      c->us = options.cache->find(device, layer, c->tactic).value_or(c->us);
     }
   choose(choices);
   report.choice = choices.by_default;

@@ -149,6 +149,11 @@ TEST(Tune, with_a_warm_cache_nothing_is_run_and_the_choice_is_the_same) {
   EXPECT_EQ(warm->choice, cold->choice);
   EXPECT_EQ(warm->measured, 0);
   EXPECT_EQ(warm->cached, cold->measured);
+  ASSERT_EQ(warm->layers.size(), cold->layers.size());
+  for (size_t k = 0; k < cold->layers.size(); ++k)
+    for (size_t c = 0; c < cold->layers[k].candidates.size(); ++c)
+      EXPECT_EQ(cold->layers[k].candidates[c].us, warm->layers[k].candidates[c].us)
+          << "chosen by what the cache keeps: " << cold->layers[k].candidates[c].tactic;
   EXPECT_EQ(read->text(), cache.text());
 }
 
