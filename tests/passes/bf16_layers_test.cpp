@@ -145,8 +145,8 @@ TEST(Bf16Layers, a_maximum_between_such_layers_is_one_of_bfloat16) {
 TEST(Bf16Layers, a_maximum_that_others_read_or_that_reads_others_stays_f32) {
   const std::string pool = "(a, kernel_shape=[2,2]) @pool\n  ";
   for (const std::string& rest : {"p = MaxPool" + pool + "y = FusedConv(p, w2, _) @project\n  z = Neg(p) ",
-                                 "p = MaxPool" + pool + "y = FusedConv(p, w2, _) @project\n  z = Neg(a) ",
-                                 "p, z = MaxPool" + pool + "y = FusedConv(p, w2, _) @project "}) {
+                                  "p = MaxPool" + pool + "y = FusedConv(p, w2, _) @project\n  z = Neg(a) ",
+                                  "p, z = MaxPool" + pool + "y = FusedConv(p, w2, _) @project "}) {
     const Graph graph = behind_expand("y, z", rest);
     for (const char* const value : {"a", "p"}) EXPECT_EQ(dtype(graph, value), DType::f32) << rest;
   }

@@ -82,7 +82,6 @@ class StepBuilder {
   std::set<ValueId> take_moved() { return std::exchange(moved_here_, {}); }
   ArenaOffsets& offsets() { return offsets_; }
   const Device& device() const { return device_; }
-
   /// What the plan names is all that has to be prepared. choice: empty = nothing is named.
   void want(std::string choice) { wanted_ = std::move(choice); }
   bool is_one_wanted() const { return !wanted_.empty(); }
@@ -123,7 +122,6 @@ inline std::string choice_of(const std::string& tactic) {
 #undef OCTET_STEP
 /// For every op: its reference kernel on the host.
 extern const StepDef reference_step;
-
 /// The epilogue of an octet op with the attributes to, y_*, activation. Errors: attributes that do not fit.
 Result<Epilogue> epilogue_of(const NodeContext& context, DType floats);
 /// The node's fused activation.
