@@ -16,7 +16,7 @@ while read -r lines file; do
     *.h) [ "$lines" -le 150 ] || { echo "$file: $lines lines, a header has at most 150"; status=1; } ;;
     *) [ "$lines" -le 800 ] || { echo "$file: $lines lines, a source has at most 800"; status=1; } ;;
   esac
-done < <(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' | xargs wc -l)
+done < <(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' 'tests/*.h' | xargs wc -l)
 
 # What is built on libtorch is checked where it is built: with the flags of its own compile commands.
 torch_flags=$(python3 - <<'EOF'

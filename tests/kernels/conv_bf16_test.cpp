@@ -13,6 +13,7 @@
 #include "kernels/conv_bf16/scalar.h"
 #include "kernels/conv_bf16/tile_layer.h"
 #include "kernels/conv_cases.h"
+#include "kernels/guarded.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "tensor/half.h"
 

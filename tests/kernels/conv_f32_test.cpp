@@ -9,6 +9,7 @@
 
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
+#include "kernels/guarded.h"
 #include "kernels/implicit_gemm/tap_classes.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/ran_isa.h"

@@ -9,6 +9,7 @@
 #include "base/aligned.h"
 #include "kernels/conv_cases.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
+#include "kernels/guarded.h"
 
 namespace octet {
 
