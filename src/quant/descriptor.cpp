@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "quant/python_text.h"
@@ -16,6 +17,27 @@ std::string json_string(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
+/// JSON's quotes, but characters beyond 16 bits, which JSON writes as two escapes and YAML as one.
+std::string yaml_quoted(const std::string& text) {
+  std::string out;
+  const std::string json = json_string(text);
+  for (size_t i = 0; i < json.size(); ++i) {
+    out += json[i];
+    if (json[i] != '\\') continue;
+    const auto half = [&](size_t at) { return std::stoul(json.substr(at, 4), nullptr, 16); };
+    const bool is_pair = json[i + 1] == 'u' && half(i + 2) >= 0xd800 && half(i + 2) < 0xdc00;
+    if (is_pair) {
+      char code[12];
+      std::snprintf(code, sizeof code, "U%08lX", 0x10000 + ((half(i + 2) - 0xd800) << 10) + (half(i + 8) - 0xdc00));
+      out += code;
+      i += 11;  // \uXXXX\uXXXX
+    } else {
+      out += json[++i];
+    }
+  }
+  return out;
+}
+
 /// A name that YAML reads back as text needs no quotes when it starts like an identifier and is no word of YAML's own.
 std::string yaml_string(const std::string& text) {
   static const std::vector<std::string> words = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
@@ -25,7 +47,7 @@ std::string yaml_string(const std::string& text) {
   const auto inner = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '/'; };
   const bool plain = !lower.empty() && letter(lower[0]) && std::all_of(lower.begin(), lower.end(), inner) &&
                      std::find(words.begin(), words.end(), lower) == words.end();
-  return plain ? text : json_string(text);
+  return plain ? text : yaml_quoted(text);
 }
 
 /// PyYAML writes 1e-05 as 1.0e-05: its own reader takes only that for a number.

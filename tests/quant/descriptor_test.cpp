@@ -41,6 +41,8 @@ TEST(QuantDescriptor, default_is_8_bit_fake_per_tensor_full_range_max) {  // 12.
 TEST(QuantDescriptor, yaml_is_the_toolkits) {  // case 2
   const QuantDescriptor d = the_specs_example();
   EXPECT_EQ(to_yaml(d), "amax: 3.1415927410125732\naxis:\n- 1\n- 2\nname: a\nnum_bits: 2\n");
+  // As PyYAML 6 writes a character beyond 16 bits; JSON's two escapes are two characters to YAML's readers.
+  EXPECT_EQ(to_yaml({.name = "caN\xf0\xa0\x81\xa5x\\uD800"}), "name: \"caN\\U00020065x\\\\uD800\"\nnum_bits: 8\n");
   EXPECT_EQ(*descriptor_from_yaml(to_yaml(d)), d);
   QuantDescriptor tenth{.amax = scalar_f32(0.1f)};
   EXPECT_THAT(to_yaml(tenth), HasSubstr("amax: 0.10000000149011612\n"));
@@ -74,6 +76,7 @@ TEST(QuantDescriptor, all_fields_survive_both_forms) {
       {.amax = scalar_f32(0), .learn_amax = true, .scale_amax = 0.9},
       {.axis = {{-1}}, .amax = f32_tensor({3}, Floats{1, 1e-20f, 3e38f})},
       {.axis = {{0, 2}}, .amax = f32_tensor({2, 1, 2}, Floats{0.7f, 1.5f, 2, 1e-45f})},
+      {.name = "\xf0\x90\x80\x80 to \xf4\x8f\xbf\xbf \\ud840"},
   };
   for (const QuantDescriptor& d : all) {
     ASSERT_TRUE(check(d)) << to_text(d);
