@@ -1,6 +1,8 @@
 // src/passes/gather_parts.cpp: slices of what a Gather makes, along its axis, are Gathers of as many indices, where
 // nothing else reads it: the halves of a channel shuffle are gathered each for itself. On codes and on floats.
 
+#include <algorithm>
+
 #include "passes/match.h"
 #include "passes/passes.h"
 
@@ -13,16 +15,16 @@ std::optional<int64_t> axis_from_front(const Value& value, int64_t axis) {
   return axis < 0 ? axis + static_cast<int64_t>(value.shape->size()) : axis;
 }
 
-/// Is this a Slice or a Split along the axis alone, by constants?
+/// Is this a Slice or a Split along the axis and no other, by constants, that makes all its outputs?
 bool is_along(const Graph& graph, const Node& reader, int64_t axis) {
   const Value& from = graph.value(reader.inputs[0]);
   for (size_t i = 1; i < reader.inputs.size(); ++i)
     if (reader.inputs[i] != k_absent && !graph.constant(reader.inputs[i])) return false;
+  if (std::find(reader.outputs.begin(), reader.outputs.end(), k_absent) != reader.outputs.end()) return false;
   if (is_op(reader, "Split")) return axis_from_front(from, int_attribute(reader, "axis", 0)) == axis;
-  if (!is_op(reader, "Slice")) return false;
-  const std::optional<std::vector<int64_t>> axes =
-      input(reader, 3) == k_absent ? std::vector<int64_t>(1, 0) : constant_ints(graph, reader.inputs[3]);
-  return axes && axes->size() == 1 && axis_from_front(from, axes->front()) == axis;
+  if (!is_op(reader, "Slice") || graph.constant(reader.inputs[1])->size() != 1) return false;
+  const int64_t cut = input(reader, 3) == k_absent ? 0 : constant_ints(graph, reader.inputs[3])->at(0);
+  return axis_from_front(from, cut) == axis;
 }
 
 /// What each output of a reader takes of the indices, by its own reference kernel; none where that is not known.

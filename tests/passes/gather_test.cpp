@@ -71,6 +71,14 @@ TEST(GatherParts, of_others_readers_axes_and_indices_stay) {
                            "g = Gather(x, i, axis=1); h = Slice(g, s, e, one); r = Relu(g); y = Concat(h, r, axis=1) }",
                            "g = Gather(x, i, axis=1); y = Slice(g, s, s, one) }"})  // nothing
     expect_untouched("gather_parts", head + rest);
+  for (const char* along : {"0", "1"})  // a Slice without axes cuts the first ones
+    expect_untouched("gather_parts",
+                     "graph (x: f32[4,4]) -> (y) { const s: s64[2] = {0, 0}; const e: s64[2] = {2, 1}\n"
+                     "const i: s64[4] = {0, 2, 1, 3}; g = Gather(x, i, axis=" +
+                         std::string(along) + "); y = Slice(g, s, e) }");
+  expect_untouched("gather_parts",
+                   "graph (x: u8[5,3]) -> (a) { const i: s64[5] = {4, 3, 2, 1, 0}\n"
+                   "const n: s64[2] = {2, 3}; g = Gather(x, i, axis=0); a, _ = Split(g, n, axis=0) }");
   expect_untouched("gather_parts", "graph (x: f32[1,4,4,4]) -> (g, y) {" + cut + "const i: s64[4] = {0, 2, 1, 3}\n" +
                                        "g = Gather(x, i, axis=1); y = Slice(g, s, e, one) }");
 }
