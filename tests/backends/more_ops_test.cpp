@@ -182,6 +182,9 @@ TEST(RearrangeOnCpu, gathers_channels_of_several_values) {
   expect_step("x: f32[1,3,2,2], z: f32[1,1,2,2]",
               "  const i: s64[3] = {-1, 0, 3}\n  y = JoinedGather(i, _, x, z, x, axis=-3)");
   expect_step("x: u8[4,3], z: u8[2,3]", "  const i: s64[3] = {5, 0, -2}\n  y = JoinedGather(i, _, x, z)");
+  expect_step("x: f32[1,3,2,2], z: f32[1,1,2,2]",
+              "  const a: s64[2] = {2, -1}\n  const b: s64[2] = {1, 0}\n  i = Add(a, b)\n"
+              "  y = JoinedGather(i, _, x, z, axis=1)");
   std::string many =
       "  const i: s64[19] = {18, 0, 17, 1, 16, 2, 15, 3, 14, 4, 13, 5, 12, 6, 11, 7, 10, 8, 9}\n  y = JoinedGather(i, "
       "_";

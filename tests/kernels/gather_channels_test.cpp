@@ -56,6 +56,9 @@ void expect_gathered(const Case& c, Random& random) {
             << kernel.name << ", " << c.element_bytes << " bytes, " << picked << " channels, pixel " << p << ", byte "
             << b;
       }
+    for (int64_t p = 0; p < c.pixels; ++p)
+      for (int64_t b = (picked * size + 15) / 16 * 16; b < y_step; ++b)
+        ASSERT_EQ(y[static_cast<size_t>(p * y_step + b)], 7) << kernel.name << ": padding is written, byte " << b;
   }
 }
 

@@ -165,7 +165,7 @@ TEST(QuantInference, wants_a_table_for_each_channel_of_pixels) {
   EXPECT_THAT(with("x: u8[1,3,4,4], t: u8[4,256]"), HasSubstr("the table is [4,256] for an image of [1,3,4,4]"));
 }
 
-TEST(QuantInference, wants_256_entries_in_a_table) {
+TEST(JoinedGatherInference, takes_a_list_of_entries_of_values_that_differ_on_the_axis_only) {
   const auto gathered = [](const std::string& inputs, const std::string& rest) {
     return inferred("graph (" + inputs + ") -> (y) {\n y = JoinedGather(" + rest + ") @g\n}");
   };
@@ -178,6 +178,9 @@ TEST(QuantInference, wants_256_entries_in_a_table) {
   EXPECT_THAT(gathered("i: s64[5], t: s8[256], x: f32[1,2]", "i, t, x"), HasSubstr("input 2 is f32, expected codes"));
   EXPECT_THAT(gathered("i: s64[5,1], x: f32[1,2]", "i, _, x"), HasSubstr("the indices are [5,1], expected a list"));
   EXPECT_THAT(gathered("i: s64[5], x: f32[1,2]", "i, x"), HasSubstr("there is nothing to gather from"));
+}
+
+TEST(QuantInference, wants_256_entries_in_a_table) {
   EXPECT_THAT(inferred("graph (x: u8[1,4], t: s8[255]) -> (y) {\n y = QuantLookup(x, t) @q\n}"),
               HasSubstr("node 'q' (QuantLookup): the table is [255], expected [256]"));
 }

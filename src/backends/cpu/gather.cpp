@@ -6,14 +6,15 @@
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/movement.h"
+#include "ir/ops/joined_entries.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gather_channels/gather_channels.h"
 
 namespace octet::cpu {
 namespace {
 
-constexpr int64_t k_max_gathered = 65536;          // one copy is prepared for each index
-constexpr size_t k_table = 1, k_first_joined = 2;  // inputs of a JoinedGather
+constexpr int64_t k_max_gathered = 65536;                         // something is prepared for each index
+constexpr size_t k_indices = 0, k_table = 1, k_first_joined = 2;  // inputs of a JoinedGather
 
 size_t axis_of(const StepQuery& query, size_t rank) {
   const int64_t axis = int_attribute(query.node, "axis", 0);
@@ -24,10 +25,8 @@ size_t axis_of(const StepQuery& query, size_t rank) {
 std::string refuse_indices(const std::optional<std::vector<int64_t>>& indices, int64_t extent) {
   if (!indices) return "the indices are not constant";
   if (static_cast<int64_t>(indices->size()) > k_max_gathered) return "more than 65536 indices";
-  for (const int64_t i : *indices) {
-    if (i < -extent || i >= extent) return "index " + std::to_string(i) + " is out of range";
-  }
-  return "";
+  const std::optional<int64_t> outside = first_outside(*indices, extent);
+  return outside ? "index " + std::to_string(*outside) + " is out of range" : "";
 }
 
 std::string refuse_gather(const StepQuery& query) {
@@ -37,23 +36,30 @@ std::string refuse_gather(const StepQuery& query) {
   return query.output_dims().size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
 }
 
+/// The kernels number the bytes of a pixel so.
+bool counts_in_32_bits(int64_t pitch, size_t element_bytes) {
+  return pitch <= INT32_MAX / static_cast<int64_t>(element_bytes);
+}
+
 std::string refuse_joined(const StepQuery& query) {
   if (query.output_dims().size() != 4 || axis_of(query, 4) != 1) return "not along the channels of images";
   if (query.has_input(k_table) && !query.constant(k_table)) return "the table is not constant";
   int64_t channels = 0;
-  for (size_t i = k_first_joined; i < query.input_count(); ++i) channels += query.dims(i)[1];
-  return refuse_indices(constant_ints(query.graph, query.id(0)), channels);
+  for (size_t i = k_first_joined; i < query.input_count(); ++i) {
+    if (!counts_in_32_bits(channel_pitch(query.dims(i)[1]), size_of(query.dtype(i))))
+      return "more than 2^31 bytes a pixel";
+    channels += query.dims(i)[1];
+  }
+  return refuse_indices(constant_ints(query.graph, query.id(k_indices)), channels);
 }
 
 /// Which channels of which inputs these are of all inputs' channels.
 std::vector<ChannelPick> picks_of(const std::vector<Operand>& inputs, const std::vector<int64_t>& indices) {
-  std::vector<ChannelPick> all;
-  for (size_t i = 0; i < inputs.size(); ++i)
-    for (int64_t c = 0; c < inputs[i].layout.channels(); ++c)
-      all.push_back({static_cast<int32_t>(i), static_cast<int32_t>(c)});
+  std::vector<int64_t> channels;
+  for (const Operand& x : inputs) channels.push_back(x.layout.channels());
   std::vector<ChannelPick> picks;
-  for (const int64_t i : indices)
-    picks.push_back(all[static_cast<size_t>(i < 0 ? i + static_cast<int64_t>(all.size()) : i)]);
+  for (const JoinedEntry& from : joined_entries(channels, indices))
+    picks.push_back({static_cast<int32_t>(from.value), static_cast<int32_t>(from.entry)});
   return picks;
 }
 
@@ -118,7 +124,8 @@ Result<PreparedStep> prepare_gather(const StepQuery& query, StepBuilder& builder
   if (!x) return x.error();
   const Operand y = builder.output(query);
   const std::vector<int64_t> indices = *constant_ints(query.graph, query.id(1));
-  const bool is_of_channels = x->layout.is_nhwc() && y.layout.is_nhwc() && axis_of(query, 4) == 1;
+  const bool is_of_channels = x->layout.is_nhwc() && y.layout.is_nhwc() && axis_of(query, 4) == 1 &&
+                              counts_in_32_bits(x->layout.pitch(), x->layout.element_bytes);
   return is_of_channels ? channel_step(query, {*x}, y, indices, std::nullopt) : copies_step(query, *x, y, indices);
 }
 
@@ -131,7 +138,8 @@ Result<PreparedStep> prepare_joined(const StepQuery& query, StepBuilder& builder
   }
   std::optional<std::array<uint8_t, 256>> table;
   if (query.has_input(k_table)) table = domain_table(*query.constant(k_table), query.dtype(k_first_joined));
-  return channel_step(query, std::move(inputs), builder.output(query), *constant_ints(query.graph, query.id(0)), table);
+  return channel_step(query, std::move(inputs), builder.output(query), *constant_ints(query.graph, query.id(k_indices)),
+                      table);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "backends/cuda/index.h"
 #include "backends/cuda/step.h"
+#include "ir/ops/joined_entries.h"
 
 namespace octet::cuda {
 namespace {
@@ -18,14 +19,16 @@ size_t axis_of(const StepQuery& query, int64_t otherwise) {
 
 // ---- Gather ----
 
-std::string refuse_gather(const StepQuery& query) {
-  const std::optional<std::vector<int64_t>> indices = constant_ints(query.graph, query.id(1));
+/// Why the list cannot be prepared for so many entries along the axis; empty = it can.
+std::string refuse_indices(const std::optional<std::vector<int64_t>>& indices, int64_t extent) {
   if (!indices) return "the indices are not constant";
-  const int64_t extent = query.dims(0)[axis_of(query, 0)];
-  for (const int64_t i : *indices)
-    if (i < -extent || i >= extent)
-      return "index " + std::to_string(i) + " is out of range for the extent " + std::to_string(extent);
-  return "";
+  const std::optional<int64_t> outside = first_outside(*indices, extent);
+  if (!outside) return "";
+  return "index " + std::to_string(*outside) + " is out of range for the extent " + std::to_string(extent);
+}
+
+std::string refuse_gather(const StepQuery& query) {
+  return refuse_indices(constant_ints(query.graph, query.id(1)), query.dims(0)[axis_of(query, 0)]);
 }
 
 Result<PreparedStep> prepare_gather(const StepQuery& query, StepBuilder& builder) {
@@ -53,44 +56,40 @@ Result<PreparedStep> prepare_gather(const StepQuery& query, StepBuilder& builder
        }}));
 }
 
-// ---- JoinedGather: indices, table?, x... ----
+// ---- JoinedGather ----
+
+constexpr size_t k_indices = 0, k_table = 1, k_first_joined = 2;
 
 std::string refuse_joined(const StepQuery& query) {
-  const int64_t axis = int_attribute(query.node, "axis", 0);
-  if (query.output_dims().size() != 4 || (axis != 1 && axis != -3)) return "not along the channels of images";
-  if (query.has_input(1) && !query.constant(1)) return "the table is not an initializer";
-  const std::optional<std::vector<int64_t>> indices = constant_ints(query.graph, query.id(0));
-  if (!indices) return "the indices are not constant";
-  int64_t extent = 0;
-  for (size_t i = 2; i < query.input_count(); ++i) extent += query.dims(i)[1];
-  for (const int64_t i : *indices)
-    if (i < -extent || i >= extent)
-      return "index " + std::to_string(i) + " is out of range for the extent " + std::to_string(extent);
-  return "";
+  if (query.output_dims().size() != 4 || axis_of(query, 0) != 1) return "not along the channels of images";
+  if (query.has_input(k_table) && !query.constant(k_table)) return "the table is not an initializer";
+  int64_t channels = 0;
+  for (size_t i = k_first_joined; i < query.input_count(); ++i) channels += query.dims(i)[1];
+  return refuse_indices(constant_ints(query.graph, query.id(k_indices)), channels);
 }
 
 /// Which channel of which input every output channel is, on the device.
 Result<const void*> upload_picks(const StepQuery& query, StepBuilder& builder, const std::vector<Operand>& inputs) {
-  std::vector<ChannelPick> all, picks;
-  for (size_t i = 0; i < inputs.size(); ++i)
-    for (int64_t c = 0; c < inputs[i].layout.dims[1]; ++c) all.push_back({static_cast<int>(i), static_cast<int>(c)});
-  const std::vector<int64_t> indices = *constant_ints(query.graph, query.id(0));
-  for (const int64_t i : indices)
-    picks.push_back(all[static_cast<size_t>(i < 0 ? i + static_cast<int64_t>(all.size()) : i)]);
+  std::vector<int64_t> channels;
+  for (const Operand& x : inputs) channels.push_back(x.layout.dims[1]);
+  std::vector<ChannelPick> picks;
+  for (const JoinedEntry& from : joined_entries(channels, *constant_ints(query.graph, query.id(k_indices))))
+    picks.push_back({static_cast<int>(from.value), static_cast<int>(from.entry)});
   return builder.upload(picks);
 }
 
 Result<PreparedStep> prepare_joined(const StepQuery& query, StepBuilder& builder) {
   std::vector<Operand> inputs;
-  for (size_t i = 2; i < query.input_count(); ++i) {
+  for (size_t i = k_first_joined; i < query.input_count(); ++i) {
     Result<Operand> x = builder.input(query, i);
     if (!x) return x.error();
+    if (x->layout.elements >= int64_t{1} << 31) return query.error(k_too_large, ErrorCode::unsupported);
     inputs.push_back(*x);
   }
   Result<const void*> picks = upload_picks(query, builder, inputs);
   if (!picks) return picks.error();
   Result<const void*> table = nullptr;
-  if (query.has_input(1)) table = builder.upload_table(*query.constant(1), query.dtype(2));
+  if (query.has_input(k_table)) table = builder.upload_table(*query.constant(k_table), query.dtype(k_first_joined));
   if (!table) return table.error();
   const Operand y = builder.output(query);
   if (y.layout.elements >= int64_t{1} << 31) return query.error(k_too_large, ErrorCode::unsupported);

@@ -1,8 +1,10 @@
 // JoinedGather: elements along an axis of several values, as if these lay side by side. README.md.
-#include <algorithm>
+#include <cstring>
+#include <numeric>
 
 #include "ir/ops/common.h"
 #include "ir/ops/fused.h"
+#include "ir/ops/joined_entries.h"
 
 namespace octet {
 namespace {
@@ -60,29 +62,6 @@ Result<ValueTypes> infer(const NodeContext& context) {
   return ValueTypes{{dtype, std::move(*shape)}};
 }
 
-/// Entry `entry` along the axis of all x.
-struct Source {
-  const Tensor* x = nullptr;
-  int64_t entry = 0, extent = 0;
-};
-
-Result<std::vector<Source>> sources_of(const NodeContext& context, std::span<const Tensor> xs, size_t axis,
-                                       std::span<const int64_t> indices) {
-  int64_t extent = 0;
-  for (const Tensor& x : xs) extent += x.dims()[axis];
-  std::vector<Source> sources;
-  for (const int64_t index : indices) {
-    if (index < -extent || index >= extent)
-      return context.error("index " + std::to_string(index) + " is out of range for the extent " +
-                           std::to_string(extent));
-    int64_t entry = index < 0 ? index + extent : index;
-    size_t i = 0;
-    while (entry >= xs[i].dims()[axis]) entry -= xs[i++].dims()[axis];
-    sources.push_back({&xs[i], entry, xs[i].dims()[axis]});
-  }
-  return sources;
-}
-
 Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> inputs) {
   const std::span<const Tensor> xs = inputs.subspan(k_first_x);
   Result<std::vector<int64_t>> indices = ints_of(context, inputs, k_indices);
@@ -92,20 +71,25 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
   Result<Shape> shape = gathered(context, shapes, Dim(static_cast<int64_t>(indices->size())));
   if (!shape) return shape.error();
   const size_t axis = *normalized_axis(context, int_attribute(context.node, "axis", 0), shape->size());
-  Result<std::vector<Source>> sources = sources_of(context, xs, axis, *indices);
-  if (!sources) return sources.error();
+  std::vector<int64_t> extents;
+  for (const Tensor& x : xs) extents.push_back(x.dims()[axis]);
+  const int64_t extent = std::accumulate(extents.begin(), extents.end(), int64_t{0});
+  if (const std::optional<int64_t> outside = first_outside(*indices, extent))
+    return context.error("index " + std::to_string(*outside) + " is out of range for the extent " +
+                         std::to_string(extent));
+  const std::vector<JoinedEntry> sources = joined_entries(extents, *indices);
   const Dims dims = known_dims(*shape).value();
   Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(xs[0].dtype(), dims);
   if (!made) return made.error();
   if (made->first.size() > 0) {
-    const std::span<const int64_t> extents(dims);
-    const int64_t rows = *element_count(extents.first(axis));
-    const size_t block = static_cast<size_t>(*element_count(extents.subspan(axis + 1))) * size_of(xs[0].dtype());
+    const std::span<const int64_t> all(dims);
+    const int64_t rows = *element_count(all.first(axis));
+    const size_t block = static_cast<size_t>(*element_count(all.subspan(axis + 1))) * size_of(xs[0].dtype());
     std::byte* to = made->second;
     for (int64_t row = 0; row < rows; ++row)
-      for (const Source& from : *sources) {
-        const auto at = static_cast<size_t>(row * from.extent + from.entry) * block;
-        std::memcpy(to, from.x->bytes().data() + at, block);
+      for (const JoinedEntry& from : sources) {
+        const auto at = static_cast<size_t>(row * extents[from.value] + from.entry) * block;
+        std::memcpy(to, xs[from.value].bytes().data() + at, block);
         to += block;
       }
   }
