@@ -343,6 +343,20 @@ TEST(ConvBf16, few_channels_are_near_the_judge_and_keep_a_nan_in_its_windows) {
       }
 }
 
+// One step for each 32 positions at most, or those that a row would otherwise be padded to.
+TEST(ConvBf16, few_channels_take_short_steps_where_these_take_less_time) {
+  const auto steps = [](const ConvCase& c) { return conv_bf16_short_steps(c.geometry()); };
+  EXPECT_EQ(steps(square(224, 3, 64, 7, 2, 3)), 7) << "a stem: one a kernel row";
+  EXPECT_EQ(steps(square(32, 16, 16, 3, 1, 1)), 6) << "two of 48 bytes a kernel row, of 9 taps";
+  EXPECT_EQ(steps(square(14, 16, 96, 1)), 1);
+  EXPECT_EQ(steps(square(14, 24, 144, 1)), 1);
+  EXPECT_EQ(steps(square(14, 48, 96, 1)), 2);
+  EXPECT_EQ(steps(square(14, 32, 64, 1)), 0) << "whole steps";
+  EXPECT_EQ(steps(square(14, 17, 64, 1)), 0) << "no whole number of dwords";
+  EXPECT_EQ(steps(square(7, 400, 400, 1)), 0) << "20 steps in place of 13 for each of 400 channels";
+  EXPECT_EQ(steps(square(7, 400, 16, 1)), 20) << "20 steps in place of gathering";
+}
+
 TEST(ConvBf16, a_channel_slice_of_a_wider_buffer_is_written_without_touching_its_neighbours) {
   for (const int64_t oc : {5, 16, 70}) {
     Layer layer(square(6, 19, oc, 3, 1, 1, 1, 1, 2));

@@ -53,7 +53,7 @@ WindowGeometry geometry_of_rows(WindowGeometry g, int64_t channels) {
   return g;
 }
 
-/// Channels of a group as rows have them, and the steps of a segment: whole ones unless shorter ones are no more.
+/// Channels of a group as rows have them, and the steps of a segment: whole ones unless shorter ones take less time.
 struct RowChannels {
   int64_t count;
   bool is_whole = true;  // padded to whole steps
@@ -67,8 +67,13 @@ RowChannels row_channels(const ConvBf16Desc& desc) {
   if (g.groups > 1 || channels == whole.count) return whole;
   const TapTable input(g, bytes_of(desc.x_is_bf16), k_amx_tile_rows);
   if (input.is_linear()) {  // where the input lies, or gathered
-    const Steps steps = short_steps(2 * channels);
-    return desc.x_is_bf16 && steps.count > 0 ? RowChannels{channels, false, steps, steps.count} : whole;
+    // Where it lies there may be more steps, each as long as a whole one.
+    const int64_t bytes = 2 * channels;
+    const Steps steps = short_steps(bytes);
+    const double in_place = amx_product_cycles(steps.count * k_amx_step_bytes, g.oc);
+    const double gathered = amx_product_cycles(round_to(bytes, k_amx_step_bytes), g.oc) + amx_gather_cycles(bytes, 1);
+    const bool is_short = desc.x_is_bf16 && steps.count > 0 && in_place <= gathered;
+    return is_short ? RowChannels{channels, false, steps, steps.count} : whole;
   }
   constexpr int64_t k_stem_channels = 4;
   const bool is_stem = reads_compact_copy(g);
@@ -100,7 +105,7 @@ struct Plan {
         copy_taps(geometry, 1, k_amx_tile_rows) {
     const WindowGeometry& g = desc.geometry;
     const bool is_stem = reads_compact_copy(g);
-    if (!is_stem || !channels.is_whole) copy = AmxCopy(geometry, copy_taps, channels.steps.bytes);
+    if (!is_stem || !channels.is_whole) copy = AmxCopy(geometry, copy_taps, false, channels.steps.bytes);
     if (copy.is_used()) rows = TileRows::copied;
     if (is_read_in_place(desc, taps, channels.count)) rows = TileRows::input;
     if (rows != TileRows::gathered) step_bytes = channels.steps.bytes;
@@ -358,7 +363,7 @@ int64_t conv_bf16_short_steps(const WindowGeometry& geometry) {
   if (channels.is_whole) return 0;
   const WindowGeometry rows = geometry_of_rows(geometry, channels.count);
   const TapTable taps(rows, 1, k_amx_tile_rows);
-  return taps.is_linear() || AmxCopy(rows, taps, channels.steps.bytes).is_used() ? channels.all_steps : 0;
+  return taps.is_linear() || AmxCopy(rows, taps, false, channels.steps.bytes).is_used() ? channels.all_steps : 0;
 }
 
 std::unique_ptr<const ConvBf16> make_conv_bf16_tiles(const ConvBf16Desc& desc, const ConvBf16TileKernel& kernel,

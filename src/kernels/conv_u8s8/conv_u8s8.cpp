@@ -77,7 +77,7 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
   WindowGeometry merged = g;
   merged.groups /= merge;
   const TapTable taps(merged, 1, 1);
-  const AmxCopy copy(merged, taps);
+  const AmxCopy copy(merged, taps, taps.is_compact());
   const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
   const int64_t pixels = batch * g.oh * g.ow, positions = taps.segments() * taps.segment_elements();
   return {.pixels = pixels,

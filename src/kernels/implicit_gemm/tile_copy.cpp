@@ -19,20 +19,25 @@ int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 }  // namespace
 
-AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, int64_t step_bytes)
-    : geometry_(geometry), is_compact_(taps.is_compact()), steps_(ceil_div(taps.segment_elements(), step_bytes)) {
+double amx_product_cycles(int64_t row_bytes, int64_t channels) {
+  return static_cast<double>(row_bytes) * static_cast<double>(channels) / k_products;
+}
+double amx_gather_cycles(int64_t row_bytes, int64_t segments) {
+  return static_cast<double>(row_bytes) / k_copied_bytes + k_cycles_per_row +
+         k_cycles_per_segment * static_cast<double>(segments);
+}
+
+AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_compact, int64_t step_bytes)
+    : geometry_(geometry), is_compact_(is_compact), steps_(ceil_div(taps.segment_elements(), step_bytes)) {
   const WindowGeometry& g = geometry_;
   if (taps.is_linear()) return;
   pixel_bytes_ = is_compact_ ? g.ic : g.x_pitch;
   position_bytes_ = g.stride_w * pixel_bytes_;
   const auto pixels = static_cast<double>(g.oh * g.ow), groups = static_cast<double>(g.groups);
-  const auto segments = static_cast<double>(taps.segments());
   const int64_t elements = taps.segments() * taps.segment_elements();
-  const double depth = static_cast<double>(ceil_div(elements, k_amx_step_bytes) * k_amx_step_bytes);
+  const int64_t depth = ceil_div(elements, k_amx_step_bytes) * k_amx_step_bytes;
   const double gathered =
-      pixels * depth * static_cast<double>(g.oc) / k_products +
-      pixels * groups *
-          (static_cast<double>(elements) / k_copied_bytes + k_cycles_per_row + k_cycles_per_segment * segments);
+      pixels * (amx_product_cycles(depth, g.oc) + groups * amx_gather_cycles(elements, taps.segments()));
   const bool can_run_on = !is_compact_ && g.stride_h == 1 && g.stride_w == 1;
   const double by_rows = lay_out(false, taps), running_on = can_run_on ? lay_out(true, taps) : 2 * by_rows;
   const bool runs_on = running_on <= by_rows;
@@ -44,7 +49,7 @@ AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, int64_t s
   if (!is_compact_ && rows_ == g.oh) {
     // The copy is about as large as the weights that it meets: with fewer images these are read more often, with more
     // the copy leaves L1 for nothing.
-    const int64_t weights = ceil_div(elements, k_amx_step_bytes) * k_amx_step_bytes * g.oc;
+    const int64_t weights = depth * g.oc;
     images_ = std::clamp<int64_t>(std::clamp(weights, k_near_bytes, k_copy_bytes) / image_bytes(), 1, k_most_images);
   }
   const int64_t row_bytes = width_ * pixel_bytes_;
@@ -66,9 +71,8 @@ double AmxCopy::lay_out(bool runs_on, const TapTable& taps) {
   rows_ = ceil_div(g.oh, ceil_div(g.oh, rows_));
   const auto parts = static_cast<double>(ceil_div(g.oh, rows_));
   const double positions = parts * static_cast<double>(tiles(rows_) * k_amx_tile_rows);
-  const auto depth = static_cast<double>(taps.segments() * steps_ * k_amx_step_bytes);
   const double copied = is_compact_ ? 0 : parts * static_cast<double>(input_rows(rows_) * width_ * pixel_bytes_);
-  return positions * depth * static_cast<double>(g.oc) / k_products + copied / k_copied_bytes;
+  return positions * amx_product_cycles(taps.segments() * steps_ * k_amx_step_bytes, g.oc) + copied / k_copied_bytes;
 }
 
 int64_t AmxCopy::tiles(int64_t rows) const {

@@ -26,12 +26,17 @@ struct AmxPositions {
   int32_t pixels[k_amx_block_rows];
 };
 
+/// Cycles of a core, expected: products of a pixel's row of so many bytes with so many output channels.
+double amx_product_cycles(int64_t row_bytes, int64_t channels);
+/// To gather such a row.
+double amx_gather_cycles(int64_t row_bytes, int64_t segments);
+
 class AmxCopy {
  public:
   AmxCopy() = default;  // unused
-  /// geometry: channels and pitches in bytes of the copy. Unused (is_used() false) where gathering is expected to take
-  /// less time, or the input needs neither.
-  AmxCopy(const WindowGeometry& geometry, const TapTable& taps, int64_t step_bytes = k_amx_step_bytes);
+  /// geometry: channels and pitches in bytes of the copy. is_compact: TapTable makes it. Unused (is_used() false) where
+  /// gathering is expected to take less time, or the input needs neither.
+  AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_compact, int64_t step_bytes = k_amx_step_bytes);
 
   bool is_used() const { return rows_ > 0; }
   int64_t rows() const { return rows_; }      // most output rows of a block

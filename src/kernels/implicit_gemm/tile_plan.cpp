@@ -91,7 +91,7 @@ TileScratch TilePlan::scratch_layout(size_t copy, size_t source) const {
 
 int64_t TilePlan::near_positions(IndexRange panels, int64_t positions) const {
   if (geometry_.groups > 1) return positions;
-  const int64_t row_bytes = 64 * steps_ * static_cast<int64_t>(segments_.size());
+  const int64_t row_bytes = step_bytes_ * steps_ * static_cast<int64_t>(segments_.size());
   if (panel_weight_bytes(panels) <= k_near_bytes) return std::min<int64_t>(k_amx_block_rows, positions);
   if (rows_ != TileRows::input || 2 * k_amx_block_rows * row_bytes > k_near_bytes) return positions;
   return std::min(k_near_bytes / row_bytes / k_amx_block_rows * k_amx_block_rows, positions);
