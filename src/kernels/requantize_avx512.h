@@ -60,6 +60,7 @@ inline __m512i natural_order(__m512i packed) {
 }
 
 inline __mmask64 first_64(int64_t n) { return n >= 64 ? ~0ull : n <= 0 ? 0 : (1ull << n) - 1; }
+inline __mmask32 first_32(int64_t n) { return n >= 32 ? ~0u : n <= 0 ? 0 : (1u << n) - 1; }
 inline __mmask16 first_16(int64_t n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : static_cast<__mmask16>((1u << n) - 1); }
 
 /// 64 codes as exact floats code - zero_point, in the order that pack() undoes: bytes are unpacked into the mantissa of

@@ -48,7 +48,7 @@ void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16
   for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
     const Taps<uint16_t> taps = taps_of(g, x, h, ox);
     for (int64_t c = 0; c < g.ic; c += 32) {
-      const __mmask32 mask = g.ic - c >= 32 ? ~__mmask32{0} : (__mmask32{1} << (g.ic - c)) - 1;
+      const __mmask32 mask = first_32(g.ic - c);
       __m512 even = _mm512_set1_ps(-__builtin_inff()), odd = even;
       for (int64_t r = 0; r < taps.rows; ++r) {
         const uint16_t* pixel = taps.first + r * taps.row_step + c;

@@ -1,11 +1,11 @@
 // The judge of the pooling family: one output at a time, the window's taps in the order kh, kw.
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 
 #include "kernels/pool/pool_isa.h"
 #include "kernels/scalar_inline.h"
+#include "tensor/half.h"
 
 namespace octet {
 namespace {
@@ -50,11 +50,12 @@ void max_f32_row(const WindowGeometry& g, const float* x, int64_t oy, float* y) 
 }
 
 void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16_t* y) {
-  const auto value = [](uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); };
   for (int64_t ox = 0; ox < g.ow; ++ox) {
     for (int64_t c = 0; c < g.ic; ++c) {
       uint16_t m = 0xff80;  // -inf
-      for_each_tap(g, x, oy, ox, [&](const uint16_t* pixel) { m = value(pixel[c]) > value(m) ? pixel[c] : m; });
+      for_each_tap(g, x, oy, ox, [&](const uint16_t* pixel) {
+        m = bfloat16_to_float(pixel[c]) > bfloat16_to_float(m) ? pixel[c] : m;
+      });
       y[ox * g.y_pitch + c] = m;
     }
   }
