@@ -173,8 +173,22 @@ def of_other_programs(results, newest):
     by_version = {}
     for row in results:
         if row.get("octet"):
-            by_version.setdefault(row["octet"], []).append(row["model"])
-    return [f"Measured with {version}: {', '.join(dict.fromkeys(models))}." for version, models in by_version.items() if version != newest]
+            by_version.setdefault(row["octet"], {}).setdefault(row["model"], []).append(f"{row['batch']}x{row['threads']}")
+    rows_of = {version: ", ".join(f"{model} {' '.join(dict.fromkeys(rows))}" for model, rows in models.items()) for version, models in by_version.items()}
+    return [f"Measured with {version} (batch x threads): {rows}." for version, rows in rows_of.items() if version != newest]
+
+
+def peers_of(versions):
+    """What else took part: every version line without octet's own part, each once."""
+    return " and ".join(sorted({line.partition("), ")[2] for line in versions}))
+
+
+def slices(rounds):
+    """\"5 slices of 0.08, 0.1 s\", by their numbers."""
+    by_count = {}
+    for count, seconds in sorted(rounds):
+        by_count.setdefault(count, []).append(f"{seconds:g}")
+    return " or ".join(f"{count} slices of {', '.join(seconds)} s" for count, seconds in by_count.items())
 
 
 def about_amx(results):
@@ -196,16 +210,15 @@ def write(results, order, peaks, path, scaling):
     results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
     dates = sorted({r["date"] for r in results})
     isas = sorted({r["isa"] for r in results if "isa" in r})
-    rounds = sorted({(r["rounds"], r["slice_s"]) for r in results})
+    rounds = {(r["rounds"], r["slice_s"]) for r in results}
     is_main = path == "docs/benchmarks.md"
     page = ["# Benchmarks" if is_main else "# Benchmarks on AMX" if any(r["amx"] for r in results) else "# Benchmarks on another CPU", "",
             f"Written by `bench/peers/peers.py` from runs of {' and '.join(dates)}{'; not edited by hand' if is_main else ''}.", "",
-            f"CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}. {' and '.join(sorted(versions)) or machine.versions()}.",
+            f"CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}. {newest + ', ' + peers_of(versions) if versions else machine.versions()}.",
             *of_other_programs(results, newest), about_amx(results),
             "[benchmarks_threads.md](benchmarks_threads.md) has how two threads scale, a busy neighbour and what fewer products bring, [benchmarks_zen5.md](benchmarks_zen5.md) an AMD",
             "whose 512-bit pipes are whole, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
-            "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " +
-            ", ".join(f"{n} slices of {s:g} s" for n, s in rounds) + ".",
+            "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " + slices(rounds) + ".",
             *SETTINGS,
             "NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
             "matter for speed. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
