@@ -27,7 +27,8 @@ done
 wait
 chmod 755 bin/octet*
 nvidia-smi >"$out/nvidia-smi.txt"
-for shape in resnet50 resnet18_32 mobilenet_v2; do
+shapes="resnet50 resnet18_32 mobilenet_v2 shufflenet_v2"
+for shape in $shapes; do
   { bin/octet_make_model $shape "$work/$shape.onnx" &&
     bin/octet quantize "$work/$shape.onnx" --calib-data synthetic:4 --method max --threads 4 --quiet -o "$work/${shape}_int8.onnx" >/dev/null; } &
 done
@@ -101,7 +102,7 @@ all_equal() {
       same "$model batch $batch" "expected/${model}_$batch.npy" "$work/${model}_$batch.npy" "$([ "$kind" = mixed ] && echo 1e-5)"
     done
   done < <(grep -v '^#' models.txt)
-  for shape in resnet50 resnet18_32 mobilenet_v2; do
+  for shape in $shapes; do
     for batch in 1 8 128; do
       for device in cpu cuda; do
         bin/octet run "$work/${shape}_int8.onnx" --data synthetic:$batch --batch $batch --threads 0 --device $device --quiet -o "$work/$device.npy" >/dev/null
