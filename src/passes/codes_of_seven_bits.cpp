@@ -33,11 +33,27 @@ bool passes_codes_on(const Node& node) {
   return is_one_of(node, k_ops);
 }
 
+/// Reads v with a negative zero point, which u8 codes have not: a table may make codes of such that are none.
+bool has_negative_zero_point(const Graph& graph, const Node& node, ValueId v) {
+  if (is_op(node, "DequantizeLinear") && node.inputs.size() > 2 && node.inputs[2] != k_absent) {
+    const Tensor* const zeros = graph.constant(node.inputs[2]);
+    if (!zeros || zeros->dtype() != DType::s8) return true;
+    return std::ranges::any_of(zeros->as<int8_t>(), [](int8_t zero) { return zero < 0; });
+  }
+  constexpr std::pair<const char*, size_t> k_operands[] = {{"x", 0}, {"a", 0}, {"b", 1}, {"residual", 4}};
+  return std::ranges::any_of(k_operands, [&](const auto& operand) {
+    const auto& [prefix, input] = operand;
+    return input < node.inputs.size() && node.inputs[input] == v &&
+           int_attribute(node, std::string(prefix) + "_zero_point", 0) < 0;
+  });
+}
+
 /// Reads v, codes, as the numbers that they are, whatever their dtype.
-bool reads_numbers(const Node& node, ValueId v) {
+bool reads_numbers(const Graph& graph, const Node& node, ValueId v) {
   constexpr std::string_view k_ops[] = {"QuantAveragePool", "QuantGlobalAveragePool", "QuantLookup",
                                         "DequantizeLinear"};
   const bool has_weights = is_op(node, "QuantConv") || is_op(node, "QuantGemm");
+  if (has_negative_zero_point(graph, node, v)) return false;
   return (makes_codes(node) && !(has_weights && node.inputs[1] == v)) || is_one_of(node, k_ops);
 }
 
@@ -122,7 +138,7 @@ class SevenBits {
     const std::vector<NodeId>& readers = editor_.readers(v);
     return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) {
       const Node& to = editor_.node(reader);
-      return passes_codes_on(to) ? !may(to.outputs[0]) : !reads_numbers(to, v);
+      return passes_codes_on(to) ? !may(to.outputs[0]) : !reads_numbers(graph_, to, v);
     });
   }
 
@@ -138,9 +154,10 @@ class SevenBits {
       const std::string name = graph_.value(editor_.node(id).outputs[0]).name + "_zero_point";
       Node node = editor_.node(id);
       node.inputs.resize(3, k_absent);
-      const Tensor* const scale = graph_.constant(node.inputs[1]);
-      const Dims dims = scale ? scale->dims() : Dims{};
-      const std::vector<uint8_t> zeros(static_cast<size_t>(element_count(dims).value_or(1)), 0);
+      const Tensor* const given = graph_.constant(node.inputs[2] == k_absent ? node.inputs[1] : node.inputs[2]);
+      const Dims dims = given ? given->dims() : Dims{};
+      std::vector<uint8_t> zeros(static_cast<size_t>(element_count(dims).value_or(1)), 0);
+      if (node.inputs[2] != k_absent) std::ranges::copy(given->as<int8_t>(), zeros.begin());
       node.inputs[2] = editor_.add_constant(name, Tensor::from<uint8_t>(DType::u8, dims, zeros));
       editor_.replace(id, std::move(node));
       return;

@@ -12,14 +12,15 @@ namespace {
 
 /// a to d are scales in front of convolutions that take them in: with a residual of one pixel, without one, with a
 /// shift that no float holds (c), with the source as the convolution's residual (d), and the source read last by the
-/// convolution (b). e stays a step: two read it; f: its convolution has a window; g: it is an output.
+/// convolution (b, whose single tap has a dilation). e stays a step: two read it; f: its convolution has a window; g:
+/// it is an output.
 constexpr char k_network[] =
     R"(graph n (x: f32[4,3,9,9], x_scale: f32[], w0: s8[80,3,3,3], w0_scale: f32[80], dw: s8[80,1,1,1], dw_scale: f32[80], shift: s32[80], large: s32[80], rest: u8[1,80,1,1], w: s8[80,80,1,1], w_scale: f32[80], v: s8[80,80,3,3], out: f32[]) -> (y, g) {
   q = QuantizeLinear(x, x_scale)
   s = QuantConv(q, w0, w0_scale, pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.5, y_zero_point=3, to="s8")
   a = QuantConv(s, dw, dw_scale, shift, rest, group=80, residual_scale=0.011, residual_zero_point=128, x_scale=0.5, x_zero_point=3, y_scale=0.02, y_zero_point=-9, activation="Relu", to="s8")
   a1 = QuantConv(a, w, w_scale, x_scale=0.02, x_zero_point=-9, y_scale=0.05, y_zero_point=4, to="u8")
-  b = QuantConv(a1, dw, dw_scale, group=80, kernel_shape=[1,1], x_scale=0.05, x_zero_point=4, y_scale=0.03, y_zero_point=7, to="u8")
+  b = QuantConv(a1, dw, dw_scale, group=80, dilations=[3,2], kernel_shape=[1,1], x_scale=0.05, x_zero_point=4, y_scale=0.03, y_zero_point=7, to="u8")
   b1 = QuantConv(b, w, w_scale, strides=[1,1], x_scale=0.03, x_zero_point=7, y_scale=0.05, y_zero_point=4, activation="Relu", to="u8")
   c = QuantConv(b1, dw, dw_scale, large, group=80, x_scale=0.05, x_zero_point=4, y_scale=90000.0, y_zero_point=120, to="u8")
   c1 = QuantConv(c, w, w_scale, x_scale=0.03, x_zero_point=120, y_scale=0.05, y_zero_point=40, to="u8")

@@ -111,5 +111,24 @@ TEST(CodesOfSevenBits, tables_that_give_or_may_give_negative_codes_stay) {
   EXPECT_EQ(dtype_of(refused, "l"), DType::s8);
 }
 
+TEST(CodesOfSevenBits, of_a_table_with_another_zero_point_than_0_keep_it_or_stay) {
+  // Sigmoid of what is not negative in s8 codes over [0, 1]: zero point -128, and no negative code.
+  const auto halves = [](int byte) { return byte / 2; };
+  for (const auto& [zero, dtype] : {std::pair{-128, DType::s8}, {-1, DType::s8}, {3, DType::u8}}) {
+    const std::string text = std::to_string(zero), made = table("t", halves) + "l = QuantLookup(x, t)\n";
+    const Graph to_float =
+        expect_same_answer(text_of("const zp: s8[] = {" + text + "}\n" + made + "y = DequantizeLinear(l, s, zp)"));
+    EXPECT_EQ(dtype_of(to_float, "l"), dtype) << zero;
+    const Graph pooled =
+        expect_same_answer(text_of(made + "y = QuantGlobalAveragePool(l, to=\"s8\", x_scale=0.5, x_zero_point=" + text +
+                                   ", y_scale=0.5, y_zero_point=0)"));
+    EXPECT_EQ(dtype_of(pooled, "l"), dtype) << zero;
+    const Graph added = expect_same_answer(
+        text_of(made + "y = QuantAdd(x, l, to=\"s8\", a_scale=0.5, a_zero_point=0, b_scale=0.5, b_zero_point=" + text +
+                ", y_scale=0.5, y_zero_point=0)"));
+    EXPECT_EQ(dtype_of(added, "l"), dtype) << zero;
+  }
+}
+
 }  // namespace
 }  // namespace octet

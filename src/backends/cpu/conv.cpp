@@ -18,7 +18,11 @@ namespace octet::cpu {
 Result<WindowGeometry> conv_geometry(const StepQuery& query) {
   const Dims w = query.dims(1);
   Result<WindowGeometry> g = window_geometry(query, w[2], w[3]);
-  if (g) g->groups = int_attribute(query.node, "group", 1);
+  if (!g) return g;
+  g->groups = int_attribute(query.node, "group", 1);
+  // A single tap has no distance to another, whatever the file says: kernels for windows of one column or row take it.
+  if (g->kh == 1) g->dilation_h = 1;
+  if (g->kw == 1) g->dilation_w = 1;
   return g;
 }
 
