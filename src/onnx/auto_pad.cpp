@@ -96,7 +96,8 @@ Result<Done> resolve_auto_pad(Importer& importer, ForeignNode& node) {
 /// Rounding up adds a window on this axis.
 bool adds_window(int64_t in, int64_t before, int64_t after, int64_t window, int64_t stride) {
   const int64_t room = in + before + after - window;
-  if (room < 0 || room % stride == 0) return false;
+  if (room < 0) return true;  // the only one, or none
+  if (room % stride == 0) return false;
   return (room / stride + 1) * stride < in + before;
 }
 

@@ -169,6 +169,14 @@ bool is_one(const ForeignNode& node, const std::string& key) {
 /// the padded input. Padding up to the last window's end makes them one. Source: onnxruntime's qlinear_pool.cc.
 Result<Done> pad_to_last_window(Importer& importer, ForeignNode& node, bool channels_last) {
   if (!is_one(node, "ceil_mode") || !is_one(node, "count_include_pad")) return Done{};
+  const Result<const std::string*> auto_pad = attribute_of_kind<std::string>(importer, node, "auto_pad");
+  if (!auto_pad) return auto_pad.error();
+  if (*auto_pad && **auto_pad == "VALID") {
+    node.attributes.erase("auto_pad");
+    node.attributes.erase("pads");
+  } else if (*auto_pad && **auto_pad != "NOTSET" && !(*auto_pad)->empty()) {
+    return Done{};  // SAME: no window reaches beyond the padding
+  }
   const Shape* x = importer.shape(node, 0);
   const std::optional<Dims> dims = x && x->size() > 2 ? known_dims(Shape(x->begin() + 1, x->end())) : std::nullopt;
   if (!dims) return importer.error(node, "ceil_mode with count_include_pad needs an input of known height and width");
@@ -182,7 +190,7 @@ Result<Done> pad_to_last_window(Importer& importer, ForeignNode& node, bool chan
   for (size_t i = 0; i < axes; ++i) {
     const int64_t from = (*dims)[channels_last ? i : i + 1] + (*pads)[i], stride = (*strides)[i];
     const int64_t room = from + (*pads)[axes + i] - (*kernel)[i];
-    if (stride < 1 || room < 0) return Done{};    // AveragePool names what is wrong
+    if (stride < 1 || room <= -stride) return Done{};  // AveragePool names what is wrong
     int64_t last = (room + stride - 1) / stride;  // index of the last window, which has to begin before the padding
     if (last * stride >= from) --last;
     (*pads)[axes + i] = std::max<int64_t>(last * stride + (*kernel)[i] - from, 0);

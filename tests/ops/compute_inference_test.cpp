@@ -77,6 +77,13 @@ TEST(PoolInference, counts_outputs_as_onnx_does) {
   EXPECT_EQ(pool("AveragePool", "[1,1,2,2]", "kernel_shape=[1,1], strides=[2,2], ceil_mode=1"), "f32[1,1,1,1]");
   EXPECT_EQ(pool("AveragePool", "[1,1,3,3]", "kernel_shape=[2,2], strides=[3,3], pads=[0,0,1,1], ceil_mode=1"),
             "f32[1,1,1,1]");
+  // nn.MaxPool2d(2, ceil_mode=True) of one pixel; a kernel that reaches beyond by a stride or more is refused.
+  for (const char* op : {"MaxPool", "AveragePool"}) {
+    EXPECT_EQ(pool(op, "[1,1,1,2]", "kernel_shape=[2,3], strides=[2,2], ceil_mode=1"), "f32[1,1,1,1]");
+    EXPECT_THAT(pool(op, "[1,1,1,1]", "kernel_shape=[3,1], strides=[2,2], ceil_mode=1"),
+                HasSubstr("covers 3 elements"));
+    EXPECT_THAT(pool(op, "[1,1,1,1]", "kernel_shape=[2,1], strides=[2,2]"), HasSubstr("covers 2 elements"));
+  }
 }
 
 TEST(PoolInference, refuses_windows_of_padding_alone_and_missing_kernels) {

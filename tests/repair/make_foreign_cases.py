@@ -1448,6 +1448,15 @@ def microsoft_pool_with_ceil_mode_that_counts_the_padding():
     return n.model(X, out(n.dq(p, s, z)))
 
 
+@case()
+def microsoft_pool_with_ceil_mode_that_has_no_padding_to_count():
+    n = Net(com_microsoft=1)
+    s, z = n.const(F(0.05)), n.const(np.uint8(120))
+    p = n.op("QLinearAveragePool", n.q("x", s, z), s, z, s, z, domain="com.microsoft", kernel_shape=[2, 3], strides=[3, 2], auto_pad="VALID",
+             ceil_mode=1, count_include_pad=1)
+    return n.model(X, out(n.dq(p, s, z)))
+
+
 def run_ort(model, inputs):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

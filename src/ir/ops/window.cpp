@@ -97,7 +97,8 @@ Result<WindowAxis> window_axis(const NodeContext& context, const WindowAttribute
     made.pad_end = attributes.pads_end[axis];
   }
   const int64_t room = in + made.pad_begin + made.pad_end - effective;
-  if (room < 0)
+  // ceil_mode: one window may reach over the whole padded input, by less than a stride (PyTorch).
+  if (room < 0 && (!attributes.ceil_mode || room <= -made.stride))
     return context.error("on spatial axis " + std::to_string(axis) + " the kernel covers " + std::to_string(effective) +
                          " elements, but the padded input has only " + std::to_string(effective + room));
   made.out = (attributes.ceil_mode ? ceil_div(room, made.stride) : room / made.stride) + 1;
