@@ -69,7 +69,7 @@ def libraries(program):
 
 
 def programs(tests):
-    found = {"build/octet": "build/octet", "build/octet_make_model": "build/octet_make_model",
+    found = {**{f"build/{name}": f"build/{name}" for name in ("octet", "octet_make_model", "octet_loops_bench")},
              **{f"build/{os.path.basename(test)}": test for test in tests}}
     files = {name: stripped(path) for name, path in found.items()}
     for path in {lib for program in found.values() for lib in libraries(program)}:

@@ -3,13 +3,23 @@
 another machine's work has its second thread.
 
 usage: cores.py [COUNT]   prints COUNT of them
+       cores.py --pair    prints two that are cores of their own, as register loops show
+
+The CPUs of a virtual machine may be threads of cores, and its host moves them: two of them are one core for a while, and every loop
+takes twice as long beside the other's. No folder of the system says so; loops on both at the same time do (octet_loops_bench).
 """
+import json
 import os
+import subprocess
 import sys
 import time
 
 STEPS = 20000     # of a loop, about a millisecond and a half
 DISTURBED = 1.15  # times the shortest loop seen
+LOOPS = "build/octet_loops_bench"
+BESIDE = 0.9      # of its rate alone, what a core's loop reaches beside the other's at least
+CLOCK = 0.9       # of the fastest of these rates, the slowest, while the clock is the same
+PAIRS_TRIED = 24
 
 
 def loop_ns():
@@ -63,5 +73,76 @@ class Quiet:
         return ",".join(str(cpu) for cpu in found)
 
 
+def loops(*cpus):
+    """What octet_loops_bench says: {"loops": {instruction: {"alone": [a, b], "together": [a, b]}}, "line_ns": ...}, rates in GMAC/s."""
+    done = subprocess.run([LOOPS, *(str(cpu) for cpu in cpus)], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def beside(probe):
+    """Of its rate alone, what the worst loop of a pair reaches beside the other: 1 on two cores, a half on one."""
+    return min(t / a for rates in probe["loops"].values() for a, t in zip(rates["alone"], rates["together"]))
+
+
+def evenness(probes):
+    """The slowest over the fastest rate alone, of both CPUs in all probes, of the loop where it is least."""
+    worst = 1.0
+    for name in probes[0]["loops"]:
+        rates = [rate for probe in probes for rate in probe["loops"][name]["alone"]]
+        worst = min(worst, min(rates) / max(rates))
+    return worst
+
+
+def fault(probes):
+    """Why what ran on a pair between these probes does not count: "shared", "clock", or "" if it does."""
+    if min(beside(probe) for probe in probes) < BESIDE:
+        return "shared"
+    return "clock" if evenness(probes) < CLOCK else ""
+
+
+def gain(probes, instruction):
+    """Both loops' rate over that of the first CPU's alone: what two threads could gain."""
+    rates = [probe["loops"][instruction] for probe in probes]
+    return sum(sum(r["together"]) / r["alone"][0] for r in rates) / len(rates)
+
+
+class Pairs:
+    """Two CPUs that are cores of their own, again and again: those of the last time as long as they are."""
+
+    def __init__(self, cpus=None, probe=loops):
+        self.cpus, self.probe, self.pair, self.fastest = cpus or candidates(), probe, None, {}
+
+    def speed(self, probe, count):
+        """Of the fastest rate ever seen, the slowest of `count` CPUs' in the probe."""
+        for name, rates in probe["loops"].items():
+            self.fastest[name] = max(self.fastest.get(name, 0), *rates["alone"][:count])
+        return min(min(rates["alone"][:count]) / self.fastest[name] for name, rates in probe["loops"].items())
+
+    def pick(self):
+        """The pair, and its probe: the first without fault, else the one that comes nearest."""
+        if self.pair and not fault([probe := self.probe(*self.pair)]) and self.speed(probe, 2) >= CLOCK:
+            return self.pair, probe
+        probes = {cpu: self.probe(cpu) for cpu in self.cpus}
+        for probe in probes.values():
+            self.speed(probe, 1)
+        cpus = sorted(self.cpus, key=lambda cpu: -self.speed(probes[cpu], 1))
+        tried = []
+        for b in range(1, len(cpus)):  # pairs of fast CPUs first
+            for a in range(b):
+                if len(tried) == PAIRS_TRIED:
+                    break
+                pair = (cpus[a], cpus[b])
+                probe = self.probe(*pair)
+                tried.append((min(beside(probe), evenness([probe])), pair, probe))
+                if not fault([probe]):
+                    self.pair = pair
+                    return pair, probe
+        _, self.pair, probe = max(tried, key=lambda t: t[0])
+        return self.pair, probe
+
+
 if __name__ == "__main__":
-    print(Quiet().pick(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
+    if sys.argv[1:] == ["--pair"]:
+        print(",".join(str(cpu) for cpu in Pairs().pick()[0]))
+    else:
+        print(Quiet().pick(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -3,7 +3,7 @@
 # usage: remote.sh SECONDS [part...]   In two calls of ten minutes:
 #   remote.sh 570 setup tests floats int8 peak
 #   remote.sh 570 setup s8 floats8 batch32 bf16 scaling s8_more again
-# Every slice runs on a CPU that nobody else uses when it begins (cores.py). The page is written where the results are brought back:
+# Every slice runs on a CPU that nobody else uses when it begins, two threads on two that are cores of their own (cores.py). The page is written where the results are brought back:
 #   bench/peers/run.sh --page-only --results build/bench/amx/results.json --page docs/benchmarks_amx.md
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -54,7 +54,7 @@ scaling() {
   for row in resnet18_32:1 mobilenet_v2:1 resnet50:1 resnet50:8 resnet18_32:8 mobilenet_v2:8 resnet20_32:1; do
     for refuse in "" "bench/peers/no_amx.py python3"; do
       [ "$(left)" -gt 20 ] || { echo "no time left for scaling of $row"; break 2; }
-      taskset -c "$(quiet 2)" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 6 --seconds 0.1 --no-busy --keep
+      timeout "$(left)" python3 $refuse bench/peers/scaling.py --model "build/bench/${row%:*}_octet_int8.onnx" --batch "${row#*:}" --rounds 6 --seconds 0.1 --no-busy --keep
     done
   done
   [ -e build/bench/scaling.json ] && cp build/bench/scaling.json "$OUT/"

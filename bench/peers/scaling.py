@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Threads, contexts and a busy neighbour: how octet scales beside what register loops scale to in the same run.
+"""Threads, contexts and a busy neighbour: how octet scales beside what register loops scale to in the same turn.
 
 usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--rounds 5] [--seconds 0.4] [--precision int8] [--no-busy] [--keep]
 
-In turns, `rounds` times: one thread; two threads; two processes of one thread each at the same time; two threads beside a process
-that does nothing but spin. The rate of vpdpbusd (or its like) on registers is measured in the first round, alone and in both
-processes. Printed are medians, and
+A turn: a pair of CPUs that are cores of their own (cores.py), then one thread; two threads; two processes of one thread each at the same
+time; two threads beside a process that does nothing but spin. Products on registers run on the pair before and behind each of them,
+alone and side by side. Where they say that the pair was one core, or changed its clock, the turn is left out and counted; `rounds` turns
+that count are wanted, of four times as many at most. Printed are medians of turns, and
   two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
   two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
   busy neighbour: time of two threads beside it / time of one thread alone, on two CPUs               wanted <= 1.3
 Beside the medians of turns, two threads by the least times of all runs, and what it takes them to wait for each other once: 0.1 us
-where the two CPUs share L3, 0.5 us where they do not; a virtual machine's may be moved from the one to the other at any time. Needs two CPUs to itself (taskset -c 4,6 binds all; no_amx.py
-before it refuses AMX). --no-busy leaves the neighbour out. --keep: the figures go to build/bench/scaling.json, from which the pages of
-docs take them.
+where the two CPUs share L3, 0.5 us where they do not. Needs two CPUs to itself (taskset -c 4,6 leaves it no others; no_amx.py before it
+refuses AMX). --no-busy leaves the neighbour out. --keep: the figures go to build/bench/scaling.json, from which the pages of docs take
+them.
 """
 import argparse
 import collections
@@ -22,14 +23,18 @@ import statistics
 import subprocess
 import sys
 
+import cores
+
 OCTET = "build/octet"
-Run = collections.namedtuple("Run", "ms least gmacs isa wait_us")
+MOST_TURNS = 4  # times the rounds
+Run = collections.namedtuple("Run", "ms least isa wait_us")
+Turn = collections.namedtuple("Turn", "one two both busy probes")
 
 
-def start(args, threads, with_loops=False):
+def start(args, threads, cpus, with_wait=False):
     command = [OCTET, "bench", args.model, "--precision", args.precision, "--batch", str(args.batch), "--threads", str(threads),
-               "--duration", str(args.seconds), "--warm-up", "100", "--json", "--quiet", *(["--profile"] if with_loops else [])]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+               "--duration", str(args.seconds), "--warm-up", "100", "--json", "--quiet", *(["--profile"] if with_wait else [])]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
 
 
 def finish(process):
@@ -37,31 +42,81 @@ def finish(process):
     if process.returncode != 0:
         sys.exit(f"scaling: {OCTET} failed with status {process.returncode}")
     result = json.loads(out)
-    peak = result["roofline"]["peak"] if "roofline" in result else {"u8s8_gmacs": None, "fork_us": None}
-    return Run(result["latency_ms"]["median"], result["latency_ms"]["min"], peak["u8s8_gmacs"], result["isa"], peak["fork_us"])
+    wait = result["roofline"]["peak"]["fork_us"] if "roofline" in result else None
+    return Run(result["latency_ms"]["median"], result["latency_ms"]["min"], result["isa"], wait)
 
 
-def spin():
+def spin(cpus):
     """A child that keeps one CPU busy."""
-    return subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    return subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=lambda: os.sched_setaffinity(0, cpus))
 
 
-def measure(args):
-    one, two, both, busy = [], [], [], []
-    for turn in range(args.rounds):
-        one.append(finish(start(args, 1, turn == 0)))
-        two.append(finish(start(args, 2, turn in (0, args.rounds - 1))))  # what waiting takes
-        pair = [start(args, 1, turn == 0), start(args, 1, turn == 0)]
-        both += [tuple(finish(p) for p in pair)]
-        if args.no_busy:
-            continue
-        neighbour = spin()
+def measure_turn(args, pairs, with_wait):
+    pair, probe = pairs.pick()
+    probes, busy = [probe], None
+    one = finish(start(args, 1, pair[:1]))
+    probes.append(cores.loops(*pair))
+    two = finish(start(args, 2, pair, with_wait))
+    probes.append(cores.loops(*pair))
+    both = [start(args, 1, [cpu]) for cpu in pair]
+    both = tuple(finish(process) for process in both)
+    if not args.no_busy:
+        neighbour = spin(pair)
         try:
-            busy.append(finish(start(args, 2)))
+            busy = finish(start(args, 2, pair))
         finally:
             neighbour.kill()
             neighbour.wait()
-    return one, two, both, busy
+    probes.append(cores.loops(*pair))
+    return Turn(one, two, both, busy, probes)
+
+
+def measure(args):
+    """The turns that count, and how many do not, by fault."""
+    pairs, turns, left_out = cores.Pairs(), [], collections.Counter()
+    while len(turns) < args.rounds and len(turns) + left_out.total() < MOST_TURNS * args.rounds:
+        turn = measure_turn(args, pairs, len(turns) in (0, args.rounds - 1))
+        fault = cores.fault(turn.probes)
+        if fault:
+            left_out[fault] += 1
+        else:
+            turns.append(turn)
+    return turns, left_out
+
+
+def loops_gain(turn):
+    """What two loops reach of one: those of the products that octet ran, if there are such."""
+    names = list(turn.probes[0]["loops"])
+    return cores.gain(turn.probes, "tdpbusd" if turn.one.isa == "amx" and "tdpbusd" in names else names[0])
+
+
+def row_of(turns, left_out):
+    """The figures of turns that count."""
+    median = statistics.median
+    gains = [loops_gain(t) for t in turns]
+    least1, least2 = min(t.one.least for t in turns), min(t.two.least for t in turns)
+    waits = [t.two.wait_us for t in turns if t.two.wait_us is not None]
+    row = {"isa": turns[0].one.isa, "one_ms": median(t.one.ms for t in turns), "two_ms": median(t.two.ms for t in turns), "loops": median(gains),
+           "threads": median(t.one.ms / t.two.ms / gain for t, gain in zip(turns, gains)),
+           "one_least": least1, "two_least": least2, "least": least1 / least2 / median(gains),
+           "wait_us": [min(waits), max(waits)] if waits else None,
+           "processes": median(sum(t.one.ms / run.ms for run in t.both) / gain for t, gain in zip(turns, gains)),
+           "turns": len(turns), "shared": left_out["shared"], "clock": left_out["clock"]}
+    if turns[0].busy:
+        row["busy_ms"] = median(t.busy.ms for t in turns)
+        row["busy"] = median(t.busy.ms / t.one.ms for t in turns)
+    return row
+
+
+def show(name, batch, row):
+    print(f"{name}, batch {batch}, {row['isa']}: 1 thread {row['one_ms']:.3f} ms; {row['turns']} turns, left out: pair on one core {row['shared']}, "
+          f"another clock {row['clock']}")
+    print(f"2 threads {row['two_ms']:.3f} ms, two loops {row['loops']:.2f} of one: {row['threads']:.2f} (>= 0.93)")
+    wait = f"; waiting for each other once takes {row['wait_us'][0]:.2f} to {row['wait_us'][1]:.2f} us" if row["wait_us"] else ""
+    print(f"by the least times {row['one_least']:.3f} and {row['two_least']:.3f} ms: {row['least']:.2f}{wait}")
+    print(f"2 processes of 1 thread: {row['processes']:.2f} (>= 0.93)")
+    if "busy" in row:
+        print(f"2 threads beside a busy process: {row['busy_ms']:.3f} ms, {row['busy']:.2f} of 1 thread alone (<= 1.3)")
 
 
 def main():
@@ -74,31 +129,19 @@ def main():
     parser.add_argument("--no-busy", action="store_true")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
-    if len(os.sched_getaffinity(0)) < 2:
+    if len(cores.candidates()) < 2:
         sys.exit("scaling: needs two CPUs")
-    one, two, both, busy = measure(args)
-    median = statistics.median
-    ms1, peak1 = median(r.ms for r in one), one[0].gmacs
-    ms2 = median(r.ms for r in two)
-    images = median(1 / a.ms + 1 / b.ms for a, b in both) * ms1
-    loops = sum(r.gmacs for r in both[0]) / peak1
-    threads = ms1 / ms2 / loops
-    least1, least2 = min(r.least for r in one), min(r.least for r in two)
-    print(f"{os.path.basename(args.model)}, batch {args.batch}, {one[0].isa}: 1 thread {ms1:.3f} ms, loops {peak1:.0f} GMAC/s")
-    print(f"2 threads {ms2:.3f} ms: {ms1 / ms2:.2f} times as fast, two loops {loops:.2f}: {threads:.2f} (>= 0.93)")
-    waits = [r.wait_us for r in two if r.wait_us is not None]
-    print(f"by the least times {least1:.3f} and {least2:.3f} ms: {least1 / least2 / loops:.2f}; waiting for each other once takes "
-          f"{min(waits):.2f} to {max(waits):.2f} us")
-    print(f"2 processes of 1 thread: {images:.2f} times the images, loops {loops:.2f}: {images / loops:.2f} (>= 0.93)")
-    row = {"model": os.path.basename(args.model).removesuffix(".onnx").removesuffix("_octet_int8"), "batch": args.batch, "isa": one[0].isa,
-           "one_ms": ms1, "two_ms": ms2, "threads": threads, "one_least": least1, "two_least": least2, "least": least1 / least2 / loops,
-           "wait_us": [min(waits), max(waits)], "processes": images / loops}
-    if busy:
-        beside = median(r.ms for r in busy)
-        print(f"2 threads beside a busy process: {beside:.3f} ms, {beside / ms1:.2f} of 1 thread alone (<= 1.3)")
-        row |= {"busy_ms": beside, "busy": beside / ms1}
+    if not os.path.exists(cores.LOOPS):
+        sys.exit(f"scaling: {cores.LOOPS} is missing: ninja -C build octet_loops_bench")
+    turns, left_out = measure(args)
+    name = os.path.basename(args.model)
+    if not turns:
+        print(f"{name}, batch {args.batch}: no turn counts; left out: pair on one core {left_out['shared']}, another clock {left_out['clock']}")
+        return
+    row = row_of(turns, left_out)
+    show(name, args.batch, row)
     if args.keep:
-        keep(row)
+        keep({"model": name.removesuffix(".onnx").removesuffix("_octet_int8"), "batch": args.batch, **row})
 
 
 def keep(row):
