@@ -24,7 +24,8 @@ bool makes_never_negative(const Graph& graph, const Node& node, const std::vecto
   if (is_any(node, {"Relu", "Sigmoid", "Softmax", "Exp", "Abs"})) return true;
   if (is_op(node, "HardSigmoid")) return true;
   if (is_op(node, "Clip")) {
-    const std::optional<float> lo = scalar_constant(graph, input(node, 1));
+    const std::optional<float> lo = scalar_constant(graph, input(node, 1)), hi = scalar_constant(graph, input(node, 2));
+    if (input(node, 2) != k_absent && !(hi && *hi >= 0.0f)) return false;  // the maximum wins where the bounds cross
     return (lo && *lo >= 0.0f) || all_inputs(node, flags, 1);
   }
   if (is_any(node, {"GlobalAveragePool", "AveragePool", "MaxPool", "LeakyRelu", "HardSwish", "Silu"}))

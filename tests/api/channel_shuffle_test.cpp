@@ -51,5 +51,33 @@ TEST(ChannelShuffle, is_calibrated_and_quantized_and_runs_as_one_step_in_every_p
   std::filesystem::remove(path);
 }
 
+/// In the float engine the halves are gathered from where the branches lie: the sum of both and what is gathered of it
+/// have a range all the same.
+TEST(ChannelShuffle, written_as_a_gather_is_calibrated_where_its_halves_and_branches_would_join) {
+  const std::string path = testing::TempDir() + "octet_gather_" + std::to_string(::getpid()) + ".onnx";
+  const Result<Graph> graph = parse_graph(
+      "graph g (x: f32[N,2,4,4]) -> (y) {\n  const w: f32[2,2,1,1] = {1, 0.5, -1, 2}\n"
+      "  const i: s64[4] = {0, 2, 1, 3}\n  const p: s64[2] = {2, 2}\n"
+      "  a = Conv(x, w)\n  b = Conv(a, w)\n  c = Concat(a, b, axis=1)\n  s = Gather(c, i, axis=1)\n"
+      "  h, r = Split(s, p, axis=1)\n  t = Conv(h, w)\n  u = Conv(r, w)\n  y = Concat(t, u, axis=1)\n}\n");
+  ASSERT_TRUE(graph) << graph.error().message;
+  ASSERT_TRUE(write_onnx_file(path, *graph));
+  const Result<Model> model = Model::load(path);
+  ASSERT_TRUE(model) << model.error().message;
+  CalibrateSpec calibration;
+  calibration.data.path = "synthetic:4";
+  const Result<Ranges> ranges = calibrate(*model, calibration);
+  ASSERT_TRUE(ranges) << ranges.error().message;
+  const Result<Quantized> quantized = quantize(*model, *ranges, {});
+  ASSERT_TRUE(quantized) << quantized.error().message;
+  for (const bool is_int8 : {false, true}) {
+    const Result<Session> session = Session::build(is_int8 ? quantized->model : *model, {});
+    ASSERT_TRUE(session) << session.error().message;
+    EXPECT_EQ(count_of(*session, "JoinedGather"), 2);
+    EXPECT_EQ(count_of(*session, is_int8 ? "QuantConv" : "FusedConv") + count_of(*session, "Conv"), 4);
+  }
+  std::filesystem::remove(path);
+}
+
 }  // namespace
 }  // namespace octet

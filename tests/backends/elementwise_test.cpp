@@ -51,7 +51,8 @@ TEST(ElementwiseOnCpu, looks_codes_up_that_lie_in_another_order_than_the_result)
 }
 
 TEST(ElementwiseOnCpu, activates_a_fused_sum) {
-  for (const char* activation : {R"("Relu")", R"("Silu")", R"("Clip", activation_params=[-0.5,0.25])"}) {
+  for (const char* activation : {R"("Relu")", R"("Silu")", R"("Clip", activation_params=[-0.5,0.25])",
+                                 R"("Clip", activation_params=[0.5,-0.25])"}) {
     expect_cpu_equals_ref(
         std::string("graph g (a: f32[2,5,3,4], b: f32[2,5,3,4]) -> (y) { y = FusedAdd(a, b, activation=") + activation +
             ")\n}\n",

@@ -47,6 +47,14 @@ TEST(QuantConvOnCpu, tightens_the_range_for_relu_and_clip) {
           "s8[1,8,8,8]", "[16,8,3,3]", 16,
           R"(strides=[2,2], pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.04, y_zero_point=-128, activation="Clip", activation_params=[0.0,6.0], to="s8")"),
       k_weights, k_exact);
+  // Bounds that cross: the maximum wins.
+  for (const char* to : {"u8", "f32"})
+    expect_cpu_equals_ref(
+        conv("u8[1,8,8,8]", "[16,8,3,3]", 16,
+             std::string("x_scale=0.02, x_zero_point=128, y_scale=0.04, y_zero_point=70, activation=\"Clip\", "
+                         "activation_params=[1.0,-1.0], to=\"") +
+                 to + "\""),
+        k_weights, k_exact);
 }
 
 TEST(QuantConvOnCpu, adds_a_residual_of_another_scale) {

@@ -101,6 +101,15 @@ TEST(NeverNegative, follows_sums_products_and_moves) {
   for (const char* name : {"x", "f", "z"}) EXPECT_FALSE(flags[static_cast<size_t>(*graph.find_value(name))]) << name;
 }
 
+TEST(NeverNegative, a_clip_may_end_below_zero_for_the_maximum_wins) {
+  const Graph graph = parsed(R"(graph (x: f32[N,2,4,4], m: f32[]) -> (b, c, d, e, f) {
+      const l: f32[] = {0.5}; const h: f32[] = {-0.5}; const z: f32[] = {0.0}; a = Relu(x)
+      b = Clip(x, l, h); c = Clip(a, _, h); d = Clip(a, _, m); e = Clip(x, l, z); f = Clip(a, h, l) })");
+  const std::vector<bool> flags = never_negative(graph);
+  for (const char* name : {"b", "c", "d"}) EXPECT_FALSE(flags[static_cast<size_t>(*graph.find_value(name))]) << name;
+  for (const char* name : {"e", "f"}) EXPECT_TRUE(flags[static_cast<size_t>(*graph.find_value(name))]) << name;
+}
+
 TEST(ChannelParams, a_dead_channel_takes_the_median_and_no_scale_is_odd) {
   const ChannelParams s8 = channel_params({1, {-1.27f, 0, -3.81f, -1e-45f}, {0, 0, 2, 0}}, false);
   EXPECT_EQ(s8.dtype, DType::s8);

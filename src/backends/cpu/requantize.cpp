@@ -67,8 +67,8 @@ OutputForm output_form(const Node& node) {
   form.y_scale = static_cast<double>(y.scale);
   if (kind == ActivationKind::relu) form.lo = y.zero_point;
   if (kind == ActivationKind::clip) {
-    form.lo = code_of_bound(form.activation.p0, y.scale, y.zero_point);
-    form.hi = std::max(form.lo, code_of_bound(form.activation.p1, y.scale, y.zero_point));
+    form.hi = code_of_bound(form.activation.p1, y.scale, y.zero_point);
+    form.lo = std::min(form.hi, code_of_bound(form.activation.p0, y.scale, y.zero_point));  // as the reference
   }
   form.activation = {};
   return form;
