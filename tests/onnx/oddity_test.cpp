@@ -112,6 +112,11 @@ TEST(Split, keeps_num_outputs_only_where_the_last_part_may_be_shorter) {
   EXPECT_THAT(split(1, {2, 6}), HasSubstr("Split(x, axis=1) @n"));
 }
 
+TEST(TopK, keeps_both_outputs_for_onnx_has_none_with_one) {
+  EXPECT_THAT(outcome(one_node(9, {"TopK", {}, {"y", "i"}, {int_attribute_proto("k", 2)}})),
+              HasSubstr("y, i = TopK(x, y_k)"));
+}
+
 TEST(Squeeze, axes_of_opset_1_become_an_input) {
   EXPECT_THAT(outcome(one_node(12, {"Squeeze", {}, {}, {ints_attribute_proto("axes", {0})}}, {1, 3})),
               AllOf(HasSubstr("y = Squeeze(x, y_axes)"), HasSubstr("f32[3]")));
