@@ -221,6 +221,33 @@ TEST(ResizeOnCpu, takes_the_nearest_pixel_or_mixes_four) {
   }
 }
 
+/// What ONNX Runtime 1.32 answers. In double 3 / 0.6 is below 5 for the float 0.6, and 10 * 0.7 below 7.
+TEST(ResizeOnCpu, counts_and_chooses_pixels_as_onnx_runtime_where_no_float_is_the_scale) {
+  struct Case {
+    const char *scale, *mode;
+    std::vector<float> expected;
+  };
+  const Case cases[] = {
+      {"0.6", "nearest_mode=\"floor\", coordinate_transformation_mode=\"asymmetric\"", {0, 1, 3, 5, 6, 8}},
+      {"0.6", "nearest_mode=\"floor\", coordinate_transformation_mode=\"half_pixel\"", {0, 2, 3, 5, 6, 8}},
+      {"0.7", "nearest_mode=\"round_prefer_floor\"", {0, 2, 3, 4, 6, 7, 9}},
+      {"0.3", "nearest_mode=\"round_prefer_ceil\", coordinate_transformation_mode=\"pytorch_half_pixel\"", {1, 5, 8}}};
+  for (const Case& c : cases) {
+    const Result<Graph> graph =
+        parse_graph(std::string("graph g (x: f32[1,1,1,10]) -> (y) {\n  const s: f32[4] = {1, 1, 1, ") + c.scale +
+                    "}\n  y = Resize(x, _, s, mode=\"nearest\", " + c.mode + ")\n}\n");
+    ASSERT_TRUE(graph) << graph.error().message;
+    const std::vector<Tensor> x = {
+        Tensor::from<float>(DType::f32, {1, 1, 1, 10}, std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9})};
+    for (const auto& backend : {make_ref_backend(), cpu::make_backend({})}) {
+      const std::vector<Tensor> y = run_graph(*graph, backend, x);
+      ASSERT_EQ(y.size(), 1u);
+      const auto got = y[0].as<float>();
+      EXPECT_EQ(std::vector<float>(got.begin(), got.end()), c.expected) << c.scale << " " << c.mode;
+    }
+  }
+}
+
 TEST(CastOnCpu, converts_between_dtypes) {
   for (const char* from : {"f32", "u8", "s8", "s32", "s64"}) {
     for (const char* to : {"f32", "s32", "s64", "bool"})

@@ -88,7 +88,7 @@ Result<Done> check_lengths(const NodeContext& context, const Wanted& wanted, siz
 }
 
 Result<Scaled> scaled_by(const NodeContext& context, int64_t n, double scale, size_t axis) {
-  const double extent = std::floor(static_cast<double>(n) * scale);
+  const double extent = std::floor(static_cast<float>(n) * static_cast<float>(scale));  // 10 * 0.7 is 7
   if (!(scale > 0) || extent > static_cast<double>(k_max_elements))
     return context.error("scale " + std::to_string(scale) + " of axis " + std::to_string(axis) + " is not possible");
   return Scaled{static_cast<int64_t>(extent), scale, 0, 1, true};
@@ -211,6 +211,18 @@ double coordinate(int64_t i, int64_t n, const Scaled& to, const std::string& mod
   return length / 2 * (1 - adjustment) + half_pixel;
 }
 
+/// The same in f32, as ONNX Runtime has it: 3 / 0.6 is 5 there, in double 4.9999998, for the float 0.6 is above 0.6.
+double coordinate_of_nearest(int64_t i, int64_t n, const Scaled& to, const std::string& mode) {
+  const auto x = static_cast<float>(i), length = static_cast<float>(n), out = static_cast<float>(to.extent);
+  const auto scale = static_cast<float>(to.scale);
+  if (mode == "asymmetric") return x / scale;
+  if (mode == "pytorch_half_pixel" && to.extent == 1) return 0.0;
+  if (mode != "half_pixel" && mode != "pytorch_half_pixel" && mode != "half_pixel_symmetric")
+    return coordinate(i, n, to, mode);
+  const float offset = mode == "half_pixel_symmetric" ? length / 2 * (1 - out / (scale * length)) : 0.0f;
+  return offset + (x + 0.5f) / scale - 0.5f;
+}
+
 double rounded(double c, const std::string& mode) {
   if (mode == "floor") return std::floor(c);
   if (mode == "ceil") return std::ceil(c);
@@ -256,7 +268,8 @@ std::vector<Taps> taps_of(int64_t n, const Scaled& to, const Options& options) {
   const bool crops = options.coordinates == "tf_crop_and_resize" && to.resized;
   for (int64_t i = 0; i < to.extent; ++i) {
     const bool same = to.scale == 1.0 && to.extent == n && !crops;
-    const double c = same ? static_cast<double>(i) : coordinate(i, n, to, options.coordinates);
+    const auto place = options.mode == "nearest" ? coordinate_of_nearest : coordinate;
+    const double c = same ? static_cast<double>(i) : place(i, n, to, options.coordinates);
     const bool outside = crops && (c < 0 || c > static_cast<double>(n - 1));
     taps.push_back(outside ? Taps{} : same ? Taps{{i}, {1.0}} : taps_at(c, n, to, options));
   }
