@@ -17,18 +17,16 @@ namespace {
 
 /// The collected bytes of one output as a .npy file.
 Result<std::string> npy_of(const Port& port, const Dims& dims, const std::string& bytes) {
-  const std::pair<const char*, DType> types[] = {
-      {"float32", DType::f32}, {"float64", DType::f64}, {"float16", DType::f16},
-      {"int8", DType::s8},     {"uint8", DType::u8},    {"int16", DType::s16},
-      {"int32", DType::s32},   {"int64", DType::s64},   {"bool", DType::boolean}};
-  for (const auto& [word, dtype] : types) {
-    if (port.dtype != word) continue;
-    Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(dtype, dims);
-    if (!made) return made.error();
-    std::memcpy(made->second, bytes.data(), bytes.size());
-    return npy_bytes(made->first);
-  }
-  return Error{ErrorCode::unsupported, "output '" + port.name + "' is " + port.dtype + ", which .npy has no form for"};
+  const DType dtype = dtype_of_numpy(port.dtype);
+  const std::string odd = "output '" + port.name + "' is " + port.dtype + ", which .npy has no form for";
+  if (dtype == DType::undefined) return Error{ErrorCode::unsupported, odd};
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(dtype, dims);
+  if (!made) return made.error();
+  std::memcpy(made->second, bytes.data(), std::min(bytes.size(), made->first.bytes().size()));
+  Result<std::string> npy = npy_bytes(made->first);
+  if (!npy && npy.error().code == ErrorCode::unsupported)
+    return Error{ErrorCode::unsupported, odd + "; end the network in a Cast to float32"};
+  return npy;
 }
 
 /// What the samples gave, output by output.

@@ -98,6 +98,23 @@ TEST_F(RunFiles, whole_numbers_feed_an_input_of_tokens) {
   EXPECT_EQ(std::vector<float>(y->as<float>().begin(), y->as<float>().end()), (std::vector<float>{30, 10, 20, 30}));
 }
 
+TEST_F(RunFiles, outputs_are_written_in_every_dtype_that_npy_has) {
+  for (const DType dtype : {DType::u8, DType::s8, DType::u16, DType::s16, DType::u32, DType::s32, DType::u64,
+                            DType::s64, DType::f16, DType::f64, DType::boolean}) {
+    const std::string to(name(dtype));
+    RunSpec spec;
+    spec.inputs["x"] = array<float>(DType::f32, {4}, {0, 1, 2, 5});
+    const std::optional<Tensor> y =
+        run(model("graph (x: f32[4]) -> (y) {\n  y = Cast(x, to=\"" + to + "\")\n}\n"), spec);
+    ASSERT_TRUE(y) << to << ": " << message;
+    EXPECT_EQ(y->dtype(), dtype);
+  }
+  RunSpec spec;
+  spec.inputs["x"] = array<float>(DType::f32, {4}, {0, 1, 2, 5});
+  EXPECT_FALSE(run(model("graph (x: f32[4]) -> (y) {\n  y = Cast(x, to=\"bf16\")\n}\n"), spec));
+  EXPECT_EQ(message, "output 'y' is bfloat16, which .npy has no form for; end the network in a Cast to float32");
+}
+
 TEST_F(RunFiles, an_output_without_the_batch_keeps_its_declared_shape) {
   const std::string path = model("graph (x: f32[3,5]) -> (y) {\n  y = Relu(x)\n}\n");
   std::vector<float> values(15, -1.0f);
