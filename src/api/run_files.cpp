@@ -100,8 +100,8 @@ Result<Done> read_input(const Port& port, const std::string& path, std::vector<s
 Result<Done> run_named(Session& session, const RunSpec& spec, Collected& collected,
                        std::vector<std::vector<std::byte>>& inputs, std::vector<std::vector<std::byte>>& outputs) {
   for (const auto& [name, path] : spec.inputs) {
-    const auto port =
-        std::find_if(session.inputs().begin(), session.inputs().end(), [&](const Port& p) { return p.name == name; });
+    const auto port = std::find_if(session.inputs().begin(), session.inputs().end(),
+                                   [&wanted = name](const Port& p) { return p.name == wanted; });
     if (port == session.inputs().end()) {
       std::string known;
       for (const Port& p : session.inputs()) known += (known.empty() ? "" : ", ") + p.name;
