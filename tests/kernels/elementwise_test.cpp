@@ -157,6 +157,26 @@ TEST(Elementwise, lookup_u8_gives_the_scalar_codes_on_every_isa) {
         n, [&](const ElementwiseKernels& k, uint8_t* y) { k.lookup_u8(x.data(), n, table.data(), y); });
 }
 
+TEST(Elementwise, lookup_rows_u8_gives_the_scalar_codes_and_leaves_what_lies_between_rows) {
+  Random random(5);
+  std::vector<uint8_t> table(256), x(20 * 256);
+  random.fill(table.data(), table.size());
+  random.fill(x.data(), x.size());
+  for (const Isa isa : available_isas()) {
+    const auto look_up = elementwise_kernels(isa).lookup_rows_u8;
+    if (!look_up) continue;
+    for (const int64_t n : {1, 16, 31, 32, 33, 64, 100, 128, 200})
+      for (const int64_t rows : {0, 1, 2, 3, 7}) {
+        const int64_t x_step = n + n % 17, y_step = n + 40;
+        std::vector<uint8_t> y(static_cast<size_t>(8 * y_step), 77), expected = y;
+        for (int64_t i = 0; i < rows * n; ++i)
+          expected[static_cast<size_t>(i / n * y_step + i % n)] = table[x[static_cast<size_t>(i / n * x_step + i % n)]];
+        look_up({x.data(), y.data(), x_step, y_step, rows, n}, table.data());
+        EXPECT_EQ(y, expected) << name(isa) << " rows " << rows << " of " << n;
+      }
+  }
+}
+
 TEST(Elementwise, lookup_u8_may_work_in_place) {
   std::vector<uint8_t> table(256);
   for (size_t i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(255 - i);

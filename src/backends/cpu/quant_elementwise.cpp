@@ -157,9 +157,16 @@ PreparedStep lookup_pixels(const StepQuery& query, const Operand& x, const Opera
   PreparedStep step{.scratch_bytes = static_cast<size_t>(block * channels), .in_team = true};
   step.run = [=, table = domain_table(*query.constant(1), query.dtype(0)),
               lookup = elementwise_kernels(query.isa).lookup_u8,
+              lookup_rows = elementwise_kernels(query.isa).lookup_rows_u8,
               pixels = y.layout.batch() * y.layout.pixels()](const RunContext& run) {
     const int64_t x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
     run.parallel((pixels + block - 1) / block, block * channels, [&](int64_t first, int64_t last, int worker) {
+      if (lookup_rows) {
+        const int64_t begin = first * block, end = std::min(pixels, last * block);
+        return lookup_rows({run.at<uint8_t>(x) + begin * x_pitch, run.at<uint8_t>(y) + begin * y_pitch, x_pitch,
+                            y_pitch, end - begin, channels},
+                           table.data());
+      }
       uint8_t* const codes = run.scratch<uint8_t>(worker);
       for (int64_t at = first * block; at < std::min(pixels, last * block); at += block) {
         const int64_t count = std::min(block, pixels - at);

@@ -18,7 +18,10 @@ ElementwiseKernels best_of(Isa isa) {
 ElementwiseKernels elementwise_kernels(Isa isa) {
   ElementwiseKernels kernels = best_of(isa);
 #if defined(__x86_64__)
-  if (isa >= Isa::avx512_vnni && has_byte_lookups()) kernels.lookup_u8 = lookup_u8_vbmi;
+  if (isa >= Isa::avx512_vnni && has_byte_lookups()) {
+    kernels.lookup_u8 = lookup_u8_vbmi;
+    kernels.lookup_rows_u8 = lookup_rows_u8_vbmi;
+  }
 #endif
   return kernels;
 }

@@ -17,6 +17,13 @@ struct MulU8Params {
   float multiplier;
 };
 
+struct CodeRows {
+  const uint8_t* x;
+  uint8_t* y;
+  int64_t x_step, y_step;  // from row to row
+  int64_t rows, n;
+};
+
 /// Nothing is read or written beyond n elements. y may be a or b, but may not overlap them otherwise.
 /// Zero points and lo <= hi lie in [0, 255].
 struct ElementwiseKernels {
@@ -35,10 +42,13 @@ struct ElementwiseKernels {
   /// (q - zero_point) * scale.
   void (*dequantize_u8)(const uint8_t* q, size_t n, float scale, int32_t zero_point, float* y);
   const char* name;
+  /// lookup_u8 of rows of n, at any distances; null = no faster than to bring them together first.
+  void (*lookup_rows_u8)(const CodeRows& rows, const uint8_t* table) = nullptr;
 };
 
-/// lookup_u8 where CPUs with AVX-512 have VBMI, too (base/vbmi.h).
+/// lookup_u8 and lookup_rows_u8 where CPUs with AVX-512 have VBMI, too (base/vbmi.h).
 void lookup_u8_vbmi(const uint8_t* x, size_t n, const uint8_t* table, uint8_t* y);
+void lookup_rows_u8_vbmi(const CodeRows& rows, const uint8_t* table);
 
 extern const ElementwiseKernels elementwise_scalar;
 extern const ElementwiseKernels elementwise_avx2;
