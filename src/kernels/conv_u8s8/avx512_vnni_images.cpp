@@ -54,7 +54,7 @@ void run_image(const ConvU8S8Run& run, int64_t pixel_bytes) {
     for (int i = 0; i < 4; ++i) {
       const __m512i sum[1] = {acc[first + i]};
       __m512 one[1];
-      scale<1, form, CodeClamp::any>(run, sum, residual_of<form>(run, first + i), upper, one);
+      scale<1, form, CodeClamp::any>(run, run.multiplier, sum, residual_of<form>(run, first + i), upper, one);
       f[i] = one[0];
       y[i] = static_cast<uint8_t*>(run.y) + run.y_pixels[first + i] * run.y_step;
     }

@@ -15,8 +15,13 @@ inline __m512i broadcast_4(const uint8_t* p) {
   return _mm512_set1_epi32(four);
 }
 
+/// Where a tile is, in memory: the inner loop has no general register for it. Volatile, since gcc 12 would keep it in
+/// vector registers, and moves from there wait behind all products that are under way; so would the next tile's.
+using Kept = ConvU8S8Run* volatile;
+
 template <int R, int C>
-inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
+inline __attribute__((always_inline)) void accumulate(const Kept& kept, __m512i (&acc)[R][C]) {
+  const ConvU8S8Run& tile = *kept;
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -27,10 +32,14 @@ inline __attribute__((always_inline)) void accumulate(const ConvU8S8Run& tile, _
   const char* prefetch = tile.prefetch;
   const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
   const int64_t second_line = prefetch_step > 64 ? 64 : 0;
-  const WindowSegment* const end = tile.segment_list + tile.segments;
-  for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
-    const char* weights = static_cast<const char*>(tile.weights) + 64 * C * s->dword;
-    const int64_t last = s->x + 4 * tile.dwords;
+  const WindowSegment* volatile next = tile.segment_list;
+  const WindowSegment* volatile end = tile.segment_list + tile.segments;
+  while (next < end) {
+    const ConvU8S8Run& own = *kept;
+    const WindowSegment* const s = next;
+    next = s + 1;
+    const char* weights = static_cast<const char*>(own.weights) + 64 * C * s->dword;
+    const int64_t last = s->x + 4 * own.dwords;
     for (int64_t at = s->x; at != last; at += 4) {
       if constexpr (C > 1) {  // a step of one vector is bound by its loads already
         _mm_prefetch(prefetch, _MM_HINT_T1);
@@ -79,7 +88,8 @@ inline __attribute__((always_inline)) void accumulate_tap(const uint8_t* const (
 
 /// The same for tiles of whole rows (ConvU8S8Run::row_width = W).
 template <int R, int C, int W>
-inline __attribute__((always_inline)) void accumulate_rows(const ConvU8S8Run& tile, __m512i (&acc)[R][C]) {
+inline __attribute__((always_inline)) void accumulate_rows(const Kept& kept, __m512i (&acc)[R][C]) {
+  const ConvU8S8Run& tile = *kept;
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
     const int side = r % W == 0 ? 1 : r % W == W - 1 ? 2 : 0;
@@ -94,9 +104,13 @@ inline __attribute__((always_inline)) void accumulate_rows(const ConvU8S8Run& ti
   const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
   const int64_t second_line = prefetch_step > 64 ? 64 : 0;
   const int64_t tap = 4 * (tile.dwords / 3);
-  const WindowSegment* const end = tile.segment_list + tile.segments;
-  for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
-    const char* weights = static_cast<const char*>(tile.weights) + 64 * C * s->dword;
+  const WindowSegment* volatile next = tile.segment_list;
+  const WindowSegment* volatile end = tile.segment_list + tile.segments;
+  while (next < end) {
+    const ConvU8S8Run& own = *kept;
+    const WindowSegment* const s = next;
+    next = s + 1;
+    const char* weights = static_cast<const char*>(own.weights) + 64 * C * s->dword;
     accumulate_tap<R, C, W, 0>(row, s->x, s->x + tap, weights, prefetch, prefetch_step, second_line, acc);
     accumulate_tap<R, C, W, 1>(row, s->x + tap, s->x + 2 * tap, weights, prefetch, prefetch_step, second_line, acc);
     accumulate_tap<R, C, W, 2>(row, s->x + 2 * tap, s->x + 3 * tap, weights, prefetch, prefetch_step, second_line, acc);

@@ -22,7 +22,7 @@ inline __attribute__((always_inline)) void finish_rows(const ConvU8S8Run& tile, 
       __m512i acc[C];
 #pragma GCC unroll 4
       for (int v = 0; v < C; ++v) acc[v] = _mm512_load_si512(sums + step * (sum_rows ? sum_rows[r] : r) + 16 * v);
-      scale<C, form, clamp>(tile, acc, residual_of<form>(tile, r), upper, f[i]);
+      scale<C, form, clamp>(tile, tile.multiplier, acc, residual_of<form>(tile, r), upper, f[i]);
       at[i] = tile.y_pixels[r] * tile.y_step;
     }
     uint8_t* const y = static_cast<uint8_t*>(tile.y);
@@ -50,10 +50,15 @@ __attribute__((noinline)) void finish_any(const ConvU8S8Run& tile, const int32_t
 /// so do panels that are not whole.
 template <int R, int C, Form form, CodeClamp clamp, bool from_zero = false>
 inline __attribute__((always_inline)) void finish_codes(const ConvU8S8Run& tile, const __m512i (&acc)[R][C]) {
+  // Locals: for all that the compiler knows, storing codes changes the tile's own.
   uint8_t* const y = static_cast<uint8_t*>(tile.y);
+  const int32_t* const pixels = tile.y_pixels;
+  const int64_t y_step = tile.y_step;
+  const float* const multiplier = tile.multiplier;
   const auto scaled = [&](int r, __m512(&f)[C]) __attribute__((always_inline)) {
-    scale<C, form, clamp, true, from_zero>(tile, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
-    return y + tile.y_pixels[r] * tile.y_step;
+    scale<C, form, clamp, true, from_zero>(tile, multiplier, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(),
+                                           f);
+    return y + pixels[r] * y_step;
   };
   if constexpr (clamp == CodeClamp::any) {
     alignas(64) int32_t sums[R][16 * C];
@@ -98,7 +103,7 @@ inline __attribute__((always_inline)) void finish_floats(const ConvU8S8Run& tile
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
     __m512 f[C];
-    scale<C, form, CodeClamp::any>(tile, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
+    scale<C, form, CodeClamp::any>(tile, tile.multiplier, acc[r], residual_of<form>(tile, r), _mm512_setzero_ps(), f);
     store_floats<C>(tile, f, static_cast<float*>(tile.y) + tile.y_pixels[r] * tile.y_step);
   }
 }

@@ -24,17 +24,10 @@ inline __attribute__((always_inline)) void prefetch_next(const ConvU8S8Run& tile
   }
 }
 
-// Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
-// inner loop has none to spare. How codes are clamped is asked behind the sums, so that they are there once for all
-// ways.
-template <int R, int C, Form form, int W>
-__attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
-  prefetch_next<R, form>(tile);
-  __m512i acc[R][C];
-  if constexpr (W > 0)
-    accumulate_rows<R, C, W>(tile, acc);
-  else
-    accumulate<R, C>(tile, acc);
+/// The sums of a tile to what is asked for. How codes are clamped is asked behind the sums, so that they are there once
+/// for all ways.
+template <int R, int C, Form form>
+inline __attribute__((always_inline)) void finish_tile(const ConvU8S8Run& tile, const __m512i (&acc)[R][C]) {
   if constexpr (is_f32(form)) {
     finish_floats<R, C, form>(tile, acc);
   } else {
@@ -58,14 +51,27 @@ __attribute__((noinline)) void run_tile(const ConvU8S8Run& tile) {
 
 template <int R, int C, Form form, int W = 0>
 void run_tiles(const ConvU8S8Run& run) {
-  ConvU8S8Run tile = run;
-  for (int32_t t = 0; t < run.tiles; ++t) {
-    run_tile<R, C, form, W>(tile);
+  if (run.tiles <= 0) return;
+  ConvU8S8Run place = run;
+  const Kept kept = &place;
+  int32_t left = 0;
+  do {
+    prefetch_next<R, form>(*kept);
+    __m512i acc[R][C];
+    if constexpr (W > 0)
+      accumulate_rows<R, C, W>(kept, acc);
+    else
+      accumulate<R, C>(kept, acc);
+    ConvU8S8Run& tile = *kept;
+    finish_tile<R, C, form>(tile, acc);
     tile.x_offsets += R;
+    asm volatile("" : : : "memory");  // or both are one vector's addition, which waits as accumulate() says
     tile.y_pixels += R;
+    asm volatile("" : : : "memory");
     if (has_residual<form>(tile)) tile.residual_pixels += R;
     tile.prefetch += tile.segments * tile.dwords * tile.prefetch_step;
-  }
+    left = --tile.tiles;
+  } while (left > 0);
 }
 
 struct Tiles {

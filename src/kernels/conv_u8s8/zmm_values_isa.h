@@ -84,16 +84,17 @@ inline __attribute__((always_inline)) const uint8_t* residual_of(const ConvU8S8R
 /// f = cvt(acc) * m, or fma(cvt(acc), m, cvt(residual - zr) * mr). Codes are clamped from above: clamping before
 /// rounding equals clamping after it, since rounding is monotone and the bound is an integer. Only where CodeClamp::any
 /// asks for it: other codes are clamped by the packs behind. is_whole: channels = 16 C. from_zero: of
-/// scaled_residual().
+/// scaled_residual(). multiplier: the tile's, which a caller that has stored codes need not load again.
 template <int C, Form form, CodeClamp clamp, bool is_whole = false, bool from_zero = false>
-inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const __m512i (&acc)[C],
-                                                 const uint8_t* residual, __m512 upper, __m512 (&f)[C]) {
+inline __attribute__((always_inline)) void scale(const ConvU8S8Run& tile, const float* multiplier,
+                                                 const __m512i (&acc)[C], const uint8_t* residual, __m512 upper,
+                                                 __m512 (&f)[C]) {
   __m512i codes[C];
   const bool adds = has_residual<form>(tile);
   if (adds) residual_codes<C, is_whole>(residual, tile.channels, is_f32(form), codes);
 #pragma GCC unroll 4
   for (int v = 0; v < C; ++v) {
-    const __m512 m = _mm512_loadu_ps(tile.multiplier + 16 * v);
+    const __m512 m = _mm512_loadu_ps(multiplier + 16 * v);
     f[v] = _mm512_cvtepi32_ps(acc[v]);
     f[v] = adds ? _mm512_fmadd_ps(f[v], m, scaled_residual<from_zero>(tile, codes[v])) : _mm512_mul_ps(f[v], m);
     if (!is_f32(form) && clamp == CodeClamp::any) f[v] = _mm512_min_ps(f[v], upper);
