@@ -38,7 +38,8 @@ Result<ValueId> emit_bias(Importer& importer, const ForeignNode& node, size_t bi
   const ValueId scale = importer.add_constant(node, "bias_scale", f32_tensor(b->dims(), scales));
   const ValueId real = importer.add_value(node, "dq" + std::to_string(bias));
   ForeignNode dequantize{"DequantizeLinear", "", node.opset, {node.inputs[bias], scale}, {real}, {}};
-  if (scales.size() != 1) dequantize.attributes["axis"] = int64_t{0};
+  const Shape* shape = importer.shape(node, bias);  // [outputs], of QGemm also [1, outputs]
+  if (scales.size() != 1) dequantize.attributes["axis"] = shape && shape->size() == 2 ? int64_t{1} : int64_t{0};
   if (Result<Done> ok = importer.emit(std::move(dequantize)); !ok) return ok.error();
   return real;
 }

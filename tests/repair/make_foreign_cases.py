@@ -899,6 +899,16 @@ def microsoft_qgemm():
     return n.model(X, out(y, T.UINT8))
 
 
+@case("gemm_factors")
+def microsoft_qgemm_with_a_bias_of_one_row():
+    n = Net(com_microsoft=1)
+    s, z = n.const(F(0.05)), n.const(np.uint8(120))
+    q = n.q(n.op("Reshape", "x", n.const(np.int64([24, 4]))), s, z)
+    w = [n.const(n.weight(4, 5)), n.const(F([0.01, 0.02, 0.03, 0.01, 0.02])), n.const(np.int8([0] * 5))]
+    y = n.op("QGemm", q, s, z, *w, n.const(np.int32([[9, -80, 700, 6, 0]])), n.const(F(0.1)), n.const(np.uint8(130)), domain="com.microsoft", transB=0, alpha=0.5)
+    return n.model(X, out(y, T.UINT8))
+
+
 @case("integer_products", within=1e-5)
 def conv_integer_with_zero_points():
     n = Net()
