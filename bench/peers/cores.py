@@ -6,7 +6,8 @@ usage: cores.py [COUNT]   prints COUNT of them
        cores.py --pair    prints two that are cores of their own, as register loops show
 
 The CPUs of a virtual machine may be threads of cores, and its host moves them: two of them are one core for a while, and every loop
-takes twice as long beside the other's. No folder of the system says so; loops on both at the same time do (octet_loops_bench).
+takes twice as long beside the other's; or another machine's thread sits on the core, and a layer takes 2 to 2.6 times as long, loops on
+registers hardly longer. No folder of the system says so; loops on both at the same time do (octet_loops_bench).
 """
 import json
 import os
@@ -84,10 +85,20 @@ def beside(probe):
     return min(t / a for rates in probe["loops"].values() for a, t in zip(rates["alone"], rates["together"]))
 
 
+def instruction(probe):
+    """The products that octet runs where it may: the last loop's."""
+    return list(probe["loops"])[-1]
+
+
+def watched(probe):
+    """The loops whose rates tell the clock, and whether a neighbour slows what runs."""
+    return ("layer", instruction(probe))
+
+
 def evenness(probes):
     """The slowest over the fastest rate alone, of both CPUs in all probes, of the loop where it is least."""
     worst = 1.0
-    for name in probes[0]["loops"]:
+    for name in watched(probes[0]):
         rates = [rate for probe in probes for rate in probe["loops"][name]["alone"]]
         worst = min(worst, min(rates) / max(rates))
     return worst
@@ -100,9 +111,9 @@ def fault(probes):
     return "clock" if evenness(probes) < CLOCK else ""
 
 
-def gain(probes, instruction):
+def gain(probes):
     """Both loops' rate over that of the first CPU's alone: what two threads could gain."""
-    rates = [probe["loops"][instruction] for probe in probes]
+    rates = [probe["loops"][instruction(probe)] for probe in probes]
     return sum(sum(r["together"]) / r["alone"][0] for r in rates) / len(rates)
 
 
@@ -114,9 +125,10 @@ class Pairs:
 
     def speed(self, probe, count):
         """Of the fastest rate ever seen, the slowest of `count` CPUs' in the probe."""
-        for name, rates in probe["loops"].items():
-            self.fastest[name] = max(self.fastest.get(name, 0), *rates["alone"][:count])
-        return min(min(rates["alone"][:count]) / self.fastest[name] for name, rates in probe["loops"].items())
+        rates = {name: probe["loops"][name]["alone"][:count] for name in watched(probe)}
+        for name, found in rates.items():
+            self.fastest[name] = max(self.fastest.get(name, 0), *found)
+        return min(min(found) / self.fastest[name] for name, found in rates.items())
 
     def pick(self):
         """The pair, and its probe: the first without fault, else the one that comes nearest."""

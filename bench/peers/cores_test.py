@@ -7,8 +7,9 @@ import cores
 import scaling
 
 
-def probe(alone, together, zmm_alone=(200.0, 200.0), zmm_together=(200.0, 200.0)):
-    return {"loops": {"vpdpbusd zmm": {"alone": list(zmm_alone), "together": list(zmm_together)}, "tdpbusd": {"alone": list(alone), "together": list(together)}},
+def probe(alone, together, zmm_alone=(200.0, 200.0), zmm_together=(200.0, 200.0), layer=None):
+    layers = {"alone": list(layer or alone), "together": list(layer or together)}
+    return {"loops": {"layer": layers, "vpdpbusd zmm": {"alone": list(zmm_alone), "together": list(zmm_together)}, "tdpbusd": {"alone": list(alone), "together": list(together)}},
             "line_ns": 150}
 
 
@@ -47,9 +48,18 @@ class Faults(unittest.TestCase):
         self.assertAlmostEqual(cores.evenness([probe((1500, 2000), (1500, 2000))]), 0.75)
         self.assertEqual(cores.fault([probe((1500, 2000), (1500, 2000))]), "clock")
 
+    def test_a_neighbour_that_only_the_layer_feels_is_another_clock(self):
+        self.assertEqual(cores.fault([probe((2000, 2000), (2000, 2000), layer=(1000, 450))]), "clock")
+        self.assertEqual(cores.fault([probe((2000, 2000), (2000, 2000), layer=(1000, 990)), probe((2000, 2000), (2000, 2000), layer=(400, 990))]), "clock")
+
     def test_gain_is_of_the_first_cpu_and_the_mean_of_probes(self):
-        self.assertAlmostEqual(cores.gain([probe((2000, 1900), (2000, 1800)), probe((2000, 2000), (2000, 2000))], "tdpbusd"), 1.95)
-        self.assertAlmostEqual(cores.gain([probe((1, 1), (1, 1), (200, 200), (150, 150))], "vpdpbusd zmm"), 1.5)
+        self.assertAlmostEqual(cores.gain([probe((2000, 1900), (2000, 1800)), probe((2000, 2000), (2000, 2000))]), 1.95)
+
+    def test_clock_and_gain_are_those_of_the_last_loop(self):
+        only_zmm = {"loops": {"layer": {"alone": [100, 100], "together": [100, 100]}, "vpdpbusd zmm": {"alone": [200, 160], "together": [150, 150]}}}
+        self.assertAlmostEqual(cores.gain([only_zmm]), 1.5)
+        self.assertAlmostEqual(cores.evenness([only_zmm]), 0.8)
+        self.assertEqual(cores.fault([probe((2000, 2000), (2000, 2000), (200, 120), (200, 120))]), "")
 
 
 class Picking(unittest.TestCase):
@@ -100,11 +110,6 @@ class Rows(unittest.TestCase):
         row = scaling.row_of([turn(1.0, 0.5, (1.0, 1.25), [probe((1, 1), (1, 1))])], collections.Counter())
         self.assertAlmostEqual(row["processes"], (1 + 0.8) / 2)
         self.assertNotIn("busy", row)
-
-    def test_loops_are_those_of_the_instructions_that_ran(self):
-        mixed = probe((1000, 1000), (1000, 1000), (200, 200), (150, 150))
-        self.assertAlmostEqual(scaling.loops_gain(turn(1, 1, probes=[mixed])), 2)
-        self.assertAlmostEqual(scaling.loops_gain(turn(1, 1, probes=[mixed], isa="avx512_vnni")), 1.5)
 
     def test_a_busy_neighbour_is_held_against_one_thread_of_its_turn(self):
         row = scaling.row_of([turn(1.0, 0.5, busy=1.2), turn(2.0, 1.0, busy=2.2)], collections.Counter())

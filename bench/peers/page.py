@@ -150,7 +150,7 @@ def scaling_section(path):
     counted = [r for r in rows if "turns" in r]
     if counted:
         turns, shared, clock = (sum(r[key] for r in counted) for key in ("turns", "shared", "clock"))
-        lines += [f"Register loops on both CPUs, alone and side by side, before and behind every run of a turn: {turns} turns count. Left out are {shared} in which the pair was "
+        lines += [f"A layer and products on registers on both CPUs, alone and side by side, before and behind every run of a turn (`octet_loops_bench`): {turns} turns count. Left out are {shared} in which the pair was "
                   f"one core for a while", f"and {clock} in which one of the two, or the clock, was more than a tenth slower at one time than at another.", ""]
     lines += ["| model | batch | ISA | turns (left out) | 1 thread ms | 2 threads ms | efficiency | by least times: ms, efficiency | 2 processes of 1 thread, efficiency | busy neighbour ms, over 1 thread |",
               "| --- " * 10 + "|"]

@@ -4,9 +4,9 @@
 usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--rounds 5] [--seconds 0.4] [--precision int8] [--no-busy] [--keep]
 
 A turn: a pair of CPUs that are cores of their own (cores.py), then one thread; two threads; two processes of one thread each at the same
-time; two threads beside a process that does nothing but spin. Products on registers run on the pair before and behind each of them,
-alone and side by side. Where they say that the pair was one core, or changed its clock, the turn is left out and counted; `rounds` turns
-that count are wanted, of four times as many at most. Printed are medians of turns, and
+time; two threads beside a process that does nothing but spin. A layer and products on registers run on the pair before and behind each
+of them, alone and side by side. Where they say that the pair was one core, changed its clock or had a neighbour, the turn is left out and
+counted; `rounds` turns that count are wanted, of four times as many at most. Printed are medians of turns, and
   two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
   two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
   busy neighbour: time of two threads beside it / time of one thread alone, on two CPUs               wanted <= 1.3
@@ -84,16 +84,10 @@ def measure(args):
     return turns, left_out
 
 
-def loops_gain(turn):
-    """What two loops reach of one: those of the products that octet ran, if there are such."""
-    names = list(turn.probes[0]["loops"])
-    return cores.gain(turn.probes, "tdpbusd" if turn.one.isa == "amx" and "tdpbusd" in names else names[0])
-
-
 def row_of(turns, left_out):
     """The figures of turns that count."""
     median = statistics.median
-    gains = [loops_gain(t) for t in turns]
+    gains = [cores.gain(t.probes) for t in turns]
     least1, least2 = min(t.one.least for t in turns), min(t.two.least for t in turns)
     waits = [t.two.wait_us for t in turns if t.two.wait_us is not None]
     row = {"isa": turns[0].one.isa, "one_ms": median(t.one.ms for t in turns), "two_ms": median(t.two.ms for t in turns), "loops": median(gains),
