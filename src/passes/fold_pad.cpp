@@ -62,26 +62,35 @@ bool pads_nothing(const Node& node) {
   return std::all_of(own.begin(), own.end(), [](int64_t p) { return p == 0; });
 }
 
-/// Every window of a MaxPool meets an element that is not padding: each pad is less than the undilated kernel.
-bool windows_meet_elements(const Node& node, const Padding& padding) {
+/// Each pad is less than what a window covers, as pools want it: no window lies in the padding alone.
+bool pads_fit_window(const Node& node, const Padding& padding) {
   const std::vector<int64_t> kernel = ints_attribute(node, "kernel_shape", {});
   const std::vector<int64_t> own = ints_attribute(node, "pads", std::vector<int64_t>(2 * kernel.size(), 0));
-  for (const int64_t dilation : ints_attribute(node, "dilations", {}))
-    if (dilation != 1) return false;
-  if (kernel.size() != padding.begin.size()) return false;
-  for (size_t i = 0; i < kernel.size(); ++i)
-    if (own[i] + padding.begin[i] >= kernel[i] || own[kernel.size() + i] + padding.end[i] >= kernel[i]) return false;
+  const std::vector<int64_t> dilations = ints_attribute(node, "dilations", std::vector<int64_t>(kernel.size(), 1));
+  if (kernel.size() != padding.begin.size() || own.size() != 2 * kernel.size() || dilations.size() != kernel.size())
+    return false;
+  for (size_t i = 0; i < kernel.size(); ++i) {
+    const int64_t covered = (kernel[i] - 1) * dilations[i] + 1;
+    if (own[i] + padding.begin[i] >= covered || own[kernel.size() + i] + padding.end[i] >= covered) return false;
+  }
   return true;
+}
+
+/// Without dilation such a window of a MaxPool meets an element that is not padding.
+bool is_dilated(const Node& node) {
+  const std::vector<int64_t> dilations = ints_attribute(node, "dilations", {});
+  return std::any_of(dilations.begin(), dilations.end(), [](int64_t d) { return d != 1; });
 }
 
 bool takes(const Node& node, const Padding& padding, bool x_is_never_negative) {
   if (string_attribute(node, "auto_pad", "NOTSET") != "NOTSET") return false;
   if (is_op(node, "Conv")) return padding.value == 0.0f;
-  if (int_attribute(node, "ceil_mode", 0) != 0 || node.outputs.size() > 1) return false;
+  if (int_attribute(node, "ceil_mode", 0) != 0 || node.outputs.size() > 1 || !pads_fit_window(node, padding))
+    return false;
   if (is_op(node, "LpPool")) return padding.value == 0.0f;
   if (is_op(node, "AveragePool"))
     return padding.value == 0.0f && (pads_nothing(node) || int_attribute(node, "count_include_pad", 0) != 0);
-  if (!is_op(node, "MaxPool") || !windows_meet_elements(node, padding)) return false;
+  if (!is_op(node, "MaxPool") || is_dilated(node)) return false;
   return padding.value <= std::numeric_limits<float>::lowest() || (padding.value == 0.0f && x_is_never_negative);
 }
 

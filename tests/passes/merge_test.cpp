@@ -171,6 +171,12 @@ TEST(FoldPad, into_pools_where_the_result_is_the_same) {
   expect_untouched("fold_pad", pooled("-inf", "Neg", "MaxPool(a, kernel_shape=[3,3], strides=[2,2], ceil_mode=1)"));
   expect_untouched("fold_pad", pooled("0", "Neg", "AveragePool(a, kernel_shape=[3,3], pads=[1,1,1,1])"));
   expect_untouched("fold_pad", pooled("1", "Relu", "AveragePool(a, kernel_shape=[3,3])"));
+  expect_untouched("fold_pad",
+                   pooled("0", "Neg", "AveragePool(a, count_include_pad=1, kernel_shape=[2,2], pads=[1,1,1,1])"));
+  expect_untouched("fold_pad", pooled("0", "Neg", "LpPool(a, kernel_shape=[3,1], p=2)"));
+  expect_folded(
+      pooled("0", "Neg", "AveragePool(a, dilations=[2,2], kernel_shape=[2,2])"),
+      "r = Neg(x); y = AveragePool(r, count_include_pad=1, dilations=[2,2], kernel_shape=[2,2], pads=[1,0,1,1])");
 }
 
 TEST(FoldPad, of_one_and_three_axes_and_past_the_codes_of_zero) {
