@@ -194,6 +194,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
       const int64_t end_of_own = deal.by_panels && goes_on ? panels() : piece.panels.end;
       for (int64_t first = piece.pixels.begin; first < piece.pixels.end;) {
         const IndexRange block = block_at(first, piece.pixels.end);
+        if (desc_.before && first == piece.pixels.begin) fetch_source(args, block);
         run_block(args, block, piece.panels, end_of_own, scratch, order, ahead);
         first = block.end;
       }
@@ -252,7 +253,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   /// The block that begins at pixel `first`, before `end`.
   IndexRange block_at(int64_t first, int64_t end) const {
-    int64_t count = std::min(block_pixels_, end - first);
+    const int64_t left = end - first;
+    int64_t count = left <= most_block_pixels() ? left : block_pixels_;
     if (classes_.is_copied()) {  // a copy serves one image
       const int64_t image_pixels = geometry_.oh * geometry_.ow;
       count = std::min(count, image_pixels - first % image_pixels);
@@ -310,12 +312,17 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .row_pixels = g.ow};
   }
 
+  /// Where codes are made of others a last block is longer rather than that one of a few pixels follows: these would
+  /// meet all weights for much more than their share.
+  int64_t most_block_pixels() const { return desc_.before ? block_pixels_ + block_pixels_ / 3 : block_pixels_; }
   int64_t slack() const { return 2 * kernel_.rows; }  // a tile brings near what the next one writes
-  size_t offsets_bytes() const { return round_up(sizeof(int64_t) * static_cast<size_t>(block_pixels_ + slack())); }
-  size_t pixels_bytes() const { return round_up(sizeof(int32_t) * static_cast<size_t>(block_pixels_ + slack())); }
+  size_t offsets_bytes() const {
+    return round_up(sizeof(int64_t) * static_cast<size_t>(most_block_pixels() + slack()));
+  }
+  size_t pixels_bytes() const { return round_up(sizeof(int32_t) * static_cast<size_t>(most_block_pixels() + slack())); }
   /// A block's input, where it is not read in place.
   size_t copy_bytes() const {
-    return desc_.before ? static_cast<size_t>(block_pixels_ * geometry_.x_pitch) + k_tail_bytes
+    return desc_.before ? static_cast<size_t>(most_block_pixels() * geometry_.x_pitch) + k_tail_bytes
                         : classes_.copy_bytes(block_pixels_);
   }
   /// Only form 3 to a code passes through f32 tiles, as many as stay in L1 beside what else is there: tables and the
@@ -411,7 +418,17 @@ class ConvU8S8Packed final : public ConvU8S8 {
     return reinterpret_cast<const uint8_t*>(copy);
   }
 
-  /// order: of the blocks before; a layer that reads all pixels in order has the same one in every block.
+  /// Asks for all that making a first block's codes reads, at once: it would be found missing part by part.
+  void fetch_source(const ConvU8S8Args& args, IndexRange block) const {
+    constexpr int64_t k_line = 64;
+    const std::span<const uint8_t> constants = desc_.before->constants();
+    for (size_t i = 0; i < constants.size(); i += k_line) __builtin_prefetch(constants.data() + i, 0, 3);
+    for (int64_t p = block.begin; p < block.end; ++p)
+      for (int64_t c = 0; c < geometry_.ic; c += k_line) __builtin_prefetch(args.x + p * desc_.source_pitch + c, 0, 3);
+  }
+
+  /// order: of the blocks before; a layer that reads all pixels in order has the same one in every block, shorter ones
+  /// the first part of it.
   /// end_of_own: up to this panel, weights of the next one are fetched while one is run; then those of the next layer.
   void run_block(const ConvU8S8Args& args, IndexRange pixels, IndexRange panels, int64_t end_of_own, std::byte* scratch,
                  BlockOrder& order, Ahead& ahead) const {
@@ -425,9 +442,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
     const int32_t* const y_pixels = order.known ? y_.data() + order.known->at : block.y;
     if (order.known)
       ++order.known;
-    else if (!classes_.is_linear() || order.sorted != counts[0])
-      classes_.sort(pixels, block, counts_here, slack());
-    order.sorted = pixels.end - pixels.begin;
+    else if (!classes_.is_linear() || order.sorted < counts_here[0])
+      order.sorted = counts_here[0], classes_.sort(pixels, block, counts_here, slack());
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const ConvU8S8Panel& panel = packed_.panels[static_cast<size_t>(p)];
       ConvU8S8Run run = panel_run(args, panel, pixels.begin);

@@ -21,6 +21,8 @@ class PointwiseU8S8 {
                                                    Isa isa);
   virtual ~PointwiseU8S8() = default;
   virtual size_t packed_bytes() const = 0;
+  /// What a run reads of the layer's own, block by block of channels; empty where that is not known.
+  virtual std::span<const uint8_t> constants() const = 0;
   /// 64 bytes behind the last pixel of x are readable; nothing is written but the layer's channels. is_followed: the
   /// next run is about as many pixels behind these, which are brought near.
   virtual void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch,

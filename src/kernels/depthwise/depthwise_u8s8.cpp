@@ -215,6 +215,8 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     kernel_.run(call);
   }
 
+  std::span<const uint8_t> lines() const { return lines_; }
+
   /// From here on run_pixels() goes by lines of 16 bits where its channels are such. slopes: of all channels. residual:
   /// what run_pixels() will be given.
   void find_lines(std::span<const double> slopes, const uint8_t* residual) {
@@ -447,6 +449,7 @@ class Pointwise final : public PointwiseU8S8 {
     layer_.find_lines(slopes, residual_.empty() ? nullptr : residual_.data());
   }
   size_t packed_bytes() const override { return layer_.packed_bytes() + residual_.size(); }
+  std::span<const uint8_t> constants() const override { return layer_.lines(); }
   void run(const uint8_t* x, int64_t x_pitch, int64_t pixels, uint8_t* y, int64_t y_pitch,
            bool is_followed) const override {
     layer_.run_pixels(x, x_pitch, residual_.empty() ? nullptr : residual_.data(), pixels, y, y_pitch, is_followed);
