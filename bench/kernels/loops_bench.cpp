@@ -1,9 +1,10 @@
 // Whether CPUs are cores of their own at the moment:  octet_loops_bench CPU [CPU]
 // A layer whose data stay in L1 and L2, and products on registers, in 512-bit registers and in tiles as far as this
 // machine has them: the rate on each CPU alone, and on both at the same time, for long enough that the host of a
-// virtual machine sees them busy. Two threads of one core have half of it each; of a neighbour's thread on the same
-// core the layer feels more than the registers do. Rates are medians of slices of a third of a millisecond. One line of
-// JSON: 10^9 products per second by loop, and how long a cache line takes from one CPU to the other and back.
+// virtual machine sees them busy. Two threads of one core have half of it each; there are spells
+// in which layers take twice as long and loops on registers do not. Rates are medians of slices of a third of a
+// millisecond. One line of JSON: 10^9 products per second by loop, and how long a cache line takes from one CPU to the
+// other and back.
 
 #include <sched.h>
 

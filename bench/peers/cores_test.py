@@ -41,7 +41,7 @@ class Faults(unittest.TestCase):
 
     def test_in_any_of_the_probes(self):
         self.assertEqual(cores.fault([TWO_CORES, probe((2000, 2000), (1000, 1000)), TWO_CORES]), "shared")
-        self.assertEqual(cores.fault([TWO_CORES, probe((1700, 2000), (1700, 2000))]), "clock")
+        self.assertEqual(cores.fault([TWO_CORES, probe((1500, 2000), (1500, 2000))]), "clock")
         self.assertEqual(cores.fault([TWO_CORES, probe((1900, 2000), (1900, 2000))]), "")
 
     def test_the_clocks_of_both_cpus_are_the_same(self):
@@ -80,7 +80,7 @@ class Picking(unittest.TestCase):
         self.assertNotEqual(set(pairs.pick()[0]), set(first))
 
     def test_without_a_good_pair_takes_the_nearest_and_says_so(self):
-        machine = Machine(core_of={1: 0, 2: 0, 3: 1}, rate_of={1: 2000, 2: 2000, 3: 1700})
+        machine = Machine(core_of={1: 0, 2: 0, 3: 1}, rate_of={1: 2000, 2: 2000, 3: 1500})
         pair, found = cores.Pairs([1, 2, 3], machine).pick()
         self.assertIn(3, pair)
         self.assertEqual(cores.fault([found]), "clock")

@@ -151,7 +151,7 @@ def scaling_section(path):
     if counted:
         turns, shared, clock = (sum(r[key] for r in counted) for key in ("turns", "shared", "clock"))
         lines += [f"A layer and products on registers on both CPUs, alone and side by side, before and behind every run of a turn (`octet_loops_bench`): {turns} turns count. Left out are {shared} in which the pair was "
-                  f"one core for a while", f"and {clock} in which one of the two, or the clock, was more than a tenth slower at one time than at another.", ""]
+                  f"one core for a while", f"and {clock} in which one of the two, or the clock, was more than a fifth slower at one time than at another.", ""]
     lines += ["| model | batch | ISA | turns (left out) | 1 thread ms | 2 threads ms | efficiency | by least times: ms, efficiency | 2 processes of 1 thread, efficiency | busy neighbour ms, over 1 thread |",
               "| --- " * 10 + "|"]
     mark = lambda value, good: f"{value:.2f}" if good else f"**{value:.2f}**"  # noqa: E731

@@ -5,7 +5,7 @@ usage: scaling.py [--model build/bench/resnet50_octet_int8.onnx] [--batch 1] [--
 
 A turn: a pair of CPUs that are cores of their own (cores.py), then one thread; two threads; two processes of one thread each at the same
 time; two threads beside a process that does nothing but spin. A layer and products on registers run on the pair before and behind each
-of them, alone and side by side. Where they say that the pair was one core, changed its clock or had a neighbour, the turn is left out and
+of them, alone and side by side. Where they say that the pair was one core, or changed its pace, the turn is left out and
 counted; `rounds` turns that count are wanted, of four times as many at most. Printed are medians of turns, and
   two threads:    (time of one / time of two) / (rate of both loops / rate of one alone)               wanted >= 0.93
   two processes:  (images of both / images of one alone) / (rate of both loops / rate of one alone)    wanted >= 0.93
