@@ -2,9 +2,10 @@
 // branch is float although the same value is quantized for another reader, whose codes are proven to hold every value
 // it can have, the Add reads the dequantized value too; where its range is known all the same (moved codes, a Clip's
 // bounds, a Sigmoid's), it gets codes of its own. Nothing saturates that did not: a branch whose values may lie beyond
-// the other reader's codes stays float. The other branch is an integer convolution's result or dequantized codes, and
-// the sum ends in codes: a float sum stays, since rounding one of its parts would cost accuracy and gain nothing. What
-// stays is told as a note.
+// the other reader's codes stays float; so does one whose rounding moves the sum by more than a step of the sum's own
+// codes, as far as the file itself rounds. The other branch is an integer convolution's result or dequantized codes,
+// and the sum ends in codes: a float sum stays, since rounding one of its parts would cost accuracy and gain nothing.
+// What stays is told as a note.
 
 #include <algorithm>
 #include <cmath>
@@ -23,12 +24,17 @@ bool is_integer_conv(const Editor& editor, ValueId v) {
          editor.producer(conv->inputs[1], "DequantizeLinear");
 }
 
-/// The Add's result is quantized, perhaps behind an activation.
-bool ends_in_codes(const Editor& editor, const Node& add) {
+/// The QuantizeLinear of the Add's result, perhaps behind an activation, or -1.
+NodeId quantize_of_sum(const Editor& editor, const Node& add) {
   NodeId reader = editor.only_reader(add.outputs[0]);
   if (reader >= 0 && is_any(editor.node(reader), {"Relu", "Clip"}))
     reader = editor.only_reader(editor.node(reader).outputs[0]);
-  return reader >= 0 && is_quantize(editor.node(reader));
+  return reader >= 0 && is_quantize(editor.node(reader)) ? reader : -1;
+}
+
+/// Half a step of the branch's codes is at most a step of the sum's.
+bool is_fine_enough(const CodeParams& branch, const std::optional<CodeParams>& sum) {
+  return sum && double{branch.scale} / 2 <= double{sum->scale};
 }
 
 /// Codes that the network computes, dequantized.
@@ -128,12 +134,22 @@ Result<Done> residual_identity(Graph& graph, RepairLog& log) {
                                graph.value(add.inputs[*branch]).name + "' is float beside codes and stays so, ";
       const ValueId identity = add.inputs[*branch];
       const bool has_codes = pair_of(editor, identity, false) >= 0;
-      if (!ends_in_codes(editor, add)) {
+      const NodeId quantize = quantize_of_sum(editor, add);
+      if (quantize < 0) {
         if (has_codes) log.notes.push_back(left + "since its result is float too: the Add runs in float");
         continue;
       }
       const NodeId dequantize = pair_of(editor, identity, true);
       const std::optional<KnownRange> range = dequantize < 0 ? known_range(editor, identity) : std::nullopt;
+      const std::optional<CodeParams> sum = code_params(graph, editor.node(quantize));
+      std::optional<CodeParams> params;
+      if (range) params = range->params;
+      if (dequantize >= 0) params = code_params(graph, editor.node(dequantize));
+      if (params && !(range && range->moved) && !is_fine_enough(*params, sum)) {
+        log.notes.push_back(left + "since half a step of its codes, " + short_text(params->scale / 2) +
+                            ", is more than a step of the sum's: the Add runs in float");
+        continue;
+      }
       if (range) {
         log.add(
             label(graph, add), "float identity branch '" + graph.value(identity).name + "'",
@@ -150,10 +166,9 @@ Result<Done> residual_identity(Graph& graph, RepairLog& log) {
             ": the Add runs in float; octet repair --recalibrate --calib-data DIR finds ranges");
         continue;
       }
-      const CodeParams params = *code_params(graph, editor.node(dequantize));
       log.add(label(graph, add), "float identity branch '" + graph.value(identity).name + "'",
-              "its codes, " + params_text(params),
-              "the branch is rounded, by up to half a step = " + short_text(params.scale / 2));
+              "its codes, " + params_text(*params),
+              "the branch is rounded, by up to half a step = " + short_text(params->scale / 2));
       editor.set_input(id, *branch, editor.node(dequantize).outputs[0]);
       edited = true;
     }

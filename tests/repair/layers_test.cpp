@@ -117,6 +117,44 @@ TEST(ResidualIdentity, takes_its_codes_where_the_other_branch_is_in_codes) {
       {"add: float identity branch 't' -> its codes, s8 zero point 0, scale 0.5; the branch is rounded, by up to half "
        "a step = 0.25"});
 }
+/// A Tanh, its codes and its sum with codes of the network's input.
+std::string sum_with_tanh(const std::string& branch_scale, const std::string& sum_scale, const std::string& identity) {
+  return "graph (x: f32[N,2,4,4]) -> (y, e) { const s: f32[] = {0.01} const z: s8[] = {0} const b: f32[] = {" +
+         branch_scale + "} const u: f32[] = {" + sum_scale +
+         "} g = QuantizeLinear(x, s, z) h = DequantizeLinear(g, s, z) t = Tanh(x) q = QuantizeLinear(t, b, z) "
+         "d = DequantizeLinear(q, b, z) e = Relu(d) a = Add(" +
+         identity + ", h) @add p = QuantizeLinear(a, u, z) y = DequantizeLinear(p, u, z) }";
+}
+TEST(ResidualIdentity, whose_rounding_is_more_than_a_step_of_the_sum_stays) {
+  for (const char* const sum_scale : {"0.01", "0.0499"}) {
+    expect_untouched("residual_identity", sum_with_tanh("0.1", sum_scale, "t"));
+    Graph graph = broken(sum_with_tanh("0.1", sum_scale, "t"));
+    std::vector<std::string> notes;
+    EXPECT_TRUE(repair(graph, {}, &notes));
+    EXPECT_THAT(notes, ::testing::ElementsAre(
+                           "node 'add' (Add): its branch 't' is float beside codes and stays so, since half a step of "
+                           "its codes, 0.05, is more than a step of the sum's: the Add runs in float"));
+  }
+  expect_mended("residual_identity", sum_with_tanh("0.1", "0.05", "t"), sum_with_tanh("0.1", "0.05", "d"),
+                {"add: float identity branch 't' -> its codes, s8 zero point 0, scale 0.1; the branch is rounded, by "
+                 "up to half a step = 0.05"});
+}
+TEST(ResidualIdentity, whose_own_codes_would_be_coarser_than_the_sum_stays) {
+  expect_untouched(
+      "residual_identity",
+      k_block +
+          R"(const v: f32[] = {0.0019} const lo: f32[] = {-0.5} const hi: f32[] = {0.5} q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) c = Conv(d, dw) t = Clip(x, lo, hi) a = Add(c, t) p = QuantizeLinear(a, v, z) y = DequantizeLinear(p, v, z) })");
+}
+TEST(ResidualIdentity, of_codes_that_were_moved_loses_nothing_whatever_their_step) {
+  const std::string head = k_block +
+                           "const v: f32[] = {0.001} q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) "
+                           "c = Conv(d, dw) t = MaxPool(d, kernel_shape=[1,1]) ";
+  const std::string tail = " @add p = QuantizeLinear(a, v, z) y = DequantizeLinear(p, v, z) }";
+  Graph graph = broken(head + "a = Add(c, t)" + tail);
+  std::vector<std::string> notes;
+  EXPECT_TRUE(repair(graph, {}, &notes));
+  EXPECT_THAT(notes, ::testing::Each(::testing::Not(::testing::HasSubstr("stays so"))));
+}
 TEST(ResidualIdentity, beside_a_stored_constant_stays) {
   expect_untouched(
       "residual_identity",
