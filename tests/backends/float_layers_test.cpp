@@ -77,6 +77,23 @@ TEST(PoolOnCpu, averages_f32) {
   expect_cpu_equals_ref(graph_of("x: f32[2,21,9,7]", "  y = GlobalMaxPool(x)"), {}, k_exact);
 }
 
+TEST(PoolOnCpu, takes_one_window_that_reaches_beyond_the_input) {
+  for (const char* window : {"kernel_shape=[2,2], strides=[2,2], ceil_mode=1",
+                             "kernel_shape=[2,3], strides=[2,3], ceil_mode=1, count_include_pad=1"}) {
+    const std::string call = std::string("Pool(x, ") + window;
+    expect_cpu_equals_ref(graph_of("x: f32[2,21,1,1]", "  y = Average" + call + ")"), {}, k_float);
+    for (const char* type : {"u8", "s8"})
+      expect_cpu_equals_ref(graph_of(std::string("x: ") + type + "[2,21,1,1]",
+                                     "  y = QuantAverage" + call +
+                                         ", x_scale=0.02, x_zero_point=5, y_scale=0.013, y_zero_point=9, to=\"u8\")"),
+                            {}, k_exact);
+  }
+  for (const char* type : {"f32", "u8", "s8"})
+    expect_cpu_equals_ref(graph_of(std::string("x: ") + type + "[2,21,1,1]",
+                                   "  y = MaxPool(x, kernel_shape=[2,2], strides=[2,2], ceil_mode=1)"),
+                          {}, k_exact);
+}
+
 TEST(PoolOnCpu, averages_codes_to_the_reference_bytes) {
   for (const char* type : {"u8", "s8"}) {
     for (const char* to : {"u8", "s8", "f32"}) {
