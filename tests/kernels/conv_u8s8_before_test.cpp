@@ -54,11 +54,14 @@ struct Layers {
 
 std::vector<uint8_t> run(const ConvU8S8& layer, const WindowGeometry& g, const uint8_t* x, int64_t batch, int threads) {
   Buffer<uint8_t> y(static_cast<size_t>(batch * g.ow * g.y_pitch), 200);
-  AlignedVector<std::byte> scratch(layer.scratch_bytes());
+  constexpr std::byte k_guard{0x5a};
+  const size_t scratch_bytes = layer.scratch_bytes();
+  AlignedVector<std::byte> scratch(scratch_bytes + 64, k_guard);
   const ConvU8S8Args args{.batch = batch, .x = x, .y = y.data()};
   for (int64_t chunk = 0; chunk < layer.chunks(batch, threads); ++chunk)
     layer.run_chunk(args, chunk, threads, scratch.data());
   EXPECT_TRUE(y.is_guard_intact());
+  for (size_t i = scratch_bytes; i < scratch.size(); ++i) EXPECT_EQ(scratch[i], k_guard) << "scratch memory";
   return y.values();
 }
 

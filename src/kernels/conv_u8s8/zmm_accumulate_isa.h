@@ -32,6 +32,7 @@ inline __attribute__((always_inline)) void accumulate(const Kept& kept, __m512i 
   const char* prefetch = tile.prefetch;
   const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
   const int64_t second_line = prefetch_step > 64 ? 64 : 0;
+  // In memory like the tile's place, and read once for each segment.
   const WindowSegment* volatile next = tile.segment_list;
   const WindowSegment* volatile end = tile.segment_list + tile.segments;
   while (next < end) {
