@@ -190,11 +190,12 @@ def peers_of(versions):
 
 
 def slices(rounds):
-    """\"5 slices of 0.08, 0.1 s\", by their numbers."""
+    """\"5 slices of 0.08, 0.1 s\", by their numbers; many lengths as a range."""
     by_count = {}
     for count, seconds in sorted(rounds):
         by_count.setdefault(count, []).append(f"{seconds:g}")
-    return " or ".join(f"{count} slices of {', '.join(seconds)} s" for count, seconds in by_count.items())
+    lengths = {count: ", ".join(seconds) if len(seconds) <= 3 else f"{seconds[0]} to {seconds[-1]}" for count, seconds in by_count.items()}
+    return " or ".join(f"{count} slices of {seconds} s" for count, seconds in lengths.items())
 
 
 def about_amx(results):
@@ -227,7 +228,7 @@ def write(results, order, peaks, path, scaling):
             "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " + slices(rounds) + ".",
             *SETTINGS,
             "NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
-            "matter for speed. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
+            "matter for speed. A row bears the octet that ran it last; lanes that were not run again (FP32, BF16) may be of one before. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
             *int8_sections(results), "## FP32", "", *fp32_table(results), "",
             *bf16_section(results),
             "## Forms of the INT8 file", "",
