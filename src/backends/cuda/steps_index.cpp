@@ -6,6 +6,7 @@
 #include "backends/cuda/index.h"
 #include "backends/cuda/step.h"
 #include "ir/ops/joined_entries.h"
+#include "ir/ops/resize_coordinates.h"
 
 namespace octet::cuda {
 namespace {
@@ -117,7 +118,7 @@ Result<PreparedStep> prepare_joined(const StepQuery& query, StepBuilder& builder
   return PreparedStep::of(sequence(std::move(parts)));
 }
 
-// ---- Resize: coordinates of ONNX operator Resize, opset 18 ----
+// ---- Resize ----
 
 /// Scale of an axis: as given, else output / input.
 double scale_of(const StepQuery& query, size_t axis) {
@@ -144,33 +145,6 @@ std::string refuse_resize(const StepQuery& query) {
   return "";
 }
 
-double coordinate(int64_t i, int64_t n, int64_t m, double scale, const std::string& mode) {
-  const auto x = static_cast<double>(i);
-  if (mode == "asymmetric") return x / scale;
-  if (mode == "align_corners") return m == 1 ? 0.0 : x * static_cast<double>(n - 1) / static_cast<double>(m - 1);
-  if (mode == "pytorch_half_pixel" && m == 1) return 0.0;
-  const double half_pixel = (x + 0.5) / scale - 0.5;
-  if (mode != "half_pixel_symmetric") return half_pixel;
-  const double adjustment = static_cast<double>(m) / (scale * static_cast<double>(n));
-  return static_cast<double>(n) / 2 * (1 - adjustment) + half_pixel;
-}
-
-/// The same in f32, as ONNX Runtime has it: 3 / 0.6 is 5 there, in double 4.9999998, for the float 0.6 is above 0.6.
-double coordinate_of_nearest(int64_t i, int64_t n, int64_t m, double wide_scale, const std::string& mode) {
-  const auto x = static_cast<float>(i), length = static_cast<float>(n), out = static_cast<float>(m);
-  const auto scale = static_cast<float>(wide_scale);
-  if (mode == "asymmetric") return x / scale;
-  if (mode == "align_corners" || (mode == "pytorch_half_pixel" && m == 1)) return coordinate(i, n, m, wide_scale, mode);
-  const float offset = mode == "half_pixel_symmetric" ? length / 2 * (1 - out / (scale * length)) : 0.0f;
-  return offset + (x + 0.5f) / scale - 0.5f;
-}
-
-double nearest_of(double c, const std::string& mode) {
-  if (mode == "floor") return std::floor(c);
-  if (mode == "ceil") return std::ceil(c);
-  return mode == "round_prefer_ceil" ? std::floor(c + 0.5) : std::ceil(c - 0.5);
-}
-
 std::vector<ResizeTap> taps_of(const StepQuery& query, size_t axis) {
   const int64_t n = query.dims(0)[axis], m = query.output_dims()[axis];
   const double scale = scale_of(query, axis);
@@ -180,12 +154,12 @@ std::vector<ResizeTap> taps_of(const StepQuery& query, size_t axis) {
   const auto clamped = [n](double c) { return static_cast<int>(std::clamp(c, 0.0, static_cast<double>(n - 1))); };
   std::vector<ResizeTap> taps;
   for (int64_t i = 0; i < m; ++i) {
-    const auto place = linear ? coordinate : coordinate_of_nearest;
-    const double c = scale == 1.0 && n == m ? static_cast<double>(i) : place(i, n, m, scale, mode);
+    const double c =
+        scale == 1.0 && n == m ? static_cast<double>(i) : resize_coordinate(i, {n, m, scale}, mode, !linear);
     if (linear) {
       taps.push_back({clamped(std::floor(c)), clamped(std::floor(c) + 1), static_cast<float>(c - std::floor(c))});
     } else {
-      const int at = clamped(nearest_of(c, nearest));
+      const int at = clamped(resize_nearest(c, nearest));
       taps.push_back({at, at, 0.0f});
     }
   }

@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "ir/ops/common.h"
+#include "ir/ops/resize_coordinates.h"
 
 namespace octet {
 namespace {
@@ -196,39 +197,6 @@ Result<ValueTypes> infer(const NodeContext& context) {
   return typed(context, std::move(out));
 }
 
-double coordinate(int64_t i, int64_t n, const Scaled& to, const std::string& mode) {
-  const auto x = static_cast<double>(i), length = static_cast<double>(n), out = static_cast<double>(to.extent);
-  if (mode == "asymmetric") return x / to.scale;
-  if (mode == "align_corners") return to.extent == 1 ? 0.0 : x * (length - 1) / (out - 1);
-  if (mode == "tf_crop_and_resize") {
-    if (to.extent == 1) return 0.5 * (to.begin + to.end) * (length - 1);
-    return to.begin * (length - 1) + x * (to.end - to.begin) * (length - 1) / (out - 1);
-  }
-  if (mode == "pytorch_half_pixel" && to.extent == 1) return 0.0;
-  const double half_pixel = (x + 0.5) / to.scale - 0.5;
-  if (mode != "half_pixel_symmetric") return half_pixel;
-  const double adjustment = out / (to.scale * length);
-  return length / 2 * (1 - adjustment) + half_pixel;
-}
-
-/// The same in f32, as ONNX Runtime has it: 3 / 0.6 is 5 there, in double 4.9999998, for the float 0.6 is above 0.6.
-double coordinate_of_nearest(int64_t i, int64_t n, const Scaled& to, const std::string& mode) {
-  const auto x = static_cast<float>(i), length = static_cast<float>(n), out = static_cast<float>(to.extent);
-  const auto scale = static_cast<float>(to.scale);
-  if (mode == "asymmetric") return x / scale;
-  if (mode == "pytorch_half_pixel" && to.extent == 1) return 0.0;
-  if (mode != "half_pixel" && mode != "pytorch_half_pixel" && mode != "half_pixel_symmetric")
-    return coordinate(i, n, to, mode);
-  const float offset = mode == "half_pixel_symmetric" ? length / 2 * (1 - out / (scale * length)) : 0.0f;
-  return offset + (x + 0.5f) / scale - 0.5f;
-}
-
-double rounded(double c, const std::string& mode) {
-  if (mode == "floor") return std::floor(c);
-  if (mode == "ceil") return std::ceil(c);
-  return mode == "round_prefer_ceil" ? std::floor(c + 0.5) : std::ceil(c - 0.5);
-}
-
 /// Weight of an element at distance d.
 double linear_weight(double d) { return std::max(0.0, 1 - std::fabs(d)); }
 double cubic_weight(double d, double a) {
@@ -245,7 +213,7 @@ struct Taps {
 
 Taps taps_at(double c, int64_t n, const Scaled& to, const Options& options) {
   const auto clamped = [&](double k) { return static_cast<int64_t>(std::clamp(k, 0.0, static_cast<double>(n - 1))); };
-  if (options.mode == "nearest") return {{clamped(rounded(c, options.nearest))}, {1.0}};
+  if (options.mode == "nearest") return {{clamped(resize_nearest(c, options.nearest))}, {1.0}};
   const bool cubic = options.mode == "cubic";
   const double shrink = options.antialias ? std::min(to.scale, 1.0) : 1.0, reach = (cubic ? 2 : 1) / shrink;
   Taps taps;
@@ -266,10 +234,11 @@ Taps taps_at(double c, int64_t n, const Scaled& to, const Options& options) {
 std::vector<Taps> taps_of(int64_t n, const Scaled& to, const Options& options) {
   std::vector<Taps> taps;
   const bool crops = options.coordinates == "tf_crop_and_resize" && to.resized;
+  const bool is_nearest = options.mode == "nearest";
+  const ResizeAxis axis{n, to.extent, to.scale, to.begin, to.end};
   for (int64_t i = 0; i < to.extent; ++i) {
     const bool same = to.scale == 1.0 && to.extent == n && !crops;
-    const auto place = options.mode == "nearest" ? coordinate_of_nearest : coordinate;
-    const double c = same ? static_cast<double>(i) : place(i, n, to, options.coordinates);
+    const double c = same ? static_cast<double>(i) : resize_coordinate(i, axis, options.coordinates, is_nearest);
     const bool outside = crops && (c < 0 || c > static_cast<double>(n - 1));
     taps.push_back(outside ? Taps{} : same ? Taps{{i}, {1.0}} : taps_at(c, n, to, options));
   }
