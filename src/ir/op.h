@@ -70,6 +70,7 @@ struct OpDef {
   int max_inputs = 1;  // -1 = any number
   int outputs_min = 1;
   int outputs_max = 1;                                // -1 = any number
+  bool keeps_outputs = false;                         // ONNX wants outputs_max of them in a file, read or not
   std::span<const std::string_view> attributes = {};  // the names it knows; another name is refused by verify()
   InferFn infer = nullptr;
   ReferenceFn reference = nullptr;

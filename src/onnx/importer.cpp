@@ -407,9 +407,10 @@ Result<Done> Importer::drop_extra_outputs(ForeignNode& node, const OpDef& op) co
     node.outputs.pop_back();
   }
   const auto unread = [&](ValueId v) { return v == k_absent || !is_used(v); };
-  // An output of a variadic op has a say in what the others are. ONNX wants both of TopK's in the file, read or not.
-  const auto least = static_cast<size_t>(op.name == "TopK" ? 2 : std::max(op.outputs_min, 1));
-  while (op.outputs_max > 0 && node.outputs.size() > least && unread(node.outputs.back())) node.outputs.pop_back();
+  // An output of a variadic op has a say in what the others are.
+  const auto least = static_cast<size_t>(std::max(op.outputs_min, 1));
+  while (op.outputs_max > 0 && !op.keeps_outputs && node.outputs.size() > least && unread(node.outputs.back()))
+    node.outputs.pop_back();
   return Done{};
 }
 

@@ -90,6 +90,7 @@ const OpDef top_k_op = {.name = "TopK",
                         .max_inputs = 2,
                         .outputs_min = 1,
                         .outputs_max = 2,
+                        .keeps_outputs = true,
                         .attributes = k_attributes,
                         .infer = infer,
                         .reference = reference};
