@@ -154,10 +154,10 @@ bool is_joined(const Layout& image) { return image.pitch() != channel_pitch(imag
 /// An image to another pitch: blocks of pixels pass through scratch, where they lie without gaps.
 PreparedStep lookup_pixels(const StepQuery& query, const Operand& x, const Operand& y) {
   const int64_t channels = y.layout.channels(), block = std::max<int64_t>(1, k_row_block / channels);
-  PreparedStep step{.scratch_bytes = static_cast<size_t>(block * channels), .in_team = true};
+  const auto lookup_rows = elementwise_kernels(query.isa).lookup_rows_u8;
+  PreparedStep step{.scratch_bytes = lookup_rows ? 0 : static_cast<size_t>(block * channels), .in_team = true};
   step.run = [=, table = domain_table(*query.constant(1), query.dtype(0)),
               lookup = elementwise_kernels(query.isa).lookup_u8,
-              lookup_rows = elementwise_kernels(query.isa).lookup_rows_u8,
               pixels = y.layout.batch() * y.layout.pixels()](const RunContext& run) {
     const int64_t x_pitch = x.layout.pitch(), y_pitch = y.layout.pitch();
     run.parallel((pixels + block - 1) / block, block * channels, [&](int64_t first, int64_t last, int worker) {
