@@ -56,8 +56,10 @@ double needed_mmac(const Graph& graph, const Node& node, std::string_view tactic
   const auto dims = [&](ValueId v) { return graph.value(v).shape ? known_dims(*graph.value(v).shape) : std::nullopt; };
   const std::optional<Dims> x = dims(node.inputs[0]), w = dims(node.inputs[1]), y = dims(node.outputs[0]);
   if (!x || !w || !y || x->size() != 4 || w->size() != 4 || y->size() != 4) return mmac;
-  if (tactic.starts_with("winograd_u8s8"))
-    return static_cast<double>((*y)[0] * (((*y)[2] + 3) / 4) * (((*y)[3] + 3) / 4) * 72 * (*w)[0] * (*w)[1]) / 1e6;
+  if (tactic.starts_with("winograd_u8s8")) {
+    const int64_t tiles = (*y)[0] * (((*y)[2] + 3) / 4) * (((*y)[3] + 3) / 4);
+    return static_cast<double>(tiles * 72 * (*w)[0] * (*w)[1]) / 1e6;
+  }
   if (string_attribute(node, "auto_pad", "NOTSET") != "NOTSET") return mmac;
   const std::vector<int64_t> pads = ints_attribute(node, "pads", {0, 0, 0, 0}),
                              strides = ints_attribute(node, "strides", {1, 1}),

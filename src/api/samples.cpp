@@ -73,7 +73,8 @@ Result<SampleSet> open_data(const DataOptions& options, const Session& session, 
 std::string preprocess_note(const SampleSet& data, const Session& session) {
   const Result<Preprocess> spec = parse_preprocess(data.preprocess());
   if (!spec) return "";
-  const std::string now = to_string(*spec), calibration = session.calibration_preprocess();
+  const std::string now = to_string(*spec);
+  const std::string& calibration = session.calibration_preprocess();
   if (!calibration.empty() && calibration != now)
     return "preprocessing '" + now + "' differs from calibration's '" + calibration + "'";
   if (data.brought_along())

@@ -7,7 +7,7 @@ namespace {
 
 PreparedStep copy_step(Copy copy) {
   PreparedStep step{.in_team = true};
-  step.run = [copy = std::move(copy)](const RunContext& run) { run_copy(run, copy); };
+  step.run = [copy](const RunContext& run) { run_copy(run, copy); };
   return step;
 }
 

@@ -148,7 +148,8 @@ double cost(const Traffic& t, const Cut& cut, int64_t batch, const Caches& cache
   const double held = n * t.activations, cache_bytes = cut.by_worker ? caches.bytes / threads : caches.bytes;
   const double missing = held > cache_bytes ? 1 - cache_bytes / held : 0;
   if (cut.by_worker) {
-    const double turns = static_cast<double>(batch / cut.images);
+    const int64_t whole_turns = batch / cut.images;
+    const auto turns = static_cast<double>(whole_turns);
     const double idle = std::ceil(turns / threads) * threads / turns;  // the workers that have a turn less wait
     return idle * (missing * t.activations + (t.weights + k_turn_bytes) / n);
   }

@@ -153,8 +153,9 @@ std::unique_ptr<const ConvF32> make_strips_f32(const StripsF32Desc& desc, Isa is
   if (desc.expand && !is_dense_before(*desc.expand, g)) return nullptr;
   if (desc.project && !is_pixel_by_pixel_behind(*desc.project, g)) return nullptr;
   std::unique_ptr<const DenseConvF32> expand, project;
-  if (desc.expand && !(expand = ConvF32::make(*desc.expand, isa, desc.expand_variant))) return nullptr;
-  if (desc.project && !(project = ConvF32::make(*desc.project, isa, desc.project_variant))) return nullptr;
+  if (desc.expand) expand = ConvF32::make(*desc.expand, isa, desc.expand_variant);
+  if (desc.project) project = ConvF32::make(*desc.project, isa, desc.project_variant);
+  if ((desc.expand && !expand) || (desc.project && !project)) return nullptr;
   return std::make_unique<StripsF32>(desc, std::move(expand), std::move(project), isa);
 }
 
