@@ -48,7 +48,7 @@ inline void mark_block(const float* x, size_t n, RowCodes codes, float above, fl
   uint8_t flags[k_block] = {};
   float v[k_block];
   for (size_t i = 0; i < n; ++i) v[i] = x[i] / codes.scale;
-  for (size_t i = 0; i < n; ++i) flags[i] = is_inside(v[i], codes) & (x[i] > above) ? 1 : 0;
+  for (size_t i = 0; i < n; ++i) flags[i] = (is_inside(v[i], codes) & (x[i] > above)) ? 1 : 0;
   for (size_t i = 0; i < n; ++i) y[i] = rounded(clamped(v[i], codes.lo, codes.hi)) * codes.scale;
   for (size_t i = 0; i < n; i += 8) inside[i / 8] = packed(flags + i);
 }
@@ -56,7 +56,7 @@ inline void mark_block(const float* x, size_t n, RowCodes codes, float above, fl
 /// The bound outside, else rint(v) - v; at a bound both are that bound's.
 inline float slope(float v, RowCodes c) {
   const float code = rounded(clamped(v, c.lo, c.hi));
-  return (v > c.lo) & (v < c.hi) ? code - v : code;
+  return ((v > c.lo) & (v < c.hi)) ? code - v : code;
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ OCTET_CLONES void straight_through_marked(const float* dy, const uint8_t* inside
 
 OCTET_CLONES void straight_through_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx) {
   const float above = bound_below(codes);
-  for (size_t i = 0; i < n; ++i) dx[i] = is_inside(x[i] / codes.scale, codes) & (x[i] > above) ? dy[i] : 0.0f;
+  for (size_t i = 0; i < n; ++i) dx[i] = (is_inside(x[i] / codes.scale, codes) & (x[i] > above)) ? dy[i] : 0.0f;
 }
 
 OCTET_CLONES float learned_step_row(const float* dy, const float* x, size_t n, RowCodes codes, float* dx) {

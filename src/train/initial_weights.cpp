@@ -18,7 +18,8 @@ class Weights {
   explicit Weights(uint64_t seed) : random_(seed) {}
 
   void conv(const std::string& name, int64_t out, int64_t in, int64_t kernel, int64_t groups = 1) {
-    const double deviation = std::sqrt(2.0 / static_cast<double>(out * kernel * kernel / groups));
+    const int64_t fan_out = out * kernel * kernel / groups;
+    const double deviation = std::sqrt(2.0 / static_cast<double>(fan_out));
     std::vector<float> values(static_cast<size_t>(out * (in / groups) * kernel * kernel));
     for (float& v : values) v = static_cast<float>(normal() * deviation);
     put(name + ".weight", {out, in / groups, kernel, kernel}, values);
