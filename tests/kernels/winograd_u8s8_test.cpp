@@ -382,6 +382,35 @@ std::string cheapest(const ConvCase& c, const ConvCpu& cpu, int64_t network_byte
   return best.name;
 }
 
+#if defined(__x86_64__)
+int64_t counted_products = 0;
+
+TEST(WinogradU8S8, tiles_over_the_border_leave_out_the_positions_that_two_outputs_do_not_need) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  WinogradKernel kernel = winograd_u8s8_avx512_vnni;
+  kernel.products = [](const WinogradProducts& p) {
+    // Positions that four outputs need are 3 and 4 of an axis.
+    counted_products +=
+        16 * p.tiles + 8 * (p.corners - p.whole_columns) + 8 * p.half_rows + 4 * (p.half_rows - p.whole_columns);
+    winograd_u8s8_avx512_vnni.products(p);
+  };
+  const auto expect_products = [&](const ConvCase& c, int64_t products) {
+    ConvU8S8Data data(c);
+    data.describe();
+    counted_products = 0;
+    EXPECT_EQ(data.run_layer<uint8_t>(*make_winograd_u8s8(data.desc, kernel, Isa::avx512_vnni), 1),
+              data.run_layer<uint8_t>(*ConvU8S8::make(data.desc, Isa::scalar), 1));
+    EXPECT_EQ(counted_products, products) << c;
+  };
+  expect_products(square(14, 20, 32, 3, 1, 1), 22 * 22);
+  expect_products(square(14, 20, 32, 3, 1, 1, 1, 1, 5), 5 * 22 * 22);
+  expect_products(square(12, 20, 32, 3, 1, 1), 18 * 18);
+  expect_products(square(7, 20, 32, 3, 1, 1), 12 * 12);
+  expect_products(square(8, 20, 32, 3, 1, 0), 10 * 10);  // the small tiles' inputs lie in the image
+  expect_products({1, 9, 14, 20, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 16 * 22);
+}
+#endif
+
 TEST(WinogradU8S8, is_the_cheapest_way_where_many_tiles_meet_few_weights) {
   if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
   for (const ConvCpu& cpu : {k_whole_width, k_half_width, k_far_l3}) {

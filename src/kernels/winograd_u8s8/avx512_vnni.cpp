@@ -22,40 +22,73 @@ inline __attribute__((always_inline)) void transform_six(const __m512i (&d)[6], 
   t[5] = _mm512_sub_epi16(_mm512_sub_epi16(d[5], d[3]), _mm512_add_epi16(e, e));  // 4 d1 - 5 d3 + d5
 }
 
-/// by_address: WinogradInput::pixels has the inputs.
-template <bool by_address>
+/// The same for an axis of two outputs, F(2, 3): d0 - d2, -3 (d1 + d2), 3 (d1 - d2), d3 - d1, so that transformed
+/// weights fit as they are.
+inline __attribute__((always_inline)) void transform_four(const __m512i (&d)[4], __m512i (&t)[4]) {
+  const __m512i three = _mm512_set1_epi16(3);
+  t[0] = _mm512_sub_epi16(d[0], d[2]);
+  t[1] = _mm512_mullo_epi16(_mm512_add_epi16(d[1], d[2]), _mm512_set1_epi16(-3));
+  t[2] = _mm512_mullo_epi16(_mm512_sub_epi16(d[1], d[2]), three);
+  t[3] = _mm512_sub_epi16(d[3], d[1]);
+}
+
+template <int N>
+inline __attribute__((always_inline)) void transform(const __m512i (&d)[N + 2], __m512i (&t)[N + 2]) {
+  if constexpr (N == 4)
+    transform_six(d, t);
+  else
+    transform_four(d, t);
+}
+
+/// The position of point i in an axis of N outputs.
+template <int N>
+constexpr int place(int i) {
+  return N == 2 && i == 3 ? 5 : i;
+}
+
+/// by_address: WinogradInput::pixels has the inputs. H x W outputs.
+template <bool by_address, int H, int W>
 void transform_tile(const WinogradInput& tile) {
   const __m512i centre = _mm512_set1_epi16(static_cast<int16_t>(36 * tile.zero_point));
   const int64_t row_bytes = tile.row_bytes, pixel_bytes = tile.pixel_bytes, step = tile.step;
   const uint8_t* const* const pixels = tile.pixels;
   for (int64_t c = 0; c < tile.channels; c += 32) {
-    __m512i columns[6][6];  // [column][row of B^T]
+    __m512i columns[W + 2][H + 2];  // [column][row of B^T]
 #pragma GCC unroll 6
-    for (int x = 0; x < 6; ++x) {
-      __m512i d[6];
+    for (int x = 0; x < W + 2; ++x) {
+      __m512i d[H + 2];
 #pragma GCC unroll 6
-      for (int y = 0; y < 6; ++y) {
+      for (int y = 0; y < H + 2; ++y) {
         const uint8_t* const from = by_address ? pixels[6 * y + x] : tile.x + y * row_bytes + x * pixel_bytes;
         d[y] = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + c)));
       }
-      transform_six(d, columns[x]);
+      transform<H>(d, columns[x]);
     }
     int16_t* to = tile.to + c;
 #pragma GCC unroll 6
-    for (int y = 0; y < 6; ++y) {
-      __m512i d[6], t[6];
+    for (int y = 0; y < H + 2; ++y) {
+      __m512i d[W + 2], t[W + 2];
 #pragma GCC unroll 6
-      for (int x = 0; x < 6; ++x) d[x] = columns[x][y];
-      transform_six(d, t);
+      for (int x = 0; x < W + 2; ++x) d[x] = columns[x][y];
+      transform<W>(d, t);
       // A constant meets the rows' sums, which are 0 but for row 1's -6: the zero point is taken out behind the sums.
       if (y == 1) t[1] = _mm512_sub_epi16(t[1], centre);
 #pragma GCC unroll 6
-      for (int x = 0; x < 6; ++x, to += step) _mm512_store_si512(to, t[x]);
+      for (int x = 0; x < W + 2; ++x) {
+        _mm512_store_si512(to, t[x]);
+        to += x + 1 < W + 2 ? (place<W>(x + 1) - place<W>(x)) * step : step;
+      }
+      if (H == 2 && y == 2) to += 12 * step;
     }
   }
 }
 
-void input(const WinogradInput& tile) { return tile.pixels ? transform_tile<true>(tile) : transform_tile<false>(tile); }
+void input(const WinogradInput& tile) {
+  if (tile.size.rows == 4 && tile.size.columns == 4)
+    return tile.pixels ? transform_tile<true, 4, 4>(tile) : transform_tile<false, 4, 4>(tile);
+  if (tile.size.rows == 4) return transform_tile<true, 4, 2>(tile);
+  tile.size.columns == 4 ? transform_tile<true, 2, 4>(tile) : transform_tile<true, 2, 2>(tile);
+}
 
 inline __m512i broadcast_pair(const int16_t* p) {
   int32_t pair;
@@ -109,20 +142,32 @@ void run_rows(int64_t rows, const WinogradProducts& p, const int16_t* a, const i
   run_block<R, C>(p, a, weights, ahead, sums);
 }
 
+struct TileRange {
+  int64_t first, count;
+};
+/// Tiles that have this position.
+TileRange tiles_of(const WinogradProducts& p, int position) {
+  const auto is_of_four = [](int point) { return point == 3 || point == 4; };
+  const bool has_four_columns = is_of_four(position % 6);
+  const int64_t first = has_four_columns ? p.whole_columns : 0;
+  return {first, (is_of_four(position / 6) ? p.half_rows : has_four_columns ? p.corners : p.tiles) - first};
+}
+
 /// Each block brings half of the next position's weights near, the two halves in turns, and each position a part of
 /// what is wanted behind all of them.
 template <int C>
 void run_blocks(const WinogradProducts& p) {
   const char* behind = p.ahead;
-  const int64_t blocks = (p.tiles + k_rows - 1) / k_rows;
   const int64_t position_weights = 32 * C * p.pairs;
   for (int position = 0; position < k_winograd_positions; ++position) {
     const int16_t* const a = p.a + position * p.a_step;
     const int16_t* const weights = static_cast<const int16_t*>(p.weights) + position * position_weights;
     const char* const next = reinterpret_cast<const char*>(weights + position_weights);
     int32_t* const sums = p.sums + position * p.sums_step;
+    const TileRange own = tiles_of(p, position);
+    const int64_t blocks = (own.count + k_rows - 1) / k_rows;
     for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t first = p.tiles * b / blocks, last = p.tiles * (b + 1) / blocks;
+      const int64_t first = own.first + own.count * b / blocks, last = own.first + own.count * (b + 1) / blocks;
       const char* const ahead = next + k_ahead<C> * b % C * 64 * p.pairs;
       run_rows<k_rows, C>(last - first, p, a + first * p.row, weights, ahead, sums + first * k_panel);
     }
@@ -370,36 +415,54 @@ inline __attribute__((always_inline)) void transform_back(const __m512i (&m)[6],
   }
 }
 
-constexpr int k_ninth = 0x38e38e39;       // 9 * k_ninth = 1 modulo 2^32
-constexpr int k_shift[4] = {3, 2, 1, 1};  // 24, 12, 6 and 6 are 3 times these powers of two
-
+/// The same for an axis of two outputs: A^T of four vectors, times 6 and 6.
 template <bool has_plain_weights>
-void output(const WinogradOutput& tile) {
+inline __attribute__((always_inline)) void transform_back(const __m512i (&m)[4], __m512i (&y)[2]) {
+  static_assert(!has_plain_weights);
+  y[0] = _mm512_add_epi32(m[0], _mm512_add_epi32(m[1], m[2]));
+  y[1] = _mm512_add_epi32(m[3], _mm512_sub_epi32(m[1], m[2]));
+}
+
+constexpr int k_ninth = 0x38e38e39;  // 9 * k_ninth = 1 modulo 2^32
+/// 24, 12, 6 and 6, or 6 and 6, are 3 times these powers of two.
+template <int N>
+constexpr int shift(int i) {
+  return N == 4 && i < 2 ? 3 - i : 1;
+}
+
+template <bool has_plain_weights, int H, int W>
+void transform_tile_back(const WinogradOutput& tile) {
   const __m512i ninth = _mm512_set1_epi32(k_ninth);
   for (int v = 0; v < tile.vectors; ++v) {
     const int32_t* const from = tile.sums + 16 * v;
-    __m512i half[4][6];
+    __m512i half[H][W + 2];
 #pragma GCC unroll 6
-    for (int x = 0; x < 6; ++x) {
-      __m512i m[6], y[4];
+    for (int x = 0; x < W + 2; ++x) {
+      __m512i m[H + 2], y[H];
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) m[i] = _mm512_load_si512(from + (6 * i + x) * tile.step);
+      for (int i = 0; i < H + 2; ++i) m[i] = _mm512_load_si512(from + (6 * place<H>(i) + place<W>(x)) * tile.step);
       transform_back<has_plain_weights>(m, y);
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) half[i][x] = y[i];
+      for (int i = 0; i < H; ++i) half[i][x] = y[i];
     }
     const __m512i bias = _mm512_load_si512(tile.bias + 16 * v);
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      __m512i y[4];
+    for (int i = 0; i < H; ++i) {
+      __m512i y[W];
       transform_back<has_plain_weights>(half[i], y);
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
-        const __m512i sum = _mm512_srai_epi32(_mm512_mullo_epi32(y[j], ninth), k_shift[i] + k_shift[j]);
+      for (int j = 0; j < W; ++j) {
+        const __m512i sum = _mm512_srai_epi32(_mm512_mullo_epi32(y[j], ninth), shift<H>(i) + shift<W>(j));
         _mm512_store_si512(tile.pixels + (4 * i + j) * tile.panel + 16 * v, _mm512_add_epi32(sum, bias));
       }
     }
   }
+}
+
+void output(const WinogradOutput& tile) {
+  if (tile.size.rows == 4)
+    return tile.size.columns == 4 ? transform_tile_back<false, 4, 4>(tile) : transform_tile_back<false, 4, 2>(tile);
+  tile.size.columns == 4 ? transform_tile_back<false, 2, 4>(tile) : transform_tile_back<false, 2, 2>(tile);
 }
 
 template <int C, Form form, CodeClamp clamp>
@@ -472,13 +535,23 @@ void finish_panel(const ConvU8S8Run& run, const int32_t* sums, const int32_t* ro
 }  // namespace
 
 const WinogradKernel winograd_u8s8_avx512_vnni = {
-    input, products, output<false>, finish_panel<4>, 16, 4, 32, k_rows, 0.5, "avx512_vnni 4x4",
+    .input = input,
+    .products = products,
+    .output = output,
+    .finish = finish_panel<4>,
+    .lanes = 16,
+    .vectors = 4,
+    .chunk = 32,
+    .rows = k_rows,
+    .dot_cycles = 0.5,
+    .name = "avx512_vnni 4x4",
+    .has_halves = true,
 };
 
 const WinogradKernel winograd_u8s8_avx512_vnni_codes = {
     .input = input,
     .products = products_from_codes,
-    .output = output<true>,
+    .output = transform_tile_back<true, 4, 4>,
     .finish = finish_panel<4>,
     .lanes = 16,
     .vectors = 4,

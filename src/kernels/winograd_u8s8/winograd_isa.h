@@ -11,6 +11,12 @@ namespace octet {
 inline constexpr int k_winograd_positions = 36;  // of a transformed tile, 6 x 6
 inline constexpr int k_winograd_pixels = 16;     // outputs of a tile, 4 x 4
 
+/// Outputs of a tile. Where an axis ends with 1 or 2 of them, two of Winograd's smaller form F(2, 3) do, whose points
+/// are the positions 0, 1, 2 and 5 of the larger one's six, with the same weights (WinogradKernel::has_halves).
+struct WinogradSize {
+  int rows = 4, columns = 4;  // 4 or 2
+};
+
 /// to[position * step + c] = (B^T (x - zero_point) B)[position][c] of one tile, for c < channels rounded up to `chunk`
 /// channels of the kernel.
 struct WinogradInput {
@@ -20,7 +26,8 @@ struct WinogradInput {
   int64_t channels = 0;
   int32_t zero_point = 0;
   int16_t* to = nullptr;
-  int64_t step = 0;  // elements from position to position
+  int64_t step = 0;   // elements from position to position
+  WinogradSize size;  // fewer outputs than 4 x 4: by `pixels` only, of which those that they need
 };
 
 /// sums[position * sums_step + tile * panel + lane] = sum over pairs p, i < 2 of a[position * a_step + tile * row + 2 *
@@ -33,12 +40,14 @@ struct WinogradProducts {
   int64_t pairs = 0, tiles = 0;
   int32_t* sums = nullptr;
   int64_t sums_step = 0;
-  int vectors = 1;              // of this panel
+  int vectors = 1;  // of this panel
+  // Tiles of two columns come first, those of two rows from half_rows on, those of both from corners on (has_halves).
+  int64_t whole_columns = 0, half_rows = 0, corners = 0;
   const char* ahead = nullptr;  // weights wanted next; from_codes: as many as a vector's, else so many bytes:
   int64_t ahead_bytes = 0;
 };
 
-/// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile.
+/// pixels[i][lane] = bias[lane] + y of the tile's pixel i, from the sums of one tile. Of smaller ones those of its own.
 struct WinogradOutput {
   const int32_t* sums = nullptr;
   int64_t step = 0;  // from position to position
@@ -46,6 +55,7 @@ struct WinogradOutput {
   int vectors = 1;
   int32_t* pixels = nullptr;  // [16][panel]
   int64_t panel = 0;
+  WinogradSize size;
 };
 
 struct WinogradKernel {
@@ -64,6 +74,7 @@ struct WinogradKernel {
   // pair][row], then row 1, [column][lane][channel of the pair]. It writes the sums of `rows` tiles, of two where there
   // are one or two. output() takes products of weights whose outer positions are not scaled.
   bool from_codes = false;
+  bool has_halves = false;  // takes tiles of any WinogradSize
 };
 
 inline constexpr int k_winograd_codes = 18;  // of a pair of channels, 3 x 3

@@ -9,10 +9,14 @@
 // computed modulo 2^32, as are the sums of products: none of them can lose anything. T * 9^-1 modulo 2^32 is y * 2^k
 // modulo 2^32, and an arithmetic shift to the right gives y, provided that y * 2^k is an int32: |y| < 2^25. That is
 // proven from the weights; a layer for which it does not hold is refused.
+//
+// F(2, 3)'s points are four of those six: 0, 1, -1 and infinity. With the same weights and the rows of B^T times 1, -3,
+// 3 and -1 its A^T gives y * 6 in either output, so a tile may be the smaller form's in either axis (WinogradSize).
 #include "kernels/winograd_u8s8/winograd_u8s8.h"
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -55,8 +59,8 @@ int64_t block_tiles_of(const WinogradKernel& kernel, const WindowGeometry& g) {
   const int64_t weight_bytes = k_winograd_positions * 2 * g.ic * g.oc;
   const bool is_small = weight_bytes <= static_cast<int64_t>(k_resident_weight_bytes);
   const int64_t share = is_small ? 224 << 10 : 896 << 10;
-  const int64_t tile_bytes =
-      k_winograd_positions * (ceil_div(g.ic, kernel.chunk) * kernel.chunk * 2 + kernel.lanes * kernel.vectors * 4);
+  const int64_t lanes = kernel.lanes * std::min<int64_t>(kernel.vectors, ceil_div(g.oc, kernel.lanes));
+  const int64_t tile_bytes = k_winograd_positions * (ceil_div(g.ic, kernel.chunk) * kernel.chunk * 2 + lanes * 4);
   return std::max<int64_t>(share / tile_bytes, kernel.rows);
 }
 
@@ -122,25 +126,34 @@ double live_share(int64_t in, int64_t out, int64_t pad) {
   return static_cast<double>(std::max<int64_t>(live, 1)) / static_cast<double>(3 * out);
 }
 
+/// Outputs of the tiles of an axis on which `left` are left: a small tile where it is the last.
+int outputs_of(const WinogradKernel& kernel, int64_t left) { return kernel.has_halves && left <= 2 ? 2 : 4; }
+
+/// Tiles of an axis of n outputs, in tiles of six positions.
+double axis_tiles(const WinogradKernel& kernel, int64_t n) {
+  return static_cast<double>(n / 4) + (n % 4 == 0 ? 0 : (outputs_of(kernel, n % 4) + 2) / 6.0);
+}
+
 /// Cycles of the products of a panel of `vectors` with all tiles.
-double panel_cycles(const WinogradKernel& kernel, const Costs& costs, int64_t ic, int64_t tiles, int vectors) {
+double panel_cycles(const WinogradKernel& kernel, const Costs& costs, int64_t ic, double tiles, int vectors) {
   const auto pairs = static_cast<double>(ceil_div(ic, 2));
-  const int64_t blocks = ceil_div(tiles, kernel.rows);
-  const double rows = static_cast<double>(tiles) / static_cast<double>(blocks);
+  const double blocks = std::ceil(tiles / kernel.rows);
+  const double rows = tiles / blocks;
   if (kernel.from_codes) {
     const double row = pairs * (6 * kernel.rows * kernel.dot_cycles + costs.weights) + costs.row;
-    return 6 * vectors * static_cast<double>(blocks) * row;
+    return 6 * vectors * blocks * row;
   }
   const double step = std::max({rows * vectors * kernel.dot_cycles, (rows + vectors) * costs.load, costs.latency});
-  return k_winograd_positions * static_cast<double>(blocks) * (pairs * step + costs.block);
+  return k_winograd_positions * blocks * (pairs * step + costs.block);
 }
 
 double cost_us(const WinogradKernel& kernel, const Costs& costs, const WindowGeometry& g, int64_t batch, bool is_near) {
   const int64_t tiles = batch * ceil_div(g.oh, 4) * ceil_div(g.ow, 4);
   const auto pairs = static_cast<double>(ceil_div(g.ic, 2));
+  const double whole_tiles = static_cast<double>(batch) * axis_tiles(kernel, g.oh) * axis_tiles(kernel, g.ow);
   double products = 0, vectors = 0;
   for (const int v : panel_vectors(g.oc, kernel.lanes, kernel.vectors))
-    products += panel_cycles(kernel, costs, g.ic, tiles, v), vectors += v;
+    products += panel_cycles(kernel, costs, g.ic, whole_tiles, v), vectors += v;
   const double pair_bytes = kernel.from_codes ? k_winograd_codes : 4 * k_winograd_positions;
   const double weight_bytes = pair_bytes * pairs * vectors * kernel.lanes;
   const bool stay = weight_bytes <= static_cast<double>(k_resident_weight_bytes);
@@ -264,6 +277,35 @@ class WinogradU8S8 final : public ConvU8S8 {
   struct Tile {
     int64_t image, y, x;  // first output
   };
+  WinogradSize size_of(const Tile& tile) const {
+    return {outputs_of(kernel_, geometry_.oh - tile.y), outputs_of(kernel_, geometry_.ow - tile.x)};
+  }
+
+  /// A block's tiles in the order of WinogradProducts: those of a size lie together.
+  class Places {
+   public:
+    void count(const WinogradSize& size) { ++next_[kind(size) + 1]; }
+    void begin() {
+      for (size_t i = 1; i < std::size(next_); ++i) next_[i] += next_[i - 1];
+    }
+    int64_t take(const WinogradSize& size) { return next_[kind(size)]++; }
+    /// Before the first take().
+    int64_t first(const WinogradSize& size) const { return next_[kind(size)]; }
+
+   private:
+    static size_t kind(const WinogradSize& size) {
+      if (size.rows == 4) return size.columns == 4 ? 1 : 0;
+      return size.columns == 4 ? 2 : 3;
+    }
+    int64_t next_[5] = {};
+  };
+  Places places_of(Tile tile, int64_t count) const {
+    Places places;
+    for (int64_t t = 0; t < count; ++t, advance(tile)) places.count(size_of(tile));
+    places.begin();
+    return places;
+  }
+
   Tile tile_at(int64_t index) const {
     const int64_t of_image = tiles_y_ * tiles_x_, at = index % of_image;
     return {index / of_image, at / tiles_x_ * 4, at % tiles_x_ * 4};
@@ -290,10 +332,12 @@ class WinogradU8S8 final : public ConvU8S8 {
     input.zero_point = desc_.x_zero_point;
     input.to = to;
     input.step = input_step();
+    input.size = size_of(tile);
     const uint8_t* pixels[k_winograd_positions];
-    if (top < 0 || left < 0 || top + 6 > g.ih || left + 6 > g.iw) {
-      for (int64_t i = 0; i < 6; ++i)
-        for (int64_t j = 0; j < 6; ++j) {
+    const int64_t rows = input.size.rows + 2, columns = input.size.columns + 2;
+    if (rows + columns < 12 || top < 0 || left < 0 || top + 6 > g.ih || left + 6 > g.iw) {
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < columns; ++j) {
           const bool is_inside = top + i >= 0 && top + i < g.ih && left + j >= 0 && left + j < g.iw;
           pixels[6 * i + j] = is_inside ? input.x + i * input.row_bytes + j * input.pixel_bytes : pad_.data();
         }
@@ -309,9 +353,15 @@ class WinogradU8S8 final : public ConvU8S8 {
     auto* const sums = reinterpret_cast<int32_t*>(scratch + input_bytes());
     const int64_t count = tiles.end - tiles.begin;
     const Tile first = tile_at(tiles.begin);
+    const Places all_places = places_of(first, count);
+    Places places = all_places;
     Tile tile = first;
-    for (int64_t t = 0; t < count; ++t, advance(tile)) bring_input(args.x, tile, inputs + t * row_);
+    for (int64_t t = 0; t < count; ++t, advance(tile))
+      bring_input(args.x, tile, inputs + places.take(size_of(tile)) * row_);
     WinogradProducts products;
+    products.whole_columns = all_places.first({4, 4});
+    products.half_rows = all_places.first({2, 4});
+    products.corners = all_places.first({2, 2});
     products.a = inputs;
     products.a_step = input_step();
     products.row = row_;
@@ -338,10 +388,12 @@ class WinogradU8S8 final : public ConvU8S8 {
         kernel_.products(products);
         const int32_t* const bias = packed_.bias.data() + own.lane_offset + v * kernel_.lanes;
         tile = first;
+        places = all_places;
         for (int64_t t = 0; t < count; ++t, advance(tile)) {
           int32_t* const pixels = pixels_at(scratch, kernel_.from_codes ? t : 0);
-          kernel_.output(
-              {sums + t * sum_lanes(), sums_step(), bias, products.vectors, pixels + v * kernel_.lanes, panel()});
+          const WinogradSize size = size_of(tile);
+          kernel_.output({sums + places.take(size) * sum_lanes(), sums_step(), bias, products.vectors,
+                          pixels + v * kernel_.lanes, panel(), size});
           if (is_last_vector) finish_tile(run, tile, pixels, scratch);
         }
       }
