@@ -122,8 +122,9 @@ std::string ops_page() {
   text +=
       "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize); in their Q/DQ form QLinearConv, "
       "QLinearMatMul and ONNX Runtime's (domain com.microsoft)\nQLinearAdd, QLinearMul, QLinearAveragePool, "
-      "QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QGemm, FusedConv,\n"
-      "QuantizeLinear and DequantizeLinear.\n\n## octet's own\n\n| op | "
+      "QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearWhere, "
+      "QGemm,\n"
+      "FusedConv, QuantizeLinear and DequantizeLinear.\n\n## octet's own\n\n| op | "
       "cpu |\n| --- | --- |\n";
   for (const OpDef* op : ops)
     if (!op->is_onnx) text += "| " + std::string(op->name) + " | " + cpu_text(op->name) + " |\n";

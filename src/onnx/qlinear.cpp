@@ -255,6 +255,16 @@ Result<Done> convert_qlinear_concat(Importer& importer, ForeignNode node) {
   return emit_quantized(importer, node, "Concat", std::move(parts), 0);
 }
 
+// Inputs: condition, then x and y with scale and zero point each, then z_scale and z_zero_point.
+Result<Done> convert_qlinear_where(Importer& importer, ForeignNode node) {
+  if (!importer.has_input(node, 0)) return importer.error(node, "input 0 is required", ErrorCode::bad_model);
+  const Result<ValueId> x = emit_dequantize(importer, node, 1, 0);
+  if (!x) return x.error();
+  const Result<ValueId> y = emit_dequantize(importer, node, 4, 0);
+  if (!y) return y.error();
+  return emit_quantized(importer, node, "Where", {node.inputs[0], *x, *y}, 7);
+}
+
 Result<Done> convert_qgemm(Importer& importer, ForeignNode node) {
   const Result<const float*> alpha = attribute_of_kind<float>(importer, node, "alpha");
   if (!alpha) return alpha.error();

@@ -330,6 +330,20 @@ TEST(QLinearActivations, of_com_microsoft_become_their_q_dq_form) {
   EXPECT_THAT(softmax(12), HasSubstr("Flatten(y_dq0, axis=1)"));
 }
 
+TEST(QLinearWhere, dequantizes_both_sides_by_their_own_scales) {
+  const auto model = [](std::vector<std::string> inputs) {
+    ModelBuilder made(13);
+    made.import_opset("com.microsoft", 1).input("c", {2, 3}, DType::boolean).input("a", {2, 3}, DType::u8);
+    made.input("b", {1, 3}, DType::u8).initializer("s", scalar_f32(0.5f)).initializer("t", scalar_f32(0.25f));
+    made.node({"QLinearWhere", std::move(inputs), {"y"}, {}, "n", "com.microsoft"});
+    return made.output("y");
+  };
+  EXPECT_THAT(outcome(model({"c", "a", "s", "", "b", "t", "", "s", ""})),
+              AllOf(HasSubstr("y_dq1 = DequantizeLinear(a, s)"), HasSubstr("y_dq4 = DequantizeLinear(b, t)"),
+                    HasSubstr("y_real = Where(c, y_dq1, y_dq4) @n"), HasSubstr("y = QuantizeLinear(y_real, s)")));
+  EXPECT_THAT(message_of(model({"", "a", "s", "", "b", "t", "", "s", ""})), HasSubstr("input 0 is required"));
+}
+
 TEST(QGemm, has_alpha_in_the_bias_scale_and_may_end_in_float) {
   const int8_t codes[] = {1, 2};
   const int32_t bias[] = {7};

@@ -1440,6 +1440,15 @@ def microsoft_convolution_with_channels_last():
 
 
 @case()
+def microsoft_qlinear_where():
+    n = Net(com_microsoft=1)
+    s, z, t, u = n.const(F(0.05)), n.const(np.uint8(120)), n.const(F(0.06)), n.const(np.uint8(110))
+    y = n.op("QLinearWhere", n.op("Greater", "x", n.const(F(0.5))), n.q("x", s, z), s, z, n.const(np.uint8([[[1]], [[200]], [[90]]])), n.const(F(0.03)),
+             n.const(np.uint8(80)), t, u, domain="com.microsoft")
+    return n.model(X, out(n.dq(y, t, u)))
+
+
+@case()
 def microsoft_pools_with_channels_last():
     n = Net(com_microsoft=1)
     s, z, t, u = n.const(F(0.05)), n.const(np.uint8(120)), n.const(F(0.06)), n.const(np.uint8(110))
