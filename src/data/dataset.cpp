@@ -65,6 +65,7 @@ std::vector<int64_t> choose_samples(int64_t size, const DatasetOptions& options)
 }
 
 SourceResult open_source(const std::string& path, const SourceOptions& options) {
+  if (path.starts_with("raw:")) return open_raw(path, options);  // whatever its name ends in
 #define OCTET_SOURCE(word) \
   if (claims_##word(path)) return open_##word(path, options);
 #include "data/sources.def"

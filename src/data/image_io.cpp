@@ -1,7 +1,6 @@
 #include "data/image_io.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <filesystem>
 #include <new>
@@ -17,6 +16,12 @@ Result<Image> decode(std::span<const std::byte> bytes) {
 #include "data/image_formats.def"
 #undef OCTET_IMAGE_FORMAT
   return Error{ErrorCode::bad_argument, "not a picture that octet reads (JPEG, PNG, BMP, binary PPM or PGM)"};
+}
+
+bool ends_as_one_of(std::span<const std::string_view> extensions, const std::string& path) {
+  std::string own = std::filesystem::path(path).extension().string();
+  for (char& c : own) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return std::find(extensions.begin(), extensions.end(), own) != extensions.end();
 }
 
 }  // namespace
@@ -38,10 +43,14 @@ Result<Image> read_image(const std::string& path) {
 }
 
 bool is_image_name(const std::string& path) {
-  static constexpr std::array<std::string_view, 6> k_extensions = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm"};
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return std::find(k_extensions.begin(), k_extensions.end(), extension) != k_extensions.end();
+  static constexpr std::string_view k_read[] = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm"};
+  return ends_as_one_of(k_read, path);
+}
+
+bool is_foreign_image_name(const std::string& path) {
+  static constexpr std::string_view k_foreign[] = {".gif",  ".webp", ".tif", ".tiff", ".heic", ".heif",
+                                                   ".avif", ".jp2",  ".jxl", ".pbm",  ".jfif"};
+  return ends_as_one_of(k_foreign, path);
 }
 
 Result<Done> check_image_size(int64_t width, int64_t height) {

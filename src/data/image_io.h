@@ -20,6 +20,9 @@ Result<Image> decode_image(std::span<const std::byte> bytes);
 Result<Image> read_image(const std::string& path);
 /// By the file name alone: .jpg .jpeg .png .bmp .ppm .pgm, any case.
 bool is_image_name(const std::string& path);
+/// A picture of a kind that is not read (.webp, .gif, .tiff, ...): to be named, neither passed over nor taken for
+/// numbers.
+bool is_foreign_image_name(const std::string& path);
 
 /// An Error unless 1 <= width, height <= k_max_image_side and width*height <= k_max_pixels.
 Result<Done> check_image_size(int64_t width, int64_t height);

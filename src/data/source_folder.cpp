@@ -1,6 +1,6 @@
 // A folder of pictures. Classes come from a label file (the option, labels.txt or labels.csv inside, or
-// FOLDER_labels.csv beside it), or else from sub-folders: their names, sorted, are classes 0, 1, ... Dot files are
-// passed over.
+// FOLDER_labels.csv beside it), or else from sub-folders: their names, sorted, are classes 0, 1, ... Dot files and what
+// is no picture are passed over; a picture of a kind that is not read is an error, or an accuracy would leave it out.
 #include <algorithm>
 #include <filesystem>
 
@@ -22,6 +22,7 @@ struct Listing {
 
 Result<Listing> list(const fs::path& folder) {
   Listing listing;
+  std::string foreign;  // the first in order of name
   std::error_code failed;
   for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
     const std::string name = at->path().filename().string();
@@ -29,11 +30,17 @@ Result<Listing> list(const fs::path& folder) {
     std::error_code unreadable;  // a dangling link is neither
     if (at->is_directory(unreadable)) {
       listing.folders.push_back(name);
-    } else if (at->is_regular_file(unreadable) && is_image_name(name)) {
-      listing.pictures.push_back(name);
+    } else if (at->is_regular_file(unreadable)) {
+      if (is_image_name(name)) listing.pictures.push_back(name);
+      if (is_foreign_image_name(name)) foreign = std::min(foreign.empty() ? name : foreign, name);
     }
   }
   if (failed) return Error{ErrorCode::io, folder.string() + ": cannot list the folder: " + failed.message()};
+  if (!foreign.empty())
+    return wrong(
+        folder / foreign,
+        "not a picture that octet reads (JPEG, PNG, BMP, binary PPM or PGM); convert it, or take it out of the "
+        "folder");
   std::sort(listing.pictures.begin(), listing.pictures.end());
   std::sort(listing.folders.begin(), listing.folders.end());
   return listing;

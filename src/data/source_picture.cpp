@@ -40,7 +40,7 @@ std::unique_ptr<Source> make_picture_source(std::vector<PictureFile> files, cons
   return std::make_unique<PictureSource>(std::move(files), preprocess);
 }
 
-bool claims_picture(const std::string& path) { return is_image_name(path); }
+bool claims_picture(const std::string& path) { return is_image_name(path) || is_foreign_image_name(path); }
 
 SourceResult open_picture(const std::string& path, const SourceOptions& options) {
   const Result<std::shared_ptr<const MappedFile>> file = MappedFile::open(path);

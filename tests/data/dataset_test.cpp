@@ -119,6 +119,20 @@ TEST_F(DatasetTest, refuses_folders_whose_classes_are_unclear) {
   EXPECT_THAT(error_of(path("nowhere")), HasSubstr("nowhere: cannot open"));
 }
 
+TEST_F(DatasetTest, names_pictures_of_kinds_that_are_not_read) {
+  picture("d/a/x.ppm", 1, 1, 0, 0, 0);
+  write("d/a/z.gif", "GIF89a");
+  write("d/a/y.WEBP", "RIFF");
+  EXPECT_THAT(error_of(path("d")), HasSubstr("d/a/y.WEBP: not a picture that octet reads (JPEG, PNG, BMP"));
+  // Not taken for a row of floats, unless asked to.
+  write("one.tiff", "II*");
+  EXPECT_THAT(read_error(*open(path("one.tiff")), {3, 1, 1}), HasSubstr("one.tiff: not a picture that octet reads"));
+  for (const char* name : {"f.tiff", "f.png", "f.npy"}) {
+    write(name, std::string(8, '\0'));
+    EXPECT_EQ(open("raw:" + path(name), {.sample_dims = {2}})->size(), 1) << name;
+  }
+}
+
 TEST_F(DatasetTest, names_the_sample_that_does_not_fit_or_cannot_be_read) {
   picture("x.ppm", 5, 4, 0, 0, 0);
   const auto data = open(path("x.ppm"));
