@@ -29,7 +29,7 @@ const ConvU8S8Kernel k_direct = {
     .run =
         [](const ConvU8S8Run& run) {
           told.push_back({as_bytes(run.weights), as_bytes(run.prefetch), as_bytes(run.prefetch_end),
-                          run.tiles * run.segments * run.dwords * run.prefetch_step});
+                          run.tiles * run.dwords * run.prefetch_step});
         },
     .rows = 6,
     .lanes = 16,

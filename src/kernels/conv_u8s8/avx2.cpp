@@ -22,7 +22,7 @@ struct WideTile {
     const WindowSegment* const end = tile.segment_list + tile.segments;
     for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
       const __m256i* weights = static_cast<const __m256i*>(tile.weights) + 2 * C * s->dword;
-      const int64_t last = s->x + 4 * tile.dwords;
+      const int64_t last = s->x + 4 * s->dwords;
       for (int64_t at = s->x; at != last; at += 4) {
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {

@@ -77,13 +77,15 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
   WindowGeometry merged = g;
   merged.groups /= merge;
   const TapTable taps(merged, 1, 1);
+  const CompactRows rows(merged, 1, taps.is_compact());
   const AmxCopy copy(merged, taps, taps.is_compact());
   const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
   const int64_t pixels = batch * g.oh * g.ow, positions = taps.segments() * taps.segment_elements();
   return {.pixels = pixels,
           .groups = merged.groups,
           .group_channels = g.oc / merged.groups,
-          .steps = taps.segments() * ((taps.segment_elements() + 3) / 4),
+          .steps = rows.has_tails() ? taps.segments() * (taps.segment_elements() / 4) + rows.tails()
+                                    : taps.segments() * ((taps.segment_elements() + 3) / 4),
           .tile_rows = copy.is_used() ? batch * copy.image_positions() : up_to_16(pixels),
           .tile_steps = copy.is_used() ? taps.segments() * copy.steps() * 16 : up_to_16((positions + 3) / 4),
           .gathered_segments = taps.is_linear() || copy.is_used() ? 0 : taps.segments()};
@@ -146,7 +148,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         cut_(cut),
         merge_(merged_groups(desc.geometry, kernel.lanes)),
         geometry_(with_merged_groups(desc.geometry, merge_)),
-        taps_(geometry_, 1, kernel.rows),
+        taps_(geometry_, 1, kernel.rows, true),
         classes_(PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel), can_trim_rows(desc, kernel))),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
@@ -225,10 +227,12 @@ class ConvU8S8Packed final : public ConvU8S8 {
             .name = kernel.name};
   }
 
-  /// Rows of a block's compact copy should stay in L1: at most about 16 KB of input.
+  /// Rows of a block's compact copy should stay in L1: at most about 16 KB of input. With tails a row takes half as
+  /// much again or more, and fewer rows are made twice if a copy may fill L1.
   int64_t compact_block_pixels() const {
+    const size_t most = taps_.compact_rows().has_tails() ? 32 << 10 : 16 << 10;
     int64_t rows = 1;
-    while (rows < geometry_.oh && classes_.copy_bytes((rows + 1) * geometry_.ow) <= (16u << 10)) ++rows;
+    while (rows < geometry_.oh && classes_.copy_bytes((rows + 1) * geometry_.ow) <= most) ++rows;
     return rows * geometry_.ow;
   }
 
@@ -475,7 +479,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     for (size_t c = 0; c < classes_.classes().size(); ++c) {
       const PixelClass& own = classes_.classes()[c];
       const int64_t tiles = (counts[c] + kernel_.rows - 1) / kernel_.rows;
-      steps += tiles * static_cast<int64_t>(own.segments.size()) * own.dwords;
+      steps += tiles * own.dwords;
     }
     return steps;
   }
@@ -543,7 +547,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.x_offsets += pixels;
     run.y_pixels += pixels;
     run.residual_pixels += pixels;
-    run.prefetch += tiles * run.segments * run.dwords * run.prefetch_step;
+    run.prefetch += tiles * run.dwords * run.prefetch_step;
   }
 
   bool through_tile() const { return f32_ && !desc_.f32_output; }

@@ -29,12 +29,12 @@ enum class CodeClamp {
 /// position or channel does not exist. bias and multiplier are in lane order too and padded with zeros.
 struct ConvU8S8Run {
   const uint8_t* x = nullptr;                // first position of the group in the block's origin
-  const int64_t* x_offsets = nullptr;        // [tiles][row_count]; 4 * dwords bytes are read at each, for every segment
+  const int64_t* x_offsets = nullptr;        // [tiles][row_count]; each segment is read at each
   const int32_t* y_pixels = nullptr;         // [tiles][row_count] pixels from y; row_count more are readable
   const int32_t* residual_pixels = nullptr;  // the same from residual
   const WindowSegment* segment_list = nullptr;
   int64_t segments = 0;
-  int64_t dwords = 0;  // groups of 4 positions in a segment
+  int64_t dwords = 0;  // groups of 4 positions of all segments
   // > 0: tiles are rows of so many pixels, segments kernel rows of three taps, and the first tap of a row's first pixel
   // and the last tap of its last are left out: they lie in the padding, which is not there.
   int32_t row_width = 0;

@@ -12,14 +12,15 @@ namespace octet {
 namespace {
 
 /// Bytes from segment to segment of a packed row, one output channel's positions. Segments end at a dword; in tile
-/// order at a step of 64 positions, or only the whole row does.
+/// order at a step of 64 positions, or only the whole row does. Tails (compact_rows.h) lie behind all segments.
 int64_t segment_bytes_of(const TapTable& taps, const ConvU8S8Kernel& kernel) {
   const int64_t elements = taps.segment_elements();
+  if (taps.compact_rows().has_tails()) return elements / 4 * 4;
   if (!kernel.tile_order) return (elements + 3) / 4 * 4;
   return kernel.whole_steps ? (elements + 63) / 64 * 64 : elements;
 }
 int64_t packed_row_bytes(const TapTable& taps, const ConvU8S8Kernel& kernel) {
-  const int64_t bytes = taps.segments() * segment_bytes_of(taps, kernel);
+  const int64_t bytes = taps.segments() * segment_bytes_of(taps, kernel) + 4 * taps.compact_rows().tails();
   return kernel.tile_order ? (bytes + 63) / 64 * 64 : bytes;
 }
 
@@ -60,12 +61,15 @@ class Rows {
     std::vector<uint32_t> order(static_cast<size_t>(packed_row_bytes(taps, kernel)), static_cast<uint32_t>(own_count_));
     const int64_t elements = taps.segment_elements(), window = g.kh * g.kw;
     const int64_t segment_bytes = segment_bytes_of(taps, kernel);
+    const bool has_tails = taps.compact_rows().has_tails();
     for (int64_t s = 0; s < taps.segments(); ++s)
       for (int64_t k = 0; k < elements; ++k) {
         const int64_t index = taps.weight_index(s, k) - group_in_merge * (g.ic / g.groups) * window;
         const bool is_own = index >= 0 && index < static_cast<int64_t>(own_count_);
-        if (is_own) order[static_cast<size_t>(s * segment_bytes + k)] = static_cast<uint32_t>(index);
-        is_plain_ = is_plain_ && is_own && index == s * segment_bytes + k;
+        const int64_t at =
+            k < segment_bytes || !has_tails ? s * segment_bytes + k : taps.segments() * segment_bytes + s;
+        if (is_own) order[static_cast<size_t>(at)] = static_cast<uint32_t>(index);
+        is_plain_ = is_plain_ && is_own && index == at;
       }
     has_gaps_ = has_gaps_ || std::find(order.begin(), order.end(), own_count_) != order.end();
     return order;
@@ -213,8 +217,9 @@ namespace {
 
 std::string form_of(const ConvU8S8Kernel& kernel, const TapTable& taps, bool natural_order) {
   return "u8s8 " + std::string(kernel.name) + ", " + std::to_string(taps.segments()) + " x " +
-         std::to_string(taps.segment_elements()) + " positions, " + (kernel.whole_steps ? "whole steps, " : "") +
-         (natural_order ? "natural" : "lane") + " order, packing " + std::to_string(k_conv_u8s8_packing);
+         std::to_string(taps.segment_elements()) + " positions, " + (taps.compact_rows().has_tails() ? "tails, " : "") +
+         (kernel.whole_steps ? "whole steps, " : "") + (natural_order ? "natural" : "lane") + " order, packing " +
+         std::to_string(k_conv_u8s8_packing);
 }
 
 /// Weights and bias of one panel.

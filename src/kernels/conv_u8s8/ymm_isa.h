@@ -118,7 +118,7 @@ struct DwordTiles {
       const WindowSegment* const end = tile.segment_list + tile.segments;
       for (const WindowSegment* s = tile.segment_list; s < end; ++s) {
         const __m256i* weights = static_cast<const __m256i*>(tile.weights) + C * s->dword;
-        const int64_t last = s->x + 4 * tile.dwords;
+        const int64_t last = s->x + 4 * s->dwords;
         for (int64_t at = s->x; at != last; at += 4) {
           __m256i w[C];
           for (int v = 0; v < C; ++v) w[v] = _mm256_load_si256(weights++);

@@ -40,7 +40,7 @@ inline __attribute__((always_inline)) void accumulate(const Kept& kept, __m512i 
     const WindowSegment* const s = next;
     next = s + 1;
     const char* weights = static_cast<const char*>(own.weights) + 64 * C * s->dword;
-    const int64_t last = s->x + 4 * own.dwords;
+    const int64_t last = s->x + 4 * s->dwords;
     for (int64_t at = s->x; at != last; at += 4) {
       if constexpr (C > 1) {  // a step of one vector is bound by its loads already
         _mm_prefetch(prefetch, _MM_HINT_T1);
@@ -104,7 +104,7 @@ inline __attribute__((always_inline)) void accumulate_rows(const Kept& kept, __m
   const char* prefetch = tile.prefetch;
   const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
   const int64_t second_line = prefetch_step > 64 ? 64 : 0;
-  const int64_t tap = 4 * (tile.dwords / 3);
+  const int64_t tap = 4 * (tile.segment_list->dwords / 3);
   const WindowSegment* volatile next = tile.segment_list;
   const WindowSegment* volatile end = tile.segment_list + tile.segments;
   while (next < end) {

@@ -69,7 +69,7 @@ void run_tiles(const ConvU8S8Run& run) {
     tile.y_pixels += R;
     asm volatile("" : : : "memory");
     if (has_residual<form>(tile)) tile.residual_pixels += R;
-    tile.prefetch += tile.segments * tile.dwords * tile.prefetch_step;
+    tile.prefetch += tile.dwords * tile.prefetch_step;
     left = --tile.tiles;
   } while (left > 0);
 }

@@ -59,6 +59,7 @@ std::vector<TapBand> tap_bands(const WindowAxis& axis) {
 PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns, bool by_rows)
     : geometry_(geometry),
       squeezed_(squeezed),
+      compact_(geometry, 1, squeezed),
       pixel_bytes_(squeezed ? geometry.ic : geometry.x_pitch),
       row_width_(by_rows ? geometry.ow : 0) {
   const WindowGeometry& g = geometry_;
@@ -95,14 +96,23 @@ void PixelClasses::add_segments(PixelClass& c) const {
   const int64_t channels = g.ic / g.groups, tap_dwords = (channels + 3) / 4;
   const int64_t taps = c.columns.k_end - c.columns.k_begin;
   if (taps <= 0) return;
+  if (squeezed_) return add_compact_segments(c);
   // The taps of a kernel row lie side by side where nothing lies between pixels.
-  const bool is_joined = squeezed_ || (g.groups == 1 && g.ic == g.x_pitch && g.dilation_w == 1);
-  c.dwords = squeezed_ ? (g.kw * channels + 3) / 4 : is_joined ? taps * tap_dwords : tap_dwords;
-  const int64_t row_dwords = squeezed_ ? c.dwords : g.kw * tap_dwords;
+  const bool is_joined = (g.groups == 1 && g.ic == g.x_pitch && g.dilation_w == 1);
+  const int64_t dwords = is_joined ? taps * tap_dwords : tap_dwords, row_dwords = g.kw * tap_dwords;
   for (int64_t ky = c.rows.k_begin; ky < c.rows.k_end; ++ky)
     for (int64_t kx = c.columns.k_begin; kx < (is_joined ? c.columns.k_begin + 1 : c.columns.k_end); ++kx)
-      c.segments.push_back(
-          {ky * g.dilation_h * row_bytes_ + kx * g.dilation_w * pixel_bytes_, ky * row_dwords + kx * tap_dwords});
+      c.segments.push_back({ky * g.dilation_h * row_bytes_ + kx * g.dilation_w * pixel_bytes_,
+                            ky * row_dwords + kx * tap_dwords, dwords});
+  c.dwords = static_cast<int64_t>(c.segments.size()) * dwords;
+}
+
+void PixelClasses::add_compact_segments(PixelClass& c) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t codes = g.kw * g.ic, dwords = compact_.has_tails() ? codes / 4 : (codes + 3) / 4;
+  for (int64_t ky = 0; ky < g.kh; ++ky) c.segments.push_back({compact_.row(ky * g.dilation_h), ky * dwords, dwords});
+  for (int64_t t = 0; t < compact_.tails(); ++t) c.segments.push_back({compact_.tail(4 * t), g.kh * dwords + t, 1});
+  c.dwords = g.kh * dwords + compact_.tails();
 }
 
 double PixelClasses::cycles(const ConvTile& tile) const {
@@ -111,7 +121,7 @@ double PixelClasses::cycles(const ConvTile& tile) const {
   const double live = row_width_ > 0 ? short_rows_share(g) : 1;
   for (const PixelClass& c : classes_)
     sum += live * tile_cycles((c.rows.end - c.rows.begin) * (c.columns.end - c.columns.begin),
-                              static_cast<double>(static_cast<int64_t>(c.segments.size()) * c.dwords), tile);
+                              static_cast<double>(c.dwords), tile);
   const int64_t width = tile.vectors * tile.lanes, panels = (g.oc / g.groups + width - 1) / width * g.groups;
   constexpr double k_copied_bytes_per_cycle = 16;
   if (is_copied_)
@@ -143,7 +153,9 @@ int64_t PixelClasses::input_rows(int64_t pixels) const {
 }
 
 size_t PixelClasses::copy_bytes(int64_t pixels) const {
-  return is_copied_ ? static_cast<size_t>(input_rows(pixels) * row_bytes_) + k_copy_slack : 0;
+  if (!is_copied_) return 0;
+  const int64_t rows = input_rows(pixels);
+  return static_cast<size_t>(squeezed_ ? compact_.bytes(rows) : rows * row_bytes_) + k_copy_slack;
 }
 
 int64_t PixelClasses::origin(int64_t first) const {
@@ -208,7 +220,7 @@ void PixelClasses::sort(IndexRange pixels, const BlockPixels& to, int64_t (&coun
     const size_t c = band_of_row_[static_cast<size_t>(oy)] * bands;
     for (size_t b = 0; b < bands; ++b) {
       const int64_t begin = std::max(ox_begin, columns_[b].begin), end = std::min(ox_end, columns_[b].end);
-      int64_t x = input_row * row_bytes_ + begin * step;
+      int64_t x = (squeezed_ ? compact_.row(input_row) : input_row * row_bytes_) + begin * step;
       int64_t i = next[c + b];
       for (int64_t ox = begin; ox < end; ++ox, ++i, x += step) {
         to.x[i] = x;

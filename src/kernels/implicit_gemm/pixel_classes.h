@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/compact_rows.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/variant.h"
 #include "kernels/implicit_gemm/window_segment_isa.h"
@@ -36,7 +37,7 @@ double short_rows_share(const WindowGeometry& geometry);
 struct PixelClass {
   TapBand rows, columns;
   std::vector<WindowSegment> segments;
-  int64_t dwords = 0;  // groups of 4 positions of each segment
+  int64_t dwords = 0;  // groups of 4 positions of all segments
 };
 
 /// Where the pixels of a block lie, class by class.
@@ -77,10 +78,13 @@ class PixelClasses {
  private:
   double cycles(const ConvTile& tile) const;
   void add_segments(PixelClass& c) const;
+  void add_compact_segments(PixelClass& c) const;
   int64_t input_rows(int64_t pixels) const;
 
   WindowGeometry geometry_;
-  bool squeezed_, is_copied_ = false, is_linear_ = false;
+  bool squeezed_;
+  CompactRows compact_;  // squeezed: the rows of the copy
+  bool is_copied_ = false, is_linear_ = false;
   int64_t pixel_bytes_, row_bytes_ = 0;  // of what is read, copied or not
   int64_t row_width_ = 0;
   std::vector<TapBand> rows_, columns_;

@@ -34,11 +34,12 @@ std::byte* squeeze(const std::byte* from, int64_t pitch_bytes, int64_t pixels, i
 
 bool reads_compact_copy(const WindowGeometry& g) { return g.groups == 1 && g.ic <= 4 && g.kw > 1 && g.dilation_w == 1; }
 
-TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows)
+TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows, bool may_have_tails)
     : geometry_(geometry),
       element_bytes_(static_cast<int64_t>(element_bytes)),
       tile_rows_(tile_rows),
       compact_(reads_compact_copy(geometry)),
+      rows_(geometry, element_bytes_, compact_ && may_have_tails),
       has_row_segments_(!compact_ && wants_row_segments(geometry, element_bytes_)) {
   const WindowGeometry& g = geometry_;
   const int64_t channels = g.ic / g.groups;
@@ -48,7 +49,6 @@ TapTable::TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t
   if (has_row_segments_) find_borders();
   is_linear_ = g.kh == 1 && g.kw == 1 && g.oh == g.ih && g.ow == g.iw && g.pad_top == 0 && g.pad_left == 0 &&
                g.stride_h == 1 && g.stride_w == 1;
-  if (compact_) compact_row_bytes_ = ((g.ow - 1) * g.stride_w + g.kw) * g.ic * element_bytes_;
   for (int64_t ky = 0; ky < g.kh; ++ky)
     for (int64_t kx = 0; kx < g.kw; ++kx)
       offsets_.push_back((ky * g.dilation_h * g.iw + kx * g.dilation_w) * g.x_pitch * element_bytes_);
@@ -75,7 +75,7 @@ size_t TapTable::compact_bytes(int64_t pixels) const {
   const WindowGeometry& g = geometry_;
   const int64_t output_rows = std::min(g.oh, (pixels + g.ow - 2) / g.ow + 1);
   const int64_t rows = (output_rows - 1) * g.stride_h + (g.kh - 1) * g.dilation_h + 1;
-  return static_cast<size_t>(rows * compact_row_bytes_) + k_compact_slack;
+  return static_cast<size_t>(rows_.bytes(rows)) + k_compact_slack;
 }
 
 std::byte* TapTable::squeeze_image(const std::byte* x, int64_t image, int64_t iy, int64_t pixels,
@@ -108,8 +108,9 @@ void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t fi
   const int64_t left = std::min(width, g.pad_left);
   const int64_t inside = std::clamp<int64_t>(width - left, 0, g.iw);
   const int64_t iy_end = oy_last * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h;
-  for (int64_t iy = oy_first * g.stride_h - g.pad_top; iy <= iy_end; ++iy) {
-    std::byte* to = copy;
+  const int64_t iy_first = oy_first * g.stride_h - g.pad_top;
+  for (int64_t iy = iy_first; iy <= iy_end; ++iy) {
+    std::byte* to = copy + rows_.row(iy - iy_first);
     if (iy < 0 || iy >= g.ih) {
       squeeze(pad, 0, width, pixel_bytes, to);
     } else {
@@ -118,14 +119,14 @@ void TapTable::copy_compact(const std::byte* x, const std::byte* pad, int64_t fi
                   : squeeze(x + (image * g.ih + iy) * g.iw * pitch_bytes, pitch_bytes, inside, pixel_bytes, to);
       squeeze(pad, 0, width - left - inside, pixel_bytes, to);
     }
-    copy += compact_row_bytes_;
   }
+  if (rows_.has_tails()) rows_.add_tails(iy_end - iy_first + 1, copy);
 }
 
 void TapTable::fill_compact(const std::byte* copy, int64_t first, TileRuns runs, const std::byte** table) const {
   const WindowGeometry& g = geometry_;
-  const int64_t row_step = g.stride_h * compact_row_bytes_, pixel_step = g.stride_w * g.ic * element_bytes_;
-  const int64_t segment_step = g.dilation_h * compact_row_bytes_;
+  const int64_t row_step = g.stride_h * rows_.row_bytes(), pixel_step = g.stride_w * g.ic * element_bytes_;
+  const int64_t segment_step = g.dilation_h * rows_.row_bytes();
   int64_t ox = first % g.ow;
   const std::byte* output_row = copy;
   if (tile_rows_ == 1) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kernels/conventions.h"
+#include "kernels/implicit_gemm/compact_rows.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/layout/layout_isa.h"
 
@@ -39,12 +40,14 @@ struct ImageSource {
 class TapTable {
  public:
   /// element_bytes: 1 (u8 codes) or 4 (f32). tile_rows: most pixels of a tile, and the stride of the table.
-  TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows);
+  /// may_have_tails: of a compact copy's rows (compact_rows.h); not for fill_compact().
+  TapTable(const WindowGeometry& geometry, size_t element_bytes, int64_t tile_rows, bool may_have_tails = false);
 
   bool is_compact() const { return compact_; }
   /// Segments are kernel rows: the taps of one lie side by side.
   bool is_by_rows() const { return compact_ || has_row_segments_; }
-  int64_t compact_row_bytes() const { return compact_row_bytes_; }
+  int64_t compact_row_bytes() const { return rows_.row_bytes(); }
+  const CompactRows& compact_rows() const { return rows_; }
   /// A 1x1 convolution that visits every pixel: output pixel i reads input pixel i and no other.
   bool is_linear() const { return is_linear_; }
   int64_t segments() const { return segments_; }
@@ -96,10 +99,10 @@ class TapTable {
   WindowGeometry geometry_;
   int64_t element_bytes_, tile_rows_;
   bool compact_;
+  CompactRows rows_;
   bool has_row_segments_;
   bool is_linear_;  // output pixel i reads input pixel i and no other
   int64_t segments_, segment_elements_;
-  int64_t compact_row_bytes_ = 0;
   std::vector<int16_t> border_of_;  // by ox: which of the columns in borders_ it is, or -1
   std::vector<int64_t> borders_;    // output columns whose window crosses a side
   std::vector<int64_t> offsets_;    // bytes from the first tap's pixel to each tap's
