@@ -603,6 +603,65 @@ TEST(ConvU8S8, images_of_4x4_keep_their_sums_in_registers_where_they_become_code
   EXPECT_FALSE(offers({1, 4, 4, 16, 16, 3, 3, 1, 1, 1, 1, 1, 0, 1, 2, 1})) << "padding at one side";
 }
 
+TEST(ConvU8S8, neighbours_in_a_row_equal_the_judge_wherever_they_are_offered) {
+  if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
+  const auto name_of = [](int64_t rows) { return "avx512_vnni " + std::to_string(rows) + "x16 neighbours"; };
+  const auto offers = [&](const ConvU8S8Desc& desc, int64_t rows) {
+    for (const ConvVariant& v : conv_u8s8_variants(desc, 1, Isa::avx512_vnni, 1))
+      if (v.name == name_of(rows)) return v.refused.empty();
+    return false;
+  };
+  uint32_t seed = 500;
+  const auto expect_equal = [&](const ConvCase& c, int64_t rows) {
+    Layer layer(c, seed++);
+    for (const int zero_point : {0, 77, 128, 255}) {
+      SCOPED_TRACE(name_of(rows) + ", zero point " + std::to_string(zero_point));
+      layer.desc.x_zero_point = zero_point;
+      layer.desc.y_zero_point = zero_point == 77 ? 9 : zero_point == 128 ? 128 : 0;
+      layer.desc.has_residual = false;
+      layer.desc.expected = {};
+      if (zero_point > 100) layer.with_residual(zero_point, 0.4f);
+      ASSERT_TRUE(offers(layer.desc, rows)) << c;
+      const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+      for (const int threads : {1, 2, 3, 7}) {
+        ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, threads, name_of(rows)), want) << c << ", " << threads;
+        layer.desc.expected = {c.batch, threads};
+        ASSERT_EQ(layer.run<uint8_t>(Isa::avx512_vnni, threads, name_of(rows)), want) << c << ", expected " << threads;
+        layer.desc.expected = {};
+      }
+    }
+  };
+  for (const int64_t rows : {7, 8, 14, 16})
+    for (const int64_t width : {rows, 2 * rows, 5 * rows})
+      for (const int64_t batch : {1, 3}) {
+        ASSERT_NO_FATAL_FAILURE(expect_equal({batch, 5, width, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, rows));
+        ASSERT_NO_FATAL_FAILURE(expect_equal({batch, 1, width, 13, 9, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, rows));
+      }
+  for (const ConvCase& c : {ConvCase{2, 14, 14, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3},  // groups
+                            ConvCase{2, 6, 14, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4},   // merged groups
+                            ConvCase{1, 56, 56, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2},  // several blocks
+                            ConvCase{2, 9, 28, 80, 11, 2, 3, 1, 1, 1, 1, 1, 1, 0, 1, 1},   // other heights of window
+                            ConvCase{1, 40, 14, 16, 16, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1},  // every other row
+                            ConvCase{1, 9, 14, 16, 16, 3, 3, 1, 1, 2, 1, 2, 1, 2, 1, 1},   // dilated down
+                            ConvCase{1, 9, 14, 16, 16, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1},   // windows of one row
+                            ConvCase{1, 9, 14, 16, 16, 3, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1}})  // padding at the sides only
+    ASSERT_NO_FATAL_FAILURE(expect_equal(c, c.iw % 14 == 0 ? 14 : 16));
+  for (const ConvCase& c : {ConvCase{1, 8, 14, 16, 16, 3, 3, 1, 1, 1, 1, 1, 2, 1, 0, 1},  // more padding at the left
+                            ConvCase{1, 8, 28, 16, 16, 3, 3, 1, 2, 1, 1, 1, 1, 1, 1, 1},  // every other column
+                            ConvCase{1, 8, 14, 16, 16, 3, 3, 1, 1, 1, 2, 1, 2, 1, 2, 1},  // dilated
+                            ConvCase{1, 8, 14, 16, 16, 3, 5, 1, 1, 1, 1, 1, 2, 1, 2, 1},  // wider windows
+                            ConvCase{1, 8, 14, 16, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // two vectors of channels
+                            ConvCase{1, 8, 15, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // another width
+                            ConvCase{1, 8, 14, 3, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}})  // a stem
+    EXPECT_FALSE(offers(Layer(c).desc, 14)) << c;
+  Layer layer({1, 8, 14, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  EXPECT_TRUE(offers(layer.desc, 14));
+  layer.desc.f32_output = true;
+  EXPECT_FALSE(offers(layer.desc, 14));
+  layer.desc.f32_output = false, layer.desc.activation.kind = ActivationKind::silu;
+  EXPECT_FALSE(offers(layer.desc, 14));
+}
+
 TEST(ConvU8S8, costs_are_those_of_the_cpu) {
   if (!has_isa(Isa::avx512_vnni)) GTEST_SKIP() << "not applicable: no AVX512-VNNI";
   const auto cheapest = [](const ConvCase& c, const ConvCpu& cpu) {
@@ -613,11 +672,17 @@ TEST(ConvU8S8, costs_are_those_of_the_cpu) {
   };
   const ConvCpu whole = {false, size_t{1} << 20}, half = {true, size_t{1} << 20};
   // Panels of one vector: two loads beside two products a cycle ask for the highest tile, beside one they cost nothing.
-  for (const ConvCase& c : {square(32, 16, 16, 3, 1, 1), square(14, 160, 160, 3, 1, 1, 1, 10)}) {
+  for (const ConvCase& c : {square(32, 16, 16, 3, 2, 1), square(13, 160, 160, 3, 1, 1, 1, 10)}) {
     EXPECT_EQ(cheapest(c, whole), "avx512_vnni 12x32");
     EXPECT_EQ(cheapest(c, half), "avx512_vnni 8x48");
   }
-  for (const ConvCpu& cpu : {whole, half}) EXPECT_EQ(cheapest(square(14, 64, 256, 1, 1, 0), cpu), "avx512_vnni 6x64");
+  for (const ConvCpu& cpu : {whole, half}) {
+    EXPECT_EQ(cheapest(square(14, 64, 256, 1, 1, 0), cpu), "avx512_vnni 6x64");
+    // Neighbours in a row load each column once: the more of them the better.
+    EXPECT_EQ(cheapest(square(32, 16, 16, 3, 1, 1), cpu), "avx512_vnni 16x16 neighbours");
+    EXPECT_EQ(cheapest(square(14, 160, 160, 3, 1, 1, 1, 10), cpu), "avx512_vnni 14x16 neighbours");
+  }
+  EXPECT_EQ(cheapest(square(7, 400, 400, 3, 1, 1, 1, 25), half), "avx512_vnni 7x16 neighbours");
 }
 
 TEST(ConvU8S8, images_of_4x4_are_refused_with_the_reason_where_another_kernel_has_to_run) {

@@ -44,6 +44,18 @@ std::string refuse_images(const ConvU8S8Desc& desc) {
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
 
+/// Why a layer's tiles are not neighbours in rows; empty = they can be.
+std::string refuse_neighbours(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
+  const WindowGeometry& g = desc.geometry;
+  const int64_t merge = merged_groups(g, kernel.lanes);
+  if (g.oc / g.groups * merge > kernel.lanes) return "a wider tile takes more channels at a time";
+  if (!has_neighbour_rows(g, kernel.rows))
+    return "wants windows of three columns and rows of a multiple of " + std::to_string(kernel.rows) + " pixels";
+  if (desc.reads_image() || reads_compact_copy(g)) return "few channels are copied";
+  if (desc.f32_output) return "writes codes, not floats";
+  return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
+}
+
 /// AMX first, a layer of its own; then entries() in order, with their costs for layers of this geometry; then small
 /// images, a layer of its own where the geometry fits.
 std::vector<ConvTile> tiles(const ConvU8S8Desc& desc, const ConvCpu& cpu) {
@@ -58,6 +70,12 @@ std::vector<ConvTile> tiles(const ConvU8S8Desc& desc, const ConvCpu& cpu) {
     const double dot_cycles = is_halved && k.half_width_dot_cycles > 0 ? k.half_width_dot_cycles : k.dot_cycles;
     list.push_back({entry.isa, k.rows, k.lanes, k.vectors, share * dot_cycles, k.name});
     if (is_halved) list.back().costs = k_half_width_costs;
+    if (k.neighbours) {
+      // A step of a tile is a third of one that loads three vectors of weights and each column once.
+      list.back().loads = (k.rows + 5) / 3.0;
+      list.back().dot_cycles *= static_cast<double>(3 * g.ow - 2) / static_cast<double>(3 * g.ow);
+      list.back().refused = refuse_neighbours(desc, k);
+    }
   }
 #if defined(__x86_64__)
   if (is_small_image(g)) {
@@ -149,7 +167,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
         merge_(merged_groups(desc.geometry, kernel.lanes)),
         geometry_(with_merged_groups(desc.geometry, merge_)),
         taps_(geometry_, 1, kernel.rows, true),
-        classes_(PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel), can_trim_rows(desc, kernel))),
+        classes_(kernel.neighbours ? PixelClasses(geometry_, false, true, false, TileRows::neighbours)
+                                   : PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel),
+                                                            can_trim_rows(desc, kernel))),
         f32_(needs_f32(desc)),
         activation_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)),
@@ -464,7 +484,9 @@ class ConvU8S8Packed final : public ConvU8S8 {
         run.dwords = own.dwords;
         run.bias = (class_bias_[c].empty() ? packed_.bias.data() : class_bias_[c].data()) + panel.lane_offset;
         run.side_bias_step = class_bias_[c].empty() ? 0 : static_cast<int64_t>(packed_.bias.size());
-        const int64_t unit = std::max<int64_t>(classes_.row_width(), 1);  // tiles are whole rows then
+        // Tiles are whole rows, or as many neighbours as a row is a multiple of.
+        const int64_t unit = classes_.neighbour_step() > 0 ? kernel_.rows : std::max<int64_t>(classes_.row_width(), 1);
+        assert(counts[c] % unit == 0);
         const TileRuns runs = tile_runs(counts[c] / unit, kernel_.rows / unit);
         run_tiles(run, (runs.rows + 1) * unit, runs.tall, f32_tile);
         run_tiles(run, runs.rows * unit, runs.low, f32_tile);
@@ -494,6 +516,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
     run.y = static_cast<std::byte*>(args.y) + (first * g.y_pitch + panel.first_channel) * y_element_bytes();
     run.channels = static_cast<int32_t>(panel.channels);
     run.row_width = static_cast<int32_t>(classes_.row_width());
+    run.neighbour_step = classes_.neighbour_step();
+    run.first_column = static_cast<int32_t>(first % g.ow);
     return run;
   }
 

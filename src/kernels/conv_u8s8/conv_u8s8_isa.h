@@ -38,6 +38,11 @@ struct ConvU8S8Run {
   // > 0: tiles are rows of so many pixels, segments kernel rows of three taps, and the first tap of a row's first pixel
   // and the last tap of its last are left out: they lie in the padding, which is not there.
   int32_t row_width = 0;
+  // > 0: tiles are neighbours in rows of row_width pixels, so many bytes apart; segments are kernel rows, of whose
+  // three taps the second and third begin one and two pixels on, and as many weights on as a tap has. Sides are left
+  // out, too.
+  int64_t neighbour_step = 0;
+  int32_t first_column = 0;    // of pixel 0 of y in its row
   int64_t side_bias_step = 0;  // elements from bias to that of first pixels, and as many on to that of last ones
   const void* weights = nullptr;
   const int32_t* bias = nullptr;
@@ -75,6 +80,7 @@ struct ConvU8S8Kernel {
   bool tile_order = false;           // weights in the order of ConvAmxBlock
   bool whole_steps = false;          // tile order: segments end at a step of 64 positions, not only the row does
   bool whole_rows = false;           // takes ConvU8S8Run::row_width 4 and 8, for codes and panels of several vectors
+  bool neighbours = false;           // takes ConvU8S8Run::neighbour_step and nothing else: whole tiles, for codes
   double half_width_dot_cycles = 0;  // where a 512-bit instruction runs as two halves; 0 = dot_cycles
 };
 
@@ -84,5 +90,9 @@ extern const ConvU8S8Kernel conv_u8s8_avx_vnni;
 extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_6x64;
 extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_8x48;
 extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_12x32;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_16_neighbours;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_14_neighbours;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_8_neighbours;
+extern const ConvU8S8Kernel conv_u8s8_avx512_vnni_7_neighbours;
 
 }  // namespace octet

@@ -118,5 +118,47 @@ inline __attribute__((always_inline)) void accumulate_rows(const Kept& kept, __m
   }
 }
 
+/// The same for tiles of neighbours under a window of three columns (ConvU8S8Run::neighbour_step): each column of the
+/// input is loaded once for the three pixels that it meets.
+template <int R>
+inline __attribute__((always_inline)) void accumulate_neighbours(const Kept& kept, __m512i (&acc)[R][1]) {
+  const ConvU8S8Run& tile = *kept;
+  const uint32_t width = static_cast<uint32_t>(tile.row_width);
+  const uint32_t column = static_cast<uint32_t>(tile.first_column + tile.y_pixels[0]) % width;
+  const bool is_first = column == 0, is_last = column + R == width;
+  const __m512i bias = _mm512_loadu_si512(tile.bias);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) acc[r][0] = bias;
+  if (is_first) acc[0][0] = _mm512_loadu_si512(tile.bias + tile.side_bias_step);
+  if (is_last) acc[R - 1][0] = _mm512_loadu_si512(tile.bias + 2 * tile.side_bias_step);
+  const uint8_t* const origin = tile.x + tile.x_offsets[0];
+  const int64_t step = tile.neighbour_step;
+  const WindowSegment* volatile next = tile.segment_list;
+  const WindowSegment* volatile end = tile.segment_list + tile.segments;
+  while (next < end) {
+    const WindowSegment* const s = next;
+    next = s + 1;
+    const char* weights = static_cast<const char*>((*kept).weights) + 64 * s->dword;
+    const uint8_t* x = origin + s->x;
+    const int64_t tap_bytes = 64 * s->dwords;
+    for (const char* const last = weights + tap_bytes; weights != last; weights += 64, x += 4) {
+      const __m512i w0 = _mm512_load_si512(weights), w1 = _mm512_load_si512(weights + tap_bytes),
+                    w2 = _mm512_load_si512(weights + 2 * tap_bytes);
+      const uint8_t* at = x;
+      if (!is_first) acc[0][0] = _mm512_dpbusd_epi32(acc[0][0], broadcast_4(at), w0);
+#pragma GCC unroll 16
+      for (int c = 1; c <= R; ++c) {
+        at += step;
+        __asm__("" : "+r"(at));  // one pointer that moves: gcc would rather keep sixteen offsets
+        const __m512i column_codes = broadcast_4(at);
+        if (c < R) acc[c][0] = _mm512_dpbusd_epi32(acc[c][0], column_codes, w0);
+        acc[c - 1][0] = _mm512_dpbusd_epi32(acc[c - 1][0], column_codes, w1);
+        if (c > 1) acc[c - 2][0] = _mm512_dpbusd_epi32(acc[c - 2][0], column_codes, w2);
+      }
+      if (!is_last) acc[R - 1][0] = _mm512_dpbusd_epi32(acc[R - 1][0], broadcast_4(at + step), w2);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octet

@@ -62,13 +62,13 @@ inline __attribute__((always_inline)) void finish_codes(const ConvU8S8Run& tile,
   };
   if constexpr (clamp == CodeClamp::any) {
     alignas(64) int32_t sums[R][16 * C];
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < C; ++v) _mm512_store_si512(sums[r] + 16 * v, acc[r][v]);
     finish_any<C, form>(tile, sums[0], R);
   } else if constexpr (C == 1) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int first = 0; first < R; first += 4) {
       __m512 f[4];
       uint8_t* to[4];

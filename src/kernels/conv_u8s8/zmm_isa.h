@@ -49,6 +49,9 @@ inline __attribute__((always_inline)) void finish_tile(const ConvU8S8Run& tile, 
   }
 }
 
+/// In place of the width of whole rows.
+constexpr int k_neighbours = -1;
+
 template <int R, int C, Form form, int W = 0>
 void run_tiles(const ConvU8S8Run& run) {
   if (run.tiles <= 0) return;
@@ -58,7 +61,9 @@ void run_tiles(const ConvU8S8Run& run) {
   do {
     prefetch_next<R, form>(*kept);
     __m512i acc[R][C];
-    if constexpr (W > 0)
+    if constexpr (W == k_neighbours)
+      accumulate_neighbours<R>(kept, acc);
+    else if constexpr (W > 0)
       accumulate_rows<R, C, W>(kept, acc);
     else
       accumulate<R, C>(kept, acc);

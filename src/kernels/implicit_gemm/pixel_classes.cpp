@@ -31,6 +31,11 @@ bool has_short_rows(const WindowGeometry& g) {
          g.pad_left == 1 && g.groups == 1 && g.ic == g.x_pitch;
 }
 
+/// The same of rows of any width, and of groups.
+bool has_sides(const WindowGeometry& g) {
+  return g.iw == g.ow && g.kw == 3 && g.stride_w == 1 && g.dilation_w == 1 && g.pad_left == 1;
+}
+
 bool meets_padding(const std::vector<TapBand>& bands, int64_t kernel) {
   return std::any_of(bands.begin(), bands.end(), [&](const TapBand& b) { return b.k_begin > 0 || b.k_end < kernel; });
 }
@@ -39,6 +44,11 @@ bool meets_padding(const std::vector<TapBand>& bands, int64_t kernel) {
 
 double short_rows_share(const WindowGeometry& g) {
   return has_short_rows(g) ? static_cast<double>(3 * g.ow - 2) / static_cast<double>(3 * g.ow) : 1;
+}
+
+bool has_neighbour_rows(const WindowGeometry& g, int64_t tile_pixels) {
+  return has_sides(g) && g.ow > 1 && g.ow % tile_pixels == 0 &&
+         !PixelClasses(g, false, true, false, TileRows::neighbours).is_copied();
 }
 
 std::vector<TapBand> tap_bands(const WindowAxis& axis) {
@@ -56,12 +66,14 @@ std::vector<TapBand> tap_bands(const WindowAxis& axis) {
   return bands;
 }
 
-PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns, bool by_rows)
+PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns,
+                           TileRows tile_rows)
     : geometry_(geometry),
       squeezed_(squeezed),
       compact_(geometry, 1, squeezed),
       pixel_bytes_(squeezed ? geometry.ic : geometry.x_pitch),
-      row_width_(by_rows ? geometry.ow : 0) {
+      row_width_(tile_rows != TileRows::any ? geometry.ow : 0),
+      tile_rows_(tile_rows) {
   const WindowGeometry& g = geometry_;
   const auto cut = [&](const WindowAxis& axis, bool wanted) {
     std::vector<TapBand> bands = tap_bands(axis);
@@ -72,7 +84,7 @@ PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool c
     return bands;
   };
   rows_ = cut(vertical(g), cut_rows && !squeezed);
-  if (by_rows)
+  if (tile_rows != TileRows::any)
     columns_ = {{0, g.ow, 0, g.kw}};
   else
     columns_ = cut(horizontal(g), cut_columns && !squeezed);
@@ -97,6 +109,12 @@ void PixelClasses::add_segments(PixelClass& c) const {
   const int64_t taps = c.columns.k_end - c.columns.k_begin;
   if (taps <= 0) return;
   if (squeezed_) return add_compact_segments(c);
+  if (tile_rows_ == TileRows::neighbours) {
+    for (int64_t ky = c.rows.k_begin; ky < c.rows.k_end; ++ky)
+      c.segments.push_back({ky * g.dilation_h * row_bytes_, ky * g.kw * tap_dwords, tap_dwords});
+    c.dwords = static_cast<int64_t>(c.segments.size()) * tap_dwords;
+    return;
+  }
   // The taps of a kernel row lie side by side where nothing lies between pixels.
   const bool is_joined = (g.groups == 1 && g.ic == g.x_pitch && g.dilation_w == 1);
   const int64_t dwords = is_joined ? taps * tap_dwords : tap_dwords, row_dwords = g.kw * tap_dwords;
@@ -140,7 +158,7 @@ PixelClasses PixelClasses::cheapest(const WindowGeometry& geometry, bool squeeze
     if (cycles < best_cycles) best_cycles = cycles, best = std::move(other);
   }
   if (has_rows && has_short_rows(geometry)) {
-    PixelClasses other(geometry, squeezed, true, false, true);
+    PixelClasses other(geometry, squeezed, true, false, TileRows::whole);
     if (!other.is_copied_ && other.cycles(tile) < best_cycles) best = std::move(other);
   }
   return best;
