@@ -24,6 +24,21 @@ inline __attribute__((always_inline)) void prefetch_next(const ConvU8S8Run& tile
   }
 }
 
+/// The same where a tile's pixels are neighbours, several of which may share a line.
+template <int R, Form form>
+inline __attribute__((always_inline)) void prefetch_neighbours(const ConvU8S8Run& tile) {
+  const auto lines = [](int64_t step, auto&& fetch) __attribute__((always_inline)) {
+    const int64_t apart = step < 64 ? 64 : step;
+    for (int64_t at = 0; at < R * step; at += apart) fetch(at);
+  };
+  if (has_residual<form>(tile)) {
+    const uint8_t* const residual = tile.residual + tile.residual_pixels[R] * tile.residual_step;
+    lines(tile.residual_step, [&](int64_t at) { _mm_prefetch(residual + at, _MM_HINT_T0); });
+  }
+  const auto* const y = static_cast<const uint8_t*>(tile.y) + tile.y_pixels[R] * tile.y_step;
+  lines(tile.y_step, [&](int64_t at) { __builtin_prefetch(y + at, 1, 3); });
+}
+
 /// The sums of a tile to what is asked for. How codes are clamped is asked behind the sums, so that they are there once
 /// for all ways.
 template <int R, int C, Form form>
@@ -59,7 +74,10 @@ void run_tiles(const ConvU8S8Run& run) {
   const Kept kept = &place;
   int32_t left = 0;
   do {
-    prefetch_next<R, form>(*kept);
+    if constexpr (W == k_neighbours)
+      prefetch_neighbours<R, form>(*kept);
+    else
+      prefetch_next<R, form>(*kept);
     __m512i acc[R][C];
     if constexpr (W == k_neighbours)
       accumulate_neighbours<R>(kept, acc);
