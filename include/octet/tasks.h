@@ -101,7 +101,7 @@ std::string to_json(const ClassifyReport& report);
 /// Runs every sample of the data (or one named .npy per input) and keeps the outputs.
 struct RunSpec {
   DataOptions data;                           // for a single-input network
-  std::map<std::string, std::string> inputs;  // name -> .npy file; the batch is the file's
+  std::map<std::string, std::string> inputs;  // name -> .npy file, or raw bytes
   std::string output;  // .npy file, or a folder when there are several outputs; empty = only the summary
   Progress progress = {};
 };
@@ -114,6 +114,9 @@ struct RunReport {
   std::vector<Output> outputs;
   std::string note;  // what makes the outputs doubtful, or the preprocessing that the network brought along; or empty
 };
+/// Session::open; extents that the network leaves free, and the spec too, are those of the .npy files.
+Result<Session> open_for_files(const std::string& path, const SessionSpec& spec, const LoadOptions& options,
+                               const RunSpec& run);
 Result<RunReport> run_files(Session& session, const RunSpec& spec);
 std::string to_text(const RunReport& report);
 std::string to_json(const RunReport& report);

@@ -8,6 +8,7 @@
 #include "api/state.h"
 #include "base/file.h"
 #include "data/npy.h"
+#include "octet/engine_file.h"
 #include "octet/tasks.h"
 #include "report/json_text.h"
 #include "report/text_table.h"
@@ -15,37 +16,27 @@
 namespace octet {
 namespace {
 
-/// The collected bytes of one output as a .npy file.
-Result<std::string> npy_of(const Port& port, const Dims& dims, const std::string& bytes) {
-  const DType dtype = dtype_of_numpy(port.dtype);
-  const std::string odd = "output '" + port.name + "' is " + port.dtype + ", which .npy has no form for";
-  if (dtype == DType::undefined) return Error{ErrorCode::unsupported, odd};
-  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(dtype, dims);
-  if (!made) return made.error();
-  std::memcpy(made->second, bytes.data(), std::min(bytes.size(), made->first.bytes().size()));
-  Result<std::string> npy = npy_bytes(made->first);
-  if (!npy && npy.error().code == ErrorCode::unsupported)
-    return Error{ErrorCode::unsupported, odd + "; end the network in a Cast to float32"};
-  return npy;
-}
-
 /// What the samples gave, output by output.
 struct Collected {
   std::vector<std::string> bytes;  // by output port
-  int64_t samples = 0;
+  int64_t samples = 0, runs = 0;
 };
+
+bool is_batched(const Session& session, const Dims& dims) { return !dims.empty() && dims[0] == session.batch(); }
+
+/// Of an output for so many samples, taken by as many runs.
+size_t bytes_of(const Session& session, const Port& port, int64_t samples, int64_t runs) {
+  if (!is_batched(session, port.dims)) return port.bytes * static_cast<size_t>(runs);
+  return port.bytes / static_cast<size_t>(std::max<int64_t>(session.batch(), 1)) * static_cast<size_t>(samples);
+}
 
 void append(Collected& collected, const Session& session, std::span<const std::vector<std::byte>> outputs,
             int64_t count) {
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const Dims& dims = session.outputs()[i].dims;
-    const bool batched = !dims.empty() && dims[0] == session.batch();
-    const size_t bytes = batched ? outputs[i].size() / static_cast<size_t>(std::max<int64_t>(session.batch(), 1)) *
-                                       static_cast<size_t>(count)
-                                 : outputs[i].size();
-    collected.bytes[i].append(reinterpret_cast<const char*>(outputs[i].data()), bytes);
-  }
+  for (size_t i = 0; i < outputs.size(); ++i)
+    collected.bytes[i].append(reinterpret_cast<const char*>(outputs[i].data()),
+                              bytes_of(session, session.outputs()[i], count, 1));
   collected.samples += count;
+  ++collected.runs;
 }
 
 Result<Done> run_once(Session& session, const std::vector<std::vector<std::byte>>& inputs,
@@ -123,6 +114,10 @@ Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collecte
   const Result<SampleSet> data = open_data(spec.data, session);
   if (!data) return data.error();
   note = preprocess_note(*data, session);
+  const int64_t batch = std::max<int64_t>(session.batch(), 1);
+  for (size_t i = 0; i < outputs.size(); ++i)  // the outputs of all samples are held once
+    collected.bytes[i].reserve(
+        bytes_of(session, session.outputs()[i], data->size(), (data->size() + batch - 1) / batch));
   for (int64_t begin = 0; begin < data->size(); begin += session.batch()) {
     const int64_t count = std::min(session.batch(), data->size() - begin);
     for (size_t p = 0; p < inputs.size(); ++p) {
@@ -138,22 +133,83 @@ Result<Done> run_data(Session& session, const RunSpec& spec, Collected& collecte
 
 RunReport::Output summary_of(const Port& port, const Dims& dims, const std::string& bytes) {
   RunReport::Output out{port.name, port.dtype + to_string(dims), "", 0, 0, 0};
-  if (port.dtype != "float32" || bytes.empty()) return out;
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  out.min = *std::min_element(values.begin(), values.end());
-  out.max = *std::max_element(values.begin(), values.end());
-  for (const float v : values) out.mean += v / static_cast<double>(values.size());
+  const size_t count = bytes.size() / sizeof(float);
+  if (port.dtype != "float32" || count == 0) return out;
+  float least = 0, most = 0;
+  for (size_t i = 0; i < count; ++i) {
+    float v = 0;
+    std::memcpy(&v, bytes.data() + i * sizeof(float), sizeof(float));
+    if (i == 0 || v < least) least = v;
+    if (i == 0 || v > most) most = v;
+    out.mean += v / static_cast<double>(count);
+  }
+  out.min = least;
+  out.max = most;
   return out;
 }
 
+/// The collected bytes of one output as a .npy file, which is written from where they are.
+Result<Done> write_npy(const std::string& path, const Port& port, const Dims& dims, const std::string& bytes) {
+  const DType dtype = dtype_of_numpy(port.dtype);
+  const std::string odd = "output '" + port.name + "' is " + port.dtype + ", which .npy has no form for";
+  if (dtype == DType::undefined) return Error{ErrorCode::unsupported, odd};
+  const Result<std::string> header = npy_header(dtype, dims);
+  if (!header && header.error().code == ErrorCode::unsupported)
+    return Error{ErrorCode::unsupported, odd + "; end the network in a Cast to float32"};
+  if (!header) return header.error();
+  return write_file_atomically(path, *header, bytes);
+}
+
+/// A file name for each output: its own name, without slashes, and no two the same.
+std::vector<std::string> file_names(const std::vector<Port>& outputs) {
+  std::vector<std::string> names;
+  for (const Port& port : outputs) {
+    std::string name = port.name;
+    std::replace(name.begin(), name.end(), '/', '_');
+    std::string own = name + ".npy";
+    for (int n = 2; std::count(names.begin(), names.end(), own) > 0; ++n) own = name + "_" + std::to_string(n) + ".npy";
+    names.push_back(own);
+  }
+  return names;
+}
+
+/// The shape of a file's array, where it fits all that the network says of the input.
+std::optional<Dims> shape_of_file(const Value& input, const std::string& path) {
+  if (!path.ends_with(".npy") || (input.shape && known_dims(*input.shape))) return std::nullopt;
+  const Result<Tensor> array = read_npy(path);  // a view; what is wrong with it is said where it is read
+  if (!array || array->size() == 0) return std::nullopt;
+  if (!input.shape) return array->dims();
+  if (array->rank() != input.shape->size()) return std::nullopt;
+  for (size_t i = 0; i < array->rank(); ++i)
+    if ((*input.shape)[i].known() && (*input.shape)[i].value != array->dims()[i]) return std::nullopt;
+  return array->dims();
+}
+
 }  // namespace
+
+Result<Session> open_for_files(const std::string& path, const SessionSpec& spec, const LoadOptions& options,
+                               const RunSpec& run) {
+  if (run.inputs.empty() || spec.batch > 0 || !spec.shapes.empty() || EngineFile::is_engine_file(path))
+    return Session::open(path, spec, options);
+  const Result<Model> model = Model::load(path, options);
+  if (!model) return model.error();
+  SessionSpec fitted = spec;
+  const Graph& graph = model->state().graph;
+  for (const ValueId id : graph.inputs) {
+    const Value& input = graph.value(id);
+    const auto file = run.inputs.find(input.name);
+    if (file == run.inputs.end()) continue;
+    if (std::optional<Dims> dims = shape_of_file(input, file->second)) fitted.shapes[input.name] = *std::move(dims);
+  }
+  fitted.calibration.shapes = fitted.shapes;
+  return Session::build(*model, fitted);
+}
 
 Result<RunReport> run_files(Session& session, const RunSpec& spec) {
   std::vector<std::vector<std::byte>> inputs, outputs;
   for (const Port& p : session.inputs()) inputs.emplace_back(p.bytes);
   for (const Port& p : session.outputs()) outputs.emplace_back(p.bytes);
-  Collected collected{std::vector<std::string>(outputs.size()), 0};
+  Collected collected{std::vector<std::string>(outputs.size())};
   std::string note;
   const Result<Done> ran = spec.inputs.empty() ? run_data(session, spec, collected, note, inputs, outputs)
                                                : run_named(session, spec, collected, inputs, outputs);
@@ -165,24 +221,20 @@ Result<RunReport> run_files(Session& session, const RunSpec& spec) {
     std::filesystem::create_directories(spec.output, error);
     if (error) return Error{ErrorCode::io, spec.output + ": " + error.message()};
   }
+  const std::vector<std::string> names = file_names(session.outputs());
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Port& port = session.outputs()[i];
     Dims dims = port.dims;
     // An output without the batch is written as it is declared; several runs of it one behind the other.
-    const auto runs = static_cast<int64_t>(collected.bytes[i].size() / std::max<size_t>(port.bytes, 1));
-    if (!dims.empty() && dims[0] == session.batch())
+    if (is_batched(session, dims))
       dims[0] = collected.samples;
-    else if (runs != 1)
-      dims.insert(dims.begin(), runs);
+    else if (collected.runs != 1)
+      dims.insert(dims.begin(), collected.runs);
     report.outputs.push_back(summary_of(port, dims, collected.bytes[i]));
     if (spec.output.empty()) continue;
-    std::string file_name = port.name;
-    std::replace(file_name.begin(), file_name.end(), '/', '_');
-    report.outputs.back().file = folder ? spec.output + "/" + file_name + ".npy" : spec.output;
-    const Result<std::string> npy = npy_of(port, dims, collected.bytes[i]);
-    if (!npy) return npy.error();
-    if (const Result<Done> written = write_file_atomically(report.outputs.back().file, *npy); !written)
-      return written.error();
+    report.outputs.back().file = folder ? spec.output + "/" + names[i] : spec.output;
+    const Result<Done> written = write_npy(report.outputs.back().file, port, dims, collected.bytes[i]);
+    if (!written) return written.error();
   }
   return report;
 }

@@ -143,7 +143,9 @@ Result<Done> may_write(const std::string& path) {
   return Done{};
 }
 
-Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+namespace {
+
+Result<Done> replace_file(const std::string& path, std::initializer_list<std::string_view> parts) {
   if (Result<Done> allowed = may_replace(path); !allowed) return allowed.error();
   const std::string target = resolved(path), temporary = target + ".tmp" + std::to_string(::getpid());
   struct stat old {};
@@ -156,17 +158,17 @@ Result<Done> write_file_atomically(const std::string& path, std::span<const std:
       ::unlink(temporary.c_str());
       return error;
     }
-    size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t n = ::write(file.fd, bytes.data() + done, bytes.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) {
-        const Error error = io_error(path, "write");
-        ::unlink(temporary.c_str());
-        return error;
+    for (std::string_view left : parts)
+      while (!left.empty()) {
+        const ssize_t n = ::write(file.fd, left.data(), left.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+          const Error error = io_error(path, "write");
+          ::unlink(temporary.c_str());
+          return error;
+        }
+        left.remove_prefix(static_cast<size_t>(n));
       }
-      done += static_cast<size_t>(n);
-    }
     if (::fsync(file.fd) != 0) {
       const Error error = io_error(path, "sync");
       ::unlink(temporary.c_str());
@@ -181,8 +183,18 @@ Result<Done> write_file_atomically(const std::string& path, std::span<const std:
   return Done{};
 }
 
+}  // namespace
+
+Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+  return replace_file(path, {std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())});
+}
+
 Result<Done> write_file_atomically(const std::string& path, std::string_view text) {
-  return write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
+  return replace_file(path, {text});
+}
+
+Result<Done> write_file_atomically(const std::string& path, std::string_view head, std::string_view body) {
+  return replace_file(path, {head, body});
 }
 
 }  // namespace octet

@@ -42,5 +42,7 @@ Result<Done> may_write(const std::string& path);
 /// while it writes leaves PATH.tmpPID behind.
 Result<Done> write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
 Result<Done> write_file_atomically(const std::string& path, std::string_view text);
+/// head, then body.
+Result<Done> write_file_atomically(const std::string& path, std::string_view head, std::string_view body);
 
 }  // namespace octet

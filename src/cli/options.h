@@ -74,9 +74,9 @@ struct SessionFlags {
   Result<Session> open(const std::string& path, const SessionSpec& session_spec) const;
   /// The same again and again, of one of two models.
   Result<SessionMaker> maker(const std::string& path, const SessionSpec& session_spec) const;
+  LoadOptions load_options() const;
 
  private:
-  LoadOptions load_options() const;
   /// The first given option that only a calibration heeds; empty = none.
   std::string calibration_option() const;
   bool calibrates() const;

@@ -29,7 +29,7 @@ int run_model(Flags& f) {
   f.spec.data = f.data.data;
   const Result<SessionSpec> spec = f.session.spec(f.data.data.preprocess, f.output);
   if (!spec) return fail(spec.error());
-  Result<Session> session = f.session.open(f.model, *spec);
+  Result<Session> session = open_for_files(f.model, *spec, f.session.load_options(), f.spec);
   if (!session) return fail(session.error());
   f.output.print_notes(*session);
   std::vector<std::string> read = {f.model, f.spec.data.path};
@@ -48,7 +48,8 @@ Action add(CLI::App& sub) {
   auto f = std::make_shared<Flags>();
   sub.add_option("MODEL", f->model, "ONNX file or plan")->required();
   f->data.add(sub, false);
-  sub.add_option("--loadInputs", f->inputs, "NAME:FILE, one per input; .npy, or raw bytes as trtexec takes them")
+  sub.add_option("--loadInputs", f->inputs,
+                 "NAME:FILE, one per input; .npy, whose shape free extents take, or raw bytes as trtexec takes them")
       ->delimiter(',');
   sub.add_option("-o,--output", f->spec.output, "where the outputs go: a .npy file, or a folder")->check(file_name());
   f->session.add(sub, "fp32");

@@ -128,18 +128,18 @@ Result<std::vector<std::pair<std::string, Tensor>>> read_npz(const std::string& 
   return arrays;
 }
 
-Result<std::string> npy_bytes(const Tensor& tensor) {
+Result<std::string> npy_header(DType dtype, const Dims& dims) {
   std::string code;
   for (const TypeCode& type : k_types) {
-    if (type.dtype == tensor.dtype()) code = (size_of(type.dtype) == 1 ? "|" : "<") + std::string(type.code);
+    if (type.dtype == dtype) code = (size_of(type.dtype) == 1 ? "|" : "<") + std::string(type.code);
   }
   if (code.empty()) {
-    return Error{ErrorCode::unsupported, "a .npy file cannot hold elements of " + std::string(name(tensor.dtype()))};
+    return Error{ErrorCode::unsupported, "a .npy file cannot hold elements of " + std::string(name(dtype))};
   }
   std::string shape;
-  for (const int64_t extent : tensor.dims()) shape += std::to_string(extent) + ", ";
-  if (tensor.rank() > 1) shape.resize(shape.size() - 2);
-  if (tensor.rank() == 1) shape.resize(shape.size() - 1);
+  for (const int64_t extent : dims) shape += std::to_string(extent) + ", ";
+  if (dims.size() > 1) shape.resize(shape.size() - 2);
+  if (dims.size() == 1) shape.resize(shape.size() - 1);
   std::string header = "{'descr': '" + code + "', 'fortran_order': False, 'shape': (" + shape + "), }";
   // Magic, version, length and header together fill whole lines of 64 bytes, the last byte a newline.
   constexpr size_t k_before = 10;
@@ -149,8 +149,12 @@ Result<std::string> npy_bytes(const Tensor& tensor) {
   out += std::string("\x01\x00", 2);
   out += static_cast<char>(header.size() & 0xff);
   out += static_cast<char>(header.size() >> 8);
-  out += header;
-  out.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.size_bytes());
+  return out + header;
+}
+
+Result<std::string> npy_bytes(const Tensor& tensor) {
+  Result<std::string> out = npy_header(tensor.dtype(), tensor.dims());
+  if (out) out->append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.size_bytes());
   return out;
 }
 

@@ -16,7 +16,9 @@ Result<Tensor> read_npy(const std::string& path);
 /// Every array by its name without ".npy", in the order of the archive.
 Result<std::vector<std::pair<std::string, Tensor>>> read_npz(const std::string& path);
 
-/// The bytes of a .npy file, format 1.0, as numpy.save writes them.
+/// What stands in front of the elements in a .npy file, format 1.0, as numpy.save writes it.
+Result<std::string> npy_header(DType dtype, const Dims& dims);
+/// The bytes of the whole file.
 Result<std::string> npy_bytes(const Tensor& tensor);
 
 }  // namespace octet

@@ -158,6 +158,52 @@ TEST_F(RunFiles, a_named_file_of_the_inputs_own_type_is_read_as_it_is) {
   EXPECT_THAT(message, HasSubstr("holds float32[2], input 'x' is int64[2]"));
 }
 
+TEST_F(RunFiles, a_named_file_gives_the_extents_that_the_network_leaves_free) {
+  const std::string path = model("graph (x: f32[N,2,H]) -> (y) {\n  y = Relu(x)\n}\n");
+  RunSpec spec;
+  spec.inputs["x"] = array<float>(DType::f32, {3, 2, 2}, std::vector<float>(12, 1.0f));
+  spec.output = folder + "/free.npy";
+  Result<Session> session = open_for_files(path, {}, {}, spec);
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ(session->inputs()[0].dims, (Dims{3, 2, 2}));
+  ASSERT_TRUE(run_files(*session, spec));
+  EXPECT_EQ(read_npy(spec.output)->dims(), (Dims{3, 2, 2}));
+  // What is asked for rules, and a file that does not fit decides nothing.
+  SessionSpec asked;
+  asked.shapes["x"] = {1, 2, 4};
+  EXPECT_EQ(open_for_files(path, asked, {}, spec)->inputs()[0].dims, (Dims{1, 2, 4}));
+  spec.inputs["x"] = array<float>(DType::f32, {3, 5, 2}, std::vector<float>(30, 1.0f));
+  const Result<Session> other = open_for_files(path, {}, {}, spec);
+  EXPECT_FALSE(other);
+  EXPECT_THAT(other.error().message, HasSubstr("give --batch N"));
+}
+
+TEST_F(RunFiles, outputs_whose_names_differ_in_a_slash_only_get_files_of_their_own) {
+  const std::string path = model(
+      "graph (x: f32[2]) -> (\"a/b\", a_b, a_b_2) {\n  \"a/b\" = Neg(x)\n  a_b = Relu(x)\n  a_b_2 = Identity(x)\n}\n");
+  RunSpec spec;
+  spec.inputs["x"] = array<float>(DType::f32, {2}, {1, 2});
+  spec.output = folder + "/all";
+  Result<Session> session = Session::open(path, {});
+  ASSERT_TRUE(session) << session.error().message;
+  const Result<RunReport> report = run_files(*session, spec);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->outputs[0].file, spec.output + "/a_b.npy");
+  EXPECT_EQ(report->outputs[1].file, spec.output + "/a_b_2.npy");
+  EXPECT_EQ(report->outputs[2].file, spec.output + "/a_b_2_2.npy");
+  EXPECT_EQ(read_npy(report->outputs[0].file)->at<float>(1), -2);
+  EXPECT_EQ(read_npy(report->outputs[1].file)->at<float>(1), 2);
+}
+
+TEST_F(RunFiles, an_output_without_elements_keeps_its_shape) {
+  const std::string path = model("graph (x: f32[2,3]) -> (y) {\n  const a: s64[1] = {1}\n  y = Slice(x, a, a)\n}\n");
+  RunSpec spec;
+  spec.inputs["x"] = array<float>(DType::f32, {2, 3}, std::vector<float>(6, 1.0f));
+  const std::optional<Tensor> y = run(path, spec);
+  ASSERT_TRUE(y) << message;
+  EXPECT_EQ(y->dims(), (Dims{0, 3}));
+}
+
 // What import mends at a cost is told by all that runs the model, before other notes; what it mends for nothing is not.
 TEST_F(RunFiles, a_repair_that_costs_something_is_a_note) {
   const std::string path = model(R"(graph (x: f32[1,1,2,2]) -> (y) { const s: f32[] = {0.5} const z: s8[] = {0}
