@@ -15,8 +15,8 @@ struct RooflineLayer {
   bool is_integer = false;  // its products are u8 x s8
   bool is_convert = false;  // between float and codes, or between layouts
   bool is_bf16 = false;     // its products are those of bfloat16
-  // mmac as the layer's way needs them, < 0 = all: no taps in the padding; Winograd's 36 of 16 bits, at half the rate,
-  // for 16 outputs count as 72. Shares of the peak are of these.
+  // mmac as the layer's way needs them, < 0 = all: no taps in the padding; Winograd's 36 of 16 bits (fewer where a
+  // small tile ends an axis), at half the rate, for 16 outputs count as 72. Shares of the peak are of these.
   double needed_mmac = -1;
 };
 
