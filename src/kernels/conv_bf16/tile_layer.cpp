@@ -159,6 +159,7 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
         pad_(bytes_of(desc.x_is_bf16) * static_cast<size_t>(taps_.pad_elements())),
         is_stem_(reads_compact_copy(desc.geometry) && plan.rows == TileRows::gathered) {
     set_weights(packed_.panels, packed_.weights, packed_.weights_bytes, packed_.bias.data());
+    expect(desc.expected, static_cast<int64_t>(bytes_of(desc.y_is_bf16)));
     if (is_stem_) limit_block(stem_.copied_pixels());
     const ActivationParams& activation = desc.activation;
     if (activation.kind == ActivationKind::relu) lo_ = 0.0f;

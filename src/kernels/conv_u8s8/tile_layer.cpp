@@ -75,6 +75,7 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
     for (const ConvU8S8Panel& p : packed_.panels)
       panels.push_back({p.group, p.first_channel, p.channels, p.weights_offset, p.lane_offset});
     set_weights(std::move(panels), packed_.weights, packed_.weights_bytes, packed_.bias.data());
+    expect(desc.expected, desc.f32_output ? 4 : 1);
     if (!taps_.is_compact()) return;
     int64_t rows = 1;  // of the compact copy: about 16 KB of input
     while (rows < geometry().oh && taps_.compact_bytes((rows + 1) * geometry().ow) <= (16u << 10)) ++rows;

@@ -19,43 +19,6 @@ constexpr double k_ns_per_chunk = 300;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Time until the last worker is done, when chunks are taken as workers become free.
-double makespan_ns(const ConvWork& work, ConvGrid grid, int64_t workers) {
-  const double tiles = static_cast<double>(ceil_div(ceil_div(work.pixels, work.tile_rows), grid.pixel_parts));
-  const double panels = static_cast<double>(ceil_div(work.panels, grid.panel_parts));
-  const double bytes = static_cast<double>(work.panel_bytes);
-  const double panel_ns = tiles * (bytes * k_ns_per_weight_byte + k_ns_per_tile) + bytes * k_ns_per_streamed_byte;
-  const double input_ns = tiles * static_cast<double>(work.tile_rows * work.pixel_bytes) * k_ns_per_streamed_byte;
-  const double rounds = static_cast<double>(ceil_div(grid.pixel_parts * grid.panel_parts, workers));
-  return rounds * (panels * panel_ns + input_ns + k_ns_per_chunk);
-}
-
-}  // namespace
-
-ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by) {
-  const int64_t workers = std::max(1, threads);
-  if (workers == 1) return {};
-  const int64_t tiles = ceil_div(work.pixels, work.tile_rows);
-  if (by == CutBy::pixels) return {std::min(tiles, 2 * workers), 1};
-  if (by == CutBy::panels) return {1, std::min(work.panels, 2 * workers)};
-  // Of cuts that are as good within a few percent the finest is taken: it evens out workers that are held up.
-  constexpr double k_slack = 1.04;
-  ConvGrid best;
-  double best_ns = makespan_ns(work, best, workers);
-  for (const int64_t panel_wish : {int64_t{1}, workers, 2 * workers, work.panels})
-    for (const int64_t per_worker : {1, 2, 4}) {
-      const int64_t panel_parts = std::min(panel_wish, work.panels);
-      const ConvGrid grid = {std::min(tiles, ceil_div(per_worker * workers, panel_parts)), panel_parts};
-      const double ns = makespan_ns(work, grid, workers);
-      const bool finer = grid.pixel_parts * grid.panel_parts > best.pixel_parts * best.panel_parts;
-      if (ns * (finer ? 1.0 : k_slack) < best_ns * (finer ? k_slack : 1.0))
-        best = grid, best_ns = std::min(ns, best_ns);
-    }
-  return best;
-}
-
-namespace {
-
 // What one input byte costs that another core has made: 20 ns a line where the two share L3, 60 where they do not.
 constexpr double k_ns_per_foreign_byte = 0.3;
 // A chunk's start is worth less than this part of its work.

@@ -27,22 +27,12 @@ struct ConvWork {
   int64_t row_pixels = 0;                     // of a row of the output; 0 = cuts of pixels need not keep rows whole
 };
 
-/// Chunks form a grid of pixel ranges x panel ranges.
-struct ConvGrid {
-  int64_t pixel_parts = 1;
-  int64_t panel_parts = 1;
-};
-
 struct IndexRange {
   int64_t begin = 0, end = 0;
 };
 
 /// Which of a layer's two sides is cut for the threads; automatic = the cut of least expected time.
 enum class CutBy : uint8_t { automatic, pixels, panels };
-
-/// The cut of least expected time: every worker streams the weights of its panels and computes its pixels. Few pixels
-/// or large weights therefore cut panels, many pixels and small weights cut pixels, and odd counts a bit of both.
-ConvGrid conv_grid(const ConvWork& work, int threads, CutBy by = CutBy::automatic);
 
 /// Chunks of nearly equal work, each a run of neighbours of (panel, pixel) or of (tile of pixels, panel): the cut need
 /// not fall on a whole panel or a whole row of panels, so that odd counts come out even. Where rows of pixels come out

@@ -39,29 +39,38 @@ void TilePlan::limit_block(int64_t pixels) {
   is_of_one_image_ = true;
 }
 
-ConvWork TilePlan::work(int64_t batch) const {
-  const WindowGeometry& g = geometry_;
-  const int64_t panels = static_cast<int64_t>(panels_.size());
-  return {.pixels = batch * g.oh * g.ow,
-          .panels = panels,
-          .panel_bytes = static_cast<int64_t>(weights_bytes_) / panels,
-          .pixel_bytes = g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
-          .segments = rows_ == TileRows::input ? 1 : g.kh * g.kw,
-          .tile_rows = k_amx_block_rows};
+void TilePlan::expect(const ExpectedRun& expected, int64_t y_element_bytes) {
+  const int64_t panel_bytes = k_amx_block_channels * y_element_bytes;
+  if (geometry_.groups == 1 && geometry_.y_pitch * y_element_bytes % 64 == 0 && panel_bytes < 64)
+    line_panels_ = 64 / panel_bytes;
+  expected_ = expected;
+  if (expected.batch > 0) expected_grid_ = make_grid(expected.batch, expected.threads);
 }
 
-int64_t TilePlan::chunk_count(int64_t batch, int threads) const {
-  const ConvGrid grid = conv_grid(work(batch), threads, cut_);
-  return grid.pixel_parts * grid.panel_parts;
+TileGrid TilePlan::make_grid(int64_t batch, int threads) const {
+  const WindowGeometry& g = geometry_;
+  const int64_t panels = static_cast<int64_t>(panels_.size()), pixels = batch * g.oh * g.ow;
+  const bool is_copied = rows_ == TileRows::copied;
+  const int64_t overlap = std::max<int64_t>((g.kh - 1) * g.dilation_h + 1 - g.stride_h, 0);
+  const double row_tiles =
+      is_copied ? static_cast<double>(copy_.image_positions()) / static_cast<double>(k_amx_tile_rows * g.oh) : 0;
+  return tile_grid({.pixel_units = is_copied ? batch * g.oh : (pixels + k_amx_tile_rows - 1) / k_amx_tile_rows,
+                    .unit_tiles = is_copied ? row_tiles : 1,
+                    .panels = panels,
+                    .unit_panels = unit_panels(threads),
+                    .panel_bytes = static_cast<int64_t>(weights_bytes_) / panels,
+                    .input_bytes = pixels * g.ic * std::min(g.stride_h, g.kh) * std::min(g.stride_w, g.kw),
+                    .shared_bytes = overlap * g.iw * g.ic},
+                   threads, cut_);
 }
 
 ConvPiece TilePlan::piece(int64_t batch, int64_t chunk, int threads) const {
-  const ConvWork all = work(batch);
-  const ConvGrid grid = conv_grid(all, threads, cut_);
-  const int64_t part = chunk / grid.panel_parts;
-  return {rows_ == TileRows::copied ? part_of(batch * geometry_.oh, grid.pixel_parts, part)
-                                    : part_of(all.pixels, grid.pixel_parts, part, k_amx_block_rows),
-          part_of(all.panels, grid.panel_parts, chunk % grid.panel_parts)};
+  const TileGrid cut = grid(batch, threads);
+  const int64_t part = chunk / cut.panel_parts, panels = static_cast<int64_t>(panels_.size());
+  return {rows_ == TileRows::copied
+              ? part_of(batch * geometry_.oh, cut.pixel_parts, part)
+              : part_of(batch * geometry_.oh * geometry_.ow, cut.pixel_parts, part, k_amx_tile_rows),
+          part_of(panels, cut.panel_parts, chunk % cut.panel_parts, unit_panels(threads))};
 }
 
 TileImages TilePlan::copied_block(int64_t first, int64_t end) const {

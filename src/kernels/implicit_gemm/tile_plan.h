@@ -12,6 +12,7 @@
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tile_block_isa.h"
 #include "kernels/implicit_gemm/tile_copy.h"
+#include "kernels/implicit_gemm/tile_grid.h"
 
 namespace octet {
 
@@ -60,6 +61,9 @@ class TilePlan {
   void set_weights(std::vector<TilePanel> panels, const std::byte* weights, size_t bytes);
   /// Blocks lie in one image each and have at most so many pixels.
   void limit_block(int64_t pixels);
+  /// Behind set_weights(): works out the cut for the expected run. y_element_bytes: panels that write to the same lines
+  /// of the output stay together where there are enough for all workers.
+  void expect(const ExpectedRun& expected, int64_t y_element_bytes);
 
   TileRows rows() const { return rows_; }
   const AmxCopy& copy() const { return copy_; }
@@ -81,7 +85,7 @@ class TilePlan {
   /// Bytes from the first group's channels to this one's.
   int64_t group_offset(int64_t group) const { return group * (geometry_.ic / geometry_.groups); }
 
-  int64_t chunk_count(int64_t batch, int threads) const;
+  int64_t chunk_count(int64_t batch, int threads) const { return grid(batch, threads).chunks(); }
   /// pixels: where they are copied, output rows, counted over the batch.
   ConvPiece piece(int64_t batch, int64_t chunk, int threads) const;
   /// The first block of [first, end).
@@ -116,7 +120,14 @@ class TilePlan {
   /// Of the next layer's weights, brought near while the last panel is computed.
   static constexpr int64_t k_next_bytes = 512 << 10;
 
-  ConvWork work(int64_t batch) const;
+  TileGrid make_grid(int64_t batch, int threads) const;
+  /// Panels that a cut keeps together.
+  int64_t unit_panels(int threads) const {
+    return static_cast<int64_t>(panels_.size()) >= line_panels_ * threads ? line_panels_ : 1;
+  }
+  TileGrid grid(int64_t batch, int threads) const {
+    return expected_ == ExpectedRun{batch, threads} ? expected_grid_ : make_grid(batch, threads);
+  }
   int64_t panel_weight_bytes(IndexRange panels) const {
     const auto offset = [&](int64_t p) {
       return p < static_cast<int64_t>(panels_.size()) ? panel(p).weights_offset : weights_bytes_;
@@ -136,6 +147,9 @@ class TilePlan {
   const std::byte* weights_ = nullptr;
   size_t weights_bytes_ = 0;
   bool streams_weights_ = false;
+  int64_t line_panels_ = 1;  // that write to the same lines
+  ExpectedRun expected_;
+  TileGrid expected_grid_;
 };
 
 }  // namespace octet
