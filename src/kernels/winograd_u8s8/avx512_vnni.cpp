@@ -159,12 +159,13 @@ template <int C>
 void run_blocks(const WinogradProducts& p) {
   const char* behind = p.ahead;
   const int64_t position_weights = 32 * C * p.pairs;
+  const bool is_of_one_size = p.whole_columns == 0 && p.half_rows == p.tiles;
   for (int position = 0; position < k_winograd_positions; ++position) {
     const int16_t* const a = p.a + position * p.a_step;
     const int16_t* const weights = static_cast<const int16_t*>(p.weights) + position * position_weights;
     const char* const next = reinterpret_cast<const char*>(weights + position_weights);
     int32_t* const sums = p.sums + position * p.sums_step;
-    const TileRange own = tiles_of(p, position);
+    const TileRange own = is_of_one_size ? TileRange{0, p.tiles} : tiles_of(p, position);
     const int64_t blocks = (own.count + k_rows - 1) / k_rows;
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t first = own.first + own.count * b / blocks, last = own.first + own.count * (b + 1) / blocks;

@@ -185,6 +185,8 @@ class WinogradU8S8 final : public ConvU8S8 {
         clamp_(code_clamp(desc)),
         tiles_y_(ceil_div(geometry_.oh, 4)),
         tiles_x_(ceil_div(geometry_.ow, 4)),
+        has_small_tiles_(outputs_of(kernel, (geometry_.oh - 1) % 4 + 1) == 2 ||
+                         outputs_of(kernel, (geometry_.ow - 1) % 4 + 1) == 2),
         row_(ceil_div(geometry_.ic, kernel.chunk) * kernel.chunk),
         pad_(static_cast<size_t>(row_) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point)),
         block_tiles_(block_tiles_of(kernel, geometry_)) {
@@ -194,6 +196,7 @@ class WinogradU8S8 final : public ConvU8S8 {
     }
     const ConvWork all = work(desc.expected.batch, desc.expected.threads);
     known_ = known_cut(desc.expected, all, deal(all, desc.expected.threads));
+    fit_block();
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -274,10 +277,19 @@ class WinogradU8S8 final : public ConvU8S8 {
     return deal;
   }
 
+  /// A block of no more tiles than a chunk of the expected run has: positions lie the closer together.
+  void fit_block() {
+    int64_t most = 0;
+    for (int64_t chunk = 0; chunk < known_.count(); ++chunk)
+      for (const ConvPiece& piece : known_[chunk].pieces) most = std::max(most, piece.pixels.end - piece.pixels.begin);
+    if (most > 0) block_tiles_ = std::min(block_tiles_, std::max<int64_t>(most, kernel_.rows));
+  }
+
   struct Tile {
     int64_t image, y, x;  // first output
   };
   WinogradSize size_of(const Tile& tile) const {
+    if (!has_small_tiles_) return {};
     return {outputs_of(kernel_, geometry_.oh - tile.y), outputs_of(kernel_, geometry_.ow - tile.x)};
   }
 
@@ -353,15 +365,17 @@ class WinogradU8S8 final : public ConvU8S8 {
     auto* const sums = reinterpret_cast<int32_t*>(scratch + input_bytes());
     const int64_t count = tiles.end - tiles.begin;
     const Tile first = tile_at(tiles.begin);
-    const Places all_places = places_of(first, count);
+    const Places all_places = has_small_tiles_ ? places_of(first, count) : Places();
     Places places = all_places;
+    // Tiles of one size lie in order, and need not be counted: layers of few tiles feel it.
+    const auto place_of = [&](int64_t t, const WinogradSize& size) { return has_small_tiles_ ? places.take(size) : t; };
     Tile tile = first;
     for (int64_t t = 0; t < count; ++t, advance(tile))
-      bring_input(args.x, tile, inputs + places.take(size_of(tile)) * row_);
+      bring_input(args.x, tile, inputs + place_of(t, size_of(tile)) * row_);
     WinogradProducts products;
     products.whole_columns = all_places.first({4, 4});
-    products.half_rows = all_places.first({2, 4});
-    products.corners = all_places.first({2, 2});
+    products.half_rows = has_small_tiles_ ? all_places.first({2, 4}) : count;
+    products.corners = has_small_tiles_ ? all_places.first({2, 2}) : count;
     products.a = inputs;
     products.a_step = input_step();
     products.row = row_;
@@ -392,7 +406,7 @@ class WinogradU8S8 final : public ConvU8S8 {
         for (int64_t t = 0; t < count; ++t, advance(tile)) {
           int32_t* const pixels = pixels_at(scratch, kernel_.from_codes ? t : 0);
           const WinogradSize size = size_of(tile);
-          kernel_.output({sums + places.take(size) * sum_lanes(), sums_step(), bias, products.vectors,
+          kernel_.output({sums + place_of(t, size) * sum_lanes(), sums_step(), bias, products.vectors,
                           pixels + v * kernel_.lanes, panel(), size});
           if (is_last_vector) finish_tile(run, tile, pixels, scratch);
         }
@@ -475,7 +489,8 @@ class WinogradU8S8 final : public ConvU8S8 {
   PackedConvU8S8 packed_;
   CodeClamp clamp_;
   int64_t tiles_y_, tiles_x_;
-  int64_t row_;  // elements of a tile's channels at one position
+  bool has_small_tiles_;  // as well as whole ones, or only such
+  int64_t row_;           // elements of a tile's channels at one position
   AlignedVector<uint8_t> pad_;
   int64_t block_tiles_;
   KnownCut known_;
