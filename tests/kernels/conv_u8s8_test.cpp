@@ -496,31 +496,6 @@ TEST(ConvU8S8, looks_the_callers_pixels_up_on_the_way) {
   EXPECT_GE(compared, 30);
 }
 
-TEST(ConvU8S8, the_last_codes_of_four_kernel_rows_of_a_stem_are_one_dword) {
-  const auto dwords = [](const ConvCase& c) {
-    return PixelClasses(c.geometry(), true, true, true).classes()[0].dwords;
-  };
-  EXPECT_EQ(dwords(square(32, 3, 16, 7, 2, 3)), 7 * 5 + 2);
-  EXPECT_EQ(dwords(square(32, 3, 16, 7, 1, 3)), 7 * 6) << "a pixel's three bytes have no room for four";
-  EXPECT_EQ(dwords(square(32, 4, 16, 7, 2, 3)), 7 * 7) << "nothing is left over";
-  EXPECT_EQ(dwords(square(32, 3, 16, 3, 2, 1)), 3 * 3) << "short rows";
-  EXPECT_EQ(dwords(square(40, 3, 16, 7, 2, 3, 2)), 7 * 6) << "rows apart";
-  std::vector<ConvCase> cases = {square(56, 3, 64, 7, 2, 3, 1, 1, 2), square(7, 3, 9, 7, 2, 0),
-                                 square(8, 3, 9, 7, 4, 3)};
-  for (const int64_t kh : {2, 3, 4, 5, 8, 9})
-    for (const int64_t stride_h : {1, 2, 4})
-      for (const int64_t stride_w : {2, 3, 5}) {
-        cases.push_back({2, 13, 37, 3, 20, kh, 7, stride_h, stride_w, 1, 1, 1, 3, 2, 0, 1});
-        EXPECT_EQ(dwords(cases.back()), kh * 5 + (kh + 3) / 4) << cases.back();
-      }
-  cases.push_back({1, 12, 90, 1, 33, 6, 21, 2, 16, 1, 1, 2, 5, 2, 5, 1});
-  EXPECT_EQ(dwords(cases.back()), 6 * 5 + 2);
-  for (const ConvCase& c : cases) {
-    Layer layer(c);
-    expect_judged<uint8_t>(layer, {1, 2, 3});
-  }
-}
-
 TEST(TapBands, leave_out_the_kernel_positions_that_meet_padding_only) {
   const auto text = [](const WindowAxis& axis) {
     std::string all;
