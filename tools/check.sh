@@ -48,8 +48,9 @@ done < <(git ls-files 'src/*.h' 'include/*.h' | grep -vE '^src/backends/cuda/' |
 
 # Release 16, because 14 does not know all of C++20. ISA files are left out: it does not know all intrinsics that gcc compiles them with.
 # A source that this build leaves out (a GPU's, libtorch's) has no flags to be checked with.
+tools/tidy_commands.py build build/tidy
 git ls-files 'src/*.cpp' | grep -vE 'src/(kernels|quant/rows)/.*(avx|amx)|src/backends/cuda/' |
   while read -r source; do grep -qF "/$source\"" build/compile_commands.json && echo "$source"; done |
-  xargs -P "$(nproc)" -n 4 clang-tidy-16 -p build --quiet 2>/dev/null || status=1
+  xargs -P "$(nproc)" -n 4 clang-tidy-16 -p build/tidy --quiet 2>/dev/null || status=1
 [ $status -eq 0 ] && echo "check: clean"
 exit $status

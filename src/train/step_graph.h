@@ -49,8 +49,9 @@ class StepGraph {
 
  private:
   struct Recording;
-  bool record_, in_recording_ = false;
-  int runs_ = 0;
+  bool in_recording_ = false;
+  [[maybe_unused]] bool record_;  // these two: without CUDA nothing is recorded
+  [[maybe_unused]] int runs_ = 0;
   std::string failed_;
   std::unique_ptr<Recording> recording_;
 };

@@ -46,6 +46,7 @@ class GraphModuleImpl : public torch::nn::Module {
   /// codes.
   Graph graph() const;
   Result<Done> save(const std::string& path) const;
+  using torch::nn::Module::save;  // into libtorch's own archive
 
   /// Of weights behind codes: by value name, with the parameter that it quantizes.
   struct WeightQuantizer {
