@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
@@ -151,6 +152,7 @@ class Trainer {
       const HeldOut held_out = evaluate();
       put(held_out, row);
       row.gain = gain_over_start(held_out.right);
+      note_a_rate_too_large(row);
       row.best = row.held_out_accuracy >= report_.best_accuracy &&
                  (report_.best_epoch > 0 || o_.keep_start <= 0 || row.gain > o_.keep_start);
     }
@@ -166,6 +168,20 @@ class Trainer {
     row.held_out_accuracy = held_out.accuracy;
     row.held_out_loss = held_out.loss;
     row.held_out_agreement = held_out.agreement;
+  }
+
+  /// Once: an epoch that gets significantly fewer right than the untrained network, as training that diverges does.
+  void note_a_rate_too_large(const EpochReport& row) {
+    constexpr double k_standard_errors = 3;
+    if (row.gain >= -k_standard_errors || noted_rate_ || !o_.on_note) return;
+    noted_rate_ = true;
+    char text[200];
+    std::snprintf(text, sizeof(text),
+                  "epoch %lld gets %.2f %% of the held-out part right, the untrained network %.2f %%: the rate is too "
+                  "large for this network; try --lr %g",
+                  static_cast<long long>(row.epoch), 100 * row.held_out_accuracy,
+                  100 * report_.epochs.front().held_out_accuracy, o_.rate / 10);
+    o_.on_note(text);
   }
 
   /// Of the samples that one of the two gets right and the other wrong, the difference has a variance of their number.
@@ -456,6 +472,7 @@ class Trainer {
   Identity identity_;
   State best_;
   Tensor start_right_;  // which of the held-out samples the untrained network gets right
+  bool noted_rate_ = false;
   TrainReport report_;
 };
 

@@ -148,6 +148,27 @@ TEST(Training, labels_outside_the_outputs_are_refused_by_sample) {
 }
 
 // 12.8: from 1 % of the original 0.1 along half a cosine down to 1 % of that. One step an epoch: 9 steps.
+TEST(Training, that_goes_below_the_untrained_network_says_which_rate_to_try) {
+  const Classes classes;
+  for (const double decay : {0.0, 1.0}) {  // p - 100 p turns every sign
+    TrainOptions o = small_options();
+    o.epochs = 2;
+    o.batch = 32;
+    o.held_out = 0.5;
+    o.rate = decay > 0 ? 100 : 1e-6;
+    o.momentum = 0;
+    o.weight_decay = decay;
+    std::vector<std::string> notes;
+    o.on_note = [&](const std::string& note) { notes.push_back(note); };
+    const Result<TrainReport> report = train(*small_net(-10.0f), classes, {4}, o);
+    ASSERT_TRUE(report) << message_of(report);
+    ASSERT_EQ(notes.size(), decay > 0 ? 1u : 0u);  // not of each epoch again
+    if (decay > 0) {
+      EXPECT_THAT(notes[0], HasSubstr("the rate is too large for this network; try --lr 10"));
+    }
+  }
+}
+
 TEST(Training, follows_the_published_rates) {
   GraphModule net = small_net();
   TrainOptions options = small_options();
