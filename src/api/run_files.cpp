@@ -160,11 +160,12 @@ Result<Done> write_npy(const std::string& path, const Port& port, const Dims& di
   return write_file_atomically(path, *header, bytes);
 }
 
-/// A file name for each output: its own name, without slashes, and no two the same.
+/// A file name for each output: its own name, without slashes, of a length that file systems take, and no two the same.
 std::vector<std::string> file_names(const std::vector<Port>& outputs) {
   std::vector<std::string> names;
   for (const Port& port : outputs) {
-    std::string name = port.name;
+    constexpr size_t k_longest = 200;  // of 255 bytes: a number, ".npy" and the temporary file's ending follow
+    std::string name = port.name.substr(0, k_longest);
     std::replace(name.begin(), name.end(), '/', '_');
     std::string own = name + ".npy";
     for (int n = 2; std::count(names.begin(), names.end(), own) > 0; ++n) own = name + "_" + std::to_string(n) + ".npy";

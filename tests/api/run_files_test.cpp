@@ -195,6 +195,21 @@ TEST_F(RunFiles, outputs_whose_names_differ_in_a_slash_only_get_files_of_their_o
   EXPECT_EQ(read_npy(report->outputs[1].file)->at<float>(1), 2);
 }
 
+TEST_F(RunFiles, an_output_of_a_very_long_name_gets_a_shorter_file) {
+  const std::string long_name(300, 'v');
+  const std::string path = model("graph (x: f32[2]) -> (" + long_name + ", " + long_name + "w) {\n  " + long_name +
+                                 " = Neg(x)\n  " + long_name + "w = Relu(x)\n}\n");
+  RunSpec spec;
+  spec.inputs["x"] = array<float>(DType::f32, {2}, {1, 2});
+  spec.output = folder + "/long";
+  Result<Session> session = Session::open(path, {});
+  ASSERT_TRUE(session) << session.error().message;
+  const Result<RunReport> report = run_files(*session, spec);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(read_npy(report->outputs[0].file)->at<float>(1), -2);
+  EXPECT_EQ(read_npy(report->outputs[1].file)->at<float>(1), 2);
+}
+
 TEST_F(RunFiles, an_output_without_elements_keeps_its_shape) {
   const std::string path = model("graph (x: f32[2,3]) -> (y) {\n  const a: s64[1] = {1}\n  y = Slice(x, a, a)\n}\n");
   RunSpec spec;
