@@ -4,8 +4,8 @@
 // and 12 x 2 leave the loads hidden and fill most of the 32 registers. Everything is in an unnamed namespace: each file
 // that includes this has its own copy.
 
-#include "kernels/conv_u8s8/zmm_accumulate_isa.h"
 #include "kernels/conv_u8s8/zmm_finish_isa.h"
+#include "kernels/conv_u8s8/zmm_rows_isa.h"
 #include "kernels/implicit_gemm/find_tile_isa.h"
 
 namespace octet {
