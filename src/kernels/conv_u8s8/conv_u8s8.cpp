@@ -167,7 +167,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         merge_(merged_groups(desc.geometry, kernel.lanes)),
         geometry_(with_merged_groups(desc.geometry, merge_)),
         taps_(geometry_, 1, kernel.rows, true),
-        classes_(kernel.neighbours ? PixelClasses(geometry_, false, true, false, TileRows::neighbours)
+        classes_(kernel.neighbours ? PixelClasses(geometry_, false, true, false, TilePixels::neighbours)
                                    : PixelClasses::cheapest(geometry_, taps_.is_compact(), tile_of(kernel),
                                                             can_trim_rows(desc, kernel))),
         f32_(needs_f32(desc)),

@@ -48,7 +48,7 @@ double short_rows_share(const WindowGeometry& g) {
 
 bool has_neighbour_rows(const WindowGeometry& g, int64_t tile_pixels) {
   return has_sides(g) && g.ow > 1 && g.ow % tile_pixels == 0 &&
-         !PixelClasses(g, false, true, false, TileRows::neighbours).is_copied();
+         !PixelClasses(g, false, true, false, TilePixels::neighbours).is_copied();
 }
 
 std::vector<TapBand> tap_bands(const WindowAxis& axis) {
@@ -67,13 +67,13 @@ std::vector<TapBand> tap_bands(const WindowAxis& axis) {
 }
 
 PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns,
-                           TileRows tile_rows)
+                           TilePixels tile_pixels)
     : geometry_(geometry),
       squeezed_(squeezed),
       compact_(geometry, 1, squeezed),
       pixel_bytes_(squeezed ? geometry.ic : geometry.x_pitch),
-      row_width_(tile_rows != TileRows::any ? geometry.ow : 0),
-      tile_rows_(tile_rows) {
+      row_width_(tile_pixels != TilePixels::any ? geometry.ow : 0),
+      tile_pixels_(tile_pixels) {
   const WindowGeometry& g = geometry_;
   const auto cut = [&](const WindowAxis& axis, bool wanted) {
     std::vector<TapBand> bands = tap_bands(axis);
@@ -84,7 +84,7 @@ PixelClasses::PixelClasses(const WindowGeometry& geometry, bool squeezed, bool c
     return bands;
   };
   rows_ = cut(vertical(g), cut_rows && !squeezed);
-  if (tile_rows != TileRows::any)
+  if (tile_pixels != TilePixels::any)
     columns_ = {{0, g.ow, 0, g.kw}};
   else
     columns_ = cut(horizontal(g), cut_columns && !squeezed);
@@ -109,14 +109,14 @@ void PixelClasses::add_segments(PixelClass& c) const {
   const int64_t taps = c.columns.k_end - c.columns.k_begin;
   if (taps <= 0) return;
   if (squeezed_) return add_compact_segments(c);
-  if (tile_rows_ == TileRows::neighbours) {
+  if (tile_pixels_ == TilePixels::neighbours) {
     for (int64_t ky = c.rows.k_begin; ky < c.rows.k_end; ++ky)
       c.segments.push_back({ky * g.dilation_h * row_bytes_, ky * g.kw * tap_dwords, tap_dwords});
     c.dwords = static_cast<int64_t>(c.segments.size()) * tap_dwords;
     return;
   }
   // The taps of a kernel row lie side by side where nothing lies between pixels.
-  const bool is_joined = (g.groups == 1 && g.ic == g.x_pitch && g.dilation_w == 1);
+  const bool is_joined = g.groups == 1 && g.ic == g.x_pitch && g.dilation_w == 1;
   const int64_t dwords = is_joined ? taps * tap_dwords : tap_dwords, row_dwords = g.kw * tap_dwords;
   for (int64_t ky = c.rows.k_begin; ky < c.rows.k_end; ++ky)
     for (int64_t kx = c.columns.k_begin; kx < (is_joined ? c.columns.k_begin + 1 : c.columns.k_end); ++kx)
@@ -158,7 +158,7 @@ PixelClasses PixelClasses::cheapest(const WindowGeometry& geometry, bool squeeze
     if (cycles < best_cycles) best_cycles = cycles, best = std::move(other);
   }
   if (has_rows && has_short_rows(geometry)) {
-    PixelClasses other(geometry, squeezed, true, false, TileRows::whole);
+    PixelClasses other(geometry, squeezed, true, false, TilePixels::whole_rows);
     if (!other.is_copied_ && other.cycles(tile) < best_cycles) best = std::move(other);
   }
   return best;

@@ -34,12 +34,12 @@ std::vector<TapBand> tap_bands(const WindowAxis& axis);
 /// rows' width; 1 elsewhere.
 double short_rows_share(const WindowGeometry& geometry);
 
-/// Whether TileRows::neighbours may be asked for: windows of three columns, one tap of padding at each side, pixels
+/// Whether TilePixels::neighbours may be asked for: windows of three columns, one tap of padding at each side, pixels
 /// next to each other, rows of a multiple of `tile_pixels`, and codes that are read where they lie.
 bool has_neighbour_rows(const WindowGeometry& geometry, int64_t tile_pixels);
 
 /// What the pixels of a tile may be: any of a class, whole rows, or neighbours within a row.
-enum class TileRows : uint8_t { any, whole, neighbours };
+enum class TilePixels : uint8_t { any, whole_rows, neighbours };
 
 struct PixelClass {
   TapBand rows, columns;
@@ -59,7 +59,7 @@ class PixelClasses {
 
   /// u8 codes. squeezed: few channels, copied without the gap between pixels; neither axis is cut then.
   PixelClasses(const WindowGeometry& geometry, bool squeezed, bool cut_rows, bool cut_columns,
-               TileRows tile_rows = TileRows::any);
+               TilePixels tile_pixels = TilePixels::any);
   /// The cut of least expected time on one image. has_rows: row_width() may be given.
   static PixelClasses cheapest(const WindowGeometry& geometry, bool squeezed, const ConvTile& tile,
                                bool has_rows = false);
@@ -72,7 +72,7 @@ class PixelClasses {
   int64_t row_width() const { return row_width_; }
   /// > 0: tiles are neighbours in rows of row_width(), so many bytes apart; segments are kernel rows, each of which
   /// meets three such pixels, one tap's dwords long.
-  int64_t neighbour_step() const { return tile_rows_ == TileRows::neighbours ? pixel_bytes_ : 0; }
+  int64_t neighbour_step() const { return tile_pixels_ == TilePixels::neighbours ? pixel_bytes_ : 0; }
   /// Output pixel i reads input pixel i and no other: blocks of equal size have equal offsets.
   bool is_linear() const { return is_linear_; }
   /// Bytes of the copy that serves `pixels` consecutive output pixels of one image; 0 when not copied.
@@ -98,7 +98,7 @@ class PixelClasses {
   bool is_copied_ = false, is_linear_ = false;
   int64_t pixel_bytes_, row_bytes_ = 0;  // of what is read, copied or not
   int64_t row_width_ = 0;
-  TileRows tile_rows_ = TileRows::any;
+  TilePixels tile_pixels_ = TilePixels::any;
   std::vector<TapBand> rows_, columns_;
   std::vector<uint8_t> band_of_row_;
   std::vector<PixelClass> classes_;
