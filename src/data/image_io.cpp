@@ -43,13 +43,13 @@ Result<Image> read_image(const std::string& path) {
 }
 
 bool is_image_name(const std::string& path) {
-  static constexpr std::string_view k_read[] = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm"};
+  static constexpr std::string_view k_read[] = {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".ppm", ".pgm"};
   return ends_as_one_of(k_read, path);
 }
 
 bool is_foreign_image_name(const std::string& path) {
-  static constexpr std::string_view k_foreign[] = {".gif",  ".webp", ".tif", ".tiff", ".heic", ".heif",
-                                                   ".avif", ".jp2",  ".jxl", ".pbm",  ".jfif"};
+  static constexpr std::string_view k_foreign[] = {".gif",  ".webp", ".tif", ".tiff", ".heic",
+                                                   ".heif", ".avif", ".jp2", ".jxl",  ".pbm"};
   return ends_as_one_of(k_foreign, path);
 }
 

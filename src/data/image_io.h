@@ -18,7 +18,7 @@ inline constexpr int64_t k_max_image_side = 65535;
 Result<Image> decode_image(std::span<const std::byte> bytes);
 /// The Error begins with the path.
 Result<Image> read_image(const std::string& path);
-/// By the file name alone: .jpg .jpeg .png .bmp .ppm .pgm, any case.
+/// By the file name alone: .jpg .jpeg .jfif .png .bmp .ppm .pgm, any case.
 bool is_image_name(const std::string& path);
 /// A picture of a kind that is not read (.webp, .gif, .tiff, ...): to be named, neither passed over nor taken for
 /// numbers.

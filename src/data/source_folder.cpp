@@ -119,7 +119,7 @@ SourceResult open_folder(const std::string& path, const SourceOptions& options) 
                  "labels.csv");
   }
   collect(folder, "", top->pictures, {}, files);
-  if (files.empty()) return wrong(folder, "holds no pictures (.jpg .jpeg .png .bmp .ppm .pgm)");
+  if (files.empty()) return wrong(folder, "holds no pictures (.jpg .jpeg .jfif .png .bmp .ppm .pgm)");
   std::sort(files.begin(), files.end(), [](const PictureFile& a, const PictureFile& b) { return a.name < b.name; });
   if (!label_file.empty()) {
     const Result<Done> done = label(files, label_file);

@@ -91,6 +91,7 @@ TEST(DecodeImage, names_what_it_does_not_know) {
 TEST(ReadImage, says_which_file) {
   EXPECT_THAT(read_image("/nowhere/a.jpg").error().message, HasSubstr("/nowhere/a.jpg"));
   EXPECT_TRUE(is_image_name("a/B.JPeG"));
+  EXPECT_TRUE(is_image_name("a/b.jfif")) << "a JPEG by another name";
   EXPECT_FALSE(is_image_name("a/jpg"));
 }
 
