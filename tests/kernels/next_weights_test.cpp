@@ -214,29 +214,100 @@ TEST(NextWeights, of_a_layers_own_next_panel_come_before_those_of_the_next_layer
   expect_own_panels(watched.run_chunk(*layer, 0, 1));
 }
 
-// A 1x1 layer whose pixels go through all panels group by group leaves some blocks out.
-TEST(NextWeights, on_amx_follow_the_last_panel_block_by_block) {
-  for (const ConvCase& shape : {square(14, 64, 256, 3, 1, 1), square(15, 96, 128, 3, 2, 1)})
-    for (const int threads : {1, 2})
-      for (const int64_t bytes : {int64_t{0}, int64_t{100}, int64_t{4096}, int64_t{16000}}) {
-        Watched watched(shape, static_cast<size_t>(bytes));
-        const auto layer = make_conv_u8s8_amx(watched.data.desc, k_amx, CutBy::pixels, Isa::scalar);
-        for (int64_t chunk = 0; chunk < layer->chunks(1, threads); ++chunk) {
-          const std::vector<Told> all = watched.run_chunk(*layer, chunk, threads);
-          const std::byte* reached = watched.next.data();
-          for (const Told& t : all) {
-            if (!watched.is_next(t)) continue;
-            EXPECT_EQ(t.next, reached) << shape;
-            reached = t.end;
+/// A layer on AMX that is told `ahead`, and its calls chunk by chunk.
+struct WatchedOnAmx : Watched {
+  WatchedOnAmx(const ConvCase& shape, CutBy cut) : Watched(shape, 0) {
+    layer = make_conv_u8s8_amx(data.desc, k_amx, cut, Isa::scalar);
+    const std::vector<Told> all = run_chunk(0, 1, nullptr);
+    const std::byte* last = all[0].weights;
+    for (const Told& t : all) {
+      last = std::max(last, t.weights);
+      if (t.weights != all[0].weights && panel == 0) panel = static_cast<size_t>(t.weights - all[0].weights);
+    }
+    own = {all[0].weights, static_cast<size_t>(last - all[0].weights) + panel};  // behind them lies the bias
+  }
+  std::vector<Told> run_chunk(int64_t chunk, int threads, const WeightsAhead* ahead) {
+    const AlignedBytes scratch = allocate_aligned(layer->scratch_bytes());
+    told.clear();
+    layer->run_chunk({.batch = data.shape.batch, .x = data.x.data(), .residual = {}, .y = y.data(), .ahead = ahead},
+                     chunk, threads, scratch.get());
+    return told;
+  }
+  int64_t chunks(int threads) const { return layer->chunks(data.shape.batch, threads); }
+
+  std::unique_ptr<const ConvU8S8> layer;
+  std::span<const std::byte> own;
+  size_t panel = 0;  // bytes of 32 channels
+};
+
+/// Each byte of `wanted` is asked for once and in order, from the `from`-th call on; returns the call behind the last.
+size_t expect_asked_for(std::span<const std::byte> wanted, const std::vector<Told>& all, size_t from) {
+  const std::byte* reached = wanted.data();
+  const std::byte* const end = wanted.data() + wanted.size();
+  for (; from < all.size() && reached < end; ++from) {
+    EXPECT_EQ(all[from].next, reached);
+    reached = all[from].end;
+  }
+  EXPECT_GE(reached, end);
+  return from;
+}
+
+// One panel after the other, all pixels each: 16 blocks and more. A block asks for whole lines of each step.
+TEST(NextWeights, on_amx_come_a_panel_before_they_are_read_and_later_layers_behind_them) {
+  const std::vector<std::byte> second(50000), third(7000);
+  for (const ConvCase& shape :
+       {square(14, 64, 256, 3, 1, 1), square(15, 96, 128, 3, 2, 1), square(8, 128, 320, 3, 1, 1)})
+    for (const int threads : {1, 2, 3})
+      for (const size_t near_panels : {0, 1, 2, 99}) {
+        WatchedOnAmx watched(shape, CutBy::pixels);
+        const int64_t chunks = watched.chunks(threads);
+        const size_t panel = watched.panel;
+        const WeightsAhead ahead{std::min(near_panels * panel, watched.own.size()),
+                                 {{second, 20000, 50000}, {third, 0, 7000}}};
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+          const std::vector<Told> all = watched.run_chunk(chunk, threads, &ahead);
+          const size_t near = std::min(watched.own.size(), std::max<size_t>(near_panels, 1) * panel);
+          size_t at = expect_asked_for(watched.own.subspan(near), all, 0);
+          // No panel is read before all of it was asked for.
+          const std::byte* reached = watched.own.data() + near;
+          for (size_t i = 0; i < all.size(); ++i) {
+            EXPECT_LE(std::min(all[i].weights + panel, watched.own.data() + watched.own.size()), reached)
+                << shape << ", chunk " << chunk << ", call " << i;
+            if (i < at) reached = std::max(reached, all[i].end);
           }
-          if (bytes == 0) {
-            EXPECT_TRUE(std::none_of(all.begin(), all.end(), [&](const Told& t) { return watched.is_next(t); }));
-          } else {
-            EXPECT_GE(reached - watched.next.data(), bytes) << shape << ", chunk " << chunk;
-          }
+          if (all.size() < 24) continue;  // a few blocks bring what they can
+          for (const WeightsPart& part : ahead.parts) at = expect_asked_for(share_of(part, chunk, chunks), all, at);
+          for (; at < all.size(); ++at) EXPECT_EQ(all[at].asked, 0);
         }
-        if (threads == 1) expect_own_panels(watched.run_chunk(*layer, 0, 1));
       }
+}
+
+// A batch whose pixels do not fit a block together meets all panels again and again; weights that L2 keeps come once.
+TEST(NextWeights, on_amx_come_once_where_blocks_of_pixels_share_them) {
+  WatchedOnAmx watched(square(28, 64, 96, 3, 1, 1, 1, 1, 8), CutBy::pixels);
+  const std::vector<std::byte> second(300000);
+  const WeightsAhead ahead{0, {{second, 0, second.size()}}};
+  const std::vector<Told> all = watched.run_chunk(0, 1, &ahead);
+  const size_t at = expect_asked_for(watched.own.subspan(watched.panel), all, 0);
+  const size_t end = expect_asked_for(second, all, at);
+  EXPECT_GT(end, all.size() / 2) << "spread over the walks";
+}
+
+TEST(NextWeights, on_amx_a_share_is_each_chunks_own) {
+  const std::vector<std::byte> weights(1000);
+  const WeightsPart part{weights, 100, 301};
+  for (const int64_t chunks : {1, 2, 3, 8}) {
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const std::span<const std::byte> share = share_of(part, chunk, chunks);
+      EXPECT_EQ(share.data(), weights.data() + 1000 * chunk / chunks + 100 / chunks);
+      EXPECT_LE(share.data() + share.size(), weights.data() + 1000 * (chunk + 1) / chunks);
+      EXPECT_GE(static_cast<int64_t>(share.size()) * chunks, 201 - chunks);
+    }
+  }
+  const WeightsPart small{weights, 0, 1000};
+  size_t covered = 0;
+  for (int64_t chunk = 0; chunk < 7; ++chunk) covered += share_of(small, chunk, 7).size();
+  EXPECT_EQ(covered, weights.size());
 }
 
 /// Layers that ask for a whole panel's bytes: those of their next panel, then the first of the next layer, if it has so

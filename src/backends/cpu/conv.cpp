@@ -308,6 +308,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   step.for_taps = builder.neighbours().is_done_by_next(id);
   step.done_by = builder.neighbours().done_by(id);
   keep_packed(query, layer->packed(), step);
+  step.spare_bytes = layer->spare_bytes(y.layout.batch());
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,
               ConvU8S8Args{.batch = batch,
@@ -315,7 +316,8 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
                            .residual = run.at<uint8_t>(r),
                            .y = run.at<std::byte>(y),
                            .image = run.at<std::byte>(x),  // the descriptor says which of both is meant
-                           .next_weights = run.next_weights()});
+                           .next_weights = run.next_weights(),
+                           .ahead = run.ahead()});
   };
   return step;
 }

@@ -7,6 +7,7 @@
 #include "backends/cpu/joined.h"
 #include "backends/cpu/row_chains.h"
 #include "backends/cpu/transfer.h"
+#include "backends/cpu/weights_ahead.h"
 #include "base/file.h"
 #include "kernels/conventions.h"
 
@@ -133,6 +134,19 @@ void find_next_weights(std::span<ProgramStep> steps) {
   }
 }
 
+/// Weights that a layer has others bring near. Steps of a part that is run several times are told nothing of each
+/// other.
+void CpuProgram::plan_ahead(size_t cache_bytes) {
+  std::vector<AheadStep> all(steps_.size());
+  for (const ProgramPart& part : parts_)
+    for (size_t i = part.first; i < part.last; ++i) {
+      const PreparedStep& step = steps_[i].prepared;
+      if (step.run && !step.for_taps) all[i] = {step.packed.bytes, step.spare_bytes, steps_[i].touched, part.turns > 1};
+    }
+  std::vector<WeightsAhead> plans = plan_weights_ahead(all, cache_bytes);
+  for (size_t i = 0; i < steps_.size(); ++i) steps_[i].ahead = std::move(plans[i]);
+}
+
 CpuProgram::CpuProgram(std::vector<ProgramStep> steps, std::vector<ProgramPart> parts, int threads)
     : steps_(std::move(steps)), parts_(std::move(parts)), threads_(static_cast<size_t>(threads)) {
   find_next_weights(steps_);
@@ -153,6 +167,7 @@ Result<std::unique_ptr<const Program>> CpuProgram::make(std::shared_ptr<const Pl
   for (const PreparedStep& step : program->bring_in_) program->account(step);
   for (const PreparedStep& step : program->take_out_) program->account(step);
   find_next_weights(program->steps_);
+  program->plan_ahead(cache_bytes);
   program->list_items();
   program->arena_bytes_ = arrangement.arena_bytes;
   if (program->borrowed_steps_ > 0) program->packed_owner_ = program->plan_->packed->owner;
@@ -232,6 +247,9 @@ Result<Done> CpuProgram::prepare_step(const Step& step, const SubBatch& part, Is
   if (!prepared) return prepared.error();
   if (Result<Done> done = chain_rows(query, builder, *prepared); !done) return done.error();
   ProgramStep made{*std::move(prepared), {}, {}};
+  for (const std::vector<ValueId>* values : {&node.inputs, &node.outputs})
+    for (const ValueId v : *values)
+      if (v != k_absent && !is_constant(graph, v)) made.touched += part.neighbours->layout(graph, v).bytes();
   account(made.prepared);
   borrowed_steps_ += made.prepared.borrows;
   for (const ValueId v : node.inputs) {
@@ -297,8 +315,10 @@ struct CpuProgram::Running {
   std::vector<double>& worker_seconds;  // of a profiled run: by worker and step, in parts that go by worker
   Crew crew;
 
-  RunContext context(size_t first_image = 0, std::span<const std::byte> next_weights = {}) const {
-    return RunContext(arena, io, workspace, scratch_bytes, crew, error, first_image, next_weights);
+  RunContext context(size_t first_image = 0, const ProgramStep* told = nullptr) const {
+    return RunContext(arena, io, workspace, scratch_bytes, crew, error, first_image,
+                      told ? told->next_weights : std::span<const std::byte>(),
+                      told && told->prepared.spare_bytes > 0 ? &told->ahead : nullptr);
   }
   Running with(const Crew& other) const {
     return {arena, workspace, io, hooks, scratch_bytes, error, start, worker_seconds, other};
@@ -314,18 +334,18 @@ struct CpuProgram::Running {
 };
 
 bool CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t first_image,
-                          std::span<const std::byte> next_weights) const {
+                          const ProgramStep* told) const {
   const bool has_taps = now.hooks.tap || now.hooks.value_tap;
   const bool apart = has_taps || now.hooks.steps_apart;
   if (!step.run || (step.for_taps && !has_taps && !(apart && step.can_run_apart))) return false;
-  (apart && step.run_alone ? step.run_alone : step.run)(now.context(first_image, next_weights));
+  (apart && step.run_alone ? step.run_alone : step.run)(now.context(first_image, told));
   return true;
 }
 
 void CpuProgram::run_item(const Running& now, const ProgramItem& item) const {
   if (item.is_part) return run_by_worker(now, parts_[item.index]);
   const ProgramStep& step = steps_[item.index];
-  if (run_step(now, step.prepared, item.first_image, step.next_weights)) now.count_time(item.index);
+  if (run_step(now, step.prepared, item.first_image, &step)) now.count_time(item.index);
 }
 
 /// A turn is a chunk: the worker that takes it runs all steps for the turn's images.
@@ -337,7 +357,7 @@ void CpuProgram::run_by_worker(const Running& now, const ProgramPart& part) cons
         is_timed ? now.worker_seconds.data() + static_cast<size_t>(worker) * steps_.size() : nullptr;
     for (size_t i = part.first; i < part.last; ++i) {
       const Clock::time_point start = is_timed ? Clock::now() : Clock::time_point();
-      run_step(own, steps_[i].prepared, static_cast<size_t>(turn) * part.images, steps_[i].next_weights);
+      run_step(own, steps_[i].prepared, static_cast<size_t>(turn) * part.images, &steps_[i]);
       if (is_timed) seconds[i] += std::chrono::duration<double>(Clock::now() - start).count();
     }
   });

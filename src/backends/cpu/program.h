@@ -7,6 +7,7 @@
 
 #include "backends/cpu/step.h"
 #include "backends/cpu/sub_batch.h"
+#include "kernels/implicit_gemm/weights_ahead.h"
 #include "plan/backend.h"
 
 namespace octet::cpu {
@@ -23,6 +24,8 @@ struct ProgramStep {
   PreparedStep prepared;
   std::vector<Tapped> taps;
   std::span<const std::byte> next_weights;  // of the step after this one, or of one soon behind it
+  WeightsAhead ahead = {};                  // of a step with spare_bytes
+  size_t touched = 0;                       // bytes of its inputs and outputs
 };
 
 /// Tells each step what to bring near: the packed weights of the next one that runs and has some, if that is soon. What
@@ -74,6 +77,7 @@ class CpuProgram : public Program {
 
  private:
   void list_items();
+  void plan_ahead(size_t cache_bytes);
   Result<Done> prepare_part(const SubBatch& part, Isa isa, int threads);
   Result<Done> prepare_step(const Step& step, const SubBatch& part, Isa isa, int threads);
   Result<Done> prepare_transfers(const Arrangement& arrangement, Isa isa);
@@ -82,8 +86,9 @@ class CpuProgram : public Program {
 
   struct Running;
   /// False of a step that had nothing to do.
+  /// told: what it brings near; null = nothing.
   bool run_step(const Running& now, const PreparedStep& step, size_t first_image,
-                std::span<const std::byte> next_weights = {}) const;
+                const ProgramStep* told = nullptr) const;
   void run_item(const Running& now, const ProgramItem& item) const;
   void run_by_worker(const Running& now, const ProgramPart& part) const;
   void run_stretch(const Running& now, const ProgramStretch& stretch) const;

@@ -5,30 +5,12 @@
 #include <optional>
 #include <span>
 
-#include "backends/cpu/layout.h"
+#include "backends/cpu/operand.h"
 #include "base/thread_pool.h"
+#include "kernels/implicit_gemm/weights_ahead.h"
 #include "plan/backend.h"
 
 namespace octet::cpu {
-
-/// Where a value lies during a run.
-struct Place {
-  enum class Kind : uint8_t { nowhere, arena, input, output, constant };
-  Kind kind = Kind::nowhere;
-  size_t at = 0;                    // arena: byte offset; input, output: index in the bindings
-  const std::byte* data = nullptr;  // constant: owned by the program
-  size_t image_bytes = 0;           // from image to image where the steps see a part of the batch; 0 = they see it all
-  size_t worker_bytes = 0;          // from worker to worker where each has a place of its own (Crew::alone); else 0
-
-  /// 64-byte aligned and with k_tail_bytes behind it, as the convolution kernels want it.
-  bool is_padded() const { return kind == Kind::arena || kind == Kind::constant; }
-};
-
-/// A value as a step sees it.
-struct Operand {
-  Layout layout;
-  Place place;
-};
 
 /// Who runs a step: the pool, whose workers are started for each of its loops; a team of them, which goes from loop to
 /// loop; or one worker, while others run the same steps for other images.
@@ -44,7 +26,8 @@ class RunContext {
   /// scratch_bytes: of each worker. error: where a step that can fail leaves the first failure. first_image: of a step
   /// that sees a part of the batch.
   RunContext(std::byte* arena, const Bindings& io, std::byte* workspace, size_t scratch_bytes, const Crew& crew,
-             std::optional<Error>& error, size_t first_image = 0, std::span<const std::byte> next_weights = {})
+             std::optional<Error>& error, size_t first_image = 0, std::span<const std::byte> next_weights = {},
+             const WeightsAhead* ahead = nullptr)
       : arena_(arena),
         io_(io),
         workspace_(workspace),
@@ -52,7 +35,8 @@ class RunContext {
         crew_(crew),
         error_(error),
         first_image_(first_image),
-        next_weights_(next_weights) {}
+        next_weights_(next_weights),
+        ahead_(ahead) {}
 
   template <class T>
   T* at(const Place& place) const {
@@ -79,6 +63,8 @@ class RunContext {
   int threads() const { return crew_.alone >= 0 ? 1 : crew_.pool.threads(); }
   /// Packed weights of the next step that has some, if it is near.
   std::span<const std::byte> next_weights() const { return next_weights_; }
+  /// What a step with PreparedStep::spare_bytes brings near in place of these; null = nothing is known.
+  const WeightsAhead* ahead() const { return ahead_; }
 
   /// body(chunk, worker) for every chunk in [0, chunks), on all that run the step; returns when all are done.
   template <class F>
@@ -135,6 +121,7 @@ class RunContext {
   std::optional<Error>& error_;
   size_t first_image_;
   std::span<const std::byte> next_weights_;
+  const WeightsAhead* ahead_;
 };
 
 /// The chunks of any layer object (ConvF32, ConvU8S8, ConvBf16).

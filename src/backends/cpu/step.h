@@ -34,6 +34,7 @@ struct PreparedStep {
   std::function<void(const RunContext&)> run_alone = {};
   PackedWeights packed = {};  // to be kept; the bytes live as long as `run`
   bool borrows = false;       // packed is StepQuery::packed in place
+  int64_t spare_bytes = 0;    // of later steps' weights, brought near as RunContext::ahead() says; 0 = none
 };
 
 /// What is asked about a node before anything is prepared.

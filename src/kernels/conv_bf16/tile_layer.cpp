@@ -279,7 +279,7 @@ class ConvBf16Amx final : public ConvBf16, private Bf16Walk {
       copy_elements(args, (first + r) * desc_.geometry.x_pitch + group * channels, channels, panel + r * row_step());
   }
 
-  std::span<const std::byte> next_weights(const ConvBf16Args&) const { return {}; }
+  const WeightsAhead* ahead(const ConvBf16Args&) const { return nullptr; }
   bool shares_lines(const TilePanel&) const { return false; }
   /// What finish() will read and write may be as far as DRAM; a block before it is long enough to bring it near.
   void prefetch_outputs(const ConvBf16Args& args, const TilePanel& panel, const TilePixels& own) const {

@@ -11,6 +11,7 @@
 #include "kernels/conventions.h"
 #include "kernels/implicit_gemm/packed_weights.h"
 #include "kernels/implicit_gemm/variant.h"
+#include "kernels/implicit_gemm/weights_ahead.h"
 
 namespace octet {
 
@@ -60,6 +61,8 @@ struct ConvU8S8Args {
   const std::byte* image = nullptr;   // in place of x: dense NCHW, f32 or u8, or dense NHWC
   // Packed weights of the layer that runs next: towards its end a layer brings some of them near.
   std::span<const std::byte> next_weights = {};
+  // Of layers with spare_bytes(), in place of next_weights; null = nothing.
+  const WeightsAhead* ahead = nullptr;
 };
 
 /// One packed layer. Immutable after make(); run_chunk may be called from many threads at once.
@@ -76,6 +79,9 @@ class ConvU8S8 {
   virtual PackedConvWeights packed() const { return {}; }
   /// Number of independent chunks for this batch, chosen for `threads` workers.
   virtual int64_t chunks(int64_t batch, int threads) const = 0;
+  /// Bytes of later layers' weights that it can bring near beside its products; 0 = it does not read
+  /// ConvU8S8Args::ahead.
+  virtual int64_t spare_bytes(int64_t) const { return 0; }
   /// Scratch bytes per worker that run_chunk needs (64-byte aligned).
   virtual size_t scratch_bytes() const = 0;
   virtual void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;

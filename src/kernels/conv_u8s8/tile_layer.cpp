@@ -86,6 +86,7 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
   size_t packed_bytes() const override { return packed_.weights_bytes + 8 * packed_.bias.size(); }
   PackedConvWeights packed() const override { return packed_.kept; }
   int64_t chunks(int64_t batch, int threads) const override { return chunk_count(batch, threads); }
+  int64_t spare_bytes(int64_t batch) const override { return TilePlan::spare_bytes(batch); }
   size_t scratch_bytes() const override {
     const bool has_floats = f32_ && !desc_.f32_output;
     return scratch_bytes_for(copy_bytes(), source_bytes(), has_floats ? sizeof(float) * k_block_sums : 0);
@@ -164,7 +165,7 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
     }
   }
 
-  std::span<const std::byte> next_weights(const ConvU8S8Args& args) const { return args.next_weights; }
+  const WeightsAhead* ahead(const ConvU8S8Args& args) const { return args.ahead; }
   bool shares_lines(const TilePanel& panel) const {
     return !desc_.f32_output && geometry().y_pitch % 64 == 0 && panel.first_channel % 64 != 0;
   }

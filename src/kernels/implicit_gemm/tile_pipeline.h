@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/implicit_gemm/tile_ahead.h"
 #include "kernels/implicit_gemm/tile_block_isa.h"
 #include "kernels/implicit_gemm/tile_plan.h"
 #include "kernels/implicit_gemm/tile_positions.h"
@@ -29,8 +30,9 @@ class TilePipeline {
     int64_t p, at, next_p, next_at;
   };
 
-  TilePipeline(const Layer& layer, const TilePlan& plan, const TileKernel<Run, Sum, Gather>& kernel, const Work& work)
-      : layer_(layer), plan_(plan), kernel_(kernel), work_(work) {
+  TilePipeline(const Layer& layer, const TilePlan& plan, const TileKernel<Run, Sum, Gather>& kernel, const Work& work,
+               TileBringing& bringing)
+      : layer_(layer), plan_(plan), kernel_(kernel), work_(work), bringing_(bringing) {
     for (Pending& block : blocks_) block.run = layer.start_run();
   }
   TilePipeline(const TilePipeline&) = delete;
@@ -53,10 +55,8 @@ class TilePipeline {
     find_rows(channels.group, step.at, block);
     if (pending.is_any)
       block.pending = {&pending.run, work_.sums, pending.pixels.sum_rows, pending.pixels.lower, kernel_.finish};
-    if (plan_.streams_weights() && step.next_p == step.p) {
-      const TileAhead ahead = plan_.ahead(step.p, step.at, work_.positions.count, layer_.next_weights(work_.args));
-      block.prefetch = reinterpret_cast<const char*>(ahead.first), block.prefetch_lines = ahead.lines;
-    }
+    const TileAhead ahead = bringing_.next();
+    block.prefetch = reinterpret_cast<const char*>(ahead.first), block.prefetch_lines = ahead.lines;
     const TilePanel& next = plan_.panel(step.next_p);
     if (step.next_at < work_.positions.count && (step.next_p == step.p || !layer_.shares_lines(next)))
       layer_.prefetch_outputs(work_.args, next, work_.positions.pixels(step.next_at));
@@ -128,6 +128,7 @@ class TilePipeline {
   const TilePlan& plan_;
   const TileKernel<Run, Sum, Gather>& kernel_;
   const Work work_;
+  TileBringing& bringing_;
   Pending blocks_[2], *pending_ = &blocks_[0], *made_ = &blocks_[1];
 };
 

@@ -43,12 +43,6 @@ struct TileScratch {
   size_t sums, own;
 };
 
-/// Of a next panel's weights, or of the next layer's, what one block of 32 positions brings near.
-struct TileAhead {
-  const std::byte* first = nullptr;
-  int lines = 0;  // per step
-};
-
 class TilePlan {
  public:
   static constexpr int64_t k_block_sums = k_amx_block_rows * k_amx_block_channels;
@@ -75,7 +69,6 @@ class TilePlan {
   int64_t step_bytes() const { return step_bytes_; }
   const TilePanel& panel(int64_t p) const { return panels_[static_cast<size_t>(p)]; }
   const std::byte* weights() const { return weights_; }
-  bool streams_weights() const { return streams_weights_; }
   /// Bytes from row to row of a panel: its steps, room for what gathering writes too much, and an odd number of cache
   /// lines, so that sixteen rows do not meet in a few sets of L1.
   int64_t row_step() const {
@@ -101,25 +94,15 @@ class TilePlan {
   /// Of `positions`, how many meet all panels before the next ones do: as many as stay in L1 beside the next panel, or,
   /// where not even twice 32 do and the weights do not stay there either, all.
   int64_t near_positions(IndexRange panels, int64_t positions) const;
-  /// What the block of 32 positions from `at` on brings near while panel p is computed.
-  TileAhead ahead(int64_t p, int64_t at, int64_t positions, std::span<const std::byte> next_layer) const {
-    constexpr int64_t k_most_lines = 32;
-    const bool is_last = p + 1 == static_cast<int64_t>(panels_.size());
-    const std::byte* from = is_last ? next_layer.data() : weights_ + panel_weight_bytes({0, p + 1});
-    const int64_t bytes =
-        is_last ? std::min(static_cast<int64_t>(next_layer.size()), k_next_bytes) : panel_weight_bytes({p + 1, p + 2});
-    const int64_t blocks = (positions + k_amx_block_rows - 1) / k_amx_block_rows;
-    const int64_t steps = steps_ * static_cast<int64_t>(segments_.size()), all_steps = 64 * steps * blocks;
-    const int64_t lines = std::min((bytes + all_steps - 1) / all_steps, k_most_lines);
-    const int64_t offset = at / k_amx_block_rows * lines * 64 * steps;
-    if (offset >= bytes) return {};
-    return {from + offset, static_cast<int>(lines)};
+
+  size_t weight_bytes() const { return weights_bytes_; }
+  std::span<const std::byte> panel_weights(IndexRange panels) const {
+    return {weights_ + panel_offset(panels.begin), panel_offset(panels.end) - panel_offset(panels.begin)};
   }
+  /// Bytes of later layers' weights that `batch` images leave time to bring near.
+  int64_t spare_bytes(int64_t batch) const;
 
  private:
-  /// Of the next layer's weights, brought near while the last panel is computed.
-  static constexpr int64_t k_next_bytes = 512 << 10;
-
   TileGrid make_grid(int64_t batch, int threads) const;
   /// Panels that a cut keeps together.
   int64_t unit_panels(int threads) const {
@@ -128,11 +111,8 @@ class TilePlan {
   TileGrid grid(int64_t batch, int threads) const {
     return expected_ == ExpectedRun{batch, threads} ? expected_grid_ : make_grid(batch, threads);
   }
-  int64_t panel_weight_bytes(IndexRange panels) const {
-    const auto offset = [&](int64_t p) {
-      return p < static_cast<int64_t>(panels_.size()) ? panel(p).weights_offset : weights_bytes_;
-    };
-    return static_cast<int64_t>(offset(panels.end) - offset(panels.begin));
+  size_t panel_offset(int64_t p) const {
+    return p < static_cast<int64_t>(panels_.size()) ? panel(p).weights_offset : weights_bytes_;
   }
 
   CutBy cut_;
@@ -146,7 +126,6 @@ class TilePlan {
   std::vector<TilePanel> panels_;
   const std::byte* weights_ = nullptr;
   size_t weights_bytes_ = 0;
-  bool streams_weights_ = false;
   int64_t line_panels_ = 1;  // that write to the same lines
   ExpectedRun expected_;
   TileGrid expected_grid_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/implicit_gemm/split.h"
+#include "kernels/implicit_gemm/tile_ahead.h"
 #include "kernels/implicit_gemm/tile_block_isa.h"
 #include "kernels/implicit_gemm/tile_copy.h"
 #include "kernels/implicit_gemm/tile_pipeline.h"
@@ -24,7 +25,7 @@ namespace octet {
 ///  * complete(args, panel, pixels, run): does what is left to do behind finish()
 ///  * prefetch_outputs(args, panel, pixels): brings near what finish() will read and write
 ///  * shares_lines(panel): whether the panel before has brought near what this one writes
-///  * next_weights(args): bytes to bring near while the last panel is computed
+///  * ahead(args): what there is to bring near besides the layer's own weights; null = nothing
 /// and, called where the rows are the input,
 ///  * input_row(args, pixel): the pixel's row
 ///  * copy_tail(args, pixel, rows, group, to): copies rows that do not fill a tile, to every row_step() bytes
@@ -55,10 +56,15 @@ class TileWalk : protected TilePlan {
     kernel_.configure(step_bytes());
     const ConvPiece own = piece(args.batch, chunk, threads);
     const TileScratch where = scratch_layout(copy, source);
-    if (rows() == TileRows::copied) return run_copied(args, own, where, scratch);
+    const WeightsAhead* const ahead = layer().ahead(args);
+    TileBringing bringing =
+        TileBringing::brings(*this, ahead)
+            ? TileBringing(*this, own.panels, ahead, chunk, chunk_count(args.batch, threads), walks(own.pixels))
+            : TileBringing();
+    if (rows() == TileRows::copied) return run_copied(args, own, where, scratch, bringing);
     for (int64_t first = own.pixels.begin; first < own.pixels.end;) {
       const IndexRange pixels = block(first, own.pixels.end);
-      run_block(args, {pixels, own.panels}, where, scratch);
+      run_block(args, {pixels, own.panels}, where, scratch, bringing);
       first = pixels.end;
     }
   }
@@ -66,10 +72,19 @@ class TileWalk : protected TilePlan {
  private:
   using Work = typename Pipeline::Work;
 
+  /// How often a chunk's panels are walked.
+  double walks(IndexRange pixels) const {
+    if (pixels.begin == pixels.end) return 1;
+    const TileImages copied = rows() == TileRows::copied ? copied_block(pixels.begin, pixels.end) : TileImages{};
+    const IndexRange first = block(pixels.begin, pixels.end);
+    const int64_t each = rows() == TileRows::copied ? copied.images * copied.rows : first.end - first.begin;
+    return static_cast<double>(pixels.end - pixels.begin) / static_cast<double>(each);
+  }
   const Layer& layer() const { return *static_cast<const Layer*>(this); }
 
   /// own.pixels: output rows.
-  void run_copied(const Args& args, const ConvPiece& own, const TileScratch& where, std::byte* scratch) const {
+  void run_copied(const Args& args, const ConvPiece& own, const TileScratch& where, std::byte* scratch,
+                  TileBringing& bringing) const {
     auto* const lists = reinterpret_cast<AmxPositions*>(scratch + where.positions);
     int64_t listed = 0, listed_images = 0, blocks = 0;
     for (int64_t first = own.pixels.begin; first < own.pixels.end;) {
@@ -82,12 +97,13 @@ class TileWalk : protected TilePlan {
            .positions = {first * geometry().ow, blocks * k_amx_block_rows, reinterpret_cast<uint8_t*>(scratch), lists},
            .bias = bias_,
            .sums = reinterpret_cast<Sum*>(scratch + where.sums)},
-          own.panels, [](int64_t) {});
+          own.panels, bringing, [](int64_t) {});
       first += now.images * now.rows;
     }
   }
 
-  void run_block(const Args& args, const ConvPiece& own, const TileScratch& where, std::byte* scratch) const {
+  void run_block(const Args& args, const ConvPiece& own, const TileScratch& where, std::byte* scratch,
+                 TileBringing& bringing) const {
     uint8_t* const panel = reinterpret_cast<uint8_t*>(scratch + where.positions);
     const bool is_gathered = rows() == TileRows::gathered;
     if (is_gathered) layer().list(args, own.pixels, scratch);
@@ -95,15 +111,19 @@ class TileWalk : protected TilePlan {
                  .positions = {own.pixels.begin, own.pixels.end - own.pixels.begin, panel},
                  .bias = bias_,
                  .sums = reinterpret_cast<Sum*>(scratch + where.sums)},
-                own.panels, [&](int64_t group) {
+                own.panels, bringing, [&](int64_t group) {
                   if (is_gathered) layer().gather(group, own.pixels, scratch, panel);
                 });
   }
 
   template <class F>
-  void walk_panels(const Work& work, IndexRange panels, F&& gather_group) const {
-    Pipeline pipeline(layer(), *this, kernel_, work);
+  void walk_panels(const Work& work, IndexRange panels, TileBringing& bringing, F&& gather_group) const {
+    Pipeline pipeline(layer(), *this, kernel_, work, bringing);
     const int64_t positions = work.positions.count, near = near_positions(panels, positions);
+    const auto blocks = [&](int64_t n) {
+      return (n + k_amx_block_rows - 1) / k_amx_block_rows * (panels.end - panels.begin);
+    };
+    if (!bringing.is_idle()) bringing.begin_walk(blocks(positions), blocks(near));
     int64_t group = -1;
     for (int64_t first = 0; first < positions; first += near)
       for (int64_t p = panels.begin; p < panels.end; ++p) {
