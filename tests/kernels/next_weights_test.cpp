@@ -293,6 +293,24 @@ TEST(NextWeights, on_amx_come_once_where_blocks_of_pixels_share_them) {
   EXPECT_GT(end, all.size() / 2) << "spread over the walks";
 }
 
+// Rows of several kilobytes: blocks of them are as large as L2 allows, or the input is copied in place of gathering.
+TEST(NextWeights, on_amx_of_large_layers_are_read_by_few_blocks_of_a_batch) {
+  struct Case {
+    ConvCase shape;
+    size_t times;
+  };
+  for (const Case& c : {Case{square(7, 512, 512, 3, 1, 1, 1, 1, 8), 1}, Case{square(14, 512, 512, 3, 2, 1, 1, 1, 8), 2},
+                        Case{square(7, 2048, 512, 1, 1, 0, 1, 1, 8), 1}}) {
+    WatchedOnAmx watched(c.shape, CutBy::pixels);
+    watched.data.desc.expected = {.batch = 8, .threads = 1};
+    watched.layer = make_conv_u8s8_amx(watched.data.desc, k_amx, CutBy::pixels, Isa::scalar);
+    const std::vector<Told> all = watched.run_chunk(0, 1, nullptr);
+    size_t read = 0;
+    for (size_t i = 0; i < all.size(); ++i) read += i == 0 || all[i].weights != all[i - 1].weights;
+    EXPECT_EQ(read, c.times * 512 / 32) << c.shape;
+  }
+}
+
 TEST(NextWeights, on_amx_a_share_is_each_chunks_own) {
   const std::vector<std::byte> weights(1000);
   const WeightsPart part{weights, 100, 301};

@@ -241,7 +241,9 @@ std::unique_ptr<const ConvU8S8> make_conv_u8s8_amx(const ConvU8S8Desc& desc, con
   const int64_t merge = merged_groups(desc.geometry, 16);
   const WindowGeometry geometry = merged(desc.geometry, merge);
   const TapTable taps(geometry, 1, k_amx_tile_rows);
-  return std::make_unique<ConvU8S8Amx>(desc, kernel, cut, isa, merge, taps, AmxCopy(geometry, taps, taps.is_compact()));
+  return std::make_unique<ConvU8S8Amx>(
+      desc, kernel, cut, isa, merge, taps,
+      AmxCopy(geometry, taps, taps.is_compact(), k_amx_step_bytes, std::max<int64_t>(desc.expected.batch, 1)));
 }
 
 }  // namespace octet

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/implicit_gemm/split.h"
+
 namespace octet {
 namespace {
 
+/// Most bytes of a block's panel: a part of L2 (2 MB on CPUs with AMX) beside the weights.
+constexpr int64_t k_panel_bytes = 384 << 10, k_far_panel_bytes = 1 << 20;
 constexpr int64_t k_copy_bytes = 384 << 10;  // a part of L2 (2 MB on CPUs with AMX) beside the weights
 constexpr int64_t k_near_bytes = 24 << 10;   // a part of L1
 constexpr int64_t k_most_images = 16;
@@ -13,6 +17,7 @@ constexpr int64_t k_compact_bytes = 16 << 10;  // of L1, beside a panel's weight
 
 // What a core does in a cycle: products in whole layers, bytes copied, rows of bytes gathered.
 constexpr double k_products = 900, k_copied_bytes = 24;
+constexpr double k_streamed_bytes = 8;  // weights from behind L2
 constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
 
 int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
@@ -27,7 +32,20 @@ double amx_gather_cycles(int64_t row_bytes, int64_t segments) {
          k_cycles_per_segment * static_cast<double>(segments);
 }
 
-AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_compact, int64_t step_bytes)
+int64_t amx_row_step(int64_t row_bytes) {
+  const int64_t lines = (row_bytes + k_amx_step_bytes + 63) / 64;
+  return 64 * (lines + 1 - lines % 2);
+}
+
+int64_t amx_block_pixels(int64_t row_bytes, int64_t weight_bytes) {
+  const bool stream = weight_bytes > static_cast<int64_t>(k_resident_weight_bytes);
+  const int64_t panel = stream ? k_far_panel_bytes : k_panel_bytes;
+  const int64_t pixels = panel / amx_row_step(row_bytes) / k_amx_block_rows * k_amx_block_rows;
+  return std::clamp<int64_t>(pixels, k_amx_block_rows, 1024);
+}
+
+AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_compact, int64_t step_bytes,
+                 int64_t batch)
     : geometry_(geometry), is_compact_(is_compact), steps_(ceil_div(taps.segment_elements(), step_bytes)) {
   const WindowGeometry& g = geometry_;
   if (taps.is_linear()) return;
@@ -36,21 +54,28 @@ AmxCopy::AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_c
   const auto pixels = static_cast<double>(g.oh * g.ow), groups = static_cast<double>(g.groups);
   const int64_t elements = taps.segments() * taps.segment_elements();
   const int64_t depth = ceil_div(elements, k_amx_step_bytes) * k_amx_step_bytes;
+  const int64_t weights = depth * g.oc;
+  // Of an image, where weights come again with each of so many blocks of the batch.
+  const auto streamed = [&](int64_t blocks) {
+    if (weights <= static_cast<int64_t>(k_resident_weight_bytes)) return 0.0;
+    return static_cast<double>(weights * blocks) / static_cast<double>(batch) / k_streamed_bytes;
+  };
   const double gathered =
-      pixels * (amx_product_cycles(depth, g.oc) + groups * amx_gather_cycles(elements, taps.segments()));
+      pixels * (amx_product_cycles(depth, g.oc) + groups * amx_gather_cycles(elements, taps.segments())) +
+      streamed(ceil_div(batch * g.oh * g.ow, amx_block_pixels(elements, weights)));
   const bool can_run_on = !is_compact_ && g.stride_h == 1 && g.stride_w == 1;
   const double by_rows = lay_out(false, taps), running_on = can_run_on ? lay_out(true, taps) : 2 * by_rows;
   const bool runs_on = running_on <= by_rows;
-  if (std::min(running_on, by_rows) >= gathered) {
-    rows_ = 0;
-    return;
-  }
   lay_out(runs_on, taps);
   if (!is_compact_ && rows_ == g.oh) {
     // The copy is about as large as the weights that it meets: with fewer images these are read more often, with more
     // the copy leaves L1 for nothing.
-    const int64_t weights = depth * g.oc;
     images_ = std::clamp<int64_t>(std::clamp(weights, k_near_bytes, k_copy_bytes) / image_bytes(), 1, k_most_images);
+  }
+  const int64_t blocks = images_ > 1 ? ceil_div(batch, images_) : batch * ceil_div(g.oh, rows_);
+  if (std::min(running_on, by_rows) + streamed(blocks) >= gathered) {
+    rows_ = 0, images_ = 1;
+    return;
   }
   const int64_t row_bytes = width_ * pixel_bytes_;
   for (int64_t ky = 0; ky < g.kh; ++ky)

@@ -31,12 +31,20 @@ double amx_product_cycles(int64_t row_bytes, int64_t channels);
 /// To gather such a row.
 double amx_gather_cycles(int64_t row_bytes, int64_t segments);
 
+/// Bytes from row to row of a panel of gathered rows: the row's, room for what gathering writes too much, and an odd
+/// number of cache lines, so that sixteen rows do not meet in a few sets of L1.
+int64_t amx_row_step(int64_t row_bytes);
+/// Pixels of a block whose rows lie in a panel, or are the input: they stay in L2 while all weights meet them. Where
+/// these come from behind L2, each block brings them once more, and blocks are larger.
+int64_t amx_block_pixels(int64_t row_bytes, int64_t weight_bytes);
+
 class AmxCopy {
  public:
   AmxCopy() = default;  // unused
   /// geometry: channels and pitches in bytes of the copy. is_compact: TapTable makes it. Unused (is_used() false) where
-  /// gathering is expected to take less time, or the input needs neither.
-  AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_compact, int64_t step_bytes = k_amx_step_bytes);
+  /// gathering is expected to take less time, or the input needs neither. batch: images that are expected.
+  AmxCopy(const WindowGeometry& geometry, const TapTable& taps, bool is_compact, int64_t step_bytes = k_amx_step_bytes,
+          int64_t batch = 1);
 
   bool is_used() const { return rows_ > 0; }
   int64_t rows() const { return rows_; }      // most output rows of a block

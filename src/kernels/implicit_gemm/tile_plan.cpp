@@ -5,8 +5,6 @@
 namespace octet {
 namespace {
 
-/// Most bytes of a block's panel: a part of L2 (2 MB on CPUs with AMX) beside the weights.
-constexpr int64_t k_panel_bytes = 384 << 10;
 /// Rows and weights that share L1 with each other.
 constexpr int64_t k_near_bytes = 24 << 10;
 constexpr size_t k_sum_bytes = 4;
@@ -25,8 +23,7 @@ TilePlan::TilePlan(CutBy cut, const WindowGeometry& geometry, TileRows rows, con
       row_bytes_(row_bytes),
       step_bytes_(step_bytes),
       steps_((row_bytes + step_bytes - 1) / step_bytes) {
-  const int64_t by_panel = k_panel_bytes / row_step() / k_amx_block_rows * k_amx_block_rows;
-  block_pixels_ = std::clamp<int64_t>(by_panel, k_amx_block_rows, 1024);
+  block_pixels_ = amx_block_pixels(row_bytes_, row_bytes_ * geometry_.oc);
   if (rows_ != TileRows::copied) return;
   segments_ = copy_.segments();
   steps_ = copy_.steps();

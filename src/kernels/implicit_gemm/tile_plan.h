@@ -69,12 +69,8 @@ class TilePlan {
   int64_t step_bytes() const { return step_bytes_; }
   const TilePanel& panel(int64_t p) const { return panels_[static_cast<size_t>(p)]; }
   const std::byte* weights() const { return weights_; }
-  /// Bytes from row to row of a panel: its steps, room for what gathering writes too much, and an odd number of cache
-  /// lines, so that sixteen rows do not meet in a few sets of L1.
-  int64_t row_step() const {
-    const int64_t lines = (row_bytes_ + k_amx_step_bytes + 63) / 64;
-    return 64 * (lines + 1 - lines % 2);
-  }
+  /// Bytes from row to row of a panel.
+  int64_t row_step() const { return amx_row_step(row_bytes_); }
   /// Bytes from the first group's channels to this one's.
   int64_t group_offset(int64_t group) const { return group * (geometry_.ic / geometry_.groups); }
 
