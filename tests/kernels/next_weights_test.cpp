@@ -20,6 +20,7 @@ namespace {
 struct Told {
   const std::byte *weights, *next, *end;
   int64_t asked;
+  bool passes_rows = false;
 };
 thread_local std::vector<Told> told;
 
@@ -38,16 +39,16 @@ const ConvU8S8Kernel k_direct = {
     .dot_cycles = 0.5,
     .name = "looks on"};
 
-const ConvAmxKernel k_amx = {
-    .configure = [](int64_t) {},
-    .sums =
-        [](const ConvAmxBlock& block) {
-          const int64_t asked = 64 * block.prefetch_lines * block.steps * block.segments;
-          told.push_back({as_bytes(block.weights), as_bytes(block.prefetch), as_bytes(block.prefetch) + asked, asked});
-        },
-    .flush = [](const ConvAmxUpper&) {},
-    .gather = [](const ConvAmxGather&) {},
-    .finish = [](const ConvU8S8Run&, const int32_t*, const int32_t*, int, int) {}};
+const ConvAmxKernel k_amx = {.configure = [](int64_t) {},
+                             .sums =
+                                 [](const ConvAmxBlock& block) {
+                                   const int64_t asked = 64 * block.prefetch_lines * block.steps * block.segments;
+                                   told.push_back({as_bytes(block.weights), as_bytes(block.prefetch),
+                                                   as_bytes(block.prefetch) + asked, asked, block.passes_rows});
+                                 },
+                             .flush = [](const ConvAmxUpper&) {},
+                             .gather = [](const ConvAmxGather&) {},
+                             .finish = [](const ConvU8S8Run&, const int32_t*, const int32_t*, int, int) {}};
 
 const ConvU8S8ImageKernel k_images = {
     .run =
@@ -308,6 +309,20 @@ TEST(NextWeights, on_amx_of_large_layers_are_read_by_few_blocks_of_a_batch) {
     size_t read = 0;
     for (size_t i = 0; i < all.size(); ++i) read += i == 0 || all[i].weights != all[i - 1].weights;
     EXPECT_EQ(read, c.times * 512 / 32) << c.shape;
+  }
+}
+
+// A panel's weights and the rows of 32 positions leave no room in L1 for each other: the weights are met again.
+TEST(NextWeights, on_amx_stay_in_l1_where_rows_pass_it_by) {
+  struct Case {
+    ConvCase shape;
+    bool passes;
+  };
+  for (const Case& c : {Case{square(7, 1024, 64, 1, 1, 0), true}, Case{square(10, 1024, 64, 1, 2, 0), false},
+                        Case{square(14, 1024, 64, 1, 2, 0), true}, Case{square(7, 512, 64, 1, 1, 0), false},
+                        Case{square(7, 2048, 64, 1, 1, 0), false}, Case{square(14, 112, 64, 3, 1, 1), false}}) {
+    WatchedOnAmx watched(c.shape, CutBy::pixels);
+    for (const Told& t : watched.run_chunk(0, 1, nullptr)) EXPECT_EQ(t.passes_rows, c.passes) << c.shape;
   }
 }
 

@@ -71,6 +71,7 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
         clamp_(code_clamp(desc)) {
     std::memset(pad_.get(), desc.x_zero_point, static_cast<size_t>(taps_.pad_elements()));
+    fit_to_weights(static_cast<int64_t>(packed_.weights_bytes));
     std::vector<TilePanel> panels;
     for (const ConvU8S8Panel& p : packed_.panels)
       panels.push_back({p.group, p.first_channel, p.channels, p.weights_offset, p.lane_offset});

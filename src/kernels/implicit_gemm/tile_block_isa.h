@@ -58,6 +58,7 @@ struct TileBlock {
   const char* prefetch = nullptr;  // weights wanted next: prefetch_lines cache lines per step, to L2
   int prefetch_lines = 0;
   int row_tiles = 1, vectors = 1;  // 1 or 2
+  bool passes_rows = false;        // they are not kept in L1
   Sum* sums = nullptr;             // [row][32], 64-byte aligned
 };
 

@@ -50,6 +50,7 @@ class TilePipeline {
     block.steps = plan_.steps();
     block.step_bytes = plan_.step_bytes();
     block.vectors = channels.vectors();
+    block.passes_rows = plan_.passes_rows(work_.positions.count);
     block.sums = work_.sums;
     block.upper = pending.upper;
     find_rows(channels.group, step.at, block);

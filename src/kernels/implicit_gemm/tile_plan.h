@@ -53,6 +53,11 @@ class TilePlan {
            int64_t step_bytes);
 
   void set_weights(std::vector<TilePanel> panels, const std::byte* weights, size_t bytes);
+  /// Blocks that are large where the layer's weights are, and rows that pass L1 by.
+  void fit_to_weights(int64_t bytes);
+  /// Whether the rows of so many positions are not to be kept in L1: there is no room beside a panel's weights, which
+  /// stay there for the next 32 positions if the rows do not.
+  bool passes_rows(int64_t positions) const { return panel_may_stay_ && positions > k_amx_block_rows; }
   /// Blocks lie in one image each and have at most so many pixels.
   void limit_block(int64_t pixels);
   /// Behind set_weights(): works out the cut for the expected run. y_element_bytes: panels that write to the same lines
@@ -117,7 +122,7 @@ class TilePlan {
   AmxCopy copy_;
   int64_t row_bytes_, step_bytes_, steps_;
   int64_t block_pixels_ = k_amx_block_rows;
-  bool is_of_one_image_ = false;
+  bool is_of_one_image_ = false, panel_may_stay_ = false;
   std::vector<WindowSegment> segments_ = {{0, 0}};  // one, of all positions, unless copied
   std::vector<TilePanel> panels_;
   const std::byte* weights_ = nullptr;
