@@ -543,7 +543,7 @@ TEST(ConvU8S8, rows_of_4_and_8_pixels_leave_out_the_taps_at_their_sides) {
         }
   EXPECT_GT(by_rows, 10);
   for (const ConvCase& c : {ConvCase{2, 5, 4, 32, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // other heights
-                            ConvCase{3, 2, 8, 32, 40, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+                            ConvCase{2, 6, 8, 32, 48, 3, 3, 1, 1, 1, 1, 3, 1, 1, 1, 1},  // an output row of padding
                             ConvCase{1, 9, 4, 32, 40, 3, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1},  // padding at the sides only
                             ConvCase{2, 9, 8, 32, 40, 2, 3, 2, 1, 1, 1, 1, 1, 0, 1, 1},  // other heights of window
                             ConvCase{2, 9, 8, 32, 40, 3, 3, 1, 1, 2, 1, 2, 1, 2, 1, 1},  // dilated down
@@ -615,7 +615,7 @@ TEST(ConvU8S8, neighbours_in_a_row_equal_the_judge_wherever_they_are_offered) {
   for (const ConvCase& c : {ConvCase{2, 14, 14, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 3},  // groups
                             ConvCase{2, 6, 14, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 4},   // merged groups
                             ConvCase{1, 56, 56, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2},  // several blocks
-                            ConvCase{2, 9, 28, 80, 11, 2, 3, 1, 1, 1, 1, 1, 1, 0, 1, 1},   // other heights of window
+                            ConvCase{2, 9, 28, 80, 11, 2, 3, 1, 1, 1, 1, 2, 1, 0, 1, 1},   // a row of padding
                             ConvCase{1, 40, 14, 16, 16, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1},  // every other row
                             ConvCase{1, 9, 14, 16, 16, 3, 3, 1, 1, 2, 1, 2, 1, 2, 1, 1},   // dilated down
                             ConvCase{1, 9, 14, 16, 16, 1, 3, 1, 1, 1, 1, 0, 1, 0, 1, 1},   // windows of one row

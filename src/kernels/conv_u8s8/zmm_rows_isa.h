@@ -35,7 +35,7 @@ inline __attribute__((always_inline)) void accumulate_tap(const uint8_t* const (
   }
 }
 
-/// The same for tiles of whole rows (ConvU8S8Run::row_width = W).
+/// accumulate() for tiles of whole rows (ConvU8S8Run::row_width = W).
 template <int R, int C, int W>
 inline __attribute__((always_inline)) void accumulate_rows(const Kept& kept, __m512i (&acc)[R][C]) {
   const ConvU8S8Run& tile = *kept;
@@ -52,7 +52,7 @@ inline __attribute__((always_inline)) void accumulate_rows(const Kept& kept, __m
   const char* prefetch = tile.prefetch;
   const int64_t prefetch_step = prefetch < tile.prefetch_end ? tile.prefetch_step : 0;
   const int64_t second_line = prefetch_step > 64 ? 64 : 0;
-  const int64_t tap = 4 * (tile.segment_list->dwords / 3);
+  const int64_t tap = tile.segments > 0 ? 4 * (tile.segment_list->dwords / 3) : 0;  // none in a row of padding
   const WindowSegment* volatile next = tile.segment_list;
   const WindowSegment* volatile end = tile.segment_list + tile.segments;
   while (next < end) {
