@@ -61,15 +61,14 @@ Result<Done> read_input(const Port& port, const std::string& path, std::vector<s
     if (port.dtype != "float32" || port.dims.size() < 2)
       return Error{ErrorCode::bad_argument, path + ": holds " + numpy_name(array->dtype()) + to_string(array->dims()) +
                                                 ", input '" + port.name + "' is " + port.dtype + to_string(port.dims)};
-  }
-  if (path.ends_with(".npy")) {
     const Result<std::unique_ptr<Dataset>> data = open_dataset(path, {});
     if (!data) return data.error();
     if ((*data)->size() != port.dims[0])
       return Error{ErrorCode::bad_argument, path + ": holds " + std::to_string((*data)->size()) + " samples, input '" +
                                                 port.name + "' has a batch of " + std::to_string(port.dims[0]) +
                                                 "; give as many samples as that, or --batch where the "
-                                                "network's batch is free"};
+                                                "network's batch is free (the file is " +
+                                                to_string(array->dims()) + ", the input " + to_string(port.dims) + ")"};
     const size_t each = port.bytes / sizeof(float) / static_cast<size_t>(port.dims[0]);
     for (int64_t i = 0; i < port.dims[0]; ++i) {
       auto* at = reinterpret_cast<float*>(bytes.data()) + static_cast<size_t>(i) * each;

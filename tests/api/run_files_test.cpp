@@ -142,7 +142,7 @@ TEST_F(RunFiles, a_named_file_of_more_samples_than_the_batch_says_what_would_fit
   EXPECT_FALSE(run(path, spec, 4));
   EXPECT_THAT(message,
               HasSubstr("holds 4 samples, input 'x' has a batch of 1; give as many samples as that, or --batch "
-                        "where the network's batch is free"));
+                        "where the network's batch is free (the file is [4,5], the input [1,5])"));
   EXPECT_THAT(notes, Contains(HasSubstr("Softmax")));
 }
 
