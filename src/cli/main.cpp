@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "cli/command.h"
@@ -53,6 +55,16 @@ Result<Done> check_environment() {
   return Done{};
 }
 
+/// One or two models are "MODEL [MODEL2]", for which CLI11 has "MODEL(1x)".
+class HelpText : public CLI::Formatter {
+ public:
+  std::string make_option_usage(const CLI::Option* option) const override {
+    if (option->get_expected_min() == 1 && option->get_expected_max() == 2)
+      return option->get_name(true) + " " + option->get_type_name();
+    return CLI::Formatter::make_option_usage(option);
+  }
+};
+
 int run(int argc, char** argv) {
   if (const Result<Done> ok = check_environment(); !ok) {
     fail(ok.error());
@@ -63,9 +75,10 @@ int run(int argc, char** argv) {
       "activations, writes "
       "Q/DQ ONNX, runs it in INT8 and shows that the answers are still right.",
       "octet");
+  app.formatter(std::make_shared<HelpText>());
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "this text");
-  app.set_version_flag("--version", version_text());
+  app.set_version_flag("--version", version_text(), "version, commit, instruction sets of this CPU, back ends");
   app.footer(
       "octet COMMAND --help shows the options of a command, with an example.\n"
       "octet --describe ops|repairs|tensorrt prints a page of the docs from the code's own lists.\n"

@@ -50,6 +50,7 @@ TEST(Cli, each_command_has_help_with_an_example) {
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, HasSubstr("Example:\n  octet " + command)) << command;
   }
+  EXPECT_THAT(octet("bench --help").out, HasSubstr("Usage: octet bench [OPTIONS] MODEL [MODEL2]\n"));
 }
 
 TEST(Cli, training_without_its_program_says_how_to_get_it) {
