@@ -87,7 +87,8 @@ bool copy_to_binding(void* binding, const void* host, std::size_t bytes,
 /// 3 * height * width floats. Errors: unreadable, another size than the spec makes it.
 Result<Done> read_picture(const std::string& path, const std::string& preprocess, int64_t height, int64_t width,
                           float* out);
-/// The picture files of a folder in order of name.
+/// The picture files of a folder in order of name, without dot files. Errors: a folder that cannot be listed, a picture
+/// of a kind that is not read (.webp, .gif, ...), which would be missing from the calibration.
 Result<std::vector<std::string>> picture_files(const std::string& folder);
 
 struct CalibratorOptions {

@@ -350,8 +350,13 @@ Result<Done> read_picture(const std::string& path, const std::string& preprocess
 Result<std::vector<std::string>> picture_files(const std::string& folder) {
   std::vector<std::string> files;
   std::error_code failed;
-  for (std::filesystem::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed))
-    if (is_image_name(at->path().filename().string())) files.push_back(at->path().string());
+  for (std::filesystem::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
+    const std::string path = at->path().string();
+    if (at->path().filename().string().starts_with('.')) continue;
+    if (is_image_name(path)) files.push_back(path);
+    if (is_foreign_image_name(path))
+      return Error{ErrorCode::bad_argument, path + ": " + std::string(k_no_picture) + std::string(k_out_of_folder)};
+  }
   if (failed) return Error{ErrorCode::io, folder + ": cannot list the folder: " + failed.message()};
   std::sort(files.begin(), files.end());
   return files;

@@ -15,7 +15,7 @@ Result<Image> decode(std::span<const std::byte> bytes) {
   if (claims_##word(bytes)) return decode_##word(bytes);
 #include "data/image_formats.def"
 #undef OCTET_IMAGE_FORMAT
-  return Error{ErrorCode::bad_argument, "not a picture that octet reads (JPEG, PNG, BMP, binary PPM or PGM)"};
+  return Error{ErrorCode::bad_argument, std::string(k_no_picture)};
 }
 
 bool ends_as_one_of(std::span<const std::string_view> extensions, const std::string& path) {

@@ -18,6 +18,10 @@ inline constexpr int64_t k_max_image_side = 65535;
 Result<Image> decode_image(std::span<const std::byte> bytes);
 /// The Error begins with the path.
 Result<Image> read_image(const std::string& path);
+/// What is said of a file that is none of the kinds that are read.
+inline constexpr std::string_view k_no_picture = "not a picture that octet reads (JPEG, PNG, BMP, binary PPM or PGM)";
+/// Of one that a folder holds.
+inline constexpr std::string_view k_out_of_folder = "; convert it, or take it out of the folder";
 /// By the file name alone: .jpg .jpeg .jfif .png .bmp .ppm .pgm, any case.
 bool is_image_name(const std::string& path);
 /// A picture of a kind that is not read (.webp, .gif, .tiff, ...): to be named, neither passed over nor taken for

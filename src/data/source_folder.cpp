@@ -36,11 +36,7 @@ Result<Listing> list(const fs::path& folder) {
     }
   }
   if (failed) return Error{ErrorCode::io, folder.string() + ": cannot list the folder: " + failed.message()};
-  if (!foreign.empty())
-    return wrong(
-        folder / foreign,
-        "not a picture that octet reads (JPEG, PNG, BMP, binary PPM or PGM); convert it, or take it out of the "
-        "folder");
+  if (!foreign.empty()) return wrong(folder / foreign, std::string(k_no_picture) + std::string(k_out_of_folder));
   std::sort(listing.pictures.begin(), listing.pictures.end());
   std::sort(listing.folders.begin(), listing.folders.end());
   return listing;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <string>
@@ -385,6 +386,22 @@ TEST_F(Calibrators, the_builds_own_copies_refuse_what_is_no_device_memory) {
   EXPECT_FALSE(copy_to_binding(&y, &x, sizeof x, CalibratorMemory::device));
   EXPECT_TRUE(copy_to_binding(&y, &x, sizeof x));
   EXPECT_EQ(y, 1.0f);
+}
+
+TEST(PictureFiles, are_in_order_of_name_and_leave_no_picture_out_silently) {
+  const fs::path folder = fs::temp_directory_path() / ("octet_pictures_" + std::to_string(::getpid()));
+  fs::create_directory(folder);
+  const auto put = [&](const char* name) { std::ofstream(folder / name) << "x"; };
+  for (const char* name : {"b.png", "a.JPG", "notes.txt", "._c.webp"}) put(name);
+  const Result<std::vector<std::string>> files = picture_files(folder.string());
+  ASSERT_TRUE(files) << files.error().message;
+  EXPECT_THAT(*files, ElementsAre((folder / "a.JPG").string(), (folder / "b.png").string()));
+  put("c.webp");
+  const Result<std::vector<std::string>> refused = picture_files(folder.string());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr((folder / "c.webp").string() + ": not a picture that octet reads"));
+  fs::remove_all(folder);
+  EXPECT_FALSE(picture_files(folder.string()));
 }
 
 }  // namespace
