@@ -85,8 +85,7 @@ class CpuProgram : public Program {
   void account(const PreparedStep& step);
 
   struct Running;
-  /// False of a step that had nothing to do.
-  /// told: what it brings near; null = nothing.
+  /// False of a step that had nothing to do. told: what it brings near; null = nothing.
   bool run_step(const Running& now, const PreparedStep& step, size_t first_image,
                 const ProgramStep* told = nullptr) const;
   void run_item(const Running& now, const ProgramItem& item) const;

@@ -8,16 +8,16 @@
 namespace octet {
 namespace {
 
-/// Most bytes of a block's panel: a part of L2 (2 MB on CPUs with AMX) beside the weights.
-constexpr int64_t k_panel_bytes = 384 << 10, k_far_panel_bytes = 1 << 20;
-constexpr int64_t k_copy_bytes = 384 << 10;  // a part of L2 (2 MB on CPUs with AMX) beside the weights
-constexpr int64_t k_near_bytes = 24 << 10;   // a part of L1
+// Parts of L2 (2 MB on CPUs with AMX) beside the weights: most bytes of a block's panel, of one whose weights pass L2
+// anyway (640 KB were slower, docs/benchmarks_amx.md), of a copy.
+constexpr int64_t k_panel_bytes = 384 << 10, k_far_panel_bytes = 1 << 20, k_copy_bytes = 384 << 10;
+constexpr int64_t k_near_bytes = 24 << 10;  // a part of L1
 constexpr int64_t k_most_images = 16;
 constexpr int64_t k_compact_bytes = 16 << 10;  // of L1, beside a panel's weights
 
 // What a core does in a cycle: products in whole layers, bytes copied, rows of bytes gathered.
 constexpr double k_products = 900, k_copied_bytes = 24;
-constexpr double k_streamed_bytes = 8;  // weights from behind L2
+constexpr double k_streamed_bytes = 8;  // weights from behind L2: 20 GB/s
 constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
 
 int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }

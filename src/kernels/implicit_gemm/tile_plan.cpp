@@ -59,10 +59,10 @@ TileGrid TilePlan::make_grid(int64_t batch, int threads) const {
   const int64_t panels = static_cast<int64_t>(panels_.size()), pixels = batch * g.oh * g.ow;
   const bool is_copied = rows_ == TileRows::copied;
   const int64_t overlap = std::max<int64_t>((g.kh - 1) * g.dilation_h + 1 - g.stride_h, 0);
-  const double row_tiles =
-      is_copied ? static_cast<double>(copy_.image_positions()) / static_cast<double>(k_amx_tile_rows * g.oh) : 0;
+  const double unit_tiles =
+      is_copied ? static_cast<double>(copy_.image_positions()) / static_cast<double>(k_amx_tile_rows * g.oh) : 1;
   return tile_grid({.pixel_units = is_copied ? batch * g.oh : (pixels + k_amx_tile_rows - 1) / k_amx_tile_rows,
-                    .unit_tiles = is_copied ? row_tiles : 1,
+                    .unit_tiles = unit_tiles,
                     .panels = panels,
                     .unit_panels = unit_panels(threads),
                     .panel_bytes = static_cast<int64_t>(weights_bytes_) / panels,
