@@ -1,7 +1,9 @@
 """docs/benchmarks.md from the gathered results."""
 import json
 import os
+import re
 import statistics
+import textwrap
 
 import machine
 import transformer_tables
@@ -115,7 +117,7 @@ def forms_table(results):
 
 def openvino_forms(results):
     forms = ("u8", "s8", "nncf", "octet")
-    lines = ["OpenVINO on each form of the file, ms (\"octet\": octet's own Q/DQ file); the smallest is the one of the table above.", "",
+    lines = ["OpenVINO on each INT8 file, ms; the fastest is the one of the table above.", "",
              "| model | batch | threads | " + " | ".join(forms) + " |", "| --- " * 7 + "|"]
     for r in (r for r in results if "octet int8" in r["ms"]):
         times = (f"{r['ms'][f'openvino {form}'][0]:.3f}" if f"openvino {form}" in r["ms"] else "crashes" for form in forms)
@@ -125,7 +127,7 @@ def openvino_forms(results):
 
 def int8_sections(results):
     """One table, or where AMX could be used one with and one without it."""
-    note = "A ratio in bold misses what is wanted."
+    note = "Ratios: how many times as fast octet is. In brackets what is wanted; a ratio in bold misses it."
     if not any(r["amx"] for r in results):
         return ["## INT8", "", note, "", *int8_table(results), ""]
     with_amx, without = ([r for r in results if r["amx"] == is_on] for is_on in (True, False))
@@ -133,25 +135,32 @@ def int8_sections(results):
     same = f"octet gave the same bytes with and without AMX in {sum(asked) // 2} of {len(asked) // 2} rows that asked." if asked else ""
     lines = ["## INT8, AMX allowed to all", "", note, "", *int8_table(with_amx), "", *openvino_forms(with_amx), ""]
     if without:
-        lines += ["## INT8, AMX refused to all", "", f"A seccomp filter (`bench/peers/no_amx.py`) refuses the permission; octet then runs {', '.join(sorted({r['isa'] for r in without}))}. {same}", "",
+        lines += ["## INT8, AMX refused to all", "",
+                  f"A seccomp filter (`bench/peers/no_amx.py`) refuses the permission; octet then runs {', '.join(sorted({r['isa'] for r in without}))}. {same}".rstrip(), "",
                   *int8_table(without), "", *openvino_forms(without), ""]
     return lines
 
 
-def scaling_section(path):
+def scaling_rows(path):
     """What scaling.py --keep gathered."""
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
-        rows = json.load(file)
+        return json.load(file)
+
+
+def scaling_section(rows):
+    if not rows:
+        return []
     lines = ["## Two threads, two processes, a busy neighbour", "",
-             "`bench/peers/scaling.py`: medians of turns on two CPUs. Efficiency: how many times as fast, over what two register loops reach of one",
-             "in the same turn (>= 0.93 wanted). Busy neighbour: two threads beside a process that spins, over one thread alone (<= 1.3 wanted).", ""]
+             "`bench/peers/scaling.py`, medians of turns on two CPUs. Efficiency: the speed-up of two threads over one, divided by that of two register loops on",
+             "the same CPUs in the same turn (>= 0.93 wanted). Two processes share nothing but L3 and memory: what the machine itself allows. Busy neighbour: two",
+             "threads beside a process that spins on one of the two CPUs, over one thread alone (<= 1.3 wanted). What it means: [benchmarks_threads.md](benchmarks_threads.md).", ""]
     counted = [r for r in rows if "turns" in r]
     if counted:
         turns, shared, clock = (sum(r[key] for r in counted) for key in ("turns", "shared", "clock"))
-        lines += [f"A layer and products on registers on both CPUs, alone and side by side, before and behind every run of a turn (`octet_loops_bench`): {turns} turns count. Left out are {shared} in which the pair was "
-                  f"one core for a while", f"and {clock} in which one of the two, or the clock, was more than a fifth slower at one time than at another.", ""]
+        lines += [f"Before and after every run, `octet_loops_bench` times a layer and register loops on both CPUs, alone and side by side. {turns} turns count. Left out are "
+                  f"{shared} in which the", f"pair was one core for a while, and {clock} in which a CPU or its clock was more than a fifth slower at one time than at another.", ""]
     lines += ["| model | batch | ISA | turns (left out) | 1 thread ms | 2 threads ms | efficiency | by least times: ms, efficiency | 2 processes of 1 thread, efficiency | busy neighbour ms, over 1 thread |",
               "| --- " * 10 + "|"]
     mark = lambda value, good: f"{value:.2f}" if good else f"**{value:.2f}**"  # noqa: E731
@@ -205,39 +214,134 @@ def about_amx(results):
             else "AMX is refused to all engines.")
 
 
+def spread(values):
+    return f"{min(values):.2f} to {max(values):.2f} (median {statistics.median(values):.2f})"
+
+
+THREADS = {1: "one thread", 2: "two threads"}
+
+
+def int8_findings(results):
+    """How many times as fast octet's INT8 is, over the rows of each table and number of threads."""
+    groups = {}
+    for r in (r for r in results if "octet int8" in r["ms"]):
+        groups.setdefault((not r["amx"], r["threads"]), []).append(r)
+    lines = []
+    for (is_off, threads), rows in sorted(groups.items()):
+        mine = [min((r["ms"][form][0], form) for form in ("octet int8", "octet u8"))[1] for r in rows]
+        ort = [ratio(r, "ort u8", form) for r, form in zip(rows, mine)]
+        openvino = [ratio(r, best(r["ms"], "openvino")[0], form) for r, form in zip(rows, mine)]
+        about = "" if len(groups) == 1 or not any(r["amx"] for r in results) else ", AMX refused to all" if is_off else ", AMX allowed to all"
+        lines.append(f"* INT8, {THREADS.get(threads, f'{threads} threads')}{about}: {spread(ort)} times as fast as ONNX Runtime, {spread(openvino)} times as fast "
+                     f"as OpenVINO; {len(rows)} rows.")
+    return lines
+
+
+def amx_findings(results):
+    """What AMX brings to octet, by each row's fastest slices with and without it."""
+    time = {(r["amx"], r["model"], r["batch"], r["threads"]): min(r["ms"][form][1] for form in ("octet int8", "octet u8"))
+            for r in results if "octet int8" in r["ms"]}
+    gains = [time[False, *key[1:]] / ms for key, ms in time.items() if key[0] and (False, *key[1:]) in time]
+    return [f"* With AMX octet's INT8 is {spread(gains)} times as fast as without on the same CPU, by the fastest slices."] if gains else []
+
+
+def scaling_findings(rows):
+    by_isa = {}
+    for r in (r for r in rows if "least" in r):
+        by_isa.setdefault(r.get("isa", ""), []).append(r)
+    lines = []
+    for isa, pairs in sorted(by_isa.items()):
+        few = ", ".join(f"{r['model']} batch {r['batch']} ({r['least']:.2f})" for r in pairs if r["least"] < 0.93)
+        lines += [f"* Two threads, {isa}: {spread([r['one_least'] / r['two_least'] for r in pairs])} times as fast as one thread, by the least times.",
+                  *([f"  Efficiency below the wanted 0.93: {few}."] if few else [])]
+    return lines
+
+
+def missed(lines):
+    """The cells in bold of the tables, with section, row and column."""
+    section, head, found = "", [], []
+    for line in lines:
+        cells = line.strip("| ").split(" | ") if line.startswith("| ") else []
+        section = line[3:] if line.startswith("## ") else section
+        head = cells if cells[:1] == ["model"] else head
+        found += [f"{section}, {cells[0]} {cells[1]}x{cells[2]}, {column}: {cell}" for column, cell in zip(head, cells) if cell.startswith("**")]
+    return found
+
+
+def findings(results, tables, scaling):
+    """The page's first lines: what the tables show."""
+    floats = [r for r in results if "octet fp32" in r["ms"]]
+    ort, openvino = ([ratio(r, "octet fp32", peer) for r in floats] for peer in ("ort fp32", "openvino fp32"))
+    bold = missed(tables)
+    return ["octet beside ONNX Runtime and OpenVINO, on the same INT8 files, each engine on the form of the file that it runs fastest:", "",
+            *int8_findings(results), *amx_findings(results), *scaling_findings(scaling),
+            *([f"* FP32: octet takes {spread(ort)} of ONNX Runtime's time, {spread(openvino)} of OpenVINO's."] if floats else []),
+            f"* Wanted and missed (batch x threads): {'; '.join(bold)}." if bold else "* Every target of INT8, FP32 and the s8 file is met.",
+            "* The machine is shared: its pace changes within seconds. Trust ratios, which are taken within a turn, before milliseconds",
+            "  ([why](benchmarks_threads.md#what-a-shared-virtual-machine-does-to-the-figures))."]
+
+
+def contents(page):
+    """Links to the page's sections."""
+    titles = [line[3:] for line in page if line.startswith("## ")]
+    links = " · ".join(f"[{title.partition(':')[0]}](#{re.sub(r'[^a-z0-9_ -]', '', title.lower()).replace(' ', '-')})" for title in titles)
+    return textwrap.wrap(f"On this page: {links}", 150, break_long_words=False, break_on_hyphens=False)
+
+
+OTHER_PAGES = (("benchmarks.md", "an AMD Zen 4 without AMX"), ("benchmarks_amx.md", "an Intel Xeon with AMX"), ("benchmarks_zen5.md", "an AMD whose 512-bit pipes are whole"),
+               ("benchmarks_gpu.md", "an NVIDIA H200"), ("benchmarks_threads.md", "two threads"), ("benchmarks_kernels.md", "Winograd, DenseNet-121, AVX2"))
+
 # How every lane is set up; peers.py prints it, too.
 SETTINGS = ("Float tensors in and out. ONNX Runtime: intra_op_num_threads as given, all optimizations. OpenVINO: LATENCY hint, one stream,",
-            "threads as given, f32 hint for FP32. INT8 files: octet's own, `quantize_static` of ONNX Runtime (u8 activations; s8 symmetric ones),")
+            "threads as given, f32 hint for FP32.")
+
+HOW_TO_READ = (
+    "| in the tables | means |", "| --- | --- |",
+    "| `16.7 (16.4 .. 17.2)` | ms of one inference of the whole batch: median of the slices' medians, smallest and largest slice |",
+    "| a ratio | median of the turns' ratios; engines take turns, so that a change of the machine's pace hardly counts |",
+    "| `(>= 1.4)`; bold and `(< 1.4)` | what is wanted: reached; missed |",
+    "| own, octet | the INT8 file that `octet quantize` writes |",
+    "| u8 | the file of ONNX Runtime's `quantize_static` with u8 activations, its fastest form |",
+    "| s8 | the same with symmetric s8 activations |",
+    "| nncf | the file of OpenVINO's quantizer NNCF |",
+    "| its form | which of these files the engine ran: of octet the faster of own and u8 counts, of OpenVINO the fastest of all four |", "",
+    "Networks without a data set in their name (`_c10`, `_imagenet`) have random weights: only their shapes matter for speed.",
+    "A row bears the octet that ran it last; lanes that were not run again (FP32, BF16) may be of one before.")
+
+
+def setup(gathered, results, is_main):
+    """Machine, versions, settings, and how to repeat it. gathered: all results, the newest last; results: those of the page."""
+    cpu, versions = ({r[key] for r in gathered if key in r} for key in ("cpu", "versions"))
+    newest = gathered[-1].get("octet", "") if gathered else ""
+    dates = sorted({r["date"] for r in results})
+    isas = sorted({r["isa"] for r in results if "isa" in r})
+    rounds = {(r["rounds"], r["slice_s"]) for r in results}
+    return ["## How to read the tables", "", *HOW_TO_READ, "", "## How it was measured", "",
+            f"Written by `bench/peers/peers.py` from runs of {' and '.join(dates)}{'; not edited by hand' if is_main else ''}.",
+            "`make bench ARGS=--quick` repeats it in a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
+            f"* CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}.",
+            f"* Versions: {newest + ', ' + peers_of(versions) if versions else machine.versions()}.",
+            *(f"* {line}" for line in of_other_programs(results, newest)), f"* {about_amx(results)}",
+            f"* {SETTINGS[0]}", *(f"  {line}" for line in SETTINGS[1:]), f"* {slices(rounds)}, in turns.", ""]
 
 
 def write(results, order, peaks, path, scaling):
     """peaks: further lines, start-up and memory and the machine's peak. scaling: file of scaling.py."""
-    cpu, versions = ({r[key] for r in results if key in r} for key in ("cpu", "versions"))
-    newest = results[-1].get("octet", "") if results else ""
-    results = sorted((r for r in results if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
-    dates = sorted({r["date"] for r in results})
-    isas = sorted({r["isa"] for r in results if "isa" in r})
-    rounds = {(r["rounds"], r["slice_s"]) for r in results}
     is_main = path == "docs/benchmarks.md"
-    page = ["# Benchmarks" if is_main else "# Benchmarks on AMX" if any(r["amx"] for r in results) else "# Benchmarks on another CPU", "",
-            f"Written by `bench/peers/peers.py` from runs of {' and '.join(dates)}{'; not edited by hand' if is_main else ''}.", "",
-            f"CPU: {' and '.join(sorted(cpu)) or machine.cpu_model()}. octet runs {', '.join(isas)}. {newest + ', ' + peers_of(versions) if versions else machine.versions()}.",
-            *of_other_programs(results, newest), about_amx(results),
-            "[benchmarks_threads.md](benchmarks_threads.md) has how two threads scale, a busy neighbour and what fewer products bring, [benchmarks_zen5.md](benchmarks_zen5.md) an AMD",
-            "whose 512-bit pipes are whole, [benchmarks_gpu.md](benchmarks_gpu.md) an NVIDIA H200.",
-            "Engines take turns; a cell is the median of the slices' medians, smallest and largest slice in brackets, a ratio the median of the turns' ratios; " + slices(rounds) + ".",
-            *SETTINGS,
-            "NNCF of OpenVINO; of octet the faster of its own and the u8 file counts, of OpenVINO the fastest of all. Networks without a real name have random weights: only their shapes",
-            "matter for speed. A row bears the octet that ran it last; lanes that were not run again (FP32, BF16) may be of one before. `make bench ARGS=--quick` for a quarter of an hour; `bench/peers/run.sh --peers-only` runs the peers alone.", "",
-            *int8_sections(results), "## FP32", "", *fp32_table(results), "",
-            *bf16_section(results),
-            "## Forms of the INT8 file", "",
-            "ONNX Runtime has no fast kernel for s8 activations on x86: its u8 file is its fair form. A ratio in bold misses what is wanted.",
-            "s8 over u8 is of lanes that took turns with each other.", "", *forms_table(results), ""]
-    page += peaks
+    gathered, pairs = results, scaling_rows(scaling)
+    results = sorted((r for r in gathered if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
+    tables = [*int8_sections(results), "## FP32", "", *fp32_table(results), "",
+              *bf16_section(results),
+              "## Forms of the INT8 file", "",
+              "ONNX Runtime has no fast kernel for s8 activations on x86, so its u8 file is what octet is compared with above. s8 over u8 is of lanes that took",
+              "turns with each other. A ratio in bold misses what is wanted.", "", *forms_table(results), ""]
+    body = [*setup(gathered, results, is_main), *tables, *peaks]
     if is_main:
-        page += [*transformer_tables.table("Speed")[1:], ""]
-    page += scaling_section(scaling)
+        body += [*transformer_tables.table("Speed")[1:], ""]
+    body += scaling_section(pairs)
     kept = kept_section(path)
+    others = "; ".join(f"[{what}]({name})" for name, what in OTHER_PAGES if f"docs/{name}" != path)
+    page = ["# Benchmarks" if is_main else "# Benchmarks on AMX" if any(r["amx"] for r in results) else "# Benchmarks on another CPU", "",
+            *findings(results, tables, pairs), "", *contents([*body, *kept.splitlines()]), "", f"Other pages: {others}.", "", *body]
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(page).rstrip("\n") + "\n" + ("\n" + kept if kept else ""))

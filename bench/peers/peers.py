@@ -211,15 +211,15 @@ def share_of_peak(model, batch, results):
     integer = [layer for layer in roofline["layers"] if layer["op"].startswith("Quant") and layer["mmac"] > 0]
     mmac, needed = sum(layer["mmac"] for layer in integer), sum(layer["needed_mmac"] for layer in integer)
     line = (f"{model} INT8, batch {batch}, one thread, {out['isa']}: {reached[2]:.0f} % of the peak "
-            f"({reached[0]:.0f} .. {reached[4]:.0f} in five runs{f'; wanted {wanted}' if wanted else ''}), {needed * 1e3 / whole:.0f} of the "
-            f"{peak['u8s8_gmacs']:.0f} GMAC/s that {peak['u8s8_instruction']} reaches on registers in the same run, by the products that the layers' ways need "
-            f"({100 * share['needed_part']:.0f} % of all: none with padding, Winograd's a quarter, counted twice for their 16 bits). By all products as the network "
-            f"defines them, {mmac * 1e3 / whole:.0f} GMAC/s, it would read {100 * share['nominal_of_run']:.0f} %.")
+            f"({reached[0]:.0f} .. {reached[4]:.0f} in five runs{f'; wanted {wanted}' if wanted else ''}). The products that octet needs run at {needed * 1e3 / whole:.0f} of the "
+            f"{peak['u8s8_gmacs']:.0f} GMAC/s that {peak['u8s8_instruction']} reaches on registers in the same run. They are {100 * share['needed_part']:.0f} % of the "
+            "network's: none with padding, and a quarter by Winograd, counted twice for their 16 bits. By all products as the network defines them it would be "
+            f"{mmac * 1e3 / whole:.0f} GMAC/s, {100 * share['nominal_of_run']:.0f} %.")
     peer = [r["ms"]["ort u8"][0] for r in results if (r["model"], r["batch"], r["threads"]) == (model, batch, 1) and "ort u8" in r["ms"]]
     if peer:
         least = mmac / peak["u8s8_gmacs"]
-        line += (f" At the peak all of them take {least:.3f} ms: ONNX Runtime's time is {peer[0] / least:.2f} of that, the most by which a way that computes each "
-                 "of them can be ahead of it.")
+        line += (f" At the peak all of them would take {least:.3f} ms. ONNX Runtime's time is {peer[0] / least:.2f} of that: who computes each of them cannot be "
+                 "further ahead of it.")
     return [line, ""]
 
 
@@ -296,7 +296,7 @@ def main():
     wanted = args.models.split(",") if args.models else models.available()
     rows = [(model, int(batch), int(count)) for count in args.threads.split(",") for batch in args.batches.split(",") for model in wanted]
     if not args.page_only:
-        print(json.dumps({"cpu": machine.cpu_model(), "versions": machine.versions(), "settings": " ".join(page.SETTINGS) + " NNCF of OpenVINO.",
+        print(json.dumps({"cpu": machine.cpu_model(), "versions": machine.versions(), "settings": " ".join(page.SETTINGS),
                           "rounds": args.rounds, "amx": "refused" if args.no_amx else "allowed" if machine.has_amx() else "none"}), flush=True)
     end = time.monotonic() + 60 * args.minutes
     for i, (model, batch, count) in enumerate(() if args.page_only else rows):
