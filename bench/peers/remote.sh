@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # The comparison on a machine that a bundle was carried to (bundle.py), within a time. Results: $OUT (default: here).
-# usage: remote.sh SECONDS [part...]   In two calls of ten minutes:
-#   remote.sh 570 setup tests floats int8 peak
-#   remote.sh 570 setup s8 floats8 batch32 bf16 scaling s8_more again
+# usage: remote.sh SECONDS [part...]   In four calls of ten minutes:
+#   remote.sh 570 setup tests peak floats int8
+#   remote.sh 570 setup int8_more
+#   remote.sh 570 setup s8 floats8 batch32 bf16 s8_more again
+#   remote.sh 570 setup scaling
 # Every slice runs on a CPU that nobody else uses when it begins, two threads on two that are cores of their own (cores.py). The page is written where the results are brought back:
 #   bench/peers/run.sh --page-only --results build/bench/amx/results.json --page docs/benchmarks_amx.md
 set -uo pipefail
 cd "$(dirname "$0")"
 end=$((SECONDS + $1)); shift
-parts=${*:-setup tests floats int8 peak s8 floats8 batch32 bf16 scaling s8_more}
+parts=${*:-setup tests peak floats int8 int8_more s8 floats8 batch32 bf16 scaling s8_more}
 OUT=${OUT:-.}
 export LD_LIBRARY_PATH=$PWD/lib PYTHONPATH=$PWD/python OCTET_DATA=$PWD/data PYTHONUNBUFFERED=1
 quiet() { python3 bench/peers/cores.py "$1"; }
@@ -34,15 +36,15 @@ tests() {  # on all CPUs, before anything is timed
 peers() {  # peers MODELS BATCHES LANES [option...]
   [ "$(left)" -gt 12 ] || { echo "no time left for $*"; return; }
   timeout "$(left)" python3 bench/peers/peers.py --models "$1" --batches "$2" --lanes "$3" --threads 1 --rounds 5 --seconds 0.15 --least-runs 1 \
-    --cpus quiet --minutes "$(python3 -c "print($(left) / 60)")" --no-page "${@:4}" 2>&1
-  [ -e build/bench/results.json ] && cp build/bench/results.json "$OUT/"
+    --cpus quiet --minutes "$(python3 -c "print($(left) / 60)")" --no-page --results "$OUT/results.json" "${@:4}" 2>&1
 }
 
 # Rows that are judged come first, with more rounds where the verdict is near; others get three.
 first=resnet50,resnet18_32,mobilenet_v2,resnet20_32
 more=densenet121,mobilenet_v2_imagenet,resnet18_c10,mobilenet_v3_small_c10,efficientnet_b0_c10,shufflenet_v2,regnet_x_400mf
-int8() { peers $first 1,8 int8; peers $more 1,8 int8; }
-floats() { peers resnet50,mobilenet_v2,resnet18_32 1 fp32 --amx-only --rounds 9; peers resnet50 8 fp32 --amx-only; }
+int8() { peers $first 1,8 int8; }
+int8_more() { peers $more 1,8 int8; }
+floats() { peers resnet50 1 fp32 --amx-only --rounds 15; peers mobilenet_v2,resnet18_32 1 fp32 --amx-only --rounds 9; peers resnet50 8 fp32 --amx-only; }
 floats8() { peers mobilenet_v2,resnet18_32 8 fp32 --amx-only --rounds 3; peers resnet20_32,$more 1 fp32 --amx-only --rounds 3; }
 s8() { peers $first 1,8 s8 --amx-only --rounds 7; }
 s8_more() { peers $more 1 s8 --amx-only --rounds 3; }
