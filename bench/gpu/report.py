@@ -48,6 +48,34 @@ def wanted(row):
     return claim if met else f"**{claim}**"
 
 
+HOW_TO_READ = """| column | means |
+| --- | --- |
+| compute | one run inside a row of runs of one CUDA graph, inputs in device memory; median of 30 samples |
+| wanted | set for an H200; bold is not met on this GPU |
+| single | one run between two events |
+| H2D, D2H | the copies alone; H2D counts from the first piece that is staged, so it holds the host's copy out of pageable memory |
+| with host copies | host buffers in and out, one query at a time, by the host's clock (f32 input; the copy into pinned memory counts) |
+"""
+
+
+def findings(rows, peers):
+    """The page's first lines: what the tables show."""
+    resnet = [r for r in rows if (r["net"], r["precision"]) == ("resnet50", "int8")]
+    rates = ", ".join(f"{r['img_per_s']:,} at batch {r['batch']}" for r in resnet)
+    int8 = [(r, peers.get((r["net"], r["batch"], "FP16 channels-last, CUDA graph"))) for r in rows if r["precision"] == "int8"]
+    graph = [ms / r["compute_ms"] for r, ms in int8 if ms]
+    tuned = [peers[key] / r["compute_ms"] for r, _ in int8 for key in peers if key[:2] == (r["net"], r["batch"]) and "torch.compile" in key[2]]
+    largest = max(resnet, key=lambda r: r["batch"], default=None)
+    missed = [f"{r['net']} {r['precision']} batch {r['batch']}" for r in rows if wanted(r).startswith("**")]
+    return [*([f"* ResNet-50 in INT8, images a second: {rates}."] if resnet else []),
+            *([f"* INT8 is {min(graph):.2f} to {max(graph):.2f} times as fast as PyTorch's FP16 in a CUDA graph"
+               + (f", and {min(tuned):.2f} to {max(tuned):.2f} times as fast as `torch.compile`'s tuned FP16." if tuned else ".")] if graph else []),
+            f"* Wanted and missed: {', '.join(missed)}." if missed else "* Every target is met.",
+            *([f"* Large batches are bound by the copies from host memory where the data is not on the GPU: at batch {largest['batch']} {largest['h2d_ms']:.1f} of "
+               f"{largest['wall_ms']:.1f} ms."] if largest else []),
+            "* What the time goes into: [gpu.md](gpu.md#large-batches)."]
+
+
 def main():
     folder = sys.argv[1]
     rows = load(folder)
@@ -60,15 +88,15 @@ def main():
         torch = {"torch": found["torch"], "rows": torch["rows"] + found["rows"], "note": found.get("note", "")}
     peers = {(r["model"], r["batch"], r["how"]): r["ms"] for r in torch["rows"] if r["ms"]}
     print("# GPU benchmarks\n")
+    print("\n".join(findings(rows, peers)) + "\n")
+    print("## How it was measured\n")
     day = datetime.date.fromtimestamp(os.path.getmtime(os.path.join(folder, "nvidia-smi.txt")))
     print(f"Written by `bench/gpu/report.py` from one run of {day}, not edited by hand: `tools/gpu_bundle`, then `./run.sh OUT` in the folder that\n"
-          "it makes. A row is what `octet_gpu_bench MODEL PRECISION BATCH --layers` measures.\n")
+          "it makes. A row is what `octet_gpu_bench MODEL PRECISION BATCH --layers` measures. Random weights and images.\n")
     print(f"GPU: {rows[0]['device'] if rows else 'none'}. PyTorch {torch['torch']}. Clocks and power limit, before and after:\n")
     print("```\n" + text(folder, "clocks_before.csv") + "\n" + text(folder, "clocks_after.csv").split("\n")[-1] + "\n```\n")
-    print("compute: one run inside a row of runs of one CUDA graph, inputs in device memory, median of 30 samples. single: one run between two events.\n"
-          "with host copies: host buffers in and out, one at a time, by the host's clock (f32 input; the copy into pinned memory counts).\n"
-          "H2D counts from the first piece that is staged, so it holds the host's copy out of pageable memory. Random weights and images.\n"
-          "What is wanted was set for an H200; a wish in bold is not met on this GPU.\n")
+    print(HOW_TO_READ)
+    print("## Networks\n")
     print("| network | precision | batch | compute ms | img/s | wanted | single ms | H2D ms | D2H ms | with host copies ms | PyTorch FP32 eager ms | PyTorch FP16 + graph ms | FP16 graph / octet |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for r in rows:
@@ -105,8 +133,8 @@ def main():
             fp16, chosen = r["first"]["compute_ms"]["median"], r["second"]["compute_ms"]["median"]
             print(f"| {name.rpartition('_')[0]}, {name.rpartition('_')[2]} | {fp16:.4f} | {chosen:.4f} | {r['second']['precision']} | {fp16 / chosen:.2f} |")
     print("\n## What a start costs\n")
-    print("open: the process's first use of the GPU, the driver's part with it. tuned: a build that measures all tiles. load: the same with the tiles named,\n"
-          "as a plan names them. context: memory, pinned buffers and the CUDA graph.\n")
+    print("open: the process's first use of the GPU, including the driver's part. tuned: a build that measures all tiles. load: a build whose tiles are named,\n"
+          "as in a plan. context: memory, pinned buffers and the CUDA graph.\n")
     print("| network | precision | batch | open ms | tuned s | load ms | context ms |\n| --- | --- | --- | --- | --- | --- | --- |")
     for r in rows:
         if "load_ms" in r:
@@ -143,11 +171,11 @@ def main():
         other = sum(x["us"] for x in layers if x["tops"] == 0)
         print(f"\n## ResNet-50 {r['precision'].upper()}, batch {r['batch']}, layer by layer\n")
         products = sum(x["us"] * x["tops"] for x in layers) / SUSTAINED[r["precision"]]
-        print(f"What each layer adds to the time of a run; they add up to {total:.0f} us. The products alone would take {products:.0f} us at the "
+        print(f"What each layer adds to the time of a run; together {total:.0f} us. The products alone would take {products:.0f} us at the "
               f"{SUSTAINED[r['precision']]:,} TOPS that\nthe tensor cores sustain: {100 * (1 - products / total):.0f} % of the time is not matrix work. "
               f"Kernels without any product take {100 * other / total:.1f} %.")
-        print("A row of steps that one kernel runs stands at its last step: TOPS count the products of all of them, GB/s what they read from memory\n"
-              "and write there, each value once" + ".\n")
+        print("Where one kernel runs several steps, its time stands at the last of them: TOPS count the products of all of them, GB/s what they read from\n"
+              "memory and write there, each value once.\n")
         print("| op | output | tactic | us | TOPS | GB/s |\n| --- | --- | --- | --- | --- | --- |")
         for x in layers:
             print(f"| {x['op']} | {x['y']} | {x['tactic'].strip()} | {x['us']:.2f} | {x['tops']:.1f} | {x['gb_s']:.0f} |")
