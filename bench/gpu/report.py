@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import sys
+import textwrap
 
 # (network, precision, batch): what is wanted, in ms or images/s
 WANTED = {("resnet50", "int8", 1): ("ms", 0.25), ("resnet50", "int8", 8): ("ms", 0.40), ("resnet50", "int8", 128): ("img/s", 45000),
@@ -142,7 +143,8 @@ def main():
     print("\n## Same bytes as the CPU engine\n")
     equal = [line.split(" ", 1) for line in text(folder, "equal.txt").split("\n") if line]
     same = [f"{name} ({how.removeprefix('batch ').removesuffix(' equal')})" for name, how in equal if how.endswith("equal")]
-    print("INT8 networks, `octet run --device cuda` against `--device cpu`, outputs compared byte for byte (batch): equal for " + ", ".join(same) + ".")
+    print(textwrap.fill("INT8 networks, `octet run --device cuda` against `--device cpu`, outputs compared byte for byte (batch): equal for " + ", ".join(same) + ".",
+                        150, break_long_words=False, break_on_hyphens=False))
     for name, how in equal:
         if not how.endswith("equal"):
             print(f"\n{name}, {how}.")
