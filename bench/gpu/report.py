@@ -152,7 +152,7 @@ def main():
         known = [line.split()[0] for line in file if line.strip() and not line.startswith("#")]
     missing = [name for name in known if name not in [n for n, _ in equal]]
     if missing:
-        print("\nNot compared in this run: " + ", ".join(missing) + ".")
+        print("\n" + textwrap.fill("Not compared in this run: " + ", ".join(missing) + ".", 150, break_long_words=False, break_on_hyphens=False))
     notes = text(folder, "notes.md")  # of whoever ran it: what is of another run, what disturbed this one
     if notes:
         print("\n" + notes)
