@@ -96,6 +96,11 @@ def write(data):
     lines = ["# The transformer", "", "Written by `bench/peers/transformer.py`; not edited by hand. The network is the ViT of the shared models (6 blocks, 4 heads of 32,",
              "64 tokens, CIFAR-10). In octet's INT8 form the projections and both products of attention run on integer kernels; Softmax,",
              "LayerNormalization and the residual additions are float.", ""]
+    if (s := data.get("speed")) and (a := data.get("accuracy")):
+        times = [row["ms"]["ONNX Runtime u8"][0] / row["ms"]["octet INT8"][0] for row in s["rows"]]
+        floats = [row["ms"]["octet FP32"][0] / row["ms"]["octet INT8"][0] for row in s["rows"]]
+        lines += [f"octet's INT8 is {min(times):.2f} to {max(times):.2f} times as fast as ONNX Runtime's u8 form and {min(floats):.2f} to {max(floats):.2f} times as fast as octet's FP32.",
+                  f"Top-1 changes by {min(r[2] for r in a['rows']):+.2f} to {max(r[2] for r in a['rows']):+.2f} points.", ""]
     if s := data.get("speed"):
         lines += ["## Speed", "", f"{machine.cpu_model()}. {s['date']}, {s['version'].split(' (')[0]} ({s['isa']}), one thread, {s['rounds']} slices of {s['seconds']} s "
                   "in turns; milliseconds, smallest and largest slice in brackets.", "",
