@@ -627,7 +627,8 @@ TEST(ConvU8S8, neighbours_in_a_row_equal_the_judge_wherever_they_are_offered) {
                             ConvCase{1, 8, 14, 16, 16, 3, 5, 1, 1, 1, 1, 1, 2, 1, 2, 1},  // wider windows
                             ConvCase{1, 8, 14, 16, 17, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // two vectors of channels
                             ConvCase{1, 8, 15, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // another width
-                            ConvCase{1, 8, 14, 3, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}})  // a stem
+                            ConvCase{1, 8, 14, 3, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // a stem
+                            ConvCase{1, 8, 14, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2}})   // groups, merged into one
     EXPECT_FALSE(offers(Layer(c).desc, 14)) << c;
   Layer layer({1, 8, 14, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1});
   EXPECT_TRUE(offers(layer.desc, 14));
@@ -635,6 +636,26 @@ TEST(ConvU8S8, neighbours_in_a_row_equal_the_judge_wherever_they_are_offered) {
   EXPECT_FALSE(offers(layer.desc, 14));
   layer.desc.f32_output = false, layer.desc.activation.kind = ActivationKind::silu;
   EXPECT_FALSE(offers(layer.desc, 14));
+}
+
+TEST(ConvU8S8, narrow_groups_equal_the_judge_by_every_variant) {
+  uint32_t seed = 900;
+  for (const int64_t groups : {2, 3, 4, 5, 8})
+    for (const int64_t group_ic : {1, 2, 3})
+      for (const int64_t group_oc : {1, 2})
+        for (const int64_t width : {4, 7, 8, 14, 16}) {
+          const ConvCase c = {2, 4, width, groups * group_ic, groups * group_oc, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, groups};
+          Layer layer(c, seed++);
+          layer.desc.x_zero_point = 93;
+          const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
+          for (const Isa isa : {Isa::avx2, Isa::avx_vnni, Isa::avx512_vnni, Isa::amx}) {
+            if (!has_isa(isa)) continue;
+            for (const ConvVariant& v : conv_u8s8_variants(layer.desc, 1, isa, 1)) {
+              if (!v.refused.empty()) continue;
+              ASSERT_EQ(layer.run<uint8_t>(isa, 2, v.name), want) << c << ", " << v.name;
+            }
+          }
+        }
 }
 
 TEST(ConvU8S8, costs_are_those_of_the_cpu) {

@@ -44,6 +44,11 @@ std::string refuse_images(const ConvU8S8Desc& desc) {
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
 
+WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
+  geometry.groups /= merge;
+  return geometry;
+}
+
 /// Why a layer's tiles are not neighbours in rows; empty = they can be.
 std::string refuse_neighbours(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
   const WindowGeometry& g = desc.geometry;
@@ -51,7 +56,7 @@ std::string refuse_neighbours(const ConvU8S8Desc& desc, const ConvU8S8Kernel& ke
   if (g.oc / g.groups * merge > kernel.lanes) return "a wider tile takes more channels at a time";
   if (!has_neighbour_rows(g, kernel.rows))
     return "wants windows of three columns and rows of a multiple of " + std::to_string(kernel.rows) + " pixels";
-  if (desc.reads_image() || reads_compact_copy(g)) return "few channels are copied";
+  if (desc.reads_image() || reads_compact_copy(with_merged_groups(g, merge))) return "few channels are copied";
   if (desc.f32_output) return "writes codes, not floats";
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
@@ -131,11 +136,6 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
 [[maybe_unused]] const ConvU8S8Kernel& avx2_kernel(const ConvU8S8Desc& desc) {
   if (desc.packed.form.starts_with("u8s8 " + std::string(conv_u8s8_avx2.name) + ",")) return conv_u8s8_avx2;
   return fits_pairs(desc) ? conv_u8s8_avx2_pairs : conv_u8s8_avx2;
-}
-
-WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
-  geometry.groups /= merge;
-  return geometry;
 }
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
