@@ -1,6 +1,5 @@
 // octet COMMAND MODEL [options]. Exit status: 0 done, 1 bad input or failed check, 2 bad usage.
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/trtexec/trtexec.h"
+#include "cli/usage.h"
 #include "octet/diagnostics.h"
 #include "octet/tasks.h"
 
@@ -102,16 +102,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     // CLI11 reports by exception; help and version come this way too, with exit code 0.
     if (e.get_exit_code() == 0) return app.exit(e);
-    const std::string first = argc > 1 ? argv[1] : "";
-    const bool known =
-        std::any_of(commands().begin(), commands().end(), [&](const Command* c) { return first == c->name; });
-    const auto is_second = [&](const CLI::App* sub) { return sub->get_name() == argv[2]; };
-    const bool deeper = known && argc > 2 && !app.get_subcommand(first)->get_subcommands(is_second).empty();
-    const std::string command = deeper ? first + " " + argv[2] : first;
-    const std::string message = first.empty() ? "no command is given; octet --help lists them"
-                                : known       ? e.what() + ("; octet " + command + " --help shows the options")
-                                              : "'" + first + "' is no command; octet --help lists them";
-    fail({ErrorCode::bad_argument, message});
+    fail({ErrorCode::bad_argument, usage_message(app, e, {argv + 1, argv + argc})});
     return k_bad_usage;
   }
   return status;

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "cli/terminal.h"
+#include "cli/usage.h"
 #include "octet/diagnostics.h"
 #include "train_cli/verb.h"
 
@@ -43,7 +44,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    cli::show(stderr, std::string("error[bad_argument] ") + e.what() + "\n");
+    fail({ErrorCode::bad_argument, cli::usage_message(app, e, {argv + 1, argv + argc})});
     return k_bad_usage;
   }
   return status;

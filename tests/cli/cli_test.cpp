@@ -77,6 +77,33 @@ TEST(Cli, bad_usage_ends_with_2_and_says_so_on_stderr) {
   }
 }
 
+TEST(Cli, a_mistyped_command_or_option_is_told_with_the_nearest_one) {
+  const std::string m = " " + k_model + " ";
+  for (const auto& [arguments, message] : std::vector<std::pair<std::string, std::string>>{
+           {"evl" + m, "'evl' is no command (did you mean eval?); octet --help lists them"},
+           {"version", "'version' is no command (did you mean --version?)"},
+           {"export" + m, "'export' is no command; octet --help lists them"},
+           {"tensor quantise x.npy", "'quantise' is no command of octet tensor (did you mean quantize?)"},
+           {"eval" + m + "--data d --calib-dta c",
+            "'--calib-dta' is no option of octet eval (did you mean --calib-data?); octet eval --help shows the "
+            "options"},
+           {"eval" + m + "--dta d", "'--dta' is no option of octet eval (did you mean --data?)"},
+           {"eval" + m + "--data d --calib_data=c", "(did you mean --calib-data?)"},
+           {"run" + m + "-calib-data c", "'-calib-data' is no option of octet run (did you mean --calib-data?)"},
+           {"bench" + m + "--warmUp 3", "'--warmUp' is no option of octet bench (did you mean --warm-up?)"},
+           {"bench" + m + "--num-threads=3", "'--num-threads' is no option of octet bench (did you mean --threads?)"},
+           {"build" + m + "--int8 -o x", "'--int8' is no option of octet build (did you mean --precision int8?)"},
+           {"build --onnx=" + k_model, "'--onnx' is no option of octet build (did you mean MODEL, without a flag?)"},
+           {"bench" + m + "--zzyzx", "'--zzyzx' is no option of octet bench; octet bench --help"},
+           {"tensor quantize x.npy --amx 1", "'--amx' is no option of octet tensor quantize (did you mean --amax?)"}}) {
+    const Ran ran = octet(arguments);
+    EXPECT_EQ(ran.status, 2) << arguments;
+    EXPECT_THAT(ran.err, HasSubstr(message)) << arguments;
+  }
+  // Where the option is known, what is wrong with its value is said as before.
+  EXPECT_THAT(octet("eval" + m + "--data d --limit many").err, HasSubstr("--limit: 'many': a whole number"));
+}
+
 TEST(Cli, more_threads_than_a_pool_has_are_refused) {
   for (const char* command : {"eval", "bench", "quantize", "calibrate"}) {
     const Ran ran = octet(std::string(command) + " " + k_model + " --threads 100000");

@@ -105,6 +105,15 @@ TEST(CommandLine, unknown_flags_are_all_named) {
   EXPECT_THAT(p.errors, ElementsAre("Unknown option: --wat ", "Unknown option: --what 1"));
 }
 
+TEST(CommandLine, a_mistyped_flag_is_told_with_the_nearest_one) {
+  EXPECT_THAT(parse_options({"--onnx=m.onnx", "--saveEngin=p"}).errors,
+              ElementsAre("Unknown option: --saveEngin p (did you mean --saveEngine?)"));
+  EXPECT_THAT(parse_options({"--onnx=m.onnx", "--save-engine=p"}).errors,
+              ElementsAre("Unknown option: --save-engine p (did you mean --saveEngine?)"));
+  EXPECT_THAT(parse_options({"--onx=m.onnx"}).errors,
+              ElementsAre(HasSubstr("Model missing"), "Unknown option: --onx m.onnx (did you mean --onnx?)"));
+}
+
 TEST(CommandLine, help_wins_over_every_error_and_no_words_ask_for_it) {
   EXPECT_TRUE(parse_options({}).options.system.help);
   EXPECT_TRUE(parse_options({"--nonsense", "--help"}).options.system.help);

@@ -58,7 +58,7 @@ link `trtexec`. This page is printed by `octet trtexec --describe`; a test holds
   Sizes take B, K, M or G; lists are split at commas; `name:value` is split at the last colon, or `'name':value` with quotes around the name;
   a name may hold one `*`.
 * A flag given twice (but for those that may repeat) is an unknown option the second time, as in trtexec.
-* An unknown flag, a refused one and a bad value end with help on stdout, an `[E]` line that names the flag, and exit status 1.
+* An unknown flag, a refused one and a bad value end with help on stdout, an `[E]` line that names the flag (and the one that was meant, where one is near), and exit status 1.
 * Exit status: 0 passed, 1 failed. `[V]` and `[I]` lines go to stdout, `[W]`, `[E]` and `[F]` to stderr.
 * What a flag is mapped to, or that it has no effect, is said once in the log. `--compat=8`, `9`, `10` or `11` narrows the flags to one version.
 

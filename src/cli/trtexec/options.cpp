@@ -4,6 +4,9 @@
 #include <cstdlib>
 #include <limits>
 
+#include "cli/near_name.h"
+#include "cli/trtexec/flags.h"
+
 namespace octet::cli::trtexec {
 namespace {
 
@@ -550,6 +553,14 @@ bool asks_help(const std::vector<std::string>& words) {
          });
 }
 
+/// What trtexec does not say: the flag that a mistyped one stands for. One that is given twice stands for itself.
+std::string flag_meant(const std::string& typed) {
+  std::vector<std::string> names;
+  for (const Flag& flag : all_flags()) names.push_back("--" + std::string(flag.name));
+  const bool is_known = std::find(names.begin(), names.end(), typed) != names.end();
+  return is_known || !typed.starts_with("-") ? "" : did_you_mean(near_name(typed, names));
+}
+
 }  // namespace
 
 Parsed parse_options(const std::vector<std::string>& words) {
@@ -569,15 +580,15 @@ Parsed parse_options(const std::vector<std::string>& words) {
   warn_of_skipped_reports(o);
   drop_silent(line, o);
   if (o.system.describe) return parsed;
-  if (o.build.onnx.empty() && o.build.load_engine.empty())
-    line.fail("Model missing or format not recognized: give --onnx=FILE or --loadEngine=FILE");
+  const bool has_model = !o.build.onnx.empty() || !o.build.load_engine.empty();
+  if (!has_model) line.fail("Model missing or format not recognized: give --onnx=FILE or --loadEngine=FILE");
   if (o.system.plan_version_only && o.build.load_engine.empty())
     line.fail("--getPlanVersionOnly needs --loadEngine=FILE");
   if (line.error()) parsed.errors.push_back(*line.error());
-  if (!parsed.errors.empty()) return parsed;
+  if (!parsed.errors.empty() && has_model) return parsed;  // without one: its flag may be a mistyped one
   const std::string version = o.system.compat ? " (not in version " + std::to_string(o.system.compat) + ")" : "";
   for (const Argument& argument : line.left())
-    parsed.errors.push_back("Unknown option: " + argument.name + " " + argument.value);
+    parsed.errors.push_back("Unknown option: " + argument.name + " " + argument.value + flag_meant(argument.name));
   for (const Argument& argument : foreign)
     parsed.errors.push_back("Unknown option: " + argument.name + " " + argument.value + version);
   return parsed;
