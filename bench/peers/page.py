@@ -1,5 +1,4 @@
 """docs/benchmarks.md from the gathered results."""
-import json
 import os
 import re
 import statistics
@@ -139,14 +138,6 @@ def int8_sections(results):
                   f"A seccomp filter (`bench/peers/no_amx.py`) refuses the permission; octet then runs {', '.join(sorted({r['isa'] for r in without}))}. {same}".rstrip(), "",
                   *int8_table(without), "", *openvino_forms(without), ""]
     return lines
-
-
-def scaling_rows(path):
-    """What scaling.py --keep gathered."""
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
 
 
 def scaling_section(rows):
@@ -326,9 +317,9 @@ def setup(gathered, results, is_main):
 
 
 def write(results, order, peaks, path, scaling):
-    """peaks: further lines, start-up and memory and the machine's peak. scaling: file of scaling.py."""
+    """peaks: further lines, start-up and memory and the machine's peak. scaling: rows of scaling.py."""
     is_main = path == "docs/benchmarks.md"
-    gathered, pairs = results, scaling_rows(scaling)
+    gathered = results
     results = sorted((r for r in gathered if r["model"] in order), key=lambda r: (order.index(r["model"]), r["threads"], r["batch"]))
     tables = [*int8_sections(results), "## FP32", "", *fp32_table(results), "",
               *bf16_section(results),
@@ -338,10 +329,10 @@ def write(results, order, peaks, path, scaling):
     body = [*setup(gathered, results, is_main), *tables, *peaks]
     if is_main:
         body += [*transformer_tables.table("Speed")[1:], ""]
-    body += scaling_section(pairs)
+    body += scaling_section(scaling)
     kept = kept_section(path)
     others = "; ".join(f"[{what}]({name})" for name, what in OTHER_PAGES if f"docs/{name}" != path)
     page = ["# Benchmarks" if is_main else "# Benchmarks on AMX" if any(r["amx"] for r in results) else "# Benchmarks on another CPU", "",
-            *findings(results, tables, pairs), "", *contents([*body, *kept.splitlines()]), "", f"Other pages: {others}.", "", *body]
+            *findings(results, tables, scaling), "", *contents([*body, *kept.splitlines()]), "", f"Other pages: {others}.", "", *body]
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(page).rstrip("\n") + "\n" + ("\n" + kept if kept else ""))

@@ -7,7 +7,8 @@ usage: peers.py [--quick] [--minutes M] [--models resnet50,...] [--batches 1,8] 
 Every engine gets the same number of rounds; a round lets each engine run for a slice and notes the slice's median. The tables
 hold the median of these medians and their spread. Float tensors in and out, conversions inside the timing. Outputs are checked
 in the same run. A peer runs in a process of its own. Results are gathered in build/bench/results.json by model, batch, threads and
-AMX; a later run replaces the lanes that it measures again, and docs/benchmarks.md is written from all of them. With --peers-only
+AMX; a later run replaces the lanes that it measures again. docs/benchmarks.md is written from them and from what it was written from
+before, on the same CPU (record.py; --page-only --results FILE --page PAGE brings in what was measured elsewhere). With --peers-only
 octet is not run; the networks of random weights are made by octet_make_model (make build) where build/bench has none.
 
 Where the CPU has AMX, each INT8 lane runs twice in a round: allowed to use it and refused (a seccomp filter on its process); with
@@ -36,6 +37,7 @@ import cores  # noqa: E402
 import machine  # noqa: E402
 import models  # noqa: E402
 import page  # noqa: E402
+import record  # noqa: E402
 import start_up  # noqa: E402
 from engines import LEAST_RUNS, LaneDied, Octet, Served  # noqa: E402
 
@@ -189,13 +191,6 @@ def gather(results, new):
     return [r for r in results if key(r) != key(new)] + [merged]
 
 
-def load(path):
-    if not os.path.exists(path):
-        return []
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
 def share_of_peak(model, batch, results):
     """What a network reaches of the peak of the same run, by needed and by all products, and what that leaves between ONNX Runtime and the instruction's limit.
 
@@ -237,23 +232,30 @@ def on_avx2(files):
             f"INT8 with activations of 7 bits {few:.0f} ms, {page.verdict(fp32 / few, 1.8)}.", ""]
 
 
-def extra_sections(results, measures):
-    """Start-up, memory and the machine's peak beside the rates of two networks; from the last run where this one measures nothing or left ResNet-50 out."""
-    path = f"{models.WORK}/extra.json"
+def extra_sections(results, kept):
+    """Start-up, memory and the machine's peak beside the rates of two networks; `kept` where there are no files of ResNet-50."""
     files = {"fp32": f"{models.WORK}/resnet50.onnx", "octet": f"{models.WORK}/resnet50_octet_int8.onnx", "u8": f"{models.WORK}/resnet50_ort_u8.onnx"}
-    if measures and all(os.path.exists(f) for f in files.values()):
-        lines = start_up.section(files["fp32"], files["octet"])
-        for model in ("resnet50", "resnet18_32"):
-            if os.path.exists(f"{models.WORK}/{model}_octet_int8.onnx"):
-                lines += [*share_of_peak(model, 1, results), *share_of_peak(model, 8, results)]
-        lines += on_avx2(files)
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(lines, file)
-        return lines
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    return []
+    if not all(os.path.exists(f) for f in files.values()):
+        return kept
+    lines = start_up.section(files["fp32"], files["octet"])
+    for model in ("resnet50", "resnet18_32"):
+        if os.path.exists(f"{models.WORK}/{model}_octet_int8.onnx"):
+            lines += [*share_of_peak(model, 1, results), *share_of_peak(model, 8, results)]
+    return lines + on_avx2(files)
+
+
+def write_page(args, results):
+    """The page and its record, from `results` and, where they are of the same CPU, from the page's record."""
+    old = record.load(args.page, {r["cpu"] for r in results})
+    rows = old["rows"]
+    for row in results:
+        rows = gather(rows, row)
+    scaling = record.load_json(os.path.join(os.path.dirname(args.results), "scaling.json"), [])
+    new = {"rows": rows, "scaling": record.merge(old["scaling"], scaling, ("model", "batch", "isa")), "more": old["more"]}
+    if args.page == "docs/benchmarks.md" and not args.page_only:
+        new["more"] = extra_sections(rows, old["more"])
+    page.write(rows, models.available(), new["more"], args.page, new["scaling"])
+    record.save(args.page, new)
 
 
 def parse():
@@ -292,7 +294,9 @@ def parse():
 
 def main():
     args = parse()
-    results = load(args.results)
+    results = record.load_json(args.results, [])
+    if args.page_only and not results:
+        results = record.load_json(record.path_of(args.page), {}).get("rows", [])
     wanted = args.models.split(",") if args.models else models.available()
     rows = [(model, int(batch), int(count)) for count in args.threads.split(",") for batch in args.batches.split(",") for model in wanted]
     if not args.page_only:
@@ -312,8 +316,7 @@ def main():
                 with open(args.results, "w", encoding="utf-8") as file:
                     json.dump(results, file, indent=1)
     if not args.peers_only and not args.no_page:
-        page.write(results, models.available(), extra_sections(results, not args.page_only) if args.page == "docs/benchmarks.md" else [], args.page,
-                   os.path.join(os.path.dirname(args.results), "scaling.json"))
+        write_page(args, results)
 
 
 if __name__ == "__main__":
