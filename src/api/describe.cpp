@@ -5,6 +5,7 @@
 #include "backends/cpu/program.h"
 #include "ir/op.h"
 #include "octet/tasks.h"
+#include "onnx/onnx.h"
 #include "repair/repair.h"
 #include "repair/tensorrt.h"
 
@@ -116,11 +117,12 @@ std::string ops_page() {
   std::sort(ops.begin(), ops.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
   for (const OpDef* op : ops) {
     if (!op->is_onnx) continue;
-    text += "| " + std::string(op->name) + " | " + since(op->name) + " to 23 | " + dtypes_text(*op) + " | " +
-            cpu_text(op->name) + " | " + int8_text(*op) + " | " + limit(op->name) + " |\n";
+    text += "| " + std::string(op->name) + " | " + since(op->name) + " to " + std::to_string(k_last_opset) + " | " +
+            dtypes_text(*op) + " | " + cpu_text(op->name) + " | " + int8_text(*op) + " | " + limit(op->name) + " |\n";
   }
   text +=
-      "\nRead as other ops: CastLike (Cast), Constant (a constant), Upsample (Resize); in their Q/DQ form QLinearConv, "
+      "\nRead as other ops: CastLike (Cast), Constant (a constant), Swish (Sigmoid and Mul), Upsample (Resize); in "
+      "their Q/DQ form QLinearConv, "
       "QLinearMatMul and ONNX Runtime's (domain com.microsoft)\nQLinearAdd, QLinearMul, QLinearAveragePool, "
       "QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearWhere, "
       "QGemm,\n"

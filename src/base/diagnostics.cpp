@@ -130,7 +130,7 @@ std::string diagnostics_page() {
       "explain OCT-2020` says what it means and what to do. Exit status "
       "1; nothing is\nwritten, but for `--target tensorrt`: a file that breaks one of its rules is written, the rules "
       "are told, and the status is 1.\n\nProblems are collected by stage, up to 20, each on a line of its own with its "
-      "own code. A file that cannot be parsed, or is of an opset outside 7 to 23, has one problem. In every other one "
+      "own code. A file that cannot be parsed, or is of an opset outside 7 to 28, has one problem. In every other one "
       "are looked for, in this order:\n\n1. Operators that octet has not (one line for all), the IR version.\n2. "
       "Initializers and graph inputs.\n3. The nodes: values that nothing makes or two make, a cycle, attributes, "
       "types, "

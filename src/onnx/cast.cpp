@@ -1,5 +1,5 @@
 // Cast: `to` is a number of TensorProto.DataType in ONNX and a dtype's word in the IR. CastLike takes the dtype of its
-// second input, which inference knows. Source: ONNX operators Cast (6 to 23) and CastLike (15 to 23).
+// second input, which inference knows. Source: ONNX operators Cast (6 to 28) and CastLike (15 to 25).
 
 #include "onnx/oddity.h"
 #include "onnx/schema.h"

@@ -1,4 +1,4 @@
-// Constant nodes become initializers under the name of their output. Source: ONNX operator Constant, opsets 1 to 23.
+// Constant nodes become initializers under the name of their output. Source: ONNX operator Constant, opsets 1 to 25.
 
 #include "onnx/oddity.h"
 

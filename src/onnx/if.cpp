@@ -1,5 +1,5 @@
 // If on a condition that is known: the chosen branch's nodes take the node's place. A condition is known when it is a
-// constant, or made from constants and known shapes. Source: ONNX operator If, opsets 1 to 23.
+// constant, or made from constants and known shapes. Source: ONNX operator If, opsets 1 to 25.
 
 #include <algorithm>
 

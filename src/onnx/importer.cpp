@@ -13,7 +13,7 @@
 namespace octet {
 namespace {
 
-constexpr int64_t k_last_ir_version = 11;
+constexpr int64_t k_last_ir_version = 14;
 
 Error bad(std::string text) { return Error{ErrorCode::bad_model, std::move(text)}; }
 
@@ -233,6 +233,7 @@ Result<Done> Importer::read_input(const ProtoValue& input) {
   graph_.value(*id).dtype = dtype;
   if (input.has_shape) graph_.value(*id).shape = input.shape;
   graph_.inputs.push_back(*id);
+  if (input.has_minus_one) note(place + " has an extent of -1, taken as free: " + to_string(input.shape));
   return Done{};
 }
 

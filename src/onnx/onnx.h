@@ -39,7 +39,12 @@ struct OnnxReadOptions {
   bool with_problems = false;  // true: problems of nodes are in the model, not its Error
 };
 
-/// Opset 7 to 23. Errors name the file's part: unknown op, domain or dtype in use, cycles, missing inputs, overflowing
+/// Opsets of ai.onnx that are read. 24 to 28 (onnx 1.19 to 1.23) gave the ops that octet has new dtypes, which are
+/// refused where a file has them, and three new meanings: Swish is read, Mod of floats that rounds down and
+/// SpaceToDepth in the order CRD are refused.
+inline constexpr int64_t k_first_opset = 7, k_last_opset = 28;
+
+/// Errors name the file's part: unknown op, domain or dtype in use, cycles, missing inputs, overflowing
 /// shapes, truncation.
 Result<OnnxModel> read_onnx(const std::string& path, const OnnxReadOptions& options = {});
 /// The same from memory that keep_alive owns.

@@ -19,7 +19,7 @@ class Parser {
   ProtoValue value(ByteSpan message);
   void value_type(ByteSpan message, ProtoValue& out);
   void tensor_type(ByteSpan message, ProtoValue& out);
-  Dim dim(ByteSpan message, std::string_view value_name);
+  Dim dim(ByteSpan message, ProtoValue& owner);
   ProtoFunction function(ByteSpan message);
   std::pair<std::string_view, int64_t> opset(ByteSpan message);
 
@@ -32,15 +32,18 @@ class Parser {
   std::optional<Error> error_;
 };
 
-Dim Parser::dim(ByteSpan message, std::string_view value_name) {
+/// -1 is no extent, but what tools write that take an unknown one for a number; other runtimes read it so, too.
+Dim Parser::dim(ByteSpan message, ProtoValue& owner) {
   namespace field = onnx_field::dim;
   WireReader in = open(message, "shape");
   Dim out;
   while (in.next()) {
     if (in.number() == field::value) {
       out = Dim(in.integer());
-      if (!out.known() && !error_)
-        error_ = Error{ErrorCode::bad_model, "'" + std::string(value_name) + "' has the extent " +
+      if (out.value == -1)
+        owner.has_minus_one = true;
+      else if (!out.known() && !error_)
+        error_ = Error{ErrorCode::bad_model, "'" + std::string(owner.name) + "' has the extent " +
                                                  std::to_string(out.value) +
                                                  "; expected a number from 0 up, or a name for an unknown extent"};
     } else if (in.number() == field::param) {
@@ -60,7 +63,7 @@ void Parser::tensor_type(ByteSpan message, ProtoValue& out) {
     out.has_shape = true;
     WireReader dims = open(in.bytes(), "shape");
     while (dims.next())
-      if (dims.number() == onnx_field::shape::dim) out.shape.push_back(dim(dims.bytes(), out.name));
+      if (dims.number() == onnx_field::shape::dim) out.shape.push_back(dim(dims.bytes(), out));
     note_failure(dims);
   }
   note_failure(in);

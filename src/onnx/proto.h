@@ -39,7 +39,8 @@ struct ProtoValue {
   bool is_tensor = false;    // false with has_type: a sequence, map, optional or sparse tensor
   int64_t element_type = 0;  // TensorProto.DataType
   bool has_shape = false;
-  Shape shape;  // a negative extent is refused while parsing
+  Shape shape;                 // a negative extent is refused while parsing, but for -1
+  bool has_minus_one = false;  // an extent is written as -1 and taken as unknown
 };
 
 struct ProtoGraph {

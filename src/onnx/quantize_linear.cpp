@@ -1,6 +1,6 @@
 // QuantizeLinear and DequantizeLinear: a negative axis counts from the back, output_dtype (opset 21, 23) must say what
 // the zero point or the scale says anyway. The axis attribute came with opset 13; writers of opset 10 files used it
-// too, it is read there. Source: ONNX operators QuantizeLinear and DequantizeLinear, opsets 10, 13, 19, 21 and 23.
+// too, it is read there. Source: ONNX operators QuantizeLinear and DequantizeLinear, opsets 10 to 28.
 
 #include <algorithm>
 

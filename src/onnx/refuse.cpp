@@ -4,12 +4,12 @@
 
 #include "onnx/importer.h"
 #include "onnx/oddity.h"
+#include "onnx/onnx.h"
 #include "onnx/refuse.h"
 
 namespace octet {
 namespace {
 
-constexpr int64_t k_first_opset = 7, k_last_opset = 23;
 constexpr size_t k_listed_ops = 20, k_listed_nodes = 3;  // a message stays readable
 
 /// The nodes that cannot be read for the same reason.

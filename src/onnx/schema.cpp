@@ -11,7 +11,7 @@ struct ElementType {
   DType dtype = DType::undefined;
 };
 // Indexed by TensorProto.DataType.
-constexpr std::array<ElementType, 26> k_types = {{
+constexpr std::array<ElementType, 29> k_types = {{
     {"UNDEFINED"},
     {"FLOAT", DType::f32},
     {"UINT8", DType::u8},
@@ -38,6 +38,9 @@ constexpr std::array<ElementType, 26> k_types = {{
     {"FLOAT4E2M1", DType::f4e2m1},
     {"FLOAT8E8M0"},
     {"UINT2"},
+    {"INT2"},
+    {"FLOAT6E2M3"},
+    {"FLOAT6E3M2"},
 }};
 
 bool is_listed(int64_t element_type) {

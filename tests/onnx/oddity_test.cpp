@@ -204,6 +204,46 @@ TEST(Cast, names_its_dtype_by_octets_word) {
   EXPECT_THAT(message_of(one_node(13, {"Cast"})), HasSubstr("attribute 'to' is missing"));
 }
 
+// Opsets 24 to 28 add dtypes that octet has not, and little else to the ops that it has.
+TEST(YoungOpsets, are_read_where_their_ops_mean_what_they_meant) {
+  for (const int64_t opset : {24, 25, 26, 27, 28}) {
+    EXPECT_THAT(outcome(one_node(opset, {"Relu"})), HasSubstr("y = Relu(x) @n")) << opset;
+    EXPECT_THAT(
+        outcome(one_node(
+            opset, {"Cast", {}, {}, {int_attribute_proto("to", 3), string_attribute_proto("round_mode", "down")}})),
+        HasSubstr("y = Cast(x, to=\"s8\")"));
+  }
+  EXPECT_THAT(message_of(one_node(24, {"Cast", {}, {}, {int_attribute_proto("to", 24)}})),
+              HasSubstr("casts to FLOAT8E8M0, which octet has not"));
+  EXPECT_THAT(message_of(one_node(25, {"Cast", {}, {}, {int_attribute_proto("to", 26)}})), HasSubstr("casts to INT2"));
+  EXPECT_THAT(message_of(one_node(28, {"SwiGLU"})), HasSubstr("SwiGLU (opset 28): octet has no such op"));
+  EXPECT_THAT(message_of(one_node(28, {"Mod", {"x", "x"}})), HasSubstr("floats need fmod=1"));
+  EXPECT_THAT(message_of(one_node(27, {"Range", {"a", "a", "a"}, {}, {int_attribute_proto("stash_type", 10)}})
+                             .initializer("a", scalar_f32(1))),
+              HasSubstr("stash_type"));
+}
+
+TEST(SpaceToDepth, has_the_mode_of_before_only) {
+  const auto with = [](const std::string& mode) {
+    return one_node(
+        28, {"SpaceToDepth", {}, {}, {int_attribute_proto("blocksize", 2), string_attribute_proto("mode", mode)}});
+  };
+  EXPECT_THAT(outcome(with("DCR")), HasSubstr("y = SpaceToDepth(x, blocksize=2) @n"));
+  EXPECT_THAT(message_of(with("CRD")), HasSubstr("node 'n' (SpaceToDepth): mode 'CRD' is not supported, only DCR is"));
+}
+
+TEST(Swish, becomes_a_product_with_a_sigmoid) {
+  EXPECT_THAT(outcome(one_node(24, {"Swish"})),
+              AllOf(HasSubstr("y_gate = Sigmoid(x)"), HasSubstr("y = Mul(x, y_gate) @n")));
+  const auto with = [](float alpha) {
+    return one_node(24, {"Swish", {}, {}, {float_attribute_proto("alpha", alpha)}});
+  };
+  EXPECT_THAT(outcome(with(1)), HasSubstr("y_gate = Sigmoid(x)"));
+  EXPECT_THAT(outcome(with(1.5f)),
+              AllOf(HasSubstr("const y_alpha: f32[] = {1.5}"), HasSubstr("y_scaled = Mul(x, y_alpha)"),
+                    HasSubstr("y_gate = Sigmoid(y_scaled)"), HasSubstr("y = Mul(x, y_gate) @n")));
+}
+
 TEST(CastLike, becomes_a_cast_to_the_dtype_of_its_second_input) {
   EXPECT_THAT(outcome(one_node(15, {"CastLike", {"x", "like"}}).initializer("like", s64s({1}))),
               HasSubstr("y = Cast(x, to=\"s64\")"));

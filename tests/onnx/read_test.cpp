@@ -12,6 +12,7 @@ namespace octet::test {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -152,9 +153,9 @@ TEST(ReadOnnx, refuses_loops_and_wrong_calls_by_node) {
       HasSubstr("node 'odd' (Identity): attribute 'body' is a subgraph"));
 }
 
-TEST(ReadOnnx, refuses_opsets_outside_7_to_23_and_a_file_without_one) {
-  EXPECT_THAT(message_of(identity_model(6)), HasSubstr("the file is of opset 6; octet reads 7 to 23"));
-  EXPECT_THAT(message_of(identity_model(24)), HasSubstr("the file is of opset 24"));
+TEST(ReadOnnx, refuses_opsets_outside_7_to_28_and_a_file_without_one) {
+  EXPECT_THAT(message_of(identity_model(6)), HasSubstr("the file is of opset 6; octet reads 7 to 28"));
+  EXPECT_THAT(message_of(identity_model(29)), HasSubstr("the file is of opset 29"));
   EXPECT_THAT(message_of(identity_model(0)), HasSubstr("imports no opset of ai.onnx"));
   EXPECT_THAT(message_of(identity_model(13).import_opset("ai.onnx", 17)), HasSubstr("twice, as opset 13 and 17"));
   EXPECT_THAT(outcome(identity_model(7)), HasSubstr("Identity"));
@@ -174,9 +175,17 @@ TEST(ReadOnnx, refuses_missing_and_doubled_values_by_name) {
   EXPECT_THAT(message_of(ModelBuilder(13).input("x", k_image)), HasSubstr("the graph has no outputs"));
 }
 
+TEST(ReadOnnx, takes_an_extent_of_minus_one_as_free_and_tells_it) {
+  const Result<OnnxModel> model =
+      read(ModelBuilder(13).input("x", {-1, 3}).node({"Identity", {"x"}, {"y"}}).output("y"));
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(to_string(*model->graph.value(model->graph.inputs[0]).shape), "[?,3]");
+  EXPECT_THAT(model->info.notes, Contains("graph input 'x' has an extent of -1, taken as free: [?,3]"));
+}
+
 TEST(ReadOnnx, refuses_negative_and_overflowing_extents) {
-  EXPECT_THAT(message_of(ModelBuilder(13).input("x", {1, -1}).node({"Identity", {"x"}, {"y"}}).output("y")),
-              HasSubstr("'x' has the extent -1"));
+  EXPECT_THAT(message_of(ModelBuilder(13).input("x", {1, -2}).node({"Identity", {"x"}, {"y"}}).output("y")),
+              HasSubstr("'x' has the extent -2"));
   const int64_t huge = int64_t{1} << 40;
   EXPECT_THAT(message_of(ModelBuilder(13).input("x", {huge}).node({"Identity", {"x"}, {"y"}}).output("y")),
               HasSubstr("graph input 'x' of shape [1099511627776] is too large"));

@@ -176,9 +176,9 @@ TEST(Function, that_calls_one_of_another_opset_is_converted_in_two) {
 }
 
 TEST(Function, of_an_opset_that_octet_does_not_read_is_refused_by_name) {
-  for (const int64_t opset : {6, 24})
+  for (const int64_t opset : {6, 29})
     EXPECT_THAT(text_of_call({function_of("Odd", opset, {node_proto("Relu", {"a"}, {"b"})})}, "Odd"),
-                HasSubstr("(Odd): function 'Odd' is of opset " + std::to_string(opset) + "; octet reads 7 to 23"));
+                HasSubstr("(Odd): function 'Odd' is of opset " + std::to_string(opset) + "; octet reads 7 to 28"));
 }
 
 // ONNX Runtime reads the function's nodes by the file's opset (17 here): where that is another meaning it is told.
@@ -204,9 +204,9 @@ TEST(Function, whose_operators_changed_in_between_is_an_edit_of_the_report) {
 TEST(Function, of_an_opset_that_octet_does_not_read_hides_no_other_problem) {
   const std::string text =
       outcome_of(model_bytes({node_proto("Odd", {"x"}, {"m"}, {}, "mine"), node_proto("Bogus", {"m"}, {"y"})}, {},
-                             {function_of("Odd", 24, {node_proto("Relu", {"a"}, {"b"})})}));
+                             {function_of("Odd", 29, {node_proto("Relu", {"a"}, {"b"})})}));
   EXPECT_THAT(text,
-              AllOf(HasSubstr("function 'Odd' is of opset 24"), HasSubstr("Bogus (opset 17): octet has no such op")));
+              AllOf(HasSubstr("function 'Odd' is of opset 29"), HasSubstr("Bogus (opset 17): octet has no such op")));
 }
 
 TEST(Function, that_calls_itself_is_refused) {
@@ -293,7 +293,7 @@ TEST(If, whose_branch_calls_a_function_is_the_function) {
   ASSERT_TRUE(model);
   ASSERT_EQ(model->info.edits.size(), 1u);
   EXPECT_EQ(model->info.edits[0].what, "function_opset");
-  EXPECT_THAT(outcome_of(file(24)), HasSubstr("function 'Old' is of opset 24; octet reads 7 to 23"));
+  EXPECT_THAT(outcome_of(file(29)), HasSubstr("function 'Old' is of opset 29; octet reads 7 to 28"));
 }
 
 // Scopes of functions are closed: names inside mean the call's values, also where the outside has equal ones.
@@ -378,12 +378,12 @@ TEST(If, on_what_only_the_run_knows_is_refused_by_name) {
               HasSubstr("node of 'y' (If): its condition 'c' is not known before the network runs"));
 }
 
-TEST(IrVersion, above_11_is_refused_by_name) {
+TEST(IrVersion, above_14_is_refused_by_name) {
   const std::vector<WireWriter> nodes = {node_proto("Relu", {"x"}, {"y"})};
-  for (const int64_t version : {3, 4, 8, 11})
+  for (const int64_t version : {3, 4, 8, 11, 14})
     EXPECT_THAT(outcome_of(model_bytes(nodes, {}, {}, version)), HasSubstr("Relu"));
-  EXPECT_THAT(outcome_of(model_bytes(nodes, {}, {}, 12)),
-              HasSubstr("the file is of IR version 12; octet reads up to 11"));
+  EXPECT_THAT(outcome_of(model_bytes(nodes, {}, {}, 15)),
+              HasSubstr("the file is of IR version 15; octet reads up to 14"));
 }
 
 }  // namespace
