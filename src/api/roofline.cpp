@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "ir/op.h"
 #include "kernels/peak/peak.h"
+#include "kernels/winograd_u8s8/winograd_u8s8.h"
 #include "octet/measure.h"
 #include "octet/tasks.h"
 
@@ -50,21 +51,15 @@ int64_t live_taps(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64
   return live;
 }
 
-/// Of all tiles along an axis of n outputs: 6 for four, and 4 for one or two at its end where small tiles are known.
-int64_t winograd_positions(int64_t n, bool has_halves) {
-  const int64_t left = n % 4;
-  return n / 4 * 6 + (left == 0 ? 0 : has_halves && left <= 2 ? 4 : 6);
-}
-
 /// RooflineLayer::needed_mmac of a QuantConv over images; mmac for all else.
 double needed_mmac(const Graph& graph, const Node& node, std::string_view tactic, double mmac) {
   if (!is_op(node, "QuantConv")) return mmac;
   const auto dims = [&](ValueId v) { return graph.value(v).shape ? known_dims(*graph.value(v).shape) : std::nullopt; };
   const std::optional<Dims> x = dims(node.inputs[0]), w = dims(node.inputs[1]), y = dims(node.outputs[0]);
   if (!x || !w || !y || x->size() != 4 || w->size() != 4 || y->size() != 4) return mmac;
-  if (tactic.starts_with("winograd_u8s8")) {
-    const bool has_halves = tactic.ends_with("avx512_vnni 4x4");
-    const int64_t positions = winograd_positions((*y)[2], has_halves) * winograd_positions((*y)[3], has_halves);
+  constexpr std::string_view k_winograd = "winograd_u8s8 ";
+  if (tactic.starts_with(k_winograd)) {
+    const int64_t positions = winograd_u8s8_positions(tactic.substr(k_winograd.size()), (*y)[2], (*y)[3]);
     return static_cast<double>(2 * (*y)[0] * positions * (*w)[0] * (*w)[1]) / 1e6;
   }
   if (string_attribute(node, "auto_pad", "NOTSET") != "NOTSET") return mmac;

@@ -450,6 +450,15 @@ TEST(WinogradU8S8, costs_are_those_of_the_cpu) {
   EXPECT_EQ(cheapest(many_weights, k_far_l3), "avx512_vnni 6x64");
 }
 
+TEST(WinogradU8S8, positions_are_those_of_whole_tiles_and_of_the_small_ones_that_a_variant_takes) {
+  for (const std::string_view all_alike : {"avx512_vnni 4x4 codes", "another"})
+    EXPECT_EQ(winograd_u8s8_positions(all_alike, 14, 9), 24 * 18) << all_alike;
+#if defined(__x86_64__)
+  EXPECT_EQ(winograd_u8s8_positions("avx512_vnni 4x4", 14, 9), 22 * 16);
+  EXPECT_EQ(winograd_u8s8_positions("avx512_vnni 4x4", 7, 8), 12 * 12);
+#endif
+}
+
 TEST(WinogradU8S8, weights_that_stay_codes_take_their_own_bytes_beside_the_bias) {
   ConvU8S8Data data(square(8, 64, 48, 3, 1, 1));
   data.describe();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ceil_div.h"
 #include "ir/ops/common.h"
 
 namespace octet {
@@ -24,8 +25,6 @@ Result<std::vector<int64_t>> bounded(const NodeContext& context, const std::stri
   return values;
 }
 
-/// a / b rounded up, for b > 0 and any a.
-int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 /// a / b rounded down, for b > 0 and any a.
 int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/aligned.h"
+#include "base/ceil_div.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_bf16/stem_rows.h"
 #include "kernels/implicit_gemm/listed_packing.h"
@@ -27,7 +28,6 @@ constexpr int64_t k_copy_bytes = 128 << 10;
 constexpr float k_infinity = std::numeric_limits<float>::infinity();
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
-int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 size_t bytes_of(bool is_bf16) { return is_bf16 ? sizeof(uint16_t) : sizeof(float); }
 std::byte* at(const void* base, int64_t elements, bool is_bf16) {
   return const_cast<std::byte*>(static_cast<const std::byte*>(base)) +

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/aligned.h"
+#include "base/ceil_div.h"
 #include "kernels/layout/layout.h"
 
 namespace octet {
@@ -14,7 +15,6 @@ constexpr size_t k_compact_bytes = 16 << 10;
 constexpr int64_t k_table_rows = 16;
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
-int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/ceil_div.h"
+
 namespace octet {
 namespace {
 
@@ -16,8 +18,6 @@ constexpr double k_ns_per_weight_byte = 12.0 / 256 / 4;
 constexpr double k_ns_per_tile = 15;
 constexpr double k_ns_per_streamed_byte = 0.05;
 constexpr double k_ns_per_chunk = 300;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // What one input byte costs that another core has made: 20 ns a line where the two share L3, 60 where they do not.
 constexpr double k_ns_per_foreign_byte = 0.3;

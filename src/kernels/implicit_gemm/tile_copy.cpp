@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/ceil_div.h"
 #include "kernels/implicit_gemm/split.h"
 
 namespace octet {
@@ -19,8 +20,6 @@ constexpr int64_t k_compact_bytes = 16 << 10;  // of L1, beside a panel's weight
 constexpr double k_products = 900, k_copied_bytes = 24;
 constexpr double k_streamed_bytes = 8;  // weights from behind L2: 20 GB/s
 constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
-
-int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 }  // namespace
 

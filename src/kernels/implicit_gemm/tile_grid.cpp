@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/ceil_div.h"
+
 namespace octet {
 namespace {
 
@@ -18,8 +20,6 @@ constexpr double k_ns_per_chunk = 300;
 // A chunk's start is worth less than this part of its work: more chunks than workers even out those that are held up.
 constexpr double k_chunk_share = 0.006;
 constexpr int64_t k_most_per_worker = 4;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Expected time of the worker that has most, where each has one chunk.
 double worker_ns(const TileGridWork& work, const TileGrid& grid) {

@@ -21,6 +21,7 @@
 #include <cstring>
 
 #include "base/aligned.h"
+#include "base/ceil_div.h"
 #include "kernels/activation/activation.h"
 #include "kernels/conv_u8s8/image_layer.h"
 #include "kernels/conv_u8s8/packing.h"
@@ -48,7 +49,6 @@ std::vector<const WinogradKernel*> kernels_of(Isa isa) {
 }
 
 size_t round_up(size_t bytes) { return (bytes + k_alignment - 1) / k_alignment * k_alignment; }
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 constexpr int32_t k_in_order[k_winograd_pixels] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -536,6 +536,19 @@ std::string refuse_winograd_u8s8(const WindowGeometry& g, std::span<const int8_t
              ", and 2^25 is too much";
   }
   return "";
+}
+
+int64_t winograd_u8s8_positions([[maybe_unused]] std::string_view variant, int64_t oh, int64_t ow) {
+  const auto along = [&](int64_t n) {
+    const int64_t left = n % 4;
+    int64_t last = left == 0 ? 0 : 6;
+#define OCTET_KERNEL(entry, kernel) \
+  if (variant == kernel.name && left != 0) last = outputs_of(kernel, left) + 2;
+#include "kernels/winograd_u8s8/kernels.def"
+#undef OCTET_KERNEL
+    return n / 4 * 6 + last;
+  };
+  return along(oh) * along(ow);
 }
 
 std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& g, int64_t batch, Isa isa, int64_t network_bytes,

@@ -23,6 +23,10 @@ std::string refuse_winograd_u8s8(const WindowGeometry& geometry, std::span<const
 std::vector<ConvVariant> winograd_u8s8_variants(const WindowGeometry& geometry, int64_t batch, Isa isa,
                                                 int64_t network_bytes, int threads, const ConvCpu& cpu = conv_cpu());
 
+/// Products that a variant spends for each pair of an input and an output channel on an image of so many outputs: the
+/// positions of all its tiles. A name that is no variant's stands for whole tiles.
+int64_t winograd_u8s8_positions(std::string_view variant, int64_t oh, int64_t ow);
+
 /// Of a layer that refuse_winograd_u8s8 lets pass: the caller has asked. Null where there is no such variant (empty =
 /// the first), or the layer reads an image or a scaled input. Packed weights of the descriptor that fit are used in
 /// place.
