@@ -12,7 +12,7 @@ namespace octet {
 namespace {
 
 /// Operators whose form or meaning is another one from an opset on, with those opsets. Source: the versions of ONNX's
-/// operator schemas between 7 and 23, without those that only took in more types or absent attributes.
+/// operator schemas between 7 and 28, without those that only took in more types or absent attributes.
 struct Changed {
   std::string_view op;
   std::array<int64_t, 2> in;  // 0 = none
@@ -91,6 +91,34 @@ Result<OnnxModel> read_and_verify(ByteSpan bytes, std::shared_ptr<const void> ke
   return model;
 }
 
+/// What a file that is no ONNX model begins as, for people who gave another file of theirs.
+struct Beginning {
+  size_t at;
+  std::string_view bytes, of;
+};
+constexpr Beginning k_beginnings[] = {
+    {0, std::string_view("PK\x03\x04"), "a zip archive, as PyTorch's checkpoints are: octet import reads those"},
+    {0, std::string_view("\x80\x02"), "a Python pickle, as PyTorch's older checkpoints are: octet import reads those"},
+    {0, std::string_view("\xff\xd8\xff"), "a JPEG picture"},
+    {0, std::string_view("\x89PNG"), "a PNG picture"},
+    {0, std::string_view("BM"), "a BMP picture"},
+    {0, std::string_view("\x93NUMPY"), "a NumPy array"},
+    {0, std::string_view("\x89HDF"), "an HDF5 file, as Keras writes them: convert it with tf2onnx"},
+    {4, std::string_view("TFL3"), "a TensorFlow Lite model: convert it with tf2onnx"},
+    {0, std::string_view("ftrt"), "a TensorRT engine: give the ONNX file that it was built from"},
+    {0, std::string_view("<?xml"), "an XML file"},
+};
+
+Error told_what_it_is(Error error, ByteSpan bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  for (const Beginning& known : k_beginnings)
+    if (text.size() >= known.at && text.substr(known.at).starts_with(known.bytes)) {
+      error.message += "; it begins as " + std::string(known.of);
+      break;
+    }
+  return error;
+}
+
 }  // namespace
 
 void tell_of_other_opsets(const std::vector<ProtoNode>& nodes, int64_t opset, OnnxInfo& info) {
@@ -118,7 +146,7 @@ Result<OnnxModel> import_onnx(ByteSpan bytes, std::shared_ptr<const void> keep_a
 Result<OnnxModel> import_with_problems(ByteSpan bytes, std::shared_ptr<const void> keep_alive,
                                        std::optional<std::string> folder) {
   Result<ProtoModel> proto = parse_model(bytes);
-  if (!proto) return proto.error();
+  if (!proto) return told_what_it_is(proto.error(), bytes);
   std::vector<Error> of_functions = function_problems(*proto);
   if (Result<Done> ok = inline_functions(*proto, bytes.data()); !ok) {
     of_functions.push_back(ok.error());

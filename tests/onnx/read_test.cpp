@@ -175,6 +175,18 @@ TEST(ReadOnnx, refuses_missing_and_doubled_values_by_name) {
   EXPECT_THAT(message_of(ModelBuilder(13).input("x", k_image)), HasSubstr("the graph has no outputs"));
 }
 
+TEST(ReadOnnx, tells_what_another_file_begins_as) {
+  const auto message = [](std::string_view text) {
+    std::vector<std::byte> bytes;
+    for (const char c : text) bytes.push_back(static_cast<std::byte>(c));
+    return outcome(read(std::move(bytes)));
+  };
+  EXPECT_THAT(message("\xff\xd8\xff\xe0 a picture"), HasSubstr("not an ONNX model; it begins as a JPEG picture"));
+  EXPECT_THAT(message("PK\x03\x04 an archive"), HasSubstr("PyTorch's checkpoints are: octet import reads those"));
+  EXPECT_THAT(message("\x1c\x07\x07\x07TFL3 a model"), HasSubstr("it begins as a TensorFlow Lite model"));
+  EXPECT_THAT(message("just text"), Not(HasSubstr("it begins as")));
+}
+
 TEST(ReadOnnx, takes_an_extent_of_minus_one_as_free_and_tells_it) {
   const Result<OnnxModel> model =
       read(ModelBuilder(13).input("x", {-1, 3}).node({"Identity", {"x"}, {"y"}}).output("y"));
