@@ -16,6 +16,7 @@ struct Answers {
   std::vector<uint8_t> right1, right5;
   std::vector<float> outputs;
   double seconds = 0;
+  int64_t largest_label = -1, classes = 0;
 };
 
 bool holds(const std::vector<int64_t>& labels, int64_t c) {
@@ -54,11 +55,14 @@ Result<Answers> answers_of(Session& session, const SampleSet& data, Work& work) 
     for (int64_t i = 0; i < count; ++i) {
       const std::span<const float> row = buffers->row(i);
       const std::vector<int64_t> labels = data.labels(begin + i);
-      for (const int64_t label : labels)
+      answers.classes = static_cast<int64_t>(row.size());
+      for (const int64_t label : labels) {
+        answers.largest_label = std::max(answers.largest_label, label);
         if (label < 0 || label >= static_cast<int64_t>(row.size()))
           return Error{ErrorCode::bad_argument, data.sample_name(begin + i) + ": its label is " +
                                                     std::to_string(label) + ", but the network has " +
                                                     std::to_string(row.size()) + " classes"};
+      }
       answers.top1.push_back(arg_max(row));
       answers.right1.push_back(holds(labels, answers.top1.back()));
       answers.right5.push_back(right_in_top5(row, labels));
@@ -110,10 +114,22 @@ Comparison comparison_of(const Answers& a, const Answers& b) {
   return c;
 }
 
+/// Sub-folders are numbered from 0. Where they are some of a larger network's classes (ten of ImageNet's thousand, or
+/// one folder with all pictures), these are not the network's numbers. Right answers show that they are.
+std::string classes_note(const Answers& answers, const Evaluation& e) {
+  if (!e.labelled || answers.largest_label >= answers.classes / 2 || e.top1_right >= e.images / 4) return {};
+  return "the labels go up to " + std::to_string(answers.largest_label) + ", the network has " +
+         std::to_string(answers.classes) +
+         " classes: where sub-folders are not its first ones in order, a labels.csv with lines file,class says which "
+         "they are";
+}
+
 /// A session calibrated under one preprocessing and judged under another is a common silent mistake: say it. So are
 /// figures of a network whose ranges are noise.
-void warn(const Session& session, const SampleSet& data, Evaluation& e) {
+void warn(const Session& session, const SampleSet& data, const Answers& answers, Evaluation& e) {
   e.note = preprocess_note(data, session);
+  if (const std::string note = classes_note(answers, e); !note.empty())
+    e.note = note + (e.note.empty() ? "" : "; " + e.note);
   if (session.is_uncalibrated())
     e.note =
         "UNCALIBRATED: the ranges come from noise, this accuracy means nothing" + (e.note.empty() ? "" : "; " + e.note);
@@ -140,7 +156,7 @@ Result<Baseline> Baseline::make(Session& session, const std::string& name, const
   Result<Answers> answers = answers_of(session, *data, work);
   if (!answers) return within(name, answers.error());
   EvaluationReport report{evaluation_of(session, name, *answers, labelled), {}, {}};
-  warn(session, *data, report.first);
+  warn(session, *data, *answers, report.first);
   Baseline made;
   made.kept_ = std::make_shared<const Kept>(Kept{*std::move(data), *std::move(answers), std::move(report)});
   return made;
@@ -159,7 +175,7 @@ Result<EvaluationReport> Baseline::against(Session& second, const std::string& n
                      std::to_string(b->outputs.size()) + " values"};
   EvaluationReport report = kept_->report;
   report.second = evaluation_of(second, name, *b, report.first.labelled);
-  warn(second, kept_->data, *report.second);
+  warn(second, kept_->data, *b, *report.second);
   report.comparison = comparison_of(a, *b);
   return report;
 }

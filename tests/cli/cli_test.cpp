@@ -104,6 +104,16 @@ TEST(Cli, a_mistyped_command_or_option_is_told_with_the_nearest_one) {
   EXPECT_THAT(octet("eval" + m + "--data d --limit many").err, HasSubstr("--limit: 'many': a whole number"));
 }
 
+TEST(Cli, labels_that_are_not_the_networks_are_told_where_answers_are_wrong) {
+  const std::string folder = scratch() + "/pictures/all";
+  std::filesystem::create_directories(folder);
+  for (int i = 0; i < 8; ++i)
+    std::ofstream(folder + "/" + std::to_string(i) + ".ppm") << "P6\n32 32\n255\n" << std::string(3 * 32 * 32, '\x7f');
+  const std::string note = "the labels go up to 0, the network has 10 classes";
+  EXPECT_THAT(octet("eval " + k_model + " --data " + scratch() + "/pictures").out, HasSubstr(note));
+  EXPECT_THAT(octet("eval " + k_model + " --data shapes:20").out, Not(HasSubstr("the labels go up to")));
+}
+
 TEST(Cli, more_threads_than_a_pool_has_are_refused) {
   for (const char* command : {"eval", "bench", "quantize", "calibrate"}) {
     const Ran ran = octet(std::string(command) + " " + k_model + " --threads 100000");
