@@ -207,7 +207,7 @@ TEST(WinogradU8S8, a_sum_just_below_two_to_the_25_is_exact_and_one_above_is_refu
 
 TEST(WinogradU8S8, says_which_layers_it_does_not_run) {
   if (ways().empty()) GTEST_SKIP() << "not applicable: no kernel for this machine";
-  const Isa isa = ways().back().isa;  // the machine's best may have none, as AVX-VNNI
+  const Isa isa = ways().back().isa;
   const auto reason = [&](const ConvCase& c) {
     const std::vector<int8_t> weights(static_cast<size_t>(c.weight_count()), 1);
     return refuse_winograd_u8s8(c.geometry(), weights, 0, isa);
@@ -370,13 +370,14 @@ constexpr ConvCpu k_whole_width = {false, size_t{1} << 20}, k_half_width = {true
                   k_far_l3 = {false, size_t{2} << 20};
 
 /// The variant of least cost on that CPU among the family's and the direct ones.
-std::string cheapest(const ConvCase& c, const ConvCpu& cpu, int64_t network_bytes = INT64_MAX, int threads = 1) {
+std::string cheapest(const ConvCase& c, const ConvCpu& cpu, int64_t network_bytes = INT64_MAX, int threads = 1,
+                     Isa isa = Isa::avx512_vnni) {
   ConvVariant best;
   ConvU8S8Desc desc;
   desc.geometry = c.geometry();
   for (const std::vector<ConvVariant>& list :
-       {conv_u8s8_variants(desc, c.batch, Isa::avx512_vnni, threads, cpu),
-        winograd_u8s8_variants(c.geometry(), c.batch, Isa::avx512_vnni, network_bytes, threads, cpu)})
+       {conv_u8s8_variants(desc, c.batch, isa, threads, cpu),
+        winograd_u8s8_variants(c.geometry(), c.batch, isa, network_bytes, threads, cpu)})
     for (const ConvVariant& v : list)
       if (v.refused.empty() && (best.name.empty() || v.cost_us < best.cost_us)) best = v;
   return best.name;
@@ -417,6 +418,34 @@ TEST(WinogradU8S8, is_the_cheapest_way_where_many_tiles_meet_few_weights) {
     EXPECT_EQ(cheapest(square(32, 64, 64, 3, 1, 1), cpu), "avx512_vnni 4x4");
     EXPECT_EQ(cheapest(square(4, 512, 512, 3, 1, 1), cpu), "avx512_vnni 16x16 images");
   }
+}
+
+TEST(WinogradU8S8, kernels_of_256_bits_are_the_cheapest_way_where_weights_are_few_beside_the_tiles) {
+  const auto expect_cheapest = [](Isa isa, const ConvCase& c, const std::string& variant) {
+    for (const ConvCpu& cpu : {k_whole_width, k_half_width, k_far_l3})
+      EXPECT_EQ(cheapest(c, cpu, INT64_MAX, 1, isa), std::string(name(isa)) + variant) << c;
+  };
+  for (const Isa isa : {Isa::avx2, Isa::avx_vnni}) {
+    if (!has_isa(isa)) continue;
+    expect_cheapest(isa, square(32, 64, 64, 3, 1, 1), " 4x4");
+    expect_cheapest(isa, square(14, 256, 256, 3, 1, 1), " 4x4");
+    expect_cheapest(isa, square(4, 512, 512, 3, 1, 1), " 6x16");
+    expect_cheapest(isa, square(4, 512, 512, 3, 1, 1, 1, 1, 8), " 4x4");
+  }
+  if (!has_isa(Isa::avx2)) GTEST_SKIP() << "not applicable: no AVX2";
+  // A vector of codes' products costs AVX2 three times AVX-VNNI's.
+  expect_cheapest(Isa::avx2, square(7, 512, 512, 3, 1, 1), " 4x4");
+  expect_cheapest(Isa::avx2, square(32, 16, 16, 3, 1, 1), " 4x4");
+  if (!has_isa(Isa::avx_vnni)) GTEST_SKIP() << "not applicable: no AVX-VNNI";
+  expect_cheapest(Isa::avx_vnni, square(7, 512, 512, 3, 1, 1), " 6x16");
+  expect_cheapest(Isa::avx_vnni, square(32, 16, 16, 3, 1, 1), " 6x16");
+}
+
+TEST(WinogradU8S8, an_engine_takes_kernels_of_its_own_width) {
+  const WindowGeometry g = square(8, 16, 16, 3, 1, 1).geometry();
+  for (const Isa isa : available_isas())
+    for (const ConvVariant& v : winograd_u8s8_variants(g, 1, isa, INT64_MAX, 1))
+      EXPECT_TRUE(v.name.starts_with(name(isa == Isa::amx ? Isa::avx512_vnni : isa))) << v.name << " on " << name(isa);
 }
 
 TEST(WinogradU8S8, costs_are_those_of_the_cpu) {

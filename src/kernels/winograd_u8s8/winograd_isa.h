@@ -81,6 +81,7 @@ inline constexpr int k_winograd_codes = 18;  // of a pair of channels, 3 x 3
 
 extern const WinogradKernel winograd_u8s8_avx512_vnni;
 extern const WinogradKernel winograd_u8s8_avx512_vnni_codes;
+extern const WinogradKernel winograd_u8s8_avx_vnni;
 extern const WinogradKernel winograd_u8s8_avx2;
 
 }  // namespace octet

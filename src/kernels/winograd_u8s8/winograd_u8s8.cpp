@@ -33,8 +33,8 @@
 namespace octet {
 namespace {
 
-/// An engine for AVX-VNNI does not take AVX2's kernels: its own products of codes are as fast the direct way.
-bool serves(Isa kernel, Isa engine) { return kernel <= engine && (kernel != Isa::avx2 || engine == Isa::avx2); }
+/// Kernels of 256 bits serve engines of their own ISA alone: better ones have a faster one.
+bool serves(Isa kernel, Isa engine) { return kernel == engine || (kernel == Isa::avx512_vnni && kernel < engine); }
 
 /// That run under `isa` on this machine.
 std::vector<const WinogradKernel*> kernels_of(Isa isa) {
