@@ -496,21 +496,6 @@ TEST(ConvU8S8, looks_the_callers_pixels_up_on_the_way) {
   EXPECT_GE(compared, 30);
 }
 
-TEST(TapBands, leave_out_the_kernel_positions_that_meet_padding_only) {
-  const auto text = [](const WindowAxis& axis) {
-    std::string all;
-    for (const TapBand& b : tap_bands(axis))
-      all += std::to_string(b.begin) + "-" + std::to_string(b.end) + ":" + std::to_string(b.k_begin) + "-" +
-             std::to_string(b.k_end) + " ";
-    return all;
-  };
-  EXPECT_EQ(text({4, 4, 3, 1, 1, 1}), "0-1:1-3 1-3:0-3 3-4:0-2 ");
-  EXPECT_EQ(text({1, 1, 3, 1, 1, 1}), "0-1:1-2 ");
-  EXPECT_EQ(text({8, 4, 3, 2, 1, 1}), "0-1:1-3 1-4:0-3 ");
-  EXPECT_EQ(text({5, 3, 3, 1, 0, 1}), "0-3:0-3 ");
-  EXPECT_EQ(text({2, 6, 3, 1, 3, 1}), "0-1:3-3 1-2:2-3 2-3:1-3 3-4:0-2 4-5:0-1 5-6:0-0 ");
-}
-
 TEST(ConvU8S8, leaves_taps_out_where_images_are_small) {
   for (const int64_t size : {2, 3, 4, 5, 7, 8})
     for (const int64_t ic : {16, 20, 64, 144})
@@ -636,26 +621,6 @@ TEST(ConvU8S8, neighbours_in_a_row_equal_the_judge_wherever_they_are_offered) {
   EXPECT_FALSE(offers(layer.desc, 14));
   layer.desc.f32_output = false, layer.desc.activation.kind = ActivationKind::silu;
   EXPECT_FALSE(offers(layer.desc, 14));
-}
-
-TEST(ConvU8S8, narrow_groups_equal_the_judge_by_every_variant) {
-  uint32_t seed = 900;
-  for (const int64_t groups : {2, 3, 4, 5, 8})
-    for (const int64_t group_ic : {1, 2, 3})
-      for (const int64_t group_oc : {1, 2})
-        for (const int64_t width : {4, 7, 8, 14, 16}) {
-          const ConvCase c = {2, 4, width, groups * group_ic, groups * group_oc, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, groups};
-          Layer layer(c, seed++);
-          layer.desc.x_zero_point = 93;
-          const std::vector<uint8_t> want = layer.run<uint8_t>(Isa::scalar, 1);
-          for (const Isa isa : {Isa::avx2, Isa::avx_vnni, Isa::avx512_vnni, Isa::amx}) {
-            if (!has_isa(isa)) continue;
-            for (const ConvVariant& v : conv_u8s8_variants(layer.desc, 1, isa, 1)) {
-              if (!v.refused.empty()) continue;
-              ASSERT_EQ(layer.run<uint8_t>(isa, 2, v.name), want) << c << ", " << v.name;
-            }
-          }
-        }
 }
 
 TEST(ConvU8S8, costs_are_those_of_the_cpu) {
