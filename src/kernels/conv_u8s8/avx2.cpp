@@ -7,6 +7,13 @@
 namespace octet {
 namespace {
 
+/// sum += x * w, pair by pair. gcc 12 would keep the weights of a step in registers for its rows, and five of twelve
+/// sums on the stack in their place.
+inline __attribute__((always_inline)) void add_products(__m256i& sum, __m256i x, const __m256i* w) {
+  __m256i products;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(x), "m"(*w));
+}
+
 template <int R, int C>
 struct WideTile {
   // Not inlined into the loop over tiles: the constants of the last lines would be kept in registers across it, and the
@@ -29,8 +36,8 @@ struct WideTile {
           const __m256i x = broadcast_4(row[r] + at);
           const __m256i even = _mm256_and_si256(x, low_bytes), odd = _mm256_srli_epi16(x, 8);
           for (int v = 0; v < C; ++v) {
-            acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(even, _mm256_load_si256(weights + 2 * v)));
-            acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(odd, _mm256_load_si256(weights + 2 * v + 1)));
+            add_products(acc[r][v], even, weights + 2 * v);
+            add_products(acc[r][v], odd, weights + 2 * v + 1);
           }
         }
         weights += 2 * C;
