@@ -11,6 +11,10 @@ namespace octet {
 
 inline constexpr auto k_spin = std::chrono::microseconds(50);
 
+/// Who has finished its own chunks lets the others finish theirs for so long before it takes some of them: a look at
+/// another's range costs that one a cache line, and so does a chunk whose data lie in the other's cache.
+inline constexpr int k_patience_pauses = 32;
+
 inline void pause_cpu() {
 #if defined(__x86_64__) || defined(_M_X64)
   _mm_pause();

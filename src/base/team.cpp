@@ -8,9 +8,6 @@
 namespace octet {
 namespace {
 
-/// Who has finished its own chunks lets the others finish theirs for so long before it takes some of them: a look at
-/// another's range costs that one a cache line, and so does a chunk whose data lie in the other's cache.
-constexpr int k_patience_pauses = 32;
 constexpr uint64_t k_between_looks = 16;  // loops from one look at the seats to the next
 
 }  // namespace
@@ -62,7 +59,8 @@ TeamWalk::TeamWalk(Team& team, int worker, bool may_spin, CpuSeats& seats)
       chunks_(team.chunks_.load(std::memory_order_relaxed)) {}
 
 TeamWalk::~TeamWalk() {
-  if (!team_) return;
+  if (!team_ || worker_ > 0) return;
+  report_own();
   team_->loops_at_end_.store(loops_, std::memory_order_relaxed);
   team_->chunks_at_end_.store(chunks_, std::memory_order_relaxed);
   team_->is_over_.store(true, std::memory_order_release);
@@ -99,12 +97,33 @@ void TeamWalk::loop_part(int64_t first, int64_t chunks, Body body, void* context
   } else if (loops_ % k_between_looks == 0 && may_spin_) {
     seats_->spread();
   }
+  if (count == 1) {  // the caller's, and the others learn of it when there is more to do
+    if (worker_ > 0) {
+      is_ahead_ = true;
+    } else {
+      body(context, first, worker_);
+      ++unreported_;
+    }
+    return;
+  }
+  report_own();
+  if (is_ahead_) wait_for(chunks_ - count);
   take_all(worker_, true, first, count, body, context);
   const auto done = [&] { return team_->is_done(chunks_); };
   if (may_spin_ && spin_pauses(k_patience_pauses, done)) return;
   for (int i = 1; i < team_->workers_ && !done(); ++i)
     take_all((worker_ + i) % team_->workers_, false, first, count, body, context);
-  if (!spin_for(may_spin_, done)) team_->sleep_until_done(chunks_);
+  wait_for(chunks_);
+}
+
+void TeamWalk::report_own() {
+  if (unreported_ > 0) team_->add_finished(worker_, unreported_);
+  unreported_ = 0;
+}
+
+void TeamWalk::wait_for(uint64_t chunks) {
+  is_ahead_ = false;
+  if (!spin_for(may_spin_, [&] { return team_->is_done(chunks); })) team_->sleep_until_done(chunks);
 }
 
 }  // namespace octet

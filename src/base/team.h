@@ -60,7 +60,8 @@ class TeamWalk {
 
   /// Every walk of the sequence must come here with the same number of chunks. Calls body(context, chunk, worker) for
   /// every chunk in [0, chunks), each once, on any of the workers, and returns when all are done. A walk that comes
-  /// when the others have done them returns at once.
+  /// when the others have done them returns at once. A single chunk is the caller's: the other walks go on, and wait
+  /// for it where they come to a loop of more.
   using Body = void (*)(void* context, int64_t chunk, int worker);
   void loop(int64_t chunks, Body body, void* context);
 
@@ -75,12 +76,17 @@ class TeamWalk {
 
  private:
   void loop_part(int64_t first, int64_t chunks, Body body, void* context);
+  void wait_for(uint64_t chunks);
+  void report_own();
   uint64_t take_all(int owner, bool from_front, int64_t first, uint64_t chunks, Body body, void* context);
 
   Team* team_ = nullptr;
   CpuSeats* seats_ = nullptr;
   int worker_ = 0;
   bool may_spin_ = false;
+  // Loops of a single chunk: others' walks have not waited for them, the caller's has not reported so many.
+  bool is_ahead_ = false;
+  uint64_t unreported_ = 0;
   uint64_t loops_ = 0, chunks_ = 0;  // up to and with the loop at hand
 };
 

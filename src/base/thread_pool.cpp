@@ -42,7 +42,8 @@ struct ThreadPool::State {
   std::atomic<Body> body{nullptr};
   std::atomic<void*> context{nullptr};
   std::atomic<int64_t> first_chunk{0};
-  std::atomic<uint32_t> news{0};  // what sleeping workers wait on
+  std::atomic<bool> of_team{false};  // chunks are walks, each of its own worker
+  std::atomic<uint32_t> news{0};     // what sleeping workers wait on
   alignas(k_apart) std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   alignas(k_apart) std::atomic<uint32_t> unfinished{0};  // chunks of the job still to be finished
@@ -60,26 +61,38 @@ struct ThreadPool::State {
 
   bool may_spin() const { return pool_threads_alive.load(std::memory_order_relaxed) <= cpus; }
   void take_chunks(uint64_t of_ticket, int worker);
+  void count_finished(uint32_t chunks);
   void work(int worker);
-  void run_job(int64_t first, int64_t end, Body job_body, void* job_context);
+  void run_job(int64_t first, int64_t end, Body job_body, void* job_context, bool is_of_team);
 };
 
+/// Own chunks first, and the caller learns of these before others' ranges are looked at: a look costs the owner a cache
+/// line, and another one here. A walk of the team that its worker has not begun is for the caller alone.
 void ThreadPool::State::take_chunks(uint64_t of_ticket, int worker) {
   const Body run = body.load(std::memory_order_relaxed);
   void* const with = context.load(std::memory_order_relaxed);
   const int64_t first = first_chunk.load(std::memory_order_relaxed);
+  const bool is_walk = of_team.load(std::memory_order_relaxed);
   const uint64_t number = of_ticket >> ChunkRanges::k_chunk_bits, chunks = of_ticket & ChunkRanges::k_chunk_mask;
-  uint32_t finished = 0;
-  int64_t chunk = 0;
-  for (int i = 0; i < count; ++i) {
-    const int owner = worker + i < count ? worker + i : worker + i - count;
-    if (i > 0 && ticket.load(std::memory_order_relaxed) != of_ticket) break;
-    while (ranges.take(number, chunks, owner, i == 0, chunk)) {
+  const auto take_all = [&](int owner) {
+    uint32_t finished = 0;
+    int64_t chunk = 0;
+    while (ranges.take(number, chunks, owner, owner == worker, chunk)) {
       run(with, first + chunk, worker);
       ++finished;
     }
-  }
-  if (finished == 0) return;
+    if (finished > 0) count_finished(finished);
+  };
+  take_all(worker);
+  if (is_walk && worker > 0) return;
+  const auto is_over = [&] {
+    return unfinished.load(std::memory_order_acquire) == 0 || ticket.load(std::memory_order_relaxed) != of_ticket;
+  };
+  if (may_spin() ? spin_pauses(k_patience_pauses, is_over) : is_over()) return;
+  for (int i = 1; i < count && !is_over(); ++i) take_all(worker + i < count ? worker + i : worker + i - count);
+}
+
+void ThreadPool::State::count_finished(uint32_t finished) {
   // The caller cannot start another job before this subtraction, so the count is certainly this job's.
   if (unfinished.fetch_sub(finished, std::memory_order_seq_cst) == finished &&
       caller_sleeps.load(std::memory_order_seq_cst)) {
@@ -106,7 +119,7 @@ void ThreadPool::State::work(int worker) {
   }
 }
 
-void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void* job_context) {
+void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void* job_context, bool is_of_team) {
   const auto chunks = static_cast<uint64_t>(end - first);
   job = (job + 1) & ChunkRanges::k_job_mask;
   if (job % ChunkRanges::k_renewal == 0) ranges.renew((job - 1) & ChunkRanges::k_job_mask);
@@ -114,6 +127,7 @@ void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void*
   body.store(job_body, std::memory_order_relaxed);
   context.store(job_context, std::memory_order_relaxed);
   first_chunk.store(first, std::memory_order_relaxed);
+  of_team.store(is_of_team, std::memory_order_relaxed);
   unfinished.store(static_cast<uint32_t>(chunks), std::memory_order_relaxed);
   ticket.store(own_ticket, std::memory_order_release);
   news.fetch_add(1, std::memory_order_seq_cst);
@@ -161,7 +175,7 @@ void ThreadPool::parallel_for(int64_t chunks, Body body, void* context) {
     return;
   }
   for (int64_t first = 0; first < chunks; first += ChunkRanges::k_most_chunks)
-    state_->run_job(first, std::min(chunks, first + ChunkRanges::k_most_chunks), body, context);
+    state_->run_job(first, std::min(chunks, first + ChunkRanges::k_most_chunks), body, context, false);
   state_->busy.store(false, std::memory_order_release);
 }
 
@@ -180,7 +194,7 @@ void ThreadPool::run_team(Walk walk, void* context) {
   state_->team.begin();
   state_->run_job(
       0, threads_, [](void* f, int64_t chunk, int worker) { (*static_cast<decltype(go)*>(f))(chunk, worker); },
-      const_cast<void*>(static_cast<const void*>(&go)));
+      const_cast<void*>(static_cast<const void*>(&go)), true);
   state_->busy.store(false, std::memory_order_release);
 }
 

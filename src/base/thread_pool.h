@@ -42,8 +42,8 @@ class ThreadPool {
 
   /// Calls walk(context, team) on the caller and on every worker that comes while loops are left: each walks through
   /// the same loops (TeamWalk::loop), whose chunks they share. One start of the workers serves them all. Between loops
-  /// a walk may read what the loops before have made, and writes nothing that others see. Returns when all loops are
-  /// done and nobody walks. Where the workers are taken (as above), the caller walks alone.
+  /// a walk neither reads what loops make nor writes what others see. Returns when all loops are done and nobody walks.
+  /// Where the workers are taken (as above), the caller walks alone.
   using Walk = void (*)(void* context, TeamWalk& team);
   void run_team(Walk walk, void* context);
 

@@ -93,6 +93,35 @@ TEST(Team, gives_each_worker_the_same_part_of_every_loop) {
   }
 }
 
+TEST(Team, a_loop_of_one_chunk_is_the_callers_and_done_before_a_later_loop_begins) {
+  ThreadPool pool(3);
+  for (int64_t round = 0; round < 2000; ++round) {
+    int64_t made = -1, seen[3] = {}, sum = 0;  // plain memory, as above
+    pool.run_team([&](TeamWalk& team) {
+      team.loop(1, [&](int64_t, int worker) {
+        EXPECT_EQ(worker, 0);
+        made = round;
+      });
+      team.loop(1, [&](int64_t, int) { ++made; });
+      team.loop(3, [&](int64_t i, int) { seen[i] = made; });
+      team.loop(1, [&](int64_t, int) { sum = seen[0] + seen[1] + seen[2]; });
+    });
+    ASSERT_EQ(sum, 3 * (round + 1));
+  }
+}
+
+TEST(Team, sleeps_while_the_caller_is_at_a_loop_of_one_chunk) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> behind{0};
+    pool.run_team([&](TeamWalk& team) {
+      team.loop(1, [](int64_t, int) { std::this_thread::sleep_for(std::chrono::milliseconds(5)); });
+      team.loop(6, [&](int64_t, int) { behind.fetch_add(1); });
+    });
+    ASSERT_EQ(behind, 6);
+  }
+}
+
 TEST(Team, others_take_the_chunks_of_a_worker_that_is_held_up) {
   ThreadPool pool(2);
   for (int round = 0; round < 100; ++round) {

@@ -24,7 +24,8 @@ struct PreparedStep {
   std::function<void(const RunContext&)> run = {};  // empty = nothing to do
   size_t scratch_bytes = 0;                         // per worker
   size_t shared_bytes = 0;
-  /// `run` writes only in its loops (for_chunks, parallel, once), so that several workers may walk through it in step.
+  /// `run` reads and writes values only in its loops (for_chunks, parallel, once), so that several workers may walk
+  /// through it in step.
   bool in_team = false;
   size_t packed_bytes = 0;
   bool for_taps = false;       // what it makes is wanted by taps only
