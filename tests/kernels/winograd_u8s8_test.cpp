@@ -224,7 +224,7 @@ TEST(WinogradU8S8, says_which_layers_it_does_not_run) {
 TEST(WinogradU8S8, lo_and_hi_bound_every_code_for_every_zero_point) {
   for (const int zero_point : {0, 1, 128, 254, 255})
     for (const auto& [lo, hi] : {std::pair{0, 255}, {0, 0}, {255, 255}, {128, 255}, {10, 200}, {3, 127}})
-      for (const int64_t oc : {70, 16, 24, 40}) {
+      for (const int64_t oc : {70, 16, 24, 32, 40}) {
         ConvU8S8Data data(square(6, 12, oc, 3, 1, 1));
         data.desc.y_zero_point = zero_point;
         data.desc.lo = lo;

@@ -267,28 +267,41 @@ __attribute__((noinline)) void run_row(const WinogradProducts& p, const int64_t 
     for (int r = 0; r < k_code_rows; ++r) _mm512_store_si512(p.sums + (6 * u + v) * p.sums_step + 16 * r, acc[v][r]);
 }
 
-/// Rows 0 and 5, 1 and 2, or 3 and 4 of G g G^T: what they have in common of the kernel's rows is found once.
+/// What rows 1 and 2, or 3 and 4, of G g G^T have in common: the outer rows of a kernel, combined, by column.
+struct OuterRows {
+  __m512i columns[3];
+};
+template <int u>
+inline __attribute__((always_inline)) OuterRows outer_rows(const int8_t* codes) {
+  static constexpr int32_t k_factors = u == 1 ? 0x01010101 : 0x04010401;  // from memory each time: no register is left
+  __m512i factors;
+  asm volatile("vpbroadcastd %1, %0" : "=v"(factors) : "m"(k_factors));
+  OuterRows outer;
+#pragma GCC unroll 3
+  for (int x = 0; x < 3; ++x) {
+    __m512i column = _mm512_maddubs_epi16(factors, _mm512_loadu_si512(codes + 64 * x));
+    asm volatile("" : "+v"(column));  // here, and not where it is used
+    outer.columns[x] = column;
+  }
+  return outer;
+}
+
+/// Both of these rows: the middle one of a kernel added to the outer ones, and subtracted.
 struct TwoRows {
   __m512i first[3], second[3];  // by column
 };
 template <int u>
-inline __attribute__((always_inline)) TwoRows kernel_rows(const int8_t* codes) {
+inline __attribute__((always_inline)) TwoRows kernel_rows(const int8_t* codes, const OuterRows& outer) {
   TwoRows rows;
 #pragma GCC unroll 3
   for (int x = 0; x < 3; ++x) {
-    if constexpr (u == 0) {
-      rows.first[x] = kernel_row<0>(codes, x);
-      rows.second[x] = kernel_row<5>(codes, x);
-    } else {
-      const __m512i sum = combine_codes(codes + 64 * x, 1, u == 1 ? 1 : 4);
-      __m512i middle =
-          _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 3 * 64 + 32 * x)));
-      if constexpr (u == 3) middle = _mm512_add_epi16(middle, middle);
-      rows.first[x] = _mm512_add_epi16(sum, middle);
-      __m512i second = _mm512_sub_epi16(sum, middle);
-      asm("" : "+v"(second));  // or what it is made of would be kept, to be put together otherwise
-      rows.second[x] = second;
-    }
+    __m512i middle =
+        _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 3 * 64 + 32 * x)));
+    if constexpr (u == 3) middle = _mm512_add_epi16(middle, middle);
+    __m512i first = _mm512_add_epi16(outer.columns[x], middle), second = _mm512_sub_epi16(outer.columns[x], middle);
+    asm volatile("" : "+v"(first), "+v"(second));  // or what they are made of would be kept, too
+    rows.first[x] = first;
+    rows.second[x] = second;
   }
   return rows;
 }
@@ -351,15 +364,24 @@ __attribute__((noinline)) void run_two_rows(const WinogradProducts& p, int64_t s
   };
   constexpr int k_bytes = 16 * k_winograd_codes;
   const auto* codes = static_cast<const int8_t*>(p.weights);
-  // The next pair's weights are begun among this one's products, or they would have to wait in line for them.
-  TwoRows next = kernel_rows<u>(codes);
+  OuterRows outer;
+  if constexpr (u > 0) outer = outer_rows<u>(codes);
   for (const int8_t* const end = codes + k_bytes * p.pairs; codes != end; codes += k_bytes, ahead += k_bytes / 3) {
     _mm_prefetch(ahead, _MM_HINT_T1);
     _mm_prefetch(ahead + 48, _MM_HINT_T1);
-    const TwoRows w = next;
-    multiply(acc[0], w.first, first, first_other);
-    next = kernel_rows<u>(codes + k_bytes == end ? codes : codes + k_bytes);
-    multiply(acc[1], w.second, second, second_other);
+    if constexpr (u == 0) {
+      const __m512i w[3] = {kernel_row<0>(codes, 0), kernel_row<0>(codes, 1), kernel_row<0>(codes, 2)};
+      multiply(acc[0], w, first, first_other);
+      const __m512i w5[3] = {kernel_row<5>(codes, 0), kernel_row<5>(codes, 1), kernel_row<5>(codes, 2)};
+      multiply(acc[1], w5, second, second_other);
+    } else {
+      const TwoRows w = kernel_rows<u>(codes, outer);
+      multiply(acc[0], w.first, first, first_other);
+      // Of the next pair's weights the multiplications are begun among this one's products, or they would have to wait
+      // in line for them. To begin more takes registers that are not there: sums would go to memory and back.
+      outer = outer_rows<u>(codes + k_bytes == end ? codes : codes + k_bytes);
+      multiply(acc[1], w.second, second, second_other);
+    }
     first += 4, first_other += 4;
     second += 4, second_other += 4;
   }
@@ -495,18 +517,26 @@ void finish_whole(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* s
 }
 
 /// The same for panels of two vectors, two pixels at a time; a last odd one is stored twice.
-template <CodeClamp clamp>
+template <bool has_residual, CodeClamp clamp>
 void finish_whole_two(const ConvU8S8Run& tile, const int32_t* sums, const int32_t* sum_rows) {
   const __m512 m[2] = {_mm512_loadu_ps(tile.multiplier), _mm512_loadu_ps(tile.multiplier + 16)};
   uint8_t* const y = static_cast<uint8_t*>(tile.y);
   for (int first = 0; first < tile.row_count; first += 2) {
     const int pixels[2] = {first, first + 1 < tile.row_count ? first + 1 : first};
+    __m512i codes[2][2] = {};
     __m512 f[2][2];
+    if constexpr (has_residual) {
+      residual_codes<2, true>(residual_of<Form::u8_residual>(tile, pixels[0]), k_panel / 2, false, codes[0]);
+      residual_codes<2, true>(residual_of<Form::u8_residual>(tile, pixels[1]), k_panel / 2, false, codes[1]);
+    }
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i)
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v)
-        f[i][v] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + sum_rows[pixels[i]] + 16 * v)), m[v]);
+      for (int v = 0; v < 2; ++v) {
+        f[i][v] = _mm512_cvtepi32_ps(_mm512_load_si512(sums + sum_rows[pixels[i]] + 16 * v));
+        f[i][v] = has_residual ? _mm512_fmadd_ps(f[i][v], m[v], scaled_residual<false>(tile, codes[i][v]))
+                               : _mm512_mul_ps(f[i][v], m[v]);
+      }
     store_two<clamp, true>(tile, f[0], f[1], y + tile.y_pixels[pixels[0]] * tile.y_step,
                            y + tile.y_pixels[pixels[1]] * tile.y_step);
   }
@@ -516,8 +546,9 @@ template <int C, CodeClamp clamp>
 void finish_codes(const ConvU8S8Run& run, const int32_t* sums, const int32_t* rows) {
   if (C == 4 && clamp != CodeClamp::any && run.channels == k_panel)
     return run.residual ? finish_whole<true, clamp>(run, sums, rows) : finish_whole<false, clamp>(run, sums, rows);
-  if (C == 2 && clamp != CodeClamp::any && run.channels == k_panel / 2 && !run.residual)
-    return finish_whole_two<clamp>(run, sums, rows);
+  if (C == 2 && clamp != CodeClamp::any && run.channels == k_panel / 2)
+    return run.residual ? finish_whole_two<true, clamp>(run, sums, rows)
+                        : finish_whole_two<false, clamp>(run, sums, rows);
   constexpr bool k_of_relu = is_of_relu(clamp);
   constexpr CodeClamp k_clamp = k_of_relu ? clamp : CodeClamp::any;
   return run.residual ? finish_form<C, Form::u8_residual, k_clamp>(run, sums, rows)

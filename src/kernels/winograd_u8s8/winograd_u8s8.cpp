@@ -356,16 +356,25 @@ class WinogradU8S8 final : public ConvU8S8 {
     input.step = input_step();
     input.size = size_of(tile);
     const uint8_t* pixels[k_winograd_positions];
-    const int64_t rows = input.size.rows + 2, columns = input.size.columns + 2;
-    if (rows + columns < 12 || top < 0 || left < 0 || top + 6 > g.ih || left + 6 > g.iw) {
-      for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < columns; ++j) {
-          const bool is_inside = top + i >= 0 && top + i < g.ih && left + j >= 0 && left + j < g.iw;
-          pixels[6 * i + j] = is_inside ? input.x + i * input.row_bytes + j * input.pixel_bytes : pad_.data();
-        }
+    if (input.size.rows + input.size.columns < 8 || top < 0 || left < 0 || top + 6 > g.ih || left + 6 > g.iw) {
+      find_pixels(input, top, left, pixels);
       input.pixels = pixels;
     }
     kernel_.input(input);
+  }
+
+  /// First as if all lay in the image, then what does not: few tests, as a layer of small images has such tiles only.
+  void find_pixels(const WinogradInput& input, int64_t top, int64_t left,
+                   const uint8_t* (&pixels)[k_winograd_positions]) const {
+    const uint8_t* row = input.x;
+    for (int64_t i = 0; i < 6; ++i, row += input.row_bytes)
+      for (int64_t j = 0; j < 6; ++j) pixels[6 * i + j] = row + j * input.pixel_bytes;
+    for (int64_t j = 0; j < 6; ++j)
+      if (left + j < 0 || left + j >= geometry_.iw)
+        for (int64_t i = 0; i < 6; ++i) pixels[6 * i + j] = pad_.data();
+    for (int64_t i = 0; i < 6; ++i)
+      if (top + i < 0 || top + i >= geometry_.ih)
+        for (int64_t j = 0; j < 6; ++j) pixels[6 * i + j] = pad_.data();
   }
 
   /// next_weights: the block's share of what is brought near of the next layer's.
