@@ -76,6 +76,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
   if (file.fd < 0) return io_error(path, "open");
   struct stat status {};
   if (::fstat(file.fd, &status) != 0) return io_error(path, "stat");
+  if (S_ISDIR(status.st_mode)) return Error{ErrorCode::io, path + ": a folder, where a file is expected"};
   if (!S_ISREG(status.st_mode)) return Error{ErrorCode::io, path + ": not a regular file"};
   const auto size = static_cast<size_t>(status.st_size);
   if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile(nullptr, 0));

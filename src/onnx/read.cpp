@@ -107,6 +107,7 @@ constexpr Beginning k_beginnings[] = {
     {4, std::string_view("TFL3"), "a TensorFlow Lite model: convert it with tf2onnx"},
     {0, std::string_view("ftrt"), "a TensorRT engine: give the ONNX file that it was built from"},
     {0, std::string_view("<?xml"), "an XML file"},
+    {0, std::string_view("{"), "a JSON file, as octet's ranges are"},
 };
 
 Error told_what_it_is(Error error, ByteSpan bytes) {

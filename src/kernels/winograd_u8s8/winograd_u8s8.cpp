@@ -141,7 +141,8 @@ int outputs_of(const WinogradKernel& kernel, int64_t left) { return kernel.has_h
 
 /// Tiles of an axis of n outputs, in tiles of six positions.
 double axis_tiles(const WinogradKernel& kernel, int64_t n) {
-  return static_cast<double>(n / 4) + (n % 4 == 0 ? 0 : (outputs_of(kernel, n % 4) + 2) / 6.0);
+  const int64_t whole = n / 4;
+  return static_cast<double>(whole) + (n % 4 == 0 ? 0 : (outputs_of(kernel, n % 4) + 2) / 6.0);
 }
 
 /// Cycles of the products of a panel of `vectors` with all tiles.
