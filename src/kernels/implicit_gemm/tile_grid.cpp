@@ -29,7 +29,8 @@ double worker_ns(const TileGridWork& work, const TileGrid& grid) {
       std::min(ceil_div(ceil_div(work.panels, work.unit_panels), grid.panel_parts) * work.unit_panels, work.panels);
   const auto weights = static_cast<double>(panels * work.panel_bytes);
   const double block_ns = k_ns_per_block + static_cast<double>(work.panel_bytes) * k_ns_per_block_byte;
-  const double blocks = static_cast<double>(tiles / 2) + (tiles % 2 == 1 ? k_half_block : 0.0);
+  const int64_t pairs = tiles / 2;
+  const double blocks = static_cast<double>(pairs) + (tiles % 2 == 1 ? k_half_block : 0.0);
   const double own_input = static_cast<double>(work.input_bytes) / static_cast<double>(grid.pixel_parts);
   const auto cuts = static_cast<double>(std::min<int64_t>(grid.pixel_parts - 1, 2));
   const double foreign =
