@@ -66,8 +66,9 @@ std::string refuse_neighbours(const ConvU8S8Desc& desc, const ConvU8S8Kernel& ke
 std::vector<ConvTile> tiles(const ConvU8S8Desc& desc, const ConvCpu& cpu) {
   const WindowGeometry& g = desc.geometry;
   // A tile of sums takes 16 cycles per 64 positions of 16 x 16, 1 / 16 of a cycle for what is one dot product here;
-  // loads and weights from L2 double it.
+  // loads and weights from L2 double it. What a layer takes beside its blocks by measurement (docs/benchmarks_amx.md).
   std::vector<ConvTile> list = {{Isa::amx, k_amx_block_rows, 16, 2, 0.12, "amx 32x32", true}};
+  list.front().costs = {.lone_result = 7, .layer = 2000};
   for (const Entry& entry : entries()) {
     const ConvU8S8Kernel& k = *entry.kernel;
     const double share = k.whole_rows ? short_rows_share(g) : 1;
@@ -111,7 +112,8 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
                                     : taps.segments() * ((taps.segment_elements() + 3) / 4),
           .tile_rows = copy.is_used() ? batch * copy.image_positions() : up_to_16(pixels),
           .tile_steps = copy.is_used() ? taps.segments() * copy.steps() * 16 : up_to_16((positions + 3) / 4),
-          .gathered_segments = taps.is_linear() || copy.is_used() ? 0 : taps.segments()};
+          .gathered_segments = taps.is_linear() || copy.is_used() ? 0 : taps.segments(),
+          .is_copied = copy.is_used()};
 }
 
 /// No two products x * w of an output channel, whichever they are, leave 16 bits when they are added: then AVX2's
@@ -617,7 +619,8 @@ std::unique_ptr<const ConvU8S8> ConvU8S8::make(const ConvU8S8Desc& desc, Isa isa
   assert(desc.image_tables.empty() || static_cast<int64_t>(desc.image_tables.size()) == 256 * g.ic);
   if (desc.before && (isa == Isa::scalar || isa == Isa::amx)) return nullptr;
   if (isa == Isa::scalar) return desc.reads_image() ? nullptr : make_conv_u8s8_scalar(desc);
-  const ChosenVariant chosen = choose_variant(tiles(desc, conv_cpu()), extent_of(g, 1), isa, variant);
+  const ChosenVariant chosen =
+      choose_variant(tiles(desc, conv_cpu()), extent_of(g, std::max<int64_t>(desc.expected.batch, 1)), isa, variant);
   if (chosen.tile < 0) return variant.empty() && !desc.before ? make_conv_u8s8_scalar(desc) : nullptr;
   if (chosen.tile == 0) return make_conv_u8s8_amx(desc, conv_amx_kernel, chosen.cut, isa);
 #if defined(__x86_64__)

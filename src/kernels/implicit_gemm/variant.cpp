@@ -15,6 +15,8 @@ constexpr std::string_view k_by_panels = " by panels", k_by_pixels = " by pixels
 constexpr double k_cycles_per_us = 3500;
 // A pixel's row for tiles: its pointers, then a copy per segment.
 constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
+// Before the first product of a layer that reads a copy.
+constexpr double k_cycles_per_copy = 5000;
 
 double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   const int64_t tiles = (extent.pixels + tile.rows - 1) / tile.rows;
@@ -23,11 +25,14 @@ double cost_us(const ConvTile& tile, const ConvExtent& extent) {
   if (tile.is_tile_unit) {
     const double tile_rows = static_cast<double>(extent.tile_rows) / static_cast<double>(tiles);
     for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors))
-      cycles += tile_rows * vectors * (static_cast<double>(extent.tile_steps) * tile.dot_cycles + tile.costs.result) +
+      cycles += tile_rows * vectors *
+                    (static_cast<double>(extent.tile_steps) * tile.dot_cycles +
+                     (vectors > 1 ? tile.costs.result : tile.costs.lone_result)) +
                 4 * tile.costs.tile;
     if (extent.gathered_segments > 0)
       cycles += rows * (k_cycles_per_row + k_cycles_per_segment * static_cast<double>(extent.gathered_segments));
-    return cycles * static_cast<double>(tiles * extent.groups) / k_cycles_per_us;
+    const double once = tile.costs.layer + (extent.is_copied ? k_cycles_per_copy : 0);
+    return (cycles * static_cast<double>(tiles * extent.groups) + once) / k_cycles_per_us;
   }
   for (const int vectors : panel_vectors(extent.group_channels, tile.lanes, tile.vectors)) {
     const double dots = rows * vectors;

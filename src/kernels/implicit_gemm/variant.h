@@ -29,9 +29,10 @@ struct ConvCpu {
 ConvCpu conv_cpu();
 
 /// What products cost beside themselves, in cycles of the cost model: loads, the way from one product to the next of
-/// the same sum, each vector of results, and each tile.
+/// the same sum, each vector of results, each tile, and the layer. lone_result: a tile unit's vector of results that
+/// has its row for itself.
 struct TileCosts {
-  double load = 0.5, latency = 4, result = 3.5, tile = 25;
+  double load = 0.5, latency = 4, result = 3.5, lone_result = 3.5, tile = 25, layer = 0;
 };
 
 /// Where a 512-bit instruction takes two turns a cycle of the model is two of them: there loads and sums that wait for
@@ -53,11 +54,12 @@ struct ConvTile {
 };
 
 /// A convolution seen from the cost model: pixels x channels of a group x steps of the reduction. For a tile unit also:
-/// how many rows and steps its tiles come to, and of how many segments a pixel's row is gathered; 0 = it reads the
-/// input, or one copy of it.
+/// how many rows and steps its tiles come to, of how many segments a pixel's row is gathered (0 = it reads the input,
+/// or one copy of it), and whether there is a copy.
 struct ConvExtent {
   int64_t pixels = 1, groups = 1, group_channels = 1, steps = 1;
   int64_t tile_rows = 1, tile_steps = 1, gathered_segments = 0;
+  bool is_copied = false;
 };
 
 /// How many vectors each panel of `channels` channels has: as few panels as `most` vectors allow, of equal width where
