@@ -87,7 +87,7 @@ class TilePipeline {
     TileUpper<Sum> upper{};
   };
 
-  void find_rows(int64_t group, int64_t at, Block& block) const {
+  void find_rows(int64_t group, int64_t at, Block& block) {
     const TilePositions& positions = work_.positions;
     if (plan_.rows() == TileRows::copied) {
       const AmxPositions& list = positions.lists[at / k_amx_block_rows];
@@ -104,7 +104,9 @@ class TilePipeline {
       const WindowGeometry& g = plan_.geometry();
       const int64_t pixel = positions.first_pixel + at;
       if (rows % k_amx_tile_rows != 0 || pixel + rows == work_.args.batch * g.oh * g.ow) {
-        layer_.copy_tail(work_.args, pixel, rows, group, positions.panel);
+        if (group != tail_group_ || pixel != tail_pixel_)  // else it lies there from the panel before
+          layer_.copy_tail(work_.args, pixel, rows, group, positions.panel);
+        tail_group_ = group, tail_pixel_ = pixel;
         block.a[0] = positions.panel;
       } else {
         block.a[0] = layer_.input_row(work_.args, pixel) + plan_.group_offset(group);
@@ -130,6 +132,7 @@ class TilePipeline {
   const TileKernel<Run, Sum, Gather>& kernel_;
   const Work work_;
   TileBringing& bringing_;
+  int64_t tail_group_ = -1, tail_pixel_ = -1;
   Pending blocks_[2], *pending_ = &blocks_[0], *made_ = &blocks_[1];
 };
 
