@@ -61,6 +61,29 @@ PreparedStep row_step(const Operand& x, const Operand& y, const WindowGeometry& 
   return step;
 }
 
+/// Of poolings to one pixel, whose images may be fewer than the workers: calls pixel(x, channels, y) for channels side
+/// by side, groups of whole cache lines of codes.
+template <class X, class Y, class F>
+PreparedStep one_pixel_step(const Operand& x, const Operand& y, const WindowGeometry& g, F pixel) {
+  PreparedStep step{.in_team = true};
+  step.run = [=, x = x.place, y = y.place, batch = x.layout.batch()](const RunContext& run) {
+    constexpr int64_t k_group = 64;
+    const X* px = run.at<X>(x);
+    Y* py = run.at<Y>(y);
+    const int64_t groups = (g.ic + k_group - 1) / k_group;
+    run.parallel(batch * groups, k_group * g.ih * g.iw, [&](int64_t first, int64_t last, int) {
+      for (int64_t unit = first; unit < last;) {
+        const int64_t image = unit / groups, group = unit % groups, end = std::min(groups, group + last - unit);
+        const int64_t channel = group * k_group;
+        pixel(px + image * g.ih * g.iw * g.x_pitch + channel, std::min(g.ic, end * k_group) - channel,
+              py + image * g.y_pitch + channel);
+        unit += end - group;
+      }
+    });
+  };
+  return step;
+}
+
 /// The geometry and the operands of a node that refuse() let pass.
 struct Parts {
   WindowGeometry geometry;
@@ -111,8 +134,8 @@ Result<PreparedStep> prepare_average(const StepQuery& query, StepBuilder& builde
   const WindowGeometry g = parts->geometry;
   const PoolKernels kernels = pool_kernels(query.isa);
   if (is_global(query)) {
-    return row_step<float, float>(parts->x, parts->y, g, [g, kernels](const float* x, int64_t, float* y) {
-      kernels.global_average_f32(x, g.ih * g.iw, g.ic, g.x_pitch, y);
+    return one_pixel_step<float, float>(parts->x, parts->y, g, [g, kernels](const float* x, int64_t c, float* y) {
+      kernels.global_average_f32(x, g.ih * g.iw, c, g.x_pitch, y);
     });
   }
   const bool include_pad = counts_padding(query);
@@ -162,11 +185,11 @@ Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& 
     // README.md: (float)((double)x_scale / ((double)y_scale * n)).
     const double divisor = form.y_scale * static_cast<double>(g.ih * g.iw);
     const auto multiplier = static_cast<float>(static_cast<double>(codes.scale) / divisor);
-    return row_step<uint8_t, uint8_t>(parts->x, parts->y, g,
-                                      [g, kernels, codes, form, multiplier](const uint8_t* x, int64_t, uint8_t* y) {
-                                        kernels.global_average_u8(x, g.ih * g.iw, g.ic, g.x_pitch, codes.zero_point,
-                                                                  multiplier, form.y_zero_point, form.lo, form.hi, y);
-                                      });
+    return one_pixel_step<uint8_t, uint8_t>(
+        parts->x, parts->y, g, [g, kernels, codes, form, multiplier](const uint8_t* x, int64_t c, uint8_t* y) {
+          kernels.global_average_u8(x, g.ih * g.iw, c, g.x_pitch, codes.zero_point, multiplier, form.y_zero_point,
+                                    form.lo, form.hi, y);
+        });
   }
   const AveragePoolU8Params params{codes.zero_point, form.y_zero_point, form.lo,    form.hi,
                                    codes.scale,      form.y_scale,      include_pad};

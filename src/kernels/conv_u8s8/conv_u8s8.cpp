@@ -102,7 +102,7 @@ ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
   merged.groups /= merge;
   const TapTable taps(merged, 1, 1);
   const CompactRows rows(merged, 1, taps.is_compact());
-  const AmxCopy copy(merged, taps, taps.is_compact());
+  const AmxCopy copy(merged, taps, taps.is_compact(), k_amx_step_bytes, batch);
   const auto up_to_16 = [](int64_t n) { return (n + 15) / 16 * 16; };
   const int64_t pixels = batch * g.oh * g.ow, positions = taps.segments() * taps.segment_elements();
   return {.pixels = pixels,
