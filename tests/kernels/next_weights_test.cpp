@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/chunk_ranges.h"
 #include "kernels/conv_u8s8/image_layer.h"
 #include "kernels/conv_u8s8/packed_layer.h"
 #include "kernels/conv_u8s8/tile_layer.h"
@@ -39,6 +40,8 @@ const ConvU8S8Kernel k_direct = {
     .dot_cycles = 0.5,
     .name = "looks on"};
 
+thread_local int64_t gathered_rows = 0;
+
 const ConvAmxKernel k_amx = {.configure = [](int64_t) {},
                              .sums =
                                  [](const ConvAmxBlock& block) {
@@ -47,7 +50,7 @@ const ConvAmxKernel k_amx = {.configure = [](int64_t) {},
                                                    as_bytes(block.prefetch) + asked, asked, block.passes_rows});
                                  },
                              .flush = [](const ConvAmxUpper&) {},
-                             .gather = [](const ConvAmxGather&) {},
+                             .gather = [](const ConvAmxGather&) { ++gathered_rows; },
                              .finish = [](const ConvU8S8Run&, const int32_t*, const int32_t*, int, int) {}};
 
 const ConvU8S8ImageKernel k_images = {
@@ -263,8 +266,10 @@ TEST(NextWeights, on_amx_come_a_panel_before_they_are_read_and_later_layers_behi
         WatchedOnAmx watched(shape, CutBy::pixels);
         const int64_t chunks = watched.chunks(threads);
         const size_t panel = watched.panel;
-        const WeightsAhead ahead{std::min(near_panels * panel, watched.own.size()),
-                                 {{second, 20000, 50000}, {third, 0, 7000}}};
+        const std::span<const std::byte> all_second(second), all_third(third);
+        const std::vector<std::span<const std::byte>> rest(static_cast<size_t>(threads), all_second.subspan(20000)),
+            whole(static_cast<size_t>(threads), all_third);
+        const WeightsAhead ahead{std::min(near_panels * panel, watched.own.size()), {{rest}, {whole}}};
         for (int64_t chunk = 0; chunk < chunks; ++chunk) {
           const std::vector<Told> all = watched.run_chunk(chunk, threads, &ahead);
           const size_t near = std::min(watched.own.size(), std::max<size_t>(near_panels, 1) * panel);
@@ -287,7 +292,7 @@ TEST(NextWeights, on_amx_come_a_panel_before_they_are_read_and_later_layers_behi
 TEST(NextWeights, on_amx_come_once_where_blocks_of_pixels_share_them) {
   WatchedOnAmx watched(square(28, 64, 96, 3, 1, 1, 1, 1, 8), CutBy::pixels);
   const std::vector<std::byte> second(300000);
-  const WeightsAhead ahead{0, {{second, 0, second.size()}}};
+  const WeightsAhead ahead{0, {{{second}}}};
   const std::vector<Told> all = watched.run_chunk(0, 1, &ahead);
   const size_t at = expect_asked_for(watched.own.subspan(watched.panel), all, 0);
   const size_t end = expect_asked_for(second, all, at);
@@ -312,6 +317,16 @@ TEST(NextWeights, on_amx_of_large_layers_are_read_by_few_blocks_of_a_batch) {
   }
 }
 
+// 49 pixels: the 17 behind the first 32 do not fill their tiles, and are copied once for all panels.
+TEST(NextWeights, on_amx_rows_that_do_not_fill_a_tile_are_copied_once) {
+  for (const int64_t outputs : {32, 256}) {
+    WatchedOnAmx watched(square(7, 512, outputs, 1, 1, 0), CutBy::pixels);
+    gathered_rows = 0;
+    watched.run_chunk(0, 1, nullptr);
+    EXPECT_EQ(gathered_rows, 17) << outputs << " channels";
+  }
+}
+
 // A panel's weights and the rows of 32 positions leave no room in L1 for each other: the weights are met again.
 TEST(NextWeights, on_amx_stay_in_l1_where_rows_pass_it_by) {
   struct Case {
@@ -326,21 +341,48 @@ TEST(NextWeights, on_amx_stay_in_l1_where_rows_pass_it_by) {
   }
 }
 
-TEST(NextWeights, on_amx_a_share_is_each_chunks_own) {
-  const std::vector<std::byte> weights(1000);
-  const WeightsPart part{weights, 100, 301};
-  for (const int64_t chunks : {1, 2, 3, 8}) {
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const std::span<const std::byte> share = share_of(part, chunk, chunks);
-      EXPECT_EQ(share.data(), weights.data() + 1000 * chunk / chunks + 100 / chunks);
-      EXPECT_LE(share.data() + share.size(), weights.data() + 1000 * (chunk + 1) / chunks);
-      EXPECT_GE(static_cast<int64_t>(share.size()) * chunks, 201 - chunks);
+// As many chunks as the layer at hand has: a worker's chunks bring what this worker is going to read.
+TEST(NextWeights, on_amx_a_share_is_of_what_the_chunks_own_worker_reads) {
+  const std::vector<std::byte> weights(5000);
+  for (const int64_t workers : {1, 2, 3, 8})
+    for (const int64_t chunks : {1, 2, 3, 7, 8, 16}) {
+      WeightsPart part;
+      for (int64_t w = 0; w < workers; ++w) part.by_worker.push_back(std::span(weights).subspan(512 * w, 700 + w));
+      ChunkRanges ranges(static_cast<int>(workers));
+      for (int64_t w = 0; w < workers; ++w) {
+        const std::span<const std::byte> own = part.by_worker[static_cast<size_t>(w)];
+        const std::byte* reached = own.data();
+        int64_t chunk = 0;
+        bool has_any = false;
+        while (ranges.take(1, static_cast<uint64_t>(chunks), static_cast<int>(w), true, chunk)) {
+          const std::span<const std::byte> share = share_of(part, chunk, chunks);
+          EXPECT_EQ(share.data(), reached) << "chunk " << chunk << " of " << chunks << ", worker " << w;
+          reached = share.data() + share.size(), has_any = true;
+        }
+        if (has_any) {
+          EXPECT_EQ(reached, own.data() + own.size()) << chunks << " chunks, worker " << w;
+        }
+      }
     }
+}
+
+// By channels each worker reads some panels, by pixels all of them.
+TEST(NextWeights, on_amx_what_a_worker_reads_are_its_panels) {
+  WatchedOnAmx by_panels(square(8, 128, 320, 3, 1, 1), CutBy::panels),
+      by_pixels(square(8, 128, 320, 3, 1, 1), CutBy::pixels);
+  for (const int threads : {1, 2, 3, 5}) {
+    const std::byte* reached = by_panels.own.data();
+    for (int64_t worker = 0; worker < threads; ++worker) {
+      const std::span<const std::byte> own = by_panels.layer->read_by(worker, 1, threads);
+      EXPECT_EQ(own.data(), reached);
+      EXPECT_EQ(own.size() % by_panels.panel, 0u);
+      reached = own.data() + own.size();
+      const std::span<const std::byte> all = by_pixels.layer->read_by(worker, 1, threads);
+      EXPECT_EQ(all.data(), by_pixels.own.data());
+      EXPECT_EQ(all.size(), by_pixels.own.size());
+    }
+    EXPECT_EQ(reached, by_panels.own.data() + by_panels.own.size());
   }
-  const WeightsPart small{weights, 0, 1000};
-  size_t covered = 0;
-  for (int64_t chunk = 0; chunk < 7; ++chunk) covered += share_of(small, chunk, 7).size();
-  EXPECT_EQ(covered, weights.size());
 }
 
 /// Layers that ask for a whole panel's bytes: those of their next panel, then the first of the next layer, if it has so

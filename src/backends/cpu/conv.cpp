@@ -309,6 +309,8 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   step.done_by = builder.neighbours().done_by(id);
   keep_packed(query, layer->packed(), step);
   step.spare_bytes = layer->spare_bytes(y.layout.batch());
+  for (int worker = 0; worker < builder.workers(query); ++worker)
+    step.read_by.push_back(layer->read_by(worker, y.layout.batch(), builder.workers(query)));
   step.run = [layer, x = x->place, r = residual->place, y = y.place, batch = y.layout.batch()](const RunContext& run) {
     run_layer(run, *layer,
               ConvU8S8Args{.batch = batch,

@@ -141,9 +141,13 @@ void CpuProgram::plan_ahead(size_t cache_bytes) {
   for (const ProgramPart& part : parts_)
     for (size_t i = part.first; i < part.last; ++i) {
       const PreparedStep& step = steps_[i].prepared;
-      if (step.run && !step.for_taps) all[i] = {step.packed.bytes, step.spare_bytes, steps_[i].touched, part.turns > 1};
+      if (!step.run || step.for_taps) continue;
+      all[i] = {step.read_by, step.spare_bytes, steps_[i].touched, part.turns > 1};
+      for (size_t worker = 0; step.read_by.empty() && worker < threads_; ++worker)
+        all[i].weights.push_back(
+            worker_share(step.packed.bytes, static_cast<int64_t>(worker), static_cast<int64_t>(threads_)));
     }
-  std::vector<WeightsAhead> plans = plan_weights_ahead(all, cache_bytes);
+  std::vector<WeightsAhead> plans = plan_weights_ahead(all, cache_bytes, threads_);
   for (size_t i = 0; i < steps_.size(); ++i) steps_[i].ahead = std::move(plans[i]);
 }
 

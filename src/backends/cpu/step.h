@@ -33,9 +33,10 @@ struct PreparedStep {
   bool can_run_apart = false;  // for taps: what does it has a run_alone
   /// In place of `run` where steps for taps have run, too; empty = `run`.
   std::function<void(const RunContext&)> run_alone = {};
-  PackedWeights packed = {};  // to be kept; the bytes live as long as `run`
-  bool borrows = false;       // packed is StepQuery::packed in place
-  int64_t spare_bytes = 0;    // of later steps' weights, brought near as RunContext::ahead() says; 0 = none
+  PackedWeights packed = {};                             // to be kept; the bytes live as long as `run`
+  std::vector<std::span<const std::byte>> read_by = {};  // of packed, by worker; empty = equal parts
+  bool borrows = false;                                  // packed is StepQuery::packed in place
+  int64_t spare_bytes = 0;  // of later steps' weights, brought near as RunContext::ahead() says; 0 = none
 };
 
 /// What is asked about a node before anything is prepared.

@@ -82,6 +82,10 @@ class ConvU8S8 {
   /// Bytes of later layers' weights that it can bring near beside its products; 0 = it does not read
   /// ConvU8S8Args::ahead.
   virtual int64_t spare_bytes(int64_t) const { return 0; }
+  /// Of packed(), what one of `threads` workers is going to read, as far as it is known.
+  virtual std::span<const std::byte> read_by(int64_t worker, int64_t, int threads) const {
+    return worker_share(packed().bytes, worker, threads);
+  }
   /// Scratch bytes per worker that run_chunk needs (64-byte aligned).
   virtual size_t scratch_bytes() const = 0;
   virtual void run_chunk(const ConvU8S8Args& args, int64_t chunk, int threads, std::byte* scratch) const = 0;

@@ -88,6 +88,9 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
   PackedConvWeights packed() const override { return packed_.kept; }
   int64_t chunks(int64_t batch, int threads) const override { return chunk_count(batch, threads); }
   int64_t spare_bytes(int64_t batch) const override { return TilePlan::spare_bytes(batch); }
+  std::span<const std::byte> read_by(int64_t worker, int64_t batch, int threads) const override {
+    return panel_weights(worker_panels(batch, worker, threads));
+  }
   size_t scratch_bytes() const override {
     const bool has_floats = f32_ && !desc_.f32_output;
     return scratch_bytes_for(copy_bytes(), source_bytes(), has_floats ? sizeof(float) * k_block_sums : 0);

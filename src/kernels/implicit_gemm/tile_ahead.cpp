@@ -4,8 +4,8 @@
 
 namespace octet {
 
-TileBringing::TileBringing(const TilePlan& plan, IndexRange panels, const WeightsAhead* ahead, int64_t chunk,
-                           int64_t chunks, double walks)
+TileBringing::TileBringing(const TilePlan& plan, IndexRange panels, IndexRange worker_panels, const WeightsAhead* ahead,
+                           int64_t chunk, int64_t chunks, double walks)
     : ahead_(ahead),
       chunk_(chunk),
       chunks_(chunks),
@@ -16,9 +16,9 @@ TileBringing::TileBringing(const TilePlan& plan, IndexRange panels, const Weight
   // The first panel's are needed at once.
   near_ = plan.panel_weights({panels.begin, panels.begin + 1}).size();
   if (!ahead_) return;
-  const double share = static_cast<double>(own_.size()) / static_cast<double>(plan.weight_bytes());
-  const auto brought = static_cast<size_t>(static_cast<double>(ahead_->own_near) * share) / 64 * 64;
-  near_ = ahead_->own_near >= plan.weight_bytes() ? own_.size() : std::min(own_.size(), std::max(near_, brought));
+  const size_t in_front = plan.panel_weights({worker_panels.begin, panels.begin}).size();
+  const size_t brought = ahead_->own_near - std::min(ahead_->own_near, in_front);
+  near_ = std::min(own_.size(), std::max(near_, brought));
   for (const WeightsPart& part : ahead_->parts) behind_ += share_of(part, chunk, chunks).size();
 }
 

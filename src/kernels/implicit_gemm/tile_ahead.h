@@ -29,8 +29,9 @@ class TileBringing {
   }
   /// Of a chunk whose panels are walked again and again, `walks` times; the last time may be a part of one. ahead: null
   /// = nothing but its own.
-  TileBringing(const TilePlan& plan, IndexRange panels, const WeightsAhead* ahead, int64_t chunk, int64_t chunks,
-               double walks);
+  /// worker_panels: all that the chunk's worker meets in the layer.
+  TileBringing(const TilePlan& plan, IndexRange panels, IndexRange worker_panels, const WeightsAhead* ahead,
+               int64_t chunk, int64_t chunks, double walks);
   /// blocks: of one walk; first_pass: of these, how many meet every panel once.
   void begin_walk(int64_t blocks, int64_t first_pass);
   bool is_idle() const { return own_.empty(); }

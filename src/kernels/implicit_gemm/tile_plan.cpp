@@ -80,6 +80,18 @@ ConvPiece TilePlan::piece(int64_t batch, int64_t chunk, int threads) const {
           part_of(panels, cut.panel_parts, chunk % cut.panel_parts, unit_panels(threads))};
 }
 
+IndexRange TilePlan::worker_panels(int64_t batch, int64_t worker, int threads) const {
+  const int64_t chunks = chunk_count(batch, threads);
+  const int64_t first = std::min((chunks * worker + threads - 1) / threads, chunks - 1);
+  const int64_t end = std::max((chunks * (worker + 1) + threads - 1) / threads, first + 1);
+  IndexRange panels = piece(batch, first, threads).panels;
+  for (int64_t chunk = first + 1; chunk < end; ++chunk) {
+    const IndexRange own = piece(batch, chunk, threads).panels;
+    panels = {std::min(panels.begin, own.begin), std::max(panels.end, own.end)};
+  }
+  return panels;
+}
+
 TileImages TilePlan::copied_block(int64_t first, int64_t end) const {
   const int64_t oh = geometry_.oh, oy = first % oh, rows = std::min({copy_.rows(), oh - oy, end - first});
   return {first / oh, oy, rows, rows == oh ? std::min(copy_.images(), (end - first) / oh) : 1};

@@ -80,6 +80,8 @@ class TilePlan {
   int64_t group_offset(int64_t group) const { return group * (geometry_.ic / geometry_.groups); }
 
   int64_t chunk_count(int64_t batch, int threads) const { return grid(batch, threads).chunks(); }
+  /// Panels that a worker meets; a worker without chunks of its own: those of the last chunk.
+  IndexRange worker_panels(int64_t batch, int64_t worker, int threads) const;
   /// pixels: where they are copied, output rows, counted over the batch.
   ConvPiece piece(int64_t batch, int64_t chunk, int threads) const;
   /// The first block of [first, end).

@@ -58,9 +58,7 @@ class TileWalk : protected TilePlan {
     const TileScratch where = scratch_layout(copy, source);
     const WeightsAhead* const ahead = layer().ahead(args);
     TileBringing bringing =
-        TileBringing::brings(*this, ahead)
-            ? TileBringing(*this, own.panels, ahead, chunk, chunk_count(args.batch, threads), walks(own.pixels))
-            : TileBringing();
+        TileBringing::brings(*this, ahead) ? bring(args.batch, chunk, threads, own, ahead) : TileBringing();
     if (rows() == TileRows::copied) return run_copied(args, own, where, scratch, bringing);
     for (int64_t first = own.pixels.begin; first < own.pixels.end;) {
       const IndexRange pixels = block(first, own.pixels.end);
@@ -72,6 +70,10 @@ class TileWalk : protected TilePlan {
  private:
   using Work = typename Pipeline::Work;
 
+  TileBringing bring(int64_t batch, int64_t chunk, int threads, const ConvPiece& own, const WeightsAhead* ahead) const {
+    const int64_t chunks = chunk_count(batch, threads), worker = chunks_of_worker(chunk, chunks, threads).worker;
+    return {*this, own.panels, worker_panels(batch, worker, threads), ahead, chunk, chunks, walks(own.pixels)};
+  }
   /// How often a chunk's panels are walked.
   double walks(IndexRange pixels) const {
     if (pixels.begin == pixels.end) return 1;
