@@ -104,7 +104,7 @@ def main():
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
             case(name, batch, "FP32 eager", lambda: lambda: model(x))
             case(name, batch, "FP16 channels-last, CUDA graph", lambda: graphed(half, xh))
-    # max-autotune without coordinate descent, which takes longer than a lent machine is there.
+    # max-autotune without coordinate descent, which takes tens of minutes.
     options = {"reduce-overhead": {"triton.cudagraphs": True}, "max-autotune": {"triton.cudagraphs": True, "max_autotune": True}}
     ways = (("reduce-overhead", 1), ("reduce-overhead", 128), ("max-autotune", 128), ("max-autotune", 1))
     for how, batch in ways if only_compile else ():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The comparison on a machine that a bundle was carried to (bundle.py), within a time. Results: $OUT (default: here).
-# usage: remote.sh SECONDS [part...]   In four calls of ten minutes:
+# usage: remote.sh SECONDS [part...]   In four runs of ten minutes:
 #   remote.sh 570 setup tests peak floats int8
 #   remote.sh 570 setup int8_more
 #   remote.sh 570 setup s8 floats8 batch32 bf16 s8_more again

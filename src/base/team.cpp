@@ -86,8 +86,8 @@ uint64_t TeamWalk::take_all(int owner, bool from_front, int64_t first, uint64_t 
   return finished;
 }
 
-/// The loop before is done when this is called, as each walk waits for it: whoever takes a chunk of this loop may rely
-/// on everything that was done there.
+/// The loop before is done before a chunk of this one is taken: a walk that went past loops of one chunk waits for them
+/// first. So whoever takes a chunk may rely on everything that was done there.
 void TeamWalk::loop_part(int64_t first, int64_t chunks, Body body, void* context) {
   const auto count = static_cast<uint64_t>(chunks);
   ++loops_;

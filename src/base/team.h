@@ -37,7 +37,8 @@ class Team {
   int workers_;
   ChunkRanges ranges_;
   std::unique_ptr<Progress[]> progress_;
-  // Loops and chunks of all sequences before the one at hand, and of that one too once a walk has come to its end.
+  // Loops and chunks of all sequences before the one at hand, and of that one too once the caller's walk has come to
+  // its end.
   alignas(k_apart) std::atomic<uint64_t> loops_{0};
   std::atomic<uint64_t> chunks_{0}, loops_at_end_{0}, chunks_at_end_{0};
   std::atomic<bool> is_over_{true};

@@ -185,7 +185,8 @@ void ThreadPool::run_team(Walk walk, void* context) {
     walk(context, alone);
     return;
   }
-  // A chunk is a walk. One that is taken when another walk has come to its end, because a worker sleeps, is nothing.
+  // A chunk is a walk, each worker's own; those of workers that could not be started fall to the caller. One that is
+  // taken when the caller's has come to its end, because a worker sleeps, is nothing.
   const auto go = [&](int64_t, int worker) {
     if (state_->team.is_over()) return;
     TeamWalk own(state_->team, worker, state_->may_spin(), state_->seats);
@@ -193,7 +194,7 @@ void ThreadPool::run_team(Walk walk, void* context) {
   };
   state_->team.begin();
   state_->run_job(
-      0, threads_, [](void* f, int64_t chunk, int worker) { (*static_cast<decltype(go)*>(f))(chunk, worker); },
+      0, state_->count, [](void* f, int64_t chunk, int worker) { (*static_cast<decltype(go)*>(f))(chunk, worker); },
       const_cast<void*>(static_cast<const void*>(&go)), true);
   state_->busy.store(false, std::memory_order_release);
 }

@@ -23,7 +23,7 @@ constexpr std::array<ForeignOption, 11> k_foreign_options = {{{"--int8", "--prec
                                                               {"--fp32", "--precision", "--precision fp32"},
                                                               {"--best", "--precision", "--precision best"},
                                                               {"--saveEngine", "--output", "--output"},
-                                                              {"--calib", "--ranges", "--ranges"},
+                                                              {"--input", "--loadInputs", "--loadInputs"},
                                                               {"--onnx", "MODEL", "MODEL, without a flag"},
                                                               {"--model", "MODEL", "MODEL, without a flag"},
                                                               {"--input", "MODEL", "MODEL, without a flag"},
@@ -43,7 +43,8 @@ inline std::string near_option(const CLI::App& command, const std::string& typed
 inline std::optional<std::string> unknown_option(const CLI::App& command, const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     const std::string name = word.substr(0, word.find('='));
-    const bool is_long = name.size() > 2 && name[0] == '-' && (name[1] == '-' || std::isalpha(name[1]) != 0);
+    const bool is_long =
+        name.size() > 2 && name[0] == '-' && (name[1] == '-' || std::isalpha(static_cast<unsigned char>(name[1])) != 0);
     if (!is_long || command.get_option_no_throw(name)) continue;
     if (name[1] != '-' && command.get_option_no_throw(name.substr(0, 2))) continue;  // -oFILE
     return name;

@@ -113,6 +113,24 @@ TEST(PoolOnCpu, averages_codes_to_the_reference_bytes) {
   }
 }
 
+/// Groups of 64 channels, the last of 2 and of 8, are dealt to workers, a chunk of them across images.
+TEST(PoolOnCpu, pools_many_channels_to_one_pixel) {
+  for (const char* shape : {"[3,130,7,5]", "[1,200,9,9]", "[5,64,8,8]"}) {
+    const auto graph = [&](const char* type, const std::string& call) {
+      return graph_of(std::string("x: ") + type + shape, "  y = " + call + ")");
+    };
+    expect_cpu_equals_ref(graph("f32", "GlobalAveragePool(x"), {}, k_float);
+    expect_cpu_equals_ref(graph("f32", "GlobalMaxPool(x"), {}, k_exact);
+    for (const char* type : {"u8", "s8"})
+      for (const char* to : {"u8", "s8", "f32"})
+        expect_cpu_equals_ref(
+            graph(type, std::string("QuantGlobalAveragePool(x, x_scale=0.02, x_zero_point=5, y_scale=0.013, "
+                                    "y_zero_point=-0, to=\"") +
+                            to + "\""),
+            {}, k_exact);
+  }
+}
+
 TEST(ReduceOnCpu, reduces_any_axes) {
   for (const char* axes : {"[2] = {2, 3}", "[1] = {1}", "[1] = {-1}", "[2] = {0, 2}"}) {
     for (const char* op : {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"}) {

@@ -1,7 +1,7 @@
 #pragma once
-// What the layer objects of AMX share: blocks of pixels whose rows lie in a panel, then panels of 32 output channels
-// over all of them, 32 pixels at a time, so that a panel's weights come from memory once per block. Where a few pixels'
-// rows stay in L1, these meet all panels before the next ones: output lines are written as wholes then.
+// What the layer objects of AMX share: panels of 32 output channels over a block's pixels, 32 at a time, so that
+// weights come from memory once per block. Where some dozens of rows stay in L1, these meet all panels first: whole
+// lines of y.
 
 #include <algorithm>
 #include <cstddef>

@@ -15,7 +15,7 @@ constexpr std::string_view k_by_panels = " by panels", k_by_pixels = " by pixels
 constexpr double k_cycles_per_us = 3500;
 // A pixel's row for tiles: its pointers, then a copy per segment.
 constexpr double k_cycles_per_row = 20, k_cycles_per_segment = 8;
-// Before the first product of a layer that reads a copy.
+// Before the first product of a layer that reads a copy, by measurement (docs/benchmarks_amx.md).
 constexpr double k_cycles_per_copy = 5000;
 
 double cost_us(const ConvTile& tile, const ConvExtent& extent) {
