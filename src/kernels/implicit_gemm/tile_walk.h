@@ -1,6 +1,6 @@
 #pragma once
-// What the layer objects of AMX share: panels of 32 output channels over a block's pixels, 32 at a time, so that weights
-// come from memory once per block. Where some dozens of rows stay in L1, these meet all panels first.
+// What the layer objects of AMX share: panels of 32 output channels over a block's pixels, 32 at a time: weights come
+// from memory once per block. Where some dozens of rows stay in L1, these meet all panels first.
 
 #include <algorithm>
 #include <cstddef>
