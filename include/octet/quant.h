@@ -6,7 +6,7 @@
 //   Result<Tensor> y = octet::fake_tensor_quant(view_of(x), *amax);
 //
 // docs/numerics.md puts the formulas beside ONNX's Q and DQ. `ref_compat` in the options gives the toolkit's behaviour
-// where octet's default is another.
+// where octet's default is another; docs/toolkit_behaviour.md lists where, by the D numbers that comments cite.
 
 #include "octet/result.h"
 #include "quant/calibrator.h"

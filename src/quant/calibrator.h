@@ -4,7 +4,7 @@
 //
 // Default: histogram.h and choose.h, so the answer does not depend on how the data is cut or ordered. ref_compat: the
 // toolkit's own (toolkit_histogram.h), defects included. Both refuse NaN and infinities unless told to skip them;
-// ref_compat does with them what the toolkit does. Source: spec/quantization.md 4.
+// ref_compat does with them what the toolkit does. Source: docs/toolkit_behaviour.md, Calibrators and choice rules.
 
 #include <optional>
 #include <string>

@@ -3,7 +3,7 @@
 //
 // Each gives amax for signed codes (128 levels of magnitude, 4096 bins) and [lo, hi] for unsigned codes with a zero
 // point (256 levels, 8192 bins). A tensor that was never negative has lo = 0, and hi follows the unsigned rule. No
-// data, or nothing but zeros: all three are 0. Source: spec/quantization.md 4.3, "Octet's default choice rules".
+// data, or nothing but zeros: all three are 0. docs/toolkit_behaviour.md has the toolkit's rules beside these.
 
 #include "quant/histogram.h"
 #include "quant/ranges.h"

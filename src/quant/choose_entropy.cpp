@@ -1,5 +1,5 @@
 // entropy: the threshold whose clipped and quantized distribution diverges least from the clipped one
-// (S. Migacz, "8-bit inference with TensorRT", GTC 2017; the toolkit's form is spec/quantization.md 4.3).
+// (S. Migacz, "8-bit inference with TensorRT", GTC 2017; docs/toolkit_behaviour.md has the toolkit's form).
 //
 // h[0..n-1]: counts, h[0] := h[1] (so zeros do not rule). Candidate i keeps i bins; c = h[i] + .. + h[n-1] is clipped
 // into bin i-1; level l of L covers bins ceil(l*i/L) .. ceil((l+1)*i/L)-1, S and C are the level's mass and number of

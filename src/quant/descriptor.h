@@ -1,6 +1,6 @@
 #pragma once
 // QuantDescriptor: how a tensor should be quantized. A value: fill it in, copy it, compare it (D17: an amax of many
-// numbers too), write it as YAML or JSON. Source: spec/quantization.md 2.
+// numbers too), write it as YAML or JSON. Source: docs/toolkit_behaviour.md, Descriptor.
 //
 //   QuantDescriptor desc{.num_bits = 4, .fake_quant = false, .axis = {{0}}, .is_unsigned = true};
 

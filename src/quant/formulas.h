@@ -1,7 +1,6 @@
 #pragma once
 // The two other formulas that networks meet beside the toolkit's (functions.h): PyTorch's own fake quantization and
-// ONNX's QuantizeLinear / DequantizeLinear. On ties the three give different integers (spec/quantization.md 9.1, 9.4,
-// D43).
+// ONNX's QuantizeLinear / DequantizeLinear. On ties the three give different integers (docs/toolkit_behaviour.md, D43).
 //
 //   toolkit     rint(f32(x * f32(bound / amax)))
 //   PyTorch     rint(f32(x * f32(1 / s)))            y = f32((q - zp) * s)

@@ -9,10 +9,9 @@
 // +-inf saturates, NaN stays NaN. amax is broadcast to x by NumPy's rule: per tensor [], per channel [1,..,C,..,1].
 // x: f32, f16 or bf16, any strides. Half inputs are widened, computed in f32 and rounded once at the end.
 //
-// ref_compat keeps the toolkit's defects (spec/quantization.md 11): any num_bits (D12); amax <= 2^-24 counts as 0 (D7);
-// non-finite amax is taken (D5); half rounds the scale before dividing and bf16 its product too (D8).
-// Source: spec/quantization.md 1, made from pytorch-quantization 2.2.1. docs/numerics.md puts ONNX's Q and DQ beside
-// it.
+// ref_compat keeps the toolkit's defects: any num_bits (D12); amax <= 2^-24 counts as 0 (D7); non-finite amax is taken
+// (D5); half rounds the scale before dividing and bf16 its product too (D8). What D5 and the like are, here and in the
+// other files: docs/toolkit_behaviour.md. docs/numerics.md puts ONNX's Q and DQ beside these functions.
 
 #include <optional>
 

@@ -5,7 +5,7 @@
 // 0). The range T is the smallest power of two >= the largest magnitude seen, the width w = T / bins is a power of two
 // too, so every quotient and every edge is exact. When a larger magnitude arrives, bins 2j and 2j+1 are added into bin
 // j and T doubles: the same counts as if T had been known at first. Positive and negative elements have bins of their
-// own over the same T. Source: spec/quantization.md 4.2.4.
+// own over the same T. How the toolkit counts: docs/toolkit_behaviour.md, Calibrators and choice rules.
 
 #include <cstdint>
 #include <optional>

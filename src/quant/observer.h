@@ -1,7 +1,7 @@
 #pragma once
 // PyTorch's observers and its quantize function, to the last bit: what an eager-mode export was made with. They are not
 // octet's calibrators: a symmetric scale divides by 127.5, values are multiplied by 1/scale.
-// Source: spec/quantization.md 10.1 and 10.2; torch/ao/quantization/observer.py of PyTorch 2.4.1.
+// Source: torch/ao/quantization/observer.py of PyTorch 2.4.1; docs/toolkit_behaviour.md has the formulas.
 
 #include <cstdint>
 #include <span>

@@ -1,5 +1,6 @@
 #pragma once
-// TensorQuantizer: a descriptor at work on one tensor of a network. Source: spec/quantization.md 3.
+// TensorQuantizer: a descriptor at work on one tensor of a network. Source: docs/toolkit_behaviour.md,
+// Quantizer and its state.
 //
 // forward(x), in this order: x times pre_quant_scale; that is all when disabled; calibration sees x; then either the
 // clip alone, or quantization with the learned, stored or dynamic amax, or nothing. A default one is dynamic: amax =

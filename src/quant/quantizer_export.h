@@ -1,6 +1,6 @@
 #pragma once
 // What a TensorQuantizer becomes in an ONNX file: scale, zero point 0 and axis of QuantizeLinear and DequantizeLinear.
-// Source: spec/quantization.md 9.1 to 9.3; D39 (amax 0), D40 (unsigned).
+// Source: docs/toolkit_behaviour.md, Export to ONNX; D39 (amax 0), D40 (unsigned).
 //
 //   scale = f32(amax / 127), or / 255 when unsigned; 1 where that is no positive normal float (amax 0)
 //

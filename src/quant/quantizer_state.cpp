@@ -1,4 +1,5 @@
-// What a TensorQuantizer shows of itself, and its state under the toolkit's names (spec/quantization.md 3.5, 3.6).
+// What a TensorQuantizer shows of itself, and its state under the toolkit's names (docs/toolkit_behaviour.md, Quantizer
+// and its state).
 #include <cmath>
 
 #include "quant/parameters.h"

@@ -1,9 +1,9 @@
 #pragma once
 // The toolkit's two histograms and its searches over them, defects included: what ref_compat runs. octet's own rules
-// are histogram.h and choose.h; the two disagree by design, and spec/quantization.md 11 says where and why.
+// are histogram.h and choose.h; the two disagree by design, and docs/toolkit_behaviour.md says where and why.
 //
-//   torch   range [0, max of the first batch], f32 counts and edges, position by an f32 formula (4.2.1)
-//   numpy   range [min, max of the first batch], int64 counts, position by the edges (4.2.2)
+//   torch   range [0, max of the first batch], f32 counts and edges, position by an f32 formula
+//   numpy   range [min, max of the first batch], int64 counts, position by the edges
 //
 // Both grow by adding bins of the first batch's width.
 
@@ -39,7 +39,7 @@ struct ToolkitHistogram {
   bool width_is_double_ = false;
 };
 
-/// |w| of one channel over [0, max|w|] by NumPy's rule, as calibrate_weights does (4.5); all zeros: [-0.5, 0.5].
+/// |w| of one channel over [0, max|w|] by NumPy's rule, as calibrate_weights does; all zeros: [-0.5, 0.5].
 ToolkitHistogram toolkit_weight_histogram(std::span<const float> weights, int64_t num_bins);
 
 struct ToolkitSearch {

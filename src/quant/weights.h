@@ -1,6 +1,6 @@
 #pragma once
 // Weights: amax per output channel by any method, and weights replaced by their quantized values. Source:
-// spec/quantization.md 4.5 and 7. A recurrent layer's weights are matrices like any other (D33).
+// docs/toolkit_behaviour.md, Weights. A recurrent layer's weights are matrices like any other (D33).
 
 #include <span>
 #include <string>

@@ -2,8 +2,8 @@
 // negative values are lost and positive ones saturate at 255 instead of 127 scales. The export is known by its
 // signature: every zero point is 0, a graph input (scaled, shifted or moved by constants first, perhaps) goes through
 // int8 QuantizeLinear, Cast, DequantizeLinear, and so does what each uint8 QuantizeLinear makes; ops that move codes
-// and MaxPool may stand in a pair. Without it a uint8 zero point 0 stays what it says. Source: spec section 10.3, E3;
-// pytorch/pytorch torch/onnx/symbolic_helper.py, quantize_helper.
+// and MaxPool may stand in a pair. Without it a uint8 zero point 0 stays what it says. Source: E3 of
+// docs/toolkit_behaviour.md; pytorch/pytorch torch/onnx/symbolic_helper.py, quantize_helper.
 
 #include "repair/parameters.h"
 #include "repair/repair.h"

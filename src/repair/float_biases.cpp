@@ -1,5 +1,5 @@
 // For TensorRT, which takes float biases only: an int32 bias behind DequantizeLinear becomes the float code * scale,
-// the same number. Source: spec/trtexec-and-calibration.md, R20; onnx/onnx-tensorrt#850.
+// the same number. Source: docs/tensorrt.md, R20; onnx/onnx-tensorrt#850.
 
 #include "repair/parameters.h"
 #include "repair/repair.h"

@@ -41,7 +41,7 @@ struct Fp32Case {
 
 class Fp32Logits : public testing::TestWithParam<Fp32Case> {};
 
-// The bound of the design's section 4: max|a-b| <= 2e-5 max|b| against ONNX Runtime 1.19.2's logits.
+// The bound of docs/numerics.md, Exactness: max|a-b| <= 2e-5 max|b| against ONNX Runtime 1.19.2's logits.
 TEST_P(Fp32Logits, equal_the_stored_reference) {
   if (data_root().empty()) GTEST_SKIP() << "OCTET_DATA is not set";
   const Fp32Case& c = GetParam();

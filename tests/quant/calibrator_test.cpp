@@ -1,4 +1,5 @@
-// Calibrators: spec/quantization.md 12.4, and each named defect once as the toolkit has it and once as octet has not.
+// Calibrators: the hand-checked cases of docs/toolkit_behaviour.md, and each named defect once as the toolkit has it
+// and once as octet has not.
 
 #include "quant/calibrator.h"
 
@@ -67,7 +68,7 @@ Floats student(size_t n, unsigned seed) {
 const Floats k_small = {0.1f, 0.2f, 0.9f, 1.1f, 1.9f, 2.5f, 3.2f, 3.9f, 4.2f, 5.5f, 6.1f, 7.7f, 8};
 const HistogramCalibratorOptions k_toolkit_8{.num_bins = 8, .ref_compat = true};
 
-TEST(MaxCalibrator, keeps_the_largest_and_refuses_another_shape) {  // 12.4 case 1
+TEST(MaxCalibrator, keeps_the_largest_and_refuses_another_shape) {  // case 1
   MaxCalibrator c;
   ASSERT_TRUE(c.collect(view_of(row({1, -3}))));
   ASSERT_TRUE(c.collect(view_of(row({2, 2, 2}))));
@@ -201,7 +202,7 @@ TEST(HistogramCalibrator, arguments_are_checked) {
   EXPECT_FALSE(*seen({}).compute_amax({.method = "entropy"})) << "nothing seen";
 }
 
-// ---- spec/quantization.md 11: the defect in ref_compat, its absence by default
+// ---- docs/toolkit_behaviour.md, Where the toolkit is odd: the defect in ref_compat, its absence by default
 
 TEST(Defect, D1_growth_misplaces_counts) {
   const Floats first = {8.051979f}, second = {8.602407f};

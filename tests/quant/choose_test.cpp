@@ -30,10 +30,10 @@ std::vector<float> integers(int from, int to) {
   return values;
 }
 
-// The small example of spec 12.4, case 2: 8 bins over [0, 8].
+// The small example of docs/toolkit_behaviour.md, calibrators, case 2: 8 bins over [0, 8].
 const std::vector<uint64_t> k_small{3, 2, 1, 2, 1, 1, 1, 2};
 
-TEST(Percentile, gives_the_upper_edge_that_holds_the_share) {  // spec 12.4, case 2, octet's row
+TEST(Percentile, gives_the_upper_edge_that_holds_the_share) {  // calibrators, case 2, octet's
   const std::vector<double> expected{1, 2, 4, 6, 8, 8};
   const std::vector<double> percentiles{0, 25, 50, 75, 90, 100};
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -41,7 +41,7 @@ TEST(Percentile, gives_the_upper_edge_that_holds_the_share) {  // spec 12.4, cas
   }
 }
 
-TEST(Percentile, of_100_is_the_maximum_and_never_clips_more_than_it_may) {  // D32 and spec 12.4, case 4
+TEST(Percentile, of_100_is_the_maximum_and_never_clips_more_than_it_may) {  // D32, case 4
   const Histogram h = histogram_of(integers(0, 99));
   const std::vector<float> expected{49, 89, 98, 99, 99};
   const std::vector<double> percentiles{50, 90, 99, 99.99, 100};
@@ -136,7 +136,7 @@ TEST(Choose, stays_within_what_was_seen) {
 
 // ---- entropy
 
-/// Divergence of candidate i, straight from its definition (spec 4.3), with octet's half element; no prefix sums.
+/// Divergence of candidate i, straight from its definition, with octet's half element; no prefix sums.
 double direct_divergence(std::vector<uint64_t> h, size_t kept, size_t levels) {
   if (h.size() > 1) h[0] = h[1];
   double clipped = 0;
@@ -171,7 +171,7 @@ double direct_divergence(std::vector<uint64_t> h, size_t kept, size_t levels) {
   return divergence;
 }
 
-TEST(Entropy, prices_the_small_example_as_the_toolkit_does) {  // golden record hist_small8, spec 12.4, case 2
+TEST(Entropy, prices_the_small_example_as_the_toolkit_does) {  // golden record hist_small8, case 2
   const std::vector<double> four{0.191781897556, 0.265134022073, 0.188574300988, 0.106489768439, 0.028316506133};
   const std::vector<double> eight{0.191781897556, 0.265134022073, 0.174416047922, 0.092331515373, 0};
   const std::vector<double> two{0.242585971694, 0.510825623766, 0.325807680811, 0.162342289387,
@@ -219,7 +219,7 @@ TEST(Entropy, cuts_outliers_behind_empty_bins) {  // D42
   for (int i = 0; i < 10000; ++i) values.push_back(static_cast<float>(random() >> 8) * 0x1p-24f);
   values.insert(values.end(), {14.9f, 15.0f, 15.05f});
   const ChosenRange r = choose_entropy(histogram_of(values), {});
-  EXPECT_GE(r.hi, 0.99f);  // the 3 outliers are cut; how close to 1 depends on the sample (1.008 in the specification)
+  EXPECT_GE(r.hi, 0.99f);  // the 3 outliers are cut; how close to 1 depends on the sample
   EXPECT_LT(r.hi, 1.1f);
   EXPECT_EQ(r.lo, 0);
 }

@@ -1,4 +1,4 @@
-// QuantDescriptor: spec/quantization.md 12.2, the toolkit's files, errors by message.
+// QuantDescriptor: the hand-checked cases of docs/toolkit_behaviour.md, the toolkit's files, errors by message.
 
 #include "quant/descriptor.h"
 
@@ -28,7 +28,7 @@ QuantDescriptor the_specs_example() {
   return {.num_bits = 2, .name = "a", .axis = {{1, 2}}, .amax = scalar_f32(3.1415926536f)};
 }
 
-TEST(QuantDescriptor, default_is_8_bit_fake_per_tensor_full_range_max) {  // 12.2 case 1
+TEST(QuantDescriptor, default_is_8_bit_fake_per_tensor_full_range_max) {  // case 1
   const QuantDescriptor d;
   EXPECT_EQ(d.num_bits, NumBits(8));
   EXPECT_FALSE(d.name || d.axis || d.amax || d.scale_amax || d.learn_amax || d.is_unsigned || d.narrow_range);

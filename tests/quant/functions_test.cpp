@@ -1,4 +1,5 @@
-// The toolkit's functions by hand-checked cases (spec/quantization.md 12.1), errors by message, strides and dtypes.
+// The toolkit's functions by the hand-checked cases of docs/toolkit_behaviour.md, errors by message, strides and
+// dtypes.
 
 #include "quant/functions.h"
 
@@ -51,7 +52,7 @@ std::string error_of(const Floats& x, const Floats& amax, const QuantOptions& op
   return q ? "" : q.error().message;
 }
 
-TEST(TensorQuant, the_guides_example) {  // 12.1 case 1
+TEST(TensorQuant, the_guides_example) {  // case 1
   Floats x;
   for (const uint32_t bits : {0x3f7b51e2u, 0x3f612de5u, 0x3f7dfd1du, 0x3eec1102u, 0x3daa6d20u, 0x3e36b6a4u, 0x3ebc1ffcu,
                               0x3f11517eu, 0x3eacdacau, 0x3e590888u}) {
@@ -347,7 +348,7 @@ TEST(TorchFakeQuantize, a_dead_channels_scale_is_refused_by_default_only) {  // 
               floats(*torch_fake_quantize(view_of(x), scalar_f32(0), {}, true))[0] == 0.0f);
 }
 
-TEST(OnnxFormula, one_published_value) {  // 12.9 case 6
+TEST(OnnxFormula, one_published_value) {  // ONNX, case 6
   const Tensor x = row({0.16535432636737823f});
   const Tensor s = scalar_f32(0.04724409431219101f);
   EXPECT_EQ(floats(*onnx_dequantize(*onnx_quantize(view_of(x), s), s)), (Floats{0.18897638f}));

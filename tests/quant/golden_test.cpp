@@ -45,7 +45,7 @@ class GoldenHistograms : public testing::Test {
   std::map<std::string, std::map<std::string, Tensor>> arrays_;
 };
 
-TEST_F(GoldenHistograms, do_not_depend_on_cuts_and_order) {  // spec 12.4, case 7
+TEST_F(GoldenHistograms, do_not_depend_on_cuts_and_order) {  // calibrators, case 7
   std::mt19937 random(6);
   for (const Json& record : records_) {
     Histogram recorded;

@@ -58,7 +58,7 @@ std::vector<float> heavy_tailed(size_t n, float scale, unsigned seed) {
   return values;
 }
 
-TEST(Histogram, counts_the_small_example_of_the_specification) {  // spec 12.4, case 2
+TEST(Histogram, counts_the_small_example_of_the_specification) {  // calibrators, case 2
   const Histogram h = histogram_of({.1f, .2f, .9f, 1.1f, 1.9f, 2.5f, 3.2f, 3.9f, 4.2f, 5.5f, 6.1f, 7.7f, 8}, 8);
   EXPECT_EQ(h.range(), 8);
   EXPECT_EQ(h.view(Side::magnitude, 8).counts, (std::vector<uint64_t>{3, 2, 1, 2, 1, 1, 1, 2}));
@@ -69,7 +69,7 @@ TEST(Histogram, closes_bins_above_and_opens_them_below) {
   EXPECT_EQ(h.view(Side::magnitude, 4).counts, (std::vector<uint64_t>{1, 2, 1, 1}));
 }
 
-TEST(Histogram, grows_exactly_in_the_example_of_the_specification) {  // spec 4.2.3 and 12.4, case 3
+TEST(Histogram, grows_exactly_in_the_example_of_the_specification) {  // calibrators, case 3
   Histogram h;
   h.collect(std::vector<float>{0, 255, 255, 255, 255, 255});
   h.collect(std::vector<float>{0, 255, 255, 255, 255, 256});

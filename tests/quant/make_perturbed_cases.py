@@ -1,6 +1,6 @@
 """Writes perturbed_cases.inc: the inputs of the toolkit's recorded runs ($OCTET_DATA/golden: calib.npz, quantizer.npz, half and bfloat16 of
 quant.npz, gradients of affine.npz and e4m3.npz), each element moved at random, with the answers that NumPy computes from the definition
-(spec/quantization.md 1, 3, 4). So no recorded answer can be looked up. Run: OCTET_DATA=... python tests/quant/make_perturbed_cases.py, with NumPy
+(docs/toolkit_behaviour.md). So no recorded answer can be looked up. Run: OCTET_DATA=... python tests/quant/make_perturbed_cases.py, with NumPy
 1.26 (numpy.histogram itself is the definition for weights, and NumPy 2 rounds its edges otherwise)."""
 import json
 import os
@@ -49,7 +49,7 @@ def flag(value):
     return "true" if value else "false"
 
 
-# ---- 4.1: the max calibrator
+# ---- the max calibrator
 
 def max_cases(out):
     for record in (r for r in INDEX if r["kind"] == "max_calibrator"):
@@ -66,7 +66,7 @@ def max_cases(out):
                                "{" + ", ".join(record_text(dims(x), bits(x), dims(l), bits(l), bits(a))[:-1] for x, (l, a) in zip(batches, steps)) + "}"))
 
 
-# ---- 4.5: weights
+# ---- weights
 
 def amax_of_row(row, method, p, num_bins):
     row = np.abs(row)
@@ -151,7 +151,7 @@ def quantizer_cases(out):
         out.append(record_text(text(name), dims(x), bits(x), bits(y), bits(scale), bits(dy), bits(dx), repr(dmin), repr(dmax)))
 
 
-# ---- 1.2 in half and bfloat16, the toolkit's way (D8)
+# ---- fake_tensor_quant in half and bfloat16, the toolkit's way (D8)
 
 def half_cases(out):
     for record in (r for r in INDEX if r["kind"] == "tensor_quant_half"):
@@ -180,7 +180,7 @@ def bf16_cases(out):
             out.append(record_text("DType::bf16", str(b), "false", "true", bits(x), bits(a)[1:-1], bits(q), bits(y)))
 
 
-# ---- 1.4: gradients of affine and E4M3
+# ---- gradients of affine and E4M3
 
 def gradient_cases(out):
     for record in (r for r in INDEX if r["kind"] in ("affine", "e4m3")):

@@ -1,5 +1,5 @@
 """Writes toolkit_cases.inc: random inputs with the toolkit's answers as NumPy computes them from their definition
-(spec/quantization.md 1 and 4), so that nothing recorded can be looked up. Run: python tests/quant/make_toolkit_cases.py, with NumPy 1.26
+(docs/toolkit_behaviour.md), so that nothing recorded can be looked up. Run: python tests/quant/make_toolkit_cases.py, with NumPy 1.26
 (numpy.histogram itself is the definition of the numpy mode, and NumPy 2 rounds its edges otherwise)."""
 import math
 import pathlib

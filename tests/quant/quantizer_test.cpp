@@ -1,4 +1,4 @@
-// TensorQuantizer: spec/quantization.md 12.3, each state of the machine, errors by message.
+// TensorQuantizer: the hand-checked cases of docs/toolkit_behaviour.md, each state of the machine, errors by message.
 
 #include "quant/quantizer.h"
 
@@ -37,7 +37,7 @@ Floats run(TensorQuantizer& q, const Tensor& x) {
   return y ? floats(*y) : Floats{};
 }
 
-TEST(TensorQuantizer, default_is_dynamic_and_full_range) {  // 12.3 case 1
+TEST(TensorQuantizer, default_is_dynamic_and_full_range) {  // case 1
   TensorQuantizer q = made();
   EXPECT_EQ(run(q, square({1, -2, 3, -4})), (Floats{1.007874f, -2.015748f, 2.992126f, -4}));
 }

@@ -1,6 +1,6 @@
 // Record eager_net of $OCTET_DATA/golden/observers.npz: PyTorch 2.4.1's eager-mode flow (qnnpack) for conv-bn-relu,
 // conv-bn, add, relu. Folding, observers and integers as recorded; then the graph as torch.onnx.export writes it,
-// mended, gives PyTorch's answers. Source: spec/quantization.md 10.1 to 10.4 and 12.10, case 4.
+// mended, gives PyTorch's answers. Source: docs/toolkit_behaviour.md, PyTorch's observers and eager export.
 #include <cmath>
 #include <cstdlib>
 
@@ -81,7 +81,7 @@ class EagerNet : public testing::Test {
            " = Cast(q_" + out + ", to=\"" + dtype + "\") " + out + " = DequantizeLinear(k_" + out + ", " + s + ", " +
            z + ") @d_" + out + "\n";
   }
-  /// 10.3: a Cast in every pair, uint8 zero points behind the signed stub, int32 biases with computed zero points.
+  /// E1 to E3: a Cast in every pair, uint8 zero points behind the signed stub, int32 biases with computed zero points.
   std::string exported() const {
     return "graph (x: f32[N,2,6,6]) -> (y) {\n" + scalar("s0", k_input_scale) + scalar("s1", k_c1_scale) +
            scalar("s2", k_c2_scale) + scalar("s3", k_add_scale) + "const z8: s8[] = {0} const zu: u8[] = {0}\n" +

@@ -1,4 +1,5 @@
-// A module's quantizers as Q/DQ in an ONNX file: spec/quantization.md 12.9 through libtorch's modules.
+// A module's quantizers as Q/DQ in an ONNX file: the cases under ONNX of docs/toolkit_behaviour.md through libtorch's
+// modules.
 
 #include "octet/export.h"
 
@@ -57,7 +58,7 @@ class ExportedModule : public testing::Test {
   QuantLinear fc_{nullptr};
 };
 
-TEST_F(ExportedModule, has_the_scales_of_the_modules_ranges) {  // 12.9.1, 12.9.2
+TEST_F(ExportedModule, has_the_scales_of_the_modules_ranges) {  // cases 1 and 2
   fc_->input_quantizer->set_amax(torch::tensor(2.54f));
   fc_->weight_quantizer->set_amax(floats({0.254f, 1, 0}).reshape({3, 1}));
   const Result<Model> out = exported();
@@ -68,12 +69,12 @@ TEST_F(ExportedModule, has_the_scales_of_the_modules_ranges) {  // 12.9.1, 12.9.
   EXPECT_THAT(text, HasSubstr("const w_scale: f32[3] = {0.002, 0.007874016, 1}"));
   EXPECT_THAT(text, HasSubstr("w_quantized = QuantizeLinear(w, w_scale, w_zero_point, axis=0)"));
   EXPECT_TRUE(out->save(path_, 13));
-  const Result<Done> ten = out->save(path_, 10);  // 12.9.4
+  const Result<Done> ten = out->save(path_, 10);  // case 4
   ASSERT_FALSE(ten);
   EXPECT_THAT(ten.error().message, HasSubstr("13"));
 }
 
-TEST_F(ExportedModule, scales_per_channel_are_read_from_a_file_that_says_opset_10) {  // 12.9.4
+TEST_F(ExportedModule, scales_per_channel_are_read_from_a_file_that_says_opset_10) {  // case 4
   fc_->input_quantizer->set_amax(torch::tensor(2.54f));
   fc_->weight_quantizer->set_amax(floats({0.254f, 1, 0.5f}).reshape({3, 1}));
   const Result<Model> out = exported();
@@ -91,7 +92,7 @@ TEST_F(ExportedModule, scales_per_channel_are_read_from_a_file_that_says_opset_1
   EXPECT_THAT(ten->text(false), HasSubstr("w_scale: f32[3] = {0.002, 0.007874016"));
 }
 
-TEST_F(ExportedModule, unsigned_inputs_have_uint8_zero_points) {  // 12.9.3
+TEST_F(ExportedModule, unsigned_inputs_have_uint8_zero_points) {  // case 3
   fc_->input_quantizer->set_unsigned(true);
   fc_->input_quantizer->set_amax(torch::tensor(5.1f));
   fc_->weight_quantizer->set_amax(torch::ones({3, 1}));
@@ -101,7 +102,7 @@ TEST_F(ExportedModule, unsigned_inputs_have_uint8_zero_points) {  // 12.9.3
   EXPECT_THAT(out->text(false), HasSubstr("const x_zero_point: u8[] = {0}"));
 }
 
-TEST_F(ExportedModule, narrow_and_uncalibrated_quantizers_are_refused_by_name) {  // 12.9.5
+TEST_F(ExportedModule, narrow_and_uncalibrated_quantizers_are_refused_by_name) {  // case 5
   const Result<Model> dynamic = exported();
   ASSERT_FALSE(dynamic);
   EXPECT_THAT(dynamic.error().message, HasSubstr("Quantizer has not been calibrated"));

@@ -1,5 +1,5 @@
-// The functions and TensorQuantizer on libtorch's tensors: against the toolkit's recorded runs, the cases of
-// spec/quantization.md 12.1 and 12.3, and octet's own functions without libtorch.
+// The functions and TensorQuantizer on libtorch's tensors: against the toolkit's recorded runs, the hand-checked cases
+// of docs/toolkit_behaviour.md, and octet's own functions without libtorch.
 
 #include <cmath>
 #include <limits>
@@ -93,7 +93,7 @@ TEST_F(GoldenTorch, affine_e4m3_and_pact) {
 
 constexpr float k_nan = std::numeric_limits<float>::quiet_NaN(), k_inf = std::numeric_limits<float>::infinity();
 
-TEST(Functions, gradient_passes_inside_amax_inclusively) {  // 12.1.12
+TEST(Functions, gradient_passes_inside_amax_inclusively) {  // functions, case 12
   Tensor x = floats({-1.1f, -1, -.5f, 0, 1, std::nextafter(1.0f, 2.0f), k_nan, k_inf}).requires_grad_(true);
   fake_tensor_quant(x, torch::tensor(1.0f)).backward(floats({1, 2, 3, 4, 5, 6, 7, 8}));
   EXPECT_TRUE(same(x.grad(), {0, 2, 3, 4, 5, 0, 0, 0}));
@@ -102,7 +102,7 @@ TEST(Functions, gradient_passes_inside_amax_inclusively) {  // 12.1.12
   EXPECT_TRUE(same(m.grad(), {1, 0, 3, 0}));
 }
 
-TEST(Functions, pact_gives_the_bounds_what_lies_at_and_beyond_them) {  // 12.1.15
+TEST(Functions, pact_gives_the_bounds_what_lies_at_and_beyond_them) {  // functions, case 15
   Tensor x = floats({-2, -1, -.3f, .5f, 1, 3}).requires_grad_(true);
   Tensor min = torch::tensor(-1.0f).requires_grad_(true), max = torch::tensor(1.0f).requires_grad_(true);
   const Tensor y = fake_tensor_quant(pact_clip(x, min, max), torch::tensor(1.0f));
@@ -139,7 +139,7 @@ float onnx_value(float x, float s, float lo, float hi) { return std::min(std::ma
 TEST(Functions, fake_quantize_is_onnx_quantize_then_dequantize) {
   torch::manual_seed(4);
   Tensor x = torch::randn({3, 6, 11, 13}) * 3;
-  x.view({-1})[0] = 0.16535432636737823f;  // the tie of 12.1.9: ONNX rounds to 4
+  x.view({-1})[0] = 0.16535432636737823f;  // the tie of case 9: ONNX rounds to 4
   const Tensor scale = torch::rand({6}) * 0.05 + 0.001;
   Tensor with_gradient = x.clone().requires_grad_(true);
   for (const CodeLimits limits : {CodeLimits{-127, 127}, CodeLimits{-3, 3}, CodeLimits{-17, 238}}) {
@@ -183,7 +183,7 @@ TEST(Functions, learned_step_gradient_is_formula_3_of_lsq) {
   EXPECT_NEAR(s.grad().item<double>(), sum / std::sqrt(5.0 * 3.0), 1e-6);
 }
 
-TEST(TorchQuantizer, flow_and_texts) {  // 12.3
+TEST(TorchQuantizer, flow_and_texts) {
   TensorQuantizer q;
   EXPECT_TRUE(same(q(floats({1, -2, 3, -4})), {1.007874f, -2.015748f, 2.992126f, -4}));
   EXPECT_EQ(q->text(), "8bit fake per-tensor amax=dynamic calibrator=MaxCalibrator scale=1.0 quant");
@@ -198,7 +198,7 @@ TEST(TorchQuantizer, flow_and_texts) {  // 12.3
   EXPECT_THROW(TensorQuantizer()->enable_clip(), std::invalid_argument);
 }
 
-TEST(TorchQuantizer, axes_ranges_and_modes) {  // 12.3.2, 12.3.3
+TEST(TorchQuantizer, axes_ranges_and_modes) {  // quantizer, cases 2 and 3
   const Tensor m = floats({1, -2, 3, -4}).reshape({2, 2});
   TensorQuantizer columns(QuantDescriptor{.fake_quant = false, .axis = {{1}}});
   EXPECT_TRUE(same(columns(m), {42, -64, 127, -127}));
@@ -215,7 +215,7 @@ TEST(TorchQuantizer, axes_ranges_and_modes) {  // 12.3.2, 12.3.3
   EXPECT_TRUE(same(mended(x), {-128, -128, 127}));
 }
 
-TEST(TorchQuantizer, gradients_by_mode) {  // 1.4 through the module
+TEST(TorchQuantizer, gradients_by_mode) {  // the functions' gradients through the module
   const auto gradient = [](TensorQuantizer q, const Tensor& x) {
     Tensor in = x.detach().clone().requires_grad_(true);
     q(in).backward(torch::arange(1, x.numel() + 1).to(torch::kFloat32).reshape(x.sizes()));
@@ -237,7 +237,7 @@ TEST(TorchQuantizer, gradients_by_mode) {  // 1.4 through the module
   EXPECT_TRUE(same(gradient(e4m3, x), {0, 2, 3, 4, 0}));
 }
 
-TEST(TorchQuantizer, texts) {  // 12.3.7
+TEST(TorchQuantizer, texts) {  // quantizer, case 7
   TensorQuantizer rows(QuantDescriptor{.axis = {{0}}});
   rows->set_amax(floats({0.7f, 1.5f}));
   EXPECT_EQ(rows->text(), "8bit fake axis=0 amax=[0.7000, 1.5000](2) calibrator=MaxCalibrator scale=1.0 quant");
@@ -247,7 +247,7 @@ TEST(TorchQuantizer, texts) {  // 12.3.7
             "unsigned 8bit narrow fake per-tensor amax=dynamic *0.5 calibrator=HistogramCalibrator scale=1.0 quant");
 }
 
-TEST(TorchQuantizer, state_names_of_a_whole_module) {  // 12.3.8, 3.5
+TEST(TorchQuantizer, state_names_of_a_whole_module) {  // quantizer, case 8
   TensorQuantizer q(QuantDescriptor{.learn_amax = true});
   q->set_pre_quant_scale(torch::tensor(2.0f));
   const std::map<std::string, Tensor> state = state_dict(*q);
@@ -259,7 +259,7 @@ TEST(TorchQuantizer, state_names_of_a_whole_module) {  // 12.3.8, 3.5
   EXPECT_EQ(q->plain().text(), q->text());
 }
 
-TEST(TorchQuantizer, learned_bounds_clip_before_quantizing) {  // 12.3.6
+TEST(TorchQuantizer, learned_bounds_clip_before_quantizing) {  // quantizer, case 6
   TensorQuantizer q(QuantDescriptor{.learn_amax = true});
   {
     torch::NoGradGuard no_grad;
@@ -272,7 +272,7 @@ TEST(TorchQuantizer, learned_bounds_clip_before_quantizing) {  // 12.3.6
   EXPECT_EQ(q->named_parameters()["clip.clip_value_min"].grad().item<float>(), 2.0f);
 }
 
-TEST(TorchQuantizer, calibration_then_state_round_trip) {  // 12.3.8
+TEST(TorchQuantizer, calibration_then_state_round_trip) {  // quantizer, case 8
   TensorQuantizer q(QuantDescriptor{.axis = {{1}}});
   q->enable_calib();
   q->disable_quant();

@@ -254,7 +254,7 @@ TEST(Modules, circular_padding_is_the_float_modules) {  // D35
   EXPECT_EQ(toolkit_circular_padding({3, 3, 2, 2}), (std::vector<int64_t>{2, 1, 1, 1}));
 }
 
-TEST(Modules, state_names_and_weight_amax_shapes) {  // 12.5
+TEST(Modules, state_names_and_weight_amax_shapes) {
   const auto shape_after_calibration = [](auto module, const Tensor& x) {
     module->weight_quantizer->enable_calib();
     module->weight_quantizer->disable_quant();
@@ -271,7 +271,7 @@ TEST(Modules, state_names_and_weight_amax_shapes) {  // 12.5
   EXPECT_EQ(shape_after_calibration(QuantLinear(torch::nn::LinearOptions(7, 5)), torch::randn({2, 7})), (Sizes{5, 1}));
 }
 
-TEST(Modules, an_lstm_has_a_weight_range_for_each_gate_row_of_each_layer_and_direction) {  // 12.5
+TEST(Modules, an_lstm_has_a_weight_range_for_each_gate_row_of_each_layer_and_direction) {
   const auto each_quantizer = [](torch::nn::Module& module, const auto& visit) {
     for (const auto& part : module.modules(false))
       if (auto* quantizer = dynamic_cast<TensorQuantizerImpl*>(part.get())) visit(*quantizer);
@@ -311,7 +311,7 @@ torch::nn::Sequential small_net() {
                                torch::nn::MaxPool2d(2), torch::nn::Flatten(), torch::nn::Linear(4 * 3 * 3, 5));
 }
 
-TEST(Replacement, keeps_parameters_and_leaves_max_pools_float) {  // 12.6
+TEST(Replacement, keeps_parameters_and_leaves_max_pools_float) {
   torch::nn::Sequential net = small_net(), made = quantized(net), again = quantized(made);
   std::vector<std::string> names = default_quant_modules();
   std::sort(names.begin(), names.end());
@@ -360,7 +360,7 @@ TEST(Replacement, factories_give_what_initialize_asks_for) {
   EXPECT_FALSE(std::dynamic_pointer_cast<QuantLSTMImpl>(lstm().ptr()));
 }
 
-TEST(Helpers, match_group_freeze_and_weights_in_place) {  // 12.7
+TEST(Helpers, match_group_freeze_and_weights_in_place) {
   torch::nn::Sequential net = quantized(small_net());
   EXPECT_EQ(match_parameters(*net, {"weight"}).size(), 2u);
   EXPECT_EQ(match_parameters(*net, {"0.*wei$", "nothing"}).size(), 0u);
@@ -386,7 +386,7 @@ TEST(Helpers, match_group_freeze_and_weights_in_place) {  // 12.7
   EXPECT_TRUE(torch::equal(once, net->named_parameters()["4.weight"]));
 }
 
-TEST(Helpers, match_the_published_numbers_of_a_resnet18) {  // 12.7
+TEST(Helpers, match_the_published_numbers_of_a_resnet18) {
   const std::string path = testing::TempDir() + "octet_helpers_" + std::to_string(::getpid()) + ".onnx";
   ASSERT_TRUE(write_new_network(path, {.architecture = "resnet18"}));
   Result<GraphModule> net = read_graph_module(path, /*clean=*/false, {.train_batch_norm = true});
@@ -402,7 +402,7 @@ TEST(Helpers, match_the_published_numbers_of_a_resnet18) {  // 12.7
   EXPECT_EQ(match_parameters(**net, {"downsample.*.wei$"}).size(), 0u);
 }
 
-TEST(Helpers, cosine_schedule) {  // 12.8
+TEST(Helpers, cosine_schedule) {
   EXPECT_NEAR(cosine_rate(0.1, 0, 9), 1e-3, 1e-12);
   EXPECT_NEAR(cosine_rate(0.1, 4.5, 9), 5.05e-4, 1e-12);
   EXPECT_NEAR(cosine_rate(0.1, 9, 9), 1e-5, 1e-12);

@@ -168,7 +168,7 @@ TEST(Training, that_goes_below_the_untrained_network_says_which_rate_to_try) {
   }
 }
 
-// 12.8: from 1 % of the original 0.1 along half a cosine down to 1 % of that. One step an epoch: 9 steps.
+// From 1 % of the original 0.1 along half a cosine down to 1 % of that. One step an epoch: 9 steps.
 TEST(Training, follows_the_published_rates) {
   GraphModule net = small_net();
   TrainOptions options = small_options();

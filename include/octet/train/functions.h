@@ -1,6 +1,6 @@
 #pragma once
 // The quantization functions as differentiable functions of libtorch's tensors: the numbers of octet/quant.h to the
-// last bit, the straight-through gradients of spec sections 1.1 to 1.4.
+// last bit, and the straight-through gradients (docs/toolkit_behaviour.md, Functions).
 //
 //   torch::Tensor y = octet::nn::fake_tensor_quant(x, x.abs().amax());
 //   y.sum().backward();                                                  // dx = |x| <= amax ? dy : 0

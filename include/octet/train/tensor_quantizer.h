@@ -1,6 +1,6 @@
 #pragma once
 // TensorQuantizer as a libtorch module, with the toolkit's flow and state names (octet/quant.h has the same without
-// libtorch; spec: x times pre_quant_scale, calibration, then clip or quantization).
+// libtorch): x times pre_quant_scale, calibration, then clip or quantization.
 //
 //   octet::nn::TensorQuantizer q(octet::k_quant_desc_8bit_per_tensor);
 //   torch::Tensor y = q(x);
