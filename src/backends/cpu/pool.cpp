@@ -4,6 +4,7 @@
 #include "backends/cpu/geometry.h"
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
+#include "base/ceil_div.h"
 
 namespace octet::cpu {
 namespace {
@@ -70,7 +71,7 @@ PreparedStep one_pixel_step(const Operand& x, const Operand& y, const WindowGeom
     constexpr int64_t k_group = 64;
     const X* px = run.at<X>(x);
     Y* py = run.at<Y>(y);
-    const int64_t groups = (g.ic + k_group - 1) / k_group;
+    const int64_t groups = ceil_div(g.ic, k_group);
     run.parallel(batch * groups, k_group * g.ih * g.iw, [&](int64_t first, int64_t last, int) {
       for (int64_t unit = first; unit < last;) {
         const int64_t image = unit / groups, group = unit % groups, end = std::min(groups, group + last - unit);

@@ -44,11 +44,6 @@ std::string refuse_images(const ConvU8S8Desc& desc) {
   return needs_f32(desc) ? "knows no activation but Relu and Clip" : "";
 }
 
-WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
-  geometry.groups /= merge;
-  return geometry;
-}
-
 /// Why a layer's tiles are not neighbours in rows; empty = they can be.
 std::string refuse_neighbours(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
   const WindowGeometry& g = desc.geometry;
@@ -97,9 +92,7 @@ std::vector<ConvTile> tiles(const ConvU8S8Desc& desc, const ConvCpu& cpu) {
 
 /// Groups are merged as far as the widest vector allows; a narrower kernel's own merge differs a little.
 ConvExtent extent_of(const WindowGeometry& g, int64_t batch) {
-  const int64_t merge = merged_groups(g, 16);
-  WindowGeometry merged = g;
-  merged.groups /= merge;
+  const WindowGeometry merged = with_merged_groups(g, merged_groups(g, 16));
   const TapTable taps(merged, 1, 1);
   const CompactRows rows(merged, 1, taps.is_compact());
   const AmxCopy copy(merged, taps, taps.is_compact(), k_amx_step_bytes, batch);

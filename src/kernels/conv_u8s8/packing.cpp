@@ -172,6 +172,11 @@ std::vector<ConvU8S8Panel> lay_out_panels(int64_t oc, const ConvPanelOrder& orde
 
 }  // namespace
 
+WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge) {
+  geometry.groups /= merge;
+  return geometry;
+}
+
 int64_t merged_groups(const WindowGeometry& g, int lanes) {
   const int64_t channels = g.oc / g.groups;
   int64_t merge = 1;

@@ -69,6 +69,8 @@ ImageSource image_source(const ConvU8S8Desc& desc, Isa isa);
 /// How many neighbouring groups are run as one, with zero weights between them, so that narrow groups fill a vector:
 /// the vector work never grows, since a vector's lanes were idle anyway.
 int64_t merged_groups(const WindowGeometry& geometry, int lanes);
+/// The layer seen with `merge` groups as one.
+WindowGeometry with_merged_groups(WindowGeometry geometry, int64_t merge);
 
 /// Whether sums become floats before they are stored. Relu and Clip of a code are bounds already; every other
 /// activation needs the value as f32.

@@ -37,11 +37,6 @@ bool needs_whole_steps(const AmxCopy& copy, const TapTable& taps) {
   return copy.is_used() && taps.segment_elements() % k_amx_step_bytes != 0;
 }
 
-WindowGeometry merged(WindowGeometry geometry, int64_t merge) {
-  geometry.groups /= merge;
-  return geometry;
-}
-
 TileRows rows_of(const AmxCopy& copy, const TapTable& taps) {
   return copy.is_used() ? TileRows::copied : taps.is_linear() ? TileRows::input : TileRows::gathered;
 }
@@ -57,7 +52,7 @@ class ConvU8S8Amx final : public ConvU8S8, private CodesWalk {
  public:
   ConvU8S8Amx(const ConvU8S8Desc& desc, const ConvAmxKernel& kernel, CutBy cut, Isa isa, int64_t merge,
               const TapTable& taps, const AmxCopy& copy)
-      : CodesWalk(kernel, cut, merged(desc.geometry, merge), rows_of(copy, taps), copy,
+      : CodesWalk(kernel, cut, with_merged_groups(desc.geometry, merge), rows_of(copy, taps), copy,
                   taps.segments() * taps.segment_elements()),
         desc_(desc),
         gather_(kernel.gather),
@@ -243,7 +238,7 @@ const ConvAmxKernel conv_amx_kernel = {};
 std::unique_ptr<const ConvU8S8> make_conv_u8s8_amx(const ConvU8S8Desc& desc, const ConvAmxKernel& kernel, CutBy cut,
                                                    Isa isa) {
   const int64_t merge = merged_groups(desc.geometry, 16);
-  const WindowGeometry geometry = merged(desc.geometry, merge);
+  const WindowGeometry geometry = with_merged_groups(desc.geometry, merge);
   const TapTable taps(geometry, 1, k_amx_tile_rows);
   return std::make_unique<ConvU8S8Amx>(
       desc, kernel, cut, isa, merge, taps,
