@@ -420,30 +420,28 @@ TEST(WinogradU8S8, is_the_cheapest_way_where_many_tiles_meet_few_weights) {
   }
 }
 
-void expect_cheapest_of_256_bits(Isa isa, const ConvCase& c, const std::string& variant) {
-  for (const ConvCpu& cpu : {k_whole_width, k_half_width, k_far_l3})
-    EXPECT_EQ(cheapest(c, cpu, INT64_MAX, 1, isa), std::string(name(isa)) + variant) << c;
+/// direct: its way where weights are many beside the tiles; on_the_edge: where products decide.
+void expect_ways_of_256_bits(Isa isa, const std::string& direct, const std::string& on_the_edge) {
+  const auto expect_cheapest = [&](const ConvCase& c, const std::string& way) {
+    for (const ConvCpu& cpu : {k_whole_width, k_half_width, k_far_l3})
+      EXPECT_EQ(cheapest(c, cpu, INT64_MAX, 1, isa), std::string(name(isa)) + way) << c;
+  };
+  expect_cheapest(square(32, 64, 64, 3, 1, 1), " 4x4");
+  expect_cheapest(square(14, 256, 256, 3, 1, 1), " 4x4");
+  expect_cheapest(square(4, 512, 512, 3, 1, 1), direct);
+  expect_cheapest(square(4, 512, 512, 3, 1, 1, 1, 1, 8), " 4x4");
+  expect_cheapest(square(7, 512, 512, 3, 1, 1), on_the_edge);
+  expect_cheapest(square(32, 16, 16, 3, 1, 1), on_the_edge);
 }
 
 TEST(WinogradU8S8, is_the_cheapest_way_on_avx2_where_weights_are_few_beside_the_tiles) {
   if (!has_isa(Isa::avx2)) GTEST_SKIP() << "not applicable: no AVX2";
-  expect_cheapest_of_256_bits(Isa::avx2, square(32, 64, 64, 3, 1, 1), " 4x4");
-  expect_cheapest_of_256_bits(Isa::avx2, square(14, 256, 256, 3, 1, 1), " 4x4");
-  expect_cheapest_of_256_bits(Isa::avx2, square(4, 512, 512, 3, 1, 1), " 3x32");
-  expect_cheapest_of_256_bits(Isa::avx2, square(4, 512, 512, 3, 1, 1, 1, 1, 8), " 4x4");
-  // A vector of codes' products costs AVX2 three times AVX-VNNI's.
-  expect_cheapest_of_256_bits(Isa::avx2, square(7, 512, 512, 3, 1, 1), " 4x4");
-  expect_cheapest_of_256_bits(Isa::avx2, square(32, 16, 16, 3, 1, 1), " 4x4");
+  expect_ways_of_256_bits(Isa::avx2, " 3x32", " 4x4");  // products of codes cost three times AVX-VNNI's
 }
 
 TEST(WinogradU8S8, is_the_cheapest_way_on_avx_vnni_where_weights_are_few_beside_the_tiles) {
   if (!has_isa(Isa::avx_vnni)) GTEST_SKIP() << "not applicable: no AVX-VNNI";
-  expect_cheapest_of_256_bits(Isa::avx_vnni, square(32, 64, 64, 3, 1, 1), " 4x4");
-  expect_cheapest_of_256_bits(Isa::avx_vnni, square(14, 256, 256, 3, 1, 1), " 4x4");
-  expect_cheapest_of_256_bits(Isa::avx_vnni, square(4, 512, 512, 3, 1, 1), " 6x16");
-  expect_cheapest_of_256_bits(Isa::avx_vnni, square(4, 512, 512, 3, 1, 1, 1, 1, 8), " 4x4");
-  expect_cheapest_of_256_bits(Isa::avx_vnni, square(7, 512, 512, 3, 1, 1), " 6x16");
-  expect_cheapest_of_256_bits(Isa::avx_vnni, square(32, 16, 16, 3, 1, 1), " 6x16");
+  expect_ways_of_256_bits(Isa::avx_vnni, " 6x16", " 6x16");
 }
 
 TEST(WinogradU8S8, an_engine_takes_kernels_of_its_own_width) {

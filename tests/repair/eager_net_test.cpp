@@ -81,7 +81,8 @@ class EagerNet : public testing::Test {
            " = Cast(q_" + out + ", to=\"" + dtype + "\") " + out + " = DequantizeLinear(k_" + out + ", " + s + ", " +
            z + ") @d_" + out + "\n";
   }
-  /// E1 to E3: a Cast in every pair, uint8 zero points behind the signed stub, int32 biases with computed zero points.
+  /// E1 to E3: a Cast in every pair, uint8 zero points behind the signed QuantStub, int32 biases with computed zero
+  /// points.
   std::string exported() const {
     return "graph (x: f32[N,2,6,6]) -> (y) {\n" + scalar("s0", k_input_scale) + scalar("s1", k_c1_scale) +
            scalar("s2", k_c2_scale) + scalar("s3", k_add_scale) + "const z8: s8[] = {0} const zu: u8[] = {0}\n" +
