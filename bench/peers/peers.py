@@ -179,16 +179,17 @@ def measure(args, model, batch, threads, row_s=None):
     return results
 
 
+def row_key(row):
+    return [row.get(k) for k in ("cpu", "model", "batch", "threads", "amx")]
+
+
 def gather(results, new):
     """Puts a new row in: what it measured again replaces the old figures of the same row."""
-    def key(row):
-        return [row.get(k) for k in ("cpu", "model", "batch", "threads", "amx")]
-
-    old = [r for r in results if key(r) == key(new)]
+    old = [r for r in results if row_key(r) == row_key(new)]
     merged = {**(old[0] if old else {}), **new}
     for part in ("cosine", "ms", "turns"):
         merged[part] = {**(old[0].get(part, {}) if old else {}), **new[part]}
-    return [r for r in results if key(r) != key(new)] + [merged]
+    return [r for r in results if row_key(r) != row_key(new)] + [merged]
 
 
 def share_of_peak(model, batch, results):
@@ -249,7 +250,8 @@ def write_page(args, results):
     old = record.load(args.page, {r["cpu"] for r in results})
     rows = old["rows"]
     for row in results:
-        rows = gather(rows, row)
+        if row["date"] >= max((r["date"] for r in rows if row_key(r) == row_key(row)), default=""):  # not what an old run left
+            rows = gather(rows, row)
     scaling = record.load_json(os.path.join(os.path.dirname(args.results), "scaling.json"), [])
     new = {"rows": rows, "scaling": record.merge(old["scaling"], scaling, ("model", "batch", "isa")), "more": old["more"]}
     if args.page == "docs/benchmarks.md" and not args.page_only:
