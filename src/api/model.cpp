@@ -205,9 +205,10 @@ Result<Graph> lower(const Graph& clean, const Binding& binding, const std::set<s
   Graph graph = clean;
   if (const Result<Done> bound = bind_shapes(graph, binding); !bound) return bound.error();
   // Known shapes let the clean stage fold what a symbolic batch had kept alive. But values that calibration and
-  // comparison know by name stay: shape changes that only now are seen to meet are left as they are.
+  // comparison know by name stay: shape changes that only now are seen to meet are left as they are, and so is what is
+  // in front of a window that only now is seen to cover its image.
   std::set<std::string> left_out = skip;
-  left_out.insert({"merge_reshapes", "merge_transposes"});
+  left_out.insert({"merge_reshapes", "merge_transposes", "pool_before_conv"});
   if (const auto cleaned = run_stage(graph, Stage::clean, left_out); !cleaned) return cleaned.error();
   if (const auto fused = run_stage(graph, Stage::fuse, skip); !fused) return fused.error();
   return graph;

@@ -89,9 +89,14 @@ class Quantizer {
     return Done{};
   }
 
+  /// An average that the table does not know (another program's cache, whose network averages elsewhere) has the range
+  /// of what it is an average of, which it cannot leave.
   const ChosenRange* range_of(ValueId v) const {
     const auto at = ranges_.find(graph_.value(v).name);
-    return at == ranges_.end() ? nullptr : &at->second->range(options_.method);
+    if (at != ranges_.end()) return &at->second->range(options_.method);
+    const NodeId maker = editor_.producer(v);
+    const bool is_average = maker >= 0 && editor_.node(maker).op->quant.role == QuantRole::pool_average;
+    return is_average ? range_of(editor_.node(maker).inputs[0]) : nullptr;
   }
 
   /// So wide that its scale would lie above the largest (weight_codes.h): a mask of -1e20 or an overflow.
