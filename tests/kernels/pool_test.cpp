@@ -139,6 +139,27 @@ TEST(Pool, average_rows_give_the_scalar_result_on_every_isa) {
   }
 }
 
+// More than 257 taps of 255 overflow a 16-bit sum: the kernels must widen in time, within rows of taps and between
+// them.
+TEST(Pool, averages_of_large_windows_give_the_scalar_result_on_every_isa) {
+  const AveragePoolU8Params p = {.x_zero_point = 9,
+                                 .y_zero_point = 30,
+                                 .lo = 0,
+                                 .hi = 255,
+                                 .x_scale = 0.9,
+                                 .y_scale = 1.1,
+                                 .count_include_pad = false};
+  for (const auto& [kh, kw] : {std::pair<int64_t, int64_t>{20, 20}, {1, 300}, {300, 1}, {3, 200}, {2, 256}, {5, 70}})
+    for (const int64_t c : {1, 40, 70}) {
+      WindowGeometry g = geometry(c, 1, 1, 0, kh + 1, kw + 1);
+      g.kh = kh, g.kw = kw, g.oh = g.ow = 2;
+      const Buffer<uint8_t> codes(static_cast<size_t>(g.ih * g.iw * g.x_pitch), 255);
+      expect_every_isa_agrees(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, uint8_t* y) {
+        k.average_u8_row(g, p, x, oy, y);
+      });
+    }
+}
+
 // 600 pixels of 255 overflow a 16-bit sum: the kernels must widen in time.
 TEST(Pool, global_averages_give_the_scalar_result_on_every_isa) {
   Random random(3);

@@ -69,16 +69,73 @@ void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16
   }
 }
 
+// Sums of up to 257 codes fit 16 bits.
+constexpr int64_t k_word_pixels = 256;
+
+/// Sums of 32 channels: codes are added in two vectors of words, which go into dwords in time. Those lie as pack()
+/// wants them.
+struct Sums256 {
+  __m256i v[4], lo, hi;
+  explicit Sums256(__m256i start) : v{start, start, start, start}, lo(_mm256_setzero_si256()), hi(lo) {}
+  void add(__m256i codes) {
+    const __m256i zero = _mm256_setzero_si256();
+    lo = _mm256_add_epi16(lo, _mm256_unpacklo_epi8(codes, zero));
+    hi = _mm256_add_epi16(hi, _mm256_unpackhi_epi8(codes, zero));
+  }
+  void widen() {
+    const __m256i zero = _mm256_setzero_si256();
+    v[0] = _mm256_add_epi32(v[0], _mm256_unpacklo_epi16(lo, zero));
+    v[1] = _mm256_add_epi32(v[1], _mm256_unpackhi_epi16(lo, zero));
+    v[2] = _mm256_add_epi32(v[2], _mm256_unpacklo_epi16(hi, zero));
+    v[3] = _mm256_add_epi32(v[3], _mm256_unpackhi_epi16(hi, zero));
+    lo = hi = zero;
+  }
+  __m256i codes(const CodeRange256& range, __m256 multiplier) const {
+    __m256i q[4];
+    for (int j = 0; j < 4; ++j) q[j] = range.round(_mm256_mul_ps(_mm256_cvtepi32_ps(v[j]), multiplier));
+    return range.pack(q[0], q[1], q[2], q[3]);
+  }
+};
+
+/// The sum over one window of 32 channels that begin at `first`. rows: as many rows of taps as fit words.
+Sums256 sum_of_taps(const Taps<uint8_t>& taps, const uint8_t* first, __m256i start, int64_t rows) {
+  Sums256 sums(start);
+  for (int64_t r = 0; r < taps.rows; r += rows)
+    for (int64_t k = 0; k < taps.columns; k += k_word_pixels) {
+      const int64_t row_end = r + rows < taps.rows ? r + rows : taps.rows;
+      const int64_t columns = taps.columns - k < k_word_pixels ? taps.columns - k : k_word_pixels;
+      for (int64_t row = r; row < row_end; ++row) {
+        const uint8_t* pixel = first + row * taps.row_step + k * taps.column_step;
+        for (int64_t i = 0; i < columns; ++i, pixel += taps.column_step) sums.add(load_codes(pixel));
+      }
+      sums.widen();
+    }
+  return sums;
+}
+
+/// 32 channels a step, or the last 8 in dwords.
 void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
   const CodeRange256 range(p.y_zero_point, p.lo, p.hi);
   const __m256i zero = _mm256_setzero_si256();
+  const int64_t rows = g.kw < k_word_pixels ? k_word_pixels / g.kw : 1;
   const TapRange h = rows_inside(g, oy);
+  int64_t known = -1;  // as many taps as multiplier and start are for
+  __m256 multiplier = _mm256_setzero_ps();
+  __m256i start = zero;
   for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
     const Taps<uint8_t> taps = taps_of(g, x, h, ox);
-    const double count = static_cast<double>(divisor(g, p.count_include_pad, taps.count()));
-    const __m256 multiplier = _mm256_set1_ps(static_cast<float>(p.x_scale / (p.y_scale * count)));
-    const __m256i start = _mm256_set1_epi32(static_cast<int32_t>(-p.x_zero_point * taps.count()));
-    for (int64_t c = 0; c < g.ic; c += 8) {
+    if (taps.count() != known) {
+      known = taps.count();
+      const double count = static_cast<double>(divisor(g, p.count_include_pad, known));
+      multiplier = _mm256_set1_ps(static_cast<float>(p.x_scale / (p.y_scale * count)));
+      start = _mm256_set1_epi32(static_cast<int32_t>(-p.x_zero_point * known));
+    }
+    int64_t c = 0;
+    for (; g.ic - c > 8; c += 32) {
+      const __m256i codes = sum_of_taps(taps, taps.first + c, start, rows).codes(range, multiplier);
+      store_first(y + c, codes, g.ic - c);
+    }
+    if (c < g.ic) {
       __m256i sum = start;
       for (int64_t r = 0; r < taps.rows; ++r) {
         const uint8_t* pixel = taps.first + r * taps.row_step + c;
@@ -86,7 +143,7 @@ void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const
           sum = _mm256_add_epi32(sum, _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pixel))));
       }
       const __m256i q = range.round(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier));
-      store_first(y + c, natural_order(range.pack(q, zero, zero, zero)), g.ic - c < 8 ? g.ic - c : 8);
+      store_first(y + c, natural_order(range.pack(q, zero, zero, zero)), g.ic - c);
     }
   }
 }
@@ -108,31 +165,14 @@ void average_f32_row(const WindowGeometry& g, bool count_include_pad, const floa
   }
 }
 
-/// Sums of up to 257 codes fit 16 bits, so 32 channels are summed in two vectors of words, 256 pixels at a time.
 void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
                        float multiplier, int32_t y_zero_point, int32_t lo, int32_t hi, uint8_t* y) {
   const CodeRange256 range(y_zero_point, lo, hi);
-  const __m256i zero = _mm256_setzero_si256();
   const __m256i start = _mm256_set1_epi32(static_cast<int32_t>(-x_zero_point * pixels));
+  const Taps<uint8_t> taps = {x, 1, pixels, 0, pitch};
   for (int64_t k = 0; k < c; k += 32) {
-    __m256i sum[4] = {start, start, start, start};
-    for (int64_t first = 0; first < pixels; first += 256) {
-      const int64_t end = first + 256 < pixels ? first + 256 : pixels;
-      __m256i words_lo = zero, words_hi = zero;
-      for (int64_t p = first; p < end; ++p) {
-        const __m256i codes = load_codes(x + p * pitch + k);
-        words_lo = _mm256_add_epi16(words_lo, _mm256_unpacklo_epi8(codes, zero));
-        words_hi = _mm256_add_epi16(words_hi, _mm256_unpackhi_epi8(codes, zero));
-      }
-      sum[0] = _mm256_add_epi32(sum[0], _mm256_unpacklo_epi16(words_lo, zero));
-      sum[1] = _mm256_add_epi32(sum[1], _mm256_unpackhi_epi16(words_lo, zero));
-      sum[2] = _mm256_add_epi32(sum[2], _mm256_unpacklo_epi16(words_hi, zero));
-      sum[3] = _mm256_add_epi32(sum[3], _mm256_unpackhi_epi16(words_hi, zero));
-    }
-    __m256i q[4];
-    for (int j = 0; j < 4; ++j)
-      q[j] = range.round(_mm256_mul_ps(_mm256_cvtepi32_ps(sum[j]), _mm256_set1_ps(multiplier)));
-    store_first(y + k, range.pack(q[0], q[1], q[2], q[3]), c - k);
+    const __m256i codes = sum_of_taps(taps, x + k, start, 1).codes(range, _mm256_set1_ps(multiplier));
+    store_first(y + k, codes, c - k);
   }
 }
 

@@ -64,17 +64,73 @@ void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16
   }
 }
 
+// Sums of up to 257 codes fit 16 bits.
+constexpr int64_t k_word_pixels = 256;
+
+/// Sums of 64 channels: codes are added in two vectors of words, which go into dwords in time. Those lie as pack()
+/// wants them.
+struct Sums512 {
+  __m512i v[4], lo, hi;
+  explicit Sums512(__m512i start) : v{start, start, start, start}, lo(_mm512_setzero_si512()), hi(lo) {}
+  void add(__m512i codes) {
+    const __m512i zero = _mm512_setzero_si512();
+    lo = _mm512_add_epi16(lo, _mm512_unpacklo_epi8(codes, zero));
+    hi = _mm512_add_epi16(hi, _mm512_unpackhi_epi8(codes, zero));
+  }
+  void widen() {
+    const __m512i zero = _mm512_setzero_si512();
+    v[0] = _mm512_add_epi32(v[0], _mm512_unpacklo_epi16(lo, zero));
+    v[1] = _mm512_add_epi32(v[1], _mm512_unpackhi_epi16(lo, zero));
+    v[2] = _mm512_add_epi32(v[2], _mm512_unpacklo_epi16(hi, zero));
+    v[3] = _mm512_add_epi32(v[3], _mm512_unpackhi_epi16(hi, zero));
+    lo = hi = zero;
+  }
+  __m512i codes(const CodeRange512& range, __m512 multiplier) const {
+    __m512i q[4];
+    for (int j = 0; j < 4; ++j) q[j] = range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(v[j]), multiplier));
+    return range.pack(q[0], q[1], q[2], q[3]);
+  }
+};
+
+/// The sum over one window of 64 channels that begin at `first`. rows: as many rows of taps as fit words.
+Sums512 sum_of_taps(const Taps<uint8_t>& taps, const uint8_t* first, __m512i start, int64_t rows) {
+  Sums512 sums(start);
+  for (int64_t r = 0; r < taps.rows; r += rows)
+    for (int64_t k = 0; k < taps.columns; k += k_word_pixels) {
+      const int64_t row_end = r + rows < taps.rows ? r + rows : taps.rows;
+      const int64_t columns = taps.columns - k < k_word_pixels ? taps.columns - k : k_word_pixels;
+      for (int64_t row = r; row < row_end; ++row) {
+        const uint8_t* pixel = first + row * taps.row_step + k * taps.column_step;
+        for (int64_t i = 0; i < columns; ++i, pixel += taps.column_step) sums.add(_mm512_loadu_si512(pixel));
+      }
+      sums.widen();
+    }
+  return sums;
+}
+
+/// 64 channels a step, or the last 16 in dwords.
 void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
   const CodeRange512 range(p.y_zero_point, p.lo, p.hi);
   const __m512i zero = _mm512_setzero_si512();
+  const int64_t rows = g.kw < k_word_pixels ? k_word_pixels / g.kw : 1;
   const TapRange h = rows_inside(g, oy);
+  int64_t known = -1;  // as many taps as multiplier and start are for
+  __m512 multiplier = _mm512_setzero_ps();
+  __m512i start = zero;
   for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
     const Taps<uint8_t> taps = taps_of(g, x, h, ox);
-    const double count = static_cast<double>(divisor(g, p.count_include_pad, taps.count()));
-    const __m512 multiplier = _mm512_set1_ps(static_cast<float>(p.x_scale / (p.y_scale * count)));
-    const __m512i start = _mm512_set1_epi32(static_cast<int32_t>(-p.x_zero_point * taps.count()));
-    for (int64_t c = 0; c < g.ic; c += 16) {
-      const __mmask16 mask = first_16(g.ic - c);
+    if (taps.count() != known) {
+      known = taps.count();
+      const double count = static_cast<double>(divisor(g, p.count_include_pad, known));
+      multiplier = _mm512_set1_ps(static_cast<float>(p.x_scale / (p.y_scale * count)));
+      start = _mm512_set1_epi32(static_cast<int32_t>(-p.x_zero_point * known));
+    }
+    int64_t c = 0;
+    for (; g.ic - c > 16; c += 64) {
+      const __m512i codes = sum_of_taps(taps, taps.first + c, start, rows).codes(range, multiplier);
+      _mm512_mask_storeu_epi8(y + c, first_64(g.ic - c), codes);
+    }
+    if (c < g.ic) {
       __m512i sum = start;
       for (int64_t r = 0; r < taps.rows; ++r) {
         const uint8_t* pixel = taps.first + r * taps.row_step + c;
@@ -83,7 +139,7 @@ void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const
       }
       const __m512i q = range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier));
       const __m512i codes = natural_order(range.pack(q, zero, zero, zero));
-      _mm_mask_storeu_epi8(y + c, mask, _mm512_castsi512_si128(codes));
+      _mm_mask_storeu_epi8(y + c, first_16(g.ic - c), _mm512_castsi512_si128(codes));
     }
   }
 }
@@ -106,31 +162,14 @@ void average_f32_row(const WindowGeometry& g, bool count_include_pad, const floa
   }
 }
 
-/// Sums of up to 257 codes fit 16 bits, so 64 channels are summed in two vectors of words, 256 pixels at a time.
 void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
                        float multiplier, int32_t y_zero_point, int32_t lo, int32_t hi, uint8_t* y) {
   const CodeRange512 range(y_zero_point, lo, hi);
-  const __m512i zero = _mm512_setzero_si512();
   const __m512i start = _mm512_set1_epi32(static_cast<int32_t>(-x_zero_point * pixels));
+  const Taps<uint8_t> taps = {x, 1, pixels, 0, pitch};
   for (int64_t k = 0; k < c; k += 64) {
-    __m512i sum[4] = {start, start, start, start};
-    for (int64_t first = 0; first < pixels; first += 256) {
-      const int64_t end = first + 256 < pixels ? first + 256 : pixels;
-      __m512i words_lo = zero, words_hi = zero;
-      for (int64_t p = first; p < end; ++p) {
-        const __m512i codes = _mm512_loadu_si512(x + p * pitch + k);
-        words_lo = _mm512_add_epi16(words_lo, _mm512_unpacklo_epi8(codes, zero));
-        words_hi = _mm512_add_epi16(words_hi, _mm512_unpackhi_epi8(codes, zero));
-      }
-      sum[0] = _mm512_add_epi32(sum[0], _mm512_unpacklo_epi16(words_lo, zero));
-      sum[1] = _mm512_add_epi32(sum[1], _mm512_unpackhi_epi16(words_lo, zero));
-      sum[2] = _mm512_add_epi32(sum[2], _mm512_unpacklo_epi16(words_hi, zero));
-      sum[3] = _mm512_add_epi32(sum[3], _mm512_unpackhi_epi16(words_hi, zero));
-    }
-    __m512i q[4];
-    for (int j = 0; j < 4; ++j)
-      q[j] = range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(sum[j]), _mm512_set1_ps(multiplier)));
-    _mm512_mask_storeu_epi8(y + k, first_64(c - k), range.pack(q[0], q[1], q[2], q[3]));
+    const __m512i codes = sum_of_taps(taps, x + k, start, 1).codes(range, _mm512_set1_ps(multiplier));
+    _mm512_mask_storeu_epi8(y + k, first_64(c - k), codes);
   }
 }
 
