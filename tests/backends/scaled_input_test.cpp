@@ -1,4 +1,5 @@
-// Scales and shifts per channel that the 1x1 convolution behind them does on its own input: the reference's bytes.
+// Scales and shifts per channel that the 1x1 convolution or the average pool behind them does on its own input: the
+// reference's bytes.
 #include "backends/cpu/joined.h"
 
 #include <gtest/gtest.h>
@@ -76,6 +77,52 @@ TEST(ScaledInput, gives_the_reference_bytes_on_every_isa_however_the_batch_is_cu
         const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
         ASSERT_EQ(got.size(), 2u) << where;
         for (size_t i = 0; i < 2; ++i) expect_close(got[i], expected[i], k_exact, where);
+      }
+}
+
+/// a to c are scales in front of pools that take them in: of rows side by side, of rows with others between them, with
+/// a float result. d to f stay steps: windows share rows, meet padding, or reach over the end; g: two read it.
+constexpr char k_pools[] =
+    R"(graph n (x: f32[4,3,12,12], x_scale: f32[], w0: s8[80,3,3,3], w0_scale: f32[80], dw: s8[80,1,1,1], dw_scale: f32[80], shift: s32[80]) -> (b1, c1, d1, e1, f1, g1, g2) {
+  q = QuantizeLinear(x, x_scale)
+  s = QuantConv(q, w0, w0_scale, pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.5, y_zero_point=3, to="s8")
+  a = QuantConv(s, dw, dw_scale, shift, group=80, x_scale=0.5, x_zero_point=3, y_scale=0.02, y_zero_point=-9, activation="Relu", to="s8")
+  a1 = QuantAveragePool(a, kernel_shape=[2,2], strides=[2,2], x_scale=0.02, x_zero_point=-9, y_scale=0.015, y_zero_point=4, to="u8")
+  b = QuantConv(a1, dw, dw_scale, shift, group=80, x_scale=0.015, x_zero_point=4, y_scale=0.02, y_zero_point=9, to="u8")
+  b1 = QuantAveragePool(b, kernel_shape=[2,3], strides=[3,1], x_scale=0.02, x_zero_point=9, y_scale=0.015, y_zero_point=40, to="u8")
+  c = QuantConv(s, dw, dw_scale, shift, group=80, x_scale=0.5, x_zero_point=3, y_scale=0.02, y_zero_point=90, to="u8")
+  c1 = QuantAveragePool(c, kernel_shape=[3,3], strides=[3,3], x_scale=0.02, x_zero_point=90, to="f32")
+  d = QuantConv(s, dw, dw_scale, shift, group=80, x_scale=0.5, x_zero_point=3, y_scale=0.03, y_zero_point=90, to="u8")
+  d1 = QuantAveragePool(d, kernel_shape=[3,3], strides=[2,2], x_scale=0.03, x_zero_point=90, y_scale=0.03, y_zero_point=90, to="u8")
+  e = QuantConv(s, dw, dw_scale, shift, group=80, x_scale=0.5, x_zero_point=3, y_scale=0.04, y_zero_point=90, to="u8")
+  e1 = QuantAveragePool(e, kernel_shape=[2,2], strides=[2,2], pads=[1,1,1,1], x_scale=0.04, x_zero_point=90, y_scale=0.03, y_zero_point=90, to="u8")
+  f = QuantConv(s, dw, dw_scale, shift, group=80, x_scale=0.5, x_zero_point=3, y_scale=0.05, y_zero_point=90, to="u8")
+  f1 = QuantAveragePool(f, kernel_shape=[5,5], strides=[5,5], ceil_mode=1, x_scale=0.05, x_zero_point=90, y_scale=0.03, y_zero_point=90, to="u8")
+  g = QuantConv(s, dw, dw_scale, shift, group=80, x_scale=0.5, x_zero_point=3, y_scale=0.06, y_zero_point=90, to="u8")
+  g1 = QuantAveragePool(g, kernel_shape=[2,2], strides=[2,2], x_scale=0.06, x_zero_point=90, y_scale=0.03, y_zero_point=90, to="u8")
+  g2 = QuantAveragePool(g, kernel_shape=[3,3], strides=[3,3], x_scale=0.06, x_zero_point=90, y_scale=0.03, y_zero_point=90, to="u8")
+}
+)";
+
+TEST(ScaledInput, an_average_pool_takes_in_what_only_it_reads_and_reads_once) {
+  const Graph graph = graph_with_constants(k_pools, {"x_scale", "w0", "w0_scale", "dw", "dw_scale", "shift"}, 3);
+  const cpu::Neighbours neighbours(graph, Isa::avx512_vnni, size_t{1} << 20);
+  for (const std::string_view taken : {"a", "b", "c"}) {
+    EXPECT_TRUE(neighbours.is_done_by_next(maker(graph, taken))) << taken;
+    EXPECT_EQ(neighbours.scaling_before(maker(graph, std::string(taken) + "1")), maker(graph, taken));
+  }
+  for (const std::string_view kept : {"d", "e", "f", "g"})
+    EXPECT_FALSE(neighbours.is_done_by_next(maker(graph, kept))) << kept;
+  const std::vector<Tensor> inputs = random_inputs(graph, 3);
+  const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+  for (const Isa isa : available_isas())
+    for (const int threads : {1, 3})
+      for (const size_t l2 : {size_t{1}, size_t{16000}, size_t{1} << 30}) {
+        const auto backend = cpu::make_backend({.threads = threads, .isa = isa, .l2_bytes = l2});
+        const std::vector<Tensor> got = run_graph(graph, backend, inputs);
+        const std::string where = std::string(name(isa)) + ", L2 of " + std::to_string(l2);
+        ASSERT_EQ(got.size(), expected.size()) << where;
+        for (size_t i = 0; i < got.size(); ++i) expect_close(got[i], expected[i], k_exact, where);
       }
 }
 

@@ -259,18 +259,18 @@ struct IntegerLayer {
   }
 };
 
-/// The layer of Neighbours::scaling_before(). Its residual is a constant in the u8 domain.
-Result<std::shared_ptr<const PointwiseU8S8>> make_scaling(const StepQuery& query) {
-  IntegerLayer layer;
-  if (Result<Done> done = layer.describe(query); !done) return done.error();
-  std::vector<uint8_t> residual;
-  if (query.has_input(4))
-    for (const std::byte code : query.constant(4)->bytes())
-      residual.push_back(static_cast<uint8_t>(code) ^ static_cast<uint8_t>(domain_shift(query.dtype(4))));
-  return PointwiseU8S8::make(layer.desc, residual, query.isa);
-}
-
 }  // namespace
+
+Result<std::shared_ptr<const PointwiseU8S8>> make_scaling(const StepQuery& query, NodeId node) {
+  const StepQuery scaling{{query.graph, query.graph.node(node)}, query.isa, query.threads};
+  IntegerLayer layer;
+  if (Result<Done> done = layer.describe(scaling); !done) return done.error();
+  std::vector<uint8_t> residual;  // in the u8 domain
+  if (scaling.has_input(4))
+    for (const std::byte code : scaling.constant(4)->bytes())
+      residual.push_back(static_cast<uint8_t>(code) ^ static_cast<uint8_t>(domain_shift(scaling.dtype(4))));
+  return PointwiseU8S8::make(layer.desc, residual, scaling.isa);
+}
 
 Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& builder, MakeConvU8S8 make) {
   IntegerLayer described;
@@ -286,8 +286,7 @@ Result<PreparedStep> prepare_conv_u8s8(const StepQuery& query, StepBuilder& buil
   if (!x) return x.error();
   const Operand y = builder.output(query);
   if (scaling) {
-    Result<std::shared_ptr<const PointwiseU8S8>> layer =
-        make_scaling(StepQuery{{query.graph, *scaling}, query.isa, query.threads});
+    Result<std::shared_ptr<const PointwiseU8S8>> layer = make_scaling(query, before);
     if (!layer) return layer.error();
     desc.before = *std::move(layer);
     desc.source_pitch = x->layout.pitch();

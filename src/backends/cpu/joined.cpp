@@ -79,6 +79,20 @@ bool is_pixel_by_pixel(const Graph& graph, const Node& node) {
          string_attribute(node, "auto_pad", "NOTSET") == "NOTSET";
 }
 
+/// A convolution of all channels that does the scales in front of it on the pixels that it fetches.
+bool scales_pixels(const Graph& graph, const Node& node) {
+  return is_pixel_by_pixel(graph, node) && int_attribute(node, "group", 1) == 1;
+}
+
+/// An average pool that meets no row of its input twice, and no padding, and so scales the rows of a window itself.
+bool scales_rows(const Node& node) {
+  const std::vector<int64_t> kernel = ints_attribute(node, "kernel_shape", {}),
+                             strides = ints_attribute(node, "strides", {1, 1});
+  return is_op(node, "QuantAveragePool") && kernel.size() == 2 && strides.size() == 2 && kernel[0] <= strides[0] &&
+         are_all(node, "pads", 0) && are_all(node, "dilations", 1) && int_attribute(node, "ceil_mode", 0) == 0 &&
+         string_attribute(node, "auto_pad", "NOTSET") == "NOTSET";
+}
+
 /// Codes times a scale plus a shift per channel: form 2, at most one pixel of residual codes.
 bool is_scaling(const Graph& graph, const Node& node) {
   if (!is_pixel_by_pixel(graph, node)) return false;
@@ -170,10 +184,10 @@ void Neighbours::find_joined(const Graph& graph, const Uses& uses) {
 
 void Neighbours::find_scalings(const Graph& graph, const Uses& uses) {
   for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
-    const Node& conv = graph.node(id);
-    if (!is_pixel_by_pixel(graph, conv) || int_attribute(conv, "group", 1) != 1) continue;
-    const NodeId before = uses.producer[static_cast<size_t>(conv.inputs[0])];
-    if (before < 0 || !uses.single_use(conv.inputs[0]) || !is_scaling(graph, graph.node(before))) continue;
+    const Node& node = graph.node(id);
+    if (!scales_pixels(graph, node) && !scales_rows(node)) continue;
+    const NodeId before = uses.producer[static_cast<size_t>(node.inputs[0])];
+    if (before < 0 || !uses.single_use(node.inputs[0]) || !is_scaling(graph, graph.node(before))) continue;
     const ValueId source = graph.node(before).inputs[0];
     if (graph.constant(source) || !image_dims(graph, source) || !layout_of(graph, source).is_nhwc() ||
         borrows_input(graph, source))

@@ -5,8 +5,9 @@
 // nothing is copied. A chain of concatenations, each of the one before and some new channels, is one buffer that fills
 // up.
 //
-// Scales in front of 1x1 convolutions: a scale and a shift per channel between codes (a BatchNormalization) is done
-// while the convolution brings its input near, and the codes between are never written to memory.
+// Scales in front of 1x1 convolutions and average pools: a scale and a shift per channel between codes (a
+// BatchNormalization) is done while the convolution or the pool brings its input near, and the codes between are never
+// written to memory.
 //
 // Transposes of heads: codes that only products of codes read, which take any strides, lie as what they are transposed
 // from, and nothing is copied.
@@ -49,9 +50,10 @@ class Neighbours {
   /// overwritten_residual(), where neither side is joined.
   ValueId overwritten(const Graph& graph, NodeId node) const;
 
-  /// The depthwise QuantConv that makes the convolution's input and is done by it; -1 = none. Both visit every pixel,
-  /// and nobody else reads what is between them. Not on the scalar judge and on AMX.
-  NodeId scaling_before(NodeId conv) const { return scaling_[static_cast<size_t>(conv)]; }
+  /// The depthwise 1x1 QuantConv that makes the node's input and is done by it; -1 = none. The node is a 1x1
+  /// convolution that visits every pixel, or an average pool whose windows share no rows, and alone reads what is
+  /// between them. Not on the scalar judge and on AMX.
+  NodeId scaling_before(NodeId node) const { return scaling_[static_cast<size_t>(node)]; }
   /// The layers that the node runs as their last one; null = it runs alone, or is run by another.
   const Strips* strips_of(NodeId last) const;
   /// The nodes that the node runs as their last one; null = it runs alone, or is run by another.

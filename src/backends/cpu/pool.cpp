@@ -1,7 +1,9 @@
 // Pooling: MaxPool on codes, f32 and bfloat16, AveragePool, GlobalAveragePool, and their integer forms.
 #include "kernels/pool/pool.h"
 
+#include "backends/cpu/conv.h"
 #include "backends/cpu/geometry.h"
+#include "backends/cpu/joined.h"
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
 #include "base/ceil_div.h"
@@ -62,6 +64,37 @@ PreparedStep row_step(const Operand& x, const Operand& y, const WindowGeometry& 
   return step;
 }
 
+/// The geometry of one output row whose input rows lie by themselves, one channel pitch from pixel to pixel.
+WindowGeometry one_row(WindowGeometry g) {
+  g.ih = g.kh;
+  g.x_pitch = channel_pitch(g.ic);
+  return g;
+}
+
+/// The same for windows that share no rows: the input rows of an output row are scaled into scratch memory, and
+/// row(these, 0, y of the row) is called.
+template <class Y, class F>
+PreparedStep scaled_row_step(std::shared_ptr<const PointwiseU8S8> scaling, const Operand& x, const Operand& y,
+                             const WindowGeometry& g, F row) {
+  const int64_t pitch = one_row(g).x_pitch, pixels = g.kh * g.iw;
+  PreparedStep step{.scratch_bytes = static_cast<size_t>(pixels * pitch) + 64,  // whole vectors are read
+                    .in_team = true,
+                    .packed_bytes = scaling->packed_bytes()};
+  step.run = [=, x = x.place, y = y.place, batch = x.layout.batch()](const RunContext& run) {
+    const uint8_t* px = run.at<uint8_t>(x);
+    Y* py = run.at<Y>(y);
+    run.parallel(batch * g.oh, pixels * pitch, [&](int64_t first, int64_t last, int worker) {
+      uint8_t* const rows = run.scratch<uint8_t>(worker);
+      for (int64_t unit = first; unit < last; ++unit) {
+        const int64_t in_row = unit / g.oh * g.ih + unit % g.oh * g.stride_h;
+        scaling->run(px + in_row * g.iw * g.x_pitch, g.x_pitch, pixels, rows, pitch, unit + 1 < last);
+        row(rows, 0, py + unit * g.ow * g.y_pitch);
+      }
+    });
+  };
+  return step;
+}
+
 /// Of poolings to one pixel, whose images may be fewer than the workers: calls pixel(x, channels, y) for channels side
 /// by side, groups of whole cache lines of codes.
 template <class X, class Y, class F>
@@ -85,7 +118,11 @@ PreparedStep one_pixel_step(const Operand& x, const Operand& y, const WindowGeom
   return step;
 }
 
-/// The geometry and the operands of a node that refuse() let pass.
+NodeId scaling_before(const StepQuery& query, const StepBuilder& builder) {
+  return builder.neighbours().scaling_before(static_cast<NodeId>(&query.node - query.graph.nodes.data()));
+}
+
+/// The geometry and the operands of a node that refuse() let pass; x is what the scaling in front of it reads.
 struct Parts {
   WindowGeometry geometry;
   Operand x, y;
@@ -101,7 +138,8 @@ Result<Parts> parts_of(const StepQuery& query, StepBuilder& builder) {
     if (!window) return window.error();
     g = *window;
   }
-  Result<Operand> x = builder.input(query, 0);
+  const NodeId before = scaling_before(query, builder);
+  Result<Operand> x = before < 0 ? builder.input(query, 0) : builder.value(query.graph.node(before).inputs[0]);
   if (!x) return x.error();
   const Operand y = builder.output(query);
   g.x_pitch = x->layout.pitch();
@@ -176,11 +214,17 @@ Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& 
   const Codes codes = codes_of(query.node, "x", query.dtype(0));
   const OutputForm form = output_form(query.node);
   const bool include_pad = counts_padding(query);
+  const NodeId before = scaling_before(query, builder);
+  Result<std::shared_ptr<const PointwiseU8S8>> scaling =
+      before < 0 ? std::shared_ptr<const PointwiseU8S8>() : make_scaling(query, before);
+  if (!scaling) return scaling.error();
+  const WindowGeometry window = *scaling ? one_row(g) : g;
   if (form.to_f32) {
-    return row_step<uint8_t, float>(parts->x, parts->y, g,
-                                    [g, codes, include_pad](const uint8_t* x, int64_t oy, float* y) {
-                                      average_row_to_f32(g, include_pad, codes, x, oy, y);
-                                    });
+    const auto row = [g = window, codes, include_pad](const uint8_t* x, int64_t oy, float* y) {
+      average_row_to_f32(g, include_pad, codes, x, oy, y);
+    };
+    return *scaling ? scaled_row_step<float>(*scaling, parts->x, parts->y, g, row)
+                    : row_step<uint8_t, float>(parts->x, parts->y, g, row);
   }
   if (is_global(query)) {
     // README.md: (float)((double)x_scale / ((double)y_scale * n)).
@@ -194,9 +238,11 @@ Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& 
   }
   const AveragePoolU8Params params{codes.zero_point, form.y_zero_point, form.lo,    form.hi,
                                    codes.scale,      form.y_scale,      include_pad};
-  return row_step<uint8_t, uint8_t>(
-      parts->x, parts->y, g,
-      [g, kernels, params](const uint8_t* x, int64_t oy, uint8_t* y) { kernels.average_u8_row(g, params, x, oy, y); });
+  const auto row = [g = window, kernels, params](const uint8_t* x, int64_t oy, uint8_t* y) {
+    kernels.average_u8_row(g, params, x, oy, y);
+  };
+  return *scaling ? scaled_row_step<uint8_t>(*scaling, parts->x, parts->y, g, row)
+                  : row_step<uint8_t, uint8_t>(parts->x, parts->y, g, row);
 }
 
 }  // namespace
