@@ -16,7 +16,7 @@ struct Flags {
   int64_t opset = 0;
   int threads = 1;
   bool per_channel = false;
-  std::vector<std::string> skip_passes;
+  std::vector<std::string> shapes, skip_passes;
   CalibrationFlags calibration;
   OutputFlags output;
 };
@@ -26,6 +26,8 @@ Result<Ranges> ranges_for(const Model& model, const Flags& f) {
   if (f.calibration.data.path.empty())
     return Error{ErrorCode::bad_argument,
                  "quantize needs ranges: give --ranges FILE (from 'octet calibrate') or --calib-data PATH"};
+  Result<std::map<std::string, Dims>> shapes = parse_shapes(f.shapes);
+  if (!shapes) return shapes.error();
   CalibrateSpec spec{.data = f.calibration.data,
                      .method = f.calibration.method,
                      .percentile = f.calibration.percentile,
@@ -34,6 +36,7 @@ Result<Ranges> ranges_for(const Model& model, const Flags& f) {
                      .progress = progress_bar("calibrating", f.output),
                      .auto_progress = progress_bar("auto: trials", f.output),
                      .target = f.calibration.target};
+  spec.shapes = *std::move(shapes);
   spec.per_channel = f.per_channel;
   spec.data.preprocess = f.preprocess;
   return calibrate(model, spec);
@@ -84,6 +87,7 @@ Action add(CLI::App& sub) {
   sub.add_option("--threads", f->threads, "threads for calibration, 0 = all usable")
       ->capture_default_str()
       ->check(thread_count());
+  sub.add_option("--shapes", f->shapes, "input shapes for calibration, e.g. input:1x3x224x224");
   sub.add_option("--skip-pass", f->skip_passes, "leave a pass out");
   sub.add_option("-o,--output", f->output_file, "Q/DQ ONNX file to write")->required()->check(file_name());
   f->output.add(sub);

@@ -460,6 +460,25 @@ TEST(Calibration, an_input_is_never_the_output) {
   }
 }
 
+// Its message named --shapes, which the command did not have.
+TEST(Quantize, of_an_image_of_free_extents_takes_the_shapes_to_calibrate_at) {
+  octet::test::ModelBuilder built(13);
+  built.input("x", {octet::Dim{"N"}, 1, octet::Dim{"H"}, octet::Dim{"W"}});
+  built.initializer("w", octet::f32_tensor({1, 1, 1, 1}, std::vector<float>{0.5f}));
+  const std::vector<std::byte> bytes = built.node({"Conv", {"x", "w"}, {"y"}, {}, "conv"}).output("y").bytes();
+  const std::string folder = scratch() + "/", model = folder + "free.onnx";
+  write(model, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  write(folder + "free.npy", npy("4, 1, 2, 3", ramp(24)));
+  const std::string command = "quantize " + model + " --calib-data " + folder + "free.npy -o " + folder + "free8.onnx";
+  EXPECT_THAT(octet(command).err, HasSubstr("--shapes NAME:1x3x224x224"));
+  const Ran ran = octet(command + " --shapes x:1x1x2x3");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(
+      octet("run " + folder + "free8.onnx --data " + folder + "free.npy --shapes x:1x1x2x3 -o " + folder + "free_y.npy")
+          .status,
+      0);
+}
+
 // A bias in double is rounded to float while the file is read. Every command that reads the network says so.
 TEST(Notes, of_repairs_that_change_answers_are_printed_by_each_command) {
   using octet::DType;

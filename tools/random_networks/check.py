@@ -9,7 +9,8 @@ quantize` writes. For each:
                    equal; else they lie as near as FLOAT, STEPS and JITTER say.
   octet_every_way  every ISA, tactic, number of threads and cut of the batch, against each other to the byte and against
                    the reference (tests/api/every_way.cpp).
-  octet build      the plan's outputs are those of the run, to the byte; so are those of a batch's images one by one.
+  octet build      the plan's outputs are those of the run, to the byte, and those of a plan for several batches; so are
+                   those of a batch's images one by one.
   --no-repair      against ONNX Runtime once more.
 What differs is kept in FOLDER/SEED and shown with the command that repeats it; --layers N takes a network's first N
 layers only, to find the one that brings a difference. Exit 0: no difference.
@@ -141,8 +142,15 @@ def hold(way, got, expected):
                          f"{[int(i) for i in at]}: {have[at]} instead of {want[at]}")
 
 
-def shape_words(inputs):
-    return [word for name, data in inputs.items() for word in ("--shapes", f"{name}:{'x'.join(map(str, data.shape))}")]
+def build_plan(octet, path, inputs, batches=()):
+    """batches: the smallest, the best and the largest; nothing = the inputs' own."""
+    plan = octet.folder / "network.plan"
+    words = []
+    for name, data in inputs.items():
+        shapes = [(n, *data.shape[1:]) for n in batches or data.shape[:1]]
+        words += ["--shapes", ":".join([name, *("x".join(map(str, shape)) for shape in shapes)])]
+    run([octet.build / "octet", "build", path, "-o", plan, "--quiet", *words])
+    return plan
 
 
 def check_file(octet, path, network, inputs, steps, exact):
@@ -153,15 +161,17 @@ def check_file(octet, path, network, inputs, steps, exact):
     arrays = octet.folder / "inputs.npz"
     np.savez(arrays, **inputs)
     run([octet.build / "tests/api/octet_every_way", path, arrays])
-    plan = octet.folder / "network.plan"
-    run([octet.build / "octet", "build", path, "-o", plan, "--quiet", *shape_words(inputs)])
-    hold("the plan and the file", octet.outputs(plan, inputs), got)
+    hold("the plan and the file", octet.outputs(build_plan(octet, path, inputs), inputs), got)
     expected.hold("without repairs, octet and ONNX Runtime", octet.outputs(path, inputs, "--no-repair"))
     batch = next(iter(inputs.values())).shape[0]
     if network.free_batch and batch > 1:
         images = [octet.outputs(path, {name: data[i:i + 1] for name, data in inputs.items()}) for i in range(batch)]
         joined = {name: np.concatenate([image[name] for image in images]) for name in got}
         hold("images one by one and the batch", joined, got)
+        best = batch // 2 + 1
+        profile = build_plan(octet, path, inputs, batches=(1, best, 5))
+        hold(f"a plan for 1 to 5 images, {best} at best, and the file",
+             octet.outputs(profile, inputs, "--batch", str(batch)), got)
 
 
 def quantized_form(octet, path, inputs):
