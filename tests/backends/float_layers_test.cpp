@@ -133,7 +133,8 @@ TEST(PoolOnCpu, pools_many_channels_to_one_pixel) {
 
 TEST(ReduceOnCpu, reduces_any_axes) {
   for (const char* axes : {"[2] = {2, 3}", "[1] = {1}", "[1] = {-1}", "[2] = {0, 2}"}) {
-    for (const char* op : {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"}) {
+    for (const char* op :
+         {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"}) {
       for (const char* keep : {"0", "1"}) {
         expect_cpu_equals_ref(graph_of("x: f32[2,21,3,4]", std::string("  const axes: s64") + axes + "\n  y = " + op +
                                                                "(x, axes, keepdims=" + keep + ")"),

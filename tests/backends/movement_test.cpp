@@ -79,6 +79,19 @@ TEST(MovementOnCpu, pads_with_a_value_and_crops) {
   expect_moves("[2,5]", "  const p: s64[2] = {2, 1}\n  const a: s64[1] = {1}\n  y = Pad(x, p, _, a)");
 }
 
+TEST(MovementOnCpu, pads_with_what_the_image_holds) {
+  for (const char* mode : {"reflect", "edge", "wrap"}) {
+    for (const char* pads : {"{0, 0, 2, 3, 0, 0, 1, 2}", "{1, 4, 0, 1, 0, 3, 2, 0}", "{0, 0, -1, 2, 0, -2, 2, -1}"}) {
+      for (const char* type : {"f32", "u8", "s8"}) {
+        expect_cpu_equals_ref(std::string("graph g (x: ") + type + "[2,5,3,4]) -> (y) {\n  const p: s64[8] = " + pads +
+                                  "\n  y = Pad(x, p, mode=\"" + mode + "\")\n}\n",
+                              {}, k_exact);
+      }
+    }
+  }
+  expect_moves("[7]", "  const p: s64[2] = {3, 1}\n  y = Pad(x, p, mode=\"reflect\")");
+}
+
 TEST(MovementOnCpu, expands) {
   expect_moves("[5,1,1]", "  const t: s64[4] = {2, 5, 3, 4}\n  y = Expand(x, t)");
   expect_moves("[3,1]", "  const t: s64[2] = {1, 7}\n  y = Expand(x, t)");

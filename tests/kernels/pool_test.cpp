@@ -53,8 +53,8 @@ std::vector<WindowGeometry> geometries() {
 }
 
 /// Runs every row of outputs on every ISA; wants the scalar result, and padding channels left alone.
-template <class T, class Run>
-void expect_every_isa_agrees(const WindowGeometry& g, const Buffer<T>& x, Run run) {
+template <class T, class X, class Run>
+void expect_every_isa_agrees(const WindowGeometry& g, const Buffer<X>& x, Run run) {
   const auto all_rows = [&](Isa isa) {
     Buffer<T> y(static_cast<size_t>(g.oh * g.ow * g.y_pitch), T{5});
     const PoolKernels kernels = pool_kernels(isa);
@@ -79,12 +79,12 @@ TEST(Pool, max_rows_give_the_scalar_result_on_every_isa) {
   for (const WindowGeometry& g : geometries()) {
     Buffer<uint8_t> codes(static_cast<size_t>(g.ih * g.iw * g.x_pitch));
     random.fill(codes.data(), codes.size());
-    expect_every_isa_agrees(
+    expect_every_isa_agrees<uint8_t>(
         g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, uint8_t* y) { k.max_u8_row(g, x, oy, y); });
     Buffer<float> values(codes.size());
     random.fill(values.data(), values.size());
     for (size_t i = 0; i < values.size(); i += 7) values[i] = i % 2 ? k_nan : -0.0f;
-    expect_every_isa_agrees(
+    expect_every_isa_agrees<float>(
         g, values, [&](const PoolKernels& k, const float* x, int64_t oy, float* y) { k.max_f32_row(g, x, oy, y); });
   }
 }
@@ -129,10 +129,13 @@ TEST(Pool, average_rows_give_the_scalar_result_on_every_isa) {
                                      .x_scale = 0.02,
                                      .y_scale = random.integer(0, 1) ? 0.02 : 0.011,
                                      .count_include_pad = count_include_pad};
-      expect_every_isa_agrees(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, uint8_t* y) {
+      expect_every_isa_agrees<uint8_t>(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, uint8_t* y) {
         k.average_u8_row(g, p, x, oy, y);
       });
-      expect_every_isa_agrees(g, values, [&](const PoolKernels& k, const float* x, int64_t oy, float* y) {
+      expect_every_isa_agrees<float>(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, float* y) {
+        k.average_u8_to_f32_row(g, p, x, oy, y);
+      });
+      expect_every_isa_agrees<float>(g, values, [&](const PoolKernels& k, const float* x, int64_t oy, float* y) {
         k.average_f32_row(g, count_include_pad, x, oy, y);
       });
     }
@@ -177,6 +180,12 @@ TEST(Pool, global_averages_give_the_scalar_result_on_every_isa) {
         EXPECT_TRUE(y.is_guard_intact());
         return y.values();
       };
+      const auto run_to_f32 = [&](Isa isa) {
+        Buffer<float> y(static_cast<size_t>(c), 5.0f);
+        pool_kernels(isa).global_average_u8_to_f32(codes.data(), pixels, c, pitch, 9, 0.9f, y.data());
+        EXPECT_TRUE(y.is_guard_intact());
+        return test::bits(y.values());
+      };
       const auto run_f32 = [&](Isa isa) {
         Buffer<float> y(static_cast<size_t>(c), 5.0f);
         pool_kernels(isa).global_average_f32(values.data(), pixels, c, pitch, y.data());
@@ -185,6 +194,7 @@ TEST(Pool, global_averages_give_the_scalar_result_on_every_isa) {
       };
       for (const Isa isa : available_isas()) {
         ASSERT_EQ(run(isa), run(Isa::scalar)) << name(isa) << " c " << c << " pixels " << pixels;
+        ASSERT_EQ(run_to_f32(isa), run_to_f32(Isa::scalar)) << name(isa) << " c " << c << " pixels " << pixels;
         ASSERT_EQ(run_f32(isa), run_f32(Isa::scalar)) << name(isa) << " c " << c << " pixels " << pixels;
       }
     }

@@ -158,50 +158,6 @@ Result<PreparedStep> prepare_slice(const StepQuery& query, StepBuilder& builder)
   return copy_step({copy_of(y.layout.dims, y, y.layout.strides, 0, *x, src_strides, base)});
 }
 
-std::string refuse_pad(const StepQuery& query) {
-  if (string_attribute(query.node, "mode", "constant") != "constant")
-    return "mode '" + string_attribute(query.node, "mode", "") + "'; only 'constant'";
-  return refuse_constant_indices(query);
-}
-
-/// One element of Pad's value in the u8 domain (codes) or as it is.
-std::array<std::byte, 8> pad_element(const StepQuery& query) {
-  std::array<std::byte, 8> element{};
-  if (const std::optional<Tensor> value = constant_of(query.graph, query.id(2)))
-    std::memcpy(element.data(), value->bytes().data(), std::min(value->size_bytes(), element.size()));
-  if (query.dtype(0) == DType::s8) element[0] ^= std::byte{0x80};
-  return element;
-}
-
-Result<PreparedStep> prepare_pad(const StepQuery& query, StepBuilder& builder) {
-  Result<Operand> x = builder.input(query, 0);
-  if (!x) return x.error();
-  const Operand y = builder.output(query);
-  const std::vector<int64_t> pads = *constant_ints(query.graph, query.id(1));
-  const std::optional<std::vector<int64_t>> axes = constant_ints(query.graph, query.id(3));
-  // The inner block: along each axis, x from max(0, -begin) lands at max(0, begin); negative pads crop.
-  Dims extents = x->layout.dims;
-  int64_t src_base = 0, dst_base = 0;
-  for (size_t i = 0; i < pads.size() / 2; ++i) {
-    const size_t axis = axes ? axis_of((*axes)[i], x->layout.rank()) : i;
-    const int64_t begin = pads[i], end = pads[pads.size() / 2 + i];
-    extents[axis] = std::max<int64_t>(0, extents[axis] + std::min<int64_t>(begin, 0) + std::min<int64_t>(end, 0));
-    src_base += std::max<int64_t>(0, -begin) * x->layout.strides[axis];
-    dst_base += std::max<int64_t>(0, begin) * y.layout.strides[axis];
-  }
-  const Copy copy = copy_of(extents, y, y.layout.strides, dst_base, *x, x->layout.strides, src_base);
-  PreparedStep step;
-  step.run = [copy, element = pad_element(query), size = y.layout.element_bytes,
-              elements = y.layout.elements](const RunContext& run) {
-    std::byte* const dst = run.at<std::byte>(copy.dst);
-    run.parallel(elements, 1, [&](int64_t first, int64_t last, int) {
-      for (int64_t i = first; i < last; ++i) std::memcpy(dst + i * static_cast<int64_t>(size), element.data(), size);
-    });
-    run_copy(run, copy);
-  };
-  return step;
-}
-
 }  // namespace
 
 void run_copy(const RunContext& run, const Copy& copy) {
@@ -267,6 +223,5 @@ const StepDef expand_step = {"expand", refuse, streaming_cost_us, prepare_expand
 const StepDef concat_step = {"concat", refuse, streaming_cost_us, prepare_concat};
 const StepDef split_step = {"split", refuse, streaming_cost_us, prepare_split};
 const StepDef slice_step = {"slice", refuse_constant_indices, streaming_cost_us, prepare_slice};
-const StepDef pad_step = {"pad", refuse_pad, streaming_cost_us, prepare_pad};
 
 }  // namespace octet::cpu

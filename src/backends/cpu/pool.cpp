@@ -183,29 +183,6 @@ Result<PreparedStep> prepare_average(const StepQuery& query, StepBuilder& builde
   });
 }
 
-/// One output row as f32 (README.md form 4 with `to` = f32): float(sum (x - zx)) * (float)(x_scale / count).
-void average_row_to_f32(const WindowGeometry& g, bool include_pad, const Codes& codes, const uint8_t* x, int64_t oy,
-                        float* y) {
-  for (int64_t ox = 0; ox < g.ow; ++ox) {
-    for (int64_t c = 0; c < g.ic; ++c) {
-      int32_t sum = 0;
-      int64_t inside = 0;
-      for (int64_t kh = 0; kh < g.kh; ++kh) {
-        const int64_t iy = oy * g.stride_h - g.pad_top + kh * g.dilation_h;
-        for (int64_t kw = 0; iy >= 0 && iy < g.ih && kw < g.kw; ++kw) {
-          const int64_t ix = ox * g.stride_w - g.pad_left + kw * g.dilation_w;
-          if (ix < 0 || ix >= g.iw) continue;
-          sum += x[(iy * g.iw + ix) * g.x_pitch + c] - codes.zero_point;
-          ++inside;
-        }
-      }
-      const int64_t count = std::max<int64_t>(include_pad ? g.kh * g.kw : inside, 1);
-      y[ox * g.y_pitch + c] =
-          static_cast<float>(sum) * static_cast<float>(static_cast<double>(codes.scale) / static_cast<double>(count));
-    }
-  }
-}
-
 Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& builder) {
   const Result<Parts> parts = parts_of(query, builder);
   if (!parts) return parts.error();
@@ -213,31 +190,37 @@ Result<PreparedStep> prepare_quant_average(const StepQuery& query, StepBuilder& 
   const PoolKernels kernels = pool_kernels(query.isa);
   const Codes codes = codes_of(query.node, "x", query.dtype(0));
   const OutputForm form = output_form(query.node);
-  const bool include_pad = counts_padding(query);
   const NodeId before = scaling_before(query, builder);
   Result<std::shared_ptr<const PointwiseU8S8>> scaling =
       before < 0 ? std::shared_ptr<const PointwiseU8S8>() : make_scaling(query, before);
   if (!scaling) return scaling.error();
   const WindowGeometry window = *scaling ? one_row(g) : g;
-  if (form.to_f32) {
-    const auto row = [g = window, codes, include_pad](const uint8_t* x, int64_t oy, float* y) {
-      average_row_to_f32(g, include_pad, codes, x, oy, y);
-    };
-    return *scaling ? scaled_row_step<float>(*scaling, parts->x, parts->y, g, row)
-                    : row_step<uint8_t, float>(parts->x, parts->y, g, row);
+  const double pixels = static_cast<double>(g.ih * g.iw);
+  if (is_global(query) && form.to_f32) {
+    const auto multiplier = static_cast<float>(static_cast<double>(codes.scale) / pixels);
+    return one_pixel_step<uint8_t, float>(
+        parts->x, parts->y, g, [g, kernels, codes, multiplier](const uint8_t* x, int64_t c, float* y) {
+          kernels.global_average_u8_to_f32(x, g.ih * g.iw, c, g.x_pitch, codes.zero_point, multiplier, y);
+        });
   }
   if (is_global(query)) {
     // README.md: (float)((double)x_scale / ((double)y_scale * n)).
-    const double divisor = form.y_scale * static_cast<double>(g.ih * g.iw);
-    const auto multiplier = static_cast<float>(static_cast<double>(codes.scale) / divisor);
+    const auto multiplier = static_cast<float>(static_cast<double>(codes.scale) / (form.y_scale * pixels));
     return one_pixel_step<uint8_t, uint8_t>(
         parts->x, parts->y, g, [g, kernels, codes, form, multiplier](const uint8_t* x, int64_t c, uint8_t* y) {
           kernels.global_average_u8(x, g.ih * g.iw, c, g.x_pitch, codes.zero_point, multiplier, form.y_zero_point,
                                     form.lo, form.hi, y);
         });
   }
-  const AveragePoolU8Params params{codes.zero_point, form.y_zero_point, form.lo,    form.hi,
-                                   codes.scale,      form.y_scale,      include_pad};
+  const AveragePoolU8Params params{codes.zero_point, form.y_zero_point,    form.lo, form.hi, codes.scale,
+                                   form.y_scale,     counts_padding(query)};
+  if (form.to_f32) {
+    const auto row = [g = window, kernels, params](const uint8_t* x, int64_t oy, float* y) {
+      kernels.average_u8_to_f32_row(g, params, x, oy, y);
+    };
+    return *scaling ? scaled_row_step<float>(*scaling, parts->x, parts->y, g, row)
+                    : row_step<uint8_t, float>(parts->x, parts->y, g, row);
+  }
   const auto row = [g = window, kernels, params](const uint8_t* x, int64_t oy, uint8_t* y) {
     kernels.average_u8_row(g, params, x, oy, y);
   };

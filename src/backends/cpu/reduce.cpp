@@ -1,5 +1,5 @@
-// Reductions of f32 over any axes (ReduceMean, ReduceSum, ReduceMax, ReduceMin, GlobalMaxPool), accumulated in double;
-// the mean over the pixels of images runs on the pooling kernel.
+// Reductions of f32 over any axes (ReduceMean, ReduceSum, ReduceSumSquare, ReduceL1, ReduceL2, ReduceMax, ReduceMin,
+// GlobalMaxPool), accumulated in double; the mean over the pixels of images runs on the pooling kernel.
 #include <cmath>
 #include <limits>
 
@@ -11,12 +11,15 @@
 namespace octet::cpu {
 namespace {
 
-enum class Kind { mean, sum, max, min };
+enum class Kind { mean, sum, sum_of_squares, l1, l2, max, min };
 
 Kind kind_of(const StepQuery& query) {
   const std::string_view op = query.node.op->name;
   if (op == "ReduceMean") return Kind::mean;
   if (op == "ReduceSum") return Kind::sum;
+  if (op == "ReduceSumSquare") return Kind::sum_of_squares;
+  if (op == "ReduceL1") return Kind::l1;
+  if (op == "ReduceL2") return Kind::l2;
   return op == "ReduceMin" ? Kind::min : Kind::max;
 }
 
@@ -41,53 +44,91 @@ std::string refuse(const StepQuery& query) {
   return query.shape(0)->size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
 }
 
+bool is_sum(Kind kind) { return kind != Kind::max && kind != Kind::min; }
+
 double start_of(Kind kind) {
   constexpr double k_infinity = std::numeric_limits<double>::infinity();
-  if (kind == Kind::max) return -k_infinity;
-  return kind == Kind::min ? k_infinity : 0.0;
+  if (is_sum(kind)) return 0.0;
+  return kind == Kind::max ? -k_infinity : k_infinity;
 }
 
-/// The reduction of all elements of `inner` around x.
-float reduce_one(Kind kind, const StridedLoop& inner, const float* x) {
-  double acc = start_of(kind);
-  for (int64_t r = 0; r < inner.rows(); ++r) {
-    const float* row = x + inner.row_offsets(r)[0];
-    for (int64_t i = 0; i < inner.row_length(); ++i) {
-      const double v = row[i * inner.row_stride(0)];
-      switch (kind) {
-        case Kind::mean:
-        case Kind::sum: acc += v; break;
-        case Kind::max:
-          acc = std::isnan(v) || v > acc ? v : acc;
-          break;  // a NaN, once in acc, compares false and stays
-        case Kind::min: acc = std::isnan(v) || v < acc ? v : acc; break;
-      }
-    }
-  }
-  if (kind == Kind::mean) acc /= static_cast<double>(inner.rows() * inner.row_length());
+template <Kind kind>
+double joined(double acc, double v) {
+  if constexpr (kind == Kind::mean || kind == Kind::sum) return acc + v;
+  if constexpr (kind == Kind::sum_of_squares || kind == Kind::l2) return acc + v * v;
+  if constexpr (kind == Kind::l1) return acc + std::fabs(v);
+  if constexpr (kind == Kind::max) return std::isnan(v) || v > acc ? v : acc;  // a NaN, once in acc, compares false
+  if constexpr (kind == Kind::min) return std::isnan(v) || v < acc ? v : acc;
+}
+
+template <Kind kind>
+float finished(double acc, int64_t count) {
+  if constexpr (kind == Kind::mean) acc /= static_cast<double>(count);
+  if constexpr (kind == Kind::l2) acc = std::sqrt(acc);
   return static_cast<float>(acc);
 }
 
-/// Sums and means of `count` neighbouring elements of y, each over elements at the same distances from its own: in the
-/// order of reduce_one(), and so with its bits, but as vectors.
-void reduce_row(Kind kind, const StridedLoop& inner, const float* x, int64_t count, float* y) {
+/// The reduction of all elements of `inner` around x.
+template <Kind kind>
+float reduce_one(const StridedLoop& inner, const float* x) {
+  double acc = start_of(kind);
+  for (int64_t r = 0; r < inner.rows(); ++r) {
+    const float* row = x + inner.row_offsets(r)[0];
+    for (int64_t i = 0; i < inner.row_length(); ++i) acc = joined<kind>(acc, row[i * inner.row_stride(0)]);
+  }
+  return finished<kind>(acc, inner.rows() * inner.row_length());
+}
+
+/// Reductions to `count` neighbouring elements of y, each of elements at the same distances from its own: in the order
+/// of reduce_one(), and so with its bits, but as vectors.
+template <Kind kind>
+void reduce_row(const StridedLoop& inner, const float* x, int64_t count, float* y) {
   constexpr int64_t k_block = 64;
   for (int64_t first = 0; first < count; first += k_block) {
     const int64_t n = std::min(k_block, count - first);
-    double acc[k_block] = {};
+    double acc[k_block];
+    std::fill_n(acc, k_block, start_of(kind));
     for (int64_t r = 0; r < inner.rows(); ++r) {
       const float* row = x + first + inner.row_offsets(r)[0];
       for (int64_t i = 0; i < inner.row_length(); ++i, row += inner.row_stride(0)) {
         if (n == k_block) {
-          for (int64_t k = 0; k < k_block; ++k) acc[k] += static_cast<double>(row[k]);
+          for (int64_t k = 0; k < k_block; ++k) acc[k] = joined<kind>(acc[k], static_cast<double>(row[k]));
         } else {
-          for (int64_t k = 0; k < n; ++k) acc[k] += static_cast<double>(row[k]);
+          for (int64_t k = 0; k < n; ++k) acc[k] = joined<kind>(acc[k], static_cast<double>(row[k]));
         }
       }
     }
-    const double divisor = kind == Kind::mean ? static_cast<double>(inner.rows() * inner.row_length()) : 1.0;
-    for (int64_t k = 0; k < n; ++k) y[first + k] = static_cast<float>(acc[k] / divisor);
+    for (int64_t k = 0; k < n; ++k) y[first + k] = finished<kind>(acc[k], inner.rows() * inner.row_length());
   }
+}
+
+/// Rows [first, last) of outer, whose operands are y and x.
+template <Kind kind>
+void reduce_rows(const StridedLoop& outer, const StridedLoop& inner, const float* x, float* y, int64_t first,
+                 int64_t last) {
+  for (int64_t r = first; r < last; ++r) {
+    const StridedLoop::Offsets at = outer.row_offsets(r);
+    if (outer.row_stride(0) == 1 && outer.row_stride(1) == 1) {
+      reduce_row<kind>(inner, x + at[1], outer.row_length(), y + at[0]);
+      continue;
+    }
+    for (int64_t i = 0; i < outer.row_length(); ++i)
+      y[at[0] + i * outer.row_stride(0)] = reduce_one<kind>(inner, x + at[1] + i * outer.row_stride(1));
+  }
+}
+
+using ReduceRows = void (*)(const StridedLoop&, const StridedLoop&, const float*, float*, int64_t, int64_t);
+ReduceRows reduce_rows_of(Kind kind) {
+  switch (kind) {
+    case Kind::mean: return reduce_rows<Kind::mean>;
+    case Kind::sum: return reduce_rows<Kind::sum>;
+    case Kind::sum_of_squares: return reduce_rows<Kind::sum_of_squares>;
+    case Kind::l1: return reduce_rows<Kind::l1>;
+    case Kind::l2: return reduce_rows<Kind::l2>;
+    case Kind::max: return reduce_rows<Kind::max>;
+    case Kind::min: return reduce_rows<Kind::min>;
+  }
+  return nullptr;
 }
 
 PreparedStep mean_of_pixels(const Operand& x, const Operand& y, Isa isa) {
@@ -129,23 +170,13 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
     }
   }
   PreparedStep step;
-  step.run = [kind, outer = StridedLoop(kept, {kept_y, kept_x}), inner = StridedLoop(inner, {inner_x}), x = x->place,
-              y = y.place](const RunContext& run) {
+  step.run = [rows = reduce_rows_of(kind), outer = StridedLoop(kept, {kept_y, kept_x}),
+              inner = StridedLoop(inner, {inner_x}), x = x->place, y = y.place](const RunContext& run) {
     const float* px = run.at<float>(x);
     float* py = run.at<float>(y);
     const int64_t cost = outer.row_length() * inner.rows() * inner.row_length();
-    const bool is_sum = kind == Kind::mean || kind == Kind::sum;
-    run.parallel(outer.rows(), cost, [&](int64_t first, int64_t last, int) {
-      for (int64_t r = first; r < last; ++r) {
-        const StridedLoop::Offsets at = outer.row_offsets(r);
-        if (is_sum && outer.row_stride(0) == 1 && outer.row_stride(1) == 1) {
-          reduce_row(kind, inner, px + at[1], outer.row_length(), py + at[0]);
-          continue;
-        }
-        for (int64_t i = 0; i < outer.row_length(); ++i)
-          py[at[0] + i * outer.row_stride(0)] = reduce_one(kind, inner, px + at[1] + i * outer.row_stride(1));
-      }
-    });
+    run.parallel(outer.rows(), cost,
+                 [&](int64_t first, int64_t last, int) { rows(outer, inner, px, py, first, last); });
   };
   return step;
 }

@@ -95,6 +95,16 @@ struct Sums256 {
     for (int j = 0; j < 4; ++j) q[j] = range.round(_mm256_mul_ps(_mm256_cvtepi32_ps(v[j]), multiplier));
     return range.pack(q[0], q[1], q[2], q[3]);
   }
+  /// The first n channels in their order; lane l of v[j] holds four from 16 l + 4 j on.
+  void floats(__m256 multiplier, float* y, int64_t n) const {
+    float all[32];
+    for (int j = 0; j < 4; ++j) {
+      float lanes[8];
+      _mm256_storeu_ps(lanes, _mm256_mul_ps(_mm256_cvtepi32_ps(v[j]), multiplier));
+      for (int l = 0; l < 2; ++l) __builtin_memcpy(all + 16 * l + 4 * j, lanes + 4 * l, 4 * sizeof(float));
+    }
+    __builtin_memcpy(y, all, sizeof(float) * static_cast<size_t>(n < 32 ? n : 32));
+  }
 };
 
 /// The sum over one window of 32 channels that begin at `first`. rows: as many rows of taps as fit words.
@@ -148,6 +158,20 @@ void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const
   }
 }
 
+void average_u8_to_f32_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy,
+                           float* y) {
+  const int64_t rows = g.kw < k_word_pixels ? k_word_pixels / g.kw : 1;
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint8_t> taps = taps_of(g, x, h, ox);
+    const double count = static_cast<double>(divisor(g, p.count_include_pad, taps.count()));
+    const __m256 multiplier = _mm256_set1_ps(static_cast<float>(p.x_scale / count));
+    const __m256i start = _mm256_set1_epi32(static_cast<int32_t>(-p.x_zero_point * taps.count()));
+    for (int64_t c = 0; c < g.ic; c += 32)
+      sum_of_taps(taps, taps.first + c, start, rows).floats(multiplier, y + c, g.ic - c);
+  }
+}
+
 void average_f32_row(const WindowGeometry& g, bool count_include_pad, const float* x, int64_t oy, float* y) {
   const TapRange h = rows_inside(g, oy);
   for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
@@ -176,6 +200,14 @@ void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitc
   }
 }
 
+void global_average_u8_to_f32(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
+                              float multiplier, float* y) {
+  const __m256i start = _mm256_set1_epi32(static_cast<int32_t>(-x_zero_point * pixels));
+  const Taps<uint8_t> taps = {x, 1, pixels, 0, pitch};
+  for (int64_t k = 0; k < c; k += 32)
+    sum_of_taps(taps, x + k, start, 1).floats(_mm256_set1_ps(multiplier), y + k, c - k);
+}
+
 /// Four vectors of channels at a time: each is one chain of additions, in the order of the pixels.
 void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch, float* y) {
   const __m256 count = _mm256_set1_ps(static_cast<float>(pixels));
@@ -192,7 +224,15 @@ void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch
 
 }  // namespace
 
-const PoolKernels pool_avx2 = {max_u8_row,      max_f32_row,       max_bf16_row,       average_u8_row,
-                               average_f32_row, global_average_u8, global_average_f32, "avx2"};
+const PoolKernels pool_avx2 = {max_u8_row,
+                               max_f32_row,
+                               max_bf16_row,
+                               average_u8_row,
+                               average_u8_to_f32_row,
+                               average_f32_row,
+                               global_average_u8,
+                               global_average_u8_to_f32,
+                               global_average_f32,
+                               "avx2"};
 
 }  // namespace octet

@@ -90,6 +90,16 @@ struct Sums512 {
     for (int j = 0; j < 4; ++j) q[j] = range.round(_mm512_mul_ps(_mm512_cvtepi32_ps(v[j]), multiplier));
     return range.pack(q[0], q[1], q[2], q[3]);
   }
+  /// The first n channels in their order; lane l of v[j] holds four from 16 l + 4 j on.
+  void floats(__m512 multiplier, float* y, int64_t n) const {
+    float all[64];
+    for (int j = 0; j < 4; ++j) {
+      float lanes[16];
+      _mm512_storeu_ps(lanes, _mm512_mul_ps(_mm512_cvtepi32_ps(v[j]), multiplier));
+      for (int l = 0; l < 4; ++l) __builtin_memcpy(all + 16 * l + 4 * j, lanes + 4 * l, 4 * sizeof(float));
+    }
+    __builtin_memcpy(y, all, sizeof(float) * static_cast<size_t>(n < 64 ? n : 64));
+  }
 };
 
 /// The sum over one window of 64 channels that begin at `first`. rows: as many rows of taps as fit words.
@@ -144,6 +154,20 @@ void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const
   }
 }
 
+void average_u8_to_f32_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy,
+                           float* y) {
+  const int64_t rows = g.kw < k_word_pixels ? k_word_pixels / g.kw : 1;
+  const TapRange h = rows_inside(g, oy);
+  for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
+    const Taps<uint8_t> taps = taps_of(g, x, h, ox);
+    const double count = static_cast<double>(divisor(g, p.count_include_pad, taps.count()));
+    const __m512 multiplier = _mm512_set1_ps(static_cast<float>(p.x_scale / count));
+    const __m512i start = _mm512_set1_epi32(static_cast<int32_t>(-p.x_zero_point * taps.count()));
+    for (int64_t c = 0; c < g.ic; c += 64)
+      sum_of_taps(taps, taps.first + c, start, rows).floats(multiplier, y + c, g.ic - c);
+  }
+}
+
 void average_f32_row(const WindowGeometry& g, bool count_include_pad, const float* x, int64_t oy, float* y) {
   const TapRange h = rows_inside(g, oy);
   for (int64_t ox = 0; ox < g.ow; ++ox, y += g.y_pitch) {
@@ -173,6 +197,14 @@ void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitc
   }
 }
 
+void global_average_u8_to_f32(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
+                              float multiplier, float* y) {
+  const __m512i start = _mm512_set1_epi32(static_cast<int32_t>(-x_zero_point * pixels));
+  const Taps<uint8_t> taps = {x, 1, pixels, 0, pitch};
+  for (int64_t k = 0; k < c; k += 64)
+    sum_of_taps(taps, x + k, start, 1).floats(_mm512_set1_ps(multiplier), y + k, c - k);
+}
+
 /// Four vectors of channels at a time: each is one chain of additions, in the order of the pixels.
 void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch, float* y) {
   const __m512 count = _mm512_set1_ps(static_cast<float>(pixels));
@@ -188,7 +220,15 @@ void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch
 
 }  // namespace
 
-const PoolKernels pool_avx512_vnni = {max_u8_row,      max_f32_row,       max_bf16_row,       average_u8_row,
-                                      average_f32_row, global_average_u8, global_average_f32, "avx512_vnni"};
+const PoolKernels pool_avx512_vnni = {max_u8_row,
+                                      max_f32_row,
+                                      max_bf16_row,
+                                      average_u8_row,
+                                      average_u8_to_f32_row,
+                                      average_f32_row,
+                                      global_average_u8,
+                                      global_average_u8_to_f32,
+                                      global_average_f32,
+                                      "avx512_vnni"};
 
 }  // namespace octet

@@ -61,17 +61,32 @@ void max_bf16_row(const WindowGeometry& g, const uint16_t* x, int64_t oy, uint16
   }
 }
 
-void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
+/// finish(sum of a channel, elements in the window): its output.
+template <class Y, class F>
+void average_codes_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, Y* y,
+                       F finish) {
   for (int64_t ox = 0; ox < g.ow; ++ox) {
     for (int64_t c = 0; c < g.ic; ++c) {
       int32_t acc = 0;
       const int64_t inside =
           for_each_tap(g, x, oy, ox, [&](const uint8_t* pixel) { acc += pixel[c] - p.x_zero_point; });
-      const double count = static_cast<double>(divisor(g, p.count_include_pad, inside));
-      const float multiplier = static_cast<float>(p.x_scale / (p.y_scale * count));
-      y[ox * g.y_pitch + c] = code_from_f32(static_cast<float>(acc) * multiplier, p.y_zero_point, p.lo, p.hi);
+      y[ox * g.y_pitch + c] = finish(acc, static_cast<double>(divisor(g, p.count_include_pad, inside)));
     }
   }
+}
+
+void average_u8_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy, uint8_t* y) {
+  average_codes_row(g, p, x, oy, y, [&p](int32_t acc, double count) {
+    const float multiplier = static_cast<float>(p.x_scale / (p.y_scale * count));
+    return code_from_f32(static_cast<float>(acc) * multiplier, p.y_zero_point, p.lo, p.hi);
+  });
+}
+
+void average_u8_to_f32_row(const WindowGeometry& g, const AveragePoolU8Params& p, const uint8_t* x, int64_t oy,
+                           float* y) {
+  average_codes_row(g, p, x, oy, y, [&p](int32_t acc, double count) {
+    return static_cast<float>(acc) * static_cast<float>(p.x_scale / count);
+  });
 }
 
 void average_f32_row(const WindowGeometry& g, bool count_include_pad, const float* x, int64_t oy, float* y) {
@@ -84,13 +99,24 @@ void average_f32_row(const WindowGeometry& g, bool count_include_pad, const floa
   }
 }
 
+int32_t sum_of_pixels(const uint8_t* x, int64_t pixels, int64_t pitch, int32_t x_zero_point) {
+  int32_t acc = 0;
+  for (int64_t p = 0; p < pixels; ++p) acc += x[p * pitch] - x_zero_point;
+  return acc;
+}
+
 void global_average_u8(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
                        float multiplier, int32_t y_zero_point, int32_t lo, int32_t hi, uint8_t* y) {
   for (int64_t k = 0; k < c; ++k) {
-    int32_t acc = 0;
-    for (int64_t p = 0; p < pixels; ++p) acc += x[p * pitch + k] - x_zero_point;
+    const int32_t acc = sum_of_pixels(x + k, pixels, pitch, x_zero_point);
     y[k] = code_from_f32(static_cast<float>(acc) * multiplier, y_zero_point, lo, hi);
   }
+}
+
+void global_average_u8_to_f32(const uint8_t* x, int64_t pixels, int64_t c, int64_t pitch, int32_t x_zero_point,
+                              float multiplier, float* y) {
+  for (int64_t k = 0; k < c; ++k)
+    y[k] = static_cast<float>(sum_of_pixels(x + k, pixels, pitch, x_zero_point)) * multiplier;
 }
 
 void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch, float* y) {
@@ -103,7 +129,15 @@ void global_average_f32(const float* x, int64_t pixels, int64_t c, int64_t pitch
 
 }  // namespace
 
-const PoolKernels pool_scalar = {max_u8_row,      max_f32_row,       max_bf16_row,       average_u8_row,
-                                 average_f32_row, global_average_u8, global_average_f32, "scalar"};
+const PoolKernels pool_scalar = {max_u8_row,
+                                 max_f32_row,
+                                 max_bf16_row,
+                                 average_u8_row,
+                                 average_u8_to_f32_row,
+                                 average_f32_row,
+                                 global_average_u8,
+                                 global_average_u8_to_f32,
+                                 global_average_f32,
+                                 "scalar"};
 
 }  // namespace octet
