@@ -157,8 +157,11 @@ TEST(Pool, averages_of_large_windows_give_the_scalar_result_on_every_isa) {
       WindowGeometry g = geometry(c, 1, 1, 0, kh + 1, kw + 1);
       g.kh = kh, g.kw = kw, g.oh = g.ow = 2;
       const Buffer<uint8_t> codes(static_cast<size_t>(g.ih * g.iw * g.x_pitch), 255);
-      expect_every_isa_agrees(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, uint8_t* y) {
+      expect_every_isa_agrees<uint8_t>(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, uint8_t* y) {
         k.average_u8_row(g, p, x, oy, y);
+      });
+      expect_every_isa_agrees<float>(g, codes, [&](const PoolKernels& k, const uint8_t* x, int64_t oy, float* y) {
+        k.average_u8_to_f32_row(g, p, x, oy, y);
       });
     }
 }
