@@ -65,7 +65,7 @@ struct Band {
   double relative = 0, codes = 0;
 };
 constexpr Band k_exact{}, k_f32{1e-3, 0}, k_bf16{3e-2, 8};
-constexpr Band k_codes_of_f32{2e-2, 2};  // a code beside its neighbour, and the floats that are made of it
+constexpr Band k_codes_of_f32{0.1, 16};  // a code beside its neighbour, and what the layers behind it make of that
 
 Band band_of(const Graph& graph) {
   if (!rounds_floats(graph)) return k_exact;

@@ -287,6 +287,47 @@ class Layers(Writer):
         n = max(counts)
         return Grid(x.grid.unit / n, x.grid.most * n) if x.grid.most * n < 2**24 else None
 
+    def reduction(self, x):
+        if len(x.shape) < 3:
+            return None
+        op = self.pick(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"])
+        axes = [a for a in range(1, len(x.shape)) if self.chance(0.5)] or [len(x.shape) - 1]
+        keep = int(self.chance(0.7))
+        if op == "ReduceSum" or self.opset >= 18:
+            name = self.node(op, [x.name, self.indices(*axes)], keepdims=keep)
+        else:
+            name = self.node(op, [x.name], axes=axes, keepdims=keep)
+        shape = [1 if a in axes else n for a, n in enumerate(x.shape) if keep or a not in axes]
+        count = math.prod(x.shape[a] for a in axes)
+        spread = {"ReduceMean": 0.3, "ReduceSum": count**0.5, "ReduceMax": 2, "ReduceMin": 2}.get(op, count)
+        if op in ("ReduceMax", "ReduceMin"):
+            return self.moved(name, shape, x)
+        return self.made(name, shape, x, x.spread * spread, grid=None)
+
+    def transition(self, x):
+        """DenseNet's: normalization, 1x1 convolution and average, some of them left out."""
+        if len(x.shape) != 4:
+            return None
+        code = lambda v: self.quantize(v) if self.quantized and self.chance(0.6) else v
+        if self.chance(0.7):
+            x = self.batch_norm(x)
+            x = code(self.made(self.node("Relu", [x.name]), x.shape, x, least=0) if self.chance(0.7) else x)
+        if self.chance(0.7):
+            y = self.conv(x, outputs=self.pick([8, 16, 24, 32, 48]), kernel=[1, 1], keep=True, group=1)
+            if y is None:
+                return None
+            x = code(y)
+        kernel = self.pick([[2, 2], [2, 2], [3, 3], [1, 2], [2, 3]])
+        strides = kernel if self.chance(0.7) else [1 + int(self.random.integers(3)) for _ in kernel]
+        pads = [int(self.random.integers(k)) for k in kernel * 2] if self.chance(0.2) else [0] * 4
+        padded = [x.shape[2] + pads[0] + pads[2], x.shape[3] + pads[1] + pads[3]]
+        extents = [(n - k) // s + 1 for n, k, s in zip(padded, kernel, strides)]
+        if min(extents) < 1:
+            return None
+        name = self.node("AveragePool", [x.name], kernel_shape=kernel, strides=strides, pads=pads,
+                         count_include_pad=int(self.chance(0.3)))
+        return self.made(name, x.shape[:2] + extents, x, grid=None)
+
     def squeeze_excite(self, x):
         if len(x.shape) != 4:
             return None
@@ -529,7 +570,8 @@ class Layers(Writer):
 
     # With how often each is drawn.
     LAYERS = [(conv_block, 12), (residual, 4), (inverted_residual, 1), (activation, 3), (batch_norm, 1), (pool, 3),
-              (squeeze_excite, 1), (pair, 3), (concat, 3), (split, 2), (strided_slice, 0.5), (shuffle, 1.5),
-              (transpose, 1), (reshape, 1), (resize, 1), (pad, 1), (depth_space, 1), (transposed_conv, 0.5),
-              (rows_product, 2), (attention, 1), (heads, 1), (normalize_rows, 0.7), (flatten, 0.5)]
+              (reduction, 0.7), (transition, 1), (squeeze_excite, 1), (pair, 3), (concat, 3), (split, 2),
+              (strided_slice, 0.5), (shuffle, 1.5), (transpose, 1), (reshape, 1), (resize, 1), (pad, 1),
+              (depth_space, 1), (transposed_conv, 0.5), (rows_product, 2), (attention, 1), (heads, 1), (normalize_rows, 0.7),
+              (flatten, 0.5)]
     OF_ROWS = (rows_product, attention, normalize_rows)
