@@ -10,6 +10,19 @@ const Tensor* vector_of(const Graph& graph, ValueId v, int64_t size) {
   return tensor && tensor->rank() == 1 && tensor->size() == size ? tensor : nullptr;
 }
 
+/// Of a Conv or Gemm, whose weight has them first, or of a ConvTranspose: [inputs, outputs of a group, ...].
+int64_t output_channels(const Node& node, const Tensor& w) {
+  return is_op(node, "ConvTranspose") ? w.dims()[1] * int_attribute(node, "group", 1) : w.dims()[0];
+}
+
+/// The output channel of the weight's element i.
+int64_t output_of(const Node& node, const Tensor& w, int64_t i) {
+  if (!is_op(node, "ConvTranspose")) return i / (w.size() / w.dims()[0]);
+  const int64_t per_group = w.dims()[0] / int_attribute(node, "group", 1), of_input = w.size() / w.dims()[0];
+  const int64_t ic = i / of_input, c = i % of_input / (of_input / w.dims()[1]);
+  return ic / per_group * w.dims()[1] + c;
+}
+
 }  // namespace
 
 std::optional<ChannelAffine> batch_norm_affine(const Graph& graph, const Node& node) {
@@ -35,13 +48,13 @@ std::optional<ChannelAffine> batch_norm_affine(const Graph& graph, const Node& n
 }
 
 bool is_affine_host(const Graph& graph, const Node& node) {
-  const bool conv = is_op(node, "Conv");
+  const bool conv = is_any(node, {"Conv", "ConvTranspose"});
   const bool gemm = is_op(node, "Gemm") && int_attribute(node, "transB", 0) != 0 &&
                     int_attribute(node, "transA", 0) == 0 && float_attribute(node, "alpha", 1.0f) == 1.0f &&
                     float_attribute(node, "beta", 1.0f) == 1.0f;
   const Tensor* w = constant_of(graph, input(node, 1), DType::f32);
   if ((!conv && !gemm) || !w || w->rank() < 2) return false;
-  return input(node, 2) == k_absent || vector_of(graph, input(node, 2), w->dims()[0]);
+  return input(node, 2) == k_absent || vector_of(graph, input(node, 2), output_channels(node, *w));
 }
 
 std::optional<Node> absorb_behind(Editor& editor, NodeId host, const ChannelAffine& affine) {
@@ -49,17 +62,18 @@ std::optional<Node> absorb_behind(Editor& editor, NodeId host, const ChannelAffi
   if (!is_affine_host(graph, editor.node(host))) return std::nullopt;
   Node node = editor.node(host);
   const Tensor& w = *constant_of(graph, node.inputs[1], DType::f32);
-  const int64_t channels = w.dims()[0];
-  if (channels != static_cast<int64_t>(affine.scale.size()) || channels == 0) return std::nullopt;
+  const int64_t channels = output_channels(node, w);
+  if (channels != static_cast<int64_t>(affine.scale.size()) || w.size() == 0) return std::nullopt;
   const Tensor* b = constant_of(graph, input(node, 2), DType::f32);
-  const auto per_channel = static_cast<size_t>(w.size() / channels);
   std::vector<float> weights(w.as<float>().begin(), w.as<float>().end());
   std::vector<float> bias(static_cast<size_t>(channels));
   for (size_t c = 0; c < bias.size(); ++c) {
     const double old_bias = b ? double{b->at<float>(static_cast<int64_t>(c))} : 0.0;
     bias[c] = static_cast<float>(old_bias * affine.scale[c] + affine.shift[c]);
-    for (size_t i = c * per_channel; i < (c + 1) * per_channel; ++i)
-      weights[i] = static_cast<float>(double{weights[i]} * affine.scale[c]);
+  }
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const auto c = static_cast<size_t>(output_of(node, w, static_cast<int64_t>(i)));
+    weights[i] = static_cast<float>(double{weights[i]} * affine.scale[c]);
   }
   const Dims dims = w.dims();
   const std::string w_name = graph.value(node.inputs[1]).name;

@@ -1,4 +1,4 @@
-// src/passes/fold_batch_norm.cpp: folds BatchNormalization into the Conv or Gemm before it.
+// src/passes/fold_batch_norm.cpp: folds BatchNormalization into the Conv, ConvTranspose or Gemm before it.
 //   w' = w * gamma / sqrt(var + eps)      b' = (b - mean) * gamma / sqrt(var + eps) + beta      in double, rounded once
 // Needs: constant weights, a product that nobody else reads. Promises: no BatchNormalization follows such a node.
 // Runs before calibration, because amax belongs to the folded weight. Source: arXiv:1712.05877, section 3.2.

@@ -1,5 +1,5 @@
-// src/passes/fold_scale_shift.cpp: folds a constant per-channel Mul, Div, Add or Sub into the Conv or Gemm before it.
-// Runs behind the recognisers, whose patterns begin with such an Add.
+// src/passes/fold_scale_shift.cpp: folds a constant per-channel Mul, Div, Add or Sub into the Conv, ConvTranspose or
+// Gemm before it. Runs behind the recognisers, whose patterns begin with such an Add.
 
 #include "passes/channel_affine.h"
 #include "passes/passes.h"

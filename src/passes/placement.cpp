@@ -105,8 +105,15 @@ class Placer {
     const NodeId maker = editor_.producer(v);
     if (maker >= 0 && role(maker) == QuantRole::same_scale && is_f32(graph_.node(maker).inputs[0]))
       return may_have_codes(graph_.node(maker).inputs[0]);
+    return is_moved_to_range(v);
+  }
+
+  /// One move after the other may lead to the value that was calibrated: DepthToSpace and the Slice behind it.
+  bool is_moved_to_range(ValueId v) const {
     return std::any_of(editor_.readers(v).begin(), editor_.readers(v).end(), [&](NodeId reader) {
-      return role(reader) == QuantRole::same_scale && has_range_(graph_.node(reader).outputs[0]);
+      if (role(reader) != QuantRole::same_scale) return false;
+      const ValueId moved = graph_.node(reader).outputs[0];
+      return has_range_(moved) || is_moved_to_range(moved);
     });
   }
 

@@ -2,9 +2,10 @@
 // (float, uint8 or int8 with parameters of its own, int32 on another grid) is rounded to that grid once and stored as
 // int32 behind DequantizeLinear, so that the file and every engine that runs it agree. A bias on the grid, or one whose
 // codes would not fit, stays as it is; so does the float bias of a 2-D convolution without a residual Add behind it,
-// since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp), and the bias of a
-// layer that runs in float anyway: ConvTranspose, a convolution of one or three axes. A MatMul with the Add of a vector
-// behind it becomes a Gemm (passes/matmul_to_gemm.cpp), so its bias is one.
+// since octet's integer layer adds it without rounding it to the grid (passes/fuse_quant_conv.cpp), that of a
+// ConvTranspose, which becomes such a layer or runs in float (passes/conv_transpose_to_conv.cpp), and that of a
+// convolution of one or three axes, which runs in float. A MatMul with the Add of a vector behind it becomes a Gemm
+// (passes/matmul_to_gemm.cpp), so its bias is one.
 
 #include <algorithm>
 #include <cmath>
@@ -138,7 +139,7 @@ std::optional<Place> bias_place(const Editor& editor, NodeId id) {
   return plain ? std::optional<Place>({id, 2}) : std::nullopt;
 }
 
-/// A ConvTranspose and a convolution of one or three axes run in float and keep their biases.
+/// A ConvTranspose and a convolution of one or three axes keep their biases.
 bool adds_in_float(const Graph& graph, const Node& layer) {
   const std::optional<Shape>& w = graph.value(layer.inputs[1]).shape;
   return is_op(layer, "ConvTranspose") || (is_op(layer, "Conv") && (!w || w->size() != 4));

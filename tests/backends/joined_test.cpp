@@ -95,6 +95,32 @@ TEST(Joined, a_chain_of_concatenations_is_one_buffer) {
   EXPECT_NE(slot("d").offset, slot("a").offset);
 }
 
+TEST(Joined, pixels_of_a_transposed_convolution_lie_where_a_u_net_joins_them) {
+  constexpr char k_text[] =
+      R"(graph g (x: f32[2,3,8,8], x_scale: f32[], w0: s8[16,3,3,3], w0_scale: f32[16], w: s8[16,48,1,1], w_scale: f32[16], deep: s8[128,16,1,1], deep_scale: f32[128], end: f32[]) -> (y) {
+  q = QuantizeLinear(x, x_scale)
+  skip = QuantConv(q, w0, w0_scale, pads=[1,1,1,1], x_scale=0.02, x_zero_point=0, y_scale=0.5, y_zero_point=3, to="s8")
+  half = MaxPool(skip, kernel_shape=[2,2], strides=[2,2])
+  phases = QuantConv(half, deep, deep_scale, x_scale=0.5, x_zero_point=3, y_scale=0.5, y_zero_point=3, to="s8")
+  up = DepthToSpace(phases, blocksize=2)
+  both = Concat(skip, up, axis=1)
+  z = QuantConv(both, w, w_scale, x_scale=0.5, x_zero_point=3, y_scale=0.7, y_zero_point=0, to="s8")
+  y = DequantizeLinear(z, end)
+})";
+  const Graph graph =
+      graph_with_constants(k_text, {"x_scale", "w0", "w0_scale", "w", "w_scale", "deep", "deep_scale", "end"}, 17);
+  const cpu::Neighbours neighbours(graph, available_isas().back(), size_t{1} << 20);
+  ASSERT_TRUE(neighbours.joined(*graph.find_value("up")));
+  EXPECT_EQ(neighbours.joined(*graph.find_value("up"))->channel, 16);
+  const std::vector<Tensor> inputs = random_inputs(graph, 17);
+  const std::vector<Tensor> expected = run_graph(graph, make_ref_backend(), inputs);
+  for (const Isa isa : available_isas())
+    for (const int threads : {1, 3}) {
+      const auto backend = cpu::make_backend({.threads = threads, .isa = isa});
+      expect_close(run_graph(graph, backend, inputs).at(0), expected.at(0), k_exact, std::string(name(isa)));
+    }
+}
+
 /// The reference kernel of a step whose weights are no constants writes among the others' channels as well.
 TEST(Joined, a_step_without_a_fast_kernel_keeps_to_its_channels) {
   constexpr char k_text[] =

@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t k_channel_group = 16;  // as many as a pitch is rounded up to: no padding between neighbours
 
 // Steps that read and write the channels of their values and nothing between them, at any pitch.
-constexpr std::string_view k_makers[] = {"QuantConv", "MaxPool", "QuantAveragePool", "QuantLookup", "QuantAdd",
-                                         "QuantMul",  "Concat"};
+constexpr std::string_view k_makers[] = {"QuantConv", "MaxPool",  "QuantAveragePool", "QuantLookup",
+                                         "QuantAdd",  "QuantMul", "DepthToSpace",     "Concat"};
 constexpr std::string_view k_readers[] = {"QuantConv",   "MaxPool",  "QuantAveragePool", "QuantGlobalAveragePool",
                                           "QuantLookup", "QuantAdd", "QuantMul",         "Concat"};
 
