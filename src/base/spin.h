@@ -34,8 +34,8 @@ bool spin_pauses(int pauses, Ready&& ready) {
 /// Waits up to k_spin for ready(); true when it came.
 template <class Ready>
 bool spin_for(bool may_spin, Ready&& ready) {
-  if (ready()) return true;
-  if (!may_spin) return false;
+  if (!may_spin) return ready();
+  if (spin_pauses(32, ready)) return true;  // reading the clock takes as long as a meeting
   const auto give_up = std::chrono::steady_clock::now() + k_spin;
   while (true) {
     if (spin_pauses(32, ready)) return true;

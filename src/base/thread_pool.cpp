@@ -61,6 +61,7 @@ struct ThreadPool::State {
 
   bool may_spin() const { return pool_threads_alive.load(std::memory_order_relaxed) <= cpus; }
   void take_chunks(uint64_t of_ticket, int worker);
+  void prepare_walk(const void* with, int worker) const;
   void count_finished(uint32_t chunks);
   void work(int worker);
   void run_job(int64_t first, int64_t end, Body job_body, void* job_context, bool is_of_team);
@@ -73,7 +74,7 @@ void ThreadPool::State::take_chunks(uint64_t of_ticket, int worker) {
   void* const with = context.load(std::memory_order_relaxed);
   const int64_t first = first_chunk.load(std::memory_order_relaxed);
   const bool is_walk = of_team.load(std::memory_order_relaxed);
-  const uint64_t number = of_ticket >> ChunkRanges::k_chunk_bits, chunks = of_ticket & ChunkRanges::k_chunk_mask;
+  const uint64_t number = of_ticket >> ChunkRange::k_chunk_bits, chunks = of_ticket & ChunkRange::k_chunk_mask;
   const auto take_all = [&](int owner) {
     uint32_t finished = 0;
     int64_t chunk = 0;
@@ -83,13 +84,28 @@ void ThreadPool::State::take_chunks(uint64_t of_ticket, int worker) {
     }
     if (finished > 0) count_finished(finished);
   };
-  take_all(worker);
+  if (is_walk) prepare_walk(with, worker);
+  if (is_walk && worker == 0) {
+    ranges.use_up(number, worker);
+    run(with, first, worker);
+    count_finished(1);
+  } else {
+    take_all(worker);
+  }
+  if (is_walk) team.wake_missed();
   if (is_walk && worker > 0) return;
   const auto is_over = [&] {
     return unfinished.load(std::memory_order_acquire) == 0 || ticket.load(std::memory_order_relaxed) != of_ticket;
   };
   if (may_spin() ? spin_pauses(k_patience_pauses, is_over) : is_over()) return;
   for (int i = 1; i < count && !is_over(); ++i) take_all(worker + i < count ? worker + i : worker + i - count);
+}
+
+/// What a walk reads first, one after the other, comes at once: the caller's frames, outer ones behind inner ones.
+void ThreadPool::State::prepare_walk(const void* with, int worker) const {
+  team.bring_near(worker);
+  constexpr int k_lines = 8, k_line = 64;
+  for (int i = 0; worker > 0 && i < k_lines; ++i) __builtin_prefetch(static_cast<const char*>(with) + i * k_line);
 }
 
 void ThreadPool::State::count_finished(uint32_t finished) {
@@ -121,9 +137,9 @@ void ThreadPool::State::work(int worker) {
 
 void ThreadPool::State::run_job(int64_t first, int64_t end, Body job_body, void* job_context, bool is_of_team) {
   const auto chunks = static_cast<uint64_t>(end - first);
-  job = (job + 1) & ChunkRanges::k_job_mask;
-  if (job % ChunkRanges::k_renewal == 0) ranges.renew((job - 1) & ChunkRanges::k_job_mask);
-  const uint64_t own_ticket = job << ChunkRanges::k_chunk_bits | chunks;
+  job = (job + 1) & ChunkRange::k_job_mask;
+  if (job % ChunkRange::k_renewal == 0) ranges.renew((job - 1) & ChunkRange::k_job_mask);
+  const uint64_t own_ticket = job << ChunkRange::k_chunk_bits | chunks;
   body.store(job_body, std::memory_order_relaxed);
   context.store(job_context, std::memory_order_relaxed);
   first_chunk.store(first, std::memory_order_relaxed);
@@ -174,8 +190,8 @@ void ThreadPool::parallel_for(int64_t chunks, Body body, void* context) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk, 0);
     return;
   }
-  for (int64_t first = 0; first < chunks; first += ChunkRanges::k_most_chunks)
-    state_->run_job(first, std::min(chunks, first + ChunkRanges::k_most_chunks), body, context, false);
+  for (int64_t first = 0; first < chunks; first += ChunkRange::k_most_chunks)
+    state_->run_job(first, std::min(chunks, first + ChunkRange::k_most_chunks), body, context, false);
   state_->busy.store(false, std::memory_order_release);
 }
 
@@ -187,12 +203,13 @@ void ThreadPool::run_team(Walk walk, void* context) {
   }
   // A chunk is a walk, each worker's own; those of workers that could not be started fall to the caller. One that is
   // taken when the caller's has come to its end, because a worker sleeps, is nothing.
+  const bool may_spin = state_->may_spin();
   const auto go = [&](int64_t, int worker) {
     if (state_->team.is_over()) return;
-    TeamWalk own(state_->team, worker, state_->may_spin(), state_->seats);
+    TeamWalk own(state_->team, worker, may_spin, state_->seats);
     walk(context, own);
   };
-  state_->team.begin();
+  state_->team.begin(may_spin);
   state_->run_job(
       0, state_->count, [](void* f, int64_t chunk, int worker) { (*static_cast<decltype(go)*>(f))(chunk, worker); },
       const_cast<void*>(static_cast<const void*>(&go)), true);

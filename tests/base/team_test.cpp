@@ -137,18 +137,50 @@ TEST(Team, others_take_the_chunks_of_a_worker_that_is_held_up) {
   }
 }
 
-TEST(Team, goes_on_without_a_worker_that_is_held_up_between_loops) {
+TEST(Team, goes_on_without_a_worker_that_is_held_up_before_its_first_loop) {
   ThreadPool pool(2);
   std::atomic<bool> all_done{false};
   std::atomic<int> chunks{0};
   pool.run_team([&](TeamWalk& team) {
-    team.loop(2, [&](int64_t, int) { chunks.fetch_add(1); });
-    // A walk of the second worker that has come so far stays until the first has done all the rest.
+    // A walk of the second worker that has come so far stays until the first has done everything.
     while (team.worker() == 1 && !all_done) std::this_thread::yield();
     for (int loop = 0; loop < 20; ++loop) team.loop(8, [&](int64_t, int) { chunks.fetch_add(1); });
-    if (team.worker() == 0) all_done = true;
+    if (team.worker() == 0) {
+      team.settle();
+      all_done = true;
+    }
   });
-  EXPECT_EQ(chunks, 2 + 20 * 8);
+  EXPECT_EQ(chunks, 20 * 8);
+}
+
+TEST(Team, others_may_take_what_a_worker_has_claimed_that_sleeps) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 5; ++round) {
+    std::atomic<int> begun{0};
+    pool.run_team([&](TeamWalk& team) {
+      // The first two workers finish theirs, claim the first chunks of the next loop and fall asleep.
+      team.loop(3, [&](int64_t chunk, int) {
+        if (chunk == 2) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      });
+      team.loop(3, [&](int64_t, int) { begun.fetch_add(1); });
+    });
+    ASSERT_EQ(begun, 3);
+  }
+}
+
+TEST(Team, settles_when_all_loops_so_far_are_done) {
+  ThreadPool pool(3);
+  for (int64_t round = 0; round < 500; ++round) {
+    int64_t made[7] = {}, sum = 0;  // plain memory, as above
+    pool.run_team([&](TeamWalk& team) {
+      team.loop(7, [&](int64_t i, int) { made[i] = round; });
+      team.settle();
+      if (team.worker() == 0)
+        for (const int64_t m : made) sum += m;
+      team.settle();
+    });
+    ASSERT_EQ(sum, 7 * round);
+  }
 }
 
 TEST(Team, keeps_sequences_apart_however_late_a_worker_is) {
@@ -201,10 +233,30 @@ TEST(Team, several_callers_at_once_and_single_loops_between_them) {
 
 TEST(Team, a_loop_of_more_chunks_than_a_range_holds) {
   ThreadPool pool(2);
-  const int64_t chunks = ChunkRanges::k_most_chunks + 1000;
+  const int64_t chunks = ChunkRange::k_most_chunks + 1000;
   std::atomic<int64_t> sum{0};
   pool.run_team([&](TeamWalk& team) { team.loop(chunks, [&](int64_t i, int) { sum.fetch_add(i); }); });
   EXPECT_EQ(sum.load(), chunks * (chunks - 1) / 2);
+}
+
+TEST(ChunkRange, a_claim_is_of_the_first_chunk_and_can_be_given_back) {
+  const OwnChunks own(4, 0, 2);
+  ChunkRange range;
+  int64_t chunk = -1;
+  range.claim_first(3);
+  EXPECT_FALSE(range.is_taken(3, own));
+  EXPECT_TRUE(range.take(3, own, false, chunk));
+  EXPECT_EQ(chunk, 1);
+  EXPECT_FALSE(range.take(3, own, false, chunk)) << "the other one is claimed";
+  EXPECT_TRUE(range.is_taken(3, own));
+  range.give_back();
+  EXPECT_FALSE(range.is_taken(3, own));
+  EXPECT_TRUE(range.take(3, own, false, chunk));
+  EXPECT_EQ(chunk, 0);
+  EXPECT_TRUE(range.is_taken(3, own));
+  EXPECT_TRUE(range.is_taken(2, own)) << "an older job";
+  EXPECT_FALSE(range.is_taken(4, own));
+  EXPECT_TRUE(range.is_taken(4, OwnChunks(1, 1, 2))) << "a range without chunks";
 }
 
 TEST(ChunkRanges, an_old_job_takes_nothing_and_numbers_may_start_again) {
@@ -220,8 +272,8 @@ TEST(ChunkRanges, an_old_job_takes_nothing_and_numbers_may_start_again) {
   EXPECT_FALSE(ranges.take(4, 4, 0, true, chunk)) << "an older job";
   EXPECT_TRUE(ranges.take(5, 4, 0, false, chunk));
   EXPECT_EQ(chunk, 1);
-  ranges.renew(ChunkRanges::k_job_mask);
-  EXPECT_FALSE(ranges.take(ChunkRanges::k_job_mask, 4, 0, true, chunk)) << "a finished job";
+  ranges.renew(ChunkRange::k_job_mask);
+  EXPECT_FALSE(ranges.take(ChunkRange::k_job_mask, 4, 0, true, chunk)) << "a finished job";
   EXPECT_TRUE(ranges.take(0, 1, 0, true, chunk)) << "the number behind the largest";
   EXPECT_FALSE(ranges.take(0, 1, 1, true, chunk)) << "its only chunk is the first worker's";
 }

@@ -349,7 +349,9 @@ bool CpuProgram::run_step(const Running& now, const PreparedStep& step, size_t f
 void CpuProgram::run_item(const Running& now, const ProgramItem& item) const {
   if (item.is_part) return run_by_worker(now, parts_[item.index]);
   const ProgramStep& step = steps_[item.index];
-  if (run_step(now, step.prepared, item.first_image, &step)) now.count_time(item.index);
+  if (!run_step(now, step.prepared, item.first_image, &step) || !now.hooks.step_seconds) return;
+  if (now.crew.team) now.crew.team->settle();
+  now.count_time(item.index);
 }
 
 /// A turn is a chunk: the worker that takes it runs all steps for the turn's images.
@@ -366,6 +368,7 @@ void CpuProgram::run_by_worker(const Running& now, const ProgramPart& part) cons
     }
   });
   if (!is_timed || !now.is_caller()) return;
+  now.crew.team->settle();
   for (size_t i = part.first; i < part.last; ++i)
     for (size_t worker = 0; worker < threads_; ++worker)
       (*now.hooks.step_seconds)[i] += now.worker_seconds[worker * steps_.size() + i] / static_cast<double>(threads_);

@@ -66,7 +66,8 @@ class RunContext {
   /// What a step with PreparedStep::spare_bytes brings near in place of these; null = nothing is known.
   const WeightsAhead* ahead() const { return ahead_; }
 
-  /// body(chunk, worker) for every chunk in [0, chunks), on all that run the step; returns when all are done.
+  /// body(chunk, worker) for every chunk in [0, chunks), on all that run the step. Returns when all are done; in a team
+  /// when all are taken, and the next loop's begin when they are done.
   template <class F>
   void for_chunks(int64_t chunks, F&& body) const {
     if (crew_.alone >= 0) {
