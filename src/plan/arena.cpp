@@ -71,6 +71,7 @@ size_t lay_out_arena_in_lanes(std::span<ArenaRange* const> ranges) {
   }
   size_t at = 0;
   for (const Lane& lane : lanes) {
+    if (at > 0) at += k_between_workers;
     for (ArenaRange* range : lane.ranges)
       range->offset = at + (lane.bytes - align_up(range->bytes)) / 2 / k_alignment * k_alignment;
     at += lane.bytes;

@@ -25,8 +25,13 @@ struct ArenaRange {
 /// bytes. Ranges that no step uses are left alone.
 size_t lay_out_arena(std::span<ArenaRange* const> ranges);
 
+/// Where one worker's memory ends and another's begins. Who walks through the one has its core fetch some lines of the
+/// other ahead, and each of these would have to be taken back before it is written.
+inline constexpr size_t k_between_workers = 1024;
+
 /// The same in lanes, one range at a time in each, and each in the lane's middle: two workers who make the first and
-/// the second half of every value write to the same half of the arena all the time. Takes more bytes than the above.
+/// the second half of every value write to the same half of the arena all the time. From one lane's second half to the
+/// next one's first it is k_between_workers. Takes more bytes than the above.
 size_t lay_out_arena_in_lanes(std::span<ArenaRange* const> ranges);
 
 }  // namespace octet

@@ -52,9 +52,12 @@ TEST(Arena, a_chain_in_lanes_has_two_of_them_and_each_value_in_the_middle) {
     chain[i].used_at(static_cast<int32_t>(i) + 1);
   }
   const size_t bytes = lay_out(&lay_out_arena_in_lanes, chain);
-  EXPECT_LE(bytes, 2 * 64 * 34u);
+  EXPECT_LE(bytes, 2 * 64 * 34 + k_between_workers);
   const auto middle = [](const ArenaRange& r) { return static_cast<int64_t>(r.offset + r.bytes / 2); };
   for (size_t i = 2; i < chain.size(); ++i) EXPECT_LE(std::abs(middle(chain[i]) - middle(chain[i - 2])), 64) << i;
+  for (size_t i = 0; i < chain.size(); i += 2)  // of the first lane
+    for (size_t k = 1; k < chain.size(); k += 2)
+      EXPECT_GE(chain[k].offset, chain[i].offset + chain[i].bytes + k_between_workers) << i << " and " << k;
 }
 
 TEST(Arena, no_step_uses_it_and_it_is_left_alone) {

@@ -10,6 +10,7 @@
 #include "backends/cpu/weights_ahead.h"
 #include "base/file.h"
 #include "kernels/conventions.h"
+#include "plan/arena.h"
 
 namespace octet::cpu {
 
@@ -185,8 +186,12 @@ std::vector<PackedWeights> CpuProgram::packed() const {
   return all;
 }
 
+size_t CpuProgram::scratch_distance() const { return scratch_bytes_ + (threads_ > 1 ? k_between_workers : 0); }
+
+size_t CpuProgram::scratch_offset() const { return align_up(arena_bytes_) + (threads_ > 1 ? k_between_workers : 0); }
+
 size_t CpuProgram::context_bytes() const {
-  return align_up(arena_bytes_) + scratch_bytes_ * threads_ + align_up(shared_bytes_);
+  return scratch_offset() + scratch_distance() * threads_ + align_up(shared_bytes_);
 }
 
 void CpuProgram::account(const PreparedStep& step) {
@@ -465,8 +470,8 @@ Result<Done> CpuProgram::run(std::byte* arena, const Bindings& io, const RunHook
   if (hooks.step_seconds) hooks.step_seconds->resize(steps_.size());
   std::vector<double> worker_seconds(hooks.step_seconds ? threads_ * steps_.size() : 0);
   Clock::time_point start = hooks.step_seconds ? Clock::now() : Clock::time_point();
-  const Running now{arena,     arena + align_up(arena_bytes_), io, hooks, scratch_bytes_, error, start, worker_seconds,
-                    Crew{pool}};
+  const Running now{arena, arena + scratch_offset(), io,        hooks, scratch_distance(), error,
+                    start, worker_seconds,           Crew{pool}};
   for (const PreparedStep& step : bring_in_) run_step(now, step, 0);
   if (hooks.tap || hooks.value_tap) {
     for (const ProgramPart& part : parts_) {

@@ -83,6 +83,9 @@ class CpuProgram : public Program {
   Result<Done> prepare_transfers(const Arrangement& arrangement, Isa isa);
   Result<Done> prepare_output(size_t index, StepBuilder& builder, Isa isa);
   void account(const PreparedStep& step);
+  /// From one worker's scratch to the next one's, and in front of the first.
+  size_t scratch_distance() const;
+  size_t scratch_offset() const;
 
   struct Running;
   /// False of a step that had nothing to do. told: what it brings near; null = nothing.
