@@ -292,7 +292,7 @@ class Layers(Writer):
             return None
         op = self.pick(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"])
         axes = [a for a in range(1, len(x.shape)) if self.chance(0.5)] or [len(x.shape) - 1]
-        keep = int(self.chance(0.7))
+        keep = int(self.chance(0.7) or len(axes) == len(x.shape) - 1)
         if op == "ReduceSum" or self.opset >= 18:
             name = self.node(op, [x.name, self.indices(*axes)], keepdims=keep)
         else:
@@ -572,6 +572,6 @@ class Layers(Writer):
     LAYERS = [(conv_block, 12), (residual, 4), (inverted_residual, 1), (activation, 3), (batch_norm, 1), (pool, 3),
               (reduction, 0.7), (transition, 1), (squeeze_excite, 1), (pair, 3), (concat, 3), (split, 2),
               (strided_slice, 0.5), (shuffle, 1.5), (transpose, 1), (reshape, 1), (resize, 1), (pad, 1),
-              (depth_space, 1), (transposed_conv, 0.5), (rows_product, 2), (attention, 1), (heads, 1), (normalize_rows, 0.7),
-              (flatten, 0.5)]
+              (depth_space, 1), (transposed_conv, 0.5), (rows_product, 2), (attention, 1), (heads, 1),
+              (normalize_rows, 0.7), (flatten, 0.5)]
     OF_ROWS = (rows_product, attention, normalize_rows)
