@@ -212,6 +212,22 @@ TEST(DepthwiseU8S8, pads_may_be_absent_or_wider_than_the_window) {
   }
 }
 
+// Every way in which rows and columns fall into tiles, walks, and halves of a block, whatever the pads are.
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_any_image_and_pads) {
+  Random random(14);
+  for (int i = 0; i < 200; ++i) {
+    const int64_t k = random.integer(0, 2) == 0 ? 5 : 3;
+    WindowGeometry g = geometry(random.integer(1, 200), k, random.integer(1, 2), random.integer(1, 13),
+                                random.integer(1, random.integer(0, 4) == 0 ? 140 : 20));
+    g.pad_top = random.integer(0, k), g.pad_left = random.integer(0, k);
+    const int64_t rows = g.ih + g.pad_top + random.integer(0, k), columns = g.iw + g.pad_left + random.integer(0, k);
+    if (rows < k || columns < k) continue;
+    g.oh = (rows - k) / g.stride_h + 1, g.ow = (columns - k) / g.stride_w + 1;
+    g.x_pitch += random.integer(0, 1) * 32, g.y_pitch += random.integer(0, 1) * 48;  // others' channels between
+    expect_every_isa_agrees(g, random.integer(1, 2), k_forms[random.integer(0, 4)], random);
+  }
+}
+
 TEST(DepthwiseU8S8, multipliers_that_leave_int32_saturate_on_every_isa) {
   Random random(5);
   const Layer layer(geometry(33, 3, 1, 5, 5), 1, Form::plain, random, 1e7f);

@@ -44,7 +44,8 @@ struct Vec {
   static Bytes pack_u8(Bytes a, Bytes b) { return _mm512_packus_epi16(a, b); }
   static Bytes clamp_u8(Bytes v, Bytes lo, Bytes hi) { return _mm512_min_epu8(_mm512_max_epu8(v, lo), hi); }
   static Quad quad(Bytes v) { return v; }
-  static Acc dot(Acc acc, Quad quad, const int8_t* w) { return _mm512_dpbusd_epi32(acc, quad, _mm512_loadu_si512(w)); }
+  static Acc dot(Acc acc, Quad quad, Bytes w) { return _mm512_dpbusd_epi32(acc, quad, w); }
+  static Acc dot(Acc acc, Quad quad, const int8_t* w) { return dot(acc, quad, _mm512_loadu_si512(w)); }
   /// The value is in a register at this point of the program.
   static Acc pin(Acc acc) {
     __asm__ volatile("" : "+v"(acc));
@@ -52,11 +53,13 @@ struct Vec {
   }
   static Acc bias(const int32_t* p) { return _mm512_loadu_si512(p); }
 
-  static Float scale(Acc acc, const float* m) { return _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(m)); }
+  static Float scale(Acc acc, Float m) { return _mm512_mul_ps(_mm512_cvtepi32_ps(acc), m); }
+  static Float scale(Acc acc, const float* m) { return scale(acc, _mm512_loadu_ps(m)); }
+  static Float scale_add(Acc acc, Float m, Bytes r, const Residual& residual) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), m, shift(r, residual));
+  }
   static Float scale_add(Acc acc, const float* m, Bytes r, const Residual& residual) {
-    const __m512 second =
-        _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(r, residual.zero_point_)), residual.multiplier_);
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(m), second);
+    return scale_add(acc, _mm512_loadu_ps(m), r, residual);
   }
 
   /// The weight of position 0 of each dword.
@@ -67,22 +70,34 @@ struct Vec {
   static Float from_ints(const int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
   static Float load_floats(const float* p) { return _mm512_loadu_ps(p); }
   static Float as_float(Bytes v) { return _mm512_castsi512_ps(v); }
+  static Bytes as_bytes(Float v) { return _mm512_castps_si512(v); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   static Float shift(Bytes r, const Residual& residual) {
     return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(r, residual.zero_point_)), residual.multiplier_);
   }
 
+  static Bytes pack_words(Float a, Float b) { return _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b)); }
   /// The packs clamp to 16 and 8 bits; a value beyond 16 bits is beyond [lo, hi] with any zero point, so nothing is
   /// lost.
   static Bytes codes(const Float (&v)[4], int32_t zero_point, int32_t lo, int32_t hi) {
     const __m512i zp = _mm512_set1_epi16(static_cast<int16_t>(zero_point));
-    const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(v[0]), _mm512_cvtps_epi32(v[1]));
-    const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(v[2]), _mm512_cvtps_epi32(v[3]));
+    const __m512i low = pack_words(v[0], v[1]), high = pack_words(v[2], v[3]);
     const __m512i q = _mm512_packus_epi16(_mm512_adds_epi16(low, zp), _mm512_adds_epi16(high, zp));
     return _mm512_min_epu8(_mm512_max_epu8(q, _mm512_set1_epi8(static_cast<char>(lo))),
                            _mm512_set1_epi8(static_cast<char>(hi)));
   }
   static void store_codes(uint8_t* y, Bytes v, int64_t n) { _mm512_mask_storeu_epi8(y, first_64(n), v); }
+  /// The first n channels of a block, and where their codes go.
+  struct Channels {
+    explicit Channels(int64_t n) : mask_(first_64(n)) {}
+    void store(uint8_t* y, Bytes v) const { _mm512_mask_storeu_epi8(y, mask_, v); }
+    /// y1: null where the second half is nobody's.
+    void store_halves(uint8_t* y0, uint8_t* y1, Bytes v) const {
+      _mm256_mask_storeu_epi8(y0, static_cast<__mmask32>(mask_), _mm512_castsi512_si256(v));
+      if (y1) _mm256_mask_storeu_epi8(y1, static_cast<__mmask32>(mask_), _mm512_extracti64x4_epi64(v, 1));
+    }
+    __mmask64 mask_;
+  };
   static void store_whole_half(uint8_t* y, Bytes v, int half) {
     const __m256i codes = half ? _mm512_extracti64x4_epi64(v, 1) : _mm512_castsi512_si256(v);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), codes);
@@ -109,17 +124,19 @@ struct Vec {
 
 #include "kernels/depthwise/interleave.inc"
 #include "kernels/depthwise/pointwise.inc"
+#include "kernels/depthwise/walk.inc"
 
 // 32 registers: 16 sums, 8 vectors of pairs, 4 of a quad.
-constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 2, 2, 1, 4, false};
-constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 2, 2, 2, 2, true};
+// Walks: 16 sums of a part, 12 weights, 2 of a quad; of stride 2 8 sums and 12 weights of both parts.
+constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 1, 2, 1, 4, false, true};
+constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 2, 2, 2, true, true};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 4, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 4, 1, 1, 4, false};  // a scale and a shift per channel
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
-                                          {k_3x3_s2, run_u8s8<k_3x3_s2>},      {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},      {k_7x7_s1, run_u8s8<k_7x7_s1>},
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>},  {k_3x3_s1, run_walk<k_3x3_s1, false>},
+                                          {k_3x3_s2, run_walk<k_3x3_s2, true>}, {k_5x5_s1, run_u8s8<k_5x5_s1>},
+                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},       {k_7x7_s1, run_u8s8<k_7x7_s1>},
                                           {k_any_window, run_u8s8_any}};
 
 inline __attribute__((always_inline)) __m512 load_16(const float* x) { return _mm512_loadu_ps(x); }

@@ -5,6 +5,7 @@
 // instead: four neighbouring pixels of one channel form a dword (a "quad"), made by two levels of byte and word
 // unpacks. The same quad serves every output of a tile whose window touches it, each with its own weight dword:
 //   3x3, stride 1: quad (p0 p1 p2 p3);  output 0 takes (w0 w1 w2 0), output 1 takes (0 w0 w1 w2).
+// A walk (walk.inc) takes its quads from four rows of a column in place of four pixels of a row.
 // Unpacking works within 128-bit lanes of 16 channels: vector j, lane L, element i holds channel 16 L + 4 j + i of its
 // block. Packing 32 to 16 to 8 bits undoes exactly this order, so bias and multiplier are stored in it as well.
 
@@ -21,16 +22,26 @@ struct DepthwiseTile {
   int kh, kw, stride;  // stride in both directions; the tile of all other windows has stride 0 and tw = th = 1
   int tw, th;
   int quads, quad_step;
-  bool own_quad;  // output j reads quad j alone, else every quad
+  bool own_quad;       // output j reads quad j alone, else every quad
+  bool walks = false;  // quads are four rows of a column: read "row" for "column" above, and output row for output
   constexpr bool uses(int j, int q) const { return !own_quad || j == q; }
   constexpr int columns() const { return (quads - 1) * quad_step + 4; }
   constexpr int rows() const { return (th - 1) * stride + kh; }
+  /// Of a walk: output rows whose weights differ. With quads of their own they have the same.
+  constexpr int weight_sets() const { return own_quad ? 1 : th; }
 };
+
+/// Outputs of one row of a walk, so many that what waits for its second part stays in L1, and the bytes of scratch that
+/// one may wait in: two vectors of floats.
+inline constexpr int64_t k_walk_outputs = 32;
+inline constexpr int64_t k_walk_waiting_bytes = 128;
 
 /// One call: output rows [oy_begin, oy_end) of one image, channel blocks [block_begin, block_end).
 struct DepthwiseU8S8Call {
   const WindowGeometry* geometry;
-  const int8_t* weights;    // packed: [block][kh][quad][output that uses it][vector][lane]; scalar: [c][kh][kw]
+  // Packed: [block][kh][quad][output that uses it][vector][lane]; of walks [block][part][kw][output row, or one for
+  // all][vector of the part][lane]; scalar: [c][kh][kw].
+  const int8_t* weights;
   const int32_t* bias;      // packed order; bias - x_zero_point * sum w
   const float* multiplier;  // packed order
   const uint8_t* x;         // the image

@@ -116,26 +116,26 @@ struct Packer {
   }
 
   size_t bytes() const {
+    if (tile.walks) return static_cast<size_t>(blocks() * tile.kw * tile.weight_sets() * block * dword_bytes);
     size_t used = 0;
     for (int q = 0; q < tile.quads; ++q)
       for (int j = 0; j < tile.tw; ++j) used += tile.uses(j, q);
     return static_cast<size_t>(blocks() * desc.geometry.kh) * used * static_cast<size_t>(block * dword_bytes);
   }
 
-  void pack_quad(int64_t b, int64_t r, int q, int j, int8_t* out) const {
-    for (int64_t v = 0; v < 4; ++v) {
-      for (int64_t lane = 0; lane < lanes(); ++lane) {
-        for (int64_t i = 0; i < 4; ++i) {
-          const int64_t c = channel(b, v, lane, i);
-          int8_t* vector = out + v * block * (dword_bytes / 4);
-          for (int position = 0; position < 4; ++position) {
-            const int8_t w = weight(c, r, q, j, position);
-            if (dword_bytes == 4) {
-              vector[16 * lane + 4 * i + position] = w;
-            } else {
-              const int16_t wide = w;  // taps 0 and 2 are s16 pairs of the first vector, 1 and 3 of the second
-              std::memcpy(vector + (position % 2) * block + 16 * lane + 4 * i + (position / 2) * 2, &wide, 2);
-            }
+  /// Vector v of block b; weight_of(channel, position in the dword).
+  template <class WeightOf>
+  void pack_vector(int64_t b, int64_t v, WeightOf weight_of, int8_t* vector) const {
+    for (int64_t lane = 0; lane < lanes(); ++lane) {
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t c = channel(b, v, lane, i);
+        for (int position = 0; position < 4; ++position) {
+          const int8_t w = weight_of(c, position);
+          if (dword_bytes == 4) {
+            vector[16 * lane + 4 * i + position] = w;
+          } else {
+            const int16_t wide = w;  // taps 0 and 2 are s16 pairs of the first vector, 1 and 3 of the second
+            std::memcpy(vector + (position % 2) * block + 16 * lane + 4 * i + (position / 2) * 2, &wide, 2);
           }
         }
       }
@@ -143,13 +143,30 @@ struct Packer {
   }
 
   void pack(int8_t* out) const {
+    if (tile.walks) return pack_walk(out);
+    const int64_t vector_bytes = block * dword_bytes / 4;
     for (int64_t b = 0; b < blocks(); ++b)
       for (int64_t r = 0; r < desc.geometry.kh; ++r)
         for (int q = 0; q < tile.quads; ++q)
           for (int j = 0; j < tile.tw; ++j) {
             if (!tile.uses(j, q)) continue;
-            pack_quad(b, r, q, j, out);
-            out += block * dword_bytes;
+            const auto weight_of = [&](int64_t c, int position) { return weight(c, r, q, j, position); };
+            for (int64_t v = 0; v < 4; ++v, out += vector_bytes) pack_vector(b, v, weight_of, out);
+          }
+  }
+
+  void pack_walk(int8_t* out) const {
+    const int64_t vector_bytes = block * dword_bytes / 4;
+    for (int64_t b = 0; b < blocks(); ++b)
+      for (int part = 0; part < 2; ++part)
+        for (int column = 0; column < tile.kw; ++column)
+          for (int t = 0; t < tile.weight_sets(); ++t) {
+            const auto weight_of = [&](int64_t c, int position) -> int8_t {
+              const int row = position - t * tile.stride;
+              if (c < 0 || row < 0 || row >= tile.kh) return 0;
+              return desc.weights[static_cast<size_t>((c * tile.kh + row) * tile.kw + column)];
+            };
+            for (int v = 2 * part; v < 2 * part + 2; ++v, out += vector_bytes) pack_vector(b, v, weight_of, out);
           }
   }
 
@@ -286,12 +303,14 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     return DepthwiseSplit::make(desc_.geometry, batch, kernel_.tile.th, groups(), threads, k_outputs_per_ns);
   }
 
-  /// Border tiles are copied here (two tiles of one block), or the window's pixel addresses for the last kernel.
+  /// Border tiles are copied here (two tiles of one block), or the window's pixel addresses for the last kernel, or
+  /// what the first part of a walk leaves to the second.
   size_t kernel_scratch_bytes() const {
     const WindowGeometry& g = desc_.geometry;
     const size_t patch =
         static_cast<size_t>(kernel_.tile.rows()) * static_cast<size_t>(kernel_.tile.columns() * 2) * 64;
     const size_t pointers = static_cast<size_t>(g.kh * 4 * kernel_.tile.quads) * 2 * sizeof(void*);
+    if (kernel_.tile.walks) return static_cast<size_t>(k_walk_outputs * kernel_.tile.th) * k_walk_waiting_bytes;
     return round_up_64(kernel_.tile.stride == 0 ? pointers : patch);
   }
   /// Form 3 to codes: the floats of th output rows.
