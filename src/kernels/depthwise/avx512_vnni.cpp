@@ -126,17 +126,17 @@ struct Vec {
 #include "kernels/depthwise/pointwise.inc"
 #include "kernels/depthwise/walk.inc"
 
-// 32 registers: 16 sums, 8 vectors of pairs, 4 of a quad.
-// Walks: 16 sums of a part, 12 weights, 2 of a quad; of stride 2 8 sums and 12 weights of both parts.
+// 32 registers: 16 sums, 8 vectors of pairs, 4 of a quad. A walk of 3x3: 12 sums and 12 weights of a part, or of stride
+// 2 8 sums and 12 weights of both; of 5x5 10 sums and 14 weights of a part.
 constexpr DepthwiseTile k_3x3_s1 = {3, 3, 1, 1, 2, 1, 4, false, true};
 constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 2, 2, 2, true, true};
-constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 4, 1, 2, 4, false};
-constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
+constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 1, 1, 1, 4, false, true};
+constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 1, 1, 1, 4, false, true};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 4, 1, 1, 4, false};  // a scale and a shift per channel
-constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>},  {k_3x3_s1, run_walk<k_3x3_s1, false>},
-                                          {k_3x3_s2, run_walk<k_3x3_s2, true>}, {k_5x5_s1, run_u8s8<k_5x5_s1>},
-                                          {k_5x5_s2, run_u8s8<k_5x5_s2>},       {k_7x7_s1, run_u8s8<k_7x7_s1>},
+constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>},   {k_3x3_s1, run_walk<k_3x3_s1, false>},
+                                          {k_3x3_s2, run_walk<k_3x3_s2, true>},  {k_5x5_s1, run_walk<k_5x5_s1, false>},
+                                          {k_5x5_s2, run_walk<k_5x5_s2, false>}, {k_7x7_s1, run_u8s8<k_7x7_s1>},
                                           {k_any_window, run_u8s8_any}};
 
 inline __attribute__((always_inline)) __m512 load_16(const float* x) { return _mm512_loadu_ps(x); }

@@ -29,6 +29,10 @@ struct DepthwiseTile {
   constexpr int rows() const { return (th - 1) * stride + kh; }
   /// Of a walk: output rows whose weights differ. With quads of their own they have the same.
   constexpr int weight_sets() const { return own_quad ? 1 : th; }
+  /// Of a walk: a fifth row of the window, whose quads are four pixels.
+  constexpr bool has_fifth_row() const { return kh == 5; }
+  /// Of a walk: a part's weights, each of two vectors.
+  constexpr int weight_vectors() const { return kw * weight_sets() + (has_fifth_row() ? 2 : 0); }
 };
 
 /// Outputs of one row of a walk, so many that what waits for its second part stays in L1, and the bytes of scratch that
@@ -40,7 +44,8 @@ inline constexpr int64_t k_walk_waiting_bytes = 128;
 struct DepthwiseU8S8Call {
   const WindowGeometry* geometry;
   // Packed: [block][kh][quad][output that uses it][vector][lane]; of walks [block][part][kw][output row, or one for
-  // all][vector of the part][lane]; scalar: [c][kh][kw].
+  // all][vector of the part][lane], and behind a part's kw of the fifth row taps 1 to 4, then tap 0; scalar:
+  // [c][kh][kw].
   const int8_t* weights;
   const int32_t* bias;      // packed order; bias - x_zero_point * sum w
   const float* multiplier;  // packed order

@@ -108,15 +108,17 @@ struct Packer {
   /// Weight of kernel row r that pixel `position` of quad q has for output j. The quads that one output reads do not
   /// overlap, so no tap is counted twice.
   int8_t weight(int64_t c, int64_t r, int q, int j, int position) const {
-    const int64_t kw = desc.geometry.kw;
-    const int column = q * tile.quad_step + position;
-    const int64_t k = column - static_cast<int64_t>(j) * tile.stride;
-    if (c < 0 || k < 0 || k >= kw) return 0;
-    return desc.weights[static_cast<size_t>((c * desc.geometry.kh + r) * kw + k)];
+    return tap(c, r, q * tile.quad_step + position - static_cast<int64_t>(j) * tile.stride);
+  }
+
+  /// 0 where the window has no such tap, or the block no such channel.
+  int8_t tap(int64_t c, int64_t row, int64_t column) const {
+    if (c < 0 || row < 0 || row >= desc.geometry.kh || column < 0 || column >= desc.geometry.kw) return 0;
+    return desc.weights[static_cast<size_t>((c * desc.geometry.kh + row) * desc.geometry.kw + column)];
   }
 
   size_t bytes() const {
-    if (tile.walks) return static_cast<size_t>(blocks() * tile.kw * tile.weight_sets() * block * dword_bytes);
+    if (tile.walks) return static_cast<size_t>(blocks() * tile.weight_vectors() * block * dword_bytes);
     size_t used = 0;
     for (int q = 0; q < tile.quads; ++q)
       for (int j = 0; j < tile.tw; ++j) used += tile.uses(j, q);
@@ -158,16 +160,17 @@ struct Packer {
   void pack_walk(int8_t* out) const {
     const int64_t vector_bytes = block * dword_bytes / 4;
     for (int64_t b = 0; b < blocks(); ++b)
-      for (int part = 0; part < 2; ++part)
+      for (int part = 0; part < 2; ++part) {
+        const auto pack_part = [&](auto weight_of) {
+          for (int v = 2 * part; v < 2 * part + 2; ++v, out += vector_bytes) pack_vector(b, v, weight_of, out);
+        };
         for (int column = 0; column < tile.kw; ++column)
-          for (int t = 0; t < tile.weight_sets(); ++t) {
-            const auto weight_of = [&](int64_t c, int position) -> int8_t {
-              const int row = position - t * tile.stride;
-              if (c < 0 || row < 0 || row >= tile.kh) return 0;
-              return desc.weights[static_cast<size_t>((c * tile.kh + row) * tile.kw + column)];
-            };
-            for (int v = 2 * part; v < 2 * part + 2; ++v, out += vector_bytes) pack_vector(b, v, weight_of, out);
-          }
+          for (int t = 0; t < tile.weight_sets(); ++t)
+            pack_part([&](int64_t c, int position) { return tap(c, position - t * tile.stride, column); });
+        if (!tile.has_fifth_row()) continue;
+        pack_part([&](int64_t c, int position) { return tap(c, 4, position + 1); });
+        pack_part([&](int64_t c, int position) { return tap(c, 4, position == tile.stride - 1 ? 0 : -1); });
+      }
   }
 
   template <class T>
