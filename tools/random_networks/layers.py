@@ -480,13 +480,28 @@ class Layers(Writer):
         return self.moved(name, [x.shape[0], c * 4, h // 2, w // 2], x)
 
     def transposed_conv(self, x):
-        if len(x.shape) != 4 or math.prod(x.shape) > 2000:
+        if len(x.shape) != 4 or math.prod(x.shape) > 3000:
             return None
-        outputs, k, s = self.pick([1, 3, 8, 16]), self.pick([2, 3]), self.pick([1, 2])
-        weight, grid, scales = self.weights([x.shape[1], outputs, k, k], 1, x.shape[1] * k * k)
-        name = self.node("ConvTranspose", [x.name, weight], strides=[s, s])
-        extents = [(n - 1) * s + k for n in x.shape[2:]]
-        return self.made(name, [x.shape[0], outputs] + extents, x, grid=self.product_grid(x, grid, True))
+        c = x.shape[1]
+        group = self.pick([1, 1, 1, c, self.pick([g for g in range(1, c + 1) if c % g == 0])])
+        each = self.pick([1, 2, 3, 4, 8, 16])
+        kernel, strides = ([self.pick(choices) for _ in range(2)] for choices in ([1, 2, 2, 3, 3, 4, 5], [1, 2, 2, 3]))
+        dilations = [1, 1] if self.chance(0.85) else [self.pick([1, 2]) for _ in range(2)]
+        reach = [d * (k - 1) for k, d in zip(kernel, dilations)]
+        pads = [int(self.random.integers(0, r + 1)) if self.chance(0.5) else 0 for r in reach * 2]
+        more = [int(self.random.integers(0, st)) if self.chance(0.3) else 0 for st in strides]
+        extents = [(n - 1) * st + r + 1 + m - pads[i] - pads[i + 2]
+                   for i, (n, st, r, m) in enumerate(zip(x.shape[2:], strides, reach, more))]
+        if min(extents) < 1 or math.prod(extents) * each * c * math.prod(kernel) * x.shape[0] > MOST_PRODUCTS:
+            return None
+        weight, grid, scales = self.weights([c, each] + kernel, 1, c // group * math.prod(kernel))
+        bias, is_exact = self.bias(x, scales if group == 1 else None, each * group)
+        name = self.node("ConvTranspose", [x.name, weight] + bias, strides=strides, pads=pads, output_padding=more,
+                         dilations=dilations, group=group)
+        y = self.made(name, [x.shape[0], each * group] + extents, x, grid=self.product_grid(x, grid, is_exact))
+        if self.chance(0.2):
+            y = self.batch_norm(y)
+        return self.activation(y) if self.chance(0.4) else y
 
     def rows_product(self, x):
         """MatMul with a constant weight on the last axis, or Gemm of rows."""
@@ -572,6 +587,6 @@ class Layers(Writer):
     LAYERS = [(conv_block, 12), (residual, 4), (inverted_residual, 1), (activation, 3), (batch_norm, 1), (pool, 3),
               (reduction, 0.7), (transition, 1), (squeeze_excite, 1), (pair, 3), (concat, 3), (split, 2),
               (strided_slice, 0.5), (shuffle, 1.5), (transpose, 1), (reshape, 1), (resize, 1), (pad, 1),
-              (depth_space, 1), (transposed_conv, 0.5), (rows_product, 2), (attention, 1), (heads, 1),
+              (depth_space, 1), (transposed_conv, 1), (rows_product, 2), (attention, 1), (heads, 1),
               (normalize_rows, 0.7), (flatten, 0.5)]
     OF_ROWS = (rows_product, attention, normalize_rows)
