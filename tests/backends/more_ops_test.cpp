@@ -149,6 +149,14 @@ TEST(RearrangeOnCpu, moves_blocks_between_channels_and_pixels) {
   }
 }
 
+TEST(RearrangeOnCpu, spreads_phases_of_any_number_of_channels) {
+  for (const char* type : {"f32", "u8", "s8"})
+    for (const int channels : {1, 3, 4, 5, 16, 32, 64, 128, 80})  // dense rows, padded pixels, sizes known or not
+      for (const int block : {2, 3})
+        expect_step(std::string("x: ") + type + "[2," + std::to_string(channels * block * block) + ",3,5]",
+                    "  y = DepthToSpace(x, blocksize=" + std::to_string(block) + ")");
+}
+
 TEST(RearrangeOnCpu, gathers_by_constant_indices) {
   expect_step("x: f32[2,5,3,4]", "  const i: s64[3] = {4, 0, -2}\n  y = Gather(x, i, axis=1)");
   for (const char* dtype : {"f32", "u8", "s8"})  // shuffles of two and of three groups, with vectors and tails

@@ -1,4 +1,6 @@
 // Rearrangements that are one strided copy: Tile, DepthToSpace, SpaceToDepth.
+#include <cstring>
+
 #include "backends/cpu/constants.h"
 #include "backends/cpu/movement.h"
 
@@ -32,6 +34,54 @@ Result<PreparedStep> prepare_tile(const StepQuery& query, StepBuilder& builder) 
 
 std::string no_reason(const StepQuery&) { return ""; }
 
+/// Channels of phases as pixels: copies of `run` bytes each, b side by side, w of these in a row. The size is known to
+/// the compiler where it is a common one.
+template <size_t run>
+void spread_row(std::byte* dst, int64_t dst_pixel, const std::byte* src, int64_t src_pixel, int64_t b, int64_t w,
+                int64_t bytes) {
+  for (int64_t x = 0; x < w; ++x, src += src_pixel)
+    for (int64_t j = 0; j < b; ++j, dst += dst_pixel)
+      std::memcpy(dst, src + j * bytes, run == 0 ? static_cast<size_t>(bytes) : run);
+}
+
+using SpreadRow = void (*)(std::byte*, int64_t, const std::byte*, int64_t, int64_t, int64_t, int64_t);
+
+SpreadRow spread_row_of(int64_t bytes) {
+  switch (bytes) {
+    case 4: return spread_row<4>;
+    case 12: return spread_row<12>;
+    case 16: return spread_row<16>;
+    case 32: return spread_row<32>;
+    case 64: return spread_row<64>;
+    case 128: return spread_row<128>;
+    case 256: return spread_row<256>;
+    default: return spread_row<0>;
+  }
+}
+
+/// DepthToSpace in the order DCR between images: row by row of y.
+PreparedStep spread_step(const Operand& x, const Operand& y, int64_t b) {
+  const auto size = static_cast<int64_t>(y.layout.element_bytes);
+  const Dims from = x.layout.strides, to = y.layout.strides;
+  const int64_t c = y.layout.dims[1], w = x.layout.dims[3], height = y.layout.dims[2];
+  const bool is_dense = y.layout.pitch() == c;  // a block's pixels are neighbours on both sides
+  const int64_t runs = is_dense ? 1 : b, bytes = (is_dense ? b * c : c) * size;
+  const SpreadRow spread = spread_row_of(bytes);
+  PreparedStep step{.in_team = true};
+  step.run = [=, dst = y.place, src = x.place, rows = y.layout.dims[0] * height](const RunContext& run) {
+    std::byte* const dst_base = run.at<std::byte>(dst);
+    const std::byte* const src_base = run.at<std::byte>(src);
+    run.parallel(rows, w * b * c, [&](int64_t first, int64_t last, int) {
+      for (int64_t row = first; row < last; ++row) {
+        const int64_t n = row / height, oh = row % height;
+        spread(dst_base + (n * to[0] + oh * to[2]) * size, (is_dense ? b * c : to[3]) * size,
+               src_base + (n * from[0] + oh / b * from[2] + oh % b * b * c) * size, from[3] * size, runs, w, bytes);
+      }
+    });
+  };
+  return step;
+}
+
 /// The deep side has channels [i, j, c] (DCR, SpaceToDepth) or [c, i, j] (CRD); the wide side has pixels [h, i] x [w,
 /// j].
 Result<PreparedStep> prepare_blocks(const StepQuery& query, StepBuilder& builder) {
@@ -42,6 +92,7 @@ Result<PreparedStep> prepare_blocks(const StepQuery& query, StepBuilder& builder
   const Layout &deep = to_space ? x->layout : y.layout, &wide = to_space ? y.layout : x->layout;
   const int64_t b = int_attribute(query.node, "blocksize", 1), c = wide.dims[1];
   const bool crd = to_space && string_attribute(query.node, "mode", "DCR") == "CRD";
+  if (to_space && (!crd || c == 1) && deep.is_nhwc() && wide.is_nhwc()) return spread_step(*x, y, b);
   const int64_t deep_c = deep.strides[1];
   const Dims dims = {deep.dims[0], c, deep.dims[2], b, deep.dims[3], b};
   const Dims of_deep = {deep.strides[0], crd ? b * b * deep_c : deep_c, deep.strides[2], (crd ? b : b * c) * deep_c,
