@@ -33,6 +33,7 @@ bool takes(const OpDef& op, DType dtype) {
       if (op.name == "Cast") node.attributes["to"] = std::string("f32");
       if (op.name == "Mod") node.attributes["fmod"] = int64_t{1};
       if (op.name == "LRN") node.attributes["size"] = int64_t{1};
+      if (op.name == "BitShift") node.attributes["direction"] = std::string("LEFT");
       if (op.name == "GroupNormalization") node.attributes["num_groups"] = int64_t{1};
       if (op.name == "Einsum") node.attributes["equation"] = std::string("i->i");
       if (op.name == "DepthToSpace" || op.name == "SpaceToDepth") node.attributes["blocksize"] = int64_t{1};
@@ -121,7 +122,8 @@ std::string ops_page() {
             dtypes_text(*op) + " | " + cpu_text(op->name) + " | " + int8_text(*op) + " | " + limit(op->name) + " |\n";
   }
   text +=
-      "\nRead as other ops: CastLike (Cast), Constant (a constant), Swish (Sigmoid and Mul), Upsample (Resize); in "
+      "\nRead as other ops: CastLike (Cast), Constant (a constant), Scatter (ScatterElements), Swish (Sigmoid and "
+      "Mul), Upsample (Resize); in "
       "their Q/DQ form QLinearConv, "
       "QLinearMatMul and ONNX Runtime's (domain com.microsoft)\nQLinearAdd, QLinearMul, QLinearAveragePool, "
       "QLinearGlobalAveragePool, QLinearConcat, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax, QLinearWhere, "

@@ -16,16 +16,39 @@ constexpr std::array k_ops = {
 };
 
 // Ops that look at no element's value, or at any dtype's.
-constexpr std::string_view k_any_dtype[] = {
-    "Cast",      "Concat", "ConstantOfShape", "DepthToSpace", "DequantizeLinear", "Expand",
-    "Flatten",   "Gather", "GatherElements",  "GatherND",     "Identity",         "NonZero",
-    "OneHot",    "Pad",    "QuantizeLinear",  "Reshape",      "ScatterND",        "Shape",
-    "Size",      "Slice",  "SpaceToDepth",    "Split",        "Squeeze",          "Tile",
-    "Transpose", "Trilu",  "Unsqueeze",       "Where"};
+constexpr std::string_view k_any_dtype[] = {"Cast",
+                                            "Concat",
+                                            "ConstantOfShape",
+                                            "DepthToSpace",
+                                            "DequantizeLinear",
+                                            "Expand",
+                                            "Flatten",
+                                            "Gather",
+                                            "GatherElements",
+                                            "GatherND",
+                                            "Identity",
+                                            "NonZero",
+                                            "OneHot",
+                                            "Pad",
+                                            "QuantizeLinear",
+                                            "Reshape",
+                                            "ScatterElements",
+                                            "ScatterND",
+                                            "Shape",
+                                            "Size",
+                                            "Slice",
+                                            "SpaceToDepth",
+                                            "Split",
+                                            "Squeeze",
+                                            "Tile",
+                                            "Transpose",
+                                            "Trilu",
+                                            "Unsqueeze",
+                                            "Where"};
 // Ops that compute with numbers and know no bool.
 constexpr std::string_view k_no_bool[] = {
-    "Abs",         "Add", "ArgMax", "ArgMin", "Clip", "Div", "Einsum", "Greater", "Less", "Max", "GreaterOrEqual",
-    "LessOrEqual", "Min", "Mod",    "Mul",    "Neg",  "Pow", "Range",  "Resize",  "Sign", "Sub"};
+    "Abs",         "Add", "ArgMax", "ArgMin", "Clip", "Div", "Einsum", "Greater", "Less",   "Max",  "GreaterOrEqual",
+    "LessOrEqual", "Min", "Mod",    "Mul",    "Neg",  "Pow", "Range",  "Resize",  "Shrink", "Sign", "Sub"};
 
 /// An op's reference kernel would refuse the dtype of input 0 when it runs; this says so before.
 Result<Done> check_input_dtype(const NodeContext& context) {

@@ -14,8 +14,8 @@ struct AttributeKind {
   std::string_view name;
   Kind kind;
 };
-// One name has one kind in all ops, as in ONNX; "to" is a dtype's word (README.md). A name that is not listed is not
-// checked.
+// One name has one kind in all ops, as in ONNX; "to" and "dtype" are dtypes' words (README.md). A name that is not
+// listed is not checked.
 constexpr AttributeKind k_kinds[] = {
     {"a_scale", Kind::real},
     {"a_zero_point", Kind::integer},
@@ -24,6 +24,7 @@ constexpr AttributeKind k_kinds[] = {
     {"activation_beta", Kind::floats},
     {"activation_params", Kind::floats},
     {"activations", Kind::strings},
+    {"align_corners", Kind::integer},
     {"allowzero", Kind::integer},
     {"alpha", Kind::real},
     {"antialias", Kind::integer},
@@ -44,8 +45,11 @@ constexpr AttributeKind k_kinds[] = {
     {"coordinate_transformation_mode", Kind::string},
     {"count_include_pad", Kind::integer},
     {"cubic_coeff_a", Kind::real},
+    {"detect_negative", Kind::integer},
+    {"detect_positive", Kind::integer},
     {"dilations", Kind::ints},
     {"direction", Kind::string},
+    {"dtype", Kind::string},
     {"end", Kind::integer},
     {"epsilon", Kind::real},
     {"equation", Kind::string},
@@ -57,6 +61,7 @@ constexpr AttributeKind k_kinds[] = {
     {"group", Kind::integer},
     {"hidden_size", Kind::integer},
     {"input_forget", Kind::integer},
+    {"k", Kind::integer},
     {"keep_aspect_ratio_policy", Kind::string},
     {"keepdims", Kind::integer},
     {"kernel_shape", Kind::ints},
@@ -73,6 +78,7 @@ constexpr AttributeKind k_kinds[] = {
     {"output_padding", Kind::ints},
     {"output_shape", Kind::ints},
     {"p", Kind::integer},
+    {"padding_mode", Kind::string},
     {"pads", Kind::ints},
     {"perm", Kind::ints},
     {"precision", Kind::integer},

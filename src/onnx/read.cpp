@@ -20,6 +20,8 @@ struct Changed {
 constexpr Changed k_changed[] = {
     {"Softmax", {13, 0}},
     {"LogSoftmax", {13, 0}},
+    {"Hardmax", {13, 0}},
+    {"GridSample", {20, 0}},
     {"Clip", {11, 0}},
     {"Dropout", {12, 0}},
     {"Pad", {11, 0}},

@@ -66,13 +66,17 @@ int64_t opset_of_forms(const Graph& graph, const Node& node) {
     return 19;
   if (is_op(node, "Resize") && (has_attribute(node, "axes") || has_attribute(node, "keep_aspect_ratio_policy")))
     return 18;
-  if (is_op(node, "ScatterND") && has_attribute(node, "reduction")) {
+  if ((is_op(node, "ScatterND") || is_op(node, "ScatterElements")) && has_attribute(node, "reduction")) {
     const std::string how = string_attribute(node, "reduction", "none");
     return how == "min" || how == "max" ? 18 : 16;
   }
   if (is_op(node, "LpPool") && (is_dilated(node) || int_attribute(node, "ceil_mode", 0) != 0)) return 18;
   if (is_op(node, "Shape") && has_attribute(node, "end")) return 15;
   if (is_op(node, "AveragePool") && is_dilated(node)) return 19;
+  if (is_op(node, "GridSample")) {
+    const std::optional<Shape>& x = graph.value(node.inputs[0]).shape;
+    return x && x->size() == 4 ? 16 : 20;
+  }
   return k_lowest;
 }
 
@@ -94,6 +98,7 @@ int64_t opset_of_dtypes(const Graph& graph, const Node& node) {
     if (dtype == DType::bf16) opset = std::max<int64_t>(opset, 22);  // Conv and the pools take it since then
     if (is_quantizer(node) && dtype == DType::f16) opset = std::max<int64_t>(opset, 19);
     if (is_quantizer(node) && (dtype == DType::s16 || dtype == DType::u16)) opset = std::max<int64_t>(opset, 21);
+    if (is_op(node, "IsInf") && (dtype == DType::f16 || dtype == DType::bf16)) opset = std::max<int64_t>(opset, 20);
     if ((is_arithmetic(node) || is_op(node, "Relu")) && !is_float(dtype) && size_of(dtype) < 4)
       opset = std::max<int64_t>(opset, 14);
   }
@@ -116,6 +121,10 @@ void drop_younger_attributes(const Node& node, int64_t opset, Attributes& attrib
     if (opset < row.opset && belongs_to(row, node)) attributes.erase(std::string(row.attribute));
   if (opset < 18 && is_op(node, "Split")) attributes.erase("num_outputs");
   if (opset < 19 && is_op(node, "AveragePool")) attributes.erase("dilations");
+  if (opset < 20 && is_op(node, "GridSample")) {
+    const std::string mode = string_attribute(node, "mode", "linear");
+    attributes["mode"] = mode == "linear" ? "bilinear" : mode == "cubic" ? "bicubic" : mode;
+  }
 }
 
 }  // namespace octet

@@ -1,8 +1,8 @@
-// Softmax and LogSoftmax: before opset 13 the input is a matrix, cut at axis (default 1), and a row is normalized as a
-// whole:
+// Softmax, LogSoftmax and Hardmax: before opset 13 the input is a matrix, cut at axis (default 1), and a row is
+// normalized as a whole:
 //   y = Reshape(Softmax(Flatten(x, axis), axis=1), shape of x)
 // Since opset 13 one axis is normalized (default -1). Both agree when everything behind axis has extent 1.
-// Source: ONNX operators Softmax and LogSoftmax, opsets 1, 11 and 13.
+// Source: ONNX operators Softmax, LogSoftmax and Hardmax, opsets 1, 11 and 13.
 
 #include "onnx/oddity.h"
 

@@ -105,6 +105,10 @@ Attributes onnx_attributes(const Node& node, int64_t opset) {
     const std::optional<DType> to = dtype_from_name(string_attribute(node, "to", ""));
     attributes["to"] = onnx_of_dtype(to.value_or(DType::undefined));
   }
+  if (is_op(node, "EyeLike") && has_attribute(node, "dtype")) {
+    const std::optional<DType> dtype = dtype_from_name(string_attribute(node, "dtype", ""));
+    attributes["dtype"] = onnx_of_dtype(dtype.value_or(DType::undefined));
+  }
   const bool has_sizes = node.inputs.size() > 1 && node.inputs[1] != k_absent;
   if (is_op(node, "Split") && opset >= 18 && !has_sizes)  // one of the two is required since then
     attributes["num_outputs"] = static_cast<int64_t>(node.outputs.size());

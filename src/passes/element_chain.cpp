@@ -10,7 +10,9 @@ bool is_unary(const Node& node) {
                        "Erf",        "Exp",       "Floor",    "Gelu", "HardSwish", "HardSigmoid",
                        "Identity",   "LeakyRelu", "Log",      "Mish", "Neg",       "Not",
                        "Reciprocal", "Relu",      "Round",    "Selu", "Sigmoid",   "Sign",
-                       "Silu",       "Softplus",  "Softsign", "Sqrt", "Tanh",      "ThresholdedRelu"});
+                       "Silu",       "Softplus",  "Softsign", "Sqrt", "Tanh",      "ThresholdedRelu"}) ||
+         is_any(node,
+                {"Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Shrink"});
 }
 
 bool others_are_constant(const Graph& graph, const Node& node, size_t data) {

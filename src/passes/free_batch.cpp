@@ -98,22 +98,26 @@ class BatchFreer {
                       "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "DepthToSpace",
                       "SpaceToDepth"}))
       return image(id);
-    if (is_any(node, {"Add",        "Sub",     "Mul",
-                      "Div",        "Pow",     "Min",
-                      "Max",        "Sum",     "Mean",
-                      "PRelu",      "Where",   "Equal",
-                      "Greater",    "Less",    "And",
-                      "Or",         "Relu",    "LeakyRelu",
-                      "Clip",       "Sigmoid", "HardSigmoid",
-                      "HardSwish",  "Tanh",    "Silu",
-                      "Gelu",       "Elu",     "Selu",
-                      "Celu",       "Erf",     "Softplus",
-                      "Softsign",   "Mish",    "ThresholdedRelu",
-                      "Exp",        "Log",     "Sqrt",
-                      "Abs",        "Neg",     "Floor",
-                      "Ceil",       "Round",   "Sign",
-                      "Reciprocal", "Cast",    "Identity",
-                      "Dropout"}))
+    if (is_any(node, {"Add",       "Sub",      "Mul",
+                      "Div",       "Pow",      "Min",
+                      "Max",       "Sum",      "Mean",
+                      "PRelu",     "Where",    "Equal",
+                      "Greater",   "Less",     "And",
+                      "Or",        "Relu",     "LeakyRelu",
+                      "Clip",      "Sigmoid",  "HardSigmoid",
+                      "HardSwish", "Tanh",     "Silu",
+                      "Gelu",      "Elu",      "Selu",
+                      "Celu",      "Erf",      "Softplus",
+                      "Softsign",  "Mish",     "ThresholdedRelu",
+                      "Shrink",    "IsNaN",    "IsInf",
+                      "Sin",       "Cos",      "Tan",
+                      "Asin",      "Acos",     "Atan",
+                      "Sinh",      "Cosh",     "Asinh",
+                      "Acosh",     "Atanh",    "Exp",
+                      "Log",       "Sqrt",     "Abs",
+                      "Neg",       "Floor",    "Ceil",
+                      "Round",     "Sign",     "Reciprocal",
+                      "Cast",      "Identity", "Dropout"}))
       return elementwise(id);
     return "no rule for this op";
   }

@@ -75,6 +75,14 @@ TEST(UnaryOnCpu, evaluates_the_functions_of_the_c_library) {
   for (const char* op : {"Exp", "Erf", "Abs", "Neg", "Floor", "Ceil", "Round"}) {
     expect_cpu_equals_ref(std::string("graph g (x: f32[3,21]) -> (y) { y = ") + op + "(x)\n}\n", {}, k_float);
   }
+  for (const char* op : {"Sin", "Cos", "Tan", "Atan", "Sinh", "Cosh", "Asinh"}) {
+    expect_cpu_equals_ref(std::string("graph g (x: f32[2,21,3,4]) -> (y) { y = ") + op + "(x)\n}\n", {}, k_exact);
+  }
+  for (const char* op : {"Asin", "Acos", "Atanh"}) {
+    expect_cpu_equals_ref(std::string("graph g (x: f32[3,21]) -> (y) { t = Tanh(x) y = ") + op + "(t)\n}\n", {},
+                          k_float);
+  }
+  expect_cpu_equals_ref("graph g (x: f32[3,21]) -> (y) { c = Cosh(x) y = Acosh(c)\n}\n", {}, k_float);
 }
 
 TEST(QuantAddOnCpu, gives_the_reference_bytes) {

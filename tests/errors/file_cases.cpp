@@ -88,7 +88,7 @@ void stages(const Add& add) {
               .node(dequantize)
               .node(with_int({.op = "Concat", .inputs = {"b"}, .outputs = {"k"}, .name = "no_axis"}, "axes", 1))
               .node(with_int({.op = "Conv", .inputs = {"b", "w"}, .outputs = {"c"}, .name = "groups"}, "group", 0))
-              .node({.op = "Sin", .inputs = {"c"}, .outputs = {"d"}, .name = "sin"})
+              .node({.op = "Det", .inputs = {"c"}, .outputs = {"d"}, .name = "det"})
               .node({.op = "Cast", .inputs = {"d"}, .outputs = {"y"}, .name = "cast"})));
   // A repair would mend the weight's scale, so it is no problem; the bias between them hides nothing.
   const Tensor codes = Tensor::from<int8_t>(DType::s8, {3, 3}, std::vector<int8_t>{1, 2, 3, 0, 0, 0, 7, 8, 9});

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes node tests of the operators that ONNX has none of (GlobalLpPool), in the form of ONNX's own.
+"""Writes node tests of the operators that ONNX has none of (GlobalLpPool, LpNormalization), in the form of ONNX's own.
 
 usage: own_node_tests.py FOLDER
 
 FOLDER/<test>/ gets model.onnx and test_data_set_0/{input,output}_0.pb. The expected numbers follow the operator's text, in double:
-y[n, c] = (sum over all spatial elements of |x|^p)^(1/p). Standard library only; the few protobuf fields in use are written by hand."""
+GlobalLpPool: y[n, c] = (sum over all spatial elements of |x|^p)^(1/p); LpNormalization: y = x / (sum along axis of |x|^p)^(1/p). Standard library only; the few protobuf fields in use are written by hand."""
 import itertools
 import os
 import random
@@ -66,7 +66,23 @@ def global_lp_pool(root, name, dims, p, opset):
     write(os.path.join(root, name), model("GlobalLpPool", {} if p is None else {"p": p}, opset, dims, out), tensor("x", dims, x), tensor("y", out, y))
 
 
+def lp_normalization(root, name, axis, p, opset):
+    random.seed(name)
+    dims = [2, 3, 4]
+    x = [struct.unpack("<f", struct.pack("<f", random.uniform(-3, 3)))[0] for _ in range(24)]
+    along, power = 2 if axis is None else axis, 2 if p is None else p
+    step = (12, 4, 1)[along]
+    line = [i // (step * dims[along]) * step * dims[along] + i % step for i in range(24)]  # the first element of each one's line
+    norm = {first: sum(abs(x[first + k * step])**power for k in range(dims[along]))**(1 / power) for first in line}
+    y = [v / norm[line[i]] for i, v in enumerate(x)]
+    attributes = {key: value for key, value in (("axis", axis), ("p", p)) if value is not None}
+    write(os.path.join(root, name), model("LpNormalization", attributes, opset, dims, dims), tensor("x", dims, x), tensor("y", dims, y))
+
+
 def main():
+    for axis, p, opset in itertools.product((None, 0, 1), (None, 1, 2), (7, 23)):
+        name = f"test_lp_normalization_axis_{'default' if axis is None else axis}_{'default' if p is None else f'p{p}'}_opset_{opset}"
+        lp_normalization(sys.argv[1], name, axis, p, opset)
     for (rank, dims), p in itertools.product({"1d": [2, 3, 7], "2d": [2, 3, 5, 4], "3d": [1, 2, 3, 4, 5]}.items(), (None, 1, 2, 3)):
         for opset in (7, 23):
             global_lp_pool(sys.argv[1], f"test_global_lp_pool_{rank}_{'default' if p is None else f'p{p}'}_opset_{opset}", dims, p, opset)

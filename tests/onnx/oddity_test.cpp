@@ -194,6 +194,55 @@ TEST(GroupNormalization, of_opset_18_repeats_the_scale_of_a_group_for_its_channe
     }
 }
 
+TEST(EyeLike, names_its_dtype_by_octets_word) {
+  const auto eye = [](int64_t dtype) {
+    return one_node(9, {"EyeLike", {}, {}, {int_attribute_proto("dtype", dtype)}}, {2, 3});
+  };
+  EXPECT_THAT(outcome(one_node(9, {"EyeLike"}, {2, 3})), HasSubstr("y = EyeLike(x) @n : f32[2,3]"));
+  EXPECT_THAT(outcome(eye(7)), HasSubstr("y = EyeLike(x, dtype=\"s64\") @n : s64[2,3]"));
+  EXPECT_THAT(message_of(eye(8)), HasSubstr("makes STRING, which octet has not"));
+  EXPECT_THAT(message_of(eye(-1)), HasSubstr("makes element type -1, which octet has not"));
+  EXPECT_THAT(message_of(eye(22)),
+              HasSubstr("attribute 'dtype' is 's4', expected a dtype of floats, integers or bool"));
+  EXPECT_THAT(message_of(one_node(9, {"EyeLike", {}, {}, {float_attribute_proto("dtype", 1)}}, {2, 3})),
+              HasSubstr("attribute 'dtype' is of the wrong kind"));
+}
+
+TEST(GridSample, has_the_modes_of_opset_20) {
+  const auto sampled = [](int64_t opset, const char* mode) {
+    ModelBuilder model(opset);
+    model.input("x", {1, 2, 3, 4}).input("g", {1, 5, 6, 2});
+    return model.node({"GridSample", {"x", "g"}, {"y"}, {string_attribute_proto("mode", mode)}}).output("y");
+  };
+  EXPECT_THAT(outcome(sampled(16, "bilinear")), HasSubstr("y = GridSample(x, g, mode=\"linear\")"));
+  EXPECT_THAT(outcome(sampled(16, "bicubic")), HasSubstr("y = GridSample(x, g, mode=\"cubic\")"));
+  EXPECT_THAT(outcome(sampled(20, "nearest")), HasSubstr("y = GridSample(x, g, mode=\"nearest\")"));
+  EXPECT_THAT(message_of(sampled(20, "bilinear")), HasSubstr("mode is 'bilinear', expected linear, nearest or cubic"));
+}
+
+TEST(Scatter, of_opset_9_is_ScatterElements) {
+  ModelBuilder model(9);
+  model.input("x", {2, 3})
+      .input("u", {1, 3})
+      .initializer("i", Tensor::from<int64_t>(DType::s64, {1, 3}, std::vector<int64_t>{0, 1, 0}));
+  EXPECT_THAT(outcome(model.node({"Scatter", {"x", "i", "u"}, {"y"}, {int_attribute_proto("axis", 0)}}).output("y")),
+              HasSubstr("y = ScatterElements(x, i, u, axis=0)"));
+}
+
+TEST(Hardmax, of_opset_11_is_of_rows_of_a_matrix) {
+  EXPECT_THAT(outcome(one_node(11, {"Hardmax"})),
+              AllOf(HasSubstr("y_rows = Flatten(x, axis=1)"), HasSubstr("y_normalized = Hardmax(y_rows, axis=1) @n")));
+  EXPECT_THAT(outcome(one_node(13, {"Hardmax"})), HasSubstr("y = Hardmax(x) @n"));
+}
+
+TEST(IsInf, drops_what_it_detects_anyway) {
+  EXPECT_THAT(
+      outcome(one_node(
+          10,
+          {"IsInf", {}, {}, {int_attribute_proto("detect_negative", 0), int_attribute_proto("detect_positive", 1)}})),
+      HasSubstr("y = IsInf(x, detect_negative=0) @n"));
+}
+
 TEST(Cast, names_its_dtype_by_octets_word) {
   EXPECT_THAT(outcome(one_node(13, {"Cast", {}, {}, {int_attribute_proto("to", 3)}})), HasSubstr("Cast(x, to=\"s8\")"));
   EXPECT_THAT(

@@ -52,6 +52,23 @@ TEST(WriteOnnx, keeps_names_shapes_attributes_and_constants) {
   EXPECT_EQ(rewritten(text), unchanged(text, 13));
 }
 
+TEST(WriteOnnx, spells_the_dtype_of_an_identity_matrix_as_onnx_does) {
+  const std::string text = "graph g (x: f32[4,6]) -> (y) {\n  y = EyeLike(x, dtype=\"s64\", k=-1)\n}\n";
+  EXPECT_EQ(rewritten(text), unchanged(text, 13));
+}
+
+TEST(WriteOnnx, spells_the_modes_of_a_grid_as_the_opset_does) {
+  const std::string plane = R"(graph g (x: f32[1,2,3,4], g: f32[1,5,6,2]) -> (y) {
+    y = GridSample(x, g, mode="cubic")
+  })";
+  EXPECT_EQ(rewritten(plane), unchanged(plane, 16));  // written "bicubic"
+  EXPECT_EQ(rewritten(plane, 20), unchanged(plane, 20));
+  const std::string solid = R"(graph g (x: f32[1,2,3,4,5], g: f32[1,5,6,7,3]) -> (y) {
+    y = GridSample(x, g, mode="nearest")
+  })";
+  EXPECT_EQ(rewritten(solid), unchanged(solid, 20));
+}
+
 TEST(WriteOnnx, packs_four_bits_and_asks_for_the_opset_of_short_types) {
   const std::string text = R"(graph g () -> (y) {
     const q: s4[3] = {-8, 7, -1}

@@ -27,8 +27,8 @@ def constant(name, x):
 
 
 def attribute_text(key, value):
-    if key == "to":
-        return f'to="{WORDS[np.dtype(helper.tensor_dtype_to_np_dtype(value))]}"'
+    if key in ("to", "dtype"):
+        return f'{key}="{WORDS[np.dtype(helper.tensor_dtype_to_np_dtype(value))]}"'
     if isinstance(value, str):
         return f'{key}="{value}"'
     if isinstance(value, list):
@@ -261,8 +261,83 @@ def close_cases():
     yield case("ReduceL2", [floats(3, 5)], {"keepdims": 0})
 
 
+def circular_cases():
+    x = np.concatenate([floats(20) * 3, np.array([0, -0.0, 1, -1, 1e-3, 100.5], np.float32)])
+    odd = np.array([0, -0.0, 1, -1, 2, np.inf, np.nan], np.float32)
+    inside = np.tanh(x).astype(np.float32)
+    for op, data in (("Sin", x), ("Cos", x), ("Tan", x), ("Atan", x), ("Sinh", x[:-1]), ("Cosh", x[:-1]), ("Asinh", x),
+                     ("Asin", inside), ("Acos", inside), ("Atanh", inside), ("Acosh", np.abs(x) + 1)):
+        yield case(op, [data.reshape(-1, 1)])
+        yield case(op, [odd])
+        yield case(op, [data[:5].astype(np.float64)])
+        yield case(op, [data[:5].astype(np.float16)])
+
+
+def eye_cases():
+    x = count(3, 5)
+    for k in (0, 1, 4, 5, -1, -2, -3, 2**62, -(2**62)):
+        yield case("EyeLike", [x], {"k": k} if k else None)
+    for to in (TensorProto.INT32, TensorProto.INT64, TensorProto.DOUBLE, TensorProto.UINT64):
+        yield case("EyeLike", [x.astype(np.int32)], {"dtype": to, "k": 1})
+    yield case("EyeLike", [count(4, 2, dtype=np.int64)])
+    yield case("EyeLike", [count(0, 2)])
+
+
+def rare_cases():
+    odd = np.array([1, -2, np.inf, -np.inf, np.nan, 0], np.float32)
+    for dtype in (np.float32, np.float64, np.float16):
+        yield case("IsNaN", [odd.astype(dtype)], opset=20)
+        yield case("IsInf", [odd.astype(dtype)], opset=20)
+    yield case("IsInf", [odd], {"detect_negative": 0})
+    yield case("IsInf", [odd], {"detect_positive": 0})
+    x = floats(2, 3, 4)
+    for axis in (0, 1, -1):
+        for p in (1, 2):
+            yield case("LpNormalization", [x], {"axis": axis, "p": p})
+        yield case("Hardmax", [x.round(0)], {"axis": axis})
+    yield case("LpNormalization", [np.array([[0, 0], [3, 4]], np.float32)])
+    yield case("Hardmax", [x[0].astype(np.float64)])
+    for attributes in ({}, {"lambd": 1.0, "bias": 0.5}, {"lambd": -0.25}):
+        yield case("Shrink", [x[0]], attributes)
+    yield case("Shrink", [ints(-3, 0, 1, 5, dtype=np.int32)], {"lambd": 1.5, "bias": 1.0})
+    yield case("Shrink", [ints(2**62 + 1, -(2**62) - 1, 0)])
+    for a, b in ((ints(-7, 12, 5), ints(3, -1, 6)), (ints(1, 250, 77, dtype=np.uint8).reshape(3, 1), ints(15, 3, dtype=np.uint8))):
+        for op in ("BitwiseAnd", "BitwiseOr", "BitwiseXor"):
+            yield case(op, [a, b])
+        yield case("BitwiseNot", [a])
+    for dtype in (np.uint8, np.uint32, np.uint64):
+        for direction in ("LEFT", "RIGHT"):
+            yield case("BitShift", [ints(1, 200, 77, dtype=dtype), ints(0, 3, 7, dtype=dtype)], {"direction": direction})
+    for axis, at in ((0, [[1, 0, -1]]), (1, [[2, 0, 1], [-1, 1, 0]]), (-1, [[4], [0], [2]])):
+        at = np.array(at)
+        updates = floats(*at.shape)
+        yield case("ScatterElements", [count(3, 5), at, updates], {"axis": axis})
+        for reduction in ("add", "mul", "min", "max"):
+            yield case("ScatterElements", [count(3, 5), at, updates], {"axis": axis, "reduction": reduction})
+    yield case("ScatterElements", [count(4, dtype=np.int64), ints(1, 1, 3, dtype=np.int32), ints(5, 6, 7)], {"reduction": "add"})
+    yield case("ScatterElements", [np.array([True, False, True]), ints(1), np.array([True])])
+    yield case("ScatterElements", [count(4), np.zeros(0, np.int64), np.zeros(0, np.float32)])
+
+
+def sampled_cases():
+    y = np.abs(floats(2, 2, 3, 4).round(1)) + 1  # of one sign: sums in float do not cancel
+    places = np.concatenate([np.array([-1, -0.5, 0, 0.5, 1, 1.2, -1.2, 2.7, -3.4, 9, -20, 0.99], np.float32), floats(12) / 2])
+    grid = np.stack([rng.permutation(places) for _ in range(4)]).reshape(2, 6, 4, 2)
+    for mode in ("linear", "nearest", "cubic"):
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (0, 1):
+                attributes = {"mode": mode, "padding_mode": padding, "align_corners": corners}
+                yield case("GridSample", [y, grid], attributes, opset=20)
+    solid = floats(1, 2, 2, 3, 4).round(1)
+    for mode in ("linear", "nearest"):
+        yield case("GridSample", [solid, (floats(1, 2, 2, 3, 3) / 2)], {"mode": mode, "padding_mode": "border"}, opset=20)
+    yield case("GridSample", [y[:, :1, :1, :1].copy(), grid], {"padding_mode": "reflection"}, opset=20)
+
+
 if __name__ == "__main__":
     ort.set_default_logger_severity(4)
-    for name, cases in (("movement", movement_cases), ("exact", exact_cases), ("close", close_cases)):
+    for name, cases in (("movement", movement_cases), ("exact", exact_cases), ("close", close_cases),
+                        ("circular", circular_cases), ("eye", eye_cases), ("rare", rare_cases),
+                        ("sampled", sampled_cases)):
         write(name, cases())
     sys.exit(0)

@@ -8,14 +8,18 @@ namespace octet::testing {
 namespace {
 
 constexpr const char* k_graphs[] = {
+#include "circular_cases.inc"
 #include "close_cases.inc"
 #include "compute_cases.inc"
 #include "exact_cases.inc"
+#include "eye_cases.inc"
 #include "integer_conv_cases.inc"
 #include "integer_gemm_cases.inc"
 #include "integer_pair_cases.inc"
 #include "integer_pool_cases.inc"
 #include "movement_cases.inc"
+#include "rare_cases.inc"
+#include "sampled_cases.inc"
 };
 constexpr std::string_view k_pieces[] = {"-",
                                          "0",

@@ -273,5 +273,61 @@ TEST(InferBf16, weights_are_bfloat16_but_those_of_depthwise_layers) {
             "line 1: node 'n' (Bf16Gemm): input 1 is f32, expected bf16");
 }
 
+TEST(InferEyeLike, has_the_extents_of_a_matrix_and_the_dtype_it_names) {
+  EXPECT_EQ(of("f32[N,3]", "EyeLike"), "f32[N,3]");
+  EXPECT_EQ(of("f32", "EyeLike"), "f32[?,?]");
+  EXPECT_EQ(of("bool[2,3]", "EyeLike", {}, "dtype=\"s64\", k=9223372036854775807"), "s64[2,3]");
+  EXPECT_EQ(of("f32[2,3]", "EyeLike", {}, "k=-9223372036854775808"), "f32[2,3]");
+  EXPECT_EQ(of("f32[2]", "EyeLike"), "input 0 has shape [2], expected rank 2");
+  EXPECT_EQ(of("f32[2,3]", "EyeLike", {}, "dtype=\"s4\""),
+            "attribute 'dtype' is 's4', expected a dtype of floats, integers or bool");
+  EXPECT_EQ(of("f32[2,3]", "EyeLike", {}, "dtype=\"f33\""),
+            "attribute 'dtype' is 'f33', expected a dtype of floats, integers or bool");
+}
+
+TEST(InferCircular, wants_floats) {
+  EXPECT_EQ(of("f16[N,3]", "Sin"), "f16[N,3]");
+  EXPECT_EQ(of("s32[3]", "Cos"), "input 0 is s32, expected a float dtype");
+}
+
+TEST(InferGridSample, has_the_channels_of_the_image_and_the_extents_of_the_grid) {
+  const auto sampled = [](const std::string& x, const std::string& grid, const std::string& rest = "") {
+    const std::string answer =
+        inferred("graph (x: " + x + ", g: " + grid + ") -> (y) { y = GridSample(x, g" + rest + ") @n }");
+    const std::string place = "line 1: node 'n' (GridSample): ";
+    return answer.starts_with(place) ? answer.substr(place.size()) : answer;
+  };
+  EXPECT_EQ(sampled("f16[N,C,8,8]", "f32[N,H,5,2]"), "f16[N,C,H,5]");
+  EXPECT_EQ(sampled("f32[2,3,8]", "f32[?,7,1]"), "f32[2,3,7]");
+  EXPECT_EQ(sampled("f32", "f32[2,7,1]"), "f32");
+  EXPECT_EQ(sampled("f32[2,3,8,8]", "f32[3,4,5,2]"), "x [2,3,8,8] and grid [3,4,5,2]: the batches differ");
+  EXPECT_EQ(sampled("f32[2,3,8,8]", "f32[2,4,5,3]"),
+            "x [2,3,8,8] and grid [2,4,5,3]: the last extent of grid is not the number of spatial axes");
+  EXPECT_EQ(sampled("f32[2,3,8,8]", "f32[2,4,2]"), "x [2,3,8,8] and grid [2,4,2]: the ranks differ");
+  EXPECT_EQ(sampled("f32[2,3,1,1,1,1]", "f32[2,1,1,1,1,4]"), "x [2,3,1,1,1,1] has not 1 to 3 spatial axes");
+  EXPECT_EQ(sampled("f32[2,3,8]", "s64[2,4,1]"), "input 1 is s64, expected a float dtype");
+  EXPECT_EQ(sampled("f32[2,3,8]", "f32[2,4,1]", ", mode=\"bilinear\""),
+            "mode is 'bilinear', expected linear, nearest or cubic");
+  EXPECT_EQ(sampled("f32[2,3,8]", "f32[2,4,1]", ", padding_mode=\"edge\""),
+            "padding_mode is 'edge', expected zeros, border or reflection");
+}
+
+TEST(InferRareOps, refuse_what_they_are_not_defined_for) {
+  EXPECT_EQ(of("f32[N]", "IsNaN"), "bool[N]");
+  EXPECT_EQ(of("s32[N]", "IsInf"), "input 0 is s32, expected a float dtype");
+  EXPECT_EQ(of("f32[N]", "BitwiseNot"), "is not defined for f32");
+  EXPECT_EQ(of("u8[N]", "BitwiseNot"), "u8[N]");
+  EXPECT_EQ(of("bool[N]", "Shrink"), "is not defined for bool");
+  EXPECT_EQ(of("f32[N]", "LpNormalization", {}, "p=3"), "p is 3, expected 1 or 2");
+  EXPECT_EQ(of("f32[N]", "LpNormalization", {}, "axis=1"), "axis 1 is out of range for rank 1, expected -1 to 0");
+  EXPECT_EQ(of("f32[N]", "Hardmax", {}, "axis=1"), "axis 1 is out of range for rank 1, expected -1 to 0");
+  EXPECT_EQ(of("f32[N,2]", "MeanVarianceNormalization"), "axis 2 is out of range for rank 2, expected -2 to 1");
+  EXPECT_EQ(of("f32[N,2]", "MeanVarianceNormalization", {}, "axes=[0,-2]"), "axis -2 is given twice");
+  EXPECT_EQ(inferred("graph (x: u8[N,2], n: u8[2]) -> (y) { y = BitShift(x, n, direction=\"UP\") @n }"),
+            "line 1: node 'n' (BitShift): direction is 'UP', expected LEFT or RIGHT");
+  EXPECT_EQ(inferred("graph (x: s8[N,2], n: s8[2]) -> (y) { y = BitShift(x, n, direction=\"LEFT\") @n }"),
+            "line 1: node 'n' (BitShift): is not defined for s8");
+}
+
 }  // namespace
 }  // namespace octet::testing

@@ -514,6 +514,15 @@ TEST(FuseQuantLookup, functions_and_scalar_arithmetic_between_codes_are_a_table)
   EXPECT_EQ(table.at<uint8_t>(192), 255);            // -64: 0.25 + 0.84270 saturates
   EXPECT_EQ(table.at<uint8_t>(32), 128 + 32 - 67);   // erf(0.5) = 0.52050: 66.6
 }
+TEST(FuseQuantLookup, circular_functions_between_codes_are_a_table) {
+  const Graph graph =
+      after_stage(Stage::fuse, parsed(R"(graph (x: s8[N,4]) -> (y) { const s: f32[] = {0.03125}; const z: s8[] = {0}
+      d = DequantizeLinear(x, s, z); a = Sin(d) @sin; b = Cosh(a); y = QuantizeLinear(b, s, z) })"));
+  EXPECT_EQ(graph.nodes.size(), 1u);
+  const Tensor& table = *graph.constant(*graph.find_value("y_table"));
+  EXPECT_EQ(table.at<int8_t>(0), 32);   // cosh(sin 0) = 1
+  EXPECT_EQ(table.at<int8_t>(48), 49);  // cosh(sin 1.5) = 1.5402: 49.29
+}
 TEST(FuseQuantLookup, what_differs_by_channel_or_has_another_reader_is_no_table) {
   const std::string head = R"(graph (x: s8[N,2]) -> (y, w) { const s: f32[] = {0.5}; const z: s8[] = {0}
       const c: f32[2] = {1, 2}; const one: f32[] = {1}; d = DequantizeLinear(x, s, z); )";

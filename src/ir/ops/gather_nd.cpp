@@ -5,7 +5,7 @@
 // Source: ONNX operators GatherND, opset 13, and ScatterND, opset 18.
 #include <algorithm>
 
-#include "ir/ops/common.h"
+#include "ir/ops/scatter.h"
 
 namespace octet {
 namespace {
@@ -103,36 +103,11 @@ Result<Tensors> gather_nd(const NodeContext& context, std::span<const Tensor> in
   return Tensors{std::move(made->first)};
 }
 
-enum class Reduction { none, add, mul, min, max };
-
-Result<Reduction> reduction_of(const NodeContext& context) {
-  const std::string word = string_attribute(context.node, "reduction", "none");
-  if (word == "none") return Reduction::none;
-  if (word == "add") return Reduction::add;
-  if (word == "mul") return Reduction::mul;
-  if (word == "min") return Reduction::min;
-  if (word == "max") return Reduction::max;
-  return context.error("reduction is '" + word + "', expected none, add, mul, min or max");
-}
-
 Result<ValueTypes> infer_scatter(const NodeContext& context) {
   if (Result<Done> ok = check_indices(context); !ok) return ok.error();
   if (Result<Done> ok = require_same_dtype(context, 0, 2); !ok) return ok.error();
   if (Result<Reduction> how = reduction_of(context); !how) return how.error();
   return infer_same(context);
-}
-
-template <class T>
-Wide<T> combined(Wide<T> a, Wide<T> b, Reduction how) {
-  using M = std::conditional_t<std::is_integral_v<Wide<T>>, uint64_t, Wide<T>>;  // integers wrap
-  switch (how) {
-    case Reduction::add: return static_cast<Wide<T>>(static_cast<M>(a) + static_cast<M>(b));
-    case Reduction::mul: return static_cast<Wide<T>>(static_cast<M>(a) * static_cast<M>(b));
-    case Reduction::min: return std::min(a, b);
-    case Reduction::max: return std::max(a, b);
-    case Reduction::none: break;
-  }
-  return b;
 }
 
 Result<Tensors> scatter_nd(const NodeContext& context, std::span<const Tensor> inputs) {
