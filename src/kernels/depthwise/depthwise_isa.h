@@ -35,9 +35,9 @@ struct DepthwiseTile {
   constexpr int weight_vectors() const { return kw * weight_sets() + (has_fifth_row() ? 2 : 0); }
 };
 
-/// Outputs of one row of a walk, so many that what waits for its second part stays in L1, and the bytes of scratch that
-/// one may wait in: two vectors of floats.
-inline constexpr int64_t k_walk_outputs = 32;
+/// Outputs of th rows that one walk makes at most: its weights are read once for them, and what waits for its second
+/// part stays in L1. Bytes of scratch that one may wait in: two vectors of floats.
+inline constexpr int64_t k_walk_outputs = 64;
 inline constexpr int64_t k_walk_waiting_bytes = 128;
 
 /// One call: output rows [oy_begin, oy_end) of one image, channel blocks [block_begin, block_end).
