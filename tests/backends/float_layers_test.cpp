@@ -147,6 +147,20 @@ TEST(ReduceOnCpu, reduces_any_axes) {
   expect_cpu_equals_ref(graph_of("x: f32[2,21,7]", "  y = ReduceSum(x, keepdims=0)"), {}, k_float);
 }
 
+TEST(GroupNormalizationOnCpu, normalises_channels_and_groups_of_them) {
+  for (const char* shape : {"[2,6,5,7]", "[1,150,3,3]", "[2,6,40]", "[3,6]", "[2,6,2,3,4]", "[1,6,1,1]", "[0,6,2,2]"}) {
+    const std::string channels = std::string(shape) == "[1,150,3,3]" ? "150" : "6";
+    const auto graph = [&](const char* call) {
+      return graph_of("x: f32" + std::string(shape) + ", s: f32[" + channels + "], b: f32[" + channels + "]",
+                      std::string("  y = ") + call);
+    };
+    expect_cpu_equals_ref(graph("InstanceNormalization(x, s, b, epsilon=0.01)"), {"s", "b"}, k_float);
+    for (const char* groups : {"1", "2", "6"})
+      expect_cpu_equals_ref(graph(("GroupNormalization(x, s, b, num_groups=" + std::string(groups) + ")").c_str()),
+                            {"s", "b"}, k_float);
+  }
+}
+
 TEST(SoftmaxOnCpu, sums_to_one_along_any_axis) {
   for (const char* axis : {"-1", "1", "0"}) {
     for (const char* op : {"Softmax", "LogSoftmax"}) {
