@@ -157,6 +157,14 @@ TEST(RearrangeOnCpu, spreads_phases_of_any_number_of_channels) {
                     "  y = DepthToSpace(x, blocksize=" + std::to_string(block) + ")");
 }
 
+TEST(RearrangeOnCpu, cuts_rows_and_columns_off_an_image) {
+  for (const char* channels : {"1", "3", "5", "16"})
+    for (const char* type : {"f32", "u8"})
+      expect_step(std::string("x: ") + type + "[2," + channels + ",7,9]",
+                  "  const s: s64[2] = {1, 1}\n  const e: s64[2] = {-1, -2}\n  const a: s64[2] = {2, 3}\n"
+                  "  y = Slice(x, s, e, a)");
+}
+
 TEST(RearrangeOnCpu, gathers_by_constant_indices) {
   expect_step("x: f32[2,5,3,4]", "  const i: s64[3] = {4, 0, -2}\n  y = Gather(x, i, axis=1)");
   for (const char* dtype : {"f32", "u8", "s8"})  // shuffles of two and of three groups, with vectors and tails

@@ -94,10 +94,11 @@ void copy_short_rows(const StridedLoop& loop, int64_t size, std::byte* dst, cons
 
 using CopyRows = void (*)(const StridedLoop&, int64_t, std::byte*, const std::byte*, int64_t, int64_t);
 
-/// Heads of attention, of codes and of floats, and the like; null = none of these.
+/// Heads of attention, of codes and of floats, pixels of three floats, and the like; null = none of these.
 CopyRows short_rows(const StridedLoop& loop, int64_t size) {
   if (loop.row_stride(0) != 1 || loop.row_stride(1) != 1) return nullptr;
   switch (loop.row_length() * size) {
+    case 12: return copy_short_rows<12>;
     case 16: return copy_short_rows<16>;
     case 32: return copy_short_rows<32>;
     case 64: return copy_short_rows<64>;
