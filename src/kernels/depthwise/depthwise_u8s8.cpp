@@ -316,10 +316,19 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     if (kernel_.tile.walks) return static_cast<size_t>(k_walk_outputs * kernel_.tile.th) * k_walk_waiting_bytes;
     return round_up_64(kernel_.tile.stride == 0 ? pointers : patch);
   }
-  /// Form 3 to codes: the floats of th output rows.
+  /// Output rows of form 3 that are made before their activation follows: of a walk, which reads its weights once for
+  /// several, as many as L2 takes the floats of.
+  int64_t value_rows() const {
+    const int64_t th = kernel_.tile.th;
+    if (!kernel_.tile.walks) return th;
+    constexpr int64_t k_rows = 4, k_bytes = 256 << 10;
+    const int64_t fitting = k_bytes / (desc_.geometry.ow * desc_.geometry.ic * static_cast<int64_t>(sizeof(float)));
+    return std::max(th, std::min(k_rows, fitting) / th * th);
+  }
+  /// Form 3 to codes: the floats of these rows.
   size_t values_bytes() const {
     if (!is_form_3(desc_) || desc_.f32_output) return 0;
-    return static_cast<size_t>(kernel_.tile.th * desc_.geometry.ow * desc_.geometry.ic) * sizeof(float);
+    return static_cast<size_t>(value_rows() * desc_.geometry.ow * desc_.geometry.ic) * sizeof(float);
   }
 
   void pack(const DepthwiseU8S8Kernels& kernels) {
@@ -407,10 +416,10 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     }
     const int64_t c_begin = call.block_begin * block_;
     const int64_t channels = std::min(g.ic, call.block_end * block_) - c_begin;
-    const int64_t oy_end = call.oy_end;
-    for (int64_t oy = call.oy_begin; oy < oy_end; oy += kernel_.tile.th) {
+    const int64_t oy_end = call.oy_end, rows = value_rows();
+    for (int64_t oy = call.oy_begin; oy < oy_end; oy += rows) {
       call.oy_begin = oy;
-      call.oy_end = std::min(oy_end, oy + kernel_.tile.th);
+      call.oy_end = std::min(oy_end, oy + rows);
       const int64_t first = image + oy * g.ow * g.y_pitch + c_begin;
       call.v_pitch = desc_.f32_output ? g.y_pitch : channels;
       call.v = desc_.f32_output ? static_cast<float*>(args.y) + first
