@@ -256,7 +256,7 @@ def write_page(args, results):
     new = {"rows": rows, "scaling": record.merge(old["scaling"], scaling, ("model", "batch", "isa")), "more": old["more"]}
     if args.page == "docs/benchmarks.md" and not args.page_only:
         new["more"] = extra_sections(rows, old["more"])
-    page.write(rows, models.available(), new["more"], args.page, new["scaling"])
+    page.write(rows, [*models.MADE, *models.REAL], new["more"], args.page, new["scaling"])
     record.save(args.page, new)
 
 
