@@ -11,6 +11,14 @@ Result<ValueTypes> infer_same_float(const NodeContext& context) {
   return infer_same(context);
 }
 
+Result<ValueTypes> infer_along_axis(const NodeContext& context) {
+  if (context.shape(0)) {
+    Result<size_t> axis = normalized_axis(context, int_attribute(context.node, "axis", -1), context.shape(0)->size());
+    if (!axis) return axis.error();
+  }
+  return infer_same_float(context);
+}
+
 Result<ValueTypes> infer_broadcast(const NodeContext& context) {
   std::optional<Shape> shape = context.shape(0);
   for (size_t i = 1; i < context.input_count(); ++i) {

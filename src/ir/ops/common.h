@@ -26,6 +26,9 @@ using Tensors = std::vector<Tensor>;
 Result<ValueTypes> infer_same(const NodeContext& context);
 /// The same for ops of real numbers; an Error when input 0 is not f32, f64, f16 or bf16.
 Result<ValueTypes> infer_same_float(const NodeContext& context);
+/// infer_same_float() of an op that works along the attribute `axis` (-1 where it is absent); an Error when input 0 has
+/// no such axis.
+Result<ValueTypes> infer_along_axis(const NodeContext& context);
 /// Inputs 0 and 1 (and any more) of one dtype, broadcast as NumPy does.
 Result<ValueTypes> infer_broadcast(const NodeContext& context);
 

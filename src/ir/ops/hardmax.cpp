@@ -9,15 +9,6 @@ namespace {
 
 constexpr std::string_view k_attributes[] = {"axis"};
 
-Result<ValueTypes> infer(const NodeContext& context) {
-  if (context.shape(0))
-    if (Result<size_t> axis =
-            normalized_axis(context, int_attribute(context.node, "axis", -1), context.shape(0)->size());
-        !axis)
-      return axis.error();
-  return infer_same_float(context);
-}
-
 Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> inputs) {
   const Tensor& x = inputs[0];
   const Result<size_t> axis = normalized_axis(context, int_attribute(context.node, "axis", -1), x.rank());
@@ -42,6 +33,7 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
 
 }  // namespace
 
-const OpDef hardmax_op = {.name = "Hardmax", .attributes = k_attributes, .infer = infer, .reference = reference};
+const OpDef hardmax_op = {
+    .name = "Hardmax", .attributes = k_attributes, .infer = infer_along_axis, .reference = reference};
 
 }  // namespace octet

@@ -12,12 +12,7 @@ constexpr std::string_view k_attributes[] = {"axis", "p"};
 Result<ValueTypes> infer(const NodeContext& context) {
   const int64_t p = int_attribute(context.node, "p", 2);
   if (p != 1 && p != 2) return context.error("p is " + std::to_string(p) + ", expected 1 or 2");
-  if (context.shape(0))
-    if (Result<size_t> axis =
-            normalized_axis(context, int_attribute(context.node, "axis", -1), context.shape(0)->size());
-        !axis)
-      return axis.error();
-  return infer_same_float(context);
+  return infer_along_axis(context);
 }
 
 Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> inputs) {

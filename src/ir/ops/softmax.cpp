@@ -9,14 +9,6 @@ namespace {
 
 constexpr std::string_view k_attributes[] = {"axis"};
 
-Result<ValueTypes> infer(const NodeContext& context) {
-  if (context.shape(0)) {
-    Result<size_t> axis = normalized_axis(context, int_attribute(context.node, "axis", -1), context.shape(0)->size());
-    if (!axis) return axis.error();
-  }
-  return infer_same_float(context);
-}
-
 /// One line of n elements with this step. A line of -inf alone gives NaN, as the formula does.
 template <bool logarithm, class T>
 void softmax_line(const T* x, T* y, int64_t n, int64_t step) {
@@ -50,9 +42,10 @@ Result<Tensors> softmax(const NodeContext& context, std::span<const Tensor> inpu
 
 }  // namespace
 
-const OpDef softmax_op = {.name = "Softmax", .attributes = k_attributes, .infer = infer, .reference = softmax<false>};
+const OpDef softmax_op = {
+    .name = "Softmax", .attributes = k_attributes, .infer = infer_along_axis, .reference = softmax<false>};
 
 const OpDef log_softmax_op = {
-    .name = "LogSoftmax", .attributes = k_attributes, .infer = infer, .reference = softmax<true>};
+    .name = "LogSoftmax", .attributes = k_attributes, .infer = infer_along_axis, .reference = softmax<true>};
 
 }  // namespace octet
