@@ -19,14 +19,6 @@ std::string refuse(const StepQuery& query) {
   return query.dims(0).size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
 }
 
-std::string refuse_constant_indices(const StepQuery& query) {
-  for (size_t i = 1; i < query.input_count(); ++i) {
-    if (query.has_input(i) && !is_constant(query.graph, query.id(i)))
-      return "input " + std::to_string(i) + " is not a constant";
-  }
-  return refuse(query);
-}
-
 PreparedStep copy_step(std::vector<Copy> copies) {
   PreparedStep step{.in_team = true};
   step.run = [copies = std::move(copies)](const RunContext& run) {
@@ -160,6 +152,14 @@ Result<PreparedStep> prepare_slice(const StepQuery& query, StepBuilder& builder)
 
 }  // namespace
 
+std::string refuse_computed_indices(const StepQuery& query) {
+  for (size_t i = 1; i < query.input_count(); ++i) {
+    if (query.has_input(i) && !is_constant(query.graph, query.id(i)))
+      return "input " + std::to_string(i) + " is not a constant";
+  }
+  return refuse(query);
+}
+
 void run_copy(const RunContext& run, const Copy& copy) {
   const auto size = static_cast<int64_t>(copy.element_bytes);
   std::byte* const dst = run.at<std::byte>(copy.dst) + copy.dst_base * size;
@@ -222,6 +222,6 @@ const StepDef transpose_step = {"transpose", refuse, streaming_cost_us, prepare_
 const StepDef expand_step = {"expand", refuse, streaming_cost_us, prepare_expand};
 const StepDef concat_step = {"concat", refuse, streaming_cost_us, prepare_concat};
 const StepDef split_step = {"split", refuse, streaming_cost_us, prepare_split};
-const StepDef slice_step = {"slice", refuse_constant_indices, streaming_cost_us, prepare_slice};
+const StepDef slice_step = {"slice", refuse_computed_indices, streaming_cost_us, prepare_slice};
 
 }  // namespace octet::cpu

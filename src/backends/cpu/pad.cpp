@@ -6,8 +6,7 @@
 #include <numeric>
 
 #include "backends/cpu/constants.h"
-#include "backends/cpu/step.h"
-#include "backends/cpu/strided.h"
+#include "backends/cpu/movement.h"
 
 namespace octet::cpu {
 namespace {
@@ -15,14 +14,6 @@ namespace {
 constexpr int64_t k_value = -1;  // in place of an offset in x: Pad's value
 
 std::string mode_of(const StepQuery& query) { return string_attribute(query.node, "mode", "constant"); }
-
-std::string refuse(const StepQuery& query) {
-  for (size_t i = 1; i < query.input_count(); ++i) {
-    if (query.has_input(i) && !is_constant(query.graph, query.id(i)))
-      return "input " + std::to_string(i) + " is not a constant";
-  }
-  return query.dims(0).size() > StridedLoop::k_max_rank ? "more than 10 dimensions" : "";
-}
 
 /// One element of Pad's value in the u8 domain (codes) or as it is.
 std::array<std::byte, 8> value_of(const StepQuery& query) {
@@ -164,6 +155,6 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
 
 }  // namespace
 
-const StepDef pad_step = {"pad", refuse, streaming_cost_us, prepare};
+const StepDef pad_step = {"pad", refuse_computed_indices, streaming_cost_us, prepare};
 
 }  // namespace octet::cpu
