@@ -16,6 +16,7 @@ struct Copy {
   Place dst, src;
   int64_t dst_base = 0, src_base = 0;  // elements
 };
+
 /// Why a step wants no node whose inputs but the first are computed, or of more dimensions than a StridedLoop has.
 std::string refuse_computed_indices(const StepQuery& query);
 
