@@ -238,8 +238,27 @@ TEST(Reference, reductions_over_nothing_follow_the_rules_of_the_file) {
   expect_pairs_equal(
       "graph () -> (y, w) { const x: f32[2,0] = {} const a: s64[1] = {1} y = ReduceMean(x, a) "
       "const w: f32[2,1] = {nan, nan} }");
+  expect_pairs_equal(
+      "graph () -> (y, w) { const x: bool[2,0] = {} const a: s64[1] = {1} y = ReduceMin(x, a) "
+      "const w: bool[2,1] = {1, 1} }");
+  expect_pairs_equal(
+      "graph () -> (y, w) { const x: s8[2,0] = {} const a: s64[1] = {1} y = ReduceLogSumExp(x, a) "
+      "const w: s8[2,1] = {-128, -128} }");
   expect_pairs_equal("graph () -> (y, w) { const x: f32[2] = {nan, 5} y = ReduceMax(x) const w: f32[1] = {nan} }");
   expect_pairs_equal("graph () -> (y, w) { const x: f32[2] = {5, nan} y = ReduceMin(x) const w: f32[1] = {nan} }");
+}
+
+// A line of a reduction is longer than what it takes up at a time, in the middle and at the end.
+TEST(Reference, reductions_of_long_lines_take_up_every_element) {
+  for (const int n : {255, 256, 257, 1000}) {
+    const std::string extent = std::to_string(n), last = std::to_string(n - 1);
+    expect_pairs_equal("graph () -> (y, w) { const f: s64[] = {0} const l: s64[] = {" + extent +
+                       "} const s: s64[] = {1} x = Range(f, l, s) y = ReduceSum(x, keepdims=0) const w: s64[] = {" +
+                       std::to_string(n * (n - 1) / 2) + "} }");
+    expect_pairs_equal("graph () -> (y, w) { const f: s64[] = {0} const l: s64[] = {" + extent +
+                       "} const s: s64[] = {1} x = Range(f, l, s) y = ReduceMax(x, keepdims=0) const w: s64[] = {" +
+                       last + "} }");
+  }
 }
 
 TEST(Reference, short_floats_compute_in_float_and_round_once) {

@@ -1,6 +1,8 @@
 // Add, Sub, Mul, Div, Mod, Pow: two inputs of one dtype, broadcast as NumPy does. Source: ONNX operators Add, Sub, Mul
 // and Div, opset 14, Mod, opset 13, and Pow, opset 15. Integers wrap around; their Div truncates. Mod has the sign of
 // the divisor, or with fmod=1 that of the dividend (floats ask for it). Pow's exponent may be of another dtype.
+#include <algorithm>
+
 #include "ir/ops/common.h"
 
 namespace octet {
@@ -31,6 +33,13 @@ Result<Tensors> mul(const NodeContext& context, std::span<const Tensor> inputs) 
 }
 
 template <class T>
+bool has_integer_zero(std::span<const T> divisors) {
+  if constexpr (std::is_integral_v<T>) return std::find(divisors.begin(), divisors.end(), T{0}) != divisors.end();
+  return false;
+}
+Error divides_by_zero(const NodeContext& context) { return context.error("divides an integer by zero"); }
+
+template <class T>
 T quotient(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     if (b == T{0}) return T{0};  // the caller has refused it
@@ -44,9 +53,7 @@ T quotient(T a, T b) {
 
 Result<Tensors> div(const NodeContext& context, std::span<const Tensor> inputs) {
   return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) -> Result<Tensors> {
-    if constexpr (std::is_integral_v<T>)
-      for (const T b : inputs[1].as<T>())
-        if (b == T{0}) return context.error("divides an integer by zero");
+    if (has_integer_zero(inputs[1].as<T>())) return divides_by_zero(context);
     return single(map_pairs<T, T>(context, inputs[0], inputs[1], inputs[0].dtype(), quotient<Wide<T>>));
   });
 }
@@ -75,9 +82,7 @@ T remainder_of(T a, T b, bool truncates) {
 Result<Tensors> mod(const NodeContext& context, std::span<const Tensor> inputs) {
   const bool truncates = int_attribute(context.node, "fmod", 0) != 0;
   return with_number_type(context, inputs[0].dtype(), [&]<class T>(T) -> Result<Tensors> {
-    if constexpr (std::is_integral_v<T>)
-      for (const T b : inputs[1].as<T>())
-        if (b == T{0}) return context.error("divides an integer by zero");
+    if (has_integer_zero(inputs[1].as<T>())) return divides_by_zero(context);
     return single(map_pairs<T, T>(context, inputs[0], inputs[1], inputs[0].dtype(),
                                   [=](Wide<T> a, Wide<T> b) { return remainder_of(a, b, truncates); }));
   });
@@ -91,34 +96,22 @@ Result<ValueTypes> infer_pow(const NodeContext& context) {
 }
 
 /// Powers in double, rounded or truncated once to the base's dtype; what does not fit an integer saturates.
-template <class T>
-T power(Wide<T> base, double exponent) {
-  const double y = std::pow(static_cast<double>(base), exponent);
-  if constexpr (std::is_integral_v<T>) {
-    if (std::isnan(y)) return T{0};
-    if (y >= std::ldexp(1.0, std::numeric_limits<T>::digits)) return std::numeric_limits<T>::max();
-    if (y <= static_cast<double>(std::numeric_limits<T>::lowest())) return std::numeric_limits<T>::lowest();
-    return static_cast<T>(y);
-  } else {
-    return static_cast<T>(static_cast<Wide<T>>(y));
-  }
-}
-
 Result<Tensors> pow_of(const NodeContext& context, std::span<const Tensor> inputs) {
   const Tensor &base = inputs[0], &exponent = inputs[1];
   Result<Dims> dims = broadcast_dims(context, base.dims(), exponent.dims());
   if (!dims) return dims.error();
   const std::vector<double> exponents = to_doubles(exponent);
   const std::array strides = {broadcast_strides(base.dims(), *dims), broadcast_strides(exponent.dims(), *dims)};
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(base.dtype(), *dims);
+  if (!made) return made.error();
   return with_number_type(context, base.dtype(), [&]<class T>(T) -> Result<Tensors> {
-    Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(base.dtype(), *dims);
-    if (!made) return made.error();
     T* y = reinterpret_cast<T*>(made->second);
     const std::span<const T> x = base.as<T>();
     for_each_index<2>(*dims, strides, [&](int64_t i, const std::array<int64_t, 2>& at) {
-      y[i] = power<T>(static_cast<Wide<T>>(x[static_cast<size_t>(at[0])]), exponents[static_cast<size_t>(at[1])]);
+      const auto from = static_cast<double>(static_cast<Wide<T>>(x[static_cast<size_t>(at[0])]));
+      y[i] = converted<T>(std::pow(from, exponents[static_cast<size_t>(at[1])]));
     });
-    return Tensors{std::move(made->first)};
+    return single(std::move(made->first));
   });
 }
 

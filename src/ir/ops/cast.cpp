@@ -18,22 +18,6 @@ Result<DType> target(const NodeContext& context) {
   return context.error("attribute 'to' is '" + word + "', expected the word of a dtype such as f32 or s64");
 }
 
-template <class To, class From>
-To converted(From x) {
-  if constexpr (k_is_short_float<To>) {
-    return To(static_cast<float>(x));
-  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    // 2^digits is exact in double, the largest integer itself may not be.
-    const double limit = std::ldexp(1.0, std::numeric_limits<To>::digits);
-    if (std::isnan(x)) return To{0};
-    if (x >= limit) return std::numeric_limits<To>::max();
-    if (x <= static_cast<double>(std::numeric_limits<To>::lowest())) return std::numeric_limits<To>::lowest();
-    return static_cast<To>(x);
-  } else {
-    return static_cast<To>(x);
-  }
-}
-
 /// The low four bits of an integer, or a float saturated.
 template <class From>
 uint8_t four_bits(From x, bool is_signed) {

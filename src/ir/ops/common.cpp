@@ -174,6 +174,29 @@ Result<Tensor> gather_strided(const Tensor& x, const Dims& out, std::span<const 
   return std::move(made->first);
 }
 
+Result<Tensors> single(Result<Tensor> tensor) {
+  if (!tensor) return tensor.error();
+  return Tensors{std::move(*tensor)};
+}
+
+Result<Tensor> map_bytes(const Tensor& x, ElementLoop loop, const void* f) {
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(x.dtype(), x.dims());
+  if (!made) return made.error();
+  loop(f, x.bytes().data(), made->second, x.size());
+  return std::move(made->first);
+}
+
+Result<Tensor> map_byte_pairs(const NodeContext& context, const Tensor& a, const Tensor& b, DType out, PairLoop loop,
+                              const void* f) {
+  Result<Dims> dims = broadcast_dims(context, a.dims(), b.dims());
+  if (!dims) return dims.error();
+  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(out, *dims);
+  if (!made) return made.error();
+  LineWalk<2> lines(*dims, {broadcast_strides(a.dims(), *dims), broadcast_strides(b.dims(), *dims)});
+  loop(f, a.bytes().data(), b.bytes().data(), made->second, lines);
+  return std::move(made->first);
+}
+
 Result<Tensor> to_f32(const NodeContext& context, const Tensor& x) {
   if (x.dtype() == DType::f32) return x;
   return with_float_type(context, x.dtype(), [&]<class T>(T) -> Result<Tensor> {

@@ -75,37 +75,49 @@ std::vector<int64_t> broadcast_strides(std::span<const int64_t> dims, std::span<
 /// y[index] = x[base + sum index*stride] for all indices of out, for any dtype. Every address must lie inside x.
 Result<Tensor> gather_strided(const Tensor& x, const Dims& out, std::span<const int64_t> strides, int64_t base = 0);
 /// The one tensor as a reference kernel's answer.
-inline Result<Tensors> single(Result<Tensor> tensor) {
-  if (!tensor) return tensor.error();
-  return Tensors{std::move(*tensor)};
-}
+Result<Tensors> single(Result<Tensor> tensor);
 /// Elements as float (f32, f16, bf16: exact; f64: rounded); an Error for other dtypes.
 Result<Tensor> to_f32(const NodeContext& context, const Tensor& x);
+
+/// What map_elements() and map_pairs() compile per dtype and function: the loop alone. f is what they were given.
+using ElementLoop = void (*)(const void* f, const std::byte* x, std::byte* y, int64_t n);
+using PairLoop = void (*)(const void* f, const std::byte* a, const std::byte* b, std::byte* y, LineWalk<2>& lines);
+Result<Tensor> map_bytes(const Tensor& x, ElementLoop loop, const void* f);
+Result<Tensor> map_byte_pairs(const NodeContext& context, const Tensor& a, const Tensor& b, DType out, PairLoop loop,
+                              const void* f);
 
 /// y[i] = f(x[i]); f maps Wide<T> to Wide<T>.
 template <class T, class F>
 Result<Tensor> map_elements(const Tensor& x, F f) {
-  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(x.dtype(), x.dims());
-  if (!made) return made.error();
-  T* y = reinterpret_cast<T*>(made->second);
-  for (const T& v : x.as<T>()) *y++ = static_cast<T>(f(static_cast<Wide<T>>(v)));
-  return std::move(made->first);
+  assert(sizeof(T) == size_of(x.dtype()));
+  return map_bytes(
+      x,
+      [](const void* g, const std::byte* from, std::byte* to, int64_t n) {
+        const F& map = *static_cast<const F*>(g);
+        const T* in = reinterpret_cast<const T*>(from);
+        T* y = reinterpret_cast<T*>(to);
+        for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(map(static_cast<Wide<T>>(in[i])));
+      },
+      &f);
 }
 /// y = f(a, b), broadcast; f maps two Wide<T> to something that Out is made from.
 template <class T, class Out, class F>
 Result<Tensor> map_pairs(const NodeContext& context, const Tensor& a, const Tensor& b, DType out, F f) {
-  Result<Dims> dims = broadcast_dims(context, a.dims(), b.dims());
-  if (!dims) return dims.error();
-  Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(out, *dims);
-  if (!made) return made.error();
-  Out* y = reinterpret_cast<Out*>(made->second);
-  const std::array strides = {broadcast_strides(a.dims(), *dims), broadcast_strides(b.dims(), *dims)};
-  const std::span<const T> x0 = a.as<T>(), x1 = b.as<T>();
-  for_each_index<2>(*dims, strides, [&](int64_t i, const std::array<int64_t, 2>& at) {
-    y[i] = static_cast<Out>(
-        f(static_cast<Wide<T>>(x0[static_cast<size_t>(at[0])]), static_cast<Wide<T>>(x1[static_cast<size_t>(at[1])])));
-  });
-  return std::move(made->first);
+  assert(sizeof(T) == size_of(a.dtype()) && sizeof(T) == size_of(b.dtype()) && sizeof(Out) == size_of(out));
+  return map_byte_pairs(
+      context, a, b, out,
+      [](const void* g, const std::byte* x0, const std::byte* x1, std::byte* to, LineWalk<2>& lines) {
+        const F& map = *static_cast<const F*>(g);
+        Out* y = reinterpret_cast<Out*>(to);
+        for (; !lines.done(); lines.next()) {
+          const T* p = reinterpret_cast<const T*>(x0) + lines.at()[0];
+          const T* q = reinterpret_cast<const T*>(x1) + lines.at()[1];
+          const int64_t n = lines.line(), step_p = lines.step()[0], step_q = lines.step()[1];
+          for (int64_t i = 0; i < n; ++i)
+            *y++ = static_cast<Out>(map(static_cast<Wide<T>>(p[i * step_p]), static_cast<Wide<T>>(q[i * step_q])));
+        }
+      },
+      &f);
 }
 
 }  // namespace octet

@@ -2,8 +2,8 @@
 // Elements of a tensor in reference kernels: loops over strided ones, C++ types of dtypes.
 
 #include <array>
-#include <cassert>
-#include <optional>
+#include <cmath>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -13,23 +13,41 @@
 
 namespace octet {
 
+/// Visits the elements of dims in row-major order, a line at a time: line() elements, the first at the element offsets
+/// at(), each step() after the one before. Extents that lie one behind the other under all K strides are one line.
+template <size_t K>
+class LineWalk {
+ public:
+  using Offsets = std::array<int64_t, K>;
+  /// dims: checked by whoever made the tensors; strides: in elements, one per extent.
+  LineWalk(std::span<const int64_t> dims, const std::array<std::vector<int64_t>, K>& strides);
+
+  bool done() const { return lines_left_ == 0; }
+  void next();
+  int64_t line() const { return line_; }
+  const Offsets& at() const { return at_; }
+  const Offsets& step() const { return step_; }
+
+ private:
+  struct Axis {
+    int64_t extent, index;
+    Offsets strides;
+  };
+  std::vector<Axis> outer_;  // the innermost first
+  int64_t line_ = 1, lines_left_ = 1;
+  Offsets at_{}, step_{};
+};
+
 /// Calls body(i, offsets) for i = 0, 1, ... over dims in row-major order; offsets[k] is the element offset by
 /// strides[k].
 template <size_t K, class F>
 void for_each_index(std::span<const int64_t> dims, const std::array<std::vector<int64_t>, K>& strides, F body) {
-  const std::optional<int64_t> count = element_count(dims);
-  assert(count && "dims were checked by whoever made the tensors");
-  std::vector<int64_t> index(dims.size(), 0);
-  std::array<int64_t, K> offsets{};
-  for (int64_t i = 0; i < *count; ++i) {
-    body(i, offsets);
-    for (size_t d = dims.size(); d-- > 0;) {
-      if (++index[d] < dims[d]) {
-        for (size_t k = 0; k < K; ++k) offsets[k] += strides[k][d];
-        break;
-      }
-      for (size_t k = 0; k < K; ++k) offsets[k] -= strides[k][d] * (dims[d] - 1);
-      index[d] = 0;
+  int64_t i = 0;
+  for (LineWalk<K> walk(dims, strides); !walk.done(); walk.next()) {
+    std::array<int64_t, K> at = walk.at();
+    for (const int64_t end = i + walk.line(); i < end; ++i) {
+      body(i, at);
+      for (size_t k = 0; k < K; ++k) at[k] += walk.step()[k];
     }
   }
 }
@@ -53,6 +71,26 @@ inline constexpr bool k_is_short_float = std::is_same_v<T, Half> || std::is_same
 template <class T>
 using Wide = std::conditional_t<k_is_short_float<T>, float, T>;
 
+/// x as To: integers wrap around; floats round once, or truncate to an integer, where what does not fit saturates and
+/// NaN is 0.
+template <class To, class From>
+To converted(From x) {
+  if constexpr (k_is_short_float<To>) {
+    return To(static_cast<float>(x));
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    // 2^digits is exact in double, the largest integer itself may not be.
+    const double limit = std::ldexp(1.0, std::numeric_limits<To>::digits);
+    if (std::isnan(x)) return To{0};
+    if (x >= limit) return std::numeric_limits<To>::max();
+    if (x <= static_cast<double>(std::numeric_limits<To>::lowest())) return std::numeric_limits<To>::lowest();
+    return static_cast<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+Error undefined_for(const NodeContext& context, DType dtype);  // "is not defined for bool"
+
 /// Calls f(T{}) with the C++ element type of a float dtype; an Error for another one. f returns Result<R>.
 template <class F>
 auto with_float_type(const NodeContext& context, DType dtype, F f) -> decltype(f(float{})) {
@@ -61,7 +99,7 @@ auto with_float_type(const NodeContext& context, DType dtype, F f) -> decltype(f
     case DType::f64: return f(double{});
     case DType::f16: return f(Half{});
     case DType::bf16: return f(BFloat16{});
-    default: return context.error("is not defined for " + std::string(name(dtype)), ErrorCode::unsupported);
+    default: return undefined_for(context, dtype);
   }
 }
 /// The same for all numbers; boolean is refused.

@@ -46,97 +46,145 @@ Result<ValueTypes> infer(const NodeContext& context) {
   return typed(context, std::move(out));
 }
 
-/// double for floats, the 64-bit integer of the same sign else.
+/// What elements are joined as: double for floats, the 64-bit integer of the same sign else.
 template <class T>
 using Sum =
     std::conditional_t<!std::is_integral_v<T>, double, std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
 
-template <class T>
-struct SumRule {
-  using S = Sum<T>;
-  static S start() { return S{0}; }
-  static S join(S a, S b) {
-    if constexpr (std::is_integral_v<S>) return static_cast<S>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-    return a + b;
-  }
-  static S finish(S a, int64_t) { return a; }
+/// The lowest and the largest value of the dtype that is reduced, as S: where Max and Min start.
+template <class S>
+struct Limits {
+  S lowest, largest;
 };
 template <class T>
-struct MeanRule : SumRule<T> {
-  using S = Sum<T>;
+constexpr Limits<Sum<T>> limits_of() {
+  if constexpr (std::is_integral_v<T>)
+    return {std::numeric_limits<T>::lowest(), std::numeric_limits<T>::max()};
+  else
+    return {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
+}
+
+/// Integers compute modulo 2^64: nothing overflows, and the result of every width wraps.
+template <class S>
+S added(S a, S b) {
+  if constexpr (std::is_integral_v<S>) return static_cast<S>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  return a + b;
+}
+template <class S>
+S multiplied(S a, S b) {
+  if constexpr (std::is_integral_v<S>) return static_cast<S>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  return a * b;
+}
+
+// A rule: where a sum starts, how it takes up an element, what becomes of it behind the last of count elements.
+struct SumRule {
+  template <class S>
+  static S start(const Limits<S>&) {
+    return S{0};
+  }
+  template <class S>
+  static S join(S a, S b) {
+    return added(a, b);
+  }
+  template <class S>
+  static S finish(S a, int64_t) {
+    return a;
+  }
+};
+struct MeanRule : SumRule {
+  template <class S>
   static S finish(S a, int64_t count) {
     if constexpr (std::is_integral_v<S>) return count == 0 ? S{0} : static_cast<S>(a / static_cast<S>(count));
     return a / static_cast<S>(count);
   }
 };
-template <class T>
-struct ProductRule {
-  using S = Sum<T>;
-  static S start() { return S{1}; }
+struct ProductRule : SumRule {
+  template <class S>
+  static S start(const Limits<S>&) {
+    return S{1};
+  }
+  template <class S>
   static S join(S a, S b) {
-    if constexpr (std::is_integral_v<S>) return static_cast<S>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-    return a * b;
+    return multiplied(a, b);
   }
-  static S finish(S a, int64_t) { return a; }
 };
-template <class T>
-struct SumSquareRule : SumRule<T> {
-  using S = Sum<T>;
-  static S join(S a, S b) { return SumRule<T>::join(a, ProductRule<T>::join(b, b)); }
-};
-template <class T>
-struct L1Rule : SumRule<T> {
-  using S = Sum<T>;
-  static S join(S a, S b) { return SumRule<T>::join(a, b < 0 ? ProductRule<T>::join(b, static_cast<S>(-1)) : b); }
-};
-template <class T>
-struct L2Rule : SumSquareRule<T> {
-  using S = Sum<T>;
-  static S finish(S a, int64_t) { return static_cast<S>(std::sqrt(static_cast<double>(a))); }
-};
-template <class T>
-struct MaxRule {
-  using S = Sum<T>;
-  static S start() {
-    if constexpr (std::is_integral_v<T>) return std::numeric_limits<T>::lowest();
-    return -std::numeric_limits<S>::infinity();
-  }
-  static S join(S a, S b) { return a > b || a != a ? a : b; }
-  static S finish(S a, int64_t) { return a; }
-};
-template <class T>
-struct MinRule {
-  using S = Sum<T>;
-  static S start() {
-    if constexpr (std::is_integral_v<T>) return std::numeric_limits<T>::max();
-    return std::numeric_limits<S>::infinity();
-  }
-  static S join(S a, S b) { return a < b || a != a ? a : b; }
-  static S finish(S a, int64_t) { return a; }
-};
-
-template <class T>
-struct LogSumRule : SumRule<T> {
-  using S = Sum<T>;
-  static S finish(S a, int64_t) { return static_cast<S>(std::log(static_cast<double>(a))); }
-};
-/// Carries log(sum e^x) from element to element, so that nothing overflows.
-template <class T>
-struct LogSumExpRule {
-  using S = double;
-  static S start() { return -std::numeric_limits<S>::infinity(); }
+struct SumSquareRule : SumRule {
+  template <class S>
   static S join(S a, S b) {
-    const S high = a > b ? a : b, low = a > b ? b : a;
+    return added(a, multiplied(b, b));
+  }
+};
+struct L1Rule : SumRule {
+  template <class S>
+  static S join(S a, S b) {
+    return added(a, b < 0 ? multiplied(b, static_cast<S>(-1)) : b);
+  }
+};
+struct L2Rule : SumSquareRule {
+  template <class S>
+  static S finish(S a, int64_t) {
+    return static_cast<S>(std::sqrt(static_cast<double>(a)));
+  }
+};
+struct MaxRule : SumRule {
+  template <class S>
+  static S start(const Limits<S>& of) {
+    return of.lowest;
+  }
+  template <class S>
+  static S join(S a, S b) {
+    return a > b || a != a ? a : b;
+  }
+};
+struct MinRule : SumRule {
+  template <class S>
+  static S start(const Limits<S>& of) {
+    return of.largest;
+  }
+  template <class S>
+  static S join(S a, S b) {
+    return a < b || a != a ? a : b;
+  }
+};
+struct LogSumRule : SumRule {
+  template <class S>
+  static S finish(S a, int64_t) {
+    return static_cast<S>(std::log(static_cast<double>(a)));
+  }
+};
+/// Carries log(sum e^x) from element to element, so that nothing overflows; in double for integers too.
+struct LogSumExpRule : SumRule {
+  static double start(const Limits<double>&) { return -std::numeric_limits<double>::infinity(); }
+  static double join(double a, double b) {
+    const double high = a > b ? a : b, low = a > b ? b : a;
     if (high == low || std::isinf(high)) return high == low ? high + std::log(2.0) : high;
     return high + std::log1p(std::exp(low - high));
   }
-  static S finish(S a, int64_t) { return a; }
 };
 
-/// Walks x once; each element joins the accumulator that its kept indices name.
-template <template <class> class Rule, class T>
-Result<Tensor> reduce_tensor(const Tensor& x, const Axes& reduced, bool keep) {
-  using S = typename Rule<T>::S;
+/// What a dtype brings: its elements as S and back.
+template <class S>
+struct Elements {
+  Limits<S> limits;
+  void (*read)(const std::byte* x, int64_t first, std::span<S> to);
+  void (*write)(std::span<const S> sums, std::byte* y);
+};
+template <class T, class S>
+constexpr Elements<S> elements_of(const Limits<S>& limits) {
+  return {limits,
+          [](const std::byte* x, int64_t first, std::span<S> to) {
+            const T* from = reinterpret_cast<const T*>(x) + first;
+            for (S& value : to) value = static_cast<S>(static_cast<Wide<T>>(*from++));
+          },
+          [](std::span<const S> sums, std::byte* y) {
+            T* to = reinterpret_cast<T*>(y);
+            for (const S sum : sums) *to++ = converted<T>(sum);
+          }};
+}
+
+/// Walks x once; each element joins the sum that its kept indices name.
+template <class Rule, class S>
+Result<Tensor> reduce_tensor(const Tensor& x, const Axes& reduced, bool keep, const Elements<S>& elements) {
   Dims kept, out;
   for (size_t i = 0; i < x.rank(); ++i) {
     kept.push_back(reduced[i] ? 1 : x.dims()[i]);
@@ -144,20 +192,26 @@ Result<Tensor> reduce_tensor(const Tensor& x, const Axes& reduced, bool keep) {
   }
   Result<std::pair<Tensor, std::byte*>> made = Tensor::allocate(x.dtype(), out);
   if (!made) return made.error();
-  std::vector<S> sums(static_cast<size_t>(made->first.size()), Rule<T>::start());
-  const std::span<const T> elements = x.as<T>();
-  const std::array strides = {broadcast_strides(kept, x.dims())};
-  for_each_index<1>(x.dims(), strides, [&](int64_t i, const std::array<int64_t, 1>& at) {
-    S& sum = sums[static_cast<size_t>(at[0])];
-    sum = Rule<T>::join(sum, static_cast<S>(static_cast<Wide<T>>(elements[static_cast<size_t>(i)])));
-  });
+  std::vector<S> sums(static_cast<size_t>(made->first.size()), Rule::start(elements.limits));
+  std::array<S, 256> values;
+  int64_t read = 0;
+  for (LineWalk<1> walk(x.dims(), {broadcast_strides(kept, x.dims())}); !walk.done(); walk.next()) {
+    S* sum = sums.data() + walk.at()[0];
+    for (int64_t left = walk.line(); left > 0;) {
+      const auto n = std::min(left, static_cast<int64_t>(values.size()));
+      elements.read(x.bytes().data(), read, std::span(values).first(static_cast<size_t>(n)));
+      for (int64_t i = 0; i < n; ++i, sum += walk.step()[0]) *sum = Rule::join(*sum, values[static_cast<size_t>(i)]);
+      read += n;
+      left -= n;
+    }
+  }
   const int64_t count = sums.empty() ? 0 : x.size() / made->first.size();
-  T* y = reinterpret_cast<T*>(made->second);
-  for (const S& sum : sums) *y++ = static_cast<T>(static_cast<Wide<T>>(Rule<T>::finish(sum, count)));
+  for (S& sum : sums) sum = Rule::finish(sum, count);
+  elements.write(sums, made->second);
   return std::move(made->first);
 }
 
-template <template <class> class Rule>
+template <class Rule>
 Result<Tensors> reduce(const NodeContext& context, std::span<const Tensor> inputs) {
   std::vector<int64_t> axes;
   if (is_present(inputs, 1)) {
@@ -165,12 +219,22 @@ Result<Tensors> reduce(const NodeContext& context, std::span<const Tensor> input
     if (!given) return given.error();
     axes = std::move(*given);
   }
-  Result<Axes> reduced = reduced_axes(context, axes, inputs[0].rank());
+  const Tensor& x = inputs[0];
+  Result<Axes> reduced = reduced_axes(context, axes, x.rank());
   if (!reduced) return reduced.error();
   const bool keep = int_attribute(context.node, "keepdims", 1) != 0;
-  if (inputs[0].dtype() == DType::boolean) return single(reduce_tensor<Rule, uint8_t>(inputs[0], *reduced, keep));
-  return with_number_type(context, inputs[0].dtype(),
-                          [&]<class T>(T) { return single(reduce_tensor<Rule, T>(inputs[0], *reduced, keep)); });
+  if (x.dtype() == DType::boolean) {
+    if constexpr (std::is_same_v<Rule, MaxRule> || std::is_same_v<Rule, MinRule>)
+      return single(reduce_tensor<Rule>(x, *reduced, keep, elements_of<uint8_t, uint64_t>({0, 1})));
+    return undefined_for(context, x.dtype());
+  }
+  return with_number_type(context, x.dtype(), [&]<class T>(T) {
+    using S = std::conditional_t<std::is_same_v<Rule, LogSumExpRule>, double, Sum<T>>;
+    if constexpr (std::is_same_v<S, Sum<T>>)
+      return single(reduce_tensor<Rule>(x, *reduced, keep, elements_of<T, S>(limits_of<T>())));
+    else
+      return single(reduce_tensor<Rule>(x, *reduced, keep, elements_of<T, S>({})));
+  });
 }
 
 constexpr OpDef reduction(std::string_view name, ReferenceFn reference) {
