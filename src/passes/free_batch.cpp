@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "passes/match.h"
 
@@ -19,6 +20,37 @@ struct Sample {
   bool dropped = false;  // the file had [rest], not [1, rest]
   size_t old_rank() const { return rest.size() + (dropped ? 0 : 1); }
 };
+
+/// Each element of the result is one of each operand, broadcast.
+bool is_of_elements(const Node& node) {
+  return is_any(node, {"Add",         "Sub",     "Mul",   "Div",   "Mod",   "Pow",        "Min",       "Max",
+                       "Sum",         "Mean",    "PRelu", "Where", "Equal", "Greater",    "Less",      "GreaterOrEqual",
+                       "LessOrEqual", "And",     "Or",    "Xor",   "Not",   "BitwiseAnd", "BitwiseOr", "BitwiseXor",
+                       "BitwiseNot",  "BitShift"}) ||
+         is_any(node, {"Relu",
+                       "LeakyRelu",
+                       "Clip",
+                       "Sigmoid",
+                       "HardSigmoid",
+                       "HardSwish",
+                       "Tanh",
+                       "Silu",
+                       "Gelu",
+                       "Elu",
+                       "Selu",
+                       "Celu",
+                       "Erf",
+                       "Softplus",
+                       "Softsign",
+                       "Mish",
+                       "ThresholdedRelu",
+                       "Shrink",
+                       "IsNaN",
+                       "IsInf"}) ||
+         is_any(node, {"Sin",   "Cos",   "Tan",   "Asin", "Acos",       "Atan", "Sinh",     "Cosh",
+                       "Asinh", "Acosh", "Atanh", "Exp",  "Log",        "Sqrt", "Abs",      "Neg",
+                       "Floor", "Ceil",  "Round", "Sign", "Reciprocal", "Cast", "Identity", "Dropout"});
+}
 
 class BatchFreer {
  public:
@@ -82,43 +114,46 @@ class BatchFreer {
         {"Concat", &BatchFreer::one_axis},
         {"Softmax", &BatchFreer::one_axis},
         {"LogSoftmax", &BatchFreer::one_axis},
+        {"Hardmax", &BatchFreer::one_axis},
         {"LayerNormalization", &BatchFreer::one_axis},
+        {"RMSNormalization", &BatchFreer::one_axis},
+        {"LpNormalization", &BatchFreer::one_axis},
         {"Gather", &BatchFreer::one_axis},
+        {"GatherElements", &BatchFreer::one_axis},
+        {"ScatterElements", &BatchFreer::one_axis},
         {"Split", &BatchFreer::one_axis},
+        {"TopK", &BatchFreer::one_axis},
+        {"ArgMax", &BatchFreer::one_axis},
+        {"ArgMin", &BatchFreer::one_axis},
+        {"OneHot", &BatchFreer::one_hot},
         {"Slice", &BatchFreer::listed_axes},
+        {"CumSum", &BatchFreer::listed_axes},
         {"ReduceMean", &BatchFreer::listed_axes},
         {"ReduceSum", &BatchFreer::listed_axes},
         {"ReduceMax", &BatchFreer::listed_axes},
         {"ReduceMin", &BatchFreer::listed_axes},
+        {"ReduceProd", &BatchFreer::listed_axes},
+        {"ReduceL1", &BatchFreer::listed_axes},
+        {"ReduceL2", &BatchFreer::listed_axes},
+        {"ReduceSumSquare", &BatchFreer::listed_axes},
+        {"ReduceLogSum", &BatchFreer::listed_axes},
+        {"ReduceLogSumExp", &BatchFreer::listed_axes},
+        {"MeanVarianceNormalization", &BatchFreer::attribute_axes},
+        {"Trilu", &BatchFreer::trilu},
+        {"Expand", &BatchFreer::expand},
+        {"Tile", &BatchFreer::tile},
+        {"Resize", &BatchFreer::resize},
+        {"GridSample", &BatchFreer::grid_sample},
+        {"MatMulInteger", &BatchFreer::matmul_integer},
         {"Pad", &BatchFreer::pad},
         {"QuantizeLinear", &BatchFreer::codes},
         {"DequantizeLinear", &BatchFreer::codes}};
     if (const auto rule = rules.find(node.op->name); rule != rules.end()) return (this->*rule->second)(id);
-    if (is_any(node, {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool",
-                      "BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN", "DepthToSpace",
-                      "SpaceToDepth"}))
+    if (is_any(node, {"Conv", "ConvInteger", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool",
+                      "GlobalMaxPool", "GlobalLpPool", "BatchNormalization", "InstanceNormalization",
+                      "GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth"}))
       return image(id);
-    if (is_any(node, {"Add",       "Sub",      "Mul",
-                      "Div",       "Pow",      "Min",
-                      "Max",       "Sum",      "Mean",
-                      "PRelu",     "Where",    "Equal",
-                      "Greater",   "Less",     "And",
-                      "Or",        "Relu",     "LeakyRelu",
-                      "Clip",      "Sigmoid",  "HardSigmoid",
-                      "HardSwish", "Tanh",     "Silu",
-                      "Gelu",      "Elu",      "Selu",
-                      "Celu",      "Erf",      "Softplus",
-                      "Softsign",  "Mish",     "ThresholdedRelu",
-                      "Shrink",    "IsNaN",    "IsInf",
-                      "Sin",       "Cos",      "Tan",
-                      "Asin",      "Acos",     "Atan",
-                      "Sinh",      "Cosh",     "Asinh",
-                      "Acosh",     "Atanh",    "Exp",
-                      "Log",       "Sqrt",     "Abs",
-                      "Neg",       "Floor",    "Ceil",
-                      "Round",     "Sign",     "Reciprocal",
-                      "Cast",      "Identity", "Dropout"}))
-      return elementwise(id);
+    if (is_of_elements(node)) return elementwise(id);
     return "no rule for this op";
   }
 
@@ -126,9 +161,10 @@ class BatchFreer {
     const Node& node = editor_.node(id);
     const Sample* x = sample(node.inputs[0]);
     if (!x || x->dropped) return "its image has no axis for the batch";
-    for (size_t i = 1; i < node.inputs.size(); ++i)
-      if (sample(node.inputs[i])) return "input " + std::to_string(i) + " depends on the sample";
-    return "";
+    if (is_op(node, "MaxPool") && node.outputs.size() > 1 && node.outputs[1] != k_absent)
+      return "its indices count the elements of all samples";
+    if (int_attribute(node, "training_mode", 0) != 0) return "its statistics are the batch's";
+    return one_sample_input(node);
   }
 
   /// All samples of one rank, constants below or without an extent at the batch axis.
@@ -219,19 +255,20 @@ class BatchFreer {
 
   std::string one_axis(NodeId id) {
     Node node = editor_.node(id);
+    const bool joins = is_any(node, {"Concat", "GatherElements", "ScatterElements"});  // all operands have the axis
     const Sample* first = nullptr;
     for (const ValueId v : node.inputs) {
       const Sample* s = v == k_absent ? nullptr : sample(v);
       if (first && s && (s->dropped != first->dropped || s->rest.size() != first->rest.size()))
         return "its operands would have different ranks";
       if (!first) first = s;
-      if (is_op(node, "Concat") && !s) return "operand '" + graph_.value(v).name + "' is the same for all samples";
+      if (joins && !s) return "operand '" + graph_.value(v).name + "' is the same for all samples";
     }
     if (!sample(node.inputs[0])) return "its data is the same for all samples";
-    for (size_t i = 1; i < node.inputs.size(); ++i)
-      if (!is_op(node, "Concat") && node.inputs[i] != k_absent && sample(node.inputs[i]))
-        return "input " + std::to_string(i) + " depends on the sample";
-    const bool last = is_any(node, {"Softmax", "LogSoftmax", "LayerNormalization"});
+    if (!joins)
+      if (std::string why = one_sample_input(node); !why.empty()) return why;
+    const bool last = is_any(node, {"Softmax", "LogSoftmax", "Hardmax", "LayerNormalization", "RMSNormalization",
+                                    "LpNormalization", "TopK"});
     const std::optional<int64_t> axis = moved(int_attribute(node, "axis", last ? -1 : 0), *first);
     if (!axis) return "its axis is the batch";
     if (is_op(node, "Gather") && graph_.value(node.outputs[0]).shape->size() < 2 && !first->dropped)
@@ -241,27 +278,154 @@ class BatchFreer {
     return "";
   }
 
+  /// Why inputs behind the first are not the same for all samples; empty when they are.
+  std::string one_sample_input(const Node& node) const {
+    for (size_t i = 1; i < node.inputs.size(); ++i)
+      if (node.inputs[i] != k_absent && sample(node.inputs[i]))
+        return "input " + std::to_string(i) + " depends on the sample";
+    return "";
+  }
+
+  /// Its axis counts those of the result, which has one more.
+  std::string one_hot(NodeId id) {
+    Node node = editor_.node(id);
+    if (!sample(node.inputs[0])) return "its indices are the same for all samples";
+    Sample y = *sample(node.inputs[0]);
+    if (std::string why = one_sample_input(node); !why.empty()) return why;
+    y.rest.push_back(Dim());
+    const std::optional<int64_t> axis = moved(int_attribute(node, "axis", -1), y);
+    if (!axis) return "its axis is the batch";
+    node.attributes["axis"] = *axis;
+    editor_.replace(id, std::move(node));
+    return "";
+  }
+
+  std::optional<std::vector<int64_t>> moved(std::vector<int64_t> axes, const Sample& x) const {
+    for (int64_t& axis : axes) {
+      const std::optional<int64_t> to = moved(axis, x);
+      if (!to) return std::nullopt;
+      axis = *to;
+    }
+    return axes;
+  }
+
+  /// A constant of integers in place of an input.
+  ValueId new_integers(ValueId old, const std::vector<int64_t>& values, bool is_scalar = false) {
+    const Dims dims = is_scalar ? Dims() : Dims{static_cast<int64_t>(values.size())};
+    return editor_.add_constant(graph_.value(old).name + "_batch", Tensor::from<int64_t>(DType::s64, dims, values));
+  }
+
   std::string listed_axes(NodeId id) {
     Node node = editor_.node(id);
     const Sample* x = sample(node.inputs[0]);
     if (!x) return "its data is the same for all samples";
-    for (size_t i = 1; i < node.inputs.size(); ++i)
-      if (node.inputs[i] != k_absent && sample(node.inputs[i]))
-        return "input " + std::to_string(i) + " depends on the sample";
+    if (std::string why = one_sample_input(node); !why.empty()) return why;
     const size_t at = is_op(node, "Slice") ? 3 : 1;
-    std::optional<std::vector<int64_t>> axes = constant_ints(graph_, input(node, at));
+    const std::optional<std::vector<int64_t>> axes = constant_ints(graph_, input(node, at));
     if (!axes) return "its axes are not constants";
-    for (int64_t& axis : *axes) {
-      const std::optional<int64_t> to = moved(axis, *x);
-      if (!to) return "it works along the batch";
-      axis = *to;
-    }
-    const ValueId v =
-        editor_.add_constant(graph_.value(node.inputs[at]).name + "_batch",
-                             Tensor::from<int64_t>(DType::s64, {static_cast<int64_t>(axes->size())}, *axes));
-    node.inputs[at] = v;
+    const std::optional<std::vector<int64_t>> to = moved(*axes, *x);
+    if (!to) return "it works along the batch";
+    node.inputs[at] = new_integers(node.inputs[at], *to, is_op(node, "CumSum"));
     editor_.replace(id, std::move(node));
     return "";
+  }
+
+  std::string attribute_axes(NodeId id) {
+    Node node = editor_.node(id);
+    const std::optional<std::vector<int64_t>> axes =
+        moved(ints_attribute(node, "axes", {0, 2, 3}), *sample(node.inputs[0]));
+    if (!axes) return "it works along the batch";
+    node.attributes["axes"] = *axes;
+    editor_.replace(id, std::move(node));
+    return "";
+  }
+
+  std::string trilu(NodeId id) {
+    const Node& node = editor_.node(id);
+    const Sample* x = sample(node.inputs[0]);
+    if (!x || x->rest.size() < 2) return "its matrices are not a sample's";
+    return one_sample_input(node);
+  }
+
+  std::string expand(NodeId id) {
+    const Node& node = editor_.node(id);
+    const Sample* x = sample(node.inputs[0]);
+    const std::optional<std::vector<int64_t>> target = constant_ints(graph_, input(node, 1));
+    if (!x || !target) return "its shape is not a constant";
+    const size_t rank = x->rest.size() + 1;
+    return target->size() < rank || (target->size() == rank && target->front() == 1) ? "" : "it repeats the batch";
+  }
+
+  std::string tile(NodeId id) {
+    Node node = editor_.node(id);
+    const Sample* x = sample(node.inputs[0]);
+    std::optional<std::vector<int64_t>> repeats = constant_ints(graph_, input(node, 1));
+    if (!x || !repeats || repeats->size() != x->old_rank()) return "its repeats are not constants";
+    if (x->dropped) repeats->insert(repeats->begin(), 1);
+    if (repeats->front() != 1) return "it repeats the batch";
+    node.inputs[1] = new_integers(node.inputs[1], *repeats);
+    editor_.replace(id, std::move(node));
+    return "";
+  }
+
+  /// Scales or sizes of all axes become those of all but the batch.
+  std::string resize(NodeId id) {
+    Node node = editor_.node(id);
+    const Sample* x = sample(node.inputs[0]);
+    if (!x || x->dropped) return "its image has no axis for the batch";
+    if (std::string why = one_sample_input(node); !why.empty()) return why;
+    if (string_attribute(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize")
+      return "it crops";
+    std::vector<int64_t> axes(x->old_rank());
+    std::iota(axes.begin(), axes.end(), 0);
+    axes = ints_attribute(node, "axes", axes);
+    for (int64_t& axis : axes) axis += axis < 0 ? static_cast<int64_t>(x->old_rank()) : 0;
+    const auto batch = std::find(axes.begin(), axes.end(), 0);
+    if (batch == axes.end()) return "";
+    const auto at = static_cast<size_t>(batch - axes.begin());
+    if (const ValueId v = input(node, 3); v != k_absent) {
+      std::optional<std::vector<int64_t>> sizes = constant_ints(graph_, v);
+      if (!sizes || sizes->size() != axes.size()) return "its sizes are not constants";
+      if ((*sizes)[at] != 1) return "it works along the batch";
+      sizes->erase(sizes->begin() + static_cast<std::ptrdiff_t>(at));
+      node.inputs[3] = new_integers(v, *sizes);
+    } else {
+      const ValueId given = input(node, 2);
+      const std::optional<Tensor>& constant = graph_.value(given).constant;
+      if (!constant || constant->dtype() != DType::f32 || constant->size() != static_cast<int64_t>(axes.size()))
+        return "its scales are not constants";
+      std::vector<float> scales(constant->as<float>().begin(), constant->as<float>().end());
+      if (scales[at] != 1) return "it works along the batch";
+      scales.erase(scales.begin() + static_cast<std::ptrdiff_t>(at));
+      node.inputs[2] =
+          editor_.add_constant(graph_.value(given).name + "_batch",
+                               Tensor::from<float>(DType::f32, Dims{static_cast<int64_t>(scales.size())}, scales));
+    }
+    axes.erase(batch);
+    node.attributes["axes"] = axes;
+    node.inputs[1] = k_absent;  // a region is for crops only
+    editor_.replace(id, std::move(node));
+    return "";
+  }
+
+  std::string grid_sample(NodeId id) {
+    const Node& node = editor_.node(id);
+    const Sample *x = sample(node.inputs[0]), *grid = sample(node.inputs[1]);
+    if (!x || x->dropped) return "its image has no axis for the batch";
+    return grid && !grid->dropped ? "" : "its grid is the same for all samples";
+  }
+
+  std::string matmul_integer(NodeId id) {
+    const Node& node = editor_.node(id);
+    for (const size_t i : {size_t{2}, size_t{3}}) {
+      const ValueId zero = input(node, i);
+      if (zero == k_absent) continue;
+      if (sample(zero)) return "its zero point depends on the sample";
+      const std::optional<Shape>& shape = graph_.value(zero).shape;
+      if (i == 2 && (!shape || !(shape->empty() || (shape->size() == 1 && shape->front() == Dim(1)))))
+        return "it has a zero point for each row";
+    }
+    return matmul(id);
   }
 
   std::string pad(NodeId id) {
