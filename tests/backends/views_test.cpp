@@ -106,28 +106,5 @@ TEST(Views, give_the_reference_bytes_however_the_batch_is_cut) {
   }
 }
 
-/// Any run of rows, from the middle of one dim to the middle of another.
-TEST(CopyStrided, moves_any_rows_of_short_heads) {
-  using cpu::StridedLoop;
-  for (const int64_t length : {16, 32, 64, 128, 48}) {
-    const Dims dims = {2, 3, 4, length}, to = row_major_strides(dims);
-    const Dims from = {12 * length, length, 3 * length, 1};  // the two dims in the middle change places
-    const StridedLoop loop(dims, {to, from});
-    std::vector<std::byte> src(static_cast<size_t>(24 * length));
-    for (size_t i = 0; i < src.size(); ++i) src[i] = static_cast<std::byte>(i * 7 + i / 251);
-    for (int64_t first = 0; first <= 24; ++first)
-      for (int64_t last = first; last <= 24; ++last) {
-        std::vector<std::byte> dst(src.size(), std::byte{9});
-        cpu::copy_strided(loop, 1, dst.data(), src.data(), first, last);
-        for (int64_t r = 0; r < 24; ++r)
-          for (int64_t c = 0; c < length; ++c) {
-            const int64_t at = r / 12 * from[0] + r / 4 % 3 * from[1] + r % 4 * from[2] + c;
-            const std::byte want = r >= first && r < last ? src[static_cast<size_t>(at)] : std::byte{9};
-            ASSERT_EQ(dst[static_cast<size_t>(r * length + c)], want) << length << " rows " << first << " to " << last;
-          }
-      }
-  }
-}
-
 }  // namespace
 }  // namespace octet

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backends/cpu/strided.h"
+#include "backends/cpu/strided_copy.h"
 #include "ir/op.h"
 #include "kernels/conventions.h"
 
@@ -119,7 +120,7 @@ AlignedBytes to_backend_layout(const Tensor& tensor, const Layout& layout) {
   std::memset(bytes.get(), 0, layout.bytes() + k_tail_bytes);
   const Layout dense = dense_layout(tensor.dtype(), tensor.dims());
   const StridedLoop loop(tensor.dims(), {layout.strides, dense.strides});
-  copy_strided(loop, layout.element_bytes, bytes.get(), tensor.bytes().data(), 0, loop.rows());
+  StridedCopy(loop, layout.element_bytes).run(bytes.get(), tensor.bytes().data());
   if (tensor.dtype() == DType::s8) {
     for (size_t i = 0; i < layout.bytes(); ++i) bytes[i] ^= std::byte{0x80};
   }

@@ -60,13 +60,15 @@ Result<PreparedStep> prepare_reshape(const StepQuery& query, StepBuilder& builde
     return copy_step({copy_of(dims->extents, y, dims->dst_strides, 0, *x, dims->src_strides, 0)});
   // No common split of the dims (as [6,4] to [8,3] with a pitch on both sides): through dense memory in between.
   const Dims from = row_major_strides(x->layout.dims), to = row_major_strides(y.layout.dims);
-  const StridedLoop pack(x->layout.dims, {from, x->layout.strides}), unpack(y.layout.dims, {y.layout.strides, to});
+  const size_t bytes = x->layout.element_bytes;
+  const StridedCopy pack(StridedLoop(x->layout.dims, {from, x->layout.strides}), bytes),
+      unpack(StridedLoop(y.layout.dims, {y.layout.strides, to}), bytes);
   const auto count = static_cast<size_t>(element_count(x->layout.dims).value_or(0));
-  PreparedStep step{.shared_bytes = count * x->layout.element_bytes};
-  step.run = [=, bytes = x->layout.element_bytes, x = x->place, y = y.place](const RunContext& run) {
+  PreparedStep step{.shared_bytes = count * bytes};
+  step.run = [=, x = x->place, y = y.place](const RunContext& run) {
     std::byte* const dense = run.shared<std::byte>();
-    copy_strided(pack, bytes, dense, run.at<std::byte>(x), 0, pack.rows());
-    copy_strided(unpack, bytes, run.at<std::byte>(y), dense, 0, unpack.rows());
+    pack.run(dense, run.at<std::byte>(x));
+    unpack.run(run.at<std::byte>(y), dense);
   };
   return step;
 }
@@ -161,12 +163,10 @@ std::string refuse_computed_indices(const StepQuery& query) {
 }
 
 void run_copy(const RunContext& run, const Copy& copy) {
-  const auto size = static_cast<int64_t>(copy.element_bytes);
-  std::byte* const dst = run.at<std::byte>(copy.dst) + copy.dst_base * size;
-  const std::byte* const src = run.at<std::byte>(copy.src) + copy.src_base * size;
-  run.parallel(copy.loop.rows(), copy.loop.row_length(), [&](int64_t first, int64_t last, int) {
-    copy_strided(copy.loop, copy.element_bytes, dst, src, first, last);
-  });
+  std::byte* const dst = run.at<std::byte>(copy.dst) + copy.dst_base;
+  const std::byte* const src = run.at<std::byte>(copy.src) + copy.src_base;
+  run.parallel(copy.copy.parts(), copy.copy.elements_per_part(),
+               [&](int64_t first, int64_t last, int) { copy.copy.run(dst, src, first, last); });
 }
 
 bool ReshapeDims::is_same_memory() const {

@@ -5,16 +5,23 @@
 #include <vector>
 
 #include "backends/cpu/step.h"
-#include "backends/cpu/strided.h"
+#include "backends/cpu/strided_copy.h"
 
 namespace octet::cpu {
 
-/// One strided copy: operands of the loop are (dst, src).
+/// One copy from where an operand lies to where another does.
 struct Copy {
-  StridedLoop loop;
-  size_t element_bytes = 1;
+  /// bases: elements.
+  Copy(const StridedLoop& loop, size_t element_bytes, Place to, Place from, int64_t to_base = 0, int64_t from_base = 0)
+      : copy(loop, element_bytes),
+        dst(to),
+        src(from),
+        dst_base(to_base * static_cast<int64_t>(element_bytes)),
+        src_base(from_base * static_cast<int64_t>(element_bytes)) {}
+
+  StridedCopy copy;
   Place dst, src;
-  int64_t dst_base = 0, src_base = 0;  // elements
+  int64_t dst_base, src_base;  // bytes
 };
 
 /// Why a step wants no node whose inputs but the first are computed, or of more dimensions than a StridedLoop has.

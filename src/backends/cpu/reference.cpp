@@ -7,6 +7,7 @@
 #include "backends/cpu/constants.h"
 #include "backends/cpu/step.h"
 #include "backends/cpu/strided.h"
+#include "backends/cpu/strided_copy.h"
 #include "ir/single_node.h"
 
 namespace octet::cpu {
@@ -47,7 +48,7 @@ struct Source {
       if (wanted.bytes() > 0) std::memcpy(made->second, from, wanted.bytes());
     } else {
       const StridedLoop loop(layout.dims, {wanted.strides, layout.strides});
-      copy_strided(loop, layout.element_bytes, made->second, from, 0, loop.rows());
+      StridedCopy(loop, layout.element_bytes).run(made->second, from);
     }
     if (layout.dtype == DType::s8) flip_codes(made->second, wanted.bytes());
     return std::move(made->first);
@@ -62,7 +63,7 @@ void store(const Tensor& tensor, const Operand& to, const RunContext& run) {
     if (dense.bytes() > 0) std::memcpy(bytes, tensor.bytes().data(), dense.bytes());
   } else {
     const StridedLoop loop(layout.dims, {layout.strides, dense.strides});
-    copy_strided(loop, layout.element_bytes, bytes, tensor.bytes().data(), 0, loop.rows());
+    StridedCopy(loop, layout.element_bytes).run(bytes, tensor.bytes().data());
   }
   if (layout.dtype != DType::s8) return;
   const StridedLoop loop(layout.dims, {layout.strides});

@@ -32,6 +32,10 @@ class StridedLoop {
   /// Rows that follow each other at one stride per operand, inner_stride(): [n inner_rows(), (n + 1) inner_rows()).
   int64_t inner_rows() const { return outer_rank_ == 0 ? 1 : extents_[outer_rank_ - 1]; }
   int64_t inner_stride(size_t operand) const { return outer_rank_ == 0 ? 0 : outer_strides_[outer_rank_ - 1][operand]; }
+  /// The dims that number the rows, outermost first.
+  size_t outer_rank() const { return outer_rank_; }
+  int64_t outer_extent(size_t dim) const { return extents_[dim]; }
+  int64_t outer_stride(size_t dim, size_t operand) const { return outer_strides_[dim][operand]; }
   /// Offset in elements of the first element of row r, for every operand.
   Offsets row_offsets(int64_t r) const;
   /// The first row of each run of inner_rows() from row r on, without a division per run: begin, then next.
@@ -87,9 +91,5 @@ class StridedLoop {
 /// Strides of `dims` seen as `target` (numpy broadcasting): missing leading dims and extents of 1 get stride 0.
 Dims broadcast_strides(std::span<const int64_t> dims, std::span<const int64_t> strides,
                        std::span<const int64_t> target);
-
-/// Copies rows [first, last) of a loop with operands (dst, src); elements of 1, 2, 4 or 8 bytes.
-void copy_strided(const StridedLoop& loop, size_t element_bytes, std::byte* dst, const std::byte* src, int64_t first,
-                  int64_t last);
 
 }  // namespace octet::cpu

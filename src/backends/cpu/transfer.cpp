@@ -31,12 +31,12 @@ void flip_codes(const StridedLoop& loop, std::byte* codes) {
 }
 
 PreparedStep copy_between_layouts(const Operand& to, const Operand& from) {
-  const Copy copy{StridedLoop(to.layout.dims, {to.layout.strides, from.layout.strides}), to.layout.element_bytes,
-                  to.place, from.place};
+  const StridedLoop loop(to.layout.dims, {to.layout.strides, from.layout.strides});
   PreparedStep step;
-  step.run = [copy, flip = to.layout.dtype == DType::s8](const RunContext& run) {
+  step.run = [loop, copy = Copy(loop, to.layout.element_bytes, to.place, from.place),
+              flip = to.layout.dtype == DType::s8](const RunContext& run) {
     run_copy(run, copy);
-    if (flip) flip_codes(copy.loop, run.at<std::byte>(copy.dst));
+    if (flip) flip_codes(loop, run.at<std::byte>(copy.dst));
   };
   return step;
 }
