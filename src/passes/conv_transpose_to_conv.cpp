@@ -124,6 +124,9 @@ std::optional<Plan> plan_of(const Graph& graph, const Node& node, const Dims& w)
   Plan plan{.stride = strides[0], .group = int_attribute(node, "group", 1), .in_channels = w[0], .channels = w[1]};
   if (plan.stride > 1 && (spatial != 2 || strides[1] != strides[0])) return std::nullopt;
   int64_t taps = 1, kernel = 1;
+  for (size_t i = 0; i < spatial; ++i) kernel *= w[i + 2];
+  // Before any shift is tried: each phase has a tap, and a file may say a stride of 2^31.
+  if (plan.phases() > k_largest_growth * kernel) return std::nullopt;
   for (size_t i = 0; i < spatial; ++i) {
     if (strides[i] != plan.stride || (plan.stride > 1 && dilations[i] > 1 && w[i + 2] > 1)) return std::nullopt;
     const Axis axis{.kernel = w[i + 2], .stride = strides[i], .dilation = dilations[i]};
@@ -133,9 +136,8 @@ std::optional<Plan> plan_of(const Graph& graph, const Node& node, const Dims& w)
     if (!made) return std::nullopt;
     plan.axes.push_back(*made);
     taps *= made->taps;
-    kernel *= w[i + 2];
   }
-  if (plan.stride > k_largest_growth * kernel || plan.phases() * taps > k_largest_growth * kernel) return std::nullopt;
+  if (plan.phases() * taps > k_largest_growth * kernel) return std::nullopt;
   return plan;
 }
 

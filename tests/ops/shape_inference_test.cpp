@@ -248,6 +248,17 @@ TEST(Reference, reductions_over_nothing_follow_the_rules_of_the_file) {
   expect_pairs_equal("graph () -> (y, w) { const x: f32[2] = {5, nan} y = ReduceMin(x) const w: f32[1] = {nan} }");
 }
 
+TEST(Reference, roots_and_logarithms_of_integers_that_have_none_are_the_lowest_or_0) {
+  // log 0 is -inf, and the logarithm of -2 and the root of a sum of squares that wrapped to -2^62 are NaN.
+  expect_pairs_equal(
+      "graph () -> (y, w) { const x: s64[2] = {0, 0} y = ReduceLogSum(x) const w: s64[1] = {-9223372036854775808} }");
+  expect_pairs_equal("graph () -> (y, w) { const x: u64[2] = {0, 0} y = ReduceLogSum(x) const w: u64[1] = {0} }");
+  expect_pairs_equal("graph () -> (y, w) { const x: s64[2] = {-3, 1} y = ReduceLogSum(x) const w: s64[1] = {0} }");
+  expect_pairs_equal(
+      "graph () -> (y, w) { const x: s64[3] = {2147483648, 2147483648, 2147483648} y = ReduceL2(x) "
+      "const w: s64[1] = {0} }");
+}
+
 // A line of a reduction is longer than what it takes up at a time, in the middle and at the end.
 TEST(Reference, reductions_of_long_lines_take_up_every_element) {
   for (const int n : {255, 256, 257, 1000}) {

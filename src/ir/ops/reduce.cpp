@@ -2,8 +2,9 @@
 // ReduceLogSumExp(x, axes?): over the
 // given axes, or all of them without axes (none with noop_with_empty_axes). keepdims (default 1) leaves extents of 1.
 // Source: ONNX operators of the same names, opset 18. Floats accumulate in double and round once; integers wrap, and
-// their mean, root and logarithm truncate. Max and Min give NaN where one is, and take bool. Over no element at all:
-// sum 0, product 1, mean NaN (integers: 0), max the lowest and min the largest value (floats: infinities).
+// their mean, root and logarithm truncate (of a negative sum root and logarithm are 0). Max and Min give NaN where one
+// is, and take bool. Over no element at all: sum 0, product 1, mean NaN (integers: 0), max the lowest and min the
+// largest value (floats: infinities).
 #include <algorithm>
 
 #include "ir/ops/common.h"
@@ -123,7 +124,7 @@ struct L1Rule : SumRule {
 struct L2Rule : SumSquareRule {
   template <class S>
   static S finish(S a, int64_t) {
-    return static_cast<S>(std::sqrt(static_cast<double>(a)));
+    return converted<S>(std::sqrt(static_cast<double>(a)));
   }
 };
 struct MaxRule : SumRule {
@@ -149,7 +150,7 @@ struct MinRule : SumRule {
 struct LogSumRule : SumRule {
   template <class S>
   static S finish(S a, int64_t) {
-    return static_cast<S>(std::log(static_cast<double>(a)));
+    return converted<S>(std::log(static_cast<double>(a)));  // log(0) of integers: the lowest S
   }
 };
 /// Carries log(sum e^x) from element to element, so that nothing overflows; in double for integers too.
