@@ -482,6 +482,16 @@ TEST(AutoPad, becomes_pads_where_the_extents_are_known) {
   EXPECT_THAT(pool("SAME_UPPER", {1, 1, h, w}, 1), HasSubstr("pads=[1,0,1,1]"));  // stride 1 needs no extent
   EXPECT_THAT(pool("SAME_UPPER", {1, 1, h, w}, 2), HasSubstr("auto_pad=\"SAME_UPPER\""));
   EXPECT_THAT(pool("SAME", {1, 1, 7, 8}, 1), HasSubstr("auto_pad 'SAME' is not one of"));
+  // Dilations count: a window of 5, total 3 * 2 + 5 - 7 = 4. A stride beyond the kernel: total 4 + 1 - 7, that is none.
+  EXPECT_THAT(
+      outcome(one_node(19,
+                       {"AveragePool",
+                        {},
+                        {},
+                        {string_attribute_proto("auto_pad", "SAME_UPPER"), ints_attribute_proto("kernel_shape", {3, 1}),
+                         ints_attribute_proto("dilations", {2, 1}), ints_attribute_proto("strides", {2, 4})}},
+                       {1, 1, 7, 7})),
+      AllOf(HasSubstr("pads=[2,0,2,0]"), HasSubstr("f32[1,1,4,2]")));
 }
 
 TEST(AutoPad, of_a_convolution_reads_the_kernel_from_the_weight) {

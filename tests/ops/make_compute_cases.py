@@ -336,6 +336,43 @@ def quant_pool_cases():
         yield integer_case("QuantLookup", [x, t], {}, t[x.view(np.uint8)])
 
 
+# ---- pools with auto_pad, against the operators' text ----
+# ONNX AveragePool-22, MaxPool-22, LpPool-22: out = ceil(in / stride), pad_shape = (out - 1) * stride + (kernel - 1) * dilation + 1
+# - in, of which an odd element goes behind (SAME_UPPER) or before (SAME_LOWER). Pads are never negative (onnx's shape inference and
+# TensorFlow, whose rule this is). ONNX Runtime 1.32 pads without regard to dilations, and cuts the input where pad_shape is negative.
+
+def same_pool(op, x, a):
+    upper, inside_only = a["auto_pad"] == "SAME_UPPER", not a.get("count_include_pad", 0)
+    spatial = x.shape[2:]
+    numbers = list(zip(spatial, a["kernel_shape"], a["strides"], a["dilations"]))
+    out = [-(-n // s) for n, _, s, _ in numbers]
+    totals = [max((o - 1) * s + (k - 1) * d + 1 - n, 0) for o, (n, k, s, d) in zip(out, numbers)]
+    begin = [t // 2 if upper else t - t // 2 for t in totals]
+    y = np.zeros((*x.shape[:2], *out), F)
+    for at in np.ndindex(*y.shape):
+        taps = [[o * s - b + k * d for k in range(kernel)] for o, b, (_, kernel, s, d) in zip(at[2:], begin, numbers)]
+        inside = [x[at[:2] + tap] for tap in itertools.product(*taps) if all(0 <= i < n for i, n in zip(tap, spatial))]
+        total = sum(float(v) for v in inside)
+        if op == "MaxPool":
+            y[at] = max(inside)
+        elif op == "LpPool":
+            y[at] = sum(abs(float(v)) for v in inside)
+        else:
+            y[at] = total / (len(inside) if inside_only else len(list(itertools.product(*taps))))
+    return y
+
+
+def same_pool_cases():
+    numbers = np.random.default_rng(20261128)
+    for auto_pad, (kernel, strides, dilations) in itertools.product(
+            ("SAME_UPPER", "SAME_LOWER"),
+            (([3, 2], [2, 2], [2, 1]), ([3, 3], [1, 3], [1, 2]), ([2, 3], [3, 1], [3, 2]), ([1, 1], [4, 3], [1, 1]), ([2, 1], [5, 2], [1, 1]))):
+        for op, more in (("MaxPool", {}), ("AveragePool", {}), ("AveragePool", {"count_include_pad": 1}), ("LpPool", {"p": 1})):
+            x = numbers.integers(-40, 41, size=(1, 2, 7, 6)).astype(F)
+            a = {"auto_pad": auto_pad, "kernel_shape": kernel, "strides": strides, "dilations": dilations, **more}
+            yield integer_case(op, [x], a, same_pool(op, x, a))
+
+
 def write(name, oracle, cases):
     head = f"// Made by make_compute_cases.py with {oracle}.\n"
     (FOLDER / f"{name}_cases.inc").write_text(head + "".join(f'R"({c})",\n' for c in cases if c))
@@ -350,4 +387,5 @@ if __name__ == "__main__":
     write("integer_gemm", f"numpy {np.__version__}", quant_gemm_cases())
     write("integer_pair", f"numpy {np.__version__}", quant_pair_cases())
     write("integer_pool", f"numpy {np.__version__}", quant_pool_cases())
+    write("same_pool", f"numpy {np.__version__}", same_pool_cases())
     write("smooth", f"ONNX Runtime {ort.__version__}, onnx {onnx.__version__}", smooth_cases())
