@@ -237,6 +237,14 @@ TEST(ResizeOnCpu, takes_the_nearest_pixel_or_mixes_four) {
   }
 }
 
+/// Channels that fill their pixels and such that do not; rows that are skipped, met again and shared out to workers.
+TEST(ResizeOnCpu, mixes_rows_of_many_pixels) {
+  for (const char* extents : {"[3,16,9,7]", "[2,21,12,14]", "[1,40,30,5]"})
+    for (const char* scales : {"{1, 1, 8, 8}", "{1, 1, 0.3, 0.4}", "{1, 1, 1, 3}", "{1, 1, 2.5, 1}"})
+      expect_step(std::string("x: f32") + extents,
+                  std::string("  const s: f32[4] = ") + scales + "\n  y = Resize(x, _, s, mode=\"linear\")", k_float);
+}
+
 /// What ONNX Runtime 1.32 answers. In double 3 / 0.6 is below 5 for the float 0.6, and 10 * 0.7 below 7.
 TEST(ResizeOnCpu, counts_and_chooses_pixels_as_onnx_runtime_where_no_float_is_the_scale) {
   struct Case {

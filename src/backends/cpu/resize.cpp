@@ -1,6 +1,6 @@
 // Resize of images along height and width: nearest for every dtype, linear for f32. Which input pixels make an output
 // pixel is worked out when the plan is prepared.
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -64,37 +64,74 @@ std::vector<Tap> taps_of(const StepQuery& query, size_t axis) {
   return taps;
 }
 
-void mix_pixels(const float* const corners[4], float tv, float th, int64_t channels, float* y) {
-  for (int64_t c = 0; c < channels; ++c) {
-    const float top = (1 - th) * corners[0][c] + th * corners[1][c];
-    const float bottom = (1 - th) * corners[2][c] + th * corners[3][c];
-    y[c] = (1 - tv) * top + tv * bottom;
-  }
-}
-
 struct Images {
   Layout x, y;
   std::vector<Tap> rows, columns;
-  bool linear = false;
+  int64_t size() const { return static_cast<int64_t>(x.element_bytes); }
+  int64_t channels() const { return x.channels(); }
 };
 
-void resize_row(const Images& im, const std::byte* x, std::byte* y, int64_t image, int64_t row) {
-  const auto size = static_cast<int64_t>(im.x.element_bytes);
-  const Tap& v = im.rows[static_cast<size_t>(row)];
-  const auto pixel = [&](int64_t line, int64_t column) {
-    return x + (image * im.x.strides[0] + line * im.x.strides[2] + column * im.x.strides[3]) * size;
-  };
-  for (int64_t column = 0; column < im.y.dims[3]; ++column) {
-    const Tap& h = im.columns[static_cast<size_t>(column)];
-    std::byte* to = y + (image * im.y.strides[0] + row * im.y.strides[2] + column * im.y.strides[3]) * size;
-    if (!im.linear) {
-      std::memcpy(to, pixel(v.low, h.low), static_cast<size_t>(im.x.channels() * size));
+void take_nearest(const Images& im, const std::byte* x, std::byte* y, int64_t image, int64_t row) {
+  const std::byte* const line =
+      x + (image * im.x.strides[0] + im.rows[static_cast<size_t>(row)].low * im.x.strides[2]) * im.size();
+  std::byte* to = y + (image * im.y.strides[0] + row * im.y.strides[2]) * im.size();
+  for (const Tap& h : im.columns) {
+    std::memcpy(to, line + h.low * im.x.strides[3] * im.size(), static_cast<size_t>(im.channels() * im.size()));
+    to += im.y.strides[3] * im.size();
+  }
+}
+
+/// Rows of input pixels mixed along the width, dense, two of them: an output row mixes neighbours, and the rows that
+/// follow mix the same ones or the next.
+class MixedLines {
+ public:
+  MixedLines(const Images& im, const float* image, float* memory) : im_(im), image_(image), memory_(memory) {}
+
+  const float* line(int64_t i) {
+    float* const to = memory_ + i % 2 * length();
+    if (held_[i % 2] != i) mix(i, to);
+    held_[i % 2] = i;
+    return to;
+  }
+  int64_t length() const { return static_cast<int64_t>(im_.columns.size()) * im_.channels(); }
+
+ private:
+  void mix(int64_t i, float* to) const {
+    const float* const from = image_ + i * im_.x.strides[2];
+    const int64_t channels = im_.channels();
+    for (const Tap& h : im_.columns) {
+      const float *const left = from + h.low * im_.x.strides[3], *const right = from + h.high * im_.x.strides[3];
+      for (int64_t c = 0; c < channels; ++c) to[c] = (1 - h.t) * left[c] + h.t * right[c];
+      to += channels;
+    }
+  }
+
+  const Images& im_;
+  const float* image_;
+  float* memory_;
+  int64_t held_[2] = {-1, -1};
+};
+
+void mix(const float* __restrict top, const float* __restrict bottom, float t, int64_t n, float* __restrict y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = (1 - t) * top[i] + t * bottom[i];
+}
+
+/// Rows [first, last) of one image.
+void mix_rows(const Images& im, const float* x, float* y, int64_t first, int64_t last, float* memory) {
+  MixedLines lines(im, x, memory);
+  const int64_t channels = im.channels(), pitch = im.y.strides[3];
+  for (int64_t row = first; row < last; ++row) {
+    const Tap& v = im.rows[static_cast<size_t>(row)];
+    const float *top = lines.line(v.low), *bottom = lines.line(v.high);
+    float* to = y + row * im.y.strides[2];
+    if (pitch == channels) {
+      mix(top, bottom, v.t, lines.length(), to);
       continue;
     }
-    const float* const corners[4] = {
-        reinterpret_cast<const float*>(pixel(v.low, h.low)), reinterpret_cast<const float*>(pixel(v.low, h.high)),
-        reinterpret_cast<const float*>(pixel(v.high, h.low)), reinterpret_cast<const float*>(pixel(v.high, h.high))};
-    mix_pixels(corners, v.t, h.t, im.x.channels(), reinterpret_cast<float*>(to));
+    for (size_t column = 0; column < im.columns.size(); ++column) {
+      mix(top, bottom, v.t, channels, to);
+      top += channels, bottom += channels, to += pitch;
+    }
   }
 }
 
@@ -102,16 +139,26 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
   Result<Operand> x = builder.input(query, 0);
   if (!x) return x.error();
   const Operand y = builder.output(query);
-  const Images images{x->layout, y.layout, taps_of(query, 2), taps_of(query, 3),
-                      string_attribute(query.node, "mode", "nearest") == "linear"};
-  PreparedStep step;
-  step.run = [images, x = x->place, y = y.place](const RunContext& run) {
-    const std::byte* px = run.at<std::byte>(x);
-    std::byte* py = run.at<std::byte>(y);
+  const Images images{x->layout, y.layout, taps_of(query, 2), taps_of(query, 3)};
+  const bool linear = string_attribute(query.node, "mode", "nearest") == "linear";
+  const auto line = static_cast<size_t>(images.y.dims[3] * images.channels());
+  PreparedStep step{.scratch_bytes = linear ? 2 * line * sizeof(float) : 0};
+  step.run = [images, linear, x = x->place, y = y.place](const RunContext& run) {
     const int64_t height = images.y.dims[2];
-    run.parallel(images.y.batch() * height, images.y.dims[3] * images.y.pitch(), [&](int64_t first, int64_t last, int) {
-      for (int64_t unit = first; unit < last; ++unit) resize_row(images, px, py, unit / height, unit % height);
-    });
+    run.parallel(
+        images.y.batch() * height, images.y.dims[3] * images.y.pitch(), [&](int64_t first, int64_t last, int worker) {
+          while (first < last) {
+            const int64_t image = first / height, row = first % height, end = std::min(height, row + last - first);
+            if (linear) {
+              mix_rows(images, run.at<float>(x) + image * images.x.strides[0],
+                       run.at<float>(y) + image * images.y.strides[0], row, end, run.scratch<float>(worker));
+            } else {
+              for (int64_t r = row; r < end; ++r)
+                take_nearest(images, run.at<std::byte>(x), run.at<std::byte>(y), image, r);
+            }
+            first += end - row;
+          }
+        });
   };
   return step;
 }
