@@ -368,7 +368,7 @@ class BatchFreer {
     return "";
   }
 
-  /// Scales or sizes of all axes become those of all but the batch.
+  /// Sizes of all axes become those of all but the batch.
   std::string resize(NodeId id) {
     Node node = editor_.node(id);
     const Sample* x = sample(node.inputs[0]);
@@ -383,27 +383,21 @@ class BatchFreer {
     const auto batch = std::find(axes.begin(), axes.end(), 0);
     if (batch == axes.end()) return "";
     const auto at = static_cast<size_t>(batch - axes.begin());
-    if (const ValueId v = input(node, 3); v != k_absent) {
-      std::optional<std::vector<int64_t>> sizes = constant_ints(graph_, v);
-      if (!sizes || sizes->size() != axes.size()) return "its sizes are not constants";
-      if ((*sizes)[at] != 1) return "it works along the batch";
-      sizes->erase(sizes->begin() + static_cast<std::ptrdiff_t>(at));
-      node.inputs[3] = new_integers(v, *sizes);
-    } else {
-      const ValueId given = input(node, 2);
-      const std::optional<Tensor>& constant = graph_.value(given).constant;
-      if (!constant || constant->dtype() != DType::f32 || constant->size() != static_cast<int64_t>(axes.size()))
-        return "its scales are not constants";
-      std::vector<float> scales(constant->as<float>().begin(), constant->as<float>().end());
-      if (scales[at] != 1) return "it works along the batch";
-      scales.erase(scales.begin() + static_cast<std::ptrdiff_t>(at));
-      node.inputs[2] =
-          editor_.add_constant(graph_.value(given).name + "_batch",
-                               Tensor::from<float>(DType::f32, Dims{static_cast<int64_t>(scales.size())}, scales));
+    const ValueId scales = input(node, 2);
+    if (scales != k_absent) {
+      const std::optional<Tensor>& given = graph_.value(scales).constant;
+      if (!given || given->size() != static_cast<int64_t>(axes.size())) return "its scales are not constants";
+      return to_doubles(*given)[at] == 1 ? "" : "it works along the batch";
     }
+    std::optional<std::vector<int64_t>> sizes = constant_ints(graph_, input(node, 3));
+    if (!sizes || sizes->size() != axes.size()) return "its sizes are not constants";
+    if ((*sizes)[at] != 1 || string_attribute(node, "keep_aspect_ratio_policy", "stretch") != "stretch")
+      return "it works along the batch";
+    sizes->erase(sizes->begin() + static_cast<std::ptrdiff_t>(at));
     axes.erase(batch);
-    node.attributes["axes"] = axes;
     node.inputs[1] = k_absent;  // a region is for crops only
+    node.inputs[3] = new_integers(node.inputs[3], *sizes);
+    node.attributes["axes"] = axes;
     editor_.replace(id, std::move(node));
     return "";
   }

@@ -245,6 +245,14 @@ TEST(ResizeOnCpu, mixes_rows_of_many_pixels) {
                   std::string("  const s: f32[4] = ") + scales + "\n  y = Resize(x, _, s, mode=\"linear\")", k_float);
 }
 
+TEST(ResizeOnCpu, takes_the_axes_that_the_node_names) {
+  const std::string scales = "  const s: f32[2] = {1.5, 2}\n", sizes = "  const z: s64[3] = {9, 5, 4}\n";
+  for (const char* mode : {"nearest", "linear"}) {
+    expect_step("x: f32[2,5,6,4]", scales + "  y = Resize(x, _, s, axes=[3,-2], mode=\"" + mode + "\")", k_float);
+    expect_step("x: f32[2,5,6,4]", sizes + "  y = Resize(x, _, _, z, axes=[3,1,2], mode=\"" + mode + "\")", k_float);
+  }
+}
+
 /// What ONNX Runtime 1.32 answers. In double 3 / 0.6 is below 5 for the float 0.6, and 10 * 0.7 below 7.
 TEST(ResizeOnCpu, counts_and_chooses_pixels_as_onnx_runtime_where_no_float_is_the_scale) {
   struct Case {

@@ -19,7 +19,13 @@ struct Tap {
 
 /// Scale of an axis: as given, else output / input.
 double scale_of(const StepQuery& query, size_t axis) {
-  const std::vector<float> scales = constant_floats(query.graph, query.id(2));
+  std::vector<float> scales = constant_floats(query.graph, query.id(2));
+  if (const auto axes = ints_attribute(query.node, "axes", {}); !axes.empty() && !scales.empty()) {
+    std::vector<float> of_all(4, 1.0f);
+    for (size_t k = 0; k < axes.size(); ++k)
+      of_all[static_cast<size_t>(axes[k] < 0 ? axes[k] + 4 : axes[k])] = scales[k];
+    scales = of_all;
+  }
   if (!scales.empty()) return static_cast<double>(scales[axis]);
   return static_cast<double>(query.output_dims()[axis]) / static_cast<double>(query.dims(0)[axis]);
 }
@@ -30,7 +36,6 @@ std::string refuse(const StepQuery& query) {
   }
   if (string_attribute(query.node, "mode", "nearest") == "cubic") return "cubic interpolation";
   if (int_attribute(query.node, "antialias", 0) != 0) return "antialias";
-  if (has_attribute(query.node, "axes")) return "the attribute axes";
   if (string_attribute(query.node, "keep_aspect_ratio_policy", "stretch") != "stretch") return "a kept aspect ratio";
   if (int_attribute(query.node, "exclude_outside", 0) != 0) return "exclude_outside";
   if (string_attribute(query.node, "coordinate_transformation_mode", "") == "tf_crop_and_resize") return "a crop";
