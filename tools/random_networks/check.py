@@ -11,6 +11,9 @@ quantize` writes. For each:
                    the reference (tests/api/every_way.cpp).
   octet build      the plan's outputs are those of the run, to the byte, and those of a plan for several batches; so are
                    those of a batch's images one by one.
+  --skip-pass      without some of the passes, against ONNX Runtime.
+  octet repair     the written file against ONNX Runtime and in it; a batch fixed at 1 made free where that is possible:
+                   three samples are three times one.
   --no-repair      against ONNX Runtime once more.
 What differs is kept in FOLDER/SEED and shown with the command that repeats it; --layers N takes a network's first N
 layers only, to find the one that brings a difference. Exit 0: no difference.
@@ -163,6 +166,12 @@ def check_file(octet, path, network, inputs, steps, exact):
     run([octet.build / "tests/api/octet_every_way", path, arrays])
     hold("the plan and the file", octet.outputs(build_plan(octet, path, inputs), inputs), got)
     expected.hold("without repairs, octet and ONNX Runtime", octet.outputs(path, inputs, "--no-repair"))
+    random = np.random.default_rng(network.seed)
+    passes = run([octet.build / "octet", "inspect", "--passes"]).split()
+    skipped = [name for name in passes if random.random() < random.choice([0.05, 0.3])] or passes[:1]
+    expected.hold("octet --skip-pass " + " ".join(skipped) + " and ONNX Runtime",
+                  octet.outputs(path, inputs, "--skip-pass", *skipped))
+    check_written(octet, path, inputs, expected)
     batch = next(iter(inputs.values())).shape[0]
     if network.free_batch and batch > 1:
         images = [octet.outputs(path, {name: data[i:i + 1] for name, data in inputs.items()}) for i in range(batch)]
@@ -172,6 +181,30 @@ def check_file(octet, path, network, inputs, steps, exact):
         profile = build_plan(octet, path, inputs, batches=(1, best, 5))
         hold(f"a plan for 1 to 5 images, {best} at best, and the file",
              octet.outputs(profile, inputs, "--batch", str(batch)), got)
+
+
+def check_written(octet, path, inputs, expected):
+    """What octet writes is the network that it has read."""
+    written = octet.folder / "written.onnx"
+    run([octet.build / "octet", "repair", path, "-o", written, "--quiet"])
+    expected.hold("the written file in octet, and the file in ONNX Runtime", octet.outputs(written, inputs))
+    expected.hold("the written file and the file in ONNX Runtime", onnx_runtime(str(written), inputs))
+
+
+def check_freed(octet, path, inputs):
+    """A batch that the file fixes at 1 made free: three samples at once are the three one by one."""
+    freed = octet.folder / "freed.onnx"
+    done = subprocess.run([octet.build / "octet", "repair", path, "--free-batch", "-o", freed, "--quiet"],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        if "the batch cannot be made free" in done.stderr + done.stdout:
+            return
+        raise Difference(f"octet repair {path} --free-batch\n{(done.stdout + done.stderr).strip()}")
+    samples = [{name: np.roll(data, i) for name, data in inputs.items()} for i in range(3)]
+    got = octet.outputs(freed, {name: np.concatenate([s[name] for s in samples]) for name in inputs})
+    alone = [octet.outputs(path, s) for s in samples]
+    hold("with a free batch, samples one by one and a batch",
+         got, {name: np.concatenate([a[name].reshape([1, *got[name].shape[1:]]) for a in alone]) for name in got})
 
 
 def quantized_form(octet, path, inputs):
@@ -190,7 +223,11 @@ def check(seed, build, folder, most_layers):
     octet = Octet(build, folder)
     try:
         check_file(octet, path, network, network.inputs, network.steps, network.exact)
-        if not network.quantized and not network.free_image:  # calibration wants to know an image's extents
+        if not network.free_batch and all(data.shape[0] == 1 for data in network.inputs.values()):
+            check_freed(octet, path, network.inputs)
+        is_dynamic = any(node.op_type == "DynamicQuantizeLinear" for node in network.model.graph.node)
+        # Calibration wants to know an image's extents.
+        if not network.quantized and not network.free_image and not is_dynamic:
             check_file(octet, quantized_form(octet, path, network.inputs), network, network.inputs,
                        dict.fromkeys(network.steps), exact=False)
     except Difference:

@@ -413,7 +413,7 @@ class Layers(Writer):
 
     def reshape(self, x):
         """Images to rows and rows to images."""
-        if self.free_image:
+        if self.free_image or len(x.shape) > 4:
             return None
         if len(x.shape) == 4:
             shape = self.pick([[x.shape[1], x.shape[2] * x.shape[3]], [x.shape[1] * x.shape[2], x.shape[3], 1]])

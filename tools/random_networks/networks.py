@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from layers import Layers
 from operator_form import operator_form
+from rare_layers import MICROSOFT, RareLayers
 from writing import Grid, Value
 
 MOST_ELEMENTS = 40_000  # of a value
@@ -38,11 +38,11 @@ def output_info(name, dtype, shape):
     return tensor_info(name, dtype, [f"{name}_{i}" for i in range(len(shape))])
 
 
-class Maker(Layers):
+class Maker(RareLayers):
     def __init__(self, seed, most_layers=None):
         super().__init__(seed)
         self.seed, self.inputs, self.infos = seed, {}, []
-        self.opset = self.pick([13, 13, 15, 17, 18, 19, 21])
+        self.opset = self.pick([13, 15, 17, 18, 19, 20, 21, 21, 23])
         self.quantized = self.chance(0.8)
         self.powers = self.quantized and self.chance(0.6)
         self.signed = self.pick(["u8", "s8", "both"])
@@ -51,6 +51,7 @@ class Maker(Layers):
         self.free_batch = self.chance(0.5)
         self.free_image = self.free_batch and self.chance(0.2)
         layers = int(self.random.integers(1, 11))
+        self.rare = self.pick([0, 0.3, 0.3, 1, 3])  # how often rare layers are drawn, beside the others
         self.layers = layers if most_layers is None else min(layers, most_layers)
 
     def again(self, value):
@@ -60,7 +61,7 @@ class Maker(Layers):
         return dataclasses.replace(value, name=self.node("DequantizeLinear", [value.codes] + value.parameters))
 
     def draw_layer(self):
-        methods, weights = zip(*self.LAYERS)
+        methods, weights = zip(*self.LAYERS, *((layer, weight * self.rare) for layer, weight in self.RARE))
         weights = np.array(weights, float)
         for _ in range(30):
             method = methods[int(self.random.choice(len(methods), p=weights / weights.sum()))]
@@ -176,7 +177,8 @@ class Maker(Layers):
         if self.quantized and self.chance(0.1):
             self.nodes = operator_form(self.nodes, self.constants, steps)
         graph = helper.make_graph(self.nodes, f"seed_{self.seed}", self.infos, infos, self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
+        model = helper.make_model(graph, opset_imports=[
+            helper.make_opsetid("", self.opset), helper.make_opsetid(MICROSOFT, 1)], ir_version=10)
         return Network(self.seed, model, self.inputs, exact, self.quantized, self.free_batch, self.free_image, steps)
 
 

@@ -50,7 +50,7 @@ class Writer:
 
     def constant(self, array, base="c"):
         name = self.fresh(base)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(np.array(array, order="C"), name))
         return name
 
     def indices(self, *numbers):
@@ -91,7 +91,9 @@ class Writer:
     def quantize(self, value, coding=None):
         """QuantizeLinear and DequantizeLinear behind a float value."""
         dtype, scale, zero = coding or self.draw_coding(value)
-        parameters = [self.constant(np.float32(scale), "scale"), self.constant(dtype(zero), "zero")]
+        shape = [1] if self.chance(0.3) else []
+        parameters = [self.constant(np.full(shape, scale, np.float32), "scale"),
+                      self.constant(np.full(shape, zero, dtype), "zero")]
         if zero == 0 and dtype == np.uint8 and self.chance(0.1):
             parameters = parameters[:1]
         coded = self.node("QuantizeLinear", [value.name] + parameters)
