@@ -3,6 +3,7 @@
 #include "backends/cpu/constants.h"
 #include "backends/cpu/requantize.h"
 #include "backends/cpu/step.h"
+#include "backends/cpu/strided_copy.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 
@@ -81,10 +82,25 @@ std::vector<StepVariant> variants_of(const StepQuery& query) {
   return variants;
 }
 
-/// Rows of `width` elements copied between the graph's dense rows and the kernel's pitched ones.
+/// `rows` rows of `width` elements from one pitch to another.
+StridedCopy copy_of_rows(int64_t rows, int64_t width, int64_t to_pitch, int64_t from_pitch, size_t element_bytes) {
+  return StridedCopy(StridedLoop(Dims{rows, width}, {Dims{to_pitch, 1}, Dims{from_pitch, 1}}), element_bytes);
+}
+
+/// Dense rows to pitched ones and back. Behind a row of floats its padding is cleared, since a weight of zero must not
+/// meet NaN there.
 template <class T>
-void copy_rows(T* dst, int64_t dst_pitch, const T* src, int64_t src_pitch, int64_t rows, int64_t width) {
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(src + r * src_pitch, width, dst + r * dst_pitch);
+void copy_rows(const RunContext& run, const StridedCopy& copy, T* to, const T* from, int64_t width, int64_t pitch) {
+  constexpr int64_t k_rows = 64;  // what is cleared is near still
+  run.parallel(copy.parts(), copy.elements_per_part(), [&](int64_t first, int64_t last, int) {
+    for (; first < last; first += k_rows) {
+      const int64_t end = std::min(first + k_rows, last);
+      copy.run(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), first, end);
+      if (std::is_integral_v<T> || pitch <= width) continue;
+      for (int64_t r = first; r < end; ++r)
+        for (int64_t i = width; i < pitch; ++i) to[r * pitch + i] = T{};
+    }
+  });
 }
 
 size_t padded_bytes(size_t bytes) { return (bytes + k_tail_bytes + k_alignment - 1) / k_alignment * k_alignment; }
@@ -104,6 +120,8 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
                     .in_team = true,
                     .packed_bytes = layer->packed_bytes()};
   keep_packed(query, layer->packed(), step);
+  const StridedCopy copy_in = copy_of_rows(s.m, s.k, x_pitch, s.k, sizeof(X)),
+                    copy_out = copy_of_rows(s.m, s.n, s.n, y_pitch, sizeof(Y));
   step.run = [=, xp = x.place, yp = y.place](const RunContext& run) {
     const X* from = run.at<X>(xp);
     Y* to = run.at<Y>(yp);
@@ -111,16 +129,13 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
     Args args{.batch = s.m, .x = from, .y = to};
     if (stage_x) {
       X* const staged = reinterpret_cast<X*>(shared);
-      run.once([&] {
-        copy_rows(staged, x_pitch, from, s.k, s.m, s.k);
-        for (int64_t r = 0; r < s.m; ++r) std::fill_n(staged + r * x_pitch + s.k, x_pitch - s.k, X{});
-      });
+      copy_rows(run, copy_in, staged, from, s.k, x_pitch);
       args.x = staged;
     }
     Y* const result = stage_y ? reinterpret_cast<Y*>(shared + x_bytes) : to;
     args.y = result;
     run_layer(run, *layer, args);
-    if (stage_y) run.once([&] { copy_rows(to, s.n, result, y_pitch, s.m, s.n); });
+    if (stage_y) copy_rows(run, copy_out, to, result, s.n, s.n);
   };
   return step;
 }
