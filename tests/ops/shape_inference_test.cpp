@@ -248,6 +248,18 @@ TEST(Reference, reductions_over_nothing_follow_the_rules_of_the_file) {
   expect_pairs_equal("graph () -> (y, w) { const x: f32[2] = {5, nan} y = ReduceMin(x) const w: f32[1] = {nan} }");
 }
 
+// numpy.logaddexp.reduce answers so.
+TEST(Reference, a_log_sum_exp_keeps_the_nan_that_an_infinity_follows) {
+  const std::pair<std::string, std::string> cases[] = {{"nan, inf, 1", "nan"},
+                                                       {"inf, nan, 1", "nan"},
+                                                       {"-inf, nan, 1", "nan"},
+                                                       {"1, inf, 1", "inf"},
+                                                       {"-inf, -inf, -inf", "-inf"}};
+  for (const auto& [x, y] : cases)
+    expect_pairs_equal("graph () -> (y, w) { const x: f32[3] = {" + x + "} y = ReduceLogSumExp(x) const w: f32[1] = {" +
+                       y + "} }");
+}
+
 TEST(Reference, roots_and_logarithms_of_integers_that_have_none_are_the_lowest_or_0) {
   // log 0 is -inf, and the logarithm of -2 and the root of a sum of squares that wrapped to -2^62 are NaN.
   expect_pairs_equal(

@@ -158,7 +158,8 @@ struct LogSumExpRule : SumRule {
   static double start(const Limits<double>&) { return -std::numeric_limits<double>::infinity(); }
   static double join(double a, double b) {
     const double high = a > b ? a : b, low = a > b ? b : a;
-    if (high == low || std::isinf(high)) return high == low ? high + std::log(2.0) : high;
+    if (high == low) return high + std::log(2.0);
+    if (std::isinf(high)) return std::isnan(low) ? low : high;
     return high + std::log1p(std::exp(low - high));
   }
 };
