@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,93 @@ std::vector<Seed> oddities() {
   };
 }
 
+/// The ops that scatter, sample, shift bits, find and count, each with its attributes; x of another shape or dtype
+/// where they want that.
+std::vector<Seed> more_ops() {
+  const auto ints = ints_attribute_proto;
+  const auto integer = int_attribute_proto;
+  const auto real = float_attribute_proto;
+  const auto word = string_attribute_proto;
+  const auto with_input = [](const std::string& name, int64_t opset, const Extents& shape, DType dtype,
+                             const NodeSpec& spec, const std::vector<std::pair<std::string, Tensor>>& constants = {}) {
+    ModelBuilder model(opset);
+    model.input("x", shape, dtype);
+    for (const auto& [constant, tensor] : constants) model.initializer(constant, tensor);
+    model.node(spec).output("y");
+    return Seed{name, std::move(model)};
+  };
+  const Tensor index = s64_tensor({1, 1, 1, 2}, std::vector<int64_t>{-1, 3}), update = reals({1, 1, 1, 2});
+  const uint8_t bits[] = {3, 9};
+  const Tensor shifts = Tensor::from<uint8_t>(DType::u8, {2}, bits);
+  std::vector<Seed> seeds = {
+      unary("grid_sample16", 16, "GridSample",
+            {word("mode", "bicubic"), word("padding_mode", "reflection"), integer("align_corners", 1)},
+            {{"g", reals({1, 2, 3, 2})}}),
+      unary("grid_sample22", 22, "GridSample", {word("mode", "linear"), word("padding_mode", "border")},
+            {{"g", reals({1, 2, 3, 2})}}),
+      unary("scatter9", 9, "Scatter", {integer("axis", 3)}, {{"i", index}, {"u", update}}),
+      unary("scatter_elements", 18, "ScatterElements", {integer("axis", -1), word("reduction", "add")},
+            {{"i", index}, {"u", update}}),
+      unary("scatter_nd", 18, "ScatterND", {word("reduction", "max")},
+            {{"i", s64_tensor({1, 2}, std::vector<int64_t>{0, 3})}, {"u", reals({1, 6, 6})}}),
+      unary("gather_nd", 13, "GatherND", {integer("batch_dims", 1)},
+            {{"i", s64_tensor({1, 2, 1}, std::vector<int64_t>{0, 3})}}),
+      unary("gather_elements", 13, "GatherElements", {integer("axis", 3)}, {{"i", index}}),
+      unary("hardmax", 13, "Hardmax", {integer("axis", 1)}),
+      unary("lp_normalization", 22, "LpNormalization", {integer("axis", 1), integer("p", 1)}),
+      unary("lp_pool", 22, "LpPool",
+            {ints("kernel_shape", {3, 2}), integer("p", 3), ints("dilations", {2, 1}), integer("ceil_mode", 1)}),
+      unary("global_lp_pool", 22, "GlobalLpPool", {integer("p", 1)}),
+      unary("mean_variance", 13, "MeanVarianceNormalization", {ints("axes", {0, 2, 3})}),
+      unary("group_norm", 21, "GroupNormalization", {integer("num_groups", 2), real("epsilon", 1e-3f)},
+            {{"s", reals({4})}, {"b", reals({4})}}),
+      unary("instance_norm", 13, "InstanceNormalization", {real("epsilon", 1e-3f)},
+            {{"s", reals({4})}, {"b", reals({4})}}),
+      unary("lrn", 13, "LRN", {integer("size", 3), real("alpha", 0.1f), real("beta", 0.5f), real("bias", 2)}),
+      unary("shrink", 9, "Shrink", {real("bias", 0.25f), real("lambd", 0.75f)}),
+      unary("is_inf", 20, "IsInf", {integer("detect_negative", 0), integer("detect_positive", 1)}),
+      unary("reduce_log_sum_exp", 13, "ReduceLogSumExp", {ints("axes", {1, -1}), integer("keepdims", 0)}),
+      unary("pad_wrap", 19, "Pad", {word("mode", "wrap")}, {{"p", integers({0, 0, 1, -2, 0, 0, 0, 3})}}),
+      unary("conv_transpose", 11, "ConvTranspose",
+            {ints("strides", {2, 2}), ints("pads", {1, 1, 1, 1}), ints("output_padding", {1, 1}), integer("group", 2)},
+            {{"w", reals({4, 3, 3, 3})}, {"b", reals({6})}}),
+      unary("conv_transpose_shape", 11, "ConvTranspose",
+            {ints("strides", {3, 2}), ints("output_shape", {17, 12}), word("auto_pad", "SAME_LOWER")},
+            {{"w", reals({4, 2, 3, 3})}}),
+      unary("top_k", 11, "TopK", {integer("axis", 1), integer("largest", 0), integer("sorted", 1)},
+            {{"k", integers({2})}}),
+      unary("cum_sum", 14, "CumSum", {integer("exclusive", 1), integer("reverse", 1)}, {{"a", integers({3})}}),
+      unary("depth_to_space", 13, "DepthToSpace", {integer("blocksize", 2), word("mode", "CRD")}),
+      with_input("eye_like", 22, {5, Dim(std::string("N"))}, DType::f32,
+                 {"EyeLike", {"x"}, {"y"}, {integer("dtype", 6), integer("k", -1)}, "n"}),
+      with_input("bit_shift", 11, {3, 2}, DType::u8, {"BitShift", {"x", "s"}, {"y"}, {word("direction", "LEFT")}, "n"},
+                 {{"s", shifts}}),
+      with_input("one_hot", 11, {3}, DType::s64, {"OneHot", {"x", "d", "v"}, {"y"}, {integer("axis", 0)}, "n"},
+                 {{"d", integers({4})}, {"v", reals({2})}}),
+      with_input("einsum", 12, {2, 3}, DType::f32, {"Einsum", {"x", "w"}, {"y"}, {word("equation", "ij,kj->ik")}, "n"},
+                 {{"w", reals({4, 3})}}),
+  };
+  for (const char* op : {"BitwiseAnd", "BitwiseOr", "BitwiseXor"})
+    seeds.push_back(with_input(op, 18, {3, 2}, DType::u8, {op, {"x", "s"}, {"y"}, {}, "n"}, {{"s", shifts}}));
+  return seeds;
+}
+
+/// x -> each op in turn -> y; with `constant`, as every op's second input. Their names are what mutation takes others
+/// from.
+Seed chain(const std::string& name, const std::vector<std::string>& ops, const std::optional<Tensor>& constant) {
+  ModelBuilder model(20);
+  model.input("x", {Dim(std::string("N")), 4, 6, 6});
+  if (constant) model.initializer("c", *constant);
+  std::string last = "x";
+  for (const std::string& op : ops) {
+    const std::string next = &op == &ops.back() ? "y" : last + "_";
+    model.node({op, constant ? std::vector<std::string>{last, "c"} : std::vector{last}, {next}, {}, op});
+    last = next;
+  }
+  model.output("y");
+  return {name, std::move(model)};
+}
+
 /// A small classifier with Q/DQ, a residual and unsorted nodes.
 Seed network() {
   const int8_t zero = 0;
@@ -124,6 +212,17 @@ int main(int argc, char** argv) {
   }
   std::filesystem::create_directories(argv[1]);
   std::vector<Seed> seeds = oddities();
+  for (Seed& seed : more_ops()) seeds.push_back(std::move(seed));
+  seeds.push_back(chain("functions",
+                        {"Abs",          "Acos",     "Acosh",    "Asin",      "Asinh", "Atan",       "Atanh",
+                         "Ceil",         "Cos",      "Cosh",     "Elu",       "Erf",   "Exp",        "Floor",
+                         "Gelu",         "Celu",     "Identity", "LeakyRelu", "Log",   "Mish",       "Neg",
+                         "Reciprocal",   "Round",    "Selu",     "Sigmoid",   "Sign",  "Sin",        "Sinh",
+                         "Sqrt",         "Softplus", "Softsign", "Tan",       "Tanh",  "LogSoftmax", "ThresholdedRelu",
+                         "GlobalMaxPool"},
+                        {}));
+  seeds.push_back(
+      chain("pairs", {"Sub", "Mul", "Div", "Pow", "PRelu", "Min", "Max", "Sum", "Mean", "Less"}, reals({4, 1, 1})));
   seeds.push_back(network());
   for (const Seed& seed : seeds) {
     const std::vector<std::byte> bytes = seed.model.bytes();

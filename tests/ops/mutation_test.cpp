@@ -19,6 +19,7 @@ constexpr const char* k_graphs[] = {
 #include "integer_pool_cases.inc"
 #include "movement_cases.inc"
 #include "rare_cases.inc"
+#include "same_pool_cases.inc"
 #include "sampled_cases.inc"
 };
 constexpr std::string_view k_pieces[] = {"-",
