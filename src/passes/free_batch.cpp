@@ -235,15 +235,41 @@ class BatchFreer {
   }
 
   std::string gemm(NodeId id) {
-    const Node& node = editor_.node(id);
+    const Node node = editor_.node(id);
     const Sample* a = sample(node.inputs[0]);
-    if (!a || a->dropped || int_attribute(node, "transA", 0) != 0) return "its rows are not the samples";
+    if (!a || int_attribute(node, "transA", 0) != 0) return "its rows are not the samples";
     if (sample(node.inputs[1])) return "its weight depends on the sample";
     const ValueId c = input(node, 2);
-    if (c == k_absent) return "";
-    if (sample(c)) return "its bias depends on the sample";
-    const Shape& bias = *graph_.value(c).shape;
-    return bias.size() < 2 || bias.front() == Dim(1) ? "" : "its bias has rows";
+    if (c != k_absent && sample(c)) return "its bias depends on the sample";
+    if (c != k_absent) {
+      const Shape& bias = *graph_.value(c).shape;
+      if (bias.size() > 1 && bias.front() != Dim(1)) return "its bias has rows";
+    }
+    return a->dropped ? gemm_of_rows(id) : "";
+  }
+
+  /// A sample's matrix [rows, K]: a MatMul of all of them, and an Add.
+  std::string gemm_of_rows(NodeId id) {
+    const Node node = editor_.node(id);
+    if (float_attribute(node, "alpha", 1.0f) != 1 || float_attribute(node, "beta", 1.0f) != 1)
+      return "its rows are not the samples, and it has factors";
+    const ValueId y = node.outputs[0], c = input(node, 2);
+    const std::string base = graph_.value(y).name;
+    const DType dtype = graph_.value(y).dtype;
+    ValueId w = node.inputs[1];
+    if (int_attribute(node, "transB", 0) != 0) {
+      const ValueId turned = editor_.add_value(base + "_weight", dtype, std::nullopt);
+      editor_.insert_before(id, make_node("Transpose", "", {w}, {turned}, {{"perm", std::vector<int64_t>{1, 0}}}));
+      w = turned;
+    }
+    if (c == k_absent) {
+      editor_.replace(id, make_node("MatMul", node.name, {node.inputs[0], w}, {y}));
+      return "";
+    }
+    const ValueId product = editor_.add_value(base + "_product", dtype, std::nullopt);
+    editor_.insert_before(id, make_node("MatMul", node.name, {node.inputs[0], w}, {product}));
+    editor_.replace(id, make_node("Add", "", {product, c}, {y}));
+    return "";
   }
 
   /// An axis of the old rank as one of the new, or nothing when it is the batch.

@@ -57,6 +57,21 @@ std::vector<float> run(Graph graph, const Tensor& x) {
   return {y.as<float>().begin(), y.as<float>().end()};
 }
 
+/// The graph for x: f32[1,2,3,4], made free, has for two samples the answers that each has alone.
+void expect_each_sample_as_alone(const Graph& one) {
+  Graph free = one;
+  const Result<Done> ok = free_batch(free);
+  ASSERT_TRUE(ok) << ok.error().message;
+  const Tensor both = random_tensor({2, 2, 3, 4}, 3);
+  std::vector<float> one_by_one;
+  for (int64_t i = 0; i < 2; ++i) {
+    const std::vector<float> sample(both.as<float>().begin() + i * 24, both.as<float>().begin() + (i + 1) * 24);
+    const std::vector<float> y = run(one, Tensor::from<float>(DType::f32, {1, 2, 3, 4}, sample));
+    one_by_one.insert(one_by_one.end(), y.begin(), y.end());
+  }
+  EXPECT_EQ(run(free, both), one_by_one);
+}
+
 TEST(FreeBatch, each_op_with_a_rule_gives_a_batch_the_answers_of_its_samples) {
   const std::vector<std::string> bodies = {
       "n = Not(b); y = Cast(n, to=\"f32\")",
@@ -99,17 +114,21 @@ TEST(FreeBatch, each_op_with_a_rule_gives_a_batch_the_answers_of_its_samples) {
       const b0: s64[1] = {0} const b2: s64[1] = {2} const b3: s64[1] = {3} b = Greater(x, h); large = Mul(x, ten)
       i = Cast(large, to="s32"); positive = Abs(large); u = Cast(positive, to="u8"); )" +
                              body + " }");
-    Graph free = one;
-    const Result<Done> ok = free_batch(free);
-    ASSERT_TRUE(ok) << ok.error().message;
-    const Tensor both = random_tensor({2, 2, 3, 4}, 3);
-    std::vector<float> one_by_one;
-    for (int64_t i = 0; i < 2; ++i) {
-      const std::vector<float> sample(both.as<float>().begin() + i * 24, both.as<float>().begin() + (i + 1) * 24);
-      const std::vector<float> y = run(one, Tensor::from<float>(DType::f32, {1, 2, 3, 4}, sample));
-      one_by_one.insert(one_by_one.end(), y.begin(), y.end());
-    }
-    EXPECT_EQ(run(free, both), one_by_one);
+    expect_each_sample_as_alone(one);
+  }
+}
+
+/// What matmul_to_gemm has made of a transformer's products.
+TEST(FreeBatch, a_gemm_of_the_rows_of_one_sample_becomes_a_matmul) {
+  const char* const bodies[] = {
+      "g = Gemm(r, w, b, transB=1)", "v = Transpose(w, perm=[1,0]); g = Gemm(r, v)",
+      "const c: s8[2,4] = {1,-2,3,-4,5,6,7,-8} const s: f32[2] = {0.5,0.25} d = DequantizeLinear(c, s, axis=0); "
+      "g = Gemm(r, d, b, transB=1)"};
+  for (const std::string body : bodies) {
+    SCOPED_TRACE(body);
+    expect_each_sample_as_alone(parsed(R"(graph (x: f32[1,2,3,4]) -> (y) { const rows: s64[2] = {6,4}
+      const w: f32[2,4] = {1,2,3,4,-1,-2,3,0} const b: f32[2] = {5,6} const back: s64[4] = {-1,2,3,2}
+      r = Reshape(x, rows); )" + body + "; y = Reshape(g, back) }"));
   }
 }
 
@@ -117,6 +136,9 @@ TEST(FreeBatch, what_joins_samples_is_refused) {
   const auto refused = [](const char* body) {
     return freed(std::string("graph (x: f32[1,4]) -> (y) { ") + body + " }");
   };
+  EXPECT_THAT(freed(R"(graph (x: f32[1,2,3]) -> (y) { const rows: s64[2] = {2,3} const w: f32[3,1] = {1,2,3}
+      const c: f32[2,1] = {4,5} r = Reshape(x, rows); y = Gemm(r, w, c) })"),
+              HasSubstr("its bias has rows"));
   EXPECT_THAT(refused("y = Trilu(x)"), HasSubstr("(Trilu) does not work on each sample by itself: its matrices"));
   EXPECT_THAT(refused("const n: s64[2] = {3,1} y = Tile(x, n)"), HasSubstr("it repeats the batch"));
   EXPECT_THAT(refused("const n: s64[2] = {3,4} y = Expand(x, n)"), HasSubstr("it repeats the batch"));
