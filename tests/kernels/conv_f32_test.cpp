@@ -91,6 +91,17 @@ TEST(ConvF32, every_isa_has_the_judges_bits_on_every_geometry_and_thread_count) 
   }
 }
 
+TEST(ConvF32, panels_without_weights_in_some_taps_have_the_judges_bits) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : phase_cases()) {
+    Layer layer(c, seed);
+    layer.desc.has_residual = seed % 3 == 0;
+    clear_taps(layer.weights, c, seed % 2 == 0, seed % 5 == 0);
+    ++seed;
+    expect_judged(layer, {1, 2, 7});
+  }
+}
+
 TEST(ConvF32, a_layer_made_for_a_run_has_the_judges_bits_in_it_and_in_others) {
   uint32_t seed = 1;
   for (const ConvCase& c : conv_cases()) {

@@ -107,6 +107,17 @@ TEST(ConvU8S8, every_isa_equals_the_judge_on_every_geometry) {
   }
 }
 
+TEST(ConvU8S8, panels_without_weights_in_some_taps_equal_the_judge) {
+  uint32_t seed = 1;
+  for (const ConvCase& c : phase_cases()) {
+    Layer layer(c, seed);
+    if (seed % 3 == 0) layer.with_residual(131, 0.37f);
+    clear_taps(layer.weights, c, seed % 2 == 0, seed % 5 == 0);
+    ++seed;
+    expect_judged<uint8_t>(layer, {1, 2, 7});
+  }
+}
+
 TEST(ConvU8S8, a_layer_made_for_a_run_equals_the_judge_in_it_and_in_others) {
   uint32_t seed = 1;
   for (const ConvCase& c : conv_cases()) {

@@ -49,10 +49,14 @@ AlignedBytes copy_of(std::span<const std::byte> bytes) {
   return copy;
 }
 
+/// Panels are cut where taps change.
+const ConvCase k_phases = square(5, 32, 64, 2, 1, 1);
+
 TEST(PackedWeights, serve_another_integer_layer_in_place) {
   for (const ConvCase& shape :
-       {square(5, 100, 130, 3, 1, 1), square(7, 3, 16, 3, 2, 1), square(4, 12, 24, 1, 1, 0, 1, 3)}) {
+       {square(5, 100, 130, 3, 1, 1), square(7, 3, 16, 3, 2, 1), square(4, 12, 24, 1, 1, 0, 1, 3), k_phases}) {
     Codes codes(shape);
+    if (shape.oc == k_phases.oc) clear_taps(codes.weights, shape, false, false);
     const WindowGeometry g = codes.desc.geometry;
     const std::vector<uint8_t> x(buffer_elements<uint8_t>(1, g.ih, g.iw, g.x_pitch), 200);
     const std::vector<uint8_t> expected =
@@ -94,26 +98,53 @@ TEST(PackedWeights, of_another_form_size_or_alignment_are_packed_anew) {
 }
 
 TEST(PackedWeights, serve_another_float_layer_in_place) {
-  const ConvCase shape = square(5, 20, 70, 3, 1, 1);
-  const WindowGeometry g = shape.geometry();
-  std::vector<float> weights(static_cast<size_t>(shape.weight_count())), bias(static_cast<size_t>(shape.oc));
-  for (size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i));
-  for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i);
-  const std::vector<float> zeros(weights.size()), x(buffer_elements<float>(1, g.ih, g.iw, g.x_pitch), 0.5f);
-  ConvF32Desc desc;
-  desc.geometry = g;
-  desc.weights = weights, desc.bias = bias;
-  for (const ConvVariant& variant : conv_f32_variants(g, 1, available_isas().back(), 1)) {
-    if (!variant.refused.empty() || variant.name == "scalar") continue;
-    const auto first = ConvF32::make(desc, available_isas().back(), variant.name);
-    const AlignedBytes kept = copy_of(first->packed().bytes);
-    ConvF32Desc without = desc;
-    without.weights = zeros, without.bias = {};
-    without.packed = {first->packed().form, {kept.get(), first->packed().bytes.size()}};
-    const auto second = ConvF32::make(without, available_isas().back(), variant.name);
-    EXPECT_EQ(second->packed().bytes.data(), kept.get()) << variant.name;
-    EXPECT_EQ(answers<float>(*second, g, ConvF32Args{.x = x.data()}),
-              answers<float>(*first, g, ConvF32Args{.x = x.data()}));
+  for (const ConvCase& shape : {square(5, 20, 70, 3, 1, 1), k_phases}) {
+    const WindowGeometry g = shape.geometry();
+    std::vector<float> weights(static_cast<size_t>(shape.weight_count())), bias(static_cast<size_t>(shape.oc));
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i));
+    for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<float>(i);
+    if (shape.oc == k_phases.oc) clear_taps(weights, shape, false, false);
+    const std::vector<float> zeros(weights.size()), x(buffer_elements<float>(1, g.ih, g.iw, g.x_pitch), 0.5f);
+    ConvF32Desc desc;
+    desc.geometry = g;
+    desc.weights = weights, desc.bias = bias;
+    for (const ConvVariant& variant : conv_f32_variants(g, 1, available_isas().back(), 1)) {
+      if (!variant.refused.empty() || variant.name == "scalar") continue;
+      const auto first = ConvF32::make(desc, available_isas().back(), variant.name);
+      const AlignedBytes kept = copy_of(first->packed().bytes);
+      ConvF32Desc without = desc;
+      without.weights = zeros, without.bias = {};
+      without.packed = {first->packed().form, {kept.get(), first->packed().bytes.size()}};
+      const auto second = ConvF32::make(without, available_isas().back(), variant.name);
+      EXPECT_EQ(second->packed().bytes.data(), kept.get()) << variant.name;
+      EXPECT_EQ(answers<float>(*second, g, ConvF32Args{.x = x.data()}),
+                answers<float>(*first, g, ConvF32Args{.x = x.data()}));
+    }
+  }
+}
+
+TEST(PackedWeights, tell_the_taps_of_their_panels_or_are_packed_anew) {
+  const Isa isa = available_isas().back();
+  Codes codes(k_phases);
+  clear_taps(codes.weights, k_phases, false, false);
+  codes.desc.weights = codes.weights;
+  const auto first = ConvU8S8::make(codes.desc, isa);
+  const std::string form = first->packed().form;
+  const size_t size = first->packed().bytes.size(), taps = form.find(", taps ");
+  if (taps == form.npos) GTEST_SKIP() << "not applicable: the form of " << form << " knows no taps";
+  const WindowGeometry g = codes.desc.geometry;
+  const std::vector<uint8_t> x(buffer_elements<uint8_t>(1, g.ih, g.iw, g.x_pitch), 200);
+  const std::vector<uint8_t> expected = answers<uint8_t>(*first, g, ConvU8S8Args{.x = x.data()});
+  const AlignedBytes kept = copy_of(first->packed().bytes);
+  const std::string begin = form.substr(0, taps);
+  for (const std::string end :
+       {", taps ", ", taps 16", ", taps 16:", ", taps 16:15", ", taps -16:15 80:15", ", taps 8:15 56:15",
+        ", taps 0:15 64:15", ", taps 16:15 9223372036854775807:15", ", taps 64:15 ", ", taps 64:x"}) {
+    ConvU8S8Desc desc = codes.desc;
+    desc.packed = {begin + end, {kept.get(), size}};
+    const auto second = ConvU8S8::make(desc, isa);
+    EXPECT_NE(second->packed().bytes.data(), kept.get()) << end;
+    EXPECT_EQ(answers<uint8_t>(*second, g, ConvU8S8Args{.x = x.data()}), expected) << end;
   }
 }
 

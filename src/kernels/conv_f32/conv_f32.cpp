@@ -56,10 +56,11 @@ class ConvF32Packed final : public DenseConvF32 {
   ConvF32Packed(const ConvF32Desc& desc, const ConvF32Kernel& kernel, CutBy cut, Isa isa)
       : desc_(desc),
         kernel_(kernel),
-        tiles_(desc.geometry, tile_of(kernel, isa, conv_cpu()), cut, desc.expected),
+        runs_(conv_f32_runs(desc, kernel)),
+        tiles_(desc.geometry, tile_of(kernel, isa, conv_cpu()), cut, desc.expected, runs_),
         activation_(activation_kernels(isa)),
         planar_{layout_kernels(isa)},
-        packed_(pack_conv_f32(desc, tiles_, kernel)) {
+        packed_(pack_conv_f32(desc, tiles_, kernel, runs_)) {
     const ActivationParams& activation = desc.activation;
     if (activation.kind == ActivationKind::relu) lo_ = 0.0f;
     if (activation.kind == ActivationKind::clip) lo_ = activation.p0, hi_ = activation.p1;
@@ -125,6 +126,7 @@ class ConvF32Packed final : public DenseConvF32 {
 
   ConvF32Desc desc_;  // its spans are not used after construction
   const ConvF32Kernel& kernel_;
+  std::vector<TapRun> runs_;
   ListedTiles tiles_;
   ActivationKernels activation_;
   ImageSource planar_;

@@ -10,7 +10,11 @@ namespace octet {
 /// As k_conv_u8s8_packing.
 inline constexpr int k_conv_f32_packing = 1;
 
-/// Takes desc.packed in place where its form and size are right.
-ListedWeights pack_conv_f32(const ConvF32Desc& desc, const ListedTiles& tiles, const ConvF32Kernel& kernel);
+/// Of the layer's weights, or as desc.packed has them.
+std::vector<TapRun> conv_f32_runs(const ConvF32Desc& desc, const ConvF32Kernel& kernel);
+
+/// Takes desc.packed in place where its form and size are right. runs: those that the tiles were made with.
+ListedWeights pack_conv_f32(const ConvF32Desc& desc, const ListedTiles& tiles, const ConvF32Kernel& kernel,
+                            std::span<const TapRun> runs = {});
 
 }  // namespace octet

@@ -169,7 +169,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
         activation_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)),
         image_(image_source(desc, isa)),
-        packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_)),
+        packed_(pack_conv_u8s8(desc, merge_, taps_, kernel, f32_, live_runs(desc))),
         pad_(allocate_aligned(static_cast<size_t>(taps_.pad_elements()))),
         clamp_(code_clamp(desc)),
         streams_weights_(packed_.weights_bytes > k_near_weight_bytes) {
@@ -181,6 +181,7 @@ class ConvU8S8Packed final : public ConvU8S8 {
     known_ = known_cut(desc.expected, all, conv_deal(all, desc.expected.threads, cut));
     sort_blocks(all.pixels);
     find_class_bias();
+    find_parts();
   }
 
   const char* kernel_name() const override { return kernel_.name; }
@@ -224,6 +225,11 @@ class ConvU8S8Packed final : public ConvU8S8 {
     size_t at = 0;  // in x_ and y_
     int64_t counts[PixelClasses::k_most] = {};
   };
+  /// What a panel computes for the pixels of a class.
+  struct Part {
+    std::vector<WindowSegment> segments;
+    int64_t dwords = 0;
+  };
   /// Of the blocks of a chunk: sorted beforehand, one after the other, or in scratch memory.
   struct BlockOrder {
     const SortedBlock* known = nullptr;
@@ -232,6 +238,45 @@ class ConvU8S8Packed final : public ConvU8S8 {
 
   static bool can_trim_rows(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
     return kernel.whole_rows && desc.geometry.oc > kernel.lanes && !desc.before && !needs_f32(desc);
+  }
+
+  /// Where segments are taps, or taps side by side.
+  std::vector<TapRun> live_runs(const ConvU8S8Desc& desc) const {
+    const bool has_taps = !taps_.is_compact() && classes_.row_width() == 0 && classes_.neighbour_step() == 0;
+    return has_taps && merge_ == 1 ? conv_u8s8_runs(desc, kernel_) : std::vector<TapRun>();
+  }
+
+  const Part& part_of(int64_t p, size_t c) const { return parts_[first_parts_[static_cast<size_t>(p)] + c]; }
+
+  /// Once for all panels with the same live taps.
+  void find_parts() {
+    std::vector<LiveTaps> made;
+    for (const ConvU8S8Panel& panel : packed_.panels) {
+      const auto known = static_cast<size_t>(std::find(made.begin(), made.end(), panel.taps) - made.begin());
+      first_parts_.push_back(known * classes_.classes().size());
+      if (known < made.size()) continue;
+      made.push_back(panel.taps);
+      for (const PixelClass& c : classes_.classes())
+        parts_.push_back(panel.taps == k_all_taps ? Part{c.segments, c.dwords} : live_part(c, panel.taps));
+    }
+  }
+
+  /// A segment falls into one for each of its taps that is live; those side by side are one again.
+  Part live_part(const PixelClass& all, LiveTaps live) const {
+    const int64_t tap_dwords = (geometry_.ic + 3) / 4;
+    Part part;
+    for (const WindowSegment& s : all.segments)
+      for (int64_t d = 0; d < s.dwords; d += tap_dwords) {
+        if (((live >> ((s.dword + d) / tap_dwords)) & 1) == 0) continue;
+        part.dwords += tap_dwords;
+        const bool goes_on =
+            d > 0 && !part.segments.empty() && part.segments.back().dword + part.segments.back().dwords == s.dword + d;
+        if (goes_on)
+          part.segments.back().dwords += tap_dwords;
+        else
+          part.segments.push_back({s.x + 4 * d, s.dword + d, tap_dwords});
+      }
+    return part;
   }
 
   static ConvTile tile_of(const ConvU8S8Kernel& kernel) {
@@ -470,13 +515,13 @@ class ConvU8S8Packed final : public ConvU8S8 {
       run.x_offsets = x_offsets;
       run.y_pixels = run.residual_pixels = y_pixels;
       const bool is_own = streams_weights_ && p + 1 < end_of_own;
-      fetch(is_own ? Ahead(panel_bytes(p + 1)) : ahead, tile_steps(counts), run);
+      fetch(is_own ? Ahead(panel_bytes(p + 1)) : ahead, tile_steps(p, counts), run);
       for (size_t c = 0; c < classes_.classes().size(); ++c) {
         if (counts[c] == 0) continue;
-        const PixelClass& own = classes_.classes()[c];
-        run.segment_list = own.segments.data();
-        run.segments = static_cast<int64_t>(own.segments.size());
-        run.dwords = own.dwords;
+        const Part& part = part_of(p, c);
+        run.segment_list = part.segments.data();
+        run.segments = static_cast<int64_t>(part.segments.size());
+        run.dwords = part.dwords;
         run.bias = (class_bias_[c].empty() ? packed_.bias.data() : class_bias_[c].data()) + panel.lane_offset;
         run.side_bias_step = class_bias_[c].empty() ? 0 : static_cast<int64_t>(packed_.bias.size());
         // Tiles are whole rows, or as many neighbours as a row is a multiple of.
@@ -491,12 +536,11 @@ class ConvU8S8Packed final : public ConvU8S8 {
   }
 
   /// Steps of the inner loop that a panel takes over the pixels of each class.
-  int64_t tile_steps(const int64_t* counts) const {
+  int64_t tile_steps(int64_t p, const int64_t* counts) const {
     int64_t steps = 0;
     for (size_t c = 0; c < classes_.classes().size(); ++c) {
-      const PixelClass& own = classes_.classes()[c];
       const int64_t tiles = (counts[c] + kernel_.rows - 1) / kernel_.rows;
-      steps += tiles * own.dwords;
+      steps += tiles * part_of(p, c).dwords;
     }
     return steps;
   }
@@ -586,6 +630,8 @@ class ConvU8S8Packed final : public ConvU8S8 {
   PackedConvU8S8 packed_;
   AlignedBytes pad_;  // a pixel of x_zero_point
   std::vector<AlignedVector<int32_t>> class_bias_;
+  std::vector<Part> parts_;                 // [live taps][class]
+  std::vector<size_t> first_parts_;         // by panel, in parts_
   std::vector<int64_t> panel_begin_ = {0};  // in lanes
   int64_t block_pixels_ = 1;
   KnownCut known_;

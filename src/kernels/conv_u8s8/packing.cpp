@@ -155,18 +155,14 @@ void interleave_wide(const int8_t* rows, int64_t row_step, int64_t row_bytes, co
 std::vector<ConvU8S8Panel> lay_out_panels(int64_t oc, const ConvPanelOrder& order) {
   std::vector<ConvU8S8Panel> panels;
   const int64_t group_channels = oc / order.groups;
-  const std::vector<int> widths = panel_vectors(group_channels, order.lanes, order.vectors);
+  const std::vector<PanelCut> cuts = cut_panels(group_channels, order.lanes, order.vectors, order.runs);
   size_t weights_offset = 0, lane_offset = 0;
-  for (int64_t group = 0; group < order.groups; ++group) {
-    int64_t c = 0;
-    for (const int vectors : widths) {
-      const int64_t channels = std::min<int64_t>(vectors * order.lanes, group_channels - c);
-      panels.push_back({group, group * group_channels + c, channels, weights_offset, lane_offset});
-      weights_offset += static_cast<size_t>(vectors) * order.vector_bytes;
-      lane_offset += static_cast<size_t>(vectors * order.lanes);
-      c += channels;
+  for (int64_t group = 0; group < order.groups; ++group)
+    for (const PanelCut& c : cuts) {
+      panels.push_back({group, group * group_channels + c.first, c.channels, weights_offset, lane_offset, c.taps});
+      weights_offset += static_cast<size_t>(c.vectors) * order.vector_bytes;
+      lane_offset += static_cast<size_t>(c.vectors * order.lanes);
     }
-  }
   return panels;
 }
 
@@ -220,9 +216,12 @@ CodeClamp code_clamp(const ConvU8S8Desc& desc) {
 
 namespace {
 
+/// What the forms of a kernel's weights begin with.
+std::string own_form(const ConvU8S8Kernel& kernel) { return "u8s8 " + std::string(kernel.name) + ", "; }
+
 std::string form_of(const ConvU8S8Kernel& kernel, const TapTable& taps, bool natural_order) {
-  return "u8s8 " + std::string(kernel.name) + ", " + std::to_string(taps.segments()) + " x " +
-         std::to_string(taps.segment_elements()) + " positions, " + (taps.compact_rows().has_tails() ? "tails, " : "") +
+  return own_form(kernel) + std::to_string(taps.segments()) + " x " + std::to_string(taps.segment_elements()) +
+         " positions, " + (taps.compact_rows().has_tails() ? "tails, " : "") +
          (kernel.whole_steps ? "whole steps, " : "") + (natural_order ? "natural" : "lane") + " order, packing " +
          std::to_string(k_conv_u8s8_packing);
 }
@@ -290,8 +289,12 @@ PackedConvU8S8 pack_panels(const ConvU8S8Desc& desc, const ConvPanelOrder& order
   return packed;
 }
 
+std::vector<TapRun> conv_u8s8_runs(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
+  return tap_runs(desc.weights, desc.geometry, kernel.lanes, desc.packed, own_form(kernel));
+}
+
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
-                              const ConvU8S8Kernel& kernel, bool natural_order) {
+                              const ConvU8S8Kernel& kernel, bool natural_order, std::vector<TapRun> runs) {
   const int64_t row_bytes = packed_row_bytes(taps, kernel);
   const ConvPanelOrder order{
       .groups = desc.geometry.groups / merge,
@@ -299,7 +302,8 @@ PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const Tap
       .vectors = kernel.vectors,
       .vector_bytes = static_cast<size_t>(row_bytes * kernel.lanes * (kernel.widened_weights ? 2 : 1)),
       .natural_order = natural_order,
-      .form = form_of(kernel, taps, natural_order)};
+      .form = form_of(kernel, taps, natural_order) + form_of(runs),
+      .runs = std::move(runs)};
   std::optional<Rows> rows;  // not where packed weights are given
   return pack_panels(desc, order, [&](const ConvU8S8Panel& panel, std::byte* weights, int32_t* bias) {
     if (!rows) rows.emplace(desc, merge, taps, kernel);

@@ -12,6 +12,7 @@
 #include "kernels/activation/activation_codes.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 #include "kernels/conv_u8s8/conv_u8s8_isa.h"
+#include "kernels/implicit_gemm/live_taps.h"
 #include "kernels/implicit_gemm/tap_table.h"
 
 namespace octet {
@@ -30,6 +31,7 @@ struct ConvU8S8Panel {
   int64_t channels = 0;
   size_t weights_offset = 0;  // bytes
   size_t lane_offset = 0;     // elements of bias and multiplier
+  LiveTaps taps = k_all_taps;
 };
 
 /// Raised with every change of what pack_conv_u8s8 writes: packed weights of plan files carry it, and those of another
@@ -53,6 +55,7 @@ struct ConvPanelOrder {
   size_t vector_bytes = 0;     // weights of one vector of a panel
   bool natural_order = false;
   std::string form;  // of the packed weights
+  std::vector<TapRun> runs = {};
 };
 
 /// Lays panels, weights, bias and multipliers out and has `write(panel, weights, bias)` fill each panel's; or takes
@@ -82,9 +85,12 @@ ActivationCodes activation_codes(const ConvU8S8Desc& desc, Isa isa);
 /// Sums stay below 2^31, and so do a quarter of them and 255 residual steps.
 CodeClamp code_clamp(const ConvU8S8Desc& desc);
 
-/// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output. Takes
-/// desc.packed in place where its form and size are right.
+/// Of the layer's weights, or as desc.packed has them.
+std::vector<TapRun> conv_u8s8_runs(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel);
+
+/// merge: from merged_groups; taps: of the geometry with groups / merge groups. natural_order: for f32 output; runs: of
+/// the weights (live_taps.h). Takes desc.packed in place where its form and size are right.
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,
-                              const ConvU8S8Kernel& kernel, bool natural_order);
+                              const ConvU8S8Kernel& kernel, bool natural_order, std::vector<TapRun> runs = {});
 
 }  // namespace octet

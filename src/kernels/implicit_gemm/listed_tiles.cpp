@@ -42,7 +42,8 @@ ConvTile tile_of_layer(ConvTile tile, const WindowGeometry& g) {
 
 }  // namespace
 
-ListedTiles::ListedTiles(const WindowGeometry& geometry, const ConvTile& tile, CutBy cut, const ExpectedRun& expected)
+ListedTiles::ListedTiles(const WindowGeometry& geometry, const ConvTile& tile, CutBy cut, const ExpectedRun& expected,
+                         std::span<const TapRun> runs)
     : geometry_(geometry),
       tile_rows_(tile.rows),
       lanes_(tile.lanes),
@@ -56,18 +57,15 @@ ListedTiles::ListedTiles(const WindowGeometry& geometry, const ConvTile& tile, C
       pad_(allocate_aligned(static_cast<size_t>(k_position_bytes * taps_.pad_elements()))) {
   std::memset(pad_.get(), 0, static_cast<size_t>(k_position_bytes * taps_.pad_elements()));
   const int64_t group_channels = geometry.oc / geometry.groups, depth = taps_.segments() * taps_.segment_elements();
-  const std::vector<int> widths = panel_vectors(group_channels, tile.lanes, tile.vectors);
+  const std::vector<PanelCut> cuts = cut_panels(group_channels, tile.lanes, tile.vectors, runs);
   size_t positions = 0;
-  for (int64_t group = 0; group < geometry.groups; ++group) {
-    int64_t c = 0;
-    for (const int vectors : widths) {
-      const int64_t lanes_used = vectors * tile.lanes, channels = std::min(lanes_used, group_channels - c);
-      panels_.push_back({group, group * group_channels + c, channels, positions, bias_floats_});
+  for (int64_t group = 0; group < geometry.groups; ++group)
+    for (const PanelCut& c : cuts) {
+      const int64_t lanes_used = c.vectors * tile.lanes;
+      panels_.push_back({group, group * group_channels + c.first, c.channels, positions, bias_floats_, c.taps});
       positions += static_cast<size_t>(depth * lanes_used);
       bias_floats_ += static_cast<size_t>(lanes_used);
-      c += channels;
     }
-  }
   weights_bytes_ = k_position_bytes * positions;
   streams_weights_ = weights_bytes_ > k_resident_weight_bytes;
   block_pixels_ = conv_block_pixels(work(1));
@@ -75,8 +73,7 @@ ListedTiles::ListedTiles(const WindowGeometry& geometry, const ConvTile& tile, C
     block_pixels_ = std::min(block_pixels_, compact_block_pixels());
   else if (!classes_.is_whole())
     block_pixels_ = class_block_pixels();
-  for (const ReductionBlock& block : blocks_)
-    for (const TapClass& c : classes_.classes()) parts_.push_back(part_of(c, block));
+  make_parts();
   const ConvWork all = work(expected.batch);
   known_ = known_cut(expected, all, conv_deal(all, expected.threads, cut));
   if (classes_.is_whole()) {
@@ -92,11 +89,41 @@ ConvChunk ListedTiles::chunk(int64_t batch, int threads, int64_t index) const {
   return {deal, conv_pieces(all, deal, index)};
 }
 
-/// A class of taps within a block. Where segments are kernel rows the class is a part of each.
-ListedTiles::Part ListedTiles::part_of(const TapClass& taps, const ReductionBlock& block) const {
+/// Once for all panels with the same live taps.
+void ListedTiles::make_parts() {
+  std::vector<LiveTaps> made;
+  for (const WeightPanel& panel : panels_) {
+    const auto known = static_cast<size_t>(std::find(made.begin(), made.end(), panel.taps) - made.begin());
+    first_parts_.push_back(known * blocks_.size() * classes_.classes().size());
+    if (known < made.size()) continue;
+    made.push_back(panel.taps);
+    for (const ReductionBlock& block : blocks_)
+      for (const TapClass& c : classes_.classes()) parts_.push_back(part_of(c, block, panel.taps));
+  }
+}
+
+/// A class of taps within a block. Where segments are kernel rows the class is a part of each, from the first column
+/// that is live in any row to the last.
+ListedTiles::Part ListedTiles::part_of(const TapClass& taps, const ReductionBlock& block, LiveTaps live) const {
   const WindowGeometry& g = geometry_;
   const int64_t channels = g.ic / g.groups, elements = taps_.segment_elements();
-  const TapBand &rows = taps.rows, &columns = taps.columns;
+  const auto is_live = [&](int64_t ky, int64_t kx) {
+    return live == k_all_taps || ((live >> (ky * g.kw + kx)) & 1) != 0;
+  };
+  const auto row_is_live = [&](int64_t ky) {
+    for (int64_t kx = 0; kx < g.kw; ++kx)
+      if (is_live(ky, kx)) return true;
+    return false;
+  };
+  const auto column_is_live = [&](int64_t kx) {
+    for (int64_t ky = 0; ky < g.kh; ++ky)
+      if (is_live(ky, kx)) return true;
+    return false;
+  };
+  const TapBand& rows = taps.rows;
+  TapBand columns = taps.columns;
+  while (columns.k_begin < columns.k_end && !column_is_live(columns.k_begin)) ++columns.k_begin;
+  while (columns.k_begin < columns.k_end && !column_is_live(columns.k_end - 1)) --columns.k_end;
   Part part;
   part.first_position = block.first_position;
   int64_t end = block.first_position + block.positions;
@@ -108,7 +135,8 @@ ListedTiles::Part ListedTiles::part_of(const TapClass& taps, const ReductionBloc
   if (part.positions <= 0) return {};
   for (int64_t s = block.first_segment; s < block.first_segment + block.segments; ++s) {
     const int64_t ky = taps_.is_by_rows() ? s : s / g.kw, kx = taps_.is_by_rows() ? columns.k_begin : s % g.kw;
-    if (ky >= rows.k_begin && ky < rows.k_end && kx >= columns.k_begin && kx < columns.k_end)
+    if (ky >= rows.k_begin && ky < rows.k_end && kx >= columns.k_begin && kx < columns.k_end &&
+        (taps_.is_by_rows() ? row_is_live(ky) : is_live(ky, kx)))
       part.segments.push_back({s, s * elements + part.first_position});
   }
   return part;

@@ -12,6 +12,7 @@
 
 #include "base/aligned.h"
 #include "base/weight_memory.h"
+#include "kernels/implicit_gemm/live_taps.h"
 #include "kernels/implicit_gemm/packed_weights.h"
 #include "kernels/implicit_gemm/split.h"
 #include "kernels/implicit_gemm/tap_classes.h"
@@ -39,8 +40,9 @@ struct ListedWeights {
 class ListedTiles {
  public:
   /// geometry: input channels and pitches in positions. tile: the inner function with the vectors of a full panel.
+  /// runs: of the weights (live_taps.h).
   ListedTiles(const WindowGeometry& geometry, const ConvTile& tile, CutBy cut = CutBy::automatic,
-              const ExpectedRun& expected = {});
+              const ExpectedRun& expected = {}, std::span<const TapRun> runs = {});
 
   const TapTable& taps() const { return taps_; }
   const std::vector<WeightPanel>& panels() const { return panels_; }
@@ -93,7 +95,8 @@ class ListedTiles {
   };
 
   ConvWork work(int64_t batch) const;
-  Part part_of(const TapClass& taps, const ReductionBlock& block) const;
+  Part part_of(const TapClass& taps, const ReductionBlock& block, LiveTaps live) const;
+  void make_parts();
   int64_t compact_block_pixels() const;
   int64_t class_block_pixels() const;
   /// Where the columns at the sides are classes of their own, patches for them are not read.
@@ -122,9 +125,10 @@ class ListedTiles {
   std::vector<ReductionBlock> blocks_;  // in increasing k order, the same for every panel
   AlignedBytes pad_;                    // a pixel of zeros
   int64_t block_pixels_;
-  std::vector<Part> parts_;        // [block][class]
-  std::vector<int32_t> in_order_;  // where the pixels of a block are not sorted
-  bool streams_weights_;           // all weights together do not stay in L2
+  std::vector<Part> parts_;          // [live taps][block][class]
+  std::vector<size_t> first_parts_;  // by panel, in parts_
+  std::vector<int32_t> in_order_;    // where the pixels of a block are not sorted
+  bool streams_weights_;             // all weights together do not stay in L2
   KnownCut known_;
 };
 

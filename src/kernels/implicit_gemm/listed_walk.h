@@ -63,7 +63,7 @@ void ListedTiles::run_block(const Source& source, const std::byte* weights, Inde
       prefetch(panel, b, p + 1 < panels.end, run);
       for (size_t c = 0; c < classes; ++c) {
         if (listed.counts[c] == 0) continue;
-        const Part& part = parts_[b * classes + c];
+        const Part& part = parts_[first_parts_[static_cast<size_t>(p)] + b * classes + c];
         run.segment_list = part.segments.data();
         run.segments = static_cast<int64_t>(part.segments.size());
         run.first_position = panel.group * (geometry_.ic / geometry_.groups) + part.first_position;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/implicit_gemm/live_taps.h"
+
 namespace octet {
 
 /// One panel: as many output channels of one group as an inner function holds sums of.
@@ -13,6 +15,7 @@ struct WeightPanel {
   int64_t channels = 0;
   size_t weights_offset = 0;  // elements
   size_t bias_offset = 0;     // floats
+  LiveTaps taps = k_all_taps;
 };
 
 }  // namespace octet
