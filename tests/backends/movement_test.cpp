@@ -41,6 +41,20 @@ TEST(MovementOnCpu, transposes) {
   expect_moves("[2,3,19,26]", "  y = Transpose(x, perm=[0,1,3,2])");
 }
 
+TEST(MovementOnCpu, blocks_of_channels_become_pixels_in_either_order) {
+  for (const char* mode : {"DCR", "CRD"}) {
+    const std::string more = std::string(", mode=\"") + mode + "\")";
+    for (const int channels : {1, 3, 5, 16, 20, 48, 64, 70})
+      for (const int block : {2, 3}) {
+        const std::string deep = "[2," + std::to_string(channels * block * block) + ",3,5]";
+        expect_moves(deep, "  y = DepthToSpace(x, blocksize=" + std::to_string(block) + more);
+      }
+    expect_moves("[1,48,2,67]", "  y = DepthToSpace(x, blocksize=4" + more);  // more pixels than go at a time
+    expect_moves("[1,7,2,3]", "  y = DepthToSpace(x, blocksize=1" + more);
+  }
+  expect_moves("[2,5,4,6]", "  y = SpaceToDepth(x, blocksize=2)");
+}
+
 TEST(MovementOnCpu, concatenates_and_splits_along_any_axis) {
   expect_moves("[2,5,3,4]", "  y = Concat(x, z, x, axis=1)", ", z: TYPE[2,18,3,4]");
   expect_moves("[2,5,3,4]", "  y = Concat(x, z, axis=-1)", ", z: TYPE[2,5,3,2]");

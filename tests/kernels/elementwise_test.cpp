@@ -199,6 +199,9 @@ TEST(Elementwise, float_rows_give_the_scalar_bits_on_every_isa) {
                                    [&](const ElementwiseKernels& k, float* y) { k.add_f32(a.data(), b.data(), n, y); });
     expect_every_isa_agrees<float>(n,
                                    [&](const ElementwiseKernels& k, float* y) { k.mul_f32(a.data(), b.data(), n, y); });
+    if (n > 5) a[3] = -k_inf, a[4] = -0.0f, a[5] = -1e-44f;
+    expect_every_isa_agrees<float>(
+        n, [&](const ElementwiseKernels& k, float* y) { k.prelu_f32(a.data(), b.data(), n, y); });
   }
 }
 

@@ -36,10 +36,6 @@ void pow_row(const float* a, const float* b, size_t n, float* y) {
   each(a, b, n, y, [](float p, float q) { return q == 2.0f ? p * p : std::pow(p, q); });
 }
 
-void prelu_row(const float* a, const float* b, size_t n, float* y) {
-  each(a, b, n, y, [](float p, float q) { return p < 0 ? p * q : p; });
-}
-
 RowFn row_function(std::string_view op, Isa isa) {
   if (op == "Add" || op == "FusedAdd" || op == "Sum" || op == "Mean") return elementwise_kernels(isa).add_f32;
   if (op == "Mul") return elementwise_kernels(isa).mul_f32;
@@ -47,7 +43,7 @@ RowFn row_function(std::string_view op, Isa isa) {
   if (op == "Div") return div_row;
   if (op == "Min") return min_row;
   if (op == "Max") return max_row;
-  if (op == "PRelu") return prelu_row;
+  if (op == "PRelu") return elementwise_kernels(isa).prelu_f32;
   return pow_row;
 }
 

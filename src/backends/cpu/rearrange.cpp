@@ -1,8 +1,11 @@
 // Rearrangements that are one strided copy: Tile, DepthToSpace, SpaceToDepth.
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "backends/cpu/constants.h"
 #include "backends/cpu/movement.h"
+#include "kernels/gather_channels/gather_channels.h"
 
 namespace octet::cpu {
 namespace {
@@ -82,6 +85,44 @@ PreparedStep spread_step(const Operand& x, const Operand& y, int64_t b) {
   return step;
 }
 
+/// DepthToSpace in the order CRD between images: a block's pixels take every b * b-th channel, those of a row of the
+/// block in one go where their pixels leave no gap.
+PreparedStep pick_step(const StepQuery& query, const Operand& x, const Operand& y, int64_t b) {
+  const auto size = static_cast<int64_t>(y.layout.element_bytes);
+  const Dims from = x.layout.strides, to = y.layout.strides;
+  const int64_t c = y.layout.dims[1], w = x.layout.dims[3], height = x.layout.dims[2];
+  const bool is_dense = y.layout.pitch() == c;
+  const int64_t runs = is_dense ? 1 : b;
+  std::vector<GatherChannels> gathers;  // [row of the block][run]
+  for (int64_t i = 0; i < b; ++i)
+    for (int64_t r = 0; r < runs; ++r) {
+      std::vector<ChannelPick> picks;
+      for (int64_t j = r; j < (is_dense ? b : r + 1); ++j)
+        for (int64_t k = 0; k < c; ++k) picks.push_back({0, static_cast<int32_t>(k * b * b + i * b + j)});
+      gathers.emplace_back(picks, y.layout.element_bytes, gather_channels_kernel(query.isa));
+    }
+  PreparedStep step{.in_team = true};
+  step.run = [=, gathers = std::move(gathers), dst = y.place, src = x.place,
+              rows = x.layout.dims[0] * height](const RunContext& run) {
+    constexpr int64_t k_block = 64;  // pixels that stay in L1
+    auto* const dst_base = run.at<uint8_t>(dst);
+    const auto* const src_base = run.at<uint8_t>(src);
+    run.parallel(rows, w * b * b * c, [&](int64_t first, int64_t last, int) {
+      for (int64_t row = first; row < last; ++row)
+        for (int64_t p = 0; p < w; p += k_block) {
+          const int64_t n = row / height, h = row % height;
+          const ChannelInput input{src_base + (n * from[0] + h * from[2] + p * from[3]) * size, from[3] * size};
+          for (int64_t i = 0; i < b; ++i)
+            for (int64_t r = 0; r < runs; ++r) {
+              uint8_t* const y_at = dst_base + (n * to[0] + (h * b + i) * to[2] + (p * b + r) * to[3]) * size;
+              gathers[static_cast<size_t>(i * runs + r)].run(&input, std::min(k_block, w - p), y_at, b * to[3] * size);
+            }
+        }
+    });
+  };
+  return step;
+}
+
 /// The deep side has channels [i, j, c] (DCR, SpaceToDepth) or [c, i, j] (CRD); the wide side has pixels [h, i] x [w,
 /// j].
 Result<PreparedStep> prepare_blocks(const StepQuery& query, StepBuilder& builder) {
@@ -92,7 +133,11 @@ Result<PreparedStep> prepare_blocks(const StepQuery& query, StepBuilder& builder
   const Layout &deep = to_space ? x->layout : y.layout, &wide = to_space ? y.layout : x->layout;
   const int64_t b = int_attribute(query.node, "blocksize", 1), c = wide.dims[1];
   const bool crd = to_space && string_attribute(query.node, "mode", "DCR") == "CRD";
-  if (to_space && (!crd || c == 1) && deep.is_nhwc() && wide.is_nhwc()) return spread_step(*x, y, b);
+  if (to_space && deep.is_nhwc() && wide.is_nhwc()) {
+    constexpr int64_t k_max_picked = 65536;  // something is prepared for each channel
+    if (!crd || c == 1) return spread_step(*x, y, b);
+    if (deep.dims[1] <= k_max_picked) return pick_step(query, *x, y, b);
+  }
   const int64_t deep_c = deep.strides[1];
   const Dims dims = {deep.dims[0], c, deep.dims[2], b, deep.dims[3], b};
   const Dims of_deep = {deep.strides[0], crd ? b * b * deep_c : deep_c, deep.strides[2], (crd ? b : b * c) * deep_c,

@@ -25,6 +25,8 @@ void for_row_blocks(const RunContext& run, const StridedLoop& loop, F&& body) {
   const int64_t length = loop.row_length();
   const int64_t blocks = std::max<int64_t>(1, (length + k_row_block - 1) / k_row_block);
   run.parallel(loop.rows() * blocks, std::min(length, k_row_block), [&](int64_t first, int64_t last, int worker) {
+    if (blocks == 1)
+      return loop.for_rows(first, last, [&](const StridedLoop::Offsets& at) { body(at, length, worker); });
     for (int64_t unit = first; unit < last; ++unit) {
       const int64_t start = unit % blocks * k_row_block;
       StridedLoop::Offsets at = loop.row_offsets(unit / blocks);

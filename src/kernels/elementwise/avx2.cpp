@@ -90,6 +90,12 @@ void mul_f32(const float* a, const float* b, size_t n, float* y) {
   for_each_8(a, b, n, y, [](__m256 va, __m256 vb) { return _mm256_mul_ps(va, vb); });
 }
 
+void prelu_f32(const float* a, const float* b, size_t n, float* y) {
+  for_each_8(a, b, n, y, [](__m256 va, __m256 vb) {
+    return _mm256_blendv_ps(va, _mm256_mul_ps(va, vb), _mm256_cmp_ps(va, _mm256_setzero_ps(), _CMP_LT_OQ));
+  });
+}
+
 void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
   const CodeRange256 range(zero_point, lo, hi);
   const __m256 divisor = _mm256_set1_ps(scale);
@@ -125,7 +131,7 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_avx2 = {add_u8,  add_constant_u8, mul_u8,        lookup_u8, add_f32,
-                                             mul_f32, quantize_f32,    dequantize_u8, "avx2"};
+const ElementwiseKernels elementwise_avx2 = {add_u8,  add_constant_u8, mul_u8,       lookup_u8,     add_f32,
+                                             mul_f32, prelu_f32,       quantize_f32, dequantize_u8, "avx2"};
 
 }  // namespace octet

@@ -176,6 +176,15 @@ void mul_f32(const float* a, const float* b, size_t n, float* y) {
   }
 }
 
+void prelu_f32(const float* a, const float* b, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+    const __m512 va = _mm512_maskz_loadu_ps(mask, a + i), vb = _mm512_maskz_loadu_ps(mask, b + i);
+    const __mmask16 is_negative = _mm512_cmp_ps_mask(va, _mm512_setzero_ps(), _CMP_LT_OQ);
+    _mm512_mask_storeu_ps(y + i, mask, _mm512_mask_mul_ps(va, is_negative, va, vb));
+  }
+}
+
 void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
   const CodeRange512 range(zero_point, lo, hi);
   const Quotient512 quotient(scale);
@@ -200,7 +209,8 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_avx512_vnni = {add_u8,  add_constant_u8, mul_u8,        lookup_u8,    add_f32,
-                                                    mul_f32, quantize_f32,    dequantize_u8, "avx512_vnni"};
+const ElementwiseKernels elementwise_avx512_vnni = {add_u8,        add_constant_u8, mul_u8,    lookup_u8,
+                                                    add_f32,       mul_f32,         prelu_f32, quantize_f32,
+                                                    dequantize_u8, "avx512_vnni"};
 
 }  // namespace octet

@@ -37,6 +37,8 @@ struct ElementwiseKernels {
   void (*lookup_u8)(const uint8_t* x, size_t n, const uint8_t* table, uint8_t* y);
   void (*add_f32)(const float* a, const float* b, size_t n, float* y);
   void (*mul_f32)(const float* a, const float* b, size_t n, float* y);
+  /// y = a < 0 ? a * b : a.
+  void (*prelu_f32)(const float* a, const float* b, size_t n, float* y);
   /// ONNX QuantizeLinear: true division, q = sat(rne(x / scale) + zero_point), NaN -> zero_point. u8 domain.
   void (*quantize_f32)(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q);
   /// (q - zero_point) * scale.
