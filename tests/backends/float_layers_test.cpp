@@ -145,6 +145,14 @@ TEST(ReduceOnCpu, reduces_any_axes) {
   expect_cpu_equals_ref(graph_of("x: f32[2,21,7]", "  const axes: s64[1] = {1}\n  y = ReduceMean(x, axes)"), {},
                         k_float);
   expect_cpu_equals_ref(graph_of("x: f32[2,21,7]", "  y = ReduceSum(x, keepdims=0)"), {}, k_float);
+  // Planes become an image.
+  for (const char* op : {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceL2"})
+    for (const char* dims : {"[2,2,21,7,11]", "[1,3,16,8,8]", "[2,1,5,1,3]", "[1,2,35,1,70]"})
+      for (const char* axis : {"1", "0", "2", "4"}) {
+        expect_cpu_equals_ref(graph_of(std::string("x: f32") + dims, std::string("  const a: s64[1] = {") + axis +
+                                                                         "}\n  y = " + op + "(x, a, keepdims=0)"),
+                              {}, k_float);
+      }
 }
 
 TEST(GroupNormalizationOnCpu, normalises_channels_and_groups_of_them) {

@@ -117,19 +117,59 @@ void reduce_rows(const StridedLoop& outer, const StridedLoop& inner, const float
   }
 }
 
-using ReduceRows = void (*)(const StridedLoop&, const StridedLoop&, const float*, float*, int64_t, int64_t);
-ReduceRows reduce_rows_of(Kind kind) {
+struct Reduce {
+  void (*rows)(const StridedLoop&, const StridedLoop&, const float*, float*, int64_t, int64_t);
+  void (*row)(const StridedLoop&, const float*, int64_t, float*);
+};
+template <Kind kind>
+constexpr Reduce k_reduce = {reduce_rows<kind>, reduce_row<kind>};
+
+Reduce reduce_of(Kind kind) {
   switch (kind) {
-    case Kind::mean: return reduce_rows<Kind::mean>;
-    case Kind::sum: return reduce_rows<Kind::sum>;
-    case Kind::sum_of_squares: return reduce_rows<Kind::sum_of_squares>;
-    case Kind::l1: return reduce_rows<Kind::l1>;
-    case Kind::l2: return reduce_rows<Kind::l2>;
-    case Kind::max: return reduce_rows<Kind::max>;
-    case Kind::min: return reduce_rows<Kind::min>;
+    case Kind::mean: return k_reduce<Kind::mean>;
+    case Kind::sum: return k_reduce<Kind::sum>;
+    case Kind::sum_of_squares: return k_reduce<Kind::sum_of_squares>;
+    case Kind::l1: return k_reduce<Kind::l1>;
+    case Kind::l2: return k_reduce<Kind::l2>;
+    case Kind::max: return k_reduce<Kind::max>;
+    case Kind::min: return k_reduce<Kind::min>;
   }
-  return nullptr;
+  return {};
 }
+
+/// Rows of x without gaps whose results lie apart in y, and rows that follow each other side by side there, as planes
+/// that become an image do: tiles of both.
+class Tiles {
+ public:
+  /// The operands of outer are x and y, in the order of x.
+  Tiles(const StridedLoop& outer, const StridedLoop& inner) : outer_(outer), inner_(inner) {}
+  static bool are_of(const StridedLoop& outer) {
+    return outer.row_stride(0) == 1 && outer.row_stride(1) != 1 && outer.inner_stride(1) == 1;
+  }
+
+  int64_t count() const { return outer_.rows() == 0 ? 0 : outer_.rows() / outer_.inner_rows() * groups() * blocks(); }
+  int64_t cost() const { return k_rows * k_columns * inner_.rows() * inner_.row_length(); }
+
+  void run(const Reduce& reduce, const float* x, float* y, int64_t tile) const {
+    const int64_t column = tile % blocks() * k_columns, first = tile / blocks() % groups() * k_rows;
+    const StridedLoop::Offsets at = outer_.row_offsets(tile / blocks() / groups() * outer_.inner_rows() + first);
+    const int64_t rows = std::min(k_rows, outer_.inner_rows() - first);
+    const int64_t columns = std::min(k_columns, outer_.row_length() - column), step = outer_.row_stride(1);
+    float results[k_rows][k_columns];
+    for (int64_t r = 0; r < rows; ++r)
+      reduce.row(inner_, x + at[0] + r * outer_.inner_stride(0) + column, columns, results[r]);
+    float* to = y + at[1] + column * step;
+    for (int64_t c = 0; c < columns; ++c, to += step)
+      for (int64_t r = 0; r < rows; ++r) to[r] = results[r][c];
+  }
+
+ private:
+  static constexpr int64_t k_rows = 16, k_columns = 64;
+  int64_t groups() const { return (outer_.inner_rows() + k_rows - 1) / k_rows; }
+  int64_t blocks() const { return (outer_.row_length() + k_columns - 1) / k_columns; }
+
+  StridedLoop outer_, inner_;
+};
 
 PreparedStep mean_of_pixels(const Operand& x, const Operand& y, Isa isa) {
   PreparedStep step;
@@ -170,13 +210,23 @@ Result<PreparedStep> prepare(const StepQuery& query, StepBuilder& builder) {
     }
   }
   PreparedStep step;
-  step.run = [rows = reduce_rows_of(kind), outer = StridedLoop(kept, {kept_y, kept_x}),
-              inner = StridedLoop(inner, {inner_x}), x = x->place, y = y.place](const RunContext& run) {
+  const StridedLoop along_x(kept, {kept_x, kept_y}), reduced_x(inner, {inner_x});
+  if (Tiles::are_of(along_x)) {
+    step.run = [tiles = Tiles(along_x, reduced_x), reduce = reduce_of(kind), x = x->place,
+                y = y.place](const RunContext& run) {
+      run.parallel(tiles.count(), tiles.cost(), [&](int64_t first, int64_t last, int) {
+        for (int64_t t = first; t < last; ++t) tiles.run(reduce, run.at<float>(x), run.at<float>(y), t);
+      });
+    };
+    return step;
+  }
+  step.run = [reduce = reduce_of(kind), outer = StridedLoop(kept, {kept_y, kept_x}), inner = reduced_x, x = x->place,
+              y = y.place](const RunContext& run) {
     const float* px = run.at<float>(x);
     float* py = run.at<float>(y);
     const int64_t cost = outer.row_length() * inner.rows() * inner.row_length();
     run.parallel(outer.rows(), cost,
-                 [&](int64_t first, int64_t last, int) { rows(outer, inner, px, py, first, last); });
+                 [&](int64_t first, int64_t last, int) { reduce.rows(outer, inner, px, py, first, last); });
   };
   return step;
 }
