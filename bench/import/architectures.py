@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
-"""Architectures of timm and torchvision against ONNX Runtime: bench/import/architectures.py OCTET FOLDER PAGE [NAME...]
+"""Architectures of timm and torchvision against ONNX Runtime: bench/import/architectures.py OCTET FOLDER PAGE [--time] [NAME...]
 
 Exports each network with random weights (and statistics of BatchNormalization that are not 0 and 1) through PyTorch's
 TorchScript exporter into FOLDER, compares octet's outputs with ONNX Runtime's in FP32 and on the INT8 file that
-`octet quantize` makes of it, and writes PAGE. What FOLDER holds already is not made again. Wants a Python of its own with
+`octet quantize` makes of it, and writes PAGE. With --time, both are timed in turns, in FP32 and each on its own INT8 file. What
+FOLDER holds already is not made again. Wants a Python of its own with
 torch, torchvision, timm, onnx, onnxruntime and numpy."""
 import json
+import logging
 import os
+import statistics
 import subprocess
 import sys
+import time
 
 import numpy as np
 import onnxruntime
 import timm
 import torch
 import torchvision
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 TIMM = """
 bat_resnext26ts botnet26t_256 cait_xxs24_224 coat_lite_tiny convnext_atto convnext_tiny_hnf convnextv2_atto crossvit_9_240 cs3darknet_s
@@ -33,6 +39,7 @@ twins_pcpvt_small visformer_tiny vit_tiny_patch16_224 vovnet39a xception xceptio
 TORCHVISION = "densenet169 googlenet mnasnet0_5 regnet_y_400mf shufflenet_v2_x1_5 squeezenet1_1".split()
 SEGMENTATION = "deeplabv3_mobilenet_v3_large fcn_resnet50 lraspp_mobilenet_v3_large".split()
 SEED, CALIBRATION = 7, 6
+TURNS, TURN_SECONDS = 3, 0.3
 
 
 class MapOnly(torch.nn.Module):
@@ -84,6 +91,7 @@ def octet(*arguments):
     done = subprocess.run([sys.argv[1], *arguments, "--quiet"], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[0])
+    return done.stdout
 
 
 def octet_outputs(path, image, *options):
@@ -91,10 +99,21 @@ def octet_outputs(path, image, *options):
     return np.load(path + ".out.npy")
 
 
-def onnxruntime_outputs(path, x):
+def session(path, optimized):
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, {"input": x})[0]
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def onnxruntime_outputs(path, x, optimized=False):
+    return session(path, optimized).run(None, {"input": x})[0]
+
+
+def largest_difference(have, want):
+    return float(np.abs(have - want).max() / np.abs(want).max())
 
 
 def cosine(a, b):
@@ -102,51 +121,129 @@ def cosine(a, b):
     return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
+def int8_path(path):
+    return path[: -len(".onnx")] + "_int8.onnx"
+
+
+class Samples(CalibrationDataReader):
+    def __init__(self, x):
+        self.images = iter([{"input": x[i : i + 1]} for i in range(len(x))])
+
+    def get_next(self):
+        return next(self.images, None)
+
+
+def onnxruntime_int8_path(path):
+    """ONNX Runtime's own INT8 form, the one it is fast in: u8 activations, s8 weights per channel, Q/DQ on every op it has for them."""
+    quantized = path[: -len(".onnx")] + "_ort_u8.onnx"
+    if not os.path.exists(quantized):
+        clean = path + ".clean.onnx"
+        quant_pre_process(path, clean, skip_symbolic_shape=True)
+        quantize_static(clean, quantized, Samples(np.load(path + ".npy")), quant_format=QuantFormat.QDQ, per_channel=True,
+                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        os.remove(clean)
+    return quantized
+
+
+def octet_ms(path, *options):
+    """Median over one turn of one thread on one image."""
+    text = octet("bench", path, "--duration", str(TURN_SECONDS), "--warm-up", "50", "--iterations", "3", "--threads", "1", "--json", *options)
+    return json.loads(text)["compute_ms"]["median"]
+
+
+def session_ms(run, x):
+    times, end = [], time.time() + TURN_SECONDS
+    while time.time() < end or len(times) < 3:
+        start = time.perf_counter()
+        run.run(None, {"input": x})
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def timed(path):
+    """Medians over TURNS turns, in which each of the four runs once."""
+    x = np.load(path + ".npy")[:1]
+    float_session, int8_session = session(path, True), session(onnxruntime_int8_path(path), True)
+    session_ms(float_session, x), session_ms(int8_session, x)
+    turns = [(octet_ms(path), session_ms(float_session, x), octet_ms(int8_path(path), "--precision", "int8"), session_ms(int8_session, x))
+             for _ in range(TURNS)]
+    return [statistics.median(times) for times in zip(*turns)]
+
+
 def compare(path):
     x = np.load(path + ".npy")[:1]
     np.save(path + ".image.npy", x)
     want = onnxruntime_outputs(path, x)
     have = octet_outputs(path, path + ".image.npy")
-    row = {"fp32_diff": float(np.abs(have - want).max() / np.abs(want).max())}
-    quantized = path[: -len(".onnx")] + "_int8.onnx"
+    row = {"fp32_diff": largest_difference(have, want), "ort_fp32_diff": largest_difference(onnxruntime_outputs(path, x, True), want)}
+    quantized = int8_path(path)
     octet("quantize", path, "--calib-data", path + ".npy", "--method", "max", "-o", quantized)
     row["int8_cos_fp32"] = cosine(octet_outputs(quantized, path + ".image.npy", "--precision", "int8"), want)
     row["ort_int8_cos_fp32"] = cosine(onnxruntime_outputs(quantized, x), want)
     return row
 
 
+def processor():
+    with open("/proc/cpuinfo") as file:
+        facts = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].replace("\t", "").splitlines())
+    isa = next((isa for isa in ("amx_int8", "avx512_vnni", "avx_vnni", "avx2") if isa in facts["flags"].split()), "none")
+    return f"{facts['model name'].strip()} (family {facts['cpu family'].strip()} model {facts['model'].strip()}), {isa}"
+
+
 def page(rows):
     lines = ["# Architectures", "",
              "Generated by `bench/import/architectures.py`, not edited by hand: networks of timm and torchvision with random weights, exported by",
-             f"PyTorch's TorchScript exporter (opset 17), one image of noise; timm {timm.__version__}, torch {torch.__version__.split('+')[0]}, ONNX Runtime {onnxruntime.__version__}",
-             "with graph optimizations off. The question is whether a network is read, right, and quantized, not how accurate it is.", "",
-             "* Difference: largest, as a part of the largest output.",
+             f"PyTorch's TorchScript exporter (opset 17), one image of noise; timm {timm.__version__}, torch {torch.__version__.split('+')[0]}, ONNX Runtime {onnxruntime.__version__}.",
+             "The question is whether a network is read, right, and quantized, not how accurate it is.", "",
+             "## Answers", "",
+             "* FP32: largest difference from ONNX Runtime without its optimizations, as a part of the largest output; of octet, and of ONNX Runtime with",
+             "  its optimizations. Where the second is large, too, the random weights make the network blow up rounding.",
              f"* INT8: cosine with the FP32 outputs, of octet and of ONNX Runtime on the file that `octet quantize --method max` makes from {CALIBRATION} images.",
-             "", "| network | FP32: difference | INT8: octet | INT8: ONNX Runtime |", "| --- | --- | --- | --- |"]
+             "", "| network | FP32: octet | FP32: ONNX Runtime | INT8: octet | INT8: ONNX Runtime |", "| --- | --- | --- | --- | --- |"]
     for name, row in sorted(rows.items()):
-        lines.append(f"| {name} | {row['refused']} | | |" if "refused" in row else
-                     f"| {name} | {row['fp32_diff']:.1e} | {row['int8_cos_fp32']:.5f} | {row['ort_int8_cos_fp32']:.5f} |")
+        lines.append(f"| {name} | {row['refused']} | | | |" if "refused" in row else
+                     f"| {name} | {row['fp32_diff']:.1e} | {row['ort_fp32_diff']:.1e} | {row['int8_cos_fp32']:.5f} | {row['ort_int8_cos_fp32']:.5f} |")
+    times = {name: row["ms"] for name, row in rows.items() if "ms" in row}
+    if times:
+        gains = sorted(ms[3] / ms[2] for ms in times.values())
+        floats = sorted(ms[1] / ms[0] for ms in times.values())
+        lines += ["", "## Times", "",
+                  f"Milliseconds for one image on one thread of {processor()}: medians of {TURNS} turns in which each ran {TURN_SECONDS} s, ONNX Runtime",
+                  "with its optimizations (`--time`). In INT8 each runs its own file: octet the one above, ONNX Runtime that of its `quantize_static` from the",
+                  "same images (Q/DQ, u8 activations, s8 weights per channel). × is ONNX Runtime's time over octet's.", "",
+                  f"Over {len(times)} networks ONNX Runtime takes {gains[0]:.2f} to {gains[-1]:.2f} times octet's time in INT8 (median {statistics.median(gains):.2f}) and",
+                  f"{floats[0]:.2f} to {floats[-1]:.2f} in FP32 (median {statistics.median(floats):.2f}).", "",
+                  "| network | FP32: octet | ONNX Runtime | × | INT8: octet | ONNX Runtime | × |", "| --- | --- | --- | --- | --- | --- | --- |"]
+        for name, ms in sorted(times.items()):
+            lines.append(f"| {name} | {ms[0]:.2f} | {ms[1]:.2f} | {ms[1] / ms[0]:.2f} | {ms[2]:.2f} | {ms[3]:.2f} | {ms[3] / ms[2]:.2f} |")
     return "\n".join(lines) + "\n"
 
 
 def main():
-    folder, out, names = sys.argv[2], sys.argv[3], sys.argv[4:] or TIMM + TORCHVISION + SEGMENTATION
+    timing = "--time" in sys.argv
+    logging.disable(logging.WARNING)  # quantize_static's, one for each vector of weights
+    folder, out, *names = [word for word in sys.argv[2:] if word != "--time"]
     os.makedirs(folder, exist_ok=True)
     rows = {}
-    for name in names:
+    for name in names or TIMM + TORCHVISION + SEGMENTATION:
         path = f"{folder}/{name}.onnx"
-        if not os.path.exists(path + ".json"):
-            try:
+        row = {}
+        if os.path.exists(path + ".json"):
+            with open(path + ".json") as file:
+                row = json.load(file)
+        try:
+            if "refused" not in row and "fp32_diff" not in row:
                 if not os.path.exists(path):
                     export(name, path)
-                row = compare(path)
-            except Exception as error:  # whatever the exporter or a runtime says is the row
-                row = {"refused": str(error)[:120]}
-            with open(path + ".json", "w") as file:
-                json.dump(row, file)
-        with open(path + ".json") as file:
-            rows[name] = json.load(file)
-        print(name, rows[name], flush=True)
+                row |= compare(path)
+            if timing and "refused" not in row and "ms" not in row:
+                row["ms"] = timed(path)
+        except Exception as error:  # whatever the exporter or a runtime says is the row
+            row = {"refused": str(error)[:120]}
+        with open(path + ".json", "w") as file:
+            json.dump(row, file)
+        rows[name] = row
+        print(name, row, flush=True)
     with open(out, "w") as file:
         file.write(page(rows))
 
