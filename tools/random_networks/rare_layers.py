@@ -606,7 +606,7 @@ class RareLayers(Layers):
         each = self.pick([1, 2, 5])
         kernel, strides = [self.pick([1, 2, 3, 4]) for _ in range(axes)], [self.pick([1, 2, 3]) for _ in range(axes)]
         extents = [(n - 1) * s + k for n, s, k in zip(x.shape[2:], strides, kernel)]
-        more = {}
+        more = {"kernel_shape": kernel}
         if self.chance(0.4):
             more["output_shape"] = extents = [e - self.pick([0, 1]) if e > 1 else e for e in extents]
         else:

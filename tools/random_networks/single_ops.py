@@ -486,6 +486,7 @@ class Cases:
         if kind == "LpNormalization":
             return Case(kind, [x], {"axis": self.axis(x.ndim), "p": self.pick([1, 2])}, loose=4)
         if kind == "MeanVarianceNormalization":
+            x = x.astype(np.float32) if x.dtype == np.float16 else x  # ONNX Runtime's 1e-9 is 0 in f16
             return Case(kind, [x], {"axes": sorted(self.some_axes(x.ndim, 1))}, since=13, loose=20)
         if kind == "LRN":
             more = {"size": self.pick([1, 3, 5]), "alpha": 0.125, "beta": 0.75, "bias": 1.5}
@@ -721,6 +722,91 @@ class Cases:
                 inputs.append(zero(b) if self.chance(0.6) else every(b, [g * out]))
         return Case("ConvInteger", inputs, {"group": g, **more}, since=10, exact=True)
 
+    def blocks(self):
+        """Codes with a scale for each block along an axis."""
+        block, n = self.pick([2, 3, 4]), self.pick([1, 2, 3])
+        shape = self.shape(1, 3, empty=False)
+        axis = int(self.random.integers(len(shape)))
+        shape[axis] = block * n
+        scales = [n if a == axis else m for a, m in enumerate(shape)]
+        scale = self.random.uniform(0.01, 0.1, scales).astype(np.float32)
+        dtype = self.pick([np.int8, np.uint8])
+        limits = np.iinfo(dtype)
+        zero = self.random.integers(limits.min, limits.max, scales, endpoint=True).astype(dtype)
+        more = {"axis": axis - (len(shape) if self.chance(0.4) else 0), "block_size": block}
+        if self.chance(0.5):
+            x = self.random.normal(0, 3, shape).astype(np.float32)
+            return Case("QuantizeLinear", [x, scale, zero], more, since=21, exact=True)
+        codes = self.random.integers(limits.min, limits.max, shape, endpoint=True).astype(dtype)
+        return Case("DequantizeLinear", [codes, scale] + ([zero] if self.chance(0.7) else []), more, since=21)
+
+    # -- forms of older opsets --
+    def older(self):
+        kind = self.pick(["Softmax", "LogSoftmax", "Hardmax", "Reduce", "Squeeze", "Unsqueeze", "Clip", "Pad", "Slice",
+                          "Split", "TopK", "Upsample", "Resize", "Scatter", "BatchNormalization", "Dropout",
+                          "Upsample 7", "ReduceSum", "Gemm", "Sum"])
+        x = self.array(self.shape(1, 4, empty=False), np.float32, special=0)
+        axis = int(self.random.integers(x.ndim))
+        if kind in ("Softmax", "LogSoftmax", "Hardmax"):
+            more = {"axis": axis} if self.chance(0.7) or x.ndim < 2 else {}
+            return Case(kind, [x], more, since=7, before=13, loose=3)
+        if kind in ("Reduce", "ReduceSum"):
+            op = self.pick(["ReduceMean", "ReduceMax", "ReduceL2", "ReduceProd"]) if kind == "Reduce" else kind
+            axes = sorted(a % x.ndim for a in self.some_axes(x.ndim))
+            more = {"keepdims": self.pick([0, 1]), **({"axes": axes} if axes else {})}
+            return Case(op, [np.clip(x, -2, 2)], more, since=7, before=18 if kind == "Reduce" else 13, loose=4)
+        if kind == "Squeeze":
+            axes = [a for a, n in enumerate(x.shape) if n == 1 and self.chance(0.7)]
+            return Case(kind, [x], {"axes": axes} if axes else {}, since=7, before=13, exact=True)
+        if kind == "Unsqueeze":
+            return Case(kind, [x], {"axes": sorted({axis, x.ndim})}, since=7, before=13, exact=True)
+        if kind == "Clip":
+            more = {key: value for key, value in (("min", -0.5), ("max", 1.5)) if self.chance(0.7)}
+            return Case(kind, [x], more, since=7, before=11, exact=True)
+        if kind == "Pad":
+            pads = [int(self.random.integers(0, 3)) for _ in x.shape * 2]
+            mode = self.pick(["constant", "edge"])
+            return Case(kind, [x], {"pads": pads, "mode": mode, **({"value": 0.5} if mode == "constant" else {})},
+                        since=7, before=11, exact=True)
+        if kind == "Slice":
+            axes = sorted(a % x.ndim for a in self.some_axes(x.ndim, 1))
+            starts, ends = ([int(self.pick(of)) for _ in axes] for of in ([0, 1, -2, -9], [1, 3, -1, 99, 2**31 - 1]))
+            return Case(kind, [x], {"axes": axes, "starts": starts, "ends": ends}, since=7, before=10, exact=True)
+        if kind == "Split":
+            n = x.shape[axis]
+            at = int(self.random.integers(0, n + 1))
+            return Case(kind, [x], {"axis": axis, "split": [at, n - at]}, 2, since=7, before=13, exact=True)
+        if kind == "TopK":
+            return Case(kind, [x], {"axis": axis, "k": int(self.random.integers(1, x.shape[axis] + 1))}, 2, 7, 10,
+                        exact=True)
+        if kind in ("Upsample", "Upsample 7", "Resize"):
+            x = self.array([1, self.pick([1, 3]), self.pick([1, 2, 3]), self.pick([1, 4])], np.float32, special=0)
+            scales = np.array([1, 1, self.pick([1, 2, 3]), self.pick([1, 2, 1.5])], np.float32)
+            mode = {"mode": self.pick(["nearest", "linear"])}
+            if kind == "Upsample 7":
+                return Case("Upsample", [x], {"scales": scales.tolist(), **mode}, since=7, before=9, loose=10)
+            since, before = (9, 10) if kind == "Upsample" else (10, 11)
+            return Case(kind, [x, scales], mode, since=since, before=before, constant=(1,), loose=10)
+        if kind == "Scatter":
+            shape = [int(self.random.integers(1, n + 1)) for n in x.shape]
+            order = np.argsort(self.random.random([*shape[:axis], x.shape[axis], *shape[axis + 1:]]), axis)
+            indices = np.take(order, range(shape[axis]), axis).astype(np.int64)
+            inputs = [x, indices, self.array(shape, np.float32, special=0)]
+            return Case(kind, inputs, {"axis": axis}, since=9, before=11, exact=True)
+        if kind == "BatchNormalization":
+            x = self.array(self.shape(2, 4, empty=False), np.float32, special=0)
+            some = lambda: self.array([x.shape[1]], np.float32, special=0)
+            return Case(kind, [x, some(), some(), some(), np.abs(some()) + np.float32(0.5)], {"epsilon": 0.01}, since=9,
+                        before=14, loose=4)
+        if kind == "Dropout":
+            return Case(kind, [x], {"ratio": 0.3}, since=7, before=12, exact=True)
+        if kind == "Gemm":
+            m, k, n = self.extent(), self.extent(), self.extent()
+            shapes = [m, k], [k, n], self.pick([[n], [m, n], [1]])
+            arrays = [self.array(shape, np.float32, special=0) for shape in shapes]
+            return Case(kind, arrays, {"alpha": 0.5}, since=9, before=13, loose=20)
+        return Case(kind, self.operands(self.pick([1, 2, 3]), np.float32), since=8, before=13)
+
     FAMILIES = [(unary, 3), (rounded, 1), (signs, 2), (activation, 2), (clip, 1), (prelu, 1), (arithmetic, 8),
                 (variadic, 4), (comparison, 4), (logic, 2), (bits, 2), (bit_shift, 1), (tests, 1), (where, 2),
                 (cast, 3),
@@ -729,7 +815,7 @@ class Cases:
                 (scatter_nd, 2), (pad, 3), (shapes, 2), (space, 1), (trilu, 1), (eye_like, 1), (one_hot, 1),
                 (softmax, 2), (layer_norm, 2), (image_norm, 3), (conv, 2), (conv_transpose, 2), (pool, 3), (resize, 3),
                 (grid_sample, 2), (matmul, 2), (gemm, 2), (einsum, 1), (recurrent, 2), (quantize, 2),
-                (dynamic_quantize, 1), (integer_product, 2)]
+                (dynamic_quantize, 1), (integer_product, 2), (blocks, 1), (older, 4)]
 
     def draw(self, only=()):
         families = [(f, w) for f, w in self.FAMILIES if not only or f.__name__ in only]
