@@ -9,6 +9,7 @@
 #include "backends/cpu/sub_batch.h"
 #include "backends/ref/ref.h"
 #include "backends/running.h"
+#include "ir/text.h"
 
 namespace octet {
 namespace {
@@ -46,6 +47,21 @@ TEST(SubBatch, gives_the_reference_bytes_however_the_batch_is_cut) {
         ASSERT_EQ(got.size(), 2u) << where;
         for (size_t i = 0; i < 2; ++i) expect_close(got[i], expected[i], k_exact, where);
       }
+}
+
+/// Each worker's images of the constant are its own: the layer is not cut.
+TEST(SubBatch, a_convolution_of_a_constant_batch_reads_every_image_of_it) {
+  const Result<Graph> graph = parse_graph(
+      "graph g (x: f32[2,1,2,1]) -> (y, z) {\n  const c: f32[2,1,2,1] = {1, 2, 3, 4}\n"
+      "  const w: f32[1,1,1,1] = {10}\n  y = Conv(c, w)\n  z = Relu(x)\n}\n");
+  ASSERT_TRUE(graph) << graph.error().message;
+  const std::vector<Tensor> x = {Tensor::from<float>(DType::f32, {2, 1, 2, 1}, std::vector<float>{1, 1, 1, 1})};
+  for (const int threads : {1, 2}) {
+    const std::vector<Tensor> y = run_graph(*graph, cpu::make_backend({.threads = threads}), x);
+    ASSERT_EQ(y.size(), 2u);
+    EXPECT_EQ(std::vector<float>(y[0].as<float>().begin(), y[0].as<float>().end()),
+              (std::vector<float>{10, 20, 30, 40}));
+  }
 }
 
 TEST(SubBatch, shows_taps_whole_batches_in_the_order_of_the_steps) {

@@ -64,11 +64,12 @@ int64_t batch_of(const Graph& graph) {
   return 1;
 }
 
-bool fits_value(const Graph& graph, ValueId v, int64_t batch, bool is_convolution) {
+/// A constant that is no convolution's weight may not have an image for each of the batch's.
+bool fits_value(const Graph& graph, ValueId v, int64_t batch, bool is_weight) {
   if (v == k_absent) return true;
   if (is_constant(graph, v)) {
     const Dims dims = constant_of(graph, v)->dims();
-    return is_convolution || dims.size() < 4 || dims[0] == 1;
+    return is_weight || dims.size() < 4 || dims[0] == 1;
   }
   const Dims dims = dims_of(graph, v);
   return dims.size() == 4 && dims[0] == batch;
@@ -81,10 +82,11 @@ bool can_cut(const Graph& graph, const Step& step, int64_t batch) {
   const bool by_channels = is_one_of(k_by_channels, node.op->name) && int_attribute(node, "axis", 0) == 1;
   if (!is_convolution && !by_channels && !is_one_of(k_by_image, node.op->name)) return false;
   if (step.tactic.starts_with("reference") || step.tactic.starts_with("nothing")) return false;
-  const auto fits = [&](ValueId v) { return fits_value(graph, v, batch, is_convolution); };
-  return std::all_of(node.inputs.begin(), node.inputs.end(), fits) &&
-         std::all_of(node.outputs.begin(), node.outputs.end(),
-                     [&](ValueId v) { return v == k_absent || (!is_constant(graph, v) && fits(v)); });
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    if (!fits_value(graph, node.inputs[i], batch, is_convolution && i == 1)) return false;
+  return std::all_of(node.outputs.begin(), node.outputs.end(), [&](ValueId v) {
+    return v == k_absent || (!is_constant(graph, v) && fits_value(graph, v, batch, false));
+  });
 }
 
 /// What a step moves: bytes of activations per image, of those the inputs, and of weights.
