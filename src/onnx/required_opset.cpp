@@ -121,7 +121,7 @@ void drop_younger_attributes(const Node& node, int64_t opset, Attributes& attrib
     if (opset < row.opset && belongs_to(row, node)) attributes.erase(std::string(row.attribute));
   if (opset < 18 && is_op(node, "Split")) attributes.erase("num_outputs");
   if (opset < 19 && is_op(node, "AveragePool")) attributes.erase("dilations");
-  if (opset < 20 && is_op(node, "GridSample")) {
+  if (opset < 20 && is_op(node, "GridSample") && attributes.contains("mode")) {  // absent it is linear in all opsets
     const std::string mode = string_attribute(node, "mode", "linear");
     attributes["mode"] = mode == "linear" ? "bilinear" : mode == "cubic" ? "bicubic" : mode;
   }

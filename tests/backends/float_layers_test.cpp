@@ -45,6 +45,8 @@ TEST(GemmOnCpu, agrees_with_the_reference_in_all_its_spellings) {
         graph_of("x: f32[5,37], w: f32[37," + N + "], b: f32[1," + N + "]", "  y = Gemm(x, w, b, alpha=0.5, beta=2.0)"),
         {"w", "b"}, k_float);
     expect_cpu_equals_ref(graph_of("x: f32[2,3,48], w: f32[48," + N + "]", "  y = MatMul(x, w)"), {"w"}, k_float);
+    expect_cpu_equals_ref(graph_of("x: f32[130,1], w: f32[1," + N + "]", "  y = MatMul(x, w)"), {"w"}, k_float);
+    expect_cpu_equals_ref(graph_of("x: f32[130,4], w: f32[4," + N + "]", "  y = MatMul(x, w)"), {"w"}, k_float);
   }
 }
 

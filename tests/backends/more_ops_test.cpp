@@ -253,6 +253,14 @@ TEST(ResizeOnCpu, takes_the_axes_that_the_node_names) {
   }
 }
 
+/// Channels are resampled, too, where their scale says so, though their number stays: by the reference kernel.
+TEST(ResizeOnCpu, takes_a_scale_of_channels_that_stay_as_many) {
+  for (const char* mode : {"nearest", "linear"})
+    expect_step("x: f32[1,5,4,4]",
+                std::string("  const s: f32[4] = {1, 1.1, 2, 2}\n  y = Resize(x, _, s, mode=\"") + mode + "\")",
+                k_float);
+}
+
 /// What ONNX Runtime 1.32 answers. In double 3 / 0.6 is below 5 for the float 0.6, and 10 * 0.7 below 7.
 TEST(ResizeOnCpu, counts_and_chooses_pixels_as_onnx_runtime_where_no_float_is_the_scale) {
   struct Case {

@@ -148,6 +148,23 @@ TEST(PackedWeights, tell_the_taps_of_their_panels_or_are_packed_anew) {
   }
 }
 
+/// Another version's packing does not tell what this one leaves out, however well it reads.
+TEST(PackedWeights, of_another_version_do_not_tell_taps) {
+  const Isa isa = available_isas().back();
+  Codes codes(square(5, 20, 64, 3, 1, 1));
+  const auto first = ConvU8S8::make(codes.desc, isa);
+  std::string form = first->packed().form;
+  const size_t version = form.rfind(", packing ");
+  if (version == form.npos) GTEST_SKIP() << "not applicable: the scalar layer keeps nothing";
+  const WindowGeometry g = codes.desc.geometry;
+  const std::vector<uint8_t> x(buffer_elements<uint8_t>(1, g.ih, g.iw, g.x_pitch), 200);
+  const std::vector<uint8_t> expected = answers<uint8_t>(*first, g, ConvU8S8Args{.x = x.data()});
+  const AlignedBytes kept = copy_of(first->packed().bytes);
+  ConvU8S8Desc desc = codes.desc;
+  desc.packed = {form.substr(0, version) + ", packing 0, taps 64:1", {kept.get(), first->packed().bytes.size()}};
+  EXPECT_EQ(answers<uint8_t>(*ConvU8S8::make(desc, isa), g, ConvU8S8Args{.x = x.data()}), expected);
+}
+
 /// Plan files keep these bytes: one that was packed otherwise must carry another version. That the bytes are right is
 /// for the layers' own tests to say.
 TEST(PackedWeights, change_only_with_their_version) {

@@ -63,6 +63,10 @@ TEST(WriteOnnx, spells_the_modes_of_a_grid_as_the_opset_does) {
   })";
   EXPECT_EQ(rewritten(plane), unchanged(plane, 16));  // written "bicubic"
   EXPECT_EQ(rewritten(plane, 20), unchanged(plane, 20));
+  const std::string usual = R"(graph g (x: f32[1,2,3,4], g: f32[1,5,6,2]) -> (y) {
+    y = GridSample(x, g, padding_mode="border")
+  })";
+  EXPECT_EQ(rewritten(usual), unchanged(usual, 16));
   const std::string solid = R"(graph g (x: f32[1,2,3,4,5], g: f32[1,5,6,7,3]) -> (y) {
     y = GridSample(x, g, mode="nearest")
   })";

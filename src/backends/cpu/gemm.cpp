@@ -87,17 +87,18 @@ StridedCopy copy_of_rows(int64_t rows, int64_t width, int64_t to_pitch, int64_t 
   return StridedCopy(StridedLoop(Dims{rows, width}, {Dims{to_pitch, 1}, Dims{from_pitch, 1}}), element_bytes);
 }
 
-/// Dense rows to pitched ones and back. Behind a row of floats its padding is cleared, since a weight of zero must not
-/// meet NaN there.
+/// Dense rows to pitched ones and back. Behind a row of floats its padding is cleared: no kernel may meet NaN there.
 template <class T>
-void copy_rows(const RunContext& run, const StridedCopy& copy, T* to, const T* from, int64_t width, int64_t pitch) {
-  constexpr int64_t k_rows = 64;  // what is cleared is near still
+void move_rows(const RunContext& run, const StridedCopy& copy, int64_t rows, T* to, const T* from, int64_t width,
+               int64_t pitch) {
+  constexpr int64_t k_parts = 64;                                             // what is cleared is near still
+  const int64_t rows_per_part = copy.parts() == 0 ? 0 : rows / copy.parts();  // rows of one element are one part
   run.parallel(copy.parts(), copy.elements_per_part(), [&](int64_t first, int64_t last, int) {
-    for (; first < last; first += k_rows) {
-      const int64_t end = std::min(first + k_rows, last);
+    for (; first < last; first += k_parts) {
+      const int64_t end = std::min(first + k_parts, last);
       copy.run(reinterpret_cast<std::byte*>(to), reinterpret_cast<const std::byte*>(from), first, end);
       if (std::is_integral_v<T> || pitch <= width) continue;
-      for (int64_t r = first; r < end; ++r)
+      for (int64_t r = first * rows_per_part; r < end * rows_per_part; ++r)
         for (int64_t i = width; i < pitch; ++i) to[r * pitch + i] = T{};
     }
   });
@@ -129,13 +130,13 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
     Args args{.batch = s.m, .x = from, .y = to};
     if (stage_x) {
       X* const staged = reinterpret_cast<X*>(shared);
-      copy_rows(run, copy_in, staged, from, s.k, x_pitch);
+      move_rows(run, copy_in, s.m, staged, from, s.k, x_pitch);
       args.x = staged;
     }
     Y* const result = stage_y ? reinterpret_cast<Y*>(shared + x_bytes) : to;
     args.y = result;
     run_layer(run, *layer, args);
-    if (stage_y) copy_rows(run, copy_out, to, result, s.n, s.n);
+    if (stage_y) move_rows(run, copy_out, s.m, to, result, s.n, s.n);
   };
   return step;
 }

@@ -148,7 +148,10 @@ class Tiles {
   }
 
   int64_t count() const { return outer_.rows() == 0 ? 0 : outer_.rows() / outer_.inner_rows() * groups() * blocks(); }
-  int64_t cost() const { return k_rows * k_columns * inner_.rows() * inner_.row_length(); }
+  int64_t cost() const {
+    const int64_t results = std::min(k_rows, outer_.inner_rows()) * std::min(k_columns, outer_.row_length());
+    return results * inner_.rows() * inner_.row_length();
+  }
 
   void run(const Reduce& reduce, const float* x, float* y, int64_t tile) const {
     const int64_t column = tile % blocks() * k_columns, first = tile / blocks() % groups() * k_rows;

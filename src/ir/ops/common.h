@@ -2,6 +2,7 @@
 // What several op files need: checks, axes, broadcasting, element-wise maps.
 
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <limits>
 

@@ -13,7 +13,8 @@ std::string own_form(const ConvF32Kernel& kernel) { return "f32 " + std::string(
 }  // namespace
 
 std::vector<TapRun> conv_f32_runs(const ConvF32Desc& desc, const ConvF32Kernel& kernel) {
-  return tap_runs(desc.weights, desc.geometry, kernel.lanes, desc.packed, own_form(kernel));
+  return tap_runs(desc.weights, desc.geometry, kernel.lanes, desc.packed,
+                  {own_form(kernel), ", packing " + std::to_string(k_conv_f32_packing)});
 }
 
 ListedWeights pack_conv_f32(const ConvF32Desc& desc, const ListedTiles& tiles, const ConvF32Kernel& kernel,

@@ -290,7 +290,8 @@ PackedConvU8S8 pack_panels(const ConvU8S8Desc& desc, const ConvPanelOrder& order
 }
 
 std::vector<TapRun> conv_u8s8_runs(const ConvU8S8Desc& desc, const ConvU8S8Kernel& kernel) {
-  return tap_runs(desc.weights, desc.geometry, kernel.lanes, desc.packed, own_form(kernel));
+  return tap_runs(desc.weights, desc.geometry, kernel.lanes, desc.packed,
+                  {own_form(kernel), ", packing " + std::to_string(k_conv_u8s8_packing)});
 }
 
 PackedConvU8S8 pack_conv_u8s8(const ConvU8S8Desc& desc, int64_t merge, const TapTable& taps,

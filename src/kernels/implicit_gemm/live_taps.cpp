@@ -45,10 +45,11 @@ LiveTaps live_taps(const T* weights, int64_t channels, int64_t ic, int64_t taps)
 
 template <class T>
 std::vector<TapRun> runs_of(std::span<const T> weights, const WindowGeometry& g, int64_t lanes,
-                            const PackedConvWeights& given, std::string_view own) {
+                            const PackedConvWeights& given, const OwnForm& own) {
   const int64_t taps = g.kh * g.kw;
   if (g.groups != 1 || taps < 2 || taps > k_most_taps || weights.empty()) return {};
-  if (given.form.starts_with(own)) return told_runs(given.form, g.oc, lanes);
+  const std::string_view head = std::string_view(given.form).substr(0, given.form.rfind(k_runs_begin));
+  if (head.starts_with(own.begin) && head.ends_with(own.end)) return told_runs(given.form, g.oc, lanes);
   const LiveTaps all = k_all_taps >> (k_most_taps - taps);
   const auto of_vector = [&](int64_t first) {
     return live_taps(weights.data() + first * g.ic * taps, std::min(lanes, g.oc - first), g.ic, taps);
@@ -68,12 +69,12 @@ std::vector<TapRun> runs_of(std::span<const T> weights, const WindowGeometry& g,
 }  // namespace
 
 std::vector<TapRun> tap_runs(std::span<const float> weights, const WindowGeometry& geometry, int64_t lanes,
-                             const PackedConvWeights& given, std::string_view own) {
+                             const PackedConvWeights& given, const OwnForm& own) {
   return runs_of(weights, geometry, lanes, given, own);
 }
 
 std::vector<TapRun> tap_runs(std::span<const int8_t> weights, const WindowGeometry& geometry, int64_t lanes,
-                             const PackedConvWeights& given, std::string_view own) {
+                             const PackedConvWeights& given, const OwnForm& own) {
   return runs_of(weights, geometry, lanes, given, own);
 }
 

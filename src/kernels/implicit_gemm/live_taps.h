@@ -25,13 +25,18 @@ struct TapRun {
   LiveTaps taps = k_all_taps;
 };
 
+/// What the forms of a kernel's weights begin with, and what they end with in front of the runs: the packing's number.
+struct OwnForm {
+  std::string begin, end;
+};
+
 /// The runs of a layer, in order; empty = nothing can be left out. weights: [oc][ic][kh][kw], of one group. Only the
 /// first and the last vector are looked at where all their taps are live: phases whose taps are fewer lie at an end.
-/// given: packed weights; where their form begins with `own`, they tell the runs, and weights are not read.
+/// given: packed weights; where their form is `own`, they tell the runs, and weights are not read.
 std::vector<TapRun> tap_runs(std::span<const float> weights, const WindowGeometry& geometry, int64_t lanes,
-                             const PackedConvWeights& given, std::string_view own);
+                             const PackedConvWeights& given, const OwnForm& own);
 std::vector<TapRun> tap_runs(std::span<const int8_t> weights, const WindowGeometry& geometry, int64_t lanes,
-                             const PackedConvWeights& given, std::string_view own);
+                             const PackedConvWeights& given, const OwnForm& own);
 /// The end of a form: ", taps CHANNELS:BITS ..." of each run; nothing where there are none.
 std::string form_of(std::span<const TapRun> runs);
 
