@@ -4,7 +4,7 @@
 Exports each network with random weights (and statistics of BatchNormalization that are not 0 and 1) through PyTorch's
 TorchScript exporter into FOLDER, compares octet's outputs with ONNX Runtime's in FP32 and on the INT8 file that
 `octet quantize` makes of it, and writes PAGE. With --time, both are timed in turns, in FP32 and each on its own INT8 file. What
-FOLDER holds already is not made again. Wants a Python of its own with
+FOLDER holds already is not made or timed again. Wants a Python of its own with
 torch, torchvision, timm, onnx, onnxruntime and numpy."""
 import json
 import logging
@@ -185,9 +185,18 @@ def compare(path):
 
 def processor():
     with open("/proc/cpuinfo") as file:
-        facts = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].replace("\t", "").splitlines())
+        lines = file.read().split("\n\n")[0].splitlines()
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     isa = next((isa for isa in ("amx_int8", "avx512_vnni", "avx_vnni", "avx2") if isa in facts["flags"].split()), "none")
-    return f"{facts['model name'].strip()} (family {facts['cpu family'].strip()} model {facts['model'].strip()}), {isa}"
+    name, family, model = facts["model name"], int(facts["cpu family"]), int(facts["model"])
+    zen4 = facts["vendor_id"] == "AuthenticAMD" and family == 25 and (16 <= model < 32 or 96 <= model < 128)
+    return (f"Zen 4 ({name}, family {family} model {model})" if zen4 else f"{name} (family {family} model {model})") + f", {isa}"
+
+
+def timed_on():
+    """What a row's times hold for."""
+    version = subprocess.run([sys.argv[1], "--version"], capture_output=True, text=True, check=True).stdout
+    return {"processor": processor(), "octet": version.partition(",")[0].strip(), "date": time.strftime("%-d %B %Y", time.gmtime())}
 
 
 def page(rows):
@@ -207,10 +216,13 @@ def page(rows):
     if times:
         gains = sorted(ms[3] / ms[2] for ms in times.values())
         floats = sorted(ms[1] / ms[0] for ms in times.values())
+        where = "; ".join(sorted({"{processor}, {date}, {octet}".format(**rows[name]["timed_on"]) for name in times}))
         lines += ["", "## Times", "",
-                  f"Milliseconds for one image on one thread of {processor()}: medians of {TURNS} turns in which each ran {TURN_SECONDS} s, ONNX Runtime",
-                  "with its optimizations (`--time`). In INT8 each runs its own file: octet the one above, ONNX Runtime that of its `quantize_static` from the",
-                  "same images (Q/DQ, u8 activations, s8 weights per channel). × is ONNX Runtime's time over octet's.", "",
+                  f"Milliseconds for one image on one thread of {where}:",
+                  f"medians of {TURNS} turns in which each ran {TURN_SECONDS} s, octet's own compute time beside the Python call of ONNX Runtime's `run()` with its",
+                  "optimizations. In INT8 each runs its own file: octet the one above, ONNX Runtime that of its `quantize_static` from the same images (Q/DQ,",
+                  "u8 activations, s8 weights per channel). × is ONNX Runtime's time over octet's.", "",
+                  "`bench/import/architectures.py build/octet FOLDER docs/architectures.md --time`", "",
                   f"Over {len(times)} networks ONNX Runtime takes {gains[0]:.2f} to {gains[-1]:.2f} times octet's time in INT8 (median {statistics.median(gains):.2f}) and",
                   f"{floats[0]:.2f} to {floats[-1]:.2f} in FP32 (median {statistics.median(floats):.2f}).", "",
                   "| network | FP32: octet | ONNX Runtime | × | INT8: octet | ONNX Runtime | × |", "| --- | --- | --- | --- | --- | --- | --- |"]
@@ -236,10 +248,13 @@ def main():
                 if not os.path.exists(path):
                     export(name, path)
                 row |= compare(path)
-            if timing and "refused" not in row and "ms" not in row:
-                row["ms"] = timed(path)
         except Exception as error:  # whatever the exporter or a runtime says is the row
             row = {"refused": str(error)[:120]}
+        try:
+            if timing and "refused" not in row and "ms" not in row:
+                row |= {"ms": timed(path), "timed_on": timed_on()}
+        except Exception as error:  # the answers stay
+            print(f"{name} is not timed: {error}", flush=True)
         with open(path + ".json", "w") as file:
             json.dump(row, file)
         rows[name] = row
