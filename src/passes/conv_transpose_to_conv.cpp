@@ -5,10 +5,11 @@
 // Stride s: outputs whose o + shift leaves the same remainder a by s (a phase) are an ordinary convolution by
 // themselves. With o + shift = s * t + a and d = t - i:   k = s * d + a + pad_begin - shift
 // All s * s phases read one window of inputs, that is one Conv makes them as s * s * C channels, with a zero where a
-// phase has no such k (the CPU's kernels leave these out, kernels/implicit_gemm/live_taps), and DepthToSpace puts them
-// side by side. The shift (0 to s - 1) is the one with the fewest taps; what lies before output 0 and behind the last
-// one is cut off by a Slice. 4x4 of stride 2 with pads 1, shift 1: 2x2 taps and one row and column off each side, where
-// shift 0 would take 3x3; 2x2 of stride 2: one tap, nothing to cut.
+// phase has no such k (the CPU's kernels, but not AMX, leave these out where a phase fills whole vectors and there are
+// no groups, kernels/implicit_gemm/live_taps), and DepthToSpace puts them side by side. The shift (0 to s - 1) is the
+// one with the fewest taps; what lies before output 0 and behind the last one is cut off by a Slice. 4x4 of stride 2
+// with pads 1, shift 1: 2x2 taps and one row and column off each side, where shift 0 would take 3x3; 2x2 of stride 2:
+// one tap, nothing to cut.
 // Channels of phases: phase-major (DepthToSpace's DCR) without groups, so that a pixel's channels are copied in one go;
 // with groups the phases of a channel are neighbours (CRD), since the Conv's groups are blocks of channels.
 // Weights and biases may lie behind DequantizeLinear: the codes are rearranged, zero taps are zero points.

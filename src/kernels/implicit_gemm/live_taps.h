@@ -2,7 +2,7 @@
 // Taps of a window where all output channels of a vector have zeros. A transposed convolution that runs as a
 // convolution has them: of 3x3 taps with stride 2 its four phases have 1, 2, 2 and 4 of the window's 4 taps (pass
 // conv_transpose_to_conv). Panels are cut where the taps change, and taps without weights are not computed. So an
-// infinity that meets nothing but such zeros makes no NaN.
+// infinity or a NaN that meets nothing but such zeros makes no NaN.
 
 #include <cstdint>
 #include <span>
