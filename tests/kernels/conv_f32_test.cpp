@@ -12,6 +12,7 @@
 #include "kernels/guarded.h"
 #include "kernels/implicit_gemm/tap_classes.h"
 #include "kernels/implicit_gemm/tap_table.h"
+#include "kernels/phase_cases.h"
 #include "kernels/ran_isa.h"
 #include "kernels/random_rows.h"
 

@@ -13,6 +13,7 @@
 #include "kernels/implicit_gemm/pixel_classes.h"
 #include "kernels/implicit_gemm/tap_table.h"
 #include "kernels/layout/layout.h"
+#include "kernels/phase_cases.h"
 
 namespace octet {
 namespace {

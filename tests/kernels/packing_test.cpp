@@ -11,6 +11,7 @@
 #include "kernels/conv_f32/packing.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
 #include "kernels/conv_u8s8/packing.h"
+#include "kernels/phase_cases.h"
 
 namespace octet {
 namespace {
