@@ -1,45 +1,17 @@
-// octet_onnx_seeds FOLDER: writes small ONNX files, one per kind of op and oddity, as the fuzzer's first corpus.
+// Small ONNX files, one per kind of op and oddity.
 
-#include <cstdio>
-#include <filesystem>
+#include "onnx_seeds.h"
+
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/file.h"
-#include "onnx/model_builder.h"
+#include "onnx_seed_parts.h"
 
+namespace octet {
 namespace {
 
-using namespace octet;
-using namespace octet::test;
-
-struct Seed {
-  std::string name;
-  ModelBuilder model;
-};
-
-Tensor reals(Dims dims) {
-  const std::optional<int64_t> count = element_count(dims);
-  std::vector<float> values(static_cast<size_t>(count.value_or(0)));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = 0.25f * static_cast<float>(i % 7) - 0.5f;
-  return f32_tensor(std::move(dims), values);
-}
-Tensor integers(std::vector<int64_t> values) { return s64_tensor({static_cast<int64_t>(values.size())}, values); }
-
-/// x [N,4,6,6] -> one node with these constants -> y.
-Seed unary(const std::string& name, int64_t opset, const std::string& op, std::vector<WireWriter> attributes = {},
-           const std::vector<std::pair<std::string, Tensor>>& constants = {}) {
-  ModelBuilder model(opset);
-  model.input("x", {Dim(std::string("N")), 4, 6, 6});
-  NodeSpec spec{op, {"x"}, {"y"}, std::move(attributes), "n"};
-  for (const auto& [constant, tensor] : constants) {
-    model.initializer(constant, tensor);
-    spec.inputs.push_back(constant);
-  }
-  model.node(spec).output("y");
-  return {name, std::move(model)};
-}
+using namespace test;
 
 std::vector<Seed> oddities() {
   const int8_t zero = 0;
@@ -105,17 +77,8 @@ std::vector<Seed> more_ops() {
   const auto integer = int_attribute_proto;
   const auto real = float_attribute_proto;
   const auto word = string_attribute_proto;
-  const auto with_input = [](const std::string& name, int64_t opset, const Extents& shape, DType dtype,
-                             const NodeSpec& spec, const std::vector<std::pair<std::string, Tensor>>& constants = {}) {
-    ModelBuilder model(opset);
-    model.input("x", shape, dtype);
-    for (const auto& [constant, tensor] : constants) model.initializer(constant, tensor);
-    model.node(spec).output("y");
-    return Seed{name, std::move(model)};
-  };
   const Tensor index = s64_tensor({1, 1, 1, 2}, std::vector<int64_t>{-1, 3}), update = reals({1, 1, 1, 2});
-  const uint8_t bits[] = {3, 9};
-  const Tensor shifts = Tensor::from<uint8_t>(DType::u8, {2}, bits);
+  const Tensor shifts = bytes(DType::u8, {2}, {3, 9});
   std::vector<Seed> seeds = {
       unary("grid_sample16", 16, "GridSample",
             {word("mode", "bicubic"), word("padding_mode", "reflection"), integer("align_corners", 1)},
@@ -203,14 +166,73 @@ Seed network() {
   return {"network", std::move(m)};
 }
 
+/// Logic, comparisons, shapes and counts.
+std::vector<Seed> more_dtypes() {
+  const auto integer = int_attribute_proto;
+  const Tensor flags = bytes(DType::boolean, {3, 2}, {1, 0, 0, 1, 1, 0});
+  std::vector<Seed> seeds = {
+      with_input("not", 13, {3, 2}, DType::boolean, {"Not", {"x"}, {"y"}, {}, "n"}),
+      with_input("where", 16, {3, 2}, DType::f32, {"Where", {"c", "x", "o"}, {"y"}, {}, "n"},
+                 {{"c", flags}, {"o", reals({1, 2})}}),
+      with_input("bitwise_not", 18, {3, 2}, DType::s16, {"BitwiseNot", {"x"}, {"y"}, {}, "n"}),
+      with_input("mod", 13, {3, 2}, DType::s64, {"Mod", {"x", "d"}, {"y"}, {}, "n"}, {{"d", integers({3, -2})}}),
+      unary("fmod", 13, "Mod", {integer("fmod", 1)}, {{"d", scalar_f32(0.75f)}}),
+      with_input("non_zero", 13, {3, 2}, DType::s32, {"NonZero", {"x"}, {"y"}, {}, "n"}),
+      with_input("range", 11, {}, DType::s64, {"Range", {"s", "x", "d"}, {"y"}, {}, "n"},
+                 {{"s", s64_tensor({}, std::vector<int64_t>{1})}, {"d", s64_tensor({}, std::vector<int64_t>{2})}}),
+      with_input("constant_of_shape", 9, {2}, DType::s64,
+                 {"ConstantOfShape", {"x"}, {"y"}, {tensor_attribute_proto("value", reals({1}))}, "n"}),
+      with_input("trilu", 14, {4, 5}, DType::f32, {"Trilu", {"x", "k"}, {"y"}, {integer("upper", 0)}, "n"},
+                 {{"k", s64_tensor({}, std::vector<int64_t>{1})}}),
+      with_input("cast_like", 15, {3, 2}, DType::f32, {"CastLike", {"x", "l"}, {"y"}, {}, "n"}, {{"l", flags}}),
+      unary("is_nan", 13, "IsNaN"),
+      unary("size", 13, "Size"),
+      unary("squeeze11", 11, "Squeeze"),
+      unary("squeeze13", 13, "Squeeze", {}, {{"a", integers({0})}}),
+      unary("arg_max", 13, "ArgMax", {integer("axis", 1), integer("keepdims", 0), integer("select_last_index", 1)}),
+      unary("arg_min", 13, "ArgMin", {integer("axis", -1)}),
+      unary("space_to_depth", 13, "SpaceToDepth", {integer("blocksize", 2)}),
+      unary("rms_normalization", 23, "RMSNormalization", {integer("axis", -1), float_attribute_proto("epsilon", 1e-3f)},
+            {{"g", reals({6})}}),
+      unary("swish", 24, "Swish", {float_attribute_proto("alpha", 1.5f)}),
+  };
+  for (const char* op : {"And", "Or", "Xor"})
+    seeds.push_back(with_input(op, 13, {3, 2}, DType::boolean, {op, {"x", "f"}, {"y"}, {}, "n"}, {{"f", flags}}));
+  for (const char* op : {"Greater", "GreaterOrEqual", "LessOrEqual"})
+    seeds.push_back(unary(op, 16, op, {}, {{"c", reals({4, 1, 1})}}));
+  for (const char* op :
+       {"ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum"})
+    seeds.push_back(unary(op, 18, op, {integer("keepdims", 0)}, {{"a", integers({1, -1})}}));
+  return seeds;
+}
+
+/// x [3,2,4] -> an op of gates -> y; `sequence` are its other inputs' names in order, "" for an absent one.
+Seed recurrent(const std::string& op, int64_t gates, std::vector<WireWriter> attributes) {
+  ModelBuilder model(14);
+  model.input("x", {3, 2, 4});
+  model.initializer("w", reals({2, gates * 3, 4})).initializer("r", reals({2, gates * 3, 3}));
+  model.initializer("b", reals({2, 2 * gates * 3})).initializer("h", reals({2, 2, 3}));
+  attributes.push_back(int_attribute_proto("hidden_size", 3));
+  attributes.push_back(string_attribute_proto("direction", "bidirectional"));
+  model.node({op, {"x", "w", "r", "b", "", "h"}, {"y", "last"}, std::move(attributes), "n"}).output("y").output("last");
+  return {op, std::move(model)};
+}
+
+Seed boxes() {
+  ModelBuilder model(11);
+  model.input("boxes", {1, 6, 4}).input("scores", {1, 2, 6});
+  model.initializer("most", integers({3})).initializer("overlap", f32_tensor({1}, std::vector<float>{0.5f}));
+  model.node({"NonMaxSuppression",
+              {"boxes", "scores", "most", "overlap"},
+              {"y"},
+              {int_attribute_proto("center_point_box", 1)},
+              "n"});
+  return {"non_max_suppression", std::move(model.output("y"))};
+}
+
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: octet_onnx_seeds FOLDER\n");
-    return 2;
-  }
-  std::filesystem::create_directories(argv[1]);
+std::vector<OnnxSeed> onnx_seeds() {
   std::vector<Seed> seeds = oddities();
   for (Seed& seed : more_ops()) seeds.push_back(std::move(seed));
   seeds.push_back(chain("functions",
@@ -224,13 +246,16 @@ int main(int argc, char** argv) {
   seeds.push_back(
       chain("pairs", {"Sub", "Mul", "Div", "Pow", "PRelu", "Min", "Max", "Sum", "Mean", "Less"}, reals({4, 1, 1})));
   seeds.push_back(network());
-  for (const Seed& seed : seeds) {
-    const std::vector<std::byte> bytes = seed.model.bytes();
-    const Result<Done> ok = write_file_atomically(std::string(argv[1]) + "/" + seed.name + ".onnx", std::span(bytes));
-    if (!ok) {
-      std::fprintf(stderr, "%s\n", ok.error().message.c_str());
-      return 1;
-    }
-  }
-  return 0;
+  for (Seed& seed : more_dtypes()) seeds.push_back(std::move(seed));
+  seeds.push_back(recurrent("RNN", 1, {float_attribute_proto("clip", 2)}));
+  seeds.push_back(recurrent("GRU", 3, {int_attribute_proto("linear_before_reset", 1)}));
+  seeds.push_back(recurrent("LSTM", 4, {int_attribute_proto("input_forget", 1)}));
+  seeds.push_back(boxes());
+  for (Seed& seed : seeds_of_codes()) seeds.push_back(std::move(seed));
+  for (Seed& seed : seeds_of_structure()) seeds.push_back(std::move(seed));
+  std::vector<OnnxSeed> files;
+  for (const Seed& seed : seeds) files.push_back({seed.name, seed.model.bytes()});
+  return files;
 }
+
+}  // namespace octet

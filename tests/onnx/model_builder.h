@@ -88,7 +88,10 @@ class ModelBuilder {
     WireWriter out;
     out.text(onnx_field::function::name, name);
     out.text(onnx_field::function::domain, domain);
-    functions_.push_back(out);
+    return function(out);
+  }
+  ModelBuilder& function(const WireWriter& message) {
+    functions_.push_back(message);
     return *this;
   }
   WireWriter& graph() { return graph_; }
