@@ -139,6 +139,7 @@ std::string refuse_resize(const StepQuery& query) {
   if (query.shape(0)->size() != 4) return "only images (a rank-4 input)";
   const Dims x = query.dims(0), y = query.output_dims();
   if (x[0] != y[0] || x[1] != y[1]) return "a batch or channel axis of another extent";
+  if (scale_of(query, 0) != 1 || scale_of(query, 1) != 1) return "a batch or channel axis of another scale";
   if (x[2] == 0 || x[3] == 0) return "an image without pixels";
   if (string_attribute(query.node, "mode", "nearest") == "linear" && query.dtype(0) != DType::f32)
     return "linear interpolation of " + std::string(name(query.dtype(0))) + ", not f32";
