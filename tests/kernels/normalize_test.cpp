@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "kernels/ran_isa.h"
@@ -152,13 +154,48 @@ TEST(Normalize, layer_takes_rows_of_any_size_on_every_isa) {
   }
 }
 
+float gelu_of(float x) {
+  normalize_scalar.gelu(&x, 1);
+  return x;
+}
+
 TEST(Normalize, gelu_is_the_formula_for_both_signs) {
-  for (float x = -13.0f; x < 13.0f; x += 0.0037f) {
-    float got = x;
-    normalize_scalar.gelu(&got, 1);
+  for (float x = -13.0f; x < 14.0f; x += 0.00037f) {
     const double want = 0.5 * static_cast<double>(x) * std::erfc(-static_cast<double>(x) / std::sqrt(2.0));
-    // The exponent x^2 / 2 is rounded, a relative error of up to x^2 2^-24.
-    EXPECT_NEAR(got, want, (1e-6 + static_cast<double>(x * x) * 0x1p-23) * std::fabs(want) + 1e-37) << x;
+    EXPECT_NEAR(gelu_of(x), want, (3e-7 + 3.7e-8 * static_cast<double>(x * x)) * std::fabs(want))
+        << x;  // as it promises
+  }
+}
+
+TEST(Normalize, gelu_is_half_of_small_numbers_and_all_of_large_ones) {
+  for (const float x : {1e-3f, 1e-10f, 1e-30f}) {
+    const double part = static_cast<double>(x) / std::sqrt(2.0 * std::numbers::pi);  // of x, beside the half
+    EXPECT_NEAR(gelu_of(x) / x, 0.5 + part, 1e-7);
+    EXPECT_NEAR(gelu_of(-x) / -x, 0.5 - part, 1e-7);
+  }
+  for (const float x : {13.2f, 1e10f, k_inf}) {
+    EXPECT_EQ(gelu_of(x), x);
+    EXPECT_NEAR(gelu_of(-x), 0.0f, 1.6e-38f);
+  }
+  EXPECT_TRUE(std::isnan(gelu_of(std::numeric_limits<float>::quiet_NaN())));
+  EXPECT_TRUE(std::signbit(gelu_of(-0.0f)) && !std::signbit(gelu_of(0.0f)));
+}
+
+TEST(Normalize, gelu_has_the_same_bits_on_every_isa_for_all_kinds_of_floats) {
+  std::vector<float> x;
+  for (uint32_t exponent = 0; exponent < 256; ++exponent)  // the last are infinities and NaN
+    for (uint32_t part = 0; part < 512; ++part)
+      for (const uint32_t sign : {0u, 1u})
+        x.push_back(std::bit_cast<float>(sign << 31 | exponent << 23 | part << 14 | (part * 2654435761u & 0x3fff)));
+  std::vector<float> want = x;
+  normalize_scalar.gelu(want.data(), want.size());
+  for (const Isa isa : available_isas()) {
+    std::vector<float> got = x;
+    normalize_kernels(isa).gelu(got.data(), got.size());
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_TRUE(std::isnan(x[i]) ? std::isnan(got[i])
+                                   : std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(want[i]))
+          << name(isa) << " at " << x[i];
   }
 }
 

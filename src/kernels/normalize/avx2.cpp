@@ -129,15 +129,31 @@ void layer_row(float* x, size_t n, double epsilon, const float* scale, const flo
   }
 }
 
+/// Entry i mod 16 of a table; upper's sign bits are bit 3 of i.
+__m256 entry_of(const float* table, __m256i i, __m256 upper) {
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_load_ps(table), i),
+                          _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), i), upper);
+}
+
 __m256 gelu_of(__m256 x) {
-  const __m256 one = splat(1.0f), sign = splat(-0.0f);
-  const __m256 t = _mm256_div_ps(one, _mm256_fmadd_ps(_mm256_andnot_ps(sign, x), splat(k_half_inverse_sqrt_2), one));
-  __m256 p = splat(k_gelu_p[0]);
-  for (int i = 1; i < 10; ++i) p = _mm256_fmadd_ps(p, t, splat(k_gelu_p[i]));
-  const __m256 square = _mm256_mul_ps(_mm256_mul_ps(x, x), splat(0.5f));
-  const __m256 e = _mm256_mul_ps(t, exp_f32(_mm256_sub_ps(p, square)));
-  const __m256 positive = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ);
-  return _mm256_mul_ps(_mm256_mul_ps(splat(0.5f), x), _mm256_blendv_ps(e, _mm256_sub_ps(splat(2.0f), e), positive));
+  const __m256 one = splat(1.0f), c = splat(k_gelu_c), magic = splat(k_gelu_magic);
+  const __m256 z = at_most(_mm256_andnot_ps(splat(-0.0f), x), k_gelu_most);
+  const __m256i bits = _mm256_castps_si256(_mm256_add_ps(z, one)), i = _mm256_srli_epi32(bits, 21);
+  const __m256i interval = _mm256_set1_epi32(static_cast<int>(k_gelu_interval));
+  const __m256i middle = _mm256_or_si256(_mm256_and_si256(bits, interval), _mm256_set1_epi32(k_gelu_middle));
+  const __m256 u = _mm256_sub_ps(z, _mm256_sub_ps(_mm256_castsi256_ps(middle), one));
+  const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(bits, 7));  // bit 24
+  __m256 g = entry_of(k_gelu_g[0], i, upper);
+#pragma GCC unroll 8
+  for (int j = 1; j < 7; ++j) g = _mm256_fmadd_ps(g, u, entry_of(k_gelu_g[j], i, upper));
+  const __m256 s = _mm256_mul_ps(z, z), t = _mm256_fmadd_ps(s, c, magic);
+  const __m256 f = _mm256_fmsub_ps(s, c, _mm256_sub_ps(t, magic));
+  const __m256i k = _mm256_castps_si256(t);
+  const __m256 power =
+      entry_of(reinterpret_cast<const float*>(k_gelu_power), k, _mm256_castsi256_ps(_mm256_slli_epi32(k, 28)));
+  const __m256 e = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(power), _mm256_slli_epi32(k, 19)));
+  const __m256 a = _mm256_fmadd_ps(_mm256_fmadd_ps(splat(k_gelu_a[0]), f, splat(k_gelu_a[1])), f, splat(k_gelu_a[2]));
+  return _mm256_fnmadd_ps(_mm256_mul_ps(z, g), _mm256_mul_ps(_mm256_fmadd_ps(a, f, one), e), at_least(x, 0.0f));
 }
 
 void gelu(float* x, size_t n) {

@@ -149,22 +149,32 @@ void layer(float* x, size_t rows, size_t n, ptrdiff_t step, double epsilon, cons
   for (; rows > 0; --rows, x += step) layer_rows<1>(x, n, step, epsilon, scale, bias);
 }
 
+__m512 entry_of(const float* table, __m512i index) { return _mm512_permutexvar_ps(index, _mm512_load_ps(table)); }
+
 __m512 gelu_of(__m512 x) {
-  const __m512 one = splat(1.0f);
-  const __m512 t = _mm512_div_ps(one, _mm512_fmadd_ps(_mm512_abs_ps(x), splat(k_half_inverse_sqrt_2), one));
-  __m512 p = splat(k_gelu_p[0]);
-  for (int i = 1; i < 10; ++i) p = _mm512_fmadd_ps(p, t, splat(k_gelu_p[i]));
-  const __m512 square = _mm512_mul_ps(_mm512_mul_ps(x, x), splat(0.5f));
-  const __m512 e = _mm512_mul_ps(t, exp_f32(_mm512_sub_ps(p, square)));
-  const __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
-  return _mm512_mul_ps(_mm512_mul_ps(splat(0.5f), x), _mm512_mask_sub_ps(e, positive, splat(2.0f), e));
+  const __m512 one = splat(1.0f), c = splat(k_gelu_c), magic = splat(k_gelu_magic);
+  const __m512 z = at_most(_mm512_abs_ps(x), k_gelu_most);
+  const __m512i bits = _mm512_castps_si512(_mm512_add_ps(z, one)), i = _mm512_srli_epi32(bits, 21);
+  const __m512i middle =
+      _mm512_ternarylogic_epi32(bits, _mm512_set1_epi32(static_cast<int>(k_gelu_interval)),
+                                _mm512_set1_epi32(static_cast<int>(k_gelu_middle)), 0xEA);  // bits & interval | middle
+  const __m512 u = _mm512_sub_ps(z, _mm512_sub_ps(_mm512_castsi512_ps(middle), one));
+  __m512 g = entry_of(k_gelu_g[0], i);
+#pragma GCC unroll 8
+  for (int j = 1; j < 7; ++j) g = _mm512_fmadd_ps(g, u, entry_of(k_gelu_g[j], i));
+  const __m512 s = _mm512_mul_ps(z, z), t = _mm512_fmadd_ps(s, c, magic);
+  const __m512 f = _mm512_fmsub_ps(s, c, _mm512_sub_ps(t, magic));
+  const __m512i k = _mm512_castps_si512(t), power = _mm512_permutexvar_epi32(k, _mm512_load_si512(k_gelu_power));
+  const __m512 e = _mm512_castsi512_ps(_mm512_add_epi32(power, _mm512_slli_epi32(k, 19)));
+  const __m512 a = _mm512_fmadd_ps(_mm512_fmadd_ps(splat(k_gelu_a[0]), f, splat(k_gelu_a[1])), f, splat(k_gelu_a[2]));
+  return _mm512_fnmadd_ps(_mm512_mul_ps(z, g), _mm512_mul_ps(_mm512_fmadd_ps(a, f, one), e), at_least(x, 0.0f));
 }
 
 void gelu(float* x, size_t n) {
-  for (size_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
-    _mm512_mask_storeu_ps(x + i, mask, gelu_of(_mm512_maskz_loadu_ps(mask, x + i)));
-  }
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) _mm512_storeu_ps(x + i, gelu_of(_mm512_loadu_ps(x + i)));
+  const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+  if (i < n) _mm512_mask_storeu_ps(x + i, mask, gelu_of(_mm512_maskz_loadu_ps(mask, x + i)));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Plain C++: the judge of the family.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "kernels/normalize/gelu_constants.h"
@@ -67,11 +68,17 @@ void layer(float* x, size_t rows, size_t n, ptrdiff_t step, double epsilon, cons
 }
 
 float gelu_of(float x) {
-  const float t = 1.0f / std::fma(std::fabs(x), k_half_inverse_sqrt_2, 1.0f);
-  float p = k_gelu_p[0];
-  for (size_t i = 1; i < std::size(k_gelu_p); ++i) p = std::fma(p, t, k_gelu_p[i]);
-  const float e = t * exp_f32(p - x * x * 0.5f);
-  return 0.5f * x * (x > 0.0f ? 2.0f - e : e);
+  const float z = std::min(std::fabs(x), k_gelu_most);  // NaN stays
+  const auto bits = std::bit_cast<uint32_t>(z + 1.0f);
+  const size_t i = bits >> 21 & 15;
+  const float u = z - (std::bit_cast<float>((bits & k_gelu_interval) | k_gelu_middle) - 1.0f);
+  float g = k_gelu_g[0][i];
+  for (size_t j = 1; j < std::size(k_gelu_g); ++j) g = std::fma(g, u, k_gelu_g[j][i]);
+  const float s = z * z, t = std::fma(s, k_gelu_c, k_gelu_magic), f = std::fma(s, k_gelu_c, -(t - k_gelu_magic));
+  const auto k = std::bit_cast<uint32_t>(t);
+  const auto e = std::bit_cast<float>(k_gelu_power[k % 16] + (k << 19));
+  const float a = std::fma(std::fma(k_gelu_a[0], f, k_gelu_a[1]), f, k_gelu_a[2]);
+  return std::fma(-(z * g), std::fma(a, f, 1.0f) * e, std::max(x, 0.0f));
 }
 
 void gelu(float* x, size_t n) {
