@@ -179,6 +179,26 @@ TEST(QuantizeOnCpu, quantizes_values_inside_the_graph_and_of_other_ranks) {
   }
 }
 
+TEST(QuantizeOnCpu, takes_codes_of_16_bits) {
+  for (const char* type : {"u16[] = {32760}", "s16[] = {-29}"})
+    expect_cpu_equals_ref(
+        std::string("graph g (x: f32[2,5,3,4]) -> (y, q) {\n  const s: f32[] = {0.00012}\n  const zp: ") + type +
+            "\n  q = QuantizeLinear(x, s, zp)\n  y = DequantizeLinear(q, s, zp)\n}\n",
+        {}, k_exact);
+}
+
+TEST(QuantizeOnCpu, takes_scales_of_blocks) {
+  const std::string grid =
+      "  const s: f32[2,3] = {0.026, 0.033, 0.036, 0.01, 0.079, 0.021}\n"
+      "  const zp: s8[2,3] = {88, 89, -81, 17, -103, -50}\n";
+  expect_cpu_equals_ref(
+      "graph g (x: s8[4,3]) -> (y) {\n" + grid + "  y = DequantizeLinear(x, s, zp, axis=0, block_size=2)\n}\n", {},
+      k_exact);
+  expect_cpu_equals_ref(
+      "graph g (x: f32[4,3]) -> (y) {\n" + grid + "  y = QuantizeLinear(x, s, zp, axis=0, block_size=2)\n}\n", {},
+      k_exact);
+}
+
 TEST(QuantizeOnCpu, takes_a_weight_behind_dequantize_as_a_constant) {
   const std::string text =
       "graph g (x: f32[2,5,6,6], q: s8[7,5,3,3], s_scale: f32[7], b: f32[7]) -> (y, z) {\n"

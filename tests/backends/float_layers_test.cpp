@@ -157,6 +157,16 @@ TEST(ReduceOnCpu, reduces_any_axes) {
       }
 }
 
+TEST(ReduceOnCpu, is_no_number_where_an_element_is_none) {
+  for (const char* op : {"ReduceMax", "ReduceMin"})
+    for (const char* axis : {"1", "2"})
+      expect_cpu_equals_ref(graph_of("x: f32[3,41,17]", std::string("  const a: s64[1] = {") + axis +
+                                                            "}\n  const most: f32[] = {2}\n  d = Sub(most, x)\n"
+                                                            "  s = Sqrt(d)\n  y = " +
+                                                            op + "(s, a, keepdims=0)"),
+                            {}, k_exact);
+}
+
 TEST(GroupNormalizationOnCpu, normalises_channels_and_groups_of_them) {
   for (const char* shape : {"[2,6,5,7]", "[1,150,3,3]", "[2,6,40]", "[3,6]", "[2,6,2,3,4]", "[1,6,1,1]", "[0,6,2,2]"}) {
     const std::string channels = std::string(shape) == "[1,150,3,3]" ? "150" : "6";

@@ -29,6 +29,11 @@ TEST(NoElements, to_sum_over) {
   expect_runs("x: f32[2,0,4]) -> (y) {\n  const k: s64[1] = {1}\n  y = ReduceSum(x, k)");
 }
 
+TEST(NoElements, in_a_constant) {
+  expect_runs("w: u8[7,0,5]) -> (y) {\n  y = Squeeze(w)", {"w"});
+  expect_runs("w: f32[7,0,5]) -> (y) {\n  const s: s64[2] = {0, 3}\n  y = Reshape(w, s, allowzero=1)", {"w"});
+}
+
 TEST(NoElements, in_a_part_of_a_concatenation) {
   expect_runs("a: f32[2,3,4], b: f32[2,0,4]) -> (y) {\n  y = Concat(a, b, axis=1)");
 }

@@ -94,7 +94,7 @@ def differences(want, have, allowed):
             continue
         if np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
             continue
-        far = np.abs(a.astype(np.float64) - b.astype(np.float64))
+        far = np.asarray(np.abs(a.astype(np.float64) - b.astype(np.float64)))
         far[(a == b) | (np.isnan(a) & np.isnan(b))] = 0
         far = np.nan_to_num(far, nan=np.inf)
         if far.max() > allowed.get(name, 0):
@@ -111,7 +111,7 @@ def check_case(case, octet, device):
         for key, data in np.load(case / "inputs.npz").items():
             np.save(scratch / f"{key}.npy", data)
             words += ["--loadInputs", f"{key}:{scratch / key}.npy"]
-        done = subprocess.run([str(octet), "run", str(case / "model.onnx"), *words, "-o", f"{scratch}/out/", "--quiet",
+        done = subprocess.run([str(octet.resolve()), "run", str(case / "model.onnx"), *words, "-o", f"{scratch}/out/", "--quiet",
                                "--device", device], capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             return [(done.stdout + done.stderr).strip() or f"status {done.returncode}"]

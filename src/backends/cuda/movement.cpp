@@ -20,6 +20,7 @@ struct ReshapeDims {
 };
 
 std::optional<ReshapeDims> reshape_dims(const Layout& dst, const Layout& src) {
+  if (element_count(dst.dims) == 0) return ReshapeDims{.extents = {0}, .to = {0}, .from = {0}};
   ReshapeDims made;
   // Innermost first: take the common factor of what is left of both innermost dims, then go on with the rest.
   size_t d = dst.rank(), s = src.rank();

@@ -11,12 +11,15 @@ __device__ __forceinline__ float warp_sum(float v) {
   for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(~0u, v, step);
   return v;
 }
+/// NaN where one is; fmaxf and fminf would give the other number.
+__device__ __forceinline__ float larger(float a, float b) { return b > a || isnan(b) ? b : a; }
+__device__ __forceinline__ float smaller(float a, float b) { return b < a || isnan(b) ? b : a; }
 __device__ __forceinline__ float warp_max(float v) {
-  for (int step = 16; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(~0u, v, step));
+  for (int step = 16; step > 0; step /= 2) v = larger(v, __shfl_xor_sync(~0u, v, step));
   return v;
 }
 __device__ __forceinline__ float warp_min(float v) {
-  for (int step = 16; step > 0; step /= 2) v = fminf(v, __shfl_xor_sync(~0u, v, step));
+  for (int step = 16; step > 0; step /= 2) v = smaller(v, __shfl_xor_sync(~0u, v, step));
   return v;
 }
 __device__ __forceinline__ int64_t row_here() { return int64_t{blockIdx.x} * k_warps + threadIdx.x / 32; }
@@ -35,7 +38,7 @@ __global__ void reduce(Reduce op, const __grid_constant__ Strided outer, const _
     int64_t in[2];
     offsets(inner, static_cast<uint32_t>(i), in);
     const float e = load_float(x + at[1] + in[1]);
-    v = op == Reduce::max_ ? fmaxf(v, e) : op == Reduce::min_ ? fminf(v, e) : v + e;
+    v = op == Reduce::max_ ? larger(v, e) : op == Reduce::min_ ? smaller(v, e) : v + e;
   }
   v = op == Reduce::max_ ? warp_max(v) : op == Reduce::min_ ? warp_min(v) : warp_sum(v);
   if (op == Reduce::mean) v /= static_cast<float>(inner.count);
@@ -53,7 +56,7 @@ __global__ void softmax(bool log, const __grid_constant__ Strided outer, int64_t
   offsets(outer, static_cast<uint32_t>(row), at);
   x += at[1], y += at[0];
   float largest = -INFINITY, sum = 0;
-  for (int64_t i = lane; i < length; i += 32) largest = fmaxf(largest, load_float(x + i * x_step));
+  for (int64_t i = lane; i < length; i += 32) largest = larger(largest, load_float(x + i * x_step));
   largest = warp_max(largest);
   for (int64_t i = lane; i < length; i += 32) sum += expf(load_float(x + i * x_step) - largest);
   sum = warp_sum(sum);

@@ -179,9 +179,15 @@ std::string refuse_grid(const StepQuery& query) {
   if (!query.constant(1)) return "the scale is not an initializer";
   if (query.has_input(2) && !query.constant(2)) return "the zero point is not an initializer";
   if (query.dtype(1) != DType::f32) return "the scale is " + std::string(name(query.dtype(1))) + ", not f32";
+  if (query.dims(1).size() > 1) return "a scale for each block";
   if (!is_code(query.dtype(0)) && query.dtype(0) != DType::f32)
     return "the input is " + std::string(name(query.dtype(0)));
   return "";
+}
+
+std::string refuse_quantize(const StepQuery& query) {
+  if (!is_code(query.output().dtype)) return "codes of dtype " + std::string(name(query.output().dtype));
+  return refuse_grid(query);
 }
 
 Result<Grid> grid_of(const StepQuery& query, StepBuilder& builder, DType codes, const Dims& dims) {
@@ -254,7 +260,7 @@ const StepDef binary_step = {"binary", refuse_two, 1, prepare_binary};
 const StepDef unary_step = {"unary", refuse_unary, 1, prepare_unary};
 const StepDef pair_u8_step = {"pair_u8", no_reason, 1, prepare_pair};
 const StepDef lookup_step = {"lookup", refuse_lookup, 1, prepare_lookup};
-const StepDef quantize_step = {"quantize", refuse_grid, 1, prepare_quantize};
+const StepDef quantize_step = {"quantize", refuse_quantize, 1, prepare_quantize};
 const StepDef dequantize_step = {"dequantize", refuse_dequantize, 1, prepare_dequantize};
 
 }  // namespace octet::cuda
