@@ -140,6 +140,15 @@ TEST(InferSplit, parts_have_their_own_extents) {
             place + "size -1 is not possible");
 }
 
+// A conversion to an integer is defined for what fits one.
+TEST(InferResize, extents_that_fit_no_integer_are_refused) {
+  EXPECT_EQ(inferred("graph (x: f32[0]) -> (y) { const s: f32[1] = {inf} y = Resize(x, _, s) @n }"),
+            "line 1: node 'n' (Resize): scale inf of axis 0 is not possible");
+  EXPECT_EQ(inferred("graph (x: f32[1,1073741824]) -> (y) { const s: s64[2] = {68719476736, 1} "
+                     "y = Resize(x, _, _, s, keep_aspect_ratio_policy=\"not_smaller\") @n }"),
+            "line 1: node 'n' (Resize): a kept aspect ratio makes axis 1 too long");
+}
+
 TEST(InferMovement, hostile_numbers_are_refused_with_a_reason) {
   EXPECT_EQ(of("f32[2,3]", "Transpose", {}, "perm=[0,0]"), "axis 0 is given twice");
   EXPECT_EQ(of("f32[2,3]", "Transpose", {}, "perm=[0,2]"), "axis 2 is out of range for rank 2, expected -2 to 1");

@@ -90,7 +90,7 @@ Result<Done> check_lengths(const NodeContext& context, const Wanted& wanted, siz
 
 Result<Scaled> scaled_by(const NodeContext& context, int64_t n, double scale, size_t axis) {
   const double extent = std::floor(static_cast<float>(n) * static_cast<float>(scale));  // 10 * 0.7 is 7
-  if (!(scale > 0) || extent > static_cast<double>(k_max_elements))
+  if (!(scale > 0) || !(extent <= static_cast<double>(k_max_elements)))  // also the NaN of no elements and an infinity
     return context.error("scale " + std::to_string(scale) + " of axis " + std::to_string(axis) + " is not possible");
   return Scaled{static_cast<int64_t>(extent), scale, 0, 1, true};
 }
@@ -131,7 +131,10 @@ Result<std::vector<Scaled>> scaled_axes(const NodeContext& context, const Dims& 
     if (!to) return to.error();
     if (keeps_aspect) {
       to->scale = common;
-      to->extent = static_cast<int64_t>(std::floor(common * static_cast<double>(x[axis]) + 0.5));
+      const double extent = std::floor(common * static_cast<double>(x[axis]) + 0.5);
+      if (extent > static_cast<double>(k_max_elements))
+        return context.error("a kept aspect ratio makes axis " + std::to_string(axis) + " too long");
+      to->extent = static_cast<int64_t>(extent);
     }
     if (crops) {
       to->begin = wanted.roi[k];
