@@ -83,6 +83,10 @@ void change_packed(PlanFile& plan, Random& random) {
   if (part.steps.empty()) return;
   PackedWeights& weights = pick(part.steps, random);
   if (random() % 4 == 0) return std::swap(weights, pick(part.steps, random));
+  if (random() % 4 == 0 && !weights.form.empty()) {  // numbers in it are read
+    pick(weights.form, random) = static_cast<char>(random() % 4 ? '0' + random() % 11 : random() % 128);
+    return;
+  }
   if (weights.bytes.empty()) return;
   auto copy = std::make_shared<std::vector<std::byte>>(weights.bytes.begin(), weights.bytes.end());
   pick(*copy, random) = static_cast<std::byte>(random());

@@ -204,6 +204,25 @@ std::vector<PlanSeed> products() {
   };
 }
 
+/// Weights [32,4,2,2] whose first 16 channels have nothing but the window's first tap: packed weights tell such taps.
+std::string weights_of_few_taps(const std::string& name, const std::string& dtype) {
+  std::string text = "  const " + name + ": " + dtype + "[32,4,2,2] = {";
+  for (int i = 0; i < 512; ++i) text += (i ? ", " : "") + std::to_string(i < 256 && i % 4 > 0 ? 0 : 1 + i % 7);
+  return text + "}\n";
+}
+
+std::vector<PlanSeed> few_taps() {
+  return {
+      nodes("few_taps", "x: f32[1,4,5,6]", weights_of_few_taps("w", "f32"),
+            {"FusedConv(x, w, pads=[0,0,1,1], activation=\"Relu\")"}),
+      nodes("few_taps_of_codes", "x: u8[1,4,5,6]",
+            weights_of_few_taps("w", "s8") + "  const s: f32[32] = " + scales(32) + "\n",
+            {"q = MaxPool(x, kernel_shape=[1,1])",
+             "QuantConv(q, w, s, pads=[0,0,1,1], x_scale=0.02, x_zero_point=37, y_scale=0.05, y_zero_point=99, "
+             "to=\"u8\")"}),
+  };
+}
+
 std::vector<PlanSeed> codes() {
   const std::string both =
                         "a_scale=0.043, a_zero_point=25, b_scale=0.019, b_zero_point=5, to=\"u8\", y_scale=0.06, "
@@ -247,7 +266,7 @@ std::vector<PlanSeed> codes() {
 
 std::vector<PlanSeed> plan_seeds() {
   std::vector<PlanSeed> all = networks();
-  for (const auto& more : {functions(), pairs(), moves(), products(), codes()})
+  for (const auto& more : {functions(), pairs(), moves(), products(), few_taps(), codes()})
     all.insert(all.end(), more.begin(), more.end());
   return all;
 }
