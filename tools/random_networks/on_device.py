@@ -2,11 +2,13 @@
 """Holds what octet answers on a GPU to random networks and nodes against what it answers on this machine's CPU.
 
 usage: on_device.py write FIRST COUNT FOLDER [--build FOLDER]     where onnx and onnxruntime are: models and answers
-       on_device.py check FOLDER OCTET [--device cuda] [--jobs N] where the GPU is: wants numpy and octet alone
+       on_device.py check FOLDER OCTET [--device cuda] [--jobs N] [--share S] [--with OPTION...]
+                                                                  where the GPU is: wants numpy and octet alone
 
 Of each seed the network of networks.py, if it is one of floats the form that `octet quantize` writes, and a sheet of
 nodes of single_ops.py. Codes and what is not rounded on the way are equal to the byte; floats lie as near as check.py
-and check_ops.py say. check exits with 0 where nothing differs, and shows the command that repeats a difference.
+and check_ops.py say. --with precision=fp16 gives octet run options; then --share lets outputs differ by that part of
+the largest, and what differs is a lead, for half floats end at 65504. check exits with 0 where nothing differs.
 """
 import argparse
 import concurrent.futures
@@ -86,7 +88,7 @@ def write(options):
     return 0
 
 
-def differences(want, have, allowed):
+def differences(want, have, allowed, share):
     for name, a in want.items():
         b = have.get(name)
         if b is None or a.shape != b.shape or a.dtype != b.dtype:
@@ -97,13 +99,14 @@ def differences(want, have, allowed):
         far = np.asarray(np.abs(a.astype(np.float64) - b.astype(np.float64)))
         far[(a == b) | (np.isnan(a) & np.isnan(b))] = 0
         far = np.nan_to_num(far, nan=np.inf)
-        if far.max() > allowed.get(name, 0):
+        finite = np.abs(a[np.isfinite(a)].astype(np.float64)).max(initial=0)
+        if far.max() > max(allowed.get(name, 0), share * finite):
             at = np.unravel_index(far.argmax(), far.shape)
             yield (f"{name} {a.shape}: {(far > 0).sum()} of {a.size} differ, most at {[int(i) for i in at]}: "
                    f"{b[at]} instead of {a[at]}, allowed {allowed.get(name, 0):.3g}")
 
 
-def check_case(case, octet, device):
+def check_case(case, options):
     with tempfile.TemporaryDirectory() as name:
         scratch = pathlib.Path(name)
         (scratch / "out").mkdir()
@@ -111,20 +114,22 @@ def check_case(case, octet, device):
         for key, data in np.load(case / "inputs.npz").items():
             np.save(scratch / f"{key}.npy", data)
             words += ["--loadInputs", f"{key}:{scratch / key}.npy"]
-        done = subprocess.run([str(octet.resolve()), "run", str(case / "model.onnx"), *words, "-o", f"{scratch}/out/", "--quiet",
-                               "--device", device], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([str(options.octet.resolve()), "run", str(case / "model.onnx"), *words, "-o",
+                               f"{scratch}/out/", "--quiet",
+                               "--device", options.device, *(f"--{word}" for word in options.extra)],
+                              capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             return [(done.stdout + done.stderr).strip() or f"status {done.returncode}"]
         have = {path.stem: np.load(path) for path in (scratch / "out").glob("*.npy")}
         return list(differences(dict(np.load(case / "answers.npz")), have,
-                                json.loads((case / "allowed.json").read_text())))
+                                json.loads((case / "allowed.json").read_text()), options.share))
 
 
 def check(options):
     cases = sorted(path.parent for path in options.folder.glob("*/model.onnx"))
     differ = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for case, found in zip(cases, pool.map(lambda c: check_case(c, options.octet, options.device), cases)):
+        for case, found in zip(cases, pool.map(lambda c: check_case(c, options), cases)):
             differ += bool(found)
             for line in found:
                 print(f"{case.name}: {line}", flush=True)
@@ -146,6 +151,8 @@ def main():
     checker.add_argument("octet", type=pathlib.Path)
     checker.add_argument("--device", default="cuda")
     checker.add_argument("--jobs", type=int, default=8)
+    checker.add_argument("--share", type=float, default=0)
+    checker.add_argument("--with", dest="extra", nargs="*", default=[])
     checker.set_defaults(part=check)
     options = parser.parse_args()
     return options.part(options)
