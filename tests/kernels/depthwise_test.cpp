@@ -228,6 +228,46 @@ TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_any_image_and_pads) {
   }
 }
 
+/// A dilated window of stride 1 on an image of up to 16 x 20 pixels, with any pads.
+WindowGeometry dilated_geometry(int64_t channels, Random& random) {
+  const int64_t k = 3 + 2 * random.integer(0, 2);
+  WindowGeometry g = geometry(channels, k, 1, random.integer(1, 16), random.integer(1, 20), random.integer(2, 6));
+  if (random.integer(0, 7) == 0) g.dilation_w += 1;  // no lattice then
+  const int64_t height = g.dilation_h * (k - 1) + 1, width = g.dilation_w * (k - 1) + 1;
+  if (random.integer(0, 1) == 0) g.pad_top = random.integer(0, height), g.pad_left = random.integer(0, width);
+  g.oh = std::max<int64_t>(g.ih + 2 * g.pad_top - height, 0) + 1;
+  g.ow = std::max<int64_t>(g.iw + 2 * g.pad_left - width, 0) + 1;
+  g.x_pitch += random.integer(0, 1) * 32, g.y_pitch += random.integer(0, 1) * 48;  // others' channels between
+  return g;
+}
+
+TEST(DepthwiseU8S8, every_isa_gives_the_scalar_bytes_for_dilated_windows) {
+  Random random(15);
+  for (int i = 0; i < 250; ++i)
+    expect_every_isa_agrees(dilated_geometry(random.integer(1, 200), random), random.integer(1, 2),
+                            k_forms[random.integer(0, 4)], random);
+}
+
+// By hand: a column x = 1 2 3 4 5 under w = 1 10 100 two rows apart, padding 2: each output's rows are every other one.
+TEST(DepthwiseU8S8, taps_of_a_dilated_window_lie_on_a_lattice) {
+  WindowGeometry g = geometry(1, 3, 1, 5, 1, 2);
+  Buffer<uint8_t> x(5 * 16), y(5 * 16);
+  for (size_t i = 0; i < 5; ++i) x[i * 16] = static_cast<uint8_t>(i + 1);
+  const std::vector<int8_t> w = {0, 1, 0, 0, 10, 0, 0, 100, 0};
+  const std::vector<float> m = {0.25f};
+  for (const Isa isa : available_isas()) {
+    ConvU8S8Desc desc;
+    desc.geometry = g, desc.weights = w, desc.multiplier = m;
+    const auto conv = make_depthwise_u8s8(desc, isa);
+    const AlignedBytes scratch = allocate_aligned(conv->scratch_bytes());
+    for (int64_t chunk = 0; chunk < conv->chunks(1, 1); ++chunk)
+      conv->run_chunk({1, x.data(), nullptr, y.data()}, chunk, 1, scratch.get());
+    // 10 + 300 = 310, 20 + 400, 1 + 30 + 500, 2 + 40, 3 + 50; quarters, clamped to 255, ties to even.
+    EXPECT_EQ((std::vector<int>{y[0], y[16], y[32], y[48], y[64]}), (std::vector<int>{78, 105, 133, 10, 13}))
+        << name(isa);
+  }
+}
+
 TEST(DepthwiseU8S8, multipliers_that_leave_int32_saturate_on_every_isa) {
   Random random(5);
   const Layer layer(geometry(33, 3, 1, 5, 5), 1, Form::plain, random, 1e7f);
@@ -332,6 +372,26 @@ TEST(DepthwiseF32, every_isa_gives_the_scalar_bits) {
           for (const int threads : {1, 2, 3})
             ASSERT_EQ(layer.run(isa, threads), layer.run(Isa::scalar, 1)) << name(isa) << " c" << c << " k" << k;
       }
+}
+
+TEST(DepthwiseF32, every_isa_gives_the_scalar_bits_for_any_image_pads_and_dilation) {
+  Random random(16);
+  for (int i = 0; i < 300; ++i) {
+    WindowGeometry g = dilated_geometry(random.integer(1, 100), random);
+    if (i % 2 == 0) {
+      g.dilation_h = g.dilation_w = 1, g.stride_h = g.stride_w = random.integer(1, 2);
+      g.pad_top = std::min(g.pad_top, g.kh), g.pad_left = std::min(g.pad_left, g.kw);
+      g.oh = std::max<int64_t>(g.ih + 2 * g.pad_top - g.kh, 0) / g.stride_h + 1;
+      g.ow = std::max<int64_t>(g.iw + 2 * g.pad_left - g.kw, 0) / g.stride_w + 1;
+    }
+    LayerF32 layer(g, random.integer(1, 2), i % 3 == 0, random);
+    layer.desc.expected = {layer.batch, 3};
+    const std::vector<uint32_t> want = layer.run(Isa::scalar, 1);
+    for (const Isa isa : available_isas())
+      for (const int threads : {1, 2, 3})
+        ASSERT_EQ(layer.run(isa, threads), want)
+            << describe(g, isa, Form::floats, threads) << " pads " << g.pad_top << " " << g.pad_left;
+  }
 }
 
 /// One output by the definition: bias, taps inside the image, residual, clamp.
@@ -502,6 +562,16 @@ TEST(DepthwiseBf16, gives_the_scalar_bits_of_what_it_reads_rounded) {
             const std::vector<uint16_t> got = run_bf16(layer, x_is_bf16, threads);
             ASSERT_EQ(got, rounded_judge(layer)) << c << " channels, kernel " << k << ", stride " << stride;
           }
+}
+
+TEST(DepthwiseBf16, gives_the_scalar_bits_for_dilated_windows) {
+  if (!has_bf16_products(Isa::avx512_vnni)) GTEST_SKIP() << "no AVX512-BF16 here";
+  Random random(17);
+  for (int i = 0; i < 60; ++i) {
+    LayerF32 layer(dilated_geometry(random.integer(1, 100), random), 2, false, random);
+    const std::vector<uint16_t> got = run_bf16(layer, i % 2 == 0, 1 + i % 3);
+    ASSERT_EQ(got, rounded_judge(layer)) << describe(layer.desc.geometry, Isa::avx512_vnni, Form::floats, 1 + i % 3);
+  }
 }
 
 TEST(DepthwiseBf16, a_layer_made_for_a_run_gives_the_scalar_bits_in_it_and_in_others) {

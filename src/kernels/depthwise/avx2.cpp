@@ -39,17 +39,18 @@ constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 1, 1, 4, false};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
+constexpr DepthwiseTile k_7x7_s2 = {7, 7, 2, 1, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 2, 1, 1, 4, false};
 constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
                                           {k_3x3_s2, run_u8s8<k_3x3_s2>},      {k_5x5_s1, run_u8s8<k_5x5_s1>},
                                           {k_5x5_s2, run_u8s8<k_5x5_s2>},      {k_7x7_s1, run_u8s8<k_7x7_s1>},
-                                          {k_any_window, run_u8s8_any}};
+                                          {k_7x7_s2, run_u8s8<k_7x7_s2>},      {k_any_window, run_u8s8_any}};
 
 /// `pixels` outputs from ox on, 16 channels from c on, of which the first n are stored (the rest of the pitch may be
 /// read). Taps are added in the order kh, kw; more than one pixel only where every column lies inside the image.
 template <int pixels>
 inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64_t c, int64_t n) {
-  const WindowGeometry& g = *call.geometry;
+  const DepthwiseGeometry& g = *call.geometry;
   const int64_t weight_pitch = (g.ic + 15) / 16 * 16;
   const int64_t step = g.stride_w * g.x_pitch;
   __m256 sum[pixels][2];
@@ -61,7 +62,7 @@ inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64
     if (iy < 0 || iy >= g.ih) continue;
     const float* w = call.weights + kh * g.kw * weight_pitch + c;
     int64_t ix = ox * g.stride_w - g.pad_left;
-    const float* x = call.x + (iy % call.x_rows * g.iw + ix) * g.x_pitch + c;
+    const float* x = call.x + (iy % call.x_rows * g.x_width + ix) * g.x_pitch + c;
     for (int64_t kw = 0; kw < g.kw; ++kw) {
       if (pixels > 1 || (ix >= 0 && ix < g.iw)) {
         const __m256 w0 = _mm256_loadu_ps(w), w1 = _mm256_loadu_ps(w + 8);
@@ -81,8 +82,8 @@ inline void f32_tile(const DepthwiseF32Call& call, int64_t oy, int64_t ox, int64
     }
   }
   const __m256 lo = _mm256_set1_ps(call.lo), hi = _mm256_set1_ps(call.hi);
-  const float* residual = call.residual ? call.residual + (oy * g.ow + ox) * g.residual_pitch + c : nullptr;
-  float* y = call.y + ((oy - call.oy_begin) * g.ow + ox) * g.y_pitch + c;
+  const float* residual = call.residual ? call.residual + (oy * g.y_width + ox) * g.residual_pitch + c : nullptr;
+  float* y = call.y + ((oy - call.oy_begin) * g.y_width + ox) * g.y_pitch + c;
 #pragma GCC unroll 8
   for (int p = 0; p < pixels; ++p) {
 #pragma GCC unroll 2
@@ -107,7 +108,7 @@ inline bool is_inside(const WindowGeometry& g, int64_t ox, int64_t pixels) {
 /// Six pixels of two vectors fill 12 of 16 registers. Bands of eight rows, so that the rows that windows share are
 /// still in the L2 cache when the next channels come.
 void run_f32(const DepthwiseF32Call& call) {
-  const WindowGeometry& g = *call.geometry;
+  const DepthwiseGeometry& g = *call.geometry;
   constexpr int64_t k_band = 8;
   for (int64_t band = call.oy_begin; band < call.oy_end; band += k_band) {
     const int64_t band_end = band + k_band < call.oy_end ? band + k_band : call.oy_end;
@@ -134,6 +135,6 @@ void run_f32(const DepthwiseF32Call& call) {
 
 void depthwise_run_f32_avx2(const DepthwiseF32Call& call) { run_f32(call); }
 
-const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 7, "avx2"}, {run_f32, "avx2"}};
+const DepthwiseKernels depthwise_avx2 = {{32, 8, k_u8s8, 8, "avx2"}, {run_f32, "avx2", depthwise_likes_no_lattice}};
 
 }  // namespace octet

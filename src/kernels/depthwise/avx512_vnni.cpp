@@ -133,11 +133,12 @@ constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 2, 2, 2, true, true};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 1, 1, 1, 4, false, true};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 1, 1, 1, 4, false, true};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
+constexpr DepthwiseTile k_7x7_s2 = {7, 7, 2, 1, 2, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 4, 1, 1, 4, false};  // a scale and a shift per channel
 constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>},   {k_3x3_s1, run_walk<k_3x3_s1, false>},
                                           {k_3x3_s2, run_walk<k_3x3_s2, true>},  {k_5x5_s1, run_walk<k_5x5_s1, false>},
                                           {k_5x5_s2, run_walk<k_5x5_s2, false>}, {k_7x7_s1, run_u8s8<k_7x7_s1>},
-                                          {k_any_window, run_u8s8_any}};
+                                          {k_7x7_s2, run_u8s8<k_7x7_s2>},        {k_any_window, run_u8s8_any}};
 
 inline __attribute__((always_inline)) __m512 load_16(const float* x) { return _mm512_loadu_ps(x); }
 inline __attribute__((always_inline)) void store_16(float* y, __mmask16 mask, __m512 v) {
@@ -146,9 +147,11 @@ inline __attribute__((always_inline)) void store_16(float* y, __mmask16 mask, __
 
 #include "kernels/depthwise/float_rows.inc"
 
+bool likes_lattices(const WindowGeometry& g) { return two_rows_of<float, float>(g) != nullptr; }
+
 }  // namespace
 
-const DepthwiseKernels depthwise_avx512_vnni = {{64, 4, k_u8s8, 7, "avx512_vnni"},
-                                                {run_floats<float, float>, "avx512_vnni"}};
+const DepthwiseKernels depthwise_avx512_vnni = {{64, 4, k_u8s8, 8, "avx512_vnni"},
+                                                {run_floats<float, float>, "avx512_vnni", likes_lattices}};
 
 }  // namespace octet

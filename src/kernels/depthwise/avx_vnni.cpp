@@ -32,14 +32,16 @@ constexpr DepthwiseTile k_3x3_s2 = {3, 3, 2, 1, 1, 1, 4, false};
 constexpr DepthwiseTile k_5x5_s1 = {5, 5, 1, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_5x5_s2 = {5, 5, 2, 2, 1, 2, 4, false};
 constexpr DepthwiseTile k_7x7_s1 = {7, 7, 1, 2, 1, 2, 4, false};
+constexpr DepthwiseTile k_7x7_s2 = {7, 7, 2, 1, 1, 2, 4, false};
 constexpr DepthwiseTile k_1x1_s1 = {1, 1, 1, 2, 1, 1, 4, false};
 constexpr DepthwiseU8S8Kernel k_u8s8[] = {{k_1x1_s1, run_pointwise<k_1x1_s1>}, {k_3x3_s1, run_u8s8<k_3x3_s1>},
                                           {k_3x3_s2, run_u8s8<k_3x3_s2>},      {k_5x5_s1, run_u8s8<k_5x5_s1>},
                                           {k_5x5_s2, run_u8s8<k_5x5_s2>},      {k_7x7_s1, run_u8s8<k_7x7_s1>},
-                                          {k_any_window, run_u8s8_any}};
+                                          {k_7x7_s2, run_u8s8<k_7x7_s2>},      {k_any_window, run_u8s8_any}};
 
 }  // namespace
 
-const DepthwiseKernels depthwise_avx_vnni = {{32, 4, k_u8s8, 7, "avx_vnni"}, {depthwise_run_f32_avx2, "avx2"}};
+const DepthwiseKernels depthwise_avx_vnni = {{32, 4, k_u8s8, 8, "avx_vnni"},
+                                             {depthwise_run_f32_avx2, "avx2", depthwise_likes_no_lattice}};
 
 }  // namespace octet

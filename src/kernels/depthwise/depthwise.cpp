@@ -16,6 +16,45 @@ const DepthwiseKernels& depthwise_kernels(Isa isa) {
 
 bool is_depthwise(const WindowGeometry& g) { return g.groups == g.ic && g.groups == g.oc; }
 
+int64_t DepthwiseLattice::step_of(const WindowGeometry& g) {
+  const bool is_one = g.dilation_h == g.dilation_w && g.stride_h == 1 && g.stride_w == 1;
+  return is_one && g.kh * g.kw > 1 ? g.dilation_h : 1;
+}
+
+namespace {
+
+/// Of the input's axis what a lattice's outputs meet: it begins at first, and pad of its elements lie before it.
+struct LatticeAxis {
+  int64_t first, extent, pad;
+  LatticeAxis(int64_t extent_of_all, int64_t pad_of_all, int64_t output, int64_t step) {
+    const int64_t before = output - pad_of_all;  // where the first output's window begins
+    first = (before % step + step) % step;
+    extent = first < extent_of_all ? (extent_of_all - first + step - 1) / step : 0;
+    pad = (first - before) / step;
+  }
+};
+
+}  // namespace
+
+DepthwiseLattice DepthwiseLattice::make(const WindowGeometry& g, int64_t step, int64_t row, int64_t column,
+                                        IndexRange rows) {
+  DepthwiseLattice made = {{g, g.iw, g.ow}, 0, 0, rows};
+  if (step == 1) return made;
+  DepthwiseGeometry& own = made.geometry;
+  own.dilation_h = own.dilation_w = 1;
+  const LatticeAxis h(g.ih, g.pad_top, row, step), w(g.iw, g.pad_left, column, step);
+  own.ih = h.extent, own.pad_top = h.pad, own.iw = w.extent, own.pad_left = w.pad;
+  const auto outputs = [step](int64_t before, int64_t first) {
+    return std::max<int64_t>(before - first + step - 1, 0) / step;
+  };
+  own.oh = outputs(g.oh, row), own.ow = outputs(g.ow, column);
+  own.x_pitch *= step, own.y_pitch *= step, own.residual_pitch *= step;
+  made.x = h.first * g.iw + w.first;
+  made.y = row * g.ow + column;
+  made.rows = {outputs(rows.begin, row), outputs(rows.end, row)};
+  return made;
+}
+
 DepthwiseSplit DepthwiseSplit::make(const WindowGeometry& g, int64_t images, int64_t unit_rows, int64_t groups,
                                     int threads, double outputs_per_ns) {
   DepthwiseSplit split = {images, g.oh, unit_rows, groups, 1, false};

@@ -25,6 +25,7 @@ class DepthwiseBf16 final : public ConvBf16 {
  public:
   explicit DepthwiseBf16(const ConvF32Desc& desc)
       : geometry_(desc.geometry),
+        step_(lattice_step(desc.geometry, depthwise_kernels(Isa::avx512_vnni).f32)),
         floats_(desc),
         known_(known_chunks(split_floats(geometry_, desc.expected.batch, desc.expected.threads), desc.expected)) {}
 
@@ -42,25 +43,38 @@ class DepthwiseBf16 final : public ConvBf16 {
     for (const DepthwisePiece& piece : own.pieces)
       for (int64_t row = piece.units.begin; row < piece.units.end;) {
         const int64_t image = row / g.oh, oy = row % g.oh, oy_end = std::min(g.oh, oy + piece.units.end - row);
-        depthwise_run_bf16({.geometry = &g,
-                            .weights = floats_.weights.data(),
-                            .bias = floats_.bias.data(),
-                            .x = static_cast<const X*>(args.x) + image * g.ih * g.iw * g.x_pitch,
-                            .x_rows = g.ih,
-                            .residual = nullptr,
-                            .y = static_cast<uint16_t*>(args.y) + row * g.ow * g.y_pitch,
-                            .lo = floats_.lo,
-                            .hi = floats_.hi,
-                            .oy_begin = oy,
-                            .oy_end = oy_end,
-                            .c_begin = piece.groups.begin * k_float_channel_group,
-                            .c_end = std::min(g.ic, piece.groups.end * k_float_channel_group)});
+        const IndexRange channels = {piece.groups.begin * k_float_channel_group,
+                                     std::min(g.ic, piece.groups.end * k_float_channel_group)};
+        DepthwiseLattice::for_each(g, step_, {oy, oy_end}, [&](const DepthwiseLattice& lattice) {
+          run_lattice(args, image, lattice, channels);
+        });
         row += oy_end - oy;
       }
   }
 
  private:
+  void run_lattice(const ConvBf16Args& args, int64_t image, const DepthwiseLattice& lattice,
+                   IndexRange channels) const {
+    const WindowGeometry& g = geometry_;
+    const DepthwiseGeometry& own = lattice.geometry;
+    uint16_t* const y = static_cast<uint16_t*>(args.y) + (image * g.oh * g.ow + lattice.y) * g.y_pitch;
+    depthwise_run_bf16({.geometry = &own,
+                        .weights = floats_.weights.data(),
+                        .bias = floats_.bias.data(),
+                        .x = static_cast<const X*>(args.x) + (image * g.ih * g.iw + lattice.x) * g.x_pitch,
+                        .x_rows = g.ih,
+                        .residual = nullptr,
+                        .y = y + lattice.rows.begin * own.y_width * own.y_pitch,
+                        .lo = floats_.lo,
+                        .hi = floats_.hi,
+                        .oy_begin = lattice.rows.begin,
+                        .oy_end = lattice.rows.end,
+                        .c_begin = channels.begin,
+                        .c_end = channels.end});
+  }
+
   WindowGeometry geometry_;
+  int64_t step_;  // of lattices
   DepthwiseFloats floats_;
   KnownDepthwise known_;
 };

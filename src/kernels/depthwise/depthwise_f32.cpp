@@ -26,8 +26,14 @@ DepthwiseFloats::DepthwiseFloats(const ConvF32Desc& desc) {
              activation.kind == ActivationKind::clip;
 }
 
+int64_t lattice_step(const WindowGeometry& g, const DepthwiseF32Kernels& kernels) {
+  const int64_t step = DepthwiseLattice::step_of(g);
+  return kernels.likes_lattices(DepthwiseLattice::make(g, step, 0, 0, {}).geometry) ? step : 1;
+}
+
 DepthwiseRowsF32::DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa)
     : geometry_(desc.geometry),
+      step_(lattice_step(desc.geometry, depthwise_kernels(isa).f32)),
       activation_(desc.activation),
       has_residual_(desc.has_residual),
       kernels_(depthwise_kernels(isa).f32),
@@ -35,35 +41,47 @@ DepthwiseRowsF32::DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa)
       floats_(desc) {}
 
 void DepthwiseRowsF32::run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const {
-  // Where the activation is a pass of its own, what it goes over is still near.
+  // Where the activation is a pass of its own, what it goes over is still near. A ring's rows lie on no lattice.
   constexpr int64_t k_band = 8;
-  const int64_t step = floats_.is_clamp ? rows.end - rows.begin : k_band;
-  DepthwiseF32Call call = {.geometry = &geometry_,
-                           .weights = floats_.weights.data(),
-                           .bias = floats_.bias.data(),
-                           .x = at.x,
-                           .x_rows = at.x_rows,
-                           .residual = has_residual_ ? at.residual : nullptr,
-                           .y = at.y,
-                           .lo = floats_.lo,
-                           .hi = floats_.hi,
-                           .oy_begin = rows.begin,
-                           .oy_end = rows.begin,
-                           .c_begin = channels.begin,
-                           .c_end = channels.end};
-  for (; call.oy_begin < rows.end; call.oy_begin = call.oy_end) {
-    call.oy_end = std::min(rows.end, call.oy_begin + step);
-    kernels_.run(call);
-    if (!floats_.is_clamp) activate(call);
-    call.y += (call.oy_end - call.oy_begin) * geometry_.ow * geometry_.y_pitch;
+  const int64_t step = at.x_rows == geometry_.ih ? step_ : 1;
+  const int64_t band = floats_.is_clamp ? rows.end - rows.begin : k_band * step;
+  DepthwiseRowsAt own = at;
+  for (int64_t begin = rows.begin; begin < rows.end; begin += band) {
+    const int64_t end = std::min(rows.end, begin + band);
+    DepthwiseLattice::for_each(geometry_, step, {begin, end}, [&](const DepthwiseLattice& lattice) {
+      own.y = at.y + (lattice.y - rows.begin * geometry_.ow) * geometry_.y_pitch;
+      run_lattice(own, lattice, channels);
+    });
+    float* const y = at.y + (begin - rows.begin) * geometry_.ow * geometry_.y_pitch;
+    if (!floats_.is_clamp) activate(y, end - begin, channels);
   }
 }
 
-void DepthwiseRowsF32::activate(const DepthwiseF32Call& call) const {
+/// at.y: the lattice's first row, in the image or before it.
+void DepthwiseRowsF32::run_lattice(const DepthwiseRowsAt& at, const DepthwiseLattice& lattice,
+                                   IndexRange channels) const {
+  const DepthwiseGeometry& g = lattice.geometry;
+  const bool adds = has_residual_ && at.residual;
+  kernels_.run({.geometry = &g,
+                .weights = floats_.weights.data(),
+                .bias = floats_.bias.data(),
+                .x = at.x + lattice.x * geometry_.x_pitch,
+                .x_rows = at.x_rows,
+                .residual = adds ? at.residual + lattice.y * geometry_.residual_pitch : nullptr,
+                .y = at.y + lattice.rows.begin * g.y_width * g.y_pitch,
+                .lo = floats_.lo,
+                .hi = floats_.hi,
+                .oy_begin = lattice.rows.begin,
+                .oy_end = lattice.rows.end,
+                .c_begin = channels.begin,
+                .c_end = channels.end});
+}
+
+void DepthwiseRowsF32::activate(float* y, int64_t rows, IndexRange channels) const {
   const WindowGeometry& g = geometry_;
-  const int64_t n = call.c_end - call.c_begin;
-  float* v = call.y + call.c_begin;
-  const int64_t pixels = (call.oy_end - call.oy_begin) * g.ow;
+  const int64_t n = channels.end - channels.begin;
+  float* v = y + channels.begin;
+  const int64_t pixels = rows * g.ow;
   if (n == g.y_pitch) {
     activation_kernels_.activate(v, static_cast<size_t>(pixels * n), activation_);
   } else {

@@ -8,6 +8,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/depthwise/depthwise_isa.h"
+#include "kernels/depthwise/door.h"
 #include "kernels/implicit_gemm/split.h"
 
 namespace octet {
@@ -21,6 +22,9 @@ struct DepthwiseFloats {
   explicit DepthwiseFloats(const ConvF32Desc& desc);
   size_t bytes() const { return (weights.size() + bias.size()) * sizeof(float); }
 };
+
+/// Of the lattices that the layer falls into with these kernels; 1 = none.
+int64_t lattice_step(const WindowGeometry& g, const DepthwiseF32Kernels& kernels);
 
 struct DepthwiseRowsAt {
   const float* x = nullptr;  // the image, or a ring of rows: DepthwiseF32Call
@@ -39,9 +43,11 @@ class DepthwiseRowsF32 {
   void run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const;
 
  private:
-  void activate(const DepthwiseF32Call& call) const;
+  void run_lattice(const DepthwiseRowsAt& at, const DepthwiseLattice& lattice, IndexRange channels) const;
+  void activate(float* y, int64_t rows, IndexRange channels) const;
 
   WindowGeometry geometry_;
+  int64_t step_;  // of lattices
   ActivationParams activation_;
   bool has_residual_;
   DepthwiseF32Kernels kernels_;

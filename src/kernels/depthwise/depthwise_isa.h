@@ -40,9 +40,14 @@ struct DepthwiseTile {
 inline constexpr int64_t k_walk_outputs = 64;
 inline constexpr int64_t k_walk_waiting_bytes = 128;
 
+/// A layer's geometry, or that of one lattice of its images (door.h), whose pixels and rows lie further apart.
+struct DepthwiseGeometry : WindowGeometry {
+  int64_t x_width, y_width;  // pixels of x_pitch, or of the outputs' pitches, from one row to the next
+};
+
 /// One call: output rows [oy_begin, oy_end) of one image, channel blocks [block_begin, block_end).
 struct DepthwiseU8S8Call {
-  const WindowGeometry* geometry;
+  const DepthwiseGeometry* geometry;
   // Packed: [block][kh][quad][output that uses it][vector][lane]; of walks [block][part][kw][output row, or one for
   // all][vector of the part][lane], and behind a part's kw of the fifth row taps 1 to 4, then tap 0; scalar:
   // [c][kh][kw].
@@ -53,8 +58,9 @@ struct DepthwiseU8S8Call {
   const uint8_t* residual;  // the image, or null
   uint8_t* y;               // the image's codes, or null
   float* v;                 // when y is null: form 3 before its activation; row oy_begin, first channel of block_begin
-  int64_t v_pitch;          // floats from pixel to pixel of v, and from a row's last to the next one's first
-  const uint8_t* zero;      // columns() pixels of x_pitch bytes + 64, all x_zero_point
+  int64_t v_pitch;          // floats from pixel to pixel of v; y_width of them from row to row
+  const uint8_t* zero;      // zero_bytes + 64 bytes, all x_zero_point
+  int64_t zero_bytes;       // those of columns() pixels of the layer's own pitch at least
   unsigned char* scratch;   // depthwise_u8s8_scratch bytes
   int64_t oy_begin, oy_end, block_begin, block_end;
   int32_t x_zero_point, residual_zero_point, y_zero_point, lo, hi;
@@ -86,10 +92,10 @@ struct DepthwiseU8S8Kernels {
 /// X, Y: float, or bfloat16 as uint16_t.
 template <class X, class Y>
 struct DepthwiseCall {
-  const WindowGeometry* geometry;
+  const DepthwiseGeometry* geometry;
   const float* weights;  // [kh][kw][c rounded up to 16]
   const float* bias;     // [c rounded up to 16]
-  const X* x;            // row i of the image at x + (i % x_rows) * iw * x_pitch
+  const X* x;            // row i of the image at x + (i % x_rows) * x_width * x_pitch
   int64_t x_rows;        // ih, or rows of a ring that holds what the outputs read
   const Y* residual;     // the image, or null
   Y* y;                  // row oy_begin
@@ -102,6 +108,8 @@ struct DepthwiseF32Kernels {
   /// y = min(max((bias + taps inside the image, one fma each, in the order kh, kw) + residual, lo), hi); NaN stays NaN.
   void (*run)(const DepthwiseF32Call& call);
   const char* name;
+  /// Whether a dilated window is faster as one without dilation on each lattice, the first of which is g.
+  bool (*likes_lattices)(const WindowGeometry& g);
 };
 
 struct DepthwiseKernels {
@@ -112,6 +120,9 @@ struct DepthwiseKernels {
 /// The same, y rounded to nearest even. Needs AVX512-BF16.
 void depthwise_run_bf16(const DepthwiseCall<uint16_t, uint16_t>& call);
 void depthwise_run_bf16(const DepthwiseCall<float, uint16_t>& call);
+
+/// DepthwiseF32Kernels::likes_lattices of who does not.
+bool depthwise_likes_no_lattice(const WindowGeometry& g);
 
 /// AVX2's float side, which AVX-VNNI lends.
 void depthwise_run_f32_avx2(const DepthwiseF32Call& call);

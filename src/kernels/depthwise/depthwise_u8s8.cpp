@@ -21,12 +21,12 @@ namespace {
 
 size_t round_up_64(size_t n) { return (n + 63) / 64 * 64; }
 
-/// The special tile for this window, or the last entry, which runs every window.
-const DepthwiseU8S8Kernel& choose(const DepthwiseU8S8Kernels& kernels, const WindowGeometry& g) {
+/// The special tile for this window on lattices of that step, or the last entry, which runs every window.
+const DepthwiseU8S8Kernel& choose(const DepthwiseU8S8Kernels& kernels, const WindowGeometry& g, int64_t step) {
   for (int i = 0; i + 1 < kernels.count; ++i) {
     const DepthwiseTile& tile = kernels.kernels[i].tile;
     if (g.kh == tile.kh && g.kw == tile.kw && g.stride_h == tile.stride && g.stride_w == tile.stride &&
-        g.dilation_h == 1 && g.dilation_w == 1)
+        g.dilation_h == step && g.dilation_w == step)
       return kernels.kernels[i];
   }
   return kernels.kernels[kernels.count - 1];
@@ -189,14 +189,15 @@ class DepthwiseU8S8 final : public ConvU8S8 {
  public:
   DepthwiseU8S8(const ConvU8S8Desc& desc, const DepthwiseU8S8Kernels& kernels, Isa isa)
       : desc_(desc),
-        kernel_(choose(kernels, desc.geometry)),
+        step_(DepthwiseLattice::step_of(desc.geometry)),
+        kernel_(choose(kernels, desc.geometry, step_)),
         block_(kernels.block),
         name_(kernels.name),
         activation_kernels_(activation_kernels(isa)),
         to_codes_(activation_codes(desc, isa)) {
     desc_.geometry = with_long_rows(desc.geometry);
     const WindowGeometry& g = desc_.geometry;
-    if (kernel_.tile.stride == 0) kernel_.tile.quads = static_cast<int>((g.kw + 3) / 4);
+    if (kernel_.tile.stride == 0) kernel_.tile.quads = static_cast<int>((g.kw + 3) / 4), step_ = 1;
     pack(kernels);
     const int64_t columns = std::max<int64_t>(kernel_.tile.columns(), g.kw);
     zero_.assign(static_cast<size_t>(2 * columns * g.x_pitch) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point));
@@ -220,7 +221,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   /// A layer without a window and for which fits_f32() or the scalar kernel answers: any number of pixels in a row.
   void run_pixels(const uint8_t* x, int64_t x_pitch, const uint8_t* residual, int64_t pixels, uint8_t* y,
                   int64_t y_pitch, bool is_followed = false) const {
-    WindowGeometry g = desc_.geometry;
+    DepthwiseGeometry g = {desc_.geometry, pixels, pixels};
     g.ih = g.oh = 1;
     g.iw = g.ow = pixels;
     g.x_pitch = x_pitch, g.y_pitch = y_pitch, g.residual_pitch = 0;
@@ -267,13 +268,13 @@ class DepthwiseU8S8 final : public ConvU8S8 {
         const int64_t n = unit / row_units(), first = unit % row_units();
         const int64_t last = std::min(row_units(), first + piece.units.end - unit);
         DepthwiseU8S8Call call = image_call(args, n, scratch);
+        const IndexRange rows = {first * unit_rows(), std::min(g.oh, last * unit_rows())};
         // Groups, not blocks, are dealt out: several one-channel blocks of the scalar kernel make one group.
         call.block_begin = piece.groups.begin * blocks_per_group();
         call.block_end = std::min(blocks(), piece.groups.end * blocks_per_group());
-        call.oy_begin = first * kernel_.tile.th;
-        call.oy_end = std::min(g.oh, last * kernel_.tile.th);
-        if (own.of > 1) fetch_edges(call);
-        run_rows(args, n, call, scratch);
+        if (own.of > 1) fetch_edges(call, rows);
+        DepthwiseLattice::for_each(
+            g, step_, rows, [&](const DepthwiseLattice& lattice) { run_lattice(args, n, call, lattice, scratch); });
         unit += last - first;
       }
   }
@@ -281,11 +282,11 @@ class DepthwiseU8S8 final : public ConvU8S8 {
  private:
   /// Asks for the first and the last rows that the windows meet: others have made them, and blocks of channels would
   /// come upon them one after the other, late.
-  void fetch_edges(const DepthwiseU8S8Call& call) const {
+  void fetch_edges(const DepthwiseU8S8Call& call, IndexRange rows) const {
     constexpr int64_t k_rows = 2;
     const WindowGeometry& g = desc_.geometry;
-    const int64_t begin = std::max<int64_t>(call.oy_begin * g.stride_h - g.pad_top, 0);
-    const int64_t end = std::min((call.oy_end - 1) * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h + 1, g.ih);
+    const int64_t begin = std::max<int64_t>(rows.begin * g.stride_h - g.pad_top, 0);
+    const int64_t end = std::min((rows.end - 1) * g.stride_h - g.pad_top + (g.kh - 1) * g.dilation_h + 1, g.ih);
     const int64_t first = call.block_begin * block_, last = std::min(call.block_end * block_, g.x_pitch);
     for (int64_t row = begin; row < end; ++row) {
       if (row == begin + k_rows) row = std::max(row, end - k_rows);
@@ -300,10 +301,12 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   int64_t blocks() const { return (desc_.geometry.ic + block_ - 1) / block_; }
   int64_t blocks_per_group() const { return std::max<int64_t>(k_channel_group / block_, 1); }
   int64_t groups() const { return (blocks() + blocks_per_group() - 1) / blocks_per_group(); }
-  int64_t row_units() const { return (desc_.geometry.oh + kernel_.tile.th - 1) / kernel_.tile.th; }
+  /// Of neighbouring rows each lattice has as many as a tile.
+  int64_t unit_rows() const { return step_ * kernel_.tile.th; }
+  int64_t row_units() const { return (desc_.geometry.oh + unit_rows() - 1) / unit_rows(); }
   DepthwiseSplit split(int64_t batch, int threads) const {
     constexpr double k_outputs_per_ns = 8;
-    return DepthwiseSplit::make(desc_.geometry, batch, kernel_.tile.th, groups(), threads, k_outputs_per_ns);
+    return DepthwiseSplit::make(desc_.geometry, batch, unit_rows(), groups(), threads, k_outputs_per_ns);
   }
 
   /// Border tiles are copied here (two tiles of one block), or the window's pixel addresses for the last kernel, or
@@ -390,11 +393,11 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   /// What does not depend on where input and output lie.
   DepthwiseU8S8Call common_call() const {
     DepthwiseU8S8Call call = {};
-    call.geometry = &desc_.geometry;
     call.weights = reinterpret_cast<const int8_t*>(weights_.get());
     call.bias = bias_.data();
     call.multiplier = multiplier_.data();
     call.zero = zero_.data();
+    call.zero_bytes = static_cast<int64_t>(zero_.size() - k_tail_bytes);
     call.x_zero_point = desc_.x_zero_point;
     call.residual_zero_point = desc_.residual_zero_point;
     call.residual_multiplier = desc_.residual_multiplier;
@@ -406,45 +409,59 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     return call;
   }
 
-  void run_rows(const ConvU8S8Args& args, int64_t n, DepthwiseU8S8Call& call, std::byte* scratch) const {
-    const WindowGeometry& g = desc_.geometry;
-    const int64_t image = n * g.oh * g.ow * g.y_pitch;
+  /// image: the call for the whole image.
+  void run_lattice(const ConvU8S8Args& args, int64_t n, const DepthwiseU8S8Call& image, const DepthwiseLattice& lattice,
+                   std::byte* scratch) const {
+    const DepthwiseGeometry& g = lattice.geometry;
+    DepthwiseU8S8Call call = image;
+    call.geometry = &g;
+    call.x += lattice.x * desc_.geometry.x_pitch;
+    if (call.residual) call.residual += lattice.y * desc_.geometry.residual_pitch;
+    call.oy_begin = lattice.rows.begin, call.oy_end = lattice.rows.end;
+    const int64_t first_y = (n * desc_.geometry.oh * desc_.geometry.ow + lattice.y) * desc_.geometry.y_pitch;
     if (!is_form_3(desc_)) {
-      call.y = static_cast<uint8_t*>(args.y) + image;
+      call.y = static_cast<uint8_t*>(args.y) + first_y;
       kernel_.run(call);
       return;
     }
     const int64_t c_begin = call.block_begin * block_;
     const int64_t channels = std::min(g.ic, call.block_end * block_) - c_begin;
-    const int64_t oy_end = call.oy_end, rows = value_rows();
-    for (int64_t oy = call.oy_begin; oy < oy_end; oy += rows) {
+    const int64_t rows = value_rows();
+    for (int64_t oy = lattice.rows.begin; oy < lattice.rows.end; oy += rows) {
       call.oy_begin = oy;
-      call.oy_end = std::min(oy_end, oy + rows);
-      const int64_t first = image + oy * g.ow * g.y_pitch + c_begin;
+      call.oy_end = std::min(lattice.rows.end, oy + rows);
+      const int64_t first = first_y + oy * g.y_width * g.y_pitch + c_begin;
       call.v_pitch = desc_.f32_output ? g.y_pitch : channels;
       call.v = desc_.f32_output ? static_cast<float*>(args.y) + first
                                 : reinterpret_cast<float*>(scratch + kernel_scratch_bytes());
       kernel_.run(call);
-      finish(call, channels, desc_.f32_output ? nullptr : static_cast<uint8_t*>(args.y) + first);
+      uint8_t* const y = desc_.f32_output ? nullptr : static_cast<uint8_t*>(args.y) + first;
+      const int64_t made = call.oy_end - oy;
+      if (g.ow == g.y_width) {
+        finish(call.v, call.v_pitch, made * g.ow, channels, y, g.y_pitch);
+      } else {
+        for (int64_t row = 0; row < made; ++row)
+          finish(call.v + row * g.y_width * call.v_pitch, call.v_pitch, g.ow, channels,
+                 y ? y + row * g.y_width * g.y_pitch : nullptr, g.y_pitch);
+      }
     }
   }
 
   /// Activation in place, or codes where y is given.
-  void finish(const DepthwiseU8S8Call& call, int64_t channels, uint8_t* y) const {
-    const int64_t pixels = (call.oy_end - call.oy_begin) * desc_.geometry.ow;
-    const int64_t y_pitch = desc_.geometry.y_pitch;
+  void finish(float* v, int64_t v_pitch, int64_t pixels, int64_t channels, uint8_t* y, int64_t y_pitch) const {
     if (y) {
-      if (y_pitch == channels) return to_codes_.run(call.v, static_cast<size_t>(pixels * channels), y);
-      return to_codes_.rows(call.v, static_cast<size_t>(channels), static_cast<size_t>(pixels), y, nullptr, y_pitch);
+      if (y_pitch == channels) return to_codes_.run(v, static_cast<size_t>(pixels * channels), y);
+      return to_codes_.rows(v, static_cast<size_t>(channels), static_cast<size_t>(pixels), y, nullptr, y_pitch);
     }
     if (desc_.activation.kind == ActivationKind::none) return;
-    const bool dense = call.v_pitch == channels;
+    const bool dense = v_pitch == channels;
     for (int64_t p = 0; p < (dense ? 1 : pixels); ++p)
-      activation_kernels_.activate(call.v + p * call.v_pitch, static_cast<size_t>(dense ? pixels * channels : channels),
+      activation_kernels_.activate(v + p * v_pitch, static_cast<size_t>(dense ? pixels * channels : channels),
                                    desc_.activation);
   }
 
   ConvU8S8Desc desc_;
+  int64_t step_;  // of lattices
   DepthwiseU8S8Kernel kernel_;
   int block_;
   const char* name_;

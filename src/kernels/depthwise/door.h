@@ -1,6 +1,7 @@
 #pragma once
 // Shared by the two doors (depthwise_u8s8.cpp, depthwise_f32.cpp): which kernels, and how a run is cut into chunks.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/isa.h"
@@ -14,6 +15,29 @@ const DepthwiseKernels& depthwise_kernels(Isa isa);
 
 /// groups = ic = oc.
 bool is_depthwise(const WindowGeometry& g);
+
+/// A dilated window of stride 1 never leaves one lattice of its image: rows y, y + d, y + 2 d, ... and columns x, x +
+/// d, x + 2 d, ... So the layer is d x d layers without dilation, whose pixels and rows lie d times as far apart.
+struct DepthwiseLattice {
+  DepthwiseGeometry geometry;
+  int64_t x, y;     // pixels from the image's to the lattice's first one, of the input and of the output
+  IndexRange rows;  // of the lattice's output rows
+
+  /// d, or 1 where the layer is none of lattices.
+  static int64_t step_of(const WindowGeometry& g);
+  /// rows: of the whole output. step 1: the layer as it is.
+  static DepthwiseLattice make(const WindowGeometry& g, int64_t step, int64_t row, int64_t column, IndexRange rows);
+
+  /// Visits every lattice that has output rows among these.
+  template <class Visit>
+  static void for_each(const WindowGeometry& g, int64_t step, IndexRange rows, Visit visit) {
+    for (int64_t row = 0; row < std::min(step, g.oh); ++row)
+      for (int64_t column = 0; column < std::min(step, g.ow); ++column) {
+        const DepthwiseLattice lattice = make(g, step, row, column, rows);
+        if (lattice.rows.begin < lattice.rows.end) visit(lattice);
+      }
+  }
+};
 
 /// Some units of some groups of channels.
 struct DepthwisePiece {
