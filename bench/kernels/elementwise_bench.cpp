@@ -47,25 +47,29 @@ void report(const std::string& what, double seconds, double bytes, double macs) 
 }
 
 struct Shape {
-  int64_t size, c, kernel, stride;
+  int64_t size, c, kernel, stride, dilation = 1, repeats = 1;  // repeats: outputs per input channel
 };
 
 WindowGeometry geometry_of(const Shape& s) {
   WindowGeometry g;
   g.ih = g.iw = s.size;
-  g.ic = g.oc = g.groups = s.c;
+  g.ic = g.groups = s.c;
+  g.oc = s.c * s.repeats;
   g.kh = g.kw = s.kernel;
   g.stride_h = g.stride_w = s.stride;
-  g.pad_top = g.pad_left = s.kernel / 2;
-  g.oh = g.ow = (s.size + 2 * g.pad_top - s.kernel) / s.stride + 1;
-  g.x_pitch = g.y_pitch = g.residual_pitch = channel_pitch(s.c);
+  g.dilation_h = g.dilation_w = s.dilation;
+  g.pad_top = g.pad_left = s.kernel / 2 * s.dilation;
+  g.oh = g.ow = (s.size - 1) / s.stride + 1;
+  g.x_pitch = channel_pitch(g.ic);
+  g.y_pitch = g.residual_pitch = channel_pitch(g.oc);
   return g;
 }
 
 std::string name_of(const char* what, const Shape& s) {
   return std::string(what) + " " + std::to_string(s.kernel) + "x" + std::to_string(s.kernel) + " s" +
          std::to_string(s.stride) + " " + std::to_string(s.size) + "x" + std::to_string(s.size) + "x" +
-         std::to_string(s.c);
+         std::to_string(s.c) + (s.dilation > 1 ? " dilation " + std::to_string(s.dilation) : "") +
+         (s.repeats > 1 ? " to " + std::to_string(s.c * s.repeats) : "");
 }
 
 /// n elements on a cache line, as in the arena.
@@ -176,27 +180,29 @@ double time_layer(int repeats, const Layer& layer, const Args& args) {
 }
 
 void bench_depthwise(Isa isa, int repeats, Data& d) {
-  const Shape shapes[] = {{112, 32, 3, 1}, {112, 96, 3, 2}, {56, 144, 3, 1}, {56, 144, 3, 2},
-                          {28, 192, 3, 1}, {28, 192, 3, 2}, {14, 384, 3, 1}, {14, 576, 3, 1},
-                          {14, 576, 3, 2}, {7, 960, 3, 1},  {112, 64, 3, 1}, {28, 240, 5, 1},
-                          {56, 144, 5, 2}, {14, 672, 5, 1}, {7, 1152, 5, 1}, {56, 96, 7, 1}};
+  const Shape shapes[] = {
+      {112, 32, 3, 1},    {112, 96, 3, 2},      {56, 144, 3, 1},      {56, 144, 3, 2},      {28, 192, 3, 1},
+      {28, 192, 3, 2},    {14, 384, 3, 1},      {14, 576, 3, 1},      {14, 576, 3, 2},      {7, 960, 3, 1},
+      {112, 64, 3, 1},    {28, 240, 5, 1},      {56, 144, 5, 2},      {14, 672, 5, 1},      {7, 1152, 5, 1},
+      {56, 96, 7, 1},     {14, 384, 7, 1},      {14, 672, 5, 1, 2},   {14, 960, 5, 1, 2},   {28, 192, 3, 1, 2},
+      {33, 384, 3, 1, 4}, {64, 48, 7, 2, 1, 2}, {64, 48, 3, 2, 1, 2}, {32, 96, 7, 2, 1, 2}, {8, 384, 3, 1, 1, 2}};
   std::vector<int8_t> weights(1152 * 49);
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<int8_t>(i * 73 % 255 - 127);
   const std::vector<float> weights_f32(weights.begin(), weights.end()), multiplier(1152, 0.001f);
   for (const Shape& shape : shapes) {
     const WindowGeometry g = geometry_of(shape);
-    const size_t taps = static_cast<size_t>(g.ic * g.kh * g.kw);
+    const size_t taps = static_cast<size_t>(g.oc * g.kh * g.kw);
     ConvU8S8Desc desc;
     desc.geometry = g;
     desc.weights = std::span(weights).first(taps);
-    desc.multiplier = std::span(multiplier).first(static_cast<size_t>(g.ic));
+    desc.multiplier = std::span(multiplier).first(static_cast<size_t>(g.oc));
     const ConvF32Desc desc_f32 = {.geometry = g,
                                   .weights = std::span(weights_f32).first(taps),
                                   .bias = {},
                                   .has_residual = false,
                                   .activation = {}};
     const double macs = static_cast<double>(g.oh * g.ow) * static_cast<double>(taps);
-    const double bytes = static_cast<double>((g.ih * g.iw + g.oh * g.ow) * g.ic);
+    const double bytes = static_cast<double>(g.ih * g.iw * g.ic + g.oh * g.ow * g.oc);
     report(name_of("depthwise u8s8", shape),
            time_layer(repeats, *make_depthwise_u8s8(desc, isa), ConvU8S8Args{1, d.a.data(), nullptr, d.y.data()}),
            bytes, macs);

@@ -268,6 +268,61 @@ TEST(DepthwiseU8S8, taps_of_a_dilated_window_lie_on_a_lattice) {
   }
 }
 
+/// x of a layer with fewer input channels than outputs, as one that has each channel as often as it is read.
+template <class T>
+Buffer<T> repeated(const Buffer<T>& x, const WindowGeometry& g, int64_t pitch) {
+  const int64_t pixels = static_cast<int64_t>(x.size()) / g.x_pitch;
+  Buffer<T> all(static_cast<size_t>(pixels * pitch));
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int64_t c = 0; c < g.oc; ++c)
+      all[static_cast<size_t>(p * pitch + c)] = x[static_cast<size_t>(p * g.x_pitch + c / (g.oc / g.ic))];
+  return all;
+}
+
+/// Some window, and of its oc = ic channels so many outputs for each input channel.
+WindowGeometry repeated_geometry(int64_t ic, int64_t repeats, Random& random) {
+  const int64_t k = 1 + 2 * random.integer(0, 3), stride = random.integer(1, 2);
+  const int64_t dilation = stride == 1 && k > 1 ? random.integer(1, 3) : 1;
+  const bool is_large = random.integer(0, 5) == 0;  // more input than is made at a time
+  WindowGeometry g = geometry(ic * repeats, k, stride, random.integer(1, is_large ? 70 : 14),
+                              random.integer(1, is_large ? 70 : 20), dilation);
+  g.y_pitch += random.integer(0, 1) * 48;
+  return g;
+}
+
+WindowGeometry with_input_channels(WindowGeometry g, int64_t ic) {
+  g.ic = g.groups = ic;
+  g.x_pitch = channel_pitch(ic);
+  return g;
+}
+
+TEST(DepthwiseU8S8, every_isa_gives_the_bytes_of_a_layer_that_has_each_channel_as_often_as_it_is_read) {
+  Random random(18);
+  for (int i = 0; i < 150; ++i) {
+    const int64_t repeats = random.integer(2, random.integer(0, 3) == 0 ? 40 : 4);
+    const int64_t ic = random.integer(1, std::max<int64_t>(200 / repeats, 2));
+    const WindowGeometry g = repeated_geometry(ic, repeats, random);
+    const Form form = k_forms[random.integer(0, 4)];
+    Layer all(g, random.integer(1, 2), form, random);
+    Layer layer = all;
+    layer.g = layer.desc.geometry = with_input_channels(g, ic);
+    layer.x = Buffer<uint8_t>(static_cast<size_t>(all.batch * g.ih * g.iw * layer.g.x_pitch));
+    random.fill(layer.x.data(), layer.x.size());
+    all.x = repeated(layer.x, layer.g, g.x_pitch);
+    layer.desc.weights = all.weights, layer.desc.bias = all.bias, layer.desc.multiplier = all.multiplier;
+    layer.g.ic = g.oc;  // whose channels run() looks at
+    layer.desc.expected = {layer.batch, 3};
+    for (const Isa isa : available_isas())
+      for (const int threads : {1, 2, 3}) {
+        SCOPED_TRACE(describe(g, isa, form, threads) + " from " + std::to_string(ic));
+        if (layer.desc.f32_output)
+          ASSERT_EQ(test::bits(layer.run<float>(isa, threads)), test::bits(all.run<float>(Isa::scalar, 1)));
+        else
+          ASSERT_EQ(layer.run<uint8_t>(isa, threads), all.run<uint8_t>(Isa::scalar, 1));
+      }
+  }
+}
+
 TEST(DepthwiseU8S8, multipliers_that_leave_int32_saturate_on_every_isa) {
   Random random(5);
   const Layer layer(geometry(33, 3, 1, 5, 5), 1, Form::plain, random, 1e7f);
@@ -336,11 +391,12 @@ struct LayerF32 {
     const WindowGeometry& g = desc.geometry;
     const auto conv = make_depthwise_f32(desc, isa);
     Buffer<float> y(static_cast<size_t>(batch * g.oh * g.ow * g.y_pitch), 77.0f);
+    const AlignedBytes scratch = allocate_aligned(conv->scratch_bytes());
     for (int64_t chunk = 0; chunk < conv->chunks(batch, threads); ++chunk)
-      conv->run_chunk({batch, x.data(), residual.data(), y.data()}, chunk, threads, nullptr);
+      conv->run_chunk({batch, x.data(), residual.data(), y.data()}, chunk, threads, scratch.get());
     EXPECT_TRUE(y.is_guard_intact());
     for (size_t i = 0; i < y.size(); ++i)
-      EXPECT_TRUE(static_cast<int64_t>(i) % g.y_pitch < g.ic || y[i] == 77.0f) << "padding channel written";
+      EXPECT_TRUE(static_cast<int64_t>(i) % g.y_pitch < g.oc || y[i] == 77.0f) << "padding channel written";
     return test::bits(y.values());
   }
 };
@@ -391,6 +447,27 @@ TEST(DepthwiseF32, every_isa_gives_the_scalar_bits_for_any_image_pads_and_dilati
       for (const int threads : {1, 2, 3})
         ASSERT_EQ(layer.run(isa, threads), want)
             << describe(g, isa, Form::floats, threads) << " pads " << g.pad_top << " " << g.pad_left;
+  }
+}
+
+TEST(DepthwiseF32, every_isa_gives_the_bits_of_a_layer_that_has_each_channel_as_often_as_it_is_read) {
+  Random random(19);
+  for (int i = 0; i < 150; ++i) {
+    const int64_t repeats = random.integer(2, random.integer(0, 3) == 0 ? 40 : 4);
+    const int64_t ic = random.integer(1, std::max<int64_t>(100 / repeats, 2));
+    const WindowGeometry g = repeated_geometry(ic, repeats, random);
+    LayerF32 all(g, random.integer(1, 2), i % 3 == 0, random);
+    LayerF32 layer = all;
+    layer.desc.geometry = with_input_channels(g, ic);
+    layer.x = Buffer<float>(static_cast<size_t>(all.batch * g.ih * g.iw * layer.desc.geometry.x_pitch));
+    random.fill(layer.x.data(), layer.x.size());
+    all.x = repeated(layer.x, layer.desc.geometry, g.x_pitch);
+    layer.desc.weights = all.weights, layer.desc.bias = all.bias;
+    layer.desc.expected = {layer.batch, 3};
+    const std::vector<uint32_t> want = all.run(Isa::scalar, 1);
+    for (const Isa isa : available_isas())
+      for (const int threads : {1, 2, 3})
+        ASSERT_EQ(layer.run(isa, threads), want) << describe(g, isa, Form::floats, threads) << " from " << ic;
   }
 }
 

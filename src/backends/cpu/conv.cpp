@@ -30,7 +30,7 @@ namespace {
 
 bool is_depthwise(const StepQuery& query) {
   const int64_t groups = int_attribute(query.node, "group", 1);
-  return groups > 1 && groups == query.dims(0)[1] && groups == query.output_dims()[1];
+  return groups > 1 && groups == query.dims(0)[1];
 }
 
 std::string refuse_shape(const StepQuery& query) {
@@ -62,13 +62,13 @@ namespace {
 std::string refuse_depthwise_f32(const StepQuery& query) {
   const std::string reason = refuse_f32(query);
   if (!reason.empty()) return reason;
-  return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
+  return is_depthwise(query) ? "" : "not depthwise (group = input channels)";
 }
 
 std::string refuse_depthwise_u8s8(const StepQuery& query) {
   const std::string reason = refuse_conv_u8s8(query);
   if (!reason.empty()) return reason;
-  return is_depthwise(query) ? "" : "not depthwise (group = input channels = output channels)";
+  return is_depthwise(query) ? "" : "not depthwise (group = input channels)";
 }
 
 double macs(const StepQuery& query) {

@@ -52,7 +52,8 @@ class Finder {
 
   bool is_depthwise(NodeId id) const {
     const Node& node = graph_.node(id);
-    return is_f32_conv(graph_, node) && !has_residual(node) && depthwise_f32_step.refuse(query(id)).empty();
+    return is_f32_conv(graph_, node) && !has_residual(node) && depthwise_f32_step.refuse(query(id)).empty() &&
+           query(id).dims(0)[1] == query(id).output_dims()[1];
   }
 
   bool is_dense(NodeId id) const {

@@ -1,5 +1,6 @@
 #pragma once
-// Depthwise convolution (groups = ic = oc), u8 codes and f32, NHWC. Same descriptors as the dense families.
+// Depthwise convolution (groups = ic, oc a multiple of it), u8 codes and f32, NHWC. Same descriptors as the dense
+// families.
 
 #include <memory>
 
@@ -8,7 +9,7 @@
 
 namespace octet {
 
-/// Null when the geometry is not depthwise with multiplier 1 (groups == ic == oc).
+/// Null when the geometry is not depthwise: groups == ic, and oc is a multiple.
 std::unique_ptr<const ConvU8S8> make_depthwise_u8s8(const ConvU8S8Desc& desc, Isa isa);
 std::unique_ptr<const ConvF32> make_depthwise_f32(const ConvF32Desc& desc, Isa isa);
 

@@ -31,57 +31,84 @@ int64_t lattice_step(const WindowGeometry& g, const DepthwiseF32Kernels& kernels
   return kernels.likes_lattices(DepthwiseLattice::make(g, step, 0, 0, {}).geometry) ? step : 1;
 }
 
+namespace {
+
+/// A layer with repeated channels as one that has all of them.
+ConvF32Desc with_all_channels(ConvF32Desc desc) {
+  desc.geometry = with_repeated_channels(desc.geometry);
+  return desc;
+}
+
+}  // namespace
+
 DepthwiseRowsF32::DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa)
-    : geometry_(desc.geometry),
+    : geometry_(with_repeated_channels(desc.geometry)),
       step_(lattice_step(desc.geometry, depthwise_kernels(isa).f32)),
       activation_(desc.activation),
       has_residual_(desc.has_residual),
       kernels_(depthwise_kernels(isa).f32),
       activation_kernels_(activation_kernels(isa)),
-      floats_(desc) {}
+      floats_(with_all_channels(desc)) {
+  constexpr int64_t k_group = 16;
+  if (repeats_of(desc.geometry) > 1) repeated_ = RepeatedInput(desc.geometry, k_group, sizeof(float), 2 * step_, isa);
+}
 
 void DepthwiseRowsF32::run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const {
-  // Where the activation is a pass of its own, what it goes over is still near. A ring's rows lie on no lattice.
+  // Where the activation is a pass of its own, what it goes over is still near.
   constexpr int64_t k_band = 8;
-  const int64_t step = at.x_rows == geometry_.ih ? step_ : 1;
-  const int64_t band = floats_.is_clamp ? rows.end - rows.begin : k_band * step;
-  DepthwiseRowsAt own = at;
+  const int64_t unbanded = floats_.is_clamp ? rows.end - rows.begin : k_band * step_;
+  const int64_t band = repeated_.is_none() ? unbanded : repeated_.band_rows();
+  DepthwiseRowsAt image = at;
+  image.y -= rows.begin * geometry_.ow * geometry_.y_pitch;
   for (int64_t begin = rows.begin; begin < rows.end; begin += band) {
-    const int64_t end = std::min(rows.end, begin + band);
-    DepthwiseLattice::for_each(geometry_, step, {begin, end}, [&](const DepthwiseLattice& lattice) {
-      own.y = at.y + (lattice.y - rows.begin * geometry_.ow) * geometry_.y_pitch;
-      run_lattice(own, lattice, channels);
-    });
-    float* const y = at.y + (begin - rows.begin) * geometry_.ow * geometry_.y_pitch;
-    if (!floats_.is_clamp) activate(y, end - begin, channels);
+    const IndexRange own = {begin, std::min(rows.end, begin + band)};
+    if (repeated_.is_none())
+      run_rows(image, geometry_, own, channels);
+    else
+      run_repeated(image, own, channels);
+    if (!floats_.is_clamp) activate(image.y, own, channels);
   }
 }
 
-/// at.y: the lattice's first row, in the image or before it.
-void DepthwiseRowsF32::run_lattice(const DepthwiseRowsAt& at, const DepthwiseLattice& lattice,
-                                   IndexRange channels) const {
-  const DepthwiseGeometry& g = lattice.geometry;
-  const bool adds = has_residual_ && at.residual;
-  kernels_.run({.geometry = &g,
-                .weights = floats_.weights.data(),
-                .bias = floats_.bias.data(),
-                .x = at.x + lattice.x * geometry_.x_pitch,
-                .x_rows = at.x_rows,
-                .residual = adds ? at.residual + lattice.y * geometry_.residual_pitch : nullptr,
-                .y = at.y + lattice.rows.begin * g.y_width * g.y_pitch,
-                .lo = floats_.lo,
-                .hi = floats_.hi,
-                .oy_begin = lattice.rows.begin,
-                .oy_end = lattice.rows.end,
-                .c_begin = channels.begin,
-                .c_end = channels.end});
+void DepthwiseRowsF32::run_repeated(const DepthwiseRowsAt& image, IndexRange rows, IndexRange channels) const {
+  const int64_t group = repeated_.group();
+  for (int64_t c = channels.begin; c < channels.end; c += group) {
+    const WindowGeometry g = repeated_.fill(image.x, rows, c / group, image.scratch);
+    DepthwiseRowsAt own = image;
+    own.x = reinterpret_cast<const float*>(image.scratch) - c;
+    own.x_rows = std::max<int64_t>(g.ih, 1);
+    run_rows(own, g, rows, {c, std::min(channels.end, c + group)});
+  }
 }
 
-void DepthwiseRowsF32::activate(float* y, int64_t rows, IndexRange channels) const {
+/// image.y: the image, or where it would begin.
+void DepthwiseRowsF32::run_rows(const DepthwiseRowsAt& image, const WindowGeometry& g, IndexRange rows,
+                                IndexRange channels) const {
+  const bool is_ring = image.x_rows < g.ih;  // whose rows lie on no lattice
+  DepthwiseLattice::for_each(g, is_ring ? 1 : step_, rows, [&](const DepthwiseLattice& lattice) {
+    const DepthwiseGeometry& own = lattice.geometry;
+    float* const y = image.y + lattice.y * g.y_pitch;
+    kernels_.run({.geometry = &own,
+                  .weights = floats_.weights.data(),
+                  .bias = floats_.bias.data(),
+                  .x = image.x + lattice.x * g.x_pitch,
+                  .x_rows = image.x_rows,
+                  .residual = has_residual_ ? image.residual + lattice.y * g.residual_pitch : nullptr,
+                  .y = y + lattice.rows.begin * own.y_width * own.y_pitch,
+                  .lo = floats_.lo,
+                  .hi = floats_.hi,
+                  .oy_begin = lattice.rows.begin,
+                  .oy_end = lattice.rows.end,
+                  .c_begin = channels.begin,
+                  .c_end = channels.end});
+  });
+}
+
+void DepthwiseRowsF32::activate(float* image, IndexRange rows, IndexRange channels) const {
   const WindowGeometry& g = geometry_;
   const int64_t n = channels.end - channels.begin;
-  float* v = y + channels.begin;
-  const int64_t pixels = rows * g.ow;
+  float* v = image + rows.begin * g.ow * g.y_pitch + channels.begin;
+  const int64_t pixels = (rows.end - rows.begin) * g.ow;
   if (n == g.y_pitch) {
     activation_kernels_.activate(v, static_cast<size_t>(pixels * n), activation_);
   } else {
@@ -108,9 +135,9 @@ class DepthwiseF32 final : public ConvF32 {
   int64_t chunks(int64_t batch, int threads) const override {
     return known_.serves(batch, threads) ? known_.count() : split(batch, threads).chunks;
   }
-  size_t scratch_bytes() const override { return 0; }
+  size_t scratch_bytes() const override { return rows_.scratch_bytes(); }
 
-  void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte*) const override {
+  void run_chunk(const ConvF32Args& args, int64_t chunk, int threads, std::byte* scratch) const override {
     const WindowGeometry& g = rows_.geometry();
     const bool is_known = known_.serves(args.batch, threads);
     const DepthwiseChunk own = is_known ? known_[chunk] : split(args.batch, threads).chunk(chunk);
@@ -122,7 +149,8 @@ class DepthwiseF32 final : public ConvF32 {
             .x = args.x + n * g.ih * g.iw * g.x_pitch,
             .x_rows = g.ih,
             .residual = args.residual ? args.residual + n * g.oh * g.ow * g.residual_pitch : nullptr,
-            .y = args.y + row * g.ow * g.y_pitch};
+            .y = args.y + row * g.ow * g.y_pitch,
+            .scratch = scratch};
         rows_.run(
             at, {oy, oy_end},
             {piece.groups.begin * k_float_channel_group, std::min(g.ic, piece.groups.end * k_float_channel_group)});
@@ -140,7 +168,7 @@ class DepthwiseF32 final : public ConvF32 {
 }  // namespace
 
 std::unique_ptr<const ConvF32> make_depthwise_f32(const ConvF32Desc& desc, Isa isa) {
-  if (!is_depthwise(desc.geometry)) return nullptr;
+  if (repeats_of(desc.geometry) == 0) return nullptr;
   return std::make_unique<DepthwiseF32>(desc, isa);
 }
 

@@ -9,6 +9,7 @@
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/depthwise/depthwise_isa.h"
 #include "kernels/depthwise/door.h"
+#include "kernels/depthwise/repeated.h"
 #include "kernels/implicit_gemm/split.h"
 
 namespace octet {
@@ -31,20 +32,23 @@ struct DepthwiseRowsAt {
   int64_t x_rows = 0;
   const float* residual = nullptr;  // the image
   float* y = nullptr;               // the first of the rows
+  std::byte* scratch = nullptr;     // scratch_bytes()
 };
 
 class DepthwiseRowsF32 {
  public:
-  /// desc: of a depthwise layer.
+  /// desc: of a depthwise layer, also one with repeated channels (repeated.h); geometry() has all of them.
   DepthwiseRowsF32(const ConvF32Desc& desc, Isa isa);
   const WindowGeometry& geometry() const { return geometry_; }
   const char* kernel_name() const { return kernels_.name; }
   size_t packed_bytes() const { return floats_.bytes(); }
+  size_t scratch_bytes() const { return repeated_.scratch_bytes(); }
   void run(const DepthwiseRowsAt& at, IndexRange rows, IndexRange channels) const;
 
  private:
-  void run_lattice(const DepthwiseRowsAt& at, const DepthwiseLattice& lattice, IndexRange channels) const;
-  void activate(float* y, int64_t rows, IndexRange channels) const;
+  void run_repeated(const DepthwiseRowsAt& image, IndexRange rows, IndexRange channels) const;
+  void run_rows(const DepthwiseRowsAt& image, const WindowGeometry& g, IndexRange rows, IndexRange channels) const;
+  void activate(float* image, IndexRange rows, IndexRange channels) const;
 
   WindowGeometry geometry_;
   int64_t step_;  // of lattices
@@ -53,6 +57,7 @@ class DepthwiseRowsF32 {
   DepthwiseF32Kernels kernels_;
   ActivationKernels activation_kernels_;
   DepthwiseFloats floats_;
+  RepeatedInput repeated_;
 };
 
 }  // namespace octet

@@ -15,6 +15,7 @@
 #include "kernels/depthwise/code_line.h"
 #include "kernels/depthwise/depthwise.h"
 #include "kernels/depthwise/door.h"
+#include "kernels/depthwise/repeated.h"
 
 namespace octet {
 namespace {
@@ -187,7 +188,8 @@ struct Packer {
 
 class DepthwiseU8S8 final : public ConvU8S8 {
  public:
-  DepthwiseU8S8(const ConvU8S8Desc& desc, const DepthwiseU8S8Kernels& kernels, Isa isa)
+  /// source: desc.geometry, or that of a layer with repeated channels, which desc has all of.
+  DepthwiseU8S8(const ConvU8S8Desc& desc, const WindowGeometry& source, const DepthwiseU8S8Kernels& kernels, Isa isa)
       : desc_(desc),
         step_(DepthwiseLattice::step_of(desc.geometry)),
         kernel_(choose(kernels, desc.geometry, step_)),
@@ -200,8 +202,11 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     if (kernel_.tile.stride == 0) kernel_.tile.quads = static_cast<int>((g.kw + 3) / 4), step_ = 1;
     pack(kernels);
     const int64_t columns = std::max<int64_t>(kernel_.tile.columns(), g.kw);
-    zero_.assign(static_cast<size_t>(2 * columns * g.x_pitch) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point));
+    const bool repeats = source.oc != source.ic;
+    const int64_t pitch = repeats ? k_channel_group : g.x_pitch;
+    zero_.assign(static_cast<size_t>(2 * columns * pitch) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point));
     known_ = known_chunks(split(desc.expected.batch, desc.expected.threads), desc.expected);
+    if (repeats) repeated_ = RepeatedInput(with_long_rows(source), k_channel_group, 1, unit_rows(), isa);
     desc_.weights = {};
     desc_.bias = {};
     desc_.multiplier = {};
@@ -216,7 +221,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     return known_.serves(batch, threads) ? known_.count() : split(batch, threads).chunks;
   }
 
-  size_t scratch_bytes() const override { return kernel_scratch_bytes() + values_bytes(); }
+  size_t scratch_bytes() const override { return repeated_at() + repeated_.scratch_bytes(); }
 
   /// A layer without a window and for which fits_f32() or the scalar kernel answers: any number of pixels in a row.
   void run_pixels(const uint8_t* x, int64_t x_pitch, const uint8_t* residual, int64_t pixels, uint8_t* y,
@@ -272,9 +277,11 @@ class DepthwiseU8S8 final : public ConvU8S8 {
         // Groups, not blocks, are dealt out: several one-channel blocks of the scalar kernel make one group.
         call.block_begin = piece.groups.begin * blocks_per_group();
         call.block_end = std::min(blocks(), piece.groups.end * blocks_per_group());
-        if (own.of > 1) fetch_edges(call, rows);
-        DepthwiseLattice::for_each(
-            g, step_, rows, [&](const DepthwiseLattice& lattice) { run_lattice(args, n, call, lattice, scratch); });
+        if (own.of > 1 && repeated_.is_none()) fetch_edges(call, rows);
+        if (repeated_.is_none())
+          run_rows(args, n, call, g, rows, scratch);
+        else
+          run_repeated(args, n, call, rows, scratch);
         unit += last - first;
       }
   }
@@ -333,6 +340,9 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     if (!is_form_3(desc_) || desc_.f32_output) return 0;
     return static_cast<size_t>(value_rows() * desc_.geometry.ow * desc_.geometry.ic) * sizeof(float);
   }
+
+  /// Where repeated_ writes.
+  size_t repeated_at() const { return round_up_64(kernel_scratch_bytes() + values_bytes()); }
 
   void pack(const DepthwiseU8S8Kernels& kernels) {
     const std::vector<int32_t> bias = folded_bias(desc_);
@@ -409,13 +419,37 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     return call;
   }
 
+  /// Group by group and band by band of what repeated_ makes.
+  void run_repeated(const ConvU8S8Args& args, int64_t n, DepthwiseU8S8Call call, IndexRange rows,
+                    std::byte* scratch) const {
+    const int64_t block_end = call.block_end, band = repeated_.band_rows();
+    const uint8_t* const x = call.x;
+    std::byte* const made = scratch + repeated_at();
+    for (; call.block_begin < block_end; call.block_begin = call.block_end) {
+      call.block_end = std::min(block_end, call.block_begin + blocks_per_group());
+      const int64_t group = call.block_begin / blocks_per_group();
+      call.x = reinterpret_cast<const uint8_t*>(made) - group * k_channel_group;
+      for (int64_t begin = rows.begin; begin < rows.end; begin += band) {
+        const IndexRange own = {begin, std::min(rows.end, begin + band)};
+        run_rows(args, n, call, repeated_.fill(x, own, group, made), own, scratch);
+      }
+    }
+  }
+
+  /// image: the call for the whole image, of which x may be a part: g.
+  void run_rows(const ConvU8S8Args& args, int64_t n, const DepthwiseU8S8Call& image, const WindowGeometry& g,
+                IndexRange rows, std::byte* scratch) const {
+    DepthwiseLattice::for_each(g, step_, rows,
+                               [&](const DepthwiseLattice& lattice) { run_lattice(args, n, image, lattice, scratch); });
+  }
+
   /// image: the call for the whole image.
   void run_lattice(const ConvU8S8Args& args, int64_t n, const DepthwiseU8S8Call& image, const DepthwiseLattice& lattice,
                    std::byte* scratch) const {
     const DepthwiseGeometry& g = lattice.geometry;
     DepthwiseU8S8Call call = image;
     call.geometry = &g;
-    call.x += lattice.x * desc_.geometry.x_pitch;
+    call.x += lattice.x * (g.x_pitch / step_);
     if (call.residual) call.residual += lattice.y * desc_.geometry.residual_pitch;
     call.oy_begin = lattice.rows.begin, call.oy_end = lattice.rows.end;
     const int64_t first_y = (n * desc_.geometry.oh * desc_.geometry.ow + lattice.y) * desc_.geometry.y_pitch;
@@ -474,6 +508,7 @@ class DepthwiseU8S8 final : public ConvU8S8 {
   AlignedVector<float> multiplier_;
   AlignedVector<uint8_t> zero_;
   AlignedVector<uint8_t> lines_;
+  RepeatedInput repeated_;
   KnownDepthwise known_;
 };
 
@@ -489,7 +524,7 @@ ConvU8S8Desc on_one_pixel(ConvU8S8Desc desc) {
 class Pointwise final : public PointwiseU8S8 {
  public:
   Pointwise(const ConvU8S8Desc& desc, std::span<const uint8_t> residual, const DepthwiseU8S8Kernels& kernels, Isa isa)
-      : layer_(on_one_pixel(desc), kernels, isa), residual_(residual.begin(), residual.end()) {
+      : layer_(on_one_pixel(desc), desc.geometry, kernels, isa), residual_(residual.begin(), residual.end()) {
     if (!residual.empty()) residual_.resize(residual.size() + k_tail_bytes);
     std::vector<double> slopes;
     for (size_t c = 0; c < desc.weights.size(); ++c)
@@ -518,12 +553,14 @@ std::shared_ptr<const PointwiseU8S8> PointwiseU8S8::make(const ConvU8S8Desc& des
 }
 
 std::unique_ptr<const ConvU8S8> make_depthwise_u8s8(const ConvU8S8Desc& desc, Isa isa) {
-  if (!is_depthwise(desc.geometry)) return nullptr;
+  if (repeats_of(desc.geometry) == 0) return nullptr;
+  ConvU8S8Desc all = desc;
+  all.geometry = with_repeated_channels(desc.geometry);
   // Scales so far apart that an accumulator times its multiplier leaves int32 do not occur in trained networks; the
   // scalar kernel, which clamps before it rounds, takes them.
-  const bool fits = is_form_3(desc) || fits_int32(desc);
+  const bool fits = is_form_3(all) || fits_int32(all);
   const DepthwiseKernels& kernels = fits ? depthwise_kernels(isa) : depthwise_scalar;
-  return std::make_unique<DepthwiseU8S8>(desc, kernels.u8s8, isa);
+  return std::make_unique<DepthwiseU8S8>(all, desc.geometry, kernels.u8s8, isa);
 }
 
 }  // namespace octet
