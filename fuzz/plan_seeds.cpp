@@ -204,19 +204,19 @@ std::vector<PlanSeed> products() {
   };
 }
 
-/// Weights [32,4,2,2] whose first 16 channels have nothing but the window's first tap: packed weights tell such taps.
-std::string weights_of_few_taps(const std::string& name, const std::string& dtype) {
-  std::string text = "  const " + name + ": " + dtype + "[32,4,2,2] = {";
-  for (int i = 0; i < 512; ++i) text += (i ? ", " : "") + std::to_string(i < 256 && i % 4 > 0 ? 0 : 1 + i % 7);
+/// Weights [32,ic,2,2] whose first 16 channels have nothing but the window's first tap: packed weights tell such taps.
+std::string weights_of_few_taps(const std::string& dtype, int ic) {
+  std::string text = "  const w: " + dtype + "[32," + std::to_string(ic) + ",2,2] = {";
+  for (int i = 0; i < 128 * ic; ++i) text += (i ? ", " : "") + std::to_string(i < 64 * ic && i % 4 > 0 ? 0 : 1 + i % 7);
   return text + "}\n";
 }
 
 std::vector<PlanSeed> few_taps() {
   return {
-      nodes("few_taps", "x: f32[1,4,5,6]", weights_of_few_taps("w", "f32"),
+      nodes("few_taps", "x: f32[1,4,5,6]", weights_of_few_taps("f32", 4),
             {"FusedConv(x, w, pads=[0,0,1,1], activation=\"Relu\")"}),
-      nodes("few_taps_of_codes", "x: u8[1,4,5,6]",
-            weights_of_few_taps("w", "s8") + "  const s: f32[32] = " + scales(32) + "\n",
+      nodes("few_taps_of_codes", "x: u8[1,16,5,6]",
+            weights_of_few_taps("s8", 16) + "  const s: f32[32] = " + scales(32) + "\n",
             {"q = MaxPool(x, kernel_shape=[1,1])",
              "QuantConv(q, w, s, pads=[0,0,1,1], x_scale=0.02, x_zero_point=37, y_scale=0.05, y_zero_point=99, "
              "to=\"u8\")"}),
