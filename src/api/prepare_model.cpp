@@ -26,11 +26,21 @@ bool on_gpu(const SessionSpec& spec) { return is_gpu(spec.device); }
 /// What is asked for layers that are not INT8.
 std::string asked_floats(const SessionSpec& spec) { return spec.gpu.floats.empty() ? spec.precision : spec.gpu.floats; }
 
-/// Of layers that are not INT8. On a CPU BF16 where it is asked for and the machine has products of it that are faster
-/// than FP32's, and in place of FP16 where AMX has them; else FP32. The judge has BF16 anywhere.
-std::string float_precision(const SessionSpec& spec) {
+/// Whether sums of integers become floats (dynamic quantization): the largest half float, 65504, is too small for them,
+/// and the scales behind them are below its normal ones.
+bool has_integer_sums(const Model& model) {
+  const std::vector<Node>& nodes = model.state().graph.nodes;
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const Node& node) { return is_op(node, "ConvInteger") || is_op(node, "MatMulInteger"); });
+}
+
+/// Of layers that are not INT8. On a GPU FP32 in place of FP16 where integers' sums become floats. On a CPU BF16 where
+/// it is asked for and the machine has products of it that are faster than FP32's, and in place of FP16 where AMX has
+/// them; else FP32. The judge has BF16 anywhere.
+std::string float_precision(const SessionSpec& spec, const Model& model) {
   const std::string asked = asked_floats(spec);
   if (on_gpu(spec)) {
+    if (asked == "fp16" && has_integer_sums(model)) return "fp32";
     if (!spec.gpu.floats.empty()) return asked;
     return asked == "fp16" || asked == "tf32" ? asked : "fp32";
   }
@@ -41,9 +51,11 @@ std::string float_precision(const SessionSpec& spec) {
   return *isa == Isa::amx || (asked == "bf16" && bf16_dots_pay()) ? "bf16" : "fp32";
 }
 
-/// That float layers of a CPU run in another precision than was asked for, and why; empty = they do not.
-std::string other_precision_note(const SessionSpec& spec) {
-  const std::string asked = asked_floats(spec), runs = float_precision(spec);
+/// That float layers run in another precision than was asked for, and why; empty = they do not.
+std::string other_precision_note(const SessionSpec& spec, const Model& model) {
+  const std::string asked = asked_floats(spec), runs = float_precision(spec, model);
+  if (on_gpu(spec) && asked == "fp16" && runs == "fp32")
+    return "FP16 runs as FP32: the sums of ConvInteger and MatMulInteger may pass 65504, the largest half float";
   if (on_gpu(spec) || asked == runs || (asked != "bf16" && asked != "fp16" && asked != "tf32")) return "";
   if (runs == "bf16") return "FP16 runs as BF16: a CPU has no products of FP16 here, and AMX has those of BF16";
   if (asked == "tf32") return "TF32 runs as FP32: it is a form of a GPU's products";
@@ -57,9 +69,11 @@ std::string other_precision_note(const SessionSpec& spec) {
 std::string beside_int8(const std::string& floats) { return floats == "fp32" ? "int8" : "int8 and " + floats; }
 
 /// Forms of the float layers that `best` tries, the one beside INT8 layers first.
-Result<std::vector<FloatForm>> float_forms(const SessionSpec& spec, const std::shared_ptr<TimingCache>& times) {
+Result<std::vector<FloatForm>> float_forms(const SessionSpec& spec, const Model& model,
+                                           const std::shared_ptr<TimingCache>& times) {
   std::vector<std::string> precisions = {"fp32"};
-  if (on_gpu(spec)) precisions = {"fp16", float_precision(spec) == "tf32" ? "tf32" : "fp32"};
+  if (on_gpu(spec)) precisions[0] = float_precision(spec, model) == "tf32" ? "tf32" : "fp32";
+  if (on_gpu(spec) && !has_integer_sums(model)) precisions.insert(precisions.begin(), "fp16");
   std::vector<FloatForm> forms;
   for (const std::string& precision : precisions) {
     Result<std::shared_ptr<Backend>> backend = backend_for(spec, precision);
@@ -79,7 +93,7 @@ Result<Graph> best_graph(const Model& model, const SessionSpec& spec, const Bind
   if (!known) return known.error();
   const auto cache = std::make_shared<TimingCache>(*std::move(known));
   const size_t had = cache->size();
-  const Result<std::vector<FloatForm>> floats = float_forms(spec, cache);
+  const Result<std::vector<FloatForm>> floats = float_forms(spec, model, cache);
   if (!floats) return floats.error();
   Result<BestPrecision> best =
       choose_best_precision(prepared.model.state().graph, floating, binding, skip, *floats, *cache);
@@ -188,25 +202,28 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
   PreparedModel made{model, "fp32", {}, {}, 0, nullptr, {}, {}};
   made.notes = lossy_repair_notes(model);
   if (model.is_quantized()) {
-    made.precision = beside_int8(float_precision(spec));
-    if (const std::string note = other_precision_note(spec); !note.empty()) made.notes.push_back(note);
+    made.precision = beside_int8(float_precision(spec, model));
+    if (const std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(note);
     if (spec.precision != "int8" && spec.precision != "best")
       made.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
     return made;
   }
   if (spec.precision == "fp32" || ((spec.precision == "fp16" || spec.precision == "tf32") && on_gpu(spec))) {
-    made.precision = float_precision(spec);
+    made.precision = float_precision(spec, model);
+    if (const std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(note);
     return made;
   }
   if ((spec.precision == "bf16" || spec.precision == "fp16" || spec.precision == "tf32") && !on_gpu(spec)) {
-    made.precision = float_precision(spec);
-    if (const std::string note = other_precision_note(spec); !note.empty()) made.notes.push_back(note);
+    made.precision = float_precision(spec, model);
+    if (const std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(note);
     return made;
   }
   if (spec.precision != "int8" && spec.precision != "best")
     return Error{ErrorCode::bad_argument, "--precision " + spec.precision + ": --device " + spec.device +
                                               " has fp32, tf32, fp16, int8 and best"};
-  made.precision = beside_int8(float_precision(spec));
+  made.precision = beside_int8(float_precision(spec, model));
+  if (const std::string note = other_precision_note(spec, model); on_gpu(spec) && !note.empty())
+    made.notes.push_back(note);
   if (on_gpu(spec))  // before a calibration has cost its time
     if (const Result<std::shared_ptr<Backend>> there = backend_for(spec, made.precision); !there) return there.error();
   if (const Result<Done> ok = check_quantize_spec(model, spec.quantization); !ok) return ok.error();
