@@ -50,6 +50,20 @@ TEST(GemmOnCpu, agrees_with_the_reference_in_all_its_spellings) {
   }
 }
 
+TEST(GemmOnCpu, runs_narrow_rows_side_by_side_in_all_spellings) {
+  for (const auto& [k, n] : {std::pair{4, 4}, {8, 8}, {2, 7}, {5, 3}, {3, 1}}) {
+    const std::string K = std::to_string(k), N = std::to_string(n);
+    expect_cpu_equals_ref(graph_of("x: f32[700," + K + "], w: f32[" + N + "," + K + "], b: f32[" + N + "]",
+                                   "  y = FusedGemm(x, w, b, activation=\"Sigmoid\")"),
+                          {"w", "b"}, k_float);
+    expect_cpu_equals_ref(graph_of("x: f32[15," + K + "], w: f32[" + K + "," + N + "], b: f32[1]",
+                                   "  y = Gemm(x, w, b, alpha=0.5, beta=2.0)"),
+                          {"w", "b"}, k_float);
+    expect_cpu_equals_ref(graph_of("x: f32[2,333," + K + "], w: f32[" + K + "," + N + "]", "  y = MatMul(x, w)"), {"w"},
+                          k_float);
+  }
+}
+
 TEST(MatMulOnCpu, multiplies_two_values) {
   expect_cpu_equals_ref(graph_of("a: f32[2,3,5,7], b: f32[2,3,7,4]", "  y = MatMul(a, b)"), {}, k_float);
   expect_cpu_equals_ref(graph_of("a: f32[2,1,5,7], b: f32[3,7,4]", "  y = MatMul(a, b)"), {}, k_float);

@@ -224,5 +224,51 @@ TEST(QuantGemmOnCpu, gives_the_reference_bytes_for_awkward_widths) {
   }
 }
 
+std::string narrow_gemm(int rows, int k, int n) {
+  const std::string K = std::to_string(k), N = std::to_string(n), given = "x_scale=0.02, x_zero_point=-3, ";
+  return "graph g (x: s8[" + std::to_string(rows) + "," + K + "], w: s8[" + N + "," + K + "], w_scale: f32[" + N +
+         "], b: s32[" + N + "]) -> (y, z, u, v) {\n  y = QuantGemm(x, w, w_scale, b, " + given +
+         "y_scale=0.05, y_zero_point=4, to=\"u8\")\n  z = QuantGemm(x, w, w_scale, _, " + given +
+         "to=\"f32\")\n  u = QuantGemm(x, w, w_scale, b, " + given +
+         "y_scale=0.03, y_zero_point=-7, activation=\"Silu\", to=\"s8\")\n  v = QuantGemm(x, w, w_scale, b, " + given +
+         "y_scale=0.04, y_zero_point=-128, activation=\"Relu\", to=\"s8\")\n}\n";
+}
+
+TEST(QuantGemmOnCpu, runs_narrow_rows_side_by_side) {
+  for (const auto& [k, n] : {std::pair{4, 4}, {8, 8}, {2, 7}, {5, 3}, {3, 1}})
+    expect_cpu_equals_ref(narrow_gemm(700, k, n), k_weights, k_exact);
+  const auto cheapest = [](const Graph& graph, Isa isa) {
+    const std::vector<Tactic> tactics = tactics_of(graph, isa);
+    return std::min_element(tactics.begin(), tactics.end(),
+                            [](const Tactic& a, const Tactic& b) {
+                              return a.refused.empty() == b.refused.empty() ? a.cost_us < b.cost_us : a.refused.empty();
+                            })
+        ->name;
+  };
+  for (const Isa isa : available_isas()) {
+    for (const int rows : {1, 16, 700}) {
+      const Graph narrow = graph_with_constants(narrow_gemm(rows, 4, 4), k_weights, 1);
+      EXPECT_EQ(cheapest(narrow, isa), "narrow_u8s8 " + std::string(name(isa))) << rows;
+    }
+    EXPECT_NE(cheapest(graph_with_constants(narrow_gemm(16, 9, 4), k_weights, 1), isa),
+              "narrow_u8s8 " + std::string(name(isa)));
+  }
+}
+
+TEST(QuantGemmOnCpu, adds_a_bias_that_no_float_holds) {
+  const std::string given = "x_scale=0.02, x_zero_point=0, ";
+  const std::string text =
+      "graph g (x: u8[3,2]) -> (y) {\n  const w: s8[2,2] = {1, 2, 3, -4}\n  const s: f32[2] = {0.5, 0.5}\n"
+      "  const b: s32[2] = {16777217, -16777219}\n  y = QuantGemm(x, w, s, b, " +
+      given + "to=\"f32\")\n}\n";
+  expect_cpu_equals_ref(text, {}, k_exact);
+  const Graph graph = graph_with_constants(text, {}, 1);
+  for (const Tactic& t : tactics_of(graph, Isa::scalar)) {
+    if (t.name == "narrow_u8s8 scalar") {
+      EXPECT_EQ(t.refused, "a bias beyond 2^24 - 2^18");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace octet

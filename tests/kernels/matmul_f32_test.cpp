@@ -84,6 +84,52 @@ TEST(MatMulF32, is_the_product_to_the_rounding_of_k_sums) {
     }
 }
 
+TEST(MatMulF32, narrow_rows_have_the_scalar_bits_and_the_product_to_the_rounding_of_k_sums) {
+  Random random(3);
+  for (int32_t k = 1; k <= k_most_narrow; ++k)
+    for (int32_t n = 1; n <= k_most_narrow; ++n)
+      for (int64_t rows : {0, 1, 2, 3, 5, 16, 17, 64, 65, 131}) {
+        Buffer<float> x(static_cast<size_t>(rows * k));  // guarded: nothing behind it is read as a number
+        std::vector<float> w(static_cast<size_t>(n * k)), bias(static_cast<size_t>(n)), factor(static_cast<size_t>(n));
+        random.fill(x.data(), x.size());
+        for (std::vector<float>* v : {&w, &bias, &factor}) random.fill(v->data(), v->size());
+        for (const float* const times :
+             {static_cast<const float*>(nullptr), static_cast<const float*>(factor.data())}) {
+          NarrowRowsF32 args{.x = x.data(),
+                             .y = nullptr,
+                             .rows = rows,
+                             .k = k,
+                             .n = n,
+                             .weights = w.data(),
+                             .bias = bias.data(),
+                             .factor = times};
+          Buffer<float> want(static_cast<size_t>(rows * n), 5.0f);
+          args.y = want.data();
+          matmul_f32_scalar.narrow(args);
+          for (int64_t m = 0; m < rows; ++m)
+            for (int32_t i = 0; i < n; ++i) {
+              double sum = static_cast<double>(bias[static_cast<size_t>(i)]), size = std::fabs(sum);
+              for (int32_t j = 0; j < k; ++j) {
+                const double term = static_cast<double>(x[static_cast<size_t>(m * k + j)]) *
+                                    static_cast<double>(w[static_cast<size_t>(i * k + j)]);
+                sum += term, size += std::fabs(term);
+              }
+              const double f = times ? static_cast<double>(factor[static_cast<size_t>(i)]) : 1.0;
+              ASSERT_NEAR(static_cast<double>(want[static_cast<size_t>(m * n + i)]), sum * f,
+                          size * std::fabs(f) * (k + 1) * 0x1p-24);
+            }
+          for (const Isa isa : available_isas()) {
+            Buffer<float> have(static_cast<size_t>(rows * n), 5.0f);
+            args.y = have.data();
+            matmul_f32_kernels(isa).narrow(args);
+            ASSERT_TRUE(have.is_guard_intact());
+            ASSERT_EQ(test::bits(have.values()), test::bits(want.values()))
+                << name(isa) << " rows " << rows << " n " << n << " k " << k;
+          }
+        }
+      }
+}
+
 TEST(MatMulF32, names_the_isa_that_runs) {
   for (const Isa isa : available_isas()) EXPECT_EQ(matmul_f32_kernels(isa).name, float_isa_of(isa));
 }

@@ -1,8 +1,9 @@
 // Fully connected layers: FusedGemm, Gemm and MatMul with constant weights, QuantGemm. A layer of N outputs is a 1x1
 // convolution over images of one pixel; the batch is M.
+#include "backends/cpu/gemm.h"
+
 #include "backends/cpu/constants.h"
 #include "backends/cpu/requantize.h"
-#include "backends/cpu/step.h"
 #include "backends/cpu/strided_copy.h"
 #include "kernels/conv_f32/conv_f32.h"
 #include "kernels/conv_u8s8/conv_u8s8.h"
@@ -10,22 +11,9 @@
 namespace octet::cpu {
 namespace {
 
-struct Sizes {
-  int64_t m = 1, n = 1, k = 1;
-};
-
 bool weight_is_n_by_k(const StepQuery& query) {
   if (is_op(query.node, "MatMul")) return false;
   return !is_op(query.node, "Gemm") || int_attribute(query.node, "transB", 0) != 0;
-}
-
-Sizes sizes_of(const StepQuery& query) {
-  const Dims x = query.dims(0), w = query.dims(1);
-  Sizes s;
-  s.k = x.back();
-  for (size_t i = 0; i + 1 < x.size(); ++i) s.m *= x[i];
-  s.n = weight_is_n_by_k(query) ? w[0] : w[1];
-  return s;
 }
 
 std::string refuse_shape(const StepQuery& query) {
@@ -36,7 +24,18 @@ std::string refuse_shape(const StepQuery& query) {
   return "";
 }
 
-std::string refuse_f32(const StepQuery& query) {
+}  // namespace
+
+GemmSizes gemm_sizes(const StepQuery& query) {
+  const Dims x = query.dims(0), w = query.dims(1);
+  GemmSizes s;
+  s.k = x.back();
+  for (size_t i = 0; i + 1 < x.size(); ++i) s.m *= x[i];
+  s.n = weight_is_n_by_k(query) ? w[0] : w[1];
+  return s;
+}
+
+std::string refuse_gemm_f32(const StepQuery& query) {
   if (query.dtype(0) != DType::f32) return "the input is " + std::string(name(query.dtype(0))) + ", not f32";
   if (int_attribute(query.node, "transA", 0) != 0) return "transA";
   const std::string reason = refuse_shape(query);
@@ -44,18 +43,45 @@ std::string refuse_f32(const StepQuery& query) {
   if (!is_constant(query.graph, query.id(2))) return "the bias is not a constant";
   const Dims bias = query.dims(2);
   const int64_t count = element_count(bias).value_or(0);
-  const bool per_column = count == 1 || (!bias.empty() && bias.back() == count && count == sizes_of(query).n);
+  const bool per_column = count == 1 || (!bias.empty() && bias.back() == count && count == gemm_sizes(query).n);
   return per_column ? "" : "a bias of shape " + to_string(bias) + " is not one value per column";
 }
 
-std::string refuse_u8s8(const StepQuery& query) {
+std::string refuse_gemm_u8s8(const StepQuery& query) {
   for (const size_t i : {size_t{1}, size_t{2}, size_t{3}}) {
     if (query.has_input(i) && !query.constant(i)) return "weight, w_scale and bias have to be initializers";
   }
   return refuse_shape(query);
 }
 
-WindowGeometry one_pixel(const Sizes& s) {
+std::vector<float> gemm_weights(const StepQuery& query, const GemmSizes& s) {
+  std::vector<float> weights = constant_floats(query.graph, query.id(1));
+  if (!weight_is_n_by_k(query)) {
+    std::vector<float> transposed(weights.size());
+    for (int64_t n = 0; n < s.n; ++n) {
+      for (int64_t k = 0; k < s.k; ++k)
+        transposed[static_cast<size_t>(n * s.k + k)] = weights[static_cast<size_t>(k * s.n + n)];
+    }
+    weights = std::move(transposed);
+  }
+  const float alpha = is_op(query.node, "Gemm") ? float_attribute(query.node, "alpha", 1.0f) : 1.0f;
+  if (alpha != 1.0f) {
+    for (float& w : weights) w *= alpha;
+  }
+  return weights;
+}
+
+std::vector<float> gemm_bias(const StepQuery& query, const GemmSizes& s) {
+  std::vector<float> bias = constant_floats(query.graph, query.id(2));
+  if (bias.size() == 1) bias.assign(static_cast<size_t>(s.n), bias[0]);
+  const float beta = is_op(query.node, "Gemm") ? float_attribute(query.node, "beta", 1.0f) : 1.0f;
+  for (float& b : bias) b *= beta;
+  return bias;
+}
+
+namespace {
+
+WindowGeometry one_pixel(const GemmSizes& s) {
   WindowGeometry g;
   g.ic = s.k, g.oc = s.n;
   g.x_pitch = channel_pitch(s.k);
@@ -75,7 +101,7 @@ std::vector<ConvVariant> f32_variants(const WindowGeometry& geometry, int64_t ro
 
 template <auto list>
 std::vector<StepVariant> variants_of(const StepQuery& query) {
-  const Sizes s = sizes_of(query);
+  const GemmSizes s = gemm_sizes(query);
   std::vector<StepVariant> variants;
   for (ConvVariant& v : list(one_pixel(s), s.m, query.isa, query.threads))
     variants.push_back({std::move(v.name), std::move(v.refused), 1 + v.cost_us});
@@ -109,8 +135,8 @@ size_t padded_bytes(size_t bytes) { return (bytes + k_tail_bytes + k_alignment -
 /// Runs a layer whose rows must be pitched: copies x in and y out where the graph's dense rows are not so already, or
 /// lie in the caller's buffer, which has no room behind it.
 template <class Layer, class Args, class X, class Y>
-PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> layer, const Sizes& s, const Operand& x,
-                          const Operand& y) {
+PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> layer, const GemmSizes& s,
+                          const Operand& x, const Operand& y) {
   const int64_t x_pitch = channel_pitch(s.k), y_pitch = channel_pitch(s.n);
   const bool stage_x = x_pitch != s.k || !x.place.is_padded();
   const bool stage_y = y_pitch != s.n || !y.place.is_padded();
@@ -141,36 +167,9 @@ PreparedStep pitched_step(const StepQuery& query, std::shared_ptr<const Layer> l
   return step;
 }
 
-/// alpha * weight as [N, K].
-std::vector<float> weights_n_by_k(const StepQuery& query, const Sizes& s) {
-  std::vector<float> weights = constant_floats(query.graph, query.id(1));
-  if (!weight_is_n_by_k(query)) {
-    std::vector<float> transposed(weights.size());
-    for (int64_t n = 0; n < s.n; ++n) {
-      for (int64_t k = 0; k < s.k; ++k)
-        transposed[static_cast<size_t>(n * s.k + k)] = weights[static_cast<size_t>(k * s.n + n)];
-    }
-    weights = std::move(transposed);
-  }
-  const float alpha = is_op(query.node, "Gemm") ? float_attribute(query.node, "alpha", 1.0f) : 1.0f;
-  if (alpha != 1.0f) {
-    for (float& w : weights) w *= alpha;
-  }
-  return weights;
-}
-
-/// beta * bias, one per column.
-std::vector<float> bias_of(const StepQuery& query, const Sizes& s) {
-  std::vector<float> bias = constant_floats(query.graph, query.id(2));
-  if (bias.size() == 1) bias.assign(static_cast<size_t>(s.n), bias[0]);
-  const float beta = is_op(query.node, "Gemm") ? float_attribute(query.node, "beta", 1.0f) : 1.0f;
-  for (float& b : bias) b *= beta;
-  return bias;
-}
-
 Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder) {
-  const Sizes s = sizes_of(query);
-  const std::vector<float> weights = weights_n_by_k(query, s), bias = bias_of(query, s);
+  const GemmSizes s = gemm_sizes(query);
+  const std::vector<float> weights = gemm_weights(query, s), bias = gemm_bias(query, s);
   ConvF32Desc desc;
   desc.geometry = one_pixel(s);
   desc.weights = weights;
@@ -186,7 +185,7 @@ Result<PreparedStep> prepare_f32(const StepQuery& query, StepBuilder& builder) {
 }
 
 Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) {
-  const Sizes s = sizes_of(query);
+  const GemmSizes s = gemm_sizes(query);
   const Codes x_codes = codes_of(query.node, "x", query.dtype(0));
   const OutputForm form = output_form(query.node);
   std::vector<float> multiplier;
@@ -217,7 +216,7 @@ Result<PreparedStep> prepare_u8s8(const StepQuery& query, StepBuilder& builder) 
 
 }  // namespace
 
-const StepDef gemm_f32_step = {"gemm_f32", refuse_f32, nullptr, prepare_f32, variants_of<f32_variants>};
-const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_u8s8, nullptr, prepare_u8s8, variants_of<u8s8_variants>};
+const StepDef gemm_f32_step = {"gemm_f32", refuse_gemm_f32, nullptr, prepare_f32, variants_of<f32_variants>};
+const StepDef gemm_u8s8_step = {"gemm_u8s8", refuse_gemm_u8s8, nullptr, prepare_u8s8, variants_of<u8s8_variants>};
 
 }  // namespace octet::cpu

@@ -17,10 +17,25 @@ struct MatMulF32Args {
   int64_t rows, n, k;
 };
 
+/// Rows of up to k_most_narrow floats to rows as narrow, both dense: a vector holds several.
+struct NarrowRowsF32 {
+  const float* x;  // [rows, k]
+  float* y;        // [rows, n], elsewhere
+  int64_t rows;
+  int32_t k, n;
+  const float* weights;  // [n, k]
+  const float* bias;     // [n]
+  const float* factor;   // [n], or null = 1
+};
+inline constexpr int k_most_narrow = 8;
+
 struct MatMulF32Kernels {
   /// y[m][i] = fma(a[m][k-1], b[k-1][i], ... fma(a[m][0], b[0][i], 0)): one fma for each product in increasing k order,
   /// the same bits on every ISA. Nothing behind column n of y is written.
   void (*product)(const MatMulF32Args& args);
+  /// y[m][i] = fma(x[m][k-1], w[i][k-1], ... fma(x[m][0], w[i][0], bias[i])) * factor[i], in increasing k order, the
+  /// same bits on every ISA. 1 <= k, n <= k_most_narrow. Nothing but y is written.
+  void (*narrow)(const NarrowRowsF32& args);
   const char* name;
 };
 

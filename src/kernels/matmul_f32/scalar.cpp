@@ -19,8 +19,17 @@ void product(const MatMulF32Args& p) {
   }
 }
 
+void narrow(const NarrowRowsF32& p) {
+  for (int64_t m = 0; m < p.rows; ++m)
+    for (int32_t i = 0; i < p.n; ++i) {
+      float sum = p.bias[i];
+      for (int32_t k = 0; k < p.k; ++k) sum = std::fma(p.x[m * p.k + k], p.weights[i * p.k + k], sum);
+      p.y[m * p.n + i] = p.factor ? sum * p.factor[i] : sum;
+    }
+}
+
 }  // namespace
 
-const MatMulF32Kernels matmul_f32_scalar = {product, "scalar"};
+const MatMulF32Kernels matmul_f32_scalar = {product, narrow, "scalar"};
 
 }  // namespace octet
