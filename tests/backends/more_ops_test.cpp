@@ -226,28 +226,28 @@ TEST(ResizeOnCpu, takes_the_nearest_pixel_or_mixes_four) {
           std::string("x: ") + type + "[2,5,6,4]",
           scales + "  y = Resize(x, _, s, mode=\"nearest\", nearest_mode=\"floor\", coordinate_transformation_mode=\"" +
               coordinates + "\")");
-    expect_step(
-        "x: f32[2,5,6,4]",
-        scales + "  y = Resize(x, _, s, mode=\"linear\", coordinate_transformation_mode=\"" + coordinates + "\")",
-        k_float);
-    expect_step(
-        "x: f32[2,5,6,4]",
-        sizes + "  y = Resize(x, _, _, z, mode=\"linear\", coordinate_transformation_mode=\"" + coordinates + "\")",
-        k_float);
+    for (const char* mode : {"linear", "cubic", "cubic\", cubic_coeff_a=-0.5, keep_aspect_ratio_policy=\"stretch"}) {
+      const std::string how =
+          std::string("mode=\"") + mode + "\", coordinate_transformation_mode=\"" + coordinates + "\")";
+      expect_step("x: f32[2,5,6,4]", scales + "  y = Resize(x, _, s, " + how, k_float);
+      expect_step("x: f32[2,5,6,4]", sizes + "  y = Resize(x, _, _, z, " + how, k_float);
+    }
   }
 }
 
 /// Channels that fill their pixels and such that do not; rows that are skipped, met again and shared out to workers.
 TEST(ResizeOnCpu, mixes_rows_of_many_pixels) {
-  for (const char* extents : {"[3,16,9,7]", "[2,21,12,14]", "[1,40,30,5]"})
+  for (const char* extents : {"[3,16,9,7]", "[2,21,12,14]", "[1,40,30,5]", "[1,3,20,11]"})
     for (const char* scales : {"{1, 1, 8, 8}", "{1, 1, 0.3, 0.4}", "{1, 1, 1, 3}", "{1, 1, 2.5, 1}"})
-      expect_step(std::string("x: f32") + extents,
-                  std::string("  const s: f32[4] = ") + scales + "\n  y = Resize(x, _, s, mode=\"linear\")", k_float);
+      for (const char* mode : {"linear", "cubic"})
+        expect_step(std::string("x: f32") + extents,
+                    std::string("  const s: f32[4] = ") + scales + "\n  y = Resize(x, _, s, mode=\"" + mode + "\")",
+                    k_float);
 }
 
 TEST(ResizeOnCpu, takes_the_axes_that_the_node_names) {
   const std::string scales = "  const s: f32[2] = {1.5, 2}\n", sizes = "  const z: s64[3] = {9, 5, 4}\n";
-  for (const char* mode : {"nearest", "linear"}) {
+  for (const char* mode : {"nearest", "linear", "cubic"}) {
     expect_step("x: f32[2,5,6,4]", scales + "  y = Resize(x, _, s, axes=[3,-2], mode=\"" + mode + "\")", k_float);
     expect_step("x: f32[2,5,6,4]", sizes + "  y = Resize(x, _, _, z, axes=[3,1,2], mode=\"" + mode + "\")", k_float);
   }
@@ -255,7 +255,7 @@ TEST(ResizeOnCpu, takes_the_axes_that_the_node_names) {
 
 /// Channels are resampled, too, where their scale says so, though their number stays: by the reference kernel.
 TEST(ResizeOnCpu, takes_a_scale_of_channels_that_stay_as_many) {
-  for (const char* mode : {"nearest", "linear"})
+  for (const char* mode : {"nearest", "linear", "cubic"})
     expect_step("x: f32[1,5,4,4]",
                 std::string("  const s: f32[4] = {1, 1.1, 2, 2}\n  y = Resize(x, _, s, mode=\"") + mode + "\")",
                 k_float);

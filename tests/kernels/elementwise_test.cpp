@@ -205,6 +205,30 @@ TEST(Elementwise, float_rows_give_the_scalar_bits_on_every_isa) {
   }
 }
 
+TEST(Elementwise, mix_f32_weighs_two_or_four_rows) {
+  Random random(11);
+  for (const int rows : {2, 4})
+    for (const size_t n : lengths()) {
+      Buffer<float> x[4] = {Buffer<float>(n), Buffer<float>(n), Buffer<float>(n), Buffer<float>(n)};
+      const float* from[4];
+      float w[4];
+      random.fill(w, 4);
+      for (int r = 0; r < 4; ++r) random.fill(x[r].data(), n), from[r] = x[r].data();
+      std::vector<float> y(n);
+      elementwise_scalar.mix_f32(from, w, rows, n, y.data());
+      for (size_t i = 0; i < n; ++i) {
+        double want = 0, size = 0;
+        for (int r = 0; r < rows; ++r) {
+          const double term = static_cast<double>(x[r][i]) * static_cast<double>(w[r]);
+          want += term, size += std::fabs(term);
+        }
+        EXPECT_NEAR(static_cast<double>(y[i]), want, size * 4 * 0x1p-24);
+      }
+      expect_every_isa_agrees<float>(n,
+                                     [&](const ElementwiseKernels& k, float* to) { k.mix_f32(from, w, rows, n, to); });
+    }
+}
+
 TEST(Elementwise, quantize_f32_gives_the_scalar_codes_on_every_isa) {
   Random random(5);
   for (int repeat = 0; repeat < 8; ++repeat)

@@ -96,6 +96,25 @@ void prelu_f32(const float* a, const float* b, size_t n, float* y) {
   });
 }
 
+template <int rows>
+void mix_rows(const float* const* x, const float* w, size_t n, float* y) {
+  const auto step = [&](auto load) {
+    __m256 sum = _mm256_mul_ps(load(x[0]), _mm256_broadcast_ss(w));
+#pragma GCC unroll 4
+    for (int r = 1; r < rows; ++r) sum = _mm256_add_ps(sum, _mm256_mul_ps(load(x[r]), _mm256_broadcast_ss(w + r)));
+    return sum;
+  };
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, step([i](const float* row) { return _mm256_loadu_ps(row + i); }));
+  if (i == n) return;
+  const __m256i mask = first_8(static_cast<int64_t>(n - i));
+  _mm256_maskstore_ps(y + i, mask, step([=](const float* row) { return _mm256_maskload_ps(row + i, mask); }));
+}
+
+void mix_f32(const float* const* x, const float* w, int rows, size_t n, float* y) {
+  return rows == 2 ? mix_rows<2>(x, w, n, y) : mix_rows<4>(x, w, n, y);
+}
+
 void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
   const CodeRange256 range(zero_point, lo, hi);
   const __m256 divisor = _mm256_set1_ps(scale);
@@ -131,7 +150,7 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_avx2 = {add_u8,  add_constant_u8, mul_u8,       lookup_u8,     add_f32,
-                                             mul_f32, prelu_f32,       quantize_f32, dequantize_u8, "avx2"};
+const ElementwiseKernels elementwise_avx2 = {add_u8,    add_constant_u8, mul_u8,       lookup_u8,     add_f32, mul_f32,
+                                             prelu_f32, mix_f32,         quantize_f32, dequantize_u8, "avx2"};
 
 }  // namespace octet

@@ -185,6 +185,22 @@ void prelu_f32(const float* a, const float* b, size_t n, float* y) {
   }
 }
 
+template <int rows>
+void mix_rows(const float* const* x, const float* w, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = first_16(static_cast<int64_t>(n - i));
+    __m512 sum = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x[0] + i), _mm512_set1_ps(w[0]));
+#pragma GCC unroll 4
+    for (int r = 1; r < rows; ++r)
+      sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x[r] + i), _mm512_set1_ps(w[r])));
+    _mm512_mask_storeu_ps(y + i, mask, sum);
+  }
+}
+
+void mix_f32(const float* const* x, const float* w, int rows, size_t n, float* y) {
+  return rows == 2 ? mix_rows<2>(x, w, n, y) : mix_rows<4>(x, w, n, y);
+}
+
 void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
   const CodeRange512 range(zero_point, lo, hi);
   const Quotient512 quotient(scale);
@@ -209,8 +225,8 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_avx512_vnni = {add_u8,        add_constant_u8, mul_u8,    lookup_u8,
-                                                    add_f32,       mul_f32,         prelu_f32, quantize_f32,
-                                                    dequantize_u8, "avx512_vnni"};
+const ElementwiseKernels elementwise_avx512_vnni = {add_u8,       add_constant_u8, mul_u8,       lookup_u8,
+                                                    add_f32,      mul_f32,         prelu_f32,    mix_f32,
+                                                    quantize_f32, dequantize_u8,   "avx512_vnni"};
 
 }  // namespace octet

@@ -39,6 +39,8 @@ struct ElementwiseKernels {
   void (*mul_f32)(const float* a, const float* b, size_t n, float* y);
   /// y = a < 0 ? a * b : a.
   void (*prelu_f32)(const float* a, const float* b, size_t n, float* y);
+  /// y = x[0] w[0] + x[1] w[1] + ... from left to right, each operation one rounding; 2 or 4 rows of n.
+  void (*mix_f32)(const float* const* x, const float* w, int rows, size_t n, float* y);
   /// ONNX QuantizeLinear: true division, q = sat(rne(x / scale) + zero_point), NaN -> zero_point. u8 domain.
   void (*quantize_f32)(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q);
   /// (q - zero_point) * scale.

@@ -46,6 +46,14 @@ void prelu_f32(const float* a, const float* b, size_t n, float* y) {
   for (size_t i = 0; i < n; ++i) y[i] = a[i] < 0 ? a[i] * b[i] : a[i];
 }
 
+void mix_f32(const float* const* x, const float* w, int rows, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) {
+    float sum = x[0][i] * w[0];
+    for (int r = 1; r < rows; ++r) sum += x[r][i] * w[r];
+    y[i] = sum;
+  }
+}
+
 void quantize_f32(const float* x, size_t n, float scale, int32_t zero_point, int32_t lo, int32_t hi, uint8_t* q) {
   for (size_t i = 0; i < n; ++i) q[i] = code_from_f32(x[i] / scale, zero_point, lo, hi);
 }
@@ -56,7 +64,8 @@ void dequantize_u8(const uint8_t* q, size_t n, float scale, int32_t zero_point, 
 
 }  // namespace
 
-const ElementwiseKernels elementwise_scalar = {add_u8,  add_constant_u8, mul_u8,       lookup_u8,     add_f32,
-                                               mul_f32, prelu_f32,       quantize_f32, dequantize_u8, "scalar"};
+const ElementwiseKernels elementwise_scalar = {add_u8,       add_constant_u8, mul_u8,    lookup_u8,
+                                               add_f32,      mul_f32,         prelu_f32, mix_f32,
+                                               quantize_f32, dequantize_u8,   "scalar"};
 
 }  // namespace octet
