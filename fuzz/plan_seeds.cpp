@@ -253,6 +253,9 @@ std::vector<PlanSeed> codes() {
             {"QuantMatMul(a, b, " + both + ")", "MatMulInteger(a, w, z)"}),
       nodes("code_images", "x: f32[1,5,6,6]", constant("w", "s8[4,5,2,2]", 80),
             {"q, s, z = DynamicQuantizeLinear(x)", "ConvInteger(q, w, z, pads=[1,0,1,0])", "Identity(s)"}),
+      nodes("volumes", "x: u8[2,4,5,12]", "",
+            {"f = PlanesToFrames(x, height=3, kernel_shape=[3], strides=[2], pads=[1,1], group=2, x_zero_point=7)",
+             "p = FramesToPlanes(f, depth=3)", "PlanesToFrames(p, height=6)"}),
       nodes("moved_codes", "x: u8[2,20,6,4]",
             "  const p: s64[8] = {0, 0, 1, 1, 0, 0, 0, 2}\n  const v: u8[] = {9}\n  const s: f32[4] = {1, 1, 2, 2}\n"
             "  const b: s64[1] = {3}\n  const e: s64[1] = {17}\n  const a: s64[1] = {1}\n",

@@ -25,9 +25,8 @@ std::optional<Node> with_bias(Editor& editor, const Node& add, size_t i) {
   const ValueId product = add.inputs[i];
   const Node* conv = editor.producer(product, "Conv");
   const Value& value = graph.value(product);
-  if (!conv || !editor.single_use(product) || !value.shape || value.shape->size() != 4 ||
-      !same_shape(value, graph.value(add.outputs[0])) || !editor.producer(conv->inputs[0], "DequantizeLinear") ||
-      !editor.producer(conv->inputs[1], "DequantizeLinear"))
+  if (!conv || !editor.single_use(product) || !has_pixels(value) || !same_shape(value, graph.value(add.outputs[0])) ||
+      !editor.producer(conv->inputs[0], "DequantizeLinear") || !editor.producer(conv->inputs[1], "DequantizeLinear"))
     return std::nullopt;
   const auto more = per_channel_constant(graph, add.inputs[1 - i], value.shape->size(), extent(value, 1));
   std::optional<Tensor> bias = more ? bias_with(graph, *conv, *more) : std::nullopt;

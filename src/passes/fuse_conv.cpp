@@ -1,5 +1,5 @@
-// src/passes/fuse_conv.cpp: a float 2-D Conv of a constant weight takes the residual Add and the activation behind it
-// and becomes FusedConv: act(conv(x, w) + b + residual).
+// src/passes/fuse_conv.cpp: a float 2-D or 3-D Conv of a constant weight takes the residual Add and the activation
+// behind it and becomes FusedConv: act(conv(x, w) + b + residual).
 
 #include "passes/epilogue.h"
 #include "passes/passes.h"
@@ -13,7 +13,7 @@ Result<Changed> fuse_conv(Graph& graph) {
     if (editor.gone(id) || !is_op(editor.node(id), "Conv")) continue;
     const Node conv = editor.node(id);
     const Tensor* w = constant_of(graph, conv.inputs[1], DType::f32);
-    if (!w || w->rank() != 4) continue;
+    if (!w || (w->rank() != 4 && w->rank() != 5)) continue;
     const Epilogue epilogue = match_epilogue(editor, id, Residual::floats, Activations::all, false);
     Node fused = make_node("FusedConv", conv.name, conv.inputs, {}, conv.attributes);
     if (epilogue.residual != k_absent) {

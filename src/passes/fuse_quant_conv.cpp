@@ -39,7 +39,8 @@ void add_remainder(Editor& editor, const std::string& base, const QuantLayer& la
   std::vector<uint8_t> codes;
   for (const double r : layer.remainder)
     codes.push_back(static_cast<uint8_t>(std::clamp(std::nearbyint(r / double{scale}) + 128, 0.0, 255.0)));
-  const Dims dims{1, static_cast<int64_t>(codes.size()), 1, 1};
+  Dims dims(layer.weight.rank(), 1);
+  dims[1] = static_cast<int64_t>(codes.size());
   epilogue.residual = editor.add_constant(base + "_bias_remainder", Tensor::from<uint8_t>(DType::u8, dims, codes));
   epilogue.residual_params = CodeParams{scale, 128, DType::u8};
 }
@@ -72,7 +73,7 @@ Result<Changed> fuse_quant_conv(Graph& graph) {
     const Node conv = editor.node(id);
     const Value& w = graph.value(conv.inputs[1]);
     const std::optional<Codes> x = codes_behind(editor, conv.inputs[0]);
-    if (!x || graph.constant(x->value) || !w.shape || w.shape->size() != 4) continue;
+    if (!x || graph.constant(x->value) || !has_pixels(w)) continue;
     const QuantLayerMatch match = match_quant_layer(editor, conv, x->params.scale, 0);
     Epilogue epilogue;
     if (match.layer) epilogue = match_epilogue(editor, id, Residual::codes, Activations::all, true);

@@ -14,7 +14,7 @@ Result<Changed> fuse_quant_pool(Graph& graph) {
     const Node node = editor.node(id);
     const std::optional<Codes> x = codes_behind(editor, node.inputs[0]);
     const Value& value = graph.value(node.inputs[0]);
-    if (!x || graph.constant(x->value) || !value.shape || value.shape->size() != 4) continue;
+    if (!x || graph.constant(x->value) || !has_pixels(value)) continue;
     const Epilogue epilogue = match_epilogue(editor, id, Residual::none, Activations::none, true);
     Node fused = make_node("Quant" + std::string(node.op->name), node.name, {x->value}, {}, node.attributes);
     set_params(fused, "x", x->params);

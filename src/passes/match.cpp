@@ -20,6 +20,8 @@ int64_t extent(const Value& value, size_t axis) {
   return value.shape && axis < value.shape->size() ? (*value.shape)[axis].value : -1;
 }
 
+bool has_pixels(const Value& value) { return value.shape && (value.shape->size() == 4 || value.shape->size() == 5); }
+
 bool same_shape(const Value& a, const Value& b) {
   if (!a.shape || !b.shape || a.shape->size() != b.shape->size()) return false;
   for (size_t i = 0; i < a.shape->size(); ++i) {
@@ -82,7 +84,7 @@ int residual_host(const Editor& editor, NodeId add, const std::function<bool(Nod
     const NodeId conv = editor.producer(v);
     if (conv <= latest || !is_op(graph.node(conv), "Conv") || !editor.single_use(v) || graph.constant(other)) continue;
     const Value& value = graph.value(v);
-    if (value.dtype != DType::f32 || !value.shape || value.shape->size() != 4) continue;
+    if (value.dtype != DType::f32 || !has_pixels(value)) continue;
     if (!same_shape(value, graph.value(other)) || !same_shape(value, graph.value(node.outputs[0]))) continue;
     if (!may_host(conv)) continue;
     latest = conv;

@@ -21,6 +21,8 @@ std::optional<std::vector<float>> per_channel_constant(const Graph& graph, Value
 
 /// Extent of an axis when the rank and the extent are known, else -1.
 int64_t extent(const Value& value, size_t axis);
+/// Whether it is known to be one of images [N, C, H, W] or volumes [N, C, D, H, W].
+bool has_pixels(const Value& value);
 /// Equal as far as is known: same rank, no two known extents differ, no known 1 against an unknown.
 bool same_shape(const Value& a, const Value& b);
 /// Certainly equal: same rank and each extent known and equal, or of one symbol.
@@ -44,8 +46,9 @@ void set_activation(Node& node, const std::optional<ActivationCall>& call);
 
 // ---- residual adds ----
 
-/// Which input (0 or 1) of an Add comes from the Conv that carries the Add in its epilogue: a 2-D Conv that may_host
-/// accepts, whose result nobody else reads and which has the Add's shape. Of two, the one executed last. Else -1.
+/// Which input (0 or 1) of an Add comes from the Conv that carries the Add in its epilogue: a 2-D or 3-D Conv that
+/// may_host accepts, whose result nobody else reads and which has the Add's shape. Of two, the one executed last. Else
+/// -1.
 int residual_host(const Editor& editor, NodeId add, const std::function<bool(NodeId)>& may_host);
 
 }  // namespace octet

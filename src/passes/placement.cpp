@@ -24,9 +24,9 @@ std::string weighted_obstacle(const Graph& graph, const Node& node) {
   const Tensor* w = constant_of(graph, input(node, 1), DType::f32);
   if (!w) return "float: its weight is not a constant";
   if (!conv && !gemm) return "float: more than one outer extent is unknown, or its weight is not a matrix";
-  const size_t rank = conv ? 4 : 2;
+  const size_t rank = !conv ? 2 : w->rank() == 5 ? 5 : 4;
   if (w->rank() != rank || !is_f32_of_rank(graph.value(node.inputs[0]), rank))
-    return conv ? "float: only 2-D convolutions have an integer form" : "float: its input is not a matrix";
+    return conv ? "float: only 2-D and 3-D convolutions have an integer form" : "float: its input is not a matrix";
   if (graph.constant(node.inputs[0])) return "float: its input is a constant";
   const bool plain = int_attribute(node, "transA", 0) == 0 && int_attribute(node, "transB", 0) != 0 &&
                      float_attribute(node, "alpha", 1.0f) == 1.0f && float_attribute(node, "beta", 1.0f) == 1.0f;
@@ -203,7 +203,10 @@ class Placer {
     const auto is_pixel = [](const Value& v) { return extent(v, 2) == 1 && extent(v, 3) == 1; };
     return is_pixel(a) || is_pixel(b);
   }
-  bool pool_fits(const Node& node) const { return is_f32_of_rank(graph_.value(node.inputs[0]), 4); }
+  bool pool_fits(const Node& node) const {
+    const Value& x = graph_.value(node.inputs[0]);
+    return x.dtype == DType::f32 && has_pixels(x);
+  }
 
   bool wanted(ValueId v) const { return v != k_absent && placement_.wanted[at(v)]; }
 
@@ -236,7 +239,7 @@ class Placer {
       case QuantRole::mul: return choose_both(id, inputs);
       case QuantRole::pool_average:
         inputs = {0};
-        if (!pool_fits(node)) return "float: only 2-D pools have an integer form";
+        if (!pool_fits(node)) return "float: only 2-D and 3-D pools have an integer form";
         return asked || has_codes(node.inputs[0]) ? "" : "float: nothing around it has codes";
       case QuantRole::same_scale:
         inputs = {0};

@@ -1,8 +1,9 @@
-// src/passes/reduce_mean_to_pool.cpp: the mean over the spatial axes of [N, C, H, W] is GlobalAveragePool, however it
-// is spelled: ReduceMean over axes 2 and 3 (keepdims = 0: with a Flatten behind it), or AveragePool with a window as
-// large as the image.
+// src/passes/reduce_mean_to_pool.cpp: the mean over the spatial axes of [N, C, H, W] or [N, C, D, H, W] is
+// GlobalAveragePool, however it is spelled: ReduceMean over all of these axes (keepdims = 0: with a Flatten behind it),
+// or AveragePool with a window as large as the image.
 
 #include <algorithm>
+#include <numeric>
 
 #include "passes/match.h"
 #include "passes/passes.h"
@@ -13,20 +14,24 @@ namespace {
 bool reduces_space(const Graph& graph, const Node& node) {
   const Value& x = graph.value(node.inputs[0]);
   std::optional<std::vector<int64_t>> axes = constant_ints(graph, input(node, 1));
-  if (!axes || axes->size() != 2 || !x.shape || x.shape->size() != 4 || x.dtype != DType::f32) return false;
-  for (int64_t& axis : *axes) axis = axis < 0 ? axis + 4 : axis;
+  if (!axes || !has_pixels(x) || x.dtype != DType::f32) return false;
+  const size_t rank = x.shape->size();
+  for (int64_t& axis : *axes) axis = axis < 0 ? axis + static_cast<int64_t>(rank) : axis;
   std::sort(axes->begin(), axes->end());
-  return *axes == std::vector<int64_t>{2, 3};
+  std::vector<int64_t> spatial(rank - 2);
+  std::iota(spatial.begin(), spatial.end(), 2);
+  return *axes == spatial;
 }
 
 bool covers_image(const Graph& graph, const Node& node) {
   const Value& x = graph.value(node.inputs[0]);
   const std::vector<int64_t> kernel = ints_attribute(node, "kernel_shape", {});
-  if (kernel.size() != 2 || !x.shape || x.shape->size() != 4 || x.dtype != DType::f32) return false;
+  if (!has_pixels(x) || kernel.size() + 2 != x.shape->size() || x.dtype != DType::f32) return false;
   const std::vector<int64_t> pads = ints_attribute(node, "pads", {});
   const std::vector<int64_t> dilations = ints_attribute(node, "dilations", {});
-  return kernel[0] == extent(x, 2) && kernel[1] == extent(x, 3) && !has_attribute(node, "auto_pad") &&
-         std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p == 0; }) &&
+  for (size_t i = 0; i < kernel.size(); ++i)
+    if (kernel[i] != extent(x, i + 2)) return false;
+  return !has_attribute(node, "auto_pad") && std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p == 0; }) &&
          std::all_of(dilations.begin(), dilations.end(), [](int64_t d) { return d == 1; });
 }
 
@@ -45,9 +50,9 @@ Result<Changed> reduce_mean_to_pool(Graph& graph) {
       editor.replace(id, make_node("GlobalAveragePool", node.name, {node.inputs[0]}, node.outputs));
       continue;
     }
-    const Shape& x = *graph.value(node.inputs[0]).shape;
-    const ValueId pooled =
-        editor.add_value(graph.value(node.outputs[0]).name + "_pooled", DType::f32, Shape{x[0], x[1], Dim(1), Dim(1)});
+    Shape x = *graph.value(node.inputs[0]).shape;
+    std::fill(x.begin() + 2, x.end(), Dim(1));
+    const ValueId pooled = editor.add_value(graph.value(node.outputs[0]).name + "_pooled", DType::f32, std::move(x));
     editor.insert_before(id, make_node("GlobalAveragePool", node.name, {node.inputs[0]}, {pooled}));
     editor.replace(id, make_node("Flatten", "", {pooled}, node.outputs, {{"axis", int64_t{1}}}));
   }

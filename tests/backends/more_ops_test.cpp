@@ -157,6 +157,23 @@ TEST(RearrangeOnCpu, spreads_phases_of_any_number_of_channels) {
                     "  y = DepthToSpace(x, blocksize=" + std::to_string(block) + ")");
 }
 
+TEST(RearrangeOnCpu, copies_slices_side_by_side_and_renames_frames) {
+  for (const char* type : {"f32", "u8", "s8"})
+    for (const int channels : {1, 3, 4, 12, 16, 64, 128}) {  // sizes known or not
+      const std::string x = std::string("x: ") + type + "[2," + std::to_string(channels) + ",4,15]";
+      const std::string value = type == std::string("f32") ? "" : ", x_zero_point=77";
+      for (const char* window :
+           {"", ", kernel_shape=[3], pads=[1,1]", ", kernel_shape=[2], dilations=[3], strides=[2], pads=[3,0]",
+            ", pads=[1,0]", ", strides=[3]", ", kernel_shape=[1], pads=[0,0]"})
+        for (const int group : {1, 2})
+          if (channels % group == 0)
+            expect_step(
+                x, "  y = PlanesToFrames(x, height=3" + (window + value) + ", group=" + std::to_string(group) + ")");
+      expect_step(x, "  a = PlanesToFrames(x, height=5)\n  y = FramesToPlanes(a, depth=4)");
+      expect_step(x, "  y = FramesToPlanes(x, depth=2)");
+    }
+}
+
 TEST(RearrangeOnCpu, cuts_rows_and_columns_off_an_image) {
   for (const char* channels : {"1", "3", "5", "16"})
     for (const char* type : {"f32", "u8"})

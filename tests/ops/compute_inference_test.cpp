@@ -187,6 +187,30 @@ TEST(JoinedGatherInference, takes_a_list_of_entries_of_values_that_differ_on_the
   EXPECT_THAT(gathered("i: s64[5], x: f32[1,2]", "i, x"), HasSubstr("there is nothing to gather from"));
 }
 
+TEST(FramesInference, counts_frames_and_slices) {
+  const auto of = [](const std::string& x, const std::string& rest) {
+    return inferred("graph (x: " + x + ") -> (y) {\n y = " + rest + " @f\n}");
+  };
+  EXPECT_EQ(of("f32[2,3,5,42]", "PlanesToFrames(x, height=6)"), "f32[10,3,6,7]");
+  EXPECT_EQ(of("u8[2,4,5,42]",
+               "PlanesToFrames(x, height=6, kernel_shape=[3], pads=[1,1], strides=[2], group=2, x_zero_point=128)"),
+            "u8[6,12,6,7]");
+  EXPECT_EQ(of("f32[10,3,6,7]", "FramesToPlanes(x, depth=5)"), "f32[2,3,5,42]");
+  EXPECT_EQ(of("f32[N,3,6,7]", "FramesToPlanes(x, depth=1)"), "f32[N,3,1,42]");
+  EXPECT_THAT(of("f32[2,3,5,42]", "PlanesToFrames(x)"), HasSubstr("node 'f' (PlanesToFrames): height is 0, expected"));
+  EXPECT_THAT(of("f32[2,3,5,42]", "PlanesToFrames(x, height=4)"), HasSubstr("a plane of 42 is not a multiple of 4"));
+  EXPECT_THAT(of("f32[2,3,5,42]", "PlanesToFrames(x, height=6, group=2)"), HasSubstr("3 channels are no 2 groups"));
+  EXPECT_THAT(of("f32[2,3,5,42]", "PlanesToFrames(x, height=6, group=0)"), HasSubstr("group is 0"));
+  EXPECT_THAT(of("f32[2,3,5,42]", "PlanesToFrames(x, height=6, x_zero_point=1)"),
+              HasSubstr("x_zero_point 1 is none of f32 but 0"));
+  EXPECT_THAT(of("s8[2,3,5,42]", "PlanesToFrames(x, height=6, x_zero_point=128)"),
+              HasSubstr("x_zero_point 128 is none of s8"));
+  EXPECT_THAT(of("f32[2,3,5,42]", "PlanesToFrames(x, height=6, kernel_shape=[9])"), HasSubstr("the kernel covers 9"));
+  EXPECT_THAT(of("f32[2,3,42]", "PlanesToFrames(x, height=6)"), HasSubstr("rank"));
+  EXPECT_THAT(of("f32[9,3,6,7]", "FramesToPlanes(x, depth=5)"),
+              HasSubstr("the number of frames 9 is not a multiple of 5"));
+}
+
 TEST(QuantInference, wants_256_entries_in_a_table) {
   EXPECT_THAT(inferred("graph (x: u8[1,4], t: s8[255]) -> (y) {\n y = QuantLookup(x, t) @q\n}"),
               HasSubstr("node 'q' (QuantLookup): the table is [255], expected [256]"));

@@ -197,7 +197,7 @@ class RareLayers(Layers):
         return self.moved(name, shape, x) if kind == "MaxPool" else self.made(name, shape, x, grid=None)
 
     def cube(self, x):
-        """Five axes: channels in two, and a convolution or pool of three spatial axes, perhaps back to four."""
+        """Five axes: channels in two, and convolutions or pools of three spatial axes, perhaps back to four."""
         if self.free_image or len(x.shape) != 4:
             return None
         n, c, h, w = x.shape
@@ -206,17 +206,14 @@ class RareLayers(Layers):
         if self.quantized and self.chance(0.6):
             y = self.quantize(y)
         if self.chance(0.6):
-            kernel = [self.pick([1, 1, 2, 3]) for _ in range(3)]
-            outputs = self.pick([1, 2, 3, 8, 16])
-            strides = [self.pick([1, 1, 2]) for _ in range(3)]
-            extents = [(m + 2 * (k // 2) - k) // s + 1 for m, k, s in zip(y.shape[2:], kernel, strides)]
-            fan_in = y.shape[1] * math.prod(kernel)
-            if math.prod(extents) * outputs * fan_in * n > MOST_PRODUCTS:
+            y = self.volume_conv(y)
+            if y is None:
                 return None
-            weight, grid, scales = self.weights([outputs, y.shape[1], *kernel], 0, fan_in)
-            bias, is_exact = self.bias(y, scales, outputs)
-            name = self.node("Conv", [y.name, weight] + bias, strides=strides, pads=[k // 2 for k in kernel] * 2)
-            y = self.made(name, [n, outputs] + extents, y, grid=self.product_grid(y, grid, is_exact))
+            if self.chance(0.5):
+                y = self.made(self.node("Relu", [y.name]), y.shape, y, least=0, grid=y.grid)
+            if self.chance(0.4):
+                y = self.quantize(y) if self.quantized and self.chance(0.7) else y
+                y = self.volume_conv(y) or y
         else:
             pooled = self.lp_pool(y)
             y = pooled or y
@@ -225,6 +222,23 @@ class RareLayers(Layers):
             y = self.moved(self.node("Reshape", [y.name, self.indices(0, y.shape[1] * y.shape[2], *y.shape[3:])]),
                            [n, y.shape[1] * y.shape[2], *y.shape[3:]], y)
         return y
+
+    def volume_conv(self, x):
+        kernel = [self.pick([1, 1, 2, 3]) for _ in range(3)]
+        outputs = self.pick([1, 2, 3, 8, 16])
+        strides = [self.pick([1, 1, 2]) for _ in range(3)]
+        dilations = [self.pick([1, 1, 1, 2]) for _ in range(3)]
+        pads = [k // 2 for k in kernel] + [self.pick([k // 2, k - 1]) for k in kernel]
+        extents = [(m + pads[i] + pads[i + 3] - d * (k - 1) - 1) // s + 1
+                   for i, (m, k, s, d) in enumerate(zip(x.shape[2:], kernel, strides, dilations))]
+        group = self.pick([g for g in (1, 1, 2, x.shape[1]) if x.shape[1] % g == 0 and outputs % g == 0])
+        fan_in = x.shape[1] // group * math.prod(kernel)
+        if min(extents) < 1 or math.prod(extents) * outputs * fan_in * x.shape[0] > MOST_PRODUCTS:
+            return None
+        weight, grid, scales = self.weights([outputs, x.shape[1] // group, *kernel], 0, fan_in)
+        bias, is_exact = self.bias(x, scales, outputs)
+        name = self.node("Conv", [x.name, weight] + bias, strides=strides, pads=pads, dilations=dilations, group=group)
+        return self.made(name, x.shape[:1] + [outputs] + extents, x, grid=self.product_grid(x, grid, is_exact))
 
     def cut_and_join(self, x):
         """Split into parts that are joined in another order, some of them changed on the way."""

@@ -199,6 +199,10 @@ std::optional<ReshapeDims> reshape_dims(const Layout& dst, const Layout& src) {
 }
 
 ValueId reshape_alias(const Graph& graph, const Node& node) {
+  if (is_frame_view(node)) {
+    const Layout x = layout_of(graph, node.inputs[0]), y = layout_of(graph, node.outputs[0]);
+    return x.is_nhwc() && y.is_nhwc() && !is_constant(graph, node.inputs[0]) ? node.inputs[0] : k_absent;
+  }
   if (std::find(std::begin(k_reshapes), std::end(k_reshapes), node.op->name) == std::end(k_reshapes)) return k_absent;
   if (is_constant(graph, node.inputs[0])) return k_absent;
   const Layout src = layout_of(graph, node.inputs[0]), dst = layout_of(graph, node.outputs[0]);

@@ -39,6 +39,8 @@ struct ReshapeDims {
 };
 std::optional<ReshapeDims> reshape_dims(const Layout& dst, const Layout& src);
 
+/// A FramesToPlanes, or a PlanesToFrames that copies no slices: images with their channels last lie alike.
+bool is_frame_view(const Node& node);
 /// Input 0, when output 0 may take over its storage: a Reshape (or the like) whose elements lie alike. Else k_absent.
 ValueId reshape_alias(const Graph& graph, const Node& node);
 /// The residual codes of an integer convolution whose output lies as they do: each of its tiles reads them just before

@@ -28,9 +28,11 @@ Result<Done> check_inputs(const NodeContext& context) {
   return Done{};
 }
 
-/// A residual of [1, OC, 1, 1] is added at every pixel.
+/// A residual of [1, OC, 1, 1], or [1, OC, 1, 1, 1] of volumes, is added at every pixel.
 bool is_one_pixel(const std::optional<Shape>& residual, const Shape& y) {
-  return residual && *residual == Shape{Dim(1), y[1], Dim(1), Dim(1)} && y.size() == 4;
+  Shape pixel(y.size(), Dim(1));
+  pixel[1] = y[1];
+  return residual && *residual == pixel && y.size() >= 4;
 }
 
 Result<ValueTypes> infer(const NodeContext& context) {
@@ -70,7 +72,7 @@ Result<Tensors> reference(const NodeContext& context, std::span<const Tensor> in
   if (has_residual) {
     Result<QuantParams> params = quant_params(context, "residual", inputs[4].dtype());
     if (!params) return params.error();
-    one_pixel = inputs[4].dims() != g.y_dims && inputs[4].dims() == Dims{1, g.oc, 1, 1} && g.y_dims.size() == 4;
+    one_pixel = inputs[4].dims() != g.y_dims && is_one_pixel(to_shape(inputs[4].dims()), to_shape(g.y_dims));
     if (!one_pixel && inputs[4].dims() != g.y_dims)
       return context.error("the residual is " + to_string(inputs[4].dims()) + ", expected " + to_string(g.y_dims));
     rq = *params;
