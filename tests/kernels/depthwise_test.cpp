@@ -279,6 +279,17 @@ Buffer<T> repeated(const Buffer<T>& x, const WindowGeometry& g, int64_t pitch) {
   return all;
 }
 
+/// Another window of the image, of any extents: mostly such as no tile is made for.
+void set_uneven_window(WindowGeometry& g, Random& random) {
+  g.kh = random.integer(1, 4), g.kw = random.integer(1, 5);
+  g.stride_h = random.integer(1, 3), g.stride_w = random.integer(1, 3);
+  g.dilation_h = random.integer(1, 2), g.dilation_w = random.integer(1, 2);
+  const int64_t height = (g.kh - 1) * g.dilation_h + 1, width = (g.kw - 1) * g.dilation_w + 1;
+  g.pad_top = random.integer(0, height - 1), g.pad_left = random.integer(0, width - 1);
+  g.oh = std::max<int64_t>(g.ih + 2 * g.pad_top - height, 0) / g.stride_h + 1;
+  g.ow = std::max<int64_t>(g.iw + 2 * g.pad_left - width, 0) / g.stride_w + 1;
+}
+
 /// Some window, and of its oc = ic channels so many outputs for each input channel.
 WindowGeometry repeated_geometry(int64_t ic, int64_t repeats, Random& random) {
   const int64_t k = 1 + 2 * random.integer(0, 3), stride = random.integer(1, 2);
@@ -287,7 +298,14 @@ WindowGeometry repeated_geometry(int64_t ic, int64_t repeats, Random& random) {
   WindowGeometry g = geometry(ic * repeats, k, stride, random.integer(1, is_large ? 70 : 14),
                               random.integer(1, is_large ? 70 : 20), dilation);
   g.y_pitch += random.integer(0, 1) * 48;
+  if (random.integer(0, 2) == 0) set_uneven_window(g, random);
   return g;
+}
+
+/// So many input channels that the layer has up to `most` outputs, now and then up to 1200.
+int64_t input_channels(int64_t most, int64_t repeats, Random& random) {
+  if (random.integer(0, 5) == 0) most = 1200;
+  return random.integer(1, std::max<int64_t>(most / repeats, 2));
 }
 
 WindowGeometry with_input_channels(WindowGeometry g, int64_t ic) {
@@ -300,7 +318,7 @@ TEST(DepthwiseU8S8, every_isa_gives_the_bytes_of_a_layer_that_has_each_channel_a
   Random random(18);
   for (int i = 0; i < 150; ++i) {
     const int64_t repeats = random.integer(2, random.integer(0, 3) == 0 ? 40 : 4);
-    const int64_t ic = random.integer(1, std::max<int64_t>(200 / repeats, 2));
+    const int64_t ic = input_channels(200, repeats, random);
     const WindowGeometry g = repeated_geometry(ic, repeats, random);
     const Form form = k_forms[random.integer(0, 4)];
     Layer all(g, random.integer(1, 2), form, random);
@@ -454,7 +472,7 @@ TEST(DepthwiseF32, every_isa_gives_the_bits_of_a_layer_that_has_each_channel_as_
   Random random(19);
   for (int i = 0; i < 150; ++i) {
     const int64_t repeats = random.integer(2, random.integer(0, 3) == 0 ? 40 : 4);
-    const int64_t ic = random.integer(1, std::max<int64_t>(100 / repeats, 2));
+    const int64_t ic = input_channels(100, repeats, random);
     const WindowGeometry g = repeated_geometry(ic, repeats, random);
     LayerF32 all(g, random.integer(1, 2), i % 3 == 0, random);
     LayerF32 layer = all;

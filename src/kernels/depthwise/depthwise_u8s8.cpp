@@ -203,7 +203,9 @@ class DepthwiseU8S8 final : public ConvU8S8 {
     pack(kernels);
     const int64_t columns = std::max<int64_t>(kernel_.tile.columns(), g.kw);
     const bool repeats = source.oc != source.ic;
-    const int64_t pitch = repeats ? k_channel_group : g.x_pitch;
+    // For a window without a tile a block's zero points lie as far from the first as its channels do.
+    const bool in_groups = repeats && kernel_.tile.stride != 0;
+    const int64_t pitch = in_groups ? k_channel_group : repeats ? channel_pitch(g.oc) : g.x_pitch;
     zero_.assign(static_cast<size_t>(2 * columns * pitch) + k_tail_bytes, static_cast<uint8_t>(desc.x_zero_point));
     known_ = known_chunks(split(desc.expected.batch, desc.expected.threads), desc.expected);
     if (repeats) repeated_ = RepeatedInput(with_long_rows(source), k_channel_group, 1, unit_rows(), isa);
