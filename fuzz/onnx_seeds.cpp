@@ -206,7 +206,7 @@ std::vector<Seed> more_dtypes() {
   return seeds;
 }
 
-/// x [3,2,4] -> an op of gates -> y; `sequence` are its other inputs' names in order, "" for an absent one.
+/// x [3,2,4] -> an op of gates, both ways -> y and its last state.
 Seed recurrent(const std::string& op, int64_t gates, std::vector<WireWriter> attributes) {
   ModelBuilder model(14);
   model.input("x", {3, 2, 4});

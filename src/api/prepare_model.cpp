@@ -66,6 +66,10 @@ std::string other_precision_note(const SessionSpec& spec, const Model& model) {
   return "BF16 runs as FP32: this machine, or what OCTET_ISA leaves of it, has neither AVX512-BF16 nor AMX-BF16";
 }
 
+void note_other_precision(PreparedModel& made, const SessionSpec& spec, const Model& model) {
+  if (std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(std::move(note));
+}
+
 std::string beside_int8(const std::string& floats) { return floats == "fp32" ? "int8" : "int8 and " + floats; }
 
 /// Forms of the float layers that `best` tries, the one beside INT8 layers first.
@@ -203,27 +207,26 @@ Result<PreparedModel> prepare_model(const Model& model, const SessionSpec& spec)
   made.notes = lossy_repair_notes(model);
   if (model.is_quantized()) {
     made.precision = beside_int8(float_precision(spec, model));
-    if (const std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(note);
+    note_other_precision(made, spec, model);
     if (spec.precision != "int8" && spec.precision != "best")
       made.notes.push_back(model.path() + " holds Q/DQ nodes: it runs in INT8 where they ask for it");
     return made;
   }
   if (spec.precision == "fp32" || ((spec.precision == "fp16" || spec.precision == "tf32") && on_gpu(spec))) {
     made.precision = float_precision(spec, model);
-    if (const std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(note);
+    note_other_precision(made, spec, model);
     return made;
   }
   if ((spec.precision == "bf16" || spec.precision == "fp16" || spec.precision == "tf32") && !on_gpu(spec)) {
     made.precision = float_precision(spec, model);
-    if (const std::string note = other_precision_note(spec, model); !note.empty()) made.notes.push_back(note);
+    note_other_precision(made, spec, model);
     return made;
   }
   if (spec.precision != "int8" && spec.precision != "best")
     return Error{ErrorCode::bad_argument, "--precision " + spec.precision + ": --device " + spec.device +
                                               " has fp32, tf32, fp16, int8 and best"};
   made.precision = beside_int8(float_precision(spec, model));
-  if (const std::string note = other_precision_note(spec, model); on_gpu(spec) && !note.empty())
-    made.notes.push_back(note);
+  if (on_gpu(spec)) note_other_precision(made, spec, model);
   if (on_gpu(spec))  // before a calibration has cost its time
     if (const Result<std::shared_ptr<Backend>> there = backend_for(spec, made.precision); !there) return there.error();
   if (const Result<Done> ok = check_quantize_spec(model, spec.quantization); !ok) return ok.error();

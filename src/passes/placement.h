@@ -2,7 +2,7 @@
 // Which values of a clean float graph become codes, and why the others do not. The rule table:
 //
 //   role          is int8 when                                              takes as codes
-//   weighted      constant f32 weight (Conv 2-D, Gemm), int32 cannot overflow  its input
+//   weighted      constant f32 weight (Conv 2-D, 3-D; Gemm), int32 cannot overflow  its input
 //   add, hosted   a convolution of one reader feeds it, and codes are wanted   the other operand (skip); no Q in
 //   between
 //                 behind it or the other operand has them anyway

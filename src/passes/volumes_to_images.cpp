@@ -12,7 +12,7 @@
 //   global pools, activations, Add, Concat of channels, QuantizeLinear ...:  of the planes, where one of their inputs
 //                    is one of planes already.
 // A Reshape behind each gives the volume back to whatever else reads it; dead_code removes it where nothing does. The
-// planes take the volume's name over, so that taps and ranges find it.
+// planes of what a node here makes take the volume's name over, so that taps and ranges find it.
 // Left alone: extents that are not known, weights that are no constants, auto_pad that is not resolved, groups of one
 // input channel with a window along the depth, and what would be larger than a tensor may be.
 

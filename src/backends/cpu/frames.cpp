@@ -94,8 +94,7 @@ bool is_frame_view(const Node& node) {
     const std::vector<int64_t> given = ints_attribute(node, key, {});
     return std::all_of(given.begin(), given.end(), [&](int64_t n) { return n == wanted; });
   };
-  return is_op(node, "PlanesToFrames") && is_all("kernel_shape", 1) && is_all("strides", 1) && is_all("pads", 0) &&
-         string_attribute(node, "auto_pad", "NOTSET") == "NOTSET";
+  return is_op(node, "PlanesToFrames") && is_all("kernel_shape", 1) && is_all("strides", 1) && is_all("pads", 0);
 }
 
 const StepDef frames_step = {"frames", refuse, streaming_cost_us, prepare};

@@ -1,6 +1,7 @@
 // Fully connected layers of up to k_most_narrow inputs and outputs, such as those that mix the heads of attention:
 // dense rows, as many to a register as it holds. The same bits as gemm_f32 and gemm_u8s8, which fill whole vectors of
 // channels.
+#include <algorithm>
 #include <cstdlib>
 
 #include "backends/cpu/gemm.h"

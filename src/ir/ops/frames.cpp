@@ -123,6 +123,7 @@ Result<Tensors> to_frames(const NodeContext& context, std::span<const Tensor> in
   const int64_t channels = x.dims()[1], depth = x.dims()[2], each = channels / stack->group;
   const size_t plane = static_cast<size_t>(x.dims()[3]) * size_of(x.dtype());
   std::byte* to = made->second;
+  if (plane == 0) return Tensors{std::move(made->first)};
   for (int64_t frame = 0; frame < y_dims[0]; ++frame)
     for (int64_t c = 0; c < y_dims[1]; ++c, to += plane) {
       const int64_t n = frame / axis->out, o = frame % axis->out, part = c / each;

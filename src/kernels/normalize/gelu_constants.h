@@ -11,9 +11,9 @@
 //   s = z * z;  t = fma(s, c, k_gelu_magic);  k = the bits of t;  f = fma(s, c, -(t - k_gelu_magic))
 //   e: the bits k_gelu_power[k mod 16] + (k << 19);  a = fma(fma(a0, f, a1), f, a2)
 //   GELU(x) = fma(-(z * g), fma(a, f, 1) * e, max(x, 0))
-// m - 1 and t - k_gelu_magic are exact. Relative error below 3e-7 + 3.7e-8 x^2 for -13 <= x, found on every third f32:
-// s carries its rounding (2^-24) and that of c (1.3e-8) into the exponent s / 2, a table its own and two or three
-// roundings into the factors. Below -k_gelu_most GELU(x) stays what it is there, -1.6e-38, by way of
+// m - 1 and t - k_gelu_magic are exact. Relative error below 3e-7 + 3.7e-8 x^2 for -13 <= x (normal results), found on
+// every third f32: s carries its rounding (2^-24) and that of c (1.3e-8) into the exponent s / 2, a table its own and
+// two or three roundings into the factors. Below -k_gelu_most GELU(x) stays what it is there, -1.6e-38, by way of
 // normal numbers only.
 // The constants are tools/fit_gelu.py's.
 
