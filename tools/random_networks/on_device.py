@@ -98,7 +98,7 @@ def differences(want, have, allowed, share):
             continue
         far = np.asarray(np.abs(a.astype(np.float64) - b.astype(np.float64)))
         if a.dtype.kind != "f":  # integers of 64 bits may differ by less than a double tells
-            far = np.maximum(far, a != b)
+            np.maximum(far, a != b, out=far)
         far[(a == b) | (np.isnan(a) & np.isnan(b))] = 0
         far = np.nan_to_num(far, nan=np.inf)
         finite = np.abs(a[np.isfinite(a)].astype(np.float64)).max(initial=0)
