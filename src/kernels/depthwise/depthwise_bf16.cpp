@@ -57,20 +57,12 @@ class DepthwiseBf16 final : public ConvBf16 {
                    IndexRange channels) const {
     const WindowGeometry& g = geometry_;
     const DepthwiseGeometry& own = lattice.geometry;
-    uint16_t* const y = static_cast<uint16_t*>(args.y) + (image * g.oh * g.ow + lattice.y) * g.y_pitch;
-    depthwise_run_bf16({.geometry = &own,
-                        .weights = floats_.weights.data(),
-                        .bias = floats_.bias.data(),
-                        .x = static_cast<const X*>(args.x) + (image * g.ih * g.iw + lattice.x) * g.x_pitch,
-                        .x_rows = g.ih,
-                        .residual = nullptr,
-                        .y = y + lattice.rows.begin * own.y_width * own.y_pitch,
-                        .lo = floats_.lo,
-                        .hi = floats_.hi,
-                        .oy_begin = lattice.rows.begin,
-                        .oy_end = lattice.rows.end,
-                        .c_begin = channels.begin,
-                        .c_end = channels.end});
+    DepthwiseCall<X, uint16_t> call = floats_.call<X, uint16_t>(lattice, channels);
+    call.x = static_cast<const X*>(args.x) + (image * g.ih * g.iw + lattice.x) * g.x_pitch;
+    call.x_rows = g.ih;
+    call.y = static_cast<uint16_t*>(args.y) + (image * g.oh * g.ow + lattice.y) * g.y_pitch +
+             lattice.rows.begin * own.y_width * own.y_pitch;
+    depthwise_run_bf16(call);
   }
 
   WindowGeometry geometry_;

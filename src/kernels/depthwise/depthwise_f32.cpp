@@ -87,20 +87,12 @@ void DepthwiseRowsF32::run_rows(const DepthwiseRowsAt& image, const WindowGeomet
   const bool is_ring = image.x_rows < g.ih;  // whose rows lie on no lattice
   DepthwiseLattice::for_each(g, is_ring ? 1 : step_, rows, [&](const DepthwiseLattice& lattice) {
     const DepthwiseGeometry& own = lattice.geometry;
-    float* const y = image.y + lattice.y * g.y_pitch;
-    kernels_.run({.geometry = &own,
-                  .weights = floats_.weights.data(),
-                  .bias = floats_.bias.data(),
-                  .x = image.x + lattice.x * g.x_pitch,
-                  .x_rows = image.x_rows,
-                  .residual = has_residual_ ? image.residual + lattice.y * g.residual_pitch : nullptr,
-                  .y = y + lattice.rows.begin * own.y_width * own.y_pitch,
-                  .lo = floats_.lo,
-                  .hi = floats_.hi,
-                  .oy_begin = lattice.rows.begin,
-                  .oy_end = lattice.rows.end,
-                  .c_begin = channels.begin,
-                  .c_end = channels.end});
+    DepthwiseF32Call call = floats_.call<float, float>(lattice, channels);
+    call.x = image.x + lattice.x * g.x_pitch;
+    call.x_rows = image.x_rows;
+    call.residual = has_residual_ ? image.residual + lattice.y * g.residual_pitch : nullptr;
+    call.y = image.y + lattice.y * g.y_pitch + lattice.rows.begin * own.y_width * own.y_pitch;
+    kernels_.run(call);
   });
 }
 

@@ -22,6 +22,18 @@ struct DepthwiseFloats {
 
   explicit DepthwiseFloats(const ConvF32Desc& desc);
   size_t bytes() const { return (weights.size() + bias.size()) * sizeof(float); }
+
+  /// A lattice's rows; x, x_rows, residual and y are left to the caller. Borrows the lattice.
+  template <class X, class Y>
+  DepthwiseCall<X, Y> call(const DepthwiseLattice& lattice, IndexRange channels) const {
+    DepthwiseCall<X, Y> made = {};
+    made.geometry = &lattice.geometry;
+    made.weights = weights.data(), made.bias = bias.data();
+    made.lo = lo, made.hi = hi;
+    made.oy_begin = lattice.rows.begin, made.oy_end = lattice.rows.end;
+    made.c_begin = channels.begin, made.c_end = channels.end;
+    return made;
+  }
 };
 
 /// Of the lattices that the layer falls into with these kernels; 1 = none.
