@@ -27,11 +27,7 @@ Graph expect_same_answer(const std::string& text) {
   const Graph before = parsed(text), after = after_pass("codes_of_seven_bits", before);
   std::vector<int8_t> codes;
   for (const float v : random_floats(32, 7, -128, 128)) codes.push_back(static_cast<int8_t>(v));
-  const std::map<std::string, Tensor> inputs = {{"x", Tensor::from<int8_t>(DType::s8, {1, 2, 4, 4}, codes)}};
-  const Tensor want = evaluate(before, inputs)["y"], got = evaluate(after, inputs)["y"];
-  EXPECT_EQ(got.dtype(), want.dtype());
-  EXPECT_TRUE(std::equal(want.bytes().begin(), want.bytes().end(), got.bytes().begin(), got.bytes().end())) << text;
-  EXPECT_EQ(print(parsed(print(after))), print(after));
+  expect_same_outputs(before, after, {{"x", Tensor::from<int8_t>(DType::s8, {1, 2, 4, 4}, codes)}});
   return after;
 }
 

@@ -91,4 +91,22 @@ double relative_difference(const Tensor& a, const Tensor& b) {
   return difference / largest;
 }
 
+void expect_same_outputs(const Graph& before, const Graph& after, const std::map<std::string, Tensor>& inputs,
+                         double f32_difference) {
+  SCOPED_TRACE(print(before));
+  const std::map<std::string, Tensor> want = evaluate(before, inputs), got = evaluate(after, inputs);
+  for (const ValueId v : before.outputs) {
+    const std::string& name = before.value(v).name;
+    const Tensor &a = want.at(name), &b = got.at(name);
+    EXPECT_EQ(a.dims(), b.dims()) << name;
+    EXPECT_EQ(a.dtype(), b.dtype()) << name;
+    if (a.dtype() == DType::f32 && f32_difference > 0) {
+      EXPECT_LT(relative_difference(b, a), f32_difference) << name;
+    } else {
+      EXPECT_TRUE(std::equal(a.bytes().begin(), a.bytes().end(), b.bytes().begin(), b.bytes().end())) << name;
+    }
+  }
+  EXPECT_EQ(print(parsed(print(after))), print(after));
+}
+
 }  // namespace octet

@@ -38,4 +38,9 @@ Tensor random_tensor(Dims dims, uint32_t seed, float lo = -1.0f, float hi = 1.0f
 /// max |a - b| / max |b| over all elements of two f32 tensors of equal dims.
 double relative_difference(const Tensor& a, const Tensor& b);
 
+/// The outputs of `before` have the same dims, dtypes and numbers in `after`, which reads as it prints: to the byte,
+/// and f32 to so much of the largest.
+void expect_same_outputs(const Graph& before, const Graph& after, const std::map<std::string, Tensor>& inputs,
+                         double f32_difference = 0.0);
+
 }  // namespace octet

@@ -37,19 +37,7 @@ Graph with_constants(const std::string& text, const std::map<std::string, Tensor
 /// Every output has the same dims, and the same numbers: codes exactly, floats but for the order of their sums.
 Graph expect_same(const Graph& before, const std::map<std::string, Tensor>& inputs) {
   Graph after = after_pass("dead_code", after_pass("volumes_to_images", before));
-  const std::map<std::string, Tensor> want = evaluate(before, inputs), got = evaluate(after, inputs);
-  for (const ValueId v : before.outputs) {
-    const std::string& name = before.value(v).name;
-    const Tensor &a = want.at(name), &b = got.at(name);
-    EXPECT_EQ(a.dims(), b.dims()) << name;
-    EXPECT_EQ(a.dtype(), b.dtype()) << name;
-    if (a.dtype() == DType::f32) {
-      EXPECT_LT(relative_difference(b, a), 1e-5) << print(before);
-    } else {
-      EXPECT_TRUE(std::equal(a.bytes().begin(), a.bytes().end(), b.bytes().begin(), b.bytes().end())) << print(before);
-    }
-  }
-  EXPECT_EQ(print(parsed(print(after))), print(after));
+  expect_same_outputs(before, after, inputs, 1e-5);
   return after;
 }
 
